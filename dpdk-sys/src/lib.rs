@@ -1,0 +1,1 @@
+//! Raw FFI to DPDK: bindgen output and one audited C shim

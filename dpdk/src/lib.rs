@@ -1,0 +1,1 @@
+//! What Rust code may hold of DPDK: mbufs, mempools, ports, queues

@@ -1,0 +1,19 @@
+//! The lite IP stack: devices, addresses, routes, neighbours, ARP and ICMP.
+//!
+//! Two halves. [`Net`] is what workers read: immutable, published by control inside the engine's
+//! snapshot. [`neighbour::NeighbourTable`] is what control owns: the ARP state machine that turns
+//! news from workers and the passing of time into a new [`Net`] and frames to send. Pure: the time
+//! is an argument, nothing does I/O.
+#![forbid(unsafe_code)]
+
+pub mod device;
+pub mod frame;
+pub mod neighbour;
+pub mod net;
+pub mod route;
+
+pub use device::{Device, IfIndex};
+pub use frame::Frame;
+pub use neighbour::NeighbourNews;
+pub use net::{LocalAddr, Net, Nexthop, NexthopId};
+pub use route::{Prefix, Route, RouteScope, RouteTable};

@@ -1,0 +1,63 @@
+//! Why packets are dropped: one list gives the enum, the counter's name and its text.
+
+macro_rules! drop_reasons {
+    ($($(#[$meta:meta])* $name:ident => $text:literal,)*) => {
+        /// Why a packet was dropped. Every drop has exactly one, and each has a counter.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum DropReason {
+            $(#[doc = $text] $(#[$meta])* $name,)*
+        }
+
+        impl DropReason {
+            /// All of them, in the order of their counters.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// The counter's name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+
+            /// A sentence for operators.
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    FrameTooShort => "the frame ends before its headers do",
+    MultiSegment => "the NIC delivered the packet in several mbufs",
+    NotForUs => "the destination MAC address is another host's",
+    ArpMalformed => "the ARP packet is not Ethernet over IPv4, or is cut",
+    Ipv4Malformed => "a length or the version in the IPv4 header is wrong",
+    Ipv4BadChecksum => "the IPv4 header's checksum is wrong",
+    Ipv4Martian => "the source address cannot be one (broadcast, multicast, loopback)",
+    LandAttack => "source and destination of the packet are the same",
+    TtlExpired => "the time to live ran out here",
+    Fragment => "a fragment of a packet to a service or a local address",
+    TcpMalformed => "a length in the TCP header is wrong",
+    UdpMalformed => "the UDP length is wrong",
+    IcmpMalformed => "the ICMP message, or the packet it quotes, is cut or wrong",
+    IcmpBadChecksum => "the ICMP checksum is wrong",
+    NoConn => "a packet to a local address that belongs to no conn",
+    IcmpNoConn => "an ICMP error that names no conn of ours",
+    TcpNotSyn => "a TCP packet to a service that neither belongs to a conn nor opens one",
+    NoDest => "the service has no dest that takes new conns",
+    NoLaddr => "the service has no local address that can reach the dest",
+    NoLocalPort => "all ports of the local addresses towards this dest are in use",
+    ConnTableFull => "the conn table is full and nothing half-open could be recycled",
+    NoRoute => "no route to the packet's new destination",
+    NeighbourQueueFull => "too many packets wait for this neighbour",
+    NeighbourUnresolved => "the neighbour did not answer in time",
+    TcpBadOptions => "the TCP options overrun the header",
+    RedirectLoop => "the packet was handed over and its conn is not here either",
+    RedirectQueueFull => "the ring to the worker that owns the conn is full",
+    TxQueueFull => "the NIC's transmit queue is full",
+    KniQueueFull => "the ring to the kernel is full",
+    KniDisabled => "the device has no kni netdev",
+    NoMbuf => "no mbuf was free for a packet of ours",
+}

@@ -1,0 +1,29 @@
+//! The load balancer's engine: packets in, verdicts out.
+//!
+//! Owns the conns, their timers and local ports, the schedulers and the TCP state table of one
+//! worker. The shell (`dataplane`) gives it batches of packets and the time, and takes what comes
+//! out; control gives it snapshots and commands. It reads no clock, does no I/O, takes no lock and
+//! allocates nothing per packet. A test drives it with packets in `Vec`s and a time it makes up.
+#![forbid(unsafe_code)]
+
+pub mod command;
+pub mod drop_reason;
+pub mod sched;
+pub mod service;
+pub mod snapshot;
+pub mod stats;
+pub mod tcp_state;
+pub mod time;
+pub mod timeouts;
+
+pub use command::{Command, ConnInfo, ConnPage, Event};
+pub use drop_reason::DropReason;
+pub use service::{
+    Dest, DestId, FwdMode, Laddr, LaddrId, Protocol, SchedulerKind, Service, ServiceId, ServiceKey,
+    ServiceTable,
+};
+pub use snapshot::Snapshot;
+pub use stats::{Counter, DestStats, WorkerStats};
+pub use tcp_state::TcpState;
+pub use time::{Now, Tick};
+pub use timeouts::Timeouts;

@@ -1,0 +1,210 @@
+//! Services and their dests, as the control plane publishes them: immutable, whole, validated.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use inet::IfIndex;
+
+/// The transport protocol of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// TCP, RFC 9293
+    Tcp,
+    /// UDP, RFC 768
+    Udp,
+}
+
+impl Protocol {
+    /// The protocol number in an IP header.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+        }
+    }
+
+    /// The protocol of an IP header's number, if services of it exist.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            6 => Some(Self::Tcp),
+            17 => Some(Self::Udp),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+        })
+    }
+}
+
+/// What names a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServiceKey {
+    /// TCP or UDP
+    pub protocol: Protocol,
+    /// VIP
+    pub addr: IpAddr,
+    /// vport, host byte order
+    pub port: u16,
+}
+
+impl fmt::Display for ServiceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.protocol, std::net::SocketAddr::new(self.addr, self.port))
+    }
+}
+
+/// Index of a service in the per-worker arrays. Stable while the service exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServiceId(pub u32);
+
+/// Index of a dest in the per-worker arrays. Stable while the dest or a conn of it exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DestId(pub u32);
+
+/// Index of a local address's port pool in the per-worker arrays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LaddrId(pub u32);
+
+/// How a packet reaches the dest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FwdMode {
+    /// Both addresses are rewritten; the dest sees a local address.
+    FullNat,
+}
+
+/// Which dest a new conn goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SchedulerKind {
+    /// Round robin
+    Rr,
+    /// Weighted round robin
+    Wrr,
+    /// Weighted least connection
+    Wlc,
+}
+
+/// A real server of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dest {
+    /// Where its counters and conns are found.
+    pub id: DestId,
+    /// RIP
+    pub addr: IpAddr,
+    /// rport, host byte order
+    pub port: u16,
+    /// Share of new conns; 0 takes none and keeps those it has.
+    pub weight: u16,
+    /// How packets reach it.
+    pub fwdmode: FwdMode,
+    /// No new conn once it has this many; 0 for no limit.
+    pub upper_threshold: u32,
+    /// After the upper threshold was hit, new conns again only below this; 0 for 3/4 of the upper.
+    pub lower_threshold: u32,
+}
+
+/// A local address of a FullNAT service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Laddr {
+    /// Which port pool of the worker belongs to it.
+    pub id: LaddrId,
+    /// LIP
+    pub addr: IpAddr,
+    /// The device it was added on.
+    pub ifindex: IfIndex,
+}
+
+/// A service with all that a worker needs to schedule a new conn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Where its per-worker scheduler state is found.
+    pub id: ServiceId,
+    /// VIP, vport, protocol
+    pub key: ServiceKey,
+    /// Which dest a new conn goes to.
+    pub scheduler: SchedulerKind,
+    /// Its dests, in the order they were added.
+    pub dests: Vec<Dest>,
+    /// Indices into `dests`, each as often and as evenly spread as its weight asks: what wrr walks.
+    /// Made by [`crate::sched::wrr_sequence`].
+    pub wrr_sequence: Vec<u16>,
+    /// Its local addresses, in the order they were added.
+    pub laddrs: Vec<Laddr>,
+    /// Instead of the protocol's timeout of an established conn, in seconds.
+    pub conn_timeout_s: Option<u32>,
+}
+
+/// Number of shards of a [`ServiceTable`]: one change copies one shard and the array of pointers.
+const SHARDS: usize = 1024;
+
+/// All services. Cloning copies pointers; a change copies only the shard it falls in.
+#[derive(Debug, Clone)]
+pub struct ServiceTable {
+    shards: Arc<[Arc<Vec<Arc<Service>>>]>,
+}
+
+impl Default for ServiceTable {
+    fn default() -> Self {
+        let empty: Arc<Vec<Arc<Service>>> = Arc::default();
+        Self { shards: (0..SHARDS).map(|_| Arc::clone(&empty)).collect() }
+    }
+}
+
+impl ServiceTable {
+    /// The service with this key. Called by a worker for the first packet of a conn.
+    #[inline]
+    pub fn get(&self, key: &ServiceKey) -> Option<&Arc<Service>> {
+        self.shards[shard_of(key)].iter().find(|service| service.key == *key)
+    }
+
+    /// Adds services, or replaces those with the same key, copying each touched shard once.
+    pub fn insert_all(&mut self, services: impl IntoIterator<Item = Arc<Service>>) {
+        let shards = self.shards_mut();
+        for service in services {
+            let shard = Arc::make_mut(&mut shards[shard_of(&service.key)]);
+            match shard.iter_mut().find(|old| old.key == service.key) {
+                Some(old) => *old = service,
+                None => shard.push(service),
+            }
+        }
+    }
+
+    /// Takes a service out.
+    pub fn remove(&mut self, key: &ServiceKey) {
+        let shard = &mut self.shards_mut()[shard_of(key)];
+        Arc::make_mut(shard).retain(|service| service.key != *key);
+    }
+
+    /// All services, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.shards.iter().flat_map(|shard| shard.iter())
+    }
+
+    fn shards_mut(&mut self) -> &mut [Arc<Vec<Arc<Service>>>] {
+        if Arc::get_mut(&mut self.shards).is_none() {
+            self.shards = self.shards.iter().cloned().collect();
+        }
+        Arc::get_mut(&mut self.shards).expect("the array was copied when it was shared")
+    }
+}
+
+/// Operators choose VIPs and vports, not clients, so a fixed mix is enough here.
+#[inline]
+fn shard_of(key: &ServiceKey) -> usize {
+    let addr = match key.addr {
+        IpAddr::V4(addr) => u64::from(u32::from(addr)),
+        IpAddr::V6(addr) => {
+            let bits = u128::from(addr);
+            (bits as u64) ^ ((bits >> 64) as u64)
+        }
+    };
+    let mixed = (addr ^ (u64::from(key.port) << 32) ^ (u64::from(key.protocol.number()) << 48))
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> 32) as usize % SHARDS
+}

@@ -1,0 +1,146 @@
+//! Counters of one worker. The worker alone writes them; anyone may read them where they lie.
+
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::drop_reason::DropReason;
+use crate::service::DestId;
+
+/// A counter with one writer: adding is a plain load and store, never a locked instruction.
+#[derive(Debug, Default, zerocopy::FromBytes)]
+#[repr(transparent)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds, by the worker that owns the counter.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// Subtracts, by the worker that owns the counter.
+    #[inline]
+    pub fn sub(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
+    }
+
+    /// Replaces, by the worker that owns the counter.
+    #[inline]
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
+    /// Reads, by anyone.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// What one worker counts of one dest. 64 bytes, one cache line.
+#[derive(Debug, Default, zerocopy::FromBytes)]
+#[repr(C, align(64))]
+pub struct DestStats {
+    /// Conns made.
+    pub conns: Counter,
+    /// Packets from clients.
+    pub in_packets: Counter,
+    /// Packets from the dest.
+    pub out_packets: Counter,
+    /// Bytes from clients, from the IP header on.
+    pub in_bytes: Counter,
+    /// Bytes from the dest, from the IP header on.
+    pub out_bytes: Counter,
+    /// Conns that are established.
+    pub active_conns: Counter,
+    /// Conns in any other state.
+    pub inactive_conns: Counter,
+    reserved: Counter,
+}
+
+/// All that one worker counts.
+#[derive(Debug)]
+pub struct WorkerStats {
+    /// Packets that came in: from NICs, from the other workers' rings, and made by this worker.
+    pub received: Counter,
+    /// Of those, packets from the other workers' rings.
+    pub redirected_in: Counter,
+    /// Of those, packets made by this worker or on control's order.
+    pub originated: Counter,
+    /// Packets handed to a NIC.
+    pub transmitted: Counter,
+    /// Packets handed to a kni device.
+    pub to_kernel: Counter,
+    /// Packets handed to another worker.
+    pub redirected: Counter,
+    /// Packets that wait for a neighbour now: a gauge.
+    pub held: Counter,
+    /// Packets whose purpose was fulfilled by reading them.
+    pub consumed: Counter,
+    /// Packets dropped, indexed by `DropReason as usize`.
+    pub drops: [Counter; DropReason::COUNT],
+    /// Conns in the table now: a gauge.
+    pub conns: Counter,
+    /// Conns made.
+    pub conns_made: Counter,
+    /// Half-open or one-way conns that gave way to a new one.
+    pub conns_recycled: Counter,
+    /// TOA options put into segments.
+    pub toa_sent: Counter,
+    /// Segments sent without TOA for want of option space.
+    pub toa_no_space: Counter,
+    /// Segments sent without TOA because they would exceed the MTU.
+    pub toa_over_mtu: Counter,
+    /// Events that control did not take in time.
+    pub events_lost: Counter,
+    /// Per dest, indexed by `DestId`.
+    dests: Box<[DestStats]>,
+}
+
+impl WorkerStats {
+    /// Counters at zero, for at most `max_dests` dests. Memory of dests that never count is never touched.
+    pub fn new(max_dests: usize) -> Self {
+        let dests = <[DestStats] as zerocopy::FromZeros>::new_box_zeroed_with_elems(max_dests)
+            .expect("the size of the dest counters was checked when the config was read");
+        Self {
+            received: Counter::default(),
+            redirected_in: Counter::default(),
+            originated: Counter::default(),
+            transmitted: Counter::default(),
+            to_kernel: Counter::default(),
+            redirected: Counter::default(),
+            held: Counter::default(),
+            consumed: Counter::default(),
+            drops: [const { Counter(AtomicU64::new(0)) }; DropReason::COUNT],
+            conns: Counter::default(),
+            conns_made: Counter::default(),
+            conns_recycled: Counter::default(),
+            toa_sent: Counter::default(),
+            toa_no_space: Counter::default(),
+            toa_over_mtu: Counter::default(),
+            events_lost: Counter::default(),
+            dests,
+        }
+    }
+
+    /// The counters of a dest.
+    #[inline]
+    pub fn dest(&self, id: DestId) -> &DestStats {
+        &self.dests[id.0 as usize]
+    }
+
+    /// How many dests there is room for.
+    pub fn max_dests(&self) -> usize {
+        self.dests.len()
+    }
+
+    /// The counter of a drop reason.
+    #[inline]
+    pub fn drops_by(&self, reason: DropReason) -> &Counter {
+        &self.drops[reason as usize]
+    }
+
+    /// All drops, whatever the reason.
+    pub fn drops_total(&self) -> u64 {
+        self.drops.iter().map(Counter::get).sum()
+    }
+}

@@ -1,0 +1,1 @@
+//! The exception path: a Linux netdev per DPDK device
