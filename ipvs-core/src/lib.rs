@@ -4,19 +4,42 @@
 //! worker. The shell (`dataplane`) gives it batches of packets and the time, and takes what comes
 //! out; control gives it snapshots and commands. It reads no clock, does no I/O, takes no lock and
 //! allocates nothing per packet. A test drives it with packets in `Vec`s and a time it makes up.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod classify;
+mod closing;
 pub mod command;
+mod connect;
+pub mod conn;
 pub mod drop_reason;
+pub mod engine;
+mod forward;
+mod held;
+mod icmp;
+pub mod io;
+mod ipv4;
+mod laddrs;
+mod lifetime;
+mod orders;
+mod output;
+mod prefetch;
+mod receive;
+mod reset;
 pub mod sched;
+mod segment;
+mod sequence;
 pub mod service;
 pub mod snapshot;
 pub mod stats;
+mod tcp_options;
 pub mod tcp_state;
 pub mod time;
 pub mod timeouts;
+pub mod tuple;
 
 pub use command::{Command, ConnInfo, ConnPage, Event};
+pub use engine::{BATCH, Engine, EngineConfig, Keys};
+pub use io::Io;
 pub use drop_reason::DropReason;
 pub use service::{
     Dest, DestId, FwdMode, Laddr, LaddrId, Protocol, SchedulerKind, Service, ServiceId, ServiceKey,

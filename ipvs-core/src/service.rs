@@ -131,9 +131,8 @@ pub struct Service {
     pub scheduler: SchedulerKind,
     /// Its dests, in the order they were added.
     pub dests: Vec<Dest>,
-    /// Indices into `dests`, each as often and as evenly spread as its weight asks: what wrr walks.
-    /// Made by [`crate::sched::wrr_sequence`].
-    pub wrr_sequence: Vec<u16>,
+    /// Indices into `dests`: what rr and wrr walk. Made by [`crate::sched::rotation`].
+    pub rotation: Vec<u16>,
     /// Its local addresses, in the order they were added.
     pub laddrs: Vec<Laddr>,
     /// Instead of the protocol's timeout of an established conn, in seconds.
@@ -207,4 +206,55 @@ fn shard_of(key: &ServiceKey) -> usize {
     let mixed = (addr ^ (u64::from(key.port) << 32) ^ (u64::from(key.protocol.number()) << 48))
         .wrapping_mul(0x9E37_79B9_7F4A_7C15);
     (mixed >> 32) as usize % SHARDS
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::sched::rotation;
+
+    /// A service whose dests have these weights and are numbered from 0.
+    pub(crate) fn service_with(scheduler: SchedulerKind, weights: &[u16]) -> Service {
+        let dests: Vec<Dest> = weights
+            .iter()
+            .zip(0..)
+            .map(|(&weight, id)| Dest {
+                id: DestId(id),
+                addr: IpAddr::V4(Ipv4Addr::from(0xC0A8_6400 + id)),
+                port: 80,
+                weight,
+                fwdmode: FwdMode::FullNat,
+                upper_threshold: 0,
+                lower_threshold: 0,
+            })
+            .collect();
+        Service {
+            id: ServiceId(0),
+            key: ServiceKey { protocol: Protocol::Tcp, addr: IpAddr::from([10, 0, 0, 100]), port: 80 },
+            scheduler,
+            rotation: rotation(scheduler, &dests),
+            dests,
+            laddrs: Vec::new(),
+            conn_timeout_s: None,
+        }
+    }
+
+    #[test]
+    fn a_change_of_one_service_leaves_the_others_and_the_old_table_alone() {
+        let service = |port| {
+            let mut service = service_with(SchedulerKind::Rr, &[1]);
+            service.key.port = port;
+            Arc::new(service)
+        };
+        let mut table = ServiceTable::default();
+        table.insert_all((1..2000).map(service));
+        let before = table.clone();
+        table.remove(&service(7).key);
+        assert!(table.get(&service(7).key).is_none());
+        assert!(before.get(&service(7).key).is_some());
+        assert_eq!(table.iter().count(), 1998);
+        assert_eq!(table.get(&service(8).key).map(|found| found.key.port), Some(8));
+    }
 }

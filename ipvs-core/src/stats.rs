@@ -139,6 +139,12 @@ impl WorkerStats {
         &self.drops[reason as usize]
     }
 
+    /// Counts a packet that the shell took (`end` is the counter of that) and could not pass on.
+    pub fn undo(&self, end: &Counter, reason: DropReason, packets: u64) {
+        end.sub(packets);
+        self.drops_by(reason).add(packets);
+    }
+
     /// All drops, whatever the reason.
     pub fn drops_total(&self) -> u64 {
         self.drops.iter().map(Counter::get).sum()

@@ -1,5 +1,10 @@
 //! The state of a TCP conn as a director between both ends sees it, as a constant table.
 
+use crate::conn::Direction;
+use TcpState::{
+    Close, CloseWait, Established, FinWait, LastAck, Listen, None as Nothing, SynAck, SynRecv, SynSent, TimeWait,
+};
+
 /// States with the names that IPVS and DPVS print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -46,6 +51,126 @@ impl TcpState {
             Self::LastAck => "LAST_ACK",
             Self::Listen => "LISTEN",
             Self::SynAck => "SYNACK",
+        }
+    }
+}
+
+impl TcpState {
+    const ALL: [Self; Self::COUNT] = [
+        Nothing, Established, SynSent, SynRecv, FinWait, TimeWait, Close, CloseWait, LastAck, Listen, SynAck,
+    ];
+
+    /// The state that was stored as `state as u8`.
+    #[inline]
+    pub const fn from_bits(bits: u8) -> Self {
+        if (bits as usize) < Self::COUNT { Self::ALL[bits as usize] } else { Nothing }
+    }
+
+    /// The state after a segment.
+    #[inline]
+    pub const fn next(self, direction: Direction, kind: SegmentKind) -> Self {
+        TRANSITIONS[self as usize][direction as usize][kind as usize]
+    }
+}
+
+/// What of a segment's flags moves the state. With several of them, the first in this order counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SegmentKind {
+    /// RST
+    Rst = 0,
+    /// SYN, with or without ACK
+    Syn,
+    /// FIN
+    Fin,
+    /// Anything else: data, acknowledgments
+    Ack,
+}
+
+/// `[state][direction][kind]`. A director sees both directions, but not which segment arrives; so a
+/// state is what both ends are in at the latest (RFC 9293, 3.3.2), named as IPVS names it from the
+/// dest's end: FIN_WAIT when the dest has closed, CLOSE_WAIT when the client has.
+#[rustfmt::skip]
+const TRANSITIONS: [[[TcpState; 4]; 2]; TcpState::COUNT] = [
+    //               RST    SYN          FIN        ACK
+    // NONE: a conn is made by the client's SYN (RFC 9293, 3.10.7.2); nothing else moves it.
+    /* in  */ [[    Close, SynSent,     Nothing,   Nothing],
+    /* out */  [    Close, Nothing,     Nothing,   Nothing]],
+    // ESTABLISHED: a SYN now is old or blind and answered by a challenge ACK (RFC 5961, 4).
+    /* in  */ [[    Close, Established, CloseWait, Established],
+    /* out */  [    Close, Established, FinWait,   Established]],
+    // SYN_SENT: the dest's SYN-ACK leads on (RFC 9293, figure 6); the client may repeat its SYN.
+    /* in  */ [[    Close, SynSent,     SynSent,   SynSent],
+    /* out */  [    Close, SynRecv,     SynSent,   SynSent]],
+    // SYN_RECV: the client's ACK completes the handshake, also one that closes at once.
+    /* in  */ [[    Close, SynRecv,     CloseWait, Established],
+    /* out */  [    Close, SynRecv,     FinWait,   SynRecv]],
+    // FIN_WAIT: the dest has closed; the client's FIN ends it (RFC 9293, figure 12).
+    /* in  */ [[    Close, FinWait,     TimeWait,  FinWait],
+    /* out */  [    Close, FinWait,     FinWait,   FinWait]],
+    // TIME_WAIT: a new SYN may open it again (RFC 9293, 3.6.1; RFC 6191).
+    /* in  */ [[    Close, SynSent,     TimeWait,  TimeWait],
+    /* out */  [    Close, TimeWait,    TimeWait,  TimeWait]],
+    // CLOSE: over by a reset; a new SYN opens it again.
+    /* in  */ [[    Close, SynSent,     Close,     Close],
+    /* out */  [    Close, Close,       Close,     Close]],
+    // CLOSE_WAIT: the client has closed; the dest may still send, and then closes.
+    /* in  */ [[    Close, CloseWait,   CloseWait, CloseWait],
+    /* out */  [    Close, CloseWait,   LastAck,   CloseWait]],
+    // LAST_ACK: the dest's FIN waits for the client's ACK, which then rests in TIME_WAIT itself.
+    /* in  */ [[    Close, LastAck,     LastAck,   TimeWait],
+    /* out */  [    Close, LastAck,     LastAck,   LastAck]],
+    // LISTEN: never entered.
+    /* in  */ [[    Listen, Listen,     Listen,    Listen],
+    /* out */  [    Listen, Listen,     Listen,    Listen]],
+    // SYNACK: never entered without SYN proxy.
+    /* in  */ [[    Close, SynAck,      SynAck,    SynAck],
+    /* out */  [    Close, SynAck,      SynAck,    SynAck]],
+];
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use Direction::{Inbound as In, Outbound as Out};
+    use SegmentKind::{Ack, Fin, Rst, Syn};
+
+    #[rstest]
+    #[case::client_closes_first(
+        &[(In, Syn, SynSent), (Out, Syn, SynRecv), (In, Ack, Established), (In, Fin, CloseWait), (Out, Ack, CloseWait),
+          (Out, Fin, LastAck), (In, Ack, TimeWait), (Out, Ack, TimeWait)])]
+    #[case::dest_closes_first(
+        &[(In, Syn, SynSent), (Out, Syn, SynRecv), (In, Ack, Established), (Out, Fin, FinWait), (In, Ack, FinWait),
+          (In, Fin, TimeWait), (Out, Ack, TimeWait)])]
+    #[case::dest_refuses(&[(In, Syn, SynSent), (Out, Rst, Close), (In, Syn, SynSent)])]
+    #[case::time_wait_is_reopened(
+        &[(In, Syn, SynSent), (Out, Syn, SynRecv), (In, Ack, Established), (Out, Fin, FinWait), (In, Fin, TimeWait),
+          (In, Syn, SynSent)])]
+    #[case::half_closed_dest_goes_on(
+        &[(In, Syn, SynSent), (Out, Syn, SynRecv), (In, Fin, CloseWait), (Out, Ack, CloseWait), (Out, Ack, CloseWait)])]
+    #[case::a_stray_syn_leaves_an_established_conn_alone(
+        &[(In, Syn, SynSent), (Out, Syn, SynRecv), (In, Ack, Established), (In, Syn, Established)])]
+    fn segments_lead_through_the_states(#[case] steps: &[(Direction, SegmentKind, TcpState)]) {
+        let mut state = Nothing;
+        for (step, &(direction, kind, expected)) in steps.iter().enumerate() {
+            state = state.next(direction, kind);
+            assert_eq!(state, expected, "step {step}");
+        }
+    }
+
+    #[test]
+    fn a_reset_of_either_end_closes_whatever_the_state() {
+        for state in TcpState::ALL.into_iter().filter(|state| *state != Listen) {
+            assert_eq!(state.next(In, Rst), Close);
+            assert_eq!(state.next(Out, Rst), Close);
+        }
+    }
+
+    #[test]
+    fn bits_lead_back_to_the_state() {
+        for state in TcpState::ALL {
+            assert_eq!(TcpState::from_bits(state as u8), state);
         }
     }
 }

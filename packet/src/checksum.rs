@@ -1,1 +1,171 @@
-//! checksum
+//! The Internet checksum (RFC 1071) and what a rewrite changes in it (RFC 1624).
+//!
+//! A checksum is a `u16` as `u16::from_be_bytes` reads it from the header. A *sum* is the one's
+//! complement sum before the final complement, still unfolded in 64 bits.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// The one's complement sum of the 16-bit words of `bytes`; an odd last byte is followed by zero.
+///
+/// Sums of parts with even lengths can be added with `+`: each is below 2^48 for any packet.
+#[inline]
+pub fn sum(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut wide: u128 = 0;
+    for word in words {
+        wide += u128::from(u64::from_be_bytes(*word));
+    }
+    let mut tail = [0; 8];
+    tail[..rest.len()].copy_from_slice(rest);
+    wide += u128::from(u64::from_be_bytes(tail));
+    // Any grouping of 16-bit words has the same sum modulo 0xffff.
+    let (high, low) = ((wide >> 64) as u64, wide as u64);
+    (low & 0xffff_ffff) + (low >> 32) + high
+}
+
+/// Folds a sum to 16 bits. All ones for a header whose checksum is right.
+#[inline]
+pub const fn fold(sum: u64) -> u16 {
+    let mut sum = sum;
+    sum = (sum & 0xffff_ffff) + (sum >> 32);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum as u16
+}
+
+/// The checksum to write into a header whose checksum field is zero.
+#[inline]
+pub fn checksum(bytes: &[u8]) -> u16 {
+    !fold(sum(bytes))
+}
+
+/// The sum of the pseudo header of TCP and UDP over IPv4 (RFC 9293, 3.1). `len` is that of the L4
+/// header and its payload.
+#[inline]
+pub fn pseudo_header_v4(src: Ipv4Addr, dst: Ipv4Addr, protocol: u8, len: u16) -> u64 {
+    sum(&src.octets()) + sum(&dst.octets()) + u64::from(protocol) + u64::from(len)
+}
+
+/// The sum of the pseudo header over IPv6 (RFC 8200, 8.1).
+#[inline]
+pub fn pseudo_header_v6(src: Ipv6Addr, dst: Ipv6Addr, protocol: u8, len: u32) -> u64 {
+    sum(&src.octets()) + sum(&dst.octets()) + u64::from(protocol) + u64::from(len)
+}
+
+/// What replacing some 16-bit words changes in a checksum over them: the sum of `~old + new` of
+/// RFC 1624. Applied to a checksum that was wrong, it leaves a wrong one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delta(u16);
+
+impl Delta {
+    /// Nothing was replaced.
+    pub const ZERO: Self = Self(0);
+
+    /// The words `old` became `new`. Both have the same length, and begin at an even offset of what
+    /// the checksum covers.
+    #[inline]
+    pub fn replace(old: &[u8], new: &[u8]) -> Self {
+        debug_assert_eq!(old.len(), new.len());
+        Self::of_u16(fold(sum(old)), fold(sum(new)))
+    }
+
+    /// One word was replaced.
+    #[inline]
+    pub const fn of_u16(old: u16, new: u16) -> Self {
+        Self(fold(!old as u64 + new as u64))
+    }
+
+    /// Two words were replaced.
+    #[inline]
+    pub const fn of_u32(old: u32, new: u32) -> Self {
+        let (old, new) = (!old, new);
+        Self(fold((old >> 16) as u64 + (old & 0xffff) as u64 + (new >> 16) as u64 + (new & 0xffff) as u64))
+    }
+
+    /// Both changes.
+    #[inline]
+    pub const fn plus(self, other: Self) -> Self {
+        Self(fold(self.0 as u64 + other.0 as u64))
+    }
+
+    /// The change that undoes this one.
+    #[inline]
+    pub const fn inverse(self) -> Self {
+        Self(!self.0)
+    }
+
+    /// The checksum after the change: RFC 1624, equation 3.
+    #[inline]
+    pub const fn apply(self, checksum: u16) -> u16 {
+        !fold(!checksum as u64 + self.0 as u64)
+    }
+
+    /// To be stored as a number.
+    #[inline]
+    pub const fn to_bits(self) -> u16 {
+        self.0
+    }
+
+    /// From a stored number.
+    #[inline]
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// RFC 1071, 3: the sum of these words is ddf2.
+    #[test]
+    fn the_example_of_rfc_1071() {
+        assert_eq!(fold(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7])), 0xddf2);
+    }
+
+    /// RFC 1624, 4: checksum dd2f, word 5555 becomes 3285, new checksum 0000.
+    #[test]
+    fn the_example_of_rfc_1624() {
+        assert_eq!(Delta::of_u16(0x5555, 0x3285).apply(0xdd2f), 0x0000);
+    }
+
+    /// 0 and all ones are the same number in one's complement.
+    fn same(a: u16, b: u16) -> bool {
+        a == b || (a == 0 && b == 0xffff) || (a == 0xffff && b == 0)
+    }
+
+    fn naive(bytes: &[u8]) -> u16 {
+        let words = bytes.chunks(2).map(|pair| u64::from(pair[0]) << 8 | u64::from(*pair.get(1).unwrap_or(&0)));
+        fold(words.sum())
+    }
+
+    proptest! {
+        #[test]
+        fn the_sum_is_that_of_the_words_one_by_one(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(same(fold(sum(&bytes)), naive(&bytes)));
+        }
+
+        #[test]
+        fn a_delta_leads_to_what_a_full_sum_says(
+            mut bytes in prop::collection::vec(any::<u8>(), 40..=40), new in any::<[u8; 8]>(), at in 0usize..16,
+        ) {
+            let before = checksum(&bytes);
+            let old: [u8; 8] = *bytes[at * 2..].first_chunk().unwrap();
+            bytes[at * 2..at * 2 + 8].copy_from_slice(&new);
+            let delta = Delta::replace(&old, &new);
+            prop_assert!(same(delta.apply(before), checksum(&bytes)));
+            prop_assert!(same(delta.inverse().apply(delta.apply(before)), before));
+        }
+
+        #[test]
+        fn a_wrong_checksum_stays_wrong_by_as_much(right in any::<u16>(), off in 1u16..0xffff, old in any::<u32>(), new in any::<u32>()) {
+            let delta = Delta::of_u32(old, new);
+            let wrong = right.wrapping_add(off);
+            prop_assume!(!same(right, wrong));
+            prop_assert!(!same(delta.apply(right), delta.apply(wrong)));
+        }
+    }
+}

@@ -1,6 +1,141 @@
 //! Local `<address, port>` pools: who may use which port, and which worker its replies land on.
+//!
+//! Every worker has a [`PortPool`] of each local address, with the ports that [`owner_of`] gives to
+//! it: whoever receives a reply can tell from the port alone which worker's conn it belongs to.
+//! Pure functions and plain memory; the engine calls it when a conn is made and when it ends.
 #![forbid(unsafe_code)]
 
+mod bitmap;
+mod usage;
+
+use std::sync::Arc;
+
+use bitmap::Bitmap;
+pub use usage::PoolUsage;
+
+/// First port that is handed out. DPVS leaves the privileged ones and 1024 alone.
+pub const FIRST_PORT: u16 = 1025;
+/// Last port that is handed out.
+pub const LAST_PORT: u16 = u16::MAX;
+/// How many ports one local address has towards one class of dests.
+pub const PORTS: u32 = LAST_PORT as u32 - FIRST_PORT as u32 + 1;
+/// Classes of dests: the same port serves one conn in each. `pool_hash_size` of DPVS, 16 by default,
+/// which makes the 1,032,176 free ports of a fresh local address that its tutorial shows.
+pub const CLASSES: usize = 16;
+
+/// The worker (from 0) that owns a local port, and so the conns that use it.
+#[inline]
+pub const fn owner_of(port: u16, workers: u16) -> u16 {
+    port % workers
+}
+
+/// The class of a dest. Neighbouring addresses or ports, as real servers have them, fall into
+/// different classes.
+#[inline]
+pub const fn class_of(daddr_low_bits: u32, dport: u16) -> usize {
+    (daddr_low_bits.wrapping_add(dport as u32)) as usize % CLASSES
+}
+
+/// Which part of a local address's ports a worker owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolShare {
+    worker: u16,
+    workers: u16,
+}
+
+impl PoolShare {
+    /// The share of `worker` (from 0) among `workers`; `None` if there is no such worker.
+    pub const fn new(worker: u16, workers: u16) -> Option<Self> {
+        if worker < workers {
+            Some(Self { worker, workers })
+        } else {
+            None
+        }
+    }
+
+    /// The lowest port of the share.
+    const fn first(self) -> u16 {
+        let ahead =
+            (self.worker + self.workers - owner_of(FIRST_PORT, self.workers)) % self.workers;
+        FIRST_PORT + ahead
+    }
+
+    /// How many ports of each class are in the share.
+    const fn len(self) -> u32 {
+        (LAST_PORT - self.first()) as u32 / self.workers as u32 + 1
+    }
+
+    const fn port(self, index: u32) -> u16 {
+        // index < len(), so this is at most LAST_PORT.
+        self.first() + (index * self.workers as u32) as u16
+    }
+
+    fn index(self, port: u16) -> Option<u32> {
+        let above = port.checked_sub(self.first())?;
+        above
+            .is_multiple_of(self.workers)
+            .then_some(u32::from(above / self.workers))
+    }
+}
+
 /// One worker's ports of one local address.
+///
+/// A port is taken in constant time, whatever is in use, and given out again as late as possible, so
+/// that a dest's TIME_WAIT has passed. It can be in use once towards each class of dests.
 #[derive(Debug)]
-pub struct PortPool {}
+pub struct PortPool {
+    share: PoolShare,
+    free: [Bitmap; CLASSES],
+    usage: Arc<PoolUsage>,
+}
+
+impl PortPool {
+    /// A pool with all ports of the share free. Made by control, so that no worker waits for it.
+    pub fn new(share: PoolShare) -> Self {
+        Self {
+            share,
+            free: std::array::from_fn(|_| Bitmap::full(share.len())),
+            usage: Arc::default(),
+        }
+    }
+
+    /// How many conns the pool can serve at once, over all classes.
+    pub const fn capacity(&self) -> u64 {
+        self.share.len() as u64 * CLASSES as u64
+    }
+
+    /// Its counters, for control to read at any time.
+    pub fn usage(&self) -> Arc<PoolUsage> {
+        Arc::clone(&self.usage)
+    }
+
+    /// Ports in use.
+    pub fn used(&self) -> u64 {
+        self.usage.used()
+    }
+
+    /// Takes a free port towards dests of `class`; `None`, and counted, if all are in use.
+    #[inline]
+    pub fn take(&mut self, class: usize) -> Option<u16> {
+        let Some(index) = self.free[class % CLASSES].take() else {
+            self.usage.count_miss();
+            return None;
+        };
+        self.usage.count_taken();
+        Some(self.share.port(index))
+    }
+
+    /// Gives a port back. One that was not taken, or is not of this share, is left alone.
+    #[inline]
+    pub fn put(&mut self, class: usize, port: u16) {
+        let Some(index) = self.share.index(port) else {
+            return;
+        };
+        if self.free[class % CLASSES].put(index) {
+            self.usage.count_given_back();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

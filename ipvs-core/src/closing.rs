@@ -1,0 +1,67 @@
+//! The end of removed dests: their conns are found by walking the table, a few at a time.
+
+use packet::PacketBuf;
+
+use crate::command::Event;
+use crate::conn::ConnId;
+use crate::engine::Engine;
+use crate::io::Io;
+use crate::service::DestId;
+use crate::time::Now;
+
+/// Slots of the table looked at per call.
+const REACH: u32 = 256;
+
+/// Dests that are being closed: those of this walk, and those that came after it began.
+#[derive(Debug, Default)]
+pub(crate) struct Closing {
+    walking: Vec<DestId>,
+    waiting: Vec<DestId>,
+    cursor: u32,
+}
+
+impl Closing {
+    pub(crate) fn add(&mut self, dest: DestId) {
+        self.waiting.push(dest);
+    }
+}
+
+impl<B: PacketBuf> Engine<B> {
+    /// Goes on with the walk, or begins one. Both ends of an established conn are told by a reset.
+    pub(crate) fn continue_closing(&mut self, now: Now, io: &mut impl Io<B>) {
+        let closing = &mut self.closing;
+        if closing.walking.is_empty() {
+            if closing.waiting.is_empty() {
+                return;
+            }
+            std::mem::swap(&mut closing.walking, &mut closing.waiting);
+            closing.walking.sort_unstable();
+            closing.cursor = 0;
+        }
+        let (ids, next) = self.conns.scan(self.closing.cursor, REACH);
+        let mut found = [None::<ConnId>; REACH as usize];
+        let walking = &self.closing.walking;
+        let of_closed_dests = ids.filter(|id| walking.binary_search(&self.conns.get(*id).dest()).is_ok());
+        for (slot, id) in found.iter_mut().zip(of_closed_dests) {
+            *slot = Some(id);
+        }
+        for id in found.into_iter().map_while(|id| id) {
+            self.reset_if_established(now, id, io);
+            self.end(id, io);
+        }
+        match next {
+            Some(cursor) => self.closing.cursor = cursor,
+            None => self.report_closed(io),
+        }
+    }
+
+    /// The walk is over. Reports that find no room stay for the next call.
+    fn report_closed(&mut self, io: &mut impl Io<B>) {
+        while let Some(dest) = self.closing.walking.pop() {
+            if io.event(Event::DestGone(dest)).is_err() {
+                self.closing.walking.push(dest);
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The index from tuples to conns: two buckets to look in, one cache line each.
+
+use zerocopy::FromZeros;
+
+use super::{ConnId, Direction};
+use crate::prefetch::prefetch;
+
+/// Entries of a bucket: as many as fill a cache line.
+const WAYS: usize = 8;
+
+/// Eight entries of 8 bytes: a tag of the hash, 0 for none, and which conn in which direction.
+#[derive(Debug, Clone, Copy, FromZeros)]
+#[repr(C, align(64))]
+struct Bucket {
+    tags: [u32; WAYS],
+    refs: [u32; WAYS],
+}
+
+/// A conn and a direction, as an entry holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConnRef(u32);
+
+impl ConnRef {
+    /// Conns are numbered below this, since one bit is the direction.
+    pub(crate) const MAX_CONNS: u32 = 1 << 31;
+
+    pub(crate) const fn new(id: ConnId, direction: Direction) -> Self {
+        Self(id.0 << 1 | direction as u32)
+    }
+
+    #[inline]
+    pub(crate) const fn id(self) -> ConnId {
+        ConnId(self.0 >> 1)
+    }
+
+    #[inline]
+    pub(crate) const fn direction(self) -> Direction {
+        if self.0 & 1 == 0 { Direction::Inbound } else { Direction::Outbound }
+    }
+}
+
+/// Where a hash may lie. Kept for a packet between the stages of its look-up.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Place {
+    first: u32,
+    tag: u32,
+}
+
+/// A cuckoo table whose entries can move to their other bucket without knowing their key.
+#[derive(Debug)]
+pub(crate) struct Index {
+    buckets: Box<[Bucket]>,
+}
+
+/// Every bucket has no room and none of their entries can move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Full;
+
+impl Index {
+    /// Room for `entries`, at three quarters full: beyond that, inserts begin to move others about.
+    pub(crate) fn new(entries: usize) -> Self {
+        let buckets = (entries.div_ceil(WAYS) * 4).div_ceil(3).max(2);
+        let buckets = <[Bucket]>::new_box_zeroed_with_elems(buckets)
+            .expect("a conn table of a size that fits in memory has an index that does");
+        Self { buckets }
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.buckets)
+    }
+
+    #[inline]
+    pub(crate) fn place(&self, hash: u64) -> Place {
+        // The high half chooses the bucket, by multiplication instead of division; the low the tag.
+        let first = ((hash >> 32) * self.buckets.len() as u64) >> 32;
+        Place { first: first as u32, tag: (hash as u32).max(1) }
+    }
+
+    #[inline]
+    pub(crate) fn prefetch(&self, place: Place) {
+        prefetch(&self.buckets[place.first as usize]);
+    }
+
+    /// The other bucket of an entry: applied twice it leads back.
+    #[inline]
+    fn other(&self, bucket: u32, tag: u32) -> u32 {
+        let count = self.buckets.len() as u64;
+        let shared = (u64::from(tag.wrapping_mul(0x9E37_79B1)) * count) >> 32;
+        let other = shared + count - u64::from(bucket);
+        (if other >= count { other - count } else { other }) as u32
+    }
+
+    /// The first conn that may have the tuple: right but for one in 2^32. `None` says nothing of the
+    /// second bucket.
+    #[inline]
+    pub(crate) fn first_candidate(&self, place: Place) -> Option<ConnRef> {
+        let bucket = &self.buckets[place.first as usize];
+        let way = bucket.ways_with(place.tag).trailing_zeros() as usize;
+        bucket.refs.get(way).copied().map(ConnRef)
+    }
+
+    /// All conns that may have the tuple, of both buckets.
+    pub(crate) fn candidates(&self, place: Place) -> impl Iterator<Item = ConnRef> {
+        let second = self.other(place.first, place.tag);
+        [place.first, second].into_iter().flat_map(move |bucket| {
+            let bucket = &self.buckets[bucket as usize];
+            (0..WAYS).filter(move |way| bucket.tags[*way] == place.tag).map(|way| ConnRef(bucket.refs[way]))
+        })
+    }
+
+    /// Puts an entry into one of its buckets, moving one other entry if it must.
+    pub(crate) fn insert(&mut self, place: Place, conn: ConnRef) -> Result<(), Full> {
+        let second = self.other(place.first, place.tag);
+        let free = [place.first, second].into_iter().find_map(|bucket| self.free_way(bucket));
+        let (bucket, way) = free.or_else(|| self.make_room(place.first)).or_else(|| self.make_room(second)).ok_or(Full)?;
+        self.write(bucket, way, place.tag, conn.0);
+        Ok(())
+    }
+
+    /// Takes an entry out.
+    pub(crate) fn remove(&mut self, place: Place, conn: ConnRef) {
+        for bucket in [place.first, self.other(place.first, place.tag)] {
+            let bucket = &mut self.buckets[bucket as usize];
+            if let Some(way) = (0..WAYS).find(|way| bucket.tags[*way] == place.tag && bucket.refs[*way] == conn.0) {
+                bucket.tags[way] = 0;
+                return;
+            }
+        }
+    }
+
+    fn free_way(&self, bucket: u32) -> Option<(u32, usize)> {
+        let way = self.buckets[bucket as usize].ways_with(0).trailing_zeros() as usize;
+        (way < WAYS).then_some((bucket, way))
+    }
+
+    /// Frees a way of a full bucket by moving an entry to its other bucket, or, when those are full
+    /// too, by making room there first: two moves at the most, so that the cost stays bounded.
+    fn make_room(&mut self, bucket: u32) -> Option<(u32, usize)> {
+        for way in 0..WAYS {
+            let other = self.other(bucket, self.buckets[bucket as usize].tags[way]);
+            if let Some(room) = self.free_way(other) {
+                return Some(self.move_entry((bucket, way), room));
+            }
+        }
+        for way in 0..WAYS {
+            let middle = self.other(bucket, self.buckets[bucket as usize].tags[way]);
+            for middle_way in 0..WAYS {
+                let other = self.other(middle, self.buckets[middle as usize].tags[middle_way]);
+                if let Some(room) = self.free_way(other).filter(|_| middle != bucket) {
+                    let freed = self.move_entry((middle, middle_way), room);
+                    return Some(self.move_entry((bucket, way), freed));
+                }
+            }
+        }
+        None
+    }
+
+    fn move_entry(&mut self, from: (u32, usize), to: (u32, usize)) -> (u32, usize) {
+        let source = &mut self.buckets[from.0 as usize];
+        let (tag, conn) = (source.tags[from.1], source.refs[from.1]);
+        source.tags[from.1] = 0;
+        self.write(to.0, to.1, tag, conn);
+        from
+    }
+
+    fn write(&mut self, bucket: u32, way: usize, tag: u32, conn: u32) {
+        let bucket = &mut self.buckets[bucket as usize];
+        bucket.tags[way] = tag;
+        bucket.refs[way] = conn;
+    }
+}
+
+impl Bucket {
+    /// A bit for each way with this tag. The compiler makes it a few vector compares.
+    #[inline]
+    fn ways_with(&self, tag: u32) -> u32 {
+        let mut ways = 0;
+        for way in 0..WAYS {
+            ways |= u32::from(self.tags[way] == tag) << way;
+        }
+        ways
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(n: u64) -> u64 {
+        let x = (n + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let x = (x ^ (x >> 31)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        x ^ (x >> 32)
+    }
+
+    #[test]
+    fn an_entry_is_found_until_it_is_removed_even_when_others_moved_it() {
+        let mut index = Index::new(10_000);
+        let conn = |n: u64| ConnRef::new(ConnId(n as u32), Direction::Outbound);
+        for n in 0..10_000 {
+            index.insert(index.place(hash(n)), conn(n)).unwrap();
+        }
+        for n in 0..10_000 {
+            assert!(index.candidates(index.place(hash(n))).any(|found| found == conn(n)), "{n}");
+        }
+        for n in (0..10_000).step_by(2) {
+            index.remove(index.place(hash(n)), conn(n));
+        }
+        for n in 0..10_000 {
+            let found = index.candidates(index.place(hash(n))).any(|found| found == conn(n));
+            assert_eq!(found, n % 2 == 1, "{n}");
+        }
+    }
+
+    #[test]
+    fn the_other_bucket_of_the_other_bucket_is_the_first() {
+        let index = Index::new(777);
+        for n in 0..1000 {
+            let place = index.place(hash(n));
+            assert_eq!(index.other(index.other(place.first, place.tag), place.tag), place.first);
+        }
+    }
+
+    #[test]
+    fn it_takes_what_it_was_made_for_and_more() {
+        for size in [8, 100, 4096, 100_000] {
+            let mut index = Index::new(size);
+            let inserted = (0..size as u64 * 2)
+                .take_while(|n| index.insert(index.place(hash(*n)), ConnRef(*n as u32)).is_ok())
+                .count();
+            assert!(inserted >= size, "{inserted} of {size}");
+        }
+    }
+}

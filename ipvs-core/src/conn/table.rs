@@ -1,0 +1,297 @@
+//! All conns of a worker: flat arrays of conns, index entries and timer links.
+//!
+//! An IPv4 conn takes 64 bytes, its two index entries 8 bytes each at three quarters full, and 8
+//! bytes of links: 94 together. Its local port is one bit of the sapool.
+
+use zerocopy::FromZeros;
+
+use super::index::{ConnRef, Index, Place};
+use super::wheel::{Visit, Wheel};
+use super::{Conn, ConnFlags, ConnId, Direction};
+use crate::prefetch::prefetch;
+use crate::tcp_state::TcpState;
+use crate::time::Tick;
+use crate::tuple::{Address, HashKey, Tuple};
+
+/// How many conns are looked at for one that may give way.
+const RECYCLE_REACH: u32 = 64;
+
+/// A conn that a packet belongs to, and which way the packet goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// The conn
+    pub id: ConnId,
+    /// The packet's direction
+    pub direction: Direction,
+}
+
+/// A look-up under way: between its stages other packets' look-ups go on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Lookup {
+    place: Place,
+    candidate: Option<ConnRef>,
+}
+
+/// The table has no room, not even by moving index entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableFull;
+
+/// The conns of one worker and one address family.
+#[derive(Debug)]
+pub struct ConnTable<A> {
+    conns: Box<[Conn<A>]>,
+    index: Index,
+    wheel: Wheel,
+    key: HashKey,
+    len: u32,
+    /// Where the search for a conn that may give way goes on.
+    recycle_at: u32,
+}
+
+impl<A: Address> ConnTable<A> {
+    /// Room for `capacity` conns (at most 2^31). Memory is touched as conns are made.
+    pub fn new(capacity: u32, key: HashKey, now: Tick) -> Self {
+        let capacity = capacity.clamp(1, ConnRef::MAX_CONNS);
+        let conns = <[Conn<A>]>::new_box_zeroed_with_elems(capacity as usize)
+            .expect("the size of the conn table was checked when the config was read");
+        Self {
+            conns,
+            index: Index::new(capacity as usize * 2),
+            wheel: Wheel::new(capacity, now),
+            key,
+            len: 0,
+            recycle_at: 0,
+        }
+    }
+
+    /// Conns in the table.
+    pub const fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// True without any conn.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes of memory when full.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.conns) + self.index.bytes() + self.wheel.bytes()
+    }
+
+    /// Stage one of a look-up: the bucket is fetched.
+    #[inline]
+    pub fn begin(&self, tuple: &Tuple<A>) -> Lookup {
+        let place = self.index.place(tuple.hash(&self.key));
+        self.index.prefetch(place);
+        Lookup { place, candidate: None }
+    }
+
+    /// Stage two: the conn is fetched that most likely it is.
+    #[inline]
+    pub fn choose(&self, lookup: &mut Lookup) {
+        lookup.candidate = self.index.first_candidate(lookup.place);
+        if let Some(candidate) = lookup.candidate {
+            prefetch(&self.conns[candidate.id().0 as usize]);
+        }
+    }
+
+    /// Stage three: the conn of the tuple, if there is one.
+    #[inline]
+    pub fn finish(&self, lookup: &Lookup, tuple: &Tuple<A>) -> Option<Found> {
+        match lookup.candidate {
+            Some(candidate) if self.is(candidate, tuple) => Some(found(candidate)),
+            _ => self.index.candidates(lookup.place).find(|conn| self.is(*conn, tuple)).map(found),
+        }
+    }
+
+    /// All stages at once, for a single tuple.
+    pub fn find(&self, tuple: &Tuple<A>) -> Option<Found> {
+        let lookup = Lookup { place: self.index.place(tuple.hash(&self.key)), candidate: None };
+        self.finish(&lookup, tuple)
+    }
+
+    #[inline]
+    fn is(&self, conn: ConnRef, tuple: &Tuple<A>) -> bool {
+        self.conns[conn.id().0 as usize].tuple(conn.direction()) == *tuple
+    }
+
+    /// A conn in the table.
+    #[inline]
+    pub fn get(&self, id: ConnId) -> &Conn<A> {
+        &self.conns[id.0 as usize]
+    }
+
+    /// A conn in the table, to be changed. Its endpoints stay as they are.
+    #[inline]
+    pub fn get_mut(&mut self, id: ConnId) -> &mut Conn<A> {
+        &mut self.conns[id.0 as usize]
+    }
+
+    /// Puts a conn in, findable by both its tuples, to be visited at its deadline.
+    pub fn insert(&mut self, conn: Conn<A>) -> Result<ConnId, TableFull> {
+        let id = self.wheel.take_free().ok_or(TableFull)?;
+        for direction in [Direction::Inbound, Direction::Outbound] {
+            let place = self.index.place(conn.tuple(direction).hash(&self.key));
+            if self.index.insert(place, ConnRef::new(id, direction)).is_err() {
+                if direction == Direction::Outbound {
+                    self.unindex(id, &conn, Direction::Inbound);
+                }
+                self.wheel.put_free(id);
+                return Err(TableFull);
+            }
+        }
+        self.wheel.insert(id, conn.deadline());
+        self.conns[id.0 as usize] = conn;
+        self.len += 1;
+        Ok(id)
+    }
+
+    /// The timeout became shorter: the conn is to be visited sooner.
+    pub fn reschedule(&mut self, id: ConnId) {
+        self.wheel.remove(id);
+        self.wheel.insert(id, self.conns[id.0 as usize].deadline());
+    }
+
+    /// Takes a conn out.
+    pub fn remove(&mut self, id: ConnId) -> Conn<A> {
+        self.wheel.remove(id);
+        self.release(id)
+    }
+
+    /// Takes out a conn that [`Self::next_due`] gave.
+    pub fn release(&mut self, id: ConnId) -> Conn<A> {
+        let conn = self.conns[id.0 as usize];
+        self.unindex(id, &conn, Direction::Inbound);
+        self.unindex(id, &conn, Direction::Outbound);
+        self.conns[id.0 as usize].flags.put(ConnFlags::IN_USE, false);
+        self.wheel.put_free(id);
+        self.len -= 1;
+        conn
+    }
+
+    fn unindex(&mut self, id: ConnId, conn: &Conn<A>, direction: Direction) {
+        let place = self.index.place(conn.tuple(direction).hash(&self.key));
+        self.index.remove(place, ConnRef::new(id, direction));
+    }
+
+    /// The next conn whose deadline has passed. The caller must [`Self::release`] it. Looks at no
+    /// more than `budget` conns and slots.
+    pub fn next_due(&mut self, now: Tick, budget: &mut u32) -> Option<ConnId> {
+        while *budget > 0 {
+            let Visit::Due(id) = self.wheel.visit(now, budget) else { return None };
+            *budget = budget.saturating_sub(1);
+            let deadline = self.conns[id.0 as usize].deadline();
+            if now.reached(deadline) {
+                return Some(id);
+            }
+            self.wheel.insert(id, deadline);
+        }
+        None
+    }
+
+    /// A half-open or one-way conn that may give way to a new one, if one is near.
+    pub fn recyclable(&mut self) -> Option<ConnId> {
+        let touched = self.wheel.touched();
+        for _ in 0..RECYCLE_REACH.min(touched) {
+            let id = ConnId(self.recycle_at);
+            self.recycle_at = if self.recycle_at + 1 < touched { self.recycle_at + 1 } else { 0 };
+            let conn = self.get(id);
+            if conn.flags.has(ConnFlags::IN_USE) && is_half_open(conn) {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// Conns in the order of their slots from `cursor` on; looks at no more than `reach` slots. The
+    /// second value is where to go on, `None` at the end.
+    pub fn scan(&self, cursor: u32, reach: u32) -> (impl Iterator<Item = ConnId>, Option<u32>) {
+        let end = cursor.saturating_add(reach).min(self.wheel.touched());
+        let ids = (cursor..end)
+            .map(ConnId)
+            .filter(|id| self.get(*id).flags.has(ConnFlags::IN_USE));
+        (ids, (end < self.wheel.touched()).then_some(end))
+    }
+}
+
+const fn found(conn: ConnRef) -> Found {
+    Found { id: conn.id(), direction: conn.direction() }
+}
+
+/// Whether the conn has not yet carried anything both ways.
+fn is_half_open<A: Address>(conn: &Conn<A>) -> bool {
+    if conn.protocol == crate::service::Protocol::Tcp.number() {
+        matches!(conn.tcp_state(), TcpState::None | TcpState::SynSent | TcpState::SynRecv)
+    } else {
+        !conn.flags.has(ConnFlags::ANSWERED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use packet::checksum::Delta;
+
+    use super::*;
+    use crate::conn::{Endpoints, RewriteDeltas};
+    use crate::service::DestId;
+
+    const KEY: HashKey = HashKey([1, 2, 3, 4]);
+
+    fn conn(n: u32, timeout_s: u16) -> Conn<[u8; 4]> {
+        let [_, a, b, c] = n.to_be_bytes();
+        let ends = Endpoints {
+            inbound: Tuple { src: [10, a, b, c], dst: [10, 0, 0, 100], sport: 1000, dport: 80, protocol: 17 },
+            outbound: Tuple { src: [192, 168, 100, 2], dst: [192, 168, 101, a], sport: 80, dport: n as u16, protocol: 17 },
+        };
+        let deltas = RewriteDeltas { l3: Delta::ZERO, l4: Delta::ZERO };
+        let mut conn = Conn::new(&ends, deltas, DestId(0), Tick(0));
+        conn.timeout_s = timeout_s;
+        conn
+    }
+
+    #[test]
+    fn both_directions_lead_to_the_same_conn() {
+        let mut table = ConnTable::new(16, KEY, Tick(0));
+        let one = conn(1, 10);
+        let id = table.insert(one).unwrap();
+        for direction in [Direction::Inbound, Direction::Outbound] {
+            assert_eq!(table.find(&one.tuple(direction)), Some(Found { id, direction }));
+        }
+        table.remove(id);
+        assert_eq!(table.find(&one.tuple(Direction::Inbound)), None);
+        assert!(table.is_empty());
+    }
+
+    #[test]
+    fn a_conn_that_was_touched_outlives_its_first_deadline() {
+        let mut table = ConnTable::new(16, KEY, Tick(0));
+        let id = table.insert(conn(1, 10)).unwrap();
+        let at = |secs| Tick(Tick::from_secs(secs));
+        table.get_mut(id).touch(at(8));
+        assert_eq!(table.next_due(at(12), &mut 1000), None);
+        assert_eq!(table.next_due(at(19), &mut 1000), Some(id));
+    }
+
+    #[test]
+    fn a_full_table_says_so_and_offers_a_half_open_conn() {
+        let mut table = ConnTable::new(4, KEY, Tick(0));
+        for n in 0..4 {
+            let mut conn = conn(n, 10);
+            conn.flags.put(ConnFlags::ANSWERED, n != 2);
+            table.insert(conn).unwrap();
+        }
+        assert_eq!(table.insert(conn(9, 10)), Err(TableFull));
+        assert_eq!(table.recyclable(), Some(ConnId(2)));
+    }
+
+    /// The issue: at most 128 bytes for an IPv4 FullNAT conn, all in; 176 for IPv6.
+    #[test]
+    fn a_conn_with_index_and_links_stays_within_its_bytes() {
+        let capacity = 1 << 20;
+        let v4 = ConnTable::<[u8; 4]>::new(capacity, KEY, Tick(0)).bytes() / capacity as usize;
+        let v6 = ConnTable::<[u8; 16]>::new(capacity, KEY, Tick(0)).bytes() / capacity as usize;
+        assert!(v4 <= 128, "{v4}");
+        assert!(v6 <= 176, "{v6}");
+    }
+}

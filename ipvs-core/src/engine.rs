@@ -1,0 +1,204 @@
+//! The engine of one worker: a batch of packets in, each of them to exactly one end.
+
+use std::sync::Arc;
+
+use packet::PacketBuf;
+
+use crate::classify::{Class, classify};
+use crate::closing::Closing;
+use crate::conn::{ConnTable, Lookup};
+use crate::drop_reason::DropReason;
+use crate::held::Held;
+use crate::io::Io;
+use crate::laddrs::Laddrs;
+use crate::sched::Turn;
+use crate::snapshot::Snapshot;
+use crate::stats::WorkerStats;
+use crate::time::Now;
+use crate::tuple::HashKey;
+
+/// Packets that go through the stages together. Enough to hide a memory access behind the others'
+/// work, few enough that their headers stay in the first-level cache.
+pub const BATCH: usize = 64;
+
+/// What an engine is made with.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// This worker, from 0.
+    pub worker: u16,
+    /// All workers. Their order decides who owns which local port.
+    pub workers: u16,
+    /// Most conns at once.
+    pub max_conns: u32,
+    /// Random per process: the conn table's hash, the initial sequence numbers.
+    pub keys: Keys,
+    /// Most packets that wait for neighbours at once.
+    pub max_held: u32,
+    /// Of those, for the same neighbour: `unres_queue_length` of DPVS.
+    pub max_held_per_neighbour: u16,
+}
+
+/// Secrets, so that nobody outside can choose tuples that collide or guess sequence numbers.
+#[derive(Clone, Copy)]
+pub struct Keys {
+    /// Of the conn table's hash
+    pub conns: HashKey,
+    /// Of the initial sequence numbers (RFC 6528)
+    pub sequence: HashKey,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keys(..)")
+    }
+}
+
+/// The load balancer of one worker.
+#[derive(Debug)]
+pub struct Engine<B> {
+    pub(crate) config: EngineConfig,
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// Of all workers, for what must be right over all of them; `[worker]` is this one's.
+    pub(crate) all_stats: Vec<Arc<WorkerStats>>,
+    pub(crate) stats: Arc<WorkerStats>,
+    pub(crate) conns: ConnTable<[u8; 4]>,
+    pub(crate) laddrs: Laddrs,
+    pub(crate) turns: Vec<Turn>,
+    pub(crate) held: Held<B>,
+    pub(crate) closing: Closing,
+    work: Vec<Work<B>>,
+}
+
+/// A packet between the stages.
+#[derive(Debug)]
+struct Work<B> {
+    packet: B,
+    class: Class,
+    lookup: Lookup,
+}
+
+impl<B: PacketBuf> Engine<B> {
+    /// An engine without configuration: until the first [`crate::Command::Publish`] every packet
+    /// goes to the kernel. `all_stats` are those of all workers, in their order.
+    ///
+    /// # Panics
+    /// If `all_stats` has none for this worker.
+    pub fn new(config: EngineConfig, all_stats: Vec<Arc<WorkerStats>>, now: Now) -> Self {
+        let stats = Arc::clone(&all_stats[usize::from(config.worker)]);
+        Self {
+            snapshot: Arc::default(),
+            conns: ConnTable::new(config.max_conns, config.keys.conns, now.tick()),
+            laddrs: Laddrs::default(),
+            turns: Vec::new(),
+            held: Held::new(config.max_held, config.max_held_per_neighbour),
+            closing: Closing::default(),
+            work: Vec::with_capacity(BATCH),
+            all_stats,
+            stats,
+            config,
+        }
+    }
+
+    /// What this worker counts.
+    pub fn stats(&self) -> &Arc<WorkerStats> {
+        &self.stats
+    }
+
+    /// The configuration it forwards by.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Bytes of the conn table when full.
+    pub fn conn_table_bytes(&self) -> usize {
+        self.conns.bytes()
+    }
+
+    /// Takes packets from NICs or from other workers to their ends. At most [`BATCH`] of them go
+    /// through the stages together; more are taken in several rounds.
+    #[inline]
+    pub fn process(&mut self, now: Now, mut packets: impl Iterator<Item = B>, io: &mut impl Io<B>) {
+        let mut work = std::mem::take(&mut self.work);
+        loop {
+            for packet in packets.by_ref().take(BATCH) {
+                packet.prefetch();
+                work.push(Work { packet, class: Class::Kernel, lookup: Lookup::default() });
+            }
+            if work.is_empty() {
+                break;
+            }
+            self.stats.received.add(work.len() as u64);
+            self.run_stages(now, &mut work, io);
+        }
+        self.work = work;
+    }
+
+    #[inline]
+    fn run_stages(&mut self, now: Now, work: &mut Vec<Work<B>>, io: &mut impl Io<B>) {
+        for item in work.iter_mut() {
+            self.classify(item, io);
+            if let Class::Flow(flow) = &item.class {
+                item.lookup = self.conns.begin(&flow.tuple);
+            }
+        }
+        for item in work.iter_mut() {
+            if let Class::Flow(_) = item.class {
+                self.conns.choose(&mut item.lookup);
+            }
+        }
+        for Work { packet, class, lookup } in work.drain(..) {
+            match class {
+                Class::Flow(flow) => match self.conns.finish(&lookup, &flow.tuple) {
+                    Some(found) => self.forward(now, packet, &flow, found, io),
+                    None => self.connect(now, packet, &flow, io),
+                },
+                Class::Icmp(ip) => self.receive_icmp(now, packet, &ip, io),
+                Class::Fragment(ip) => self.receive_fragment(packet, &ip, io),
+                Class::Arp => self.receive_arp(packet, io),
+                Class::Kernel => self.to_kernel(packet, io),
+                Class::Drop(reason) => self.drop(packet, reason),
+            }
+        }
+    }
+
+    #[inline]
+    fn classify(&self, item: &mut Work<B>, io: &mut impl Io<B>) {
+        let Some(device) = self.snapshot.net.device_of(item.packet.port()) else {
+            item.class = Class::Kernel;
+            return;
+        };
+        if device.forward_to_kni {
+            io.copy_to_kernel(&item.packet);
+            self.stats.received.add(1);
+            self.stats.originated.add(1);
+            self.stats.to_kernel.add(1);
+        }
+        item.class = classify(&mut item.packet, device.mac);
+    }
+
+    /// Ends a packet that is of no use to anyone.
+    #[inline]
+    pub(crate) fn drop(&self, packet: B, reason: DropReason) {
+        self.stats.drops_by(reason).add(1);
+        drop(packet);
+    }
+
+    /// Gives a packet to whom it may concern behind the kni device.
+    #[inline]
+    pub(crate) fn to_kernel(&self, packet: B, io: &mut impl Io<B>) {
+        let has_kni = self.snapshot.net.device_of(packet.port()).is_none_or(|device| device.kni);
+        if has_kni {
+            self.stats.to_kernel.add(1);
+            io.to_kernel(packet);
+        } else {
+            self.drop(packet, DropReason::KniDisabled);
+        }
+    }
+
+    /// Hands a packet to the worker whose conn it belongs to.
+    pub(crate) fn redirect(&self, mut packet: B, worker: u16, io: &mut impl Io<B>) {
+        packet.set_mark(packet.mark() + 1);
+        self.stats.redirected.add(1);
+        io.redirect(worker, packet);
+    }
+}

@@ -1,0 +1,172 @@
+//! The way of a packet whose conn is known.
+
+use packet::PacketBuf;
+
+use crate::classify::Flow;
+use crate::conn::{Conn, ConnFlags, ConnId, Direction, Found};
+use crate::drop_reason::DropReason;
+use crate::engine::Engine;
+use crate::io::Io;
+use crate::ipv4;
+use crate::output::Way;
+use crate::segment::{self, Segment, Toa};
+use crate::service::Protocol;
+use crate::stats::WorkerStats;
+use crate::tcp_state::TcpState;
+use crate::time::Now;
+
+impl<B: PacketBuf> Engine<B> {
+    /// Rewrites a packet of a conn and sends it on.
+    #[inline]
+    pub(crate) fn forward(&mut self, now: Now, mut packet: B, flow: &Flow, found: Found, io: &mut impl Io<B>) {
+        match self.rewrite(now, &mut packet, flow, found) {
+            Ok(way) => self.deliver(now, packet, way, io),
+            Err(DropReason::MtuExceeded) => self.refuse_oversized(now, packet, found, io),
+            Err(DropReason::TtlExpired) => self.refuse_expired(now, packet, io),
+            Err(reason) => self.drop(packet, reason),
+        }
+    }
+
+    #[inline]
+    fn rewrite(&mut self, now: Now, packet: &mut B, flow: &Flow, found: Found) -> Result<Way, DropReason> {
+        let way = self.way_of(found.id, found.direction)?;
+        if flow.ip.ttl <= 1 {
+            return Err(DropReason::TtlExpired);
+        }
+        if flow.ip.total_len > way.mtu() {
+            return Err(DropReason::MtuExceeded);
+        }
+        self.count_packet(found, flow.ip.total_len);
+        match flow.protocol {
+            Protocol::Udp => self.rewrite_datagram(now, packet, flow, found),
+            Protocol::Tcp => self.rewrite_segment(now, packet, flow, found, way.mtu())?,
+        }
+        Ok(way)
+    }
+
+    #[inline]
+    fn count_packet(&self, found: Found, bytes: u16) {
+        let stats = self.stats.dest(self.conns.get(found.id).dest());
+        let (packets, all_bytes) = match found.direction {
+            Direction::Inbound => (&stats.in_packets, &stats.in_bytes),
+            Direction::Outbound => (&stats.out_packets, &stats.out_bytes),
+        };
+        packets.add(1);
+        all_bytes.add(u64::from(bytes));
+    }
+
+    #[inline]
+    fn rewrite_datagram(&mut self, now: Now, packet: &mut B, flow: &Flow, found: Found) {
+        let conn = self.conns.get_mut(found.id);
+        conn.touch(now.tick());
+        rewrite_network(packet.bytes_mut(), conn, found.direction);
+        let l4 = packet.bytes_mut().get_mut(usize::from(flow.ip.l4_at)..).unwrap_or_default();
+        segment::rewrite_udp(l4, &conn.rewritten(found.direction), conn.deltas(found.direction).l4);
+        if found.direction == Direction::Outbound && !conn.flags.has(ConnFlags::ANSWERED) {
+            self.answer_udp(found.id);
+        }
+    }
+
+    /// The dest of a UDP conn has answered.
+    fn answer_udp(&mut self, id: ConnId) {
+        let timeout_s = self.udp_timeout_s(self.conns.get(id), true);
+        self.conns.get_mut(id).flags.put(ConnFlags::ANSWERED, true);
+        self.set_timeout(id, timeout_s);
+        self.set_active(id, true);
+    }
+
+    #[inline]
+    fn rewrite_segment(
+        &mut self,
+        now: Now,
+        packet: &mut B,
+        flow: &Flow,
+        found: Found,
+        mtu: u16,
+    ) -> Result<(), DropReason> {
+        let l4_at = usize::from(flow.ip.l4_at);
+        let segment = Segment::read(packet.bytes().get(l4_at..).unwrap_or_default())?;
+        let state = self.conns.get(found.id).tcp_state();
+        let is_reopened = found.direction == Direction::Inbound
+            && segment.opens()
+            && matches!(state, TcpState::TimeWait | TcpState::Close);
+        if is_reopened {
+            self.reopen(now, found.id, segment);
+        }
+        let conn = self.conns.get_mut(found.id);
+        let l4 = packet.bytes_mut().get_mut(l4_at..).unwrap_or_default();
+        segment::rewrite_tcp(l4, segment, conn, found.direction, conn.deltas(found.direction).l4)?;
+        rewrite_network(packet.bytes_mut(), conn, found.direction);
+        conn.touch(now.tick());
+        match found.direction {
+            Direction::Inbound => inbound_segment(packet, l4_at, segment, conn, mtu, &self.stats),
+            Direction::Outbound => outbound_segment(segment, state, conn),
+        }
+        let next = state.next(found.direction, segment.kind());
+        if next != state {
+            self.set_tcp_state(found.id, next);
+        }
+        Ok(())
+    }
+
+    /// A SYN hit a conn that is over: it starts afresh, with numbers of its own (FullNAT design,
+    /// 4.6.2), which go on from the old ones if those are ahead (RFC 6191).
+    fn reopen(&mut self, now: Now, id: ConnId, segment: Segment) {
+        let chosen = self.initial_sequence(now, self.conns.get(id));
+        let conn = self.conns.get_mut(id);
+        let continued = segment.seq.wrapping_add(conn.seq_delta);
+        let is_ahead = continued.wrapping_sub(chosen) < 1 << 31;
+        let isn = if is_ahead { continued } else { chosen };
+        conn.seq_delta = isn.wrapping_sub(segment.seq);
+        conn.flags.put(ConnFlags::TOA_PENDING, false);
+    }
+}
+
+/// The network header of a packet of a conn.
+#[inline]
+fn rewrite_network(bytes: &mut [u8], conn: &Conn<[u8; 4]>, direction: Direction) {
+    if let Some(header) = bytes.get_mut(ipv4::L2_LEN..).and_then(<[u8]>::first_chunk_mut) {
+        ipv4::rewrite(header, &conn.rewritten(direction), conn.deltas(direction).l3);
+    }
+}
+
+/// What is special about a segment to the dest: until the client acknowledges more than the dest's
+/// SYN, its segments carry its address (DPVS puts TOA there).
+#[inline]
+fn inbound_segment<B: PacketBuf>(
+    packet: &mut B,
+    l4_at: usize,
+    segment: Segment,
+    conn: &mut Conn<[u8; 4]>,
+    mtu: u16,
+    stats: &WorkerStats,
+) {
+    if !segment.has_ack() || segment.has_syn() || segment.has_rst() {
+        return;
+    }
+    if conn.flags.has(ConnFlags::TOA_PENDING) {
+        if segment.ack == conn.client_ack {
+            let count = match segment::insert_toa(packet, l4_at, conn, mtu) {
+                Toa::Inserted => &stats.toa_sent,
+                Toa::NoSpace => &stats.toa_no_space,
+                Toa::OverMtu => &stats.toa_over_mtu,
+            };
+            count.add(1);
+            return;
+        }
+        conn.flags.put(ConnFlags::TOA_PENDING, false);
+    }
+    conn.client_ack = segment.ack;
+}
+
+/// What is special about a segment to the client.
+#[inline]
+fn outbound_segment(segment: Segment, state: TcpState, conn: &mut Conn<[u8; 4]>) {
+    if segment.has_ack() {
+        conn.dest_ack = segment.ack;
+    }
+    if segment.has_syn() && matches!(state, TcpState::SynSent | TcpState::SynRecv) {
+        conn.client_ack = segment.seq.wrapping_add(1);
+        conn.flags.put(ConnFlags::TOA_PENDING, true);
+    }
+}

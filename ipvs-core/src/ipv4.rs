@@ -1,0 +1,113 @@
+//! The IPv4 header as the packet path reads and rewrites it: one check, then constant offsets.
+
+use packet::checksum::{self, Delta};
+use packet::{ChecksumState, PacketBuf};
+
+use crate::drop_reason::DropReason;
+use crate::tuple::Tuple;
+
+/// Bytes of an Ethernet header.
+pub(crate) const L2_LEN: usize = 14;
+/// Bytes of an IPv4 header without options.
+pub(crate) const HEADER_LEN: usize = 20;
+
+/// Decrementing the TTL lowers the word it is the high byte of by 0x0100.
+const TTL_DELTA: Delta = Delta::of_u16(0x0100, 0);
+
+const MORE_FRAGMENTS: u16 = 0x2000;
+const FRAGMENT_OFFSET: u16 = 0x1fff;
+const DONT_FRAGMENT: u16 = 0x4000;
+
+/// What of a valid IPv4 header the packet path goes by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ipv4Facts {
+    pub(crate) src: [u8; 4],
+    pub(crate) dst: [u8; 4],
+    pub(crate) protocol: u8,
+    pub(crate) ttl: u8,
+    /// Where the L4 header begins in the frame.
+    pub(crate) l4_at: u8,
+    /// Of the IP packet, header included.
+    pub(crate) total_len: u16,
+    pub(crate) is_fragment: bool,
+    pub(crate) dont_fragment: bool,
+}
+
+/// Checks the header, cuts off padding of the frame, and reads it.
+#[inline]
+pub(crate) fn check<B: PacketBuf>(packet: &mut B) -> Result<Ipv4Facts, DropReason> {
+    let bytes = packet.bytes();
+    let header = bytes
+        .get(L2_LEN..)
+        .and_then(<[u8]>::first_chunk::<HEADER_LEN>)
+        .ok_or(DropReason::FrameTooShort)?;
+    let header_len = usize::from(header[0] & 0x0f) * 4;
+    let total_len = u16::from_be_bytes([header[2], header[3]]);
+    let frame_len = L2_LEN + usize::from(total_len);
+    if header[0] >> 4 != 4 || header_len < HEADER_LEN || usize::from(total_len) < header_len || frame_len > bytes.len() {
+        return Err(DropReason::Ipv4Malformed);
+    }
+    match packet.ip_checksum() {
+        ChecksumState::Good => {}
+        ChecksumState::Bad => return Err(DropReason::Ipv4BadChecksum),
+        // Right, the header sums up to all ones (RFC 1071).
+        ChecksumState::Unknown => {
+            if checksum::fold(checksum::sum(&bytes[L2_LEN..L2_LEN + header_len])) != 0xffff {
+                return Err(DropReason::Ipv4BadChecksum);
+            }
+        }
+    }
+    let fragment = u16::from_be_bytes([header[6], header[7]]);
+    let facts = Ipv4Facts {
+        src: [header[12], header[13], header[14], header[15]],
+        dst: [header[16], header[17], header[18], header[19]],
+        protocol: header[9],
+        ttl: header[8],
+        l4_at: (L2_LEN + header_len) as u8,
+        total_len,
+        is_fragment: fragment & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0,
+        dont_fragment: fragment & DONT_FRAGMENT != 0,
+    };
+    packet.truncate(frame_len);
+    Ok(facts)
+}
+
+/// Puts the addresses of `to` in and decrements the TTL, which must be above 1. A header that was
+/// checked stays right.
+#[inline]
+pub(crate) fn rewrite(header: &mut [u8; HEADER_LEN], to: &Tuple<[u8; 4]>, delta: Delta) {
+    header[8] = header[8].wrapping_sub(1);
+    apply(header, delta.plus(TTL_DELTA));
+    header[12..16].copy_from_slice(&to.src);
+    header[16..20].copy_from_slice(&to.dst);
+}
+
+/// Makes the packet longer by `by` bytes.
+pub(crate) fn grow(header: &mut [u8; HEADER_LEN], by: u16) {
+    let old = u16::from_be_bytes([header[2], header[3]]);
+    let new = old.wrapping_add(by);
+    header[2..4].copy_from_slice(&new.to_be_bytes());
+    apply(header, Delta::of_u16(old, new));
+}
+
+fn apply(header: &mut [u8; HEADER_LEN], delta: Delta) {
+    let checksum = delta.apply(u16::from_be_bytes([header[10], header[11]]));
+    header[10..12].copy_from_slice(&checksum.to_be_bytes());
+}
+
+/// What replacing both addresses changes in a checksum that covers them.
+pub(crate) fn address_delta(from: &Tuple<[u8; 4]>, to: &Tuple<[u8; 4]>) -> Delta {
+    Delta::replace(&from.src, &to.src).plus(Delta::replace(&from.dst, &to.dst))
+}
+
+/// Whether nobody can have this source address: RFC 1812, 5.3.7.
+#[inline]
+pub(crate) const fn is_martian_source(src: [u8; 4]) -> bool {
+    src[0] >= 224 || src[0] == 127 || src[0] == 0
+}
+
+/// Multicast, or the limited broadcast: RFC 1112, RFC 919.
+#[inline]
+pub(crate) const fn is_multicast_or_broadcast(dst: [u8; 4]) -> bool {
+    dst[0] & 0xf0 == 224 || u32::from_be_bytes(dst) == u32::MAX
+}

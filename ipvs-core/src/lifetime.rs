@@ -1,0 +1,120 @@
+//! How long a conn lives: states, timeouts, expiry, and what its end sets free.
+
+use std::net::IpAddr;
+
+use packet::PacketBuf;
+
+use crate::command::Event;
+use crate::conn::{Conn, ConnFlags, ConnId};
+use crate::drop_reason::DropReason;
+use crate::engine::Engine;
+use crate::io::Io;
+use crate::service::{Protocol, ServiceKey};
+use crate::tcp_state::TcpState;
+use crate::time::Now;
+use crate::tuple::Address;
+
+/// Conns and timer slots looked at per call, so that no loop gets long when many expire at once.
+const EXPIRY_BUDGET: u32 = 64;
+
+impl<B: PacketBuf> Engine<B> {
+    /// Expires conns, gives up packets that waited too long, goes on with what was begun. A worker
+    /// calls it every few loops; each call is short.
+    pub fn housekeep(&mut self, now: Now, io: &mut impl Io<B>) {
+        let mut budget = EXPIRY_BUDGET;
+        while let Some(id) = self.conns.next_due(now.tick(), &mut budget) {
+            self.expire(now, id, io);
+        }
+        while let Some((_, packet)) = self.held.pop_stale(now.tick()) {
+            self.stats.held.sub(1);
+            self.drop(packet, DropReason::NeighbourUnresolved);
+        }
+        self.continue_closing(now, io);
+    }
+
+    fn expire(&mut self, now: Now, id: ConnId, io: &mut impl Io<B>) {
+        self.reset_if_established(now, id, io);
+        let conn = self.conns.release(id);
+        self.settle_end(&conn, io);
+    }
+
+    /// Ends a conn before its time, silently.
+    pub(crate) fn end(&mut self, id: ConnId, io: &mut impl Io<B>) {
+        let conn = self.conns.remove(id);
+        self.settle_end(&conn, io);
+    }
+
+    /// Gives back what a conn that is out of the table had.
+    fn settle_end(&mut self, conn: &Conn<[u8; 4]>, io: &mut impl Io<B>) {
+        self.stats.conns.sub(1);
+        let stats = self.stats.dest(conn.dest());
+        let was = if conn.flags.has(ConnFlags::ACTIVE) { &stats.active_conns } else { &stats.inactive_conns };
+        was.sub(1);
+        self.return_port(conn, io);
+    }
+
+    /// Gives the local port back; if it was the last of an address that leaves, the pool goes too.
+    pub(crate) fn return_port(&mut self, conn: &Conn<[u8; 4]>, io: &mut impl Io<B>) {
+        let class = sapool::class_of(conn.daddr.low_bits(), conn.dport);
+        if let Some((id, pool)) = self.laddrs.put_port(conn.laddr.to_ip(), class, conn.lport) {
+            self.tell(Event::LaddrGone(id, pool), io);
+        }
+    }
+
+    /// Enters a TCP state.
+    pub(crate) fn set_tcp_state(&mut self, id: ConnId, state: TcpState) {
+        self.conns.get_mut(id).set_tcp_state(state);
+        let timeout_s = match state {
+            TcpState::Established => self.service_timeout_s(self.conns.get(id)),
+            _ => None,
+        };
+        let timeout_s = timeout_s.unwrap_or(self.snapshot.timeouts.tcp_s[state as usize]);
+        self.set_timeout(id, clamp(timeout_s));
+        self.set_active(id, state == TcpState::Established);
+    }
+
+    /// Changes the timeout from the next packet on; a shorter one also in the wheel.
+    pub(crate) fn set_timeout(&mut self, id: ConnId, timeout_s: u16) {
+        let conn = self.conns.get_mut(id);
+        let is_shorter = timeout_s < conn.timeout_s;
+        conn.timeout_s = timeout_s;
+        if is_shorter {
+            self.conns.reschedule(id);
+        }
+    }
+
+    /// Moves a conn between the two counters of its dest.
+    pub(crate) fn set_active(&mut self, id: ConnId, active: bool) {
+        let conn = self.conns.get_mut(id);
+        if conn.flags.has(ConnFlags::ACTIVE) == active {
+            return;
+        }
+        conn.flags.put(ConnFlags::ACTIVE, active);
+        let stats = self.stats.dest(conn.dest());
+        let (to, from) = if active {
+            (&stats.active_conns, &stats.inactive_conns)
+        } else {
+            (&stats.inactive_conns, &stats.active_conns)
+        };
+        to.add(1);
+        from.sub(1);
+    }
+
+    /// The timeout of a UDP conn.
+    pub(crate) fn udp_timeout_s(&self, conn: &Conn<[u8; 4]>, answered: bool) -> u16 {
+        let timeouts = &self.snapshot.timeouts;
+        let usual = if answered { timeouts.udp_s } else { timeouts.udp_oneway_s };
+        clamp(self.service_timeout_s(conn).unwrap_or(usual))
+    }
+
+    /// What the service says of the timeout of established conns.
+    fn service_timeout_s(&self, conn: &Conn<[u8; 4]>) -> Option<u32> {
+        let protocol = Protocol::from_number(conn.protocol)?;
+        let key = ServiceKey { protocol, addr: IpAddr::from(conn.vaddr), port: conn.vport };
+        self.snapshot.services.get(&key)?.conn_timeout_s
+    }
+}
+
+fn clamp(secs: u32) -> u16 {
+    u16::try_from(secs).unwrap_or(u16::MAX)
+}

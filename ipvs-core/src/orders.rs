@@ -1,0 +1,104 @@
+//! What control orders a worker to do.
+
+use packet::PacketBuf;
+
+use crate::command::{Command, ConnInfo, ConnPage, Event};
+use crate::conn::{Conn, ConnFlags};
+use crate::drop_reason::DropReason;
+use crate::engine::Engine;
+use crate::io::Io;
+use crate::service::Protocol;
+use crate::time::{Now, Tick};
+use crate::tuple::Address;
+
+/// Slots of the table looked at for one page, so that a page of a sparse table is short work too.
+const PAGE_REACH: u32 = 2048;
+
+impl<B: PacketBuf> Engine<B> {
+    /// Carries out one command. Called by a worker for a few commands per loop.
+    ///
+    /// # Errors
+    /// The answer, if the ring to control has no room for it: to be offered again later.
+    pub fn apply(&mut self, now: Now, command: Command, io: &mut impl Io<B>) -> Result<(), Event> {
+        match command {
+            Command::Publish(snapshot) => {
+                let old = std::mem::replace(&mut self.snapshot, snapshot);
+                self.release_held(io);
+                io.event(Event::Retired(old))
+            }
+            Command::AddLaddr { id, addr, pool } => {
+                self.laddrs.add(id, addr, pool);
+                Ok(())
+            }
+            Command::RemoveLaddr(id) => match self.laddrs.leave(id) {
+                Some(pool) => io.event(Event::LaddrGone(id, pool)),
+                None => Ok(()),
+            },
+            Command::CloseDest(dest) => {
+                self.closing.add(dest);
+                Ok(())
+            }
+            Command::ListConns(mut page) => {
+                self.fill(now, &mut page);
+                io.event(Event::Conns(page))
+            }
+            Command::Transmit { port, frame } => {
+                self.originate(port, frame.bytes(), io);
+                Ok(())
+            }
+        }
+    }
+
+    fn originate(&self, port: packet::PortId, frame: &[u8], io: &mut impl Io<B>) {
+        self.stats.received.add(1);
+        self.stats.originated.add(1);
+        match io.allocate(port, frame.len()) {
+            Some(mut packet) => {
+                packet.bytes_mut().copy_from_slice(frame);
+                self.stats.transmitted.add(1);
+                io.transmit(port, packet);
+            }
+            None => self.stats.drops_by(DropReason::NoMbuf).add(1),
+        }
+    }
+
+    fn fill(&self, now: Now, page: &mut ConnPage) {
+        page.conns.clear();
+        let most = u32::try_from(page.conns.capacity()).unwrap_or(u32::MAX);
+        let mut reach = PAGE_REACH;
+        loop {
+            // A step never finds more conns than there is room for.
+            let step = (most - page.conns.len() as u32).min(reach);
+            if step == 0 {
+                page.done = false;
+                return;
+            }
+            reach -= step;
+            let (ids, next) = self.conns.scan(page.cursor, step);
+            page.conns.extend(ids.map(|id| describe(self.conns.get(id), now.tick())));
+            page.cursor = next.unwrap_or_default();
+            if next.is_none() {
+                page.done = true;
+                return;
+            }
+        }
+    }
+}
+
+fn describe(conn: &Conn<[u8; 4]>, now: Tick) -> ConnInfo {
+    let protocol = Protocol::from_number(conn.protocol).unwrap_or(Protocol::Udp);
+    let state = match protocol {
+        Protocol::Tcp => conn.tcp_state().name(),
+        Protocol::Udp if conn.flags.has(ConnFlags::ANSWERED) => "UDP_NORMAL",
+        Protocol::Udp => "UDP_ONEWAY",
+    };
+    ConnInfo {
+        protocol,
+        state,
+        expires_in_s: Tick::span_to_secs(conn.deadline().since(now)),
+        caddr: (conn.caddr.to_ip(), conn.cport),
+        vaddr: (conn.vaddr.to_ip(), conn.vport),
+        laddr: (conn.laddr.to_ip(), conn.lport),
+        daddr: (conn.daddr.to_ip(), conn.dport),
+    }
+}

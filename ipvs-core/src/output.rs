@@ -1,0 +1,128 @@
+//! The way out: next hop, MAC addresses, or waiting for them.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use inet::Nexthop;
+use packet::PacketBuf;
+
+use crate::command::Event;
+use crate::conn::{ConnId, Direction};
+use crate::drop_reason::DropReason;
+use crate::engine::Engine;
+use crate::held::{Awaited, Hold};
+use crate::io::Io;
+use crate::time::Now;
+
+/// How a packet gets out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Way {
+    /// To this next hop
+    Known(Nexthop),
+    /// Once this neighbour has told its MAC address
+    Await {
+        /// The neighbour
+        neighbour: Awaited,
+        /// Largest IP packet in bytes
+        mtu: u16,
+    },
+}
+
+impl Way {
+    #[inline]
+    pub(crate) const fn mtu(&self) -> u16 {
+        match self {
+            Self::Known(nexthop) => nexthop.mtu,
+            Self::Await { mtu, .. } => *mtu,
+        }
+    }
+}
+
+impl<B: PacketBuf> Engine<B> {
+    /// The way of a conn's packets, as it remembers it or by a look at the routes.
+    #[inline]
+    pub(crate) fn way_of(&mut self, id: ConnId, direction: Direction) -> Result<Way, DropReason> {
+        let net = &self.snapshot.net;
+        let remembered = self.conns.get(id).nexthop(direction, net.generation).and_then(|id| net.nexthop(id));
+        match remembered {
+            Some(nexthop) if nexthop.dst_mac.is_some() => Ok(Way::Known(*nexthop)),
+            _ => self.find_way(id, direction),
+        }
+    }
+
+    #[cold]
+    fn find_way(&mut self, id: ConnId, direction: Direction) -> Result<Way, DropReason> {
+        let net = &self.snapshot.net;
+        let dst = Ipv4Addr::from(self.conns.get(id).rewritten(direction).dst);
+        let hop = net.route_to_v4(dst).ok_or(DropReason::NoRoute)?;
+        let awaited = Awaited { ifindex: hop.ifindex, addr: hop.neighbour };
+        let Some((nexthop_id, nexthop)) =
+            net.nexthop_of(hop.ifindex, hop.neighbour).and_then(|id| net.nexthop(id).map(|nexthop| (id, *nexthop)))
+        else {
+            return Ok(Way::Await { neighbour: awaited, mtu: hop.mtu });
+        };
+        if nexthop.dst_mac.is_none() {
+            return Ok(Way::Await { neighbour: awaited, mtu: hop.mtu });
+        }
+        // A route's own MTU binds the conn to its route only as long as that is looked up each time.
+        if nexthop.mtu == hop.mtu {
+            self.conns.get_mut(id).set_nexthop(direction, net.generation, nexthop_id);
+        }
+        Ok(Way::Known(Nexthop { mtu: hop.mtu, ..nexthop }))
+    }
+
+    /// Sends a packet its way, or holds it.
+    #[inline]
+    pub(crate) fn deliver(&mut self, now: Now, packet: B, way: Way, io: &mut impl Io<B>) {
+        match way {
+            Way::Known(nexthop) => self.transmit(packet, &nexthop, io),
+            Way::Await { neighbour, .. } => self.hold(now, packet, neighbour, io),
+        }
+    }
+
+    #[inline]
+    fn transmit(&self, mut packet: B, nexthop: &Nexthop, io: &mut impl Io<B>) {
+        if let (Some(header), Some(dst)) = (packet.bytes_mut().first_chunk_mut::<14>(), nexthop.dst_mac) {
+            header[..6].copy_from_slice(&dst.0);
+            header[6..12].copy_from_slice(&nexthop.src_mac.0);
+        }
+        self.stats.transmitted.add(1);
+        io.transmit(nexthop.port, packet);
+    }
+
+    #[cold]
+    fn hold(&mut self, now: Now, packet: B, neighbour: Awaited, io: &mut impl Io<B>) {
+        match self.held.push(now.tick(), neighbour, packet) {
+            Hold::First => {
+                self.stats.held.add(1);
+                self.tell(Event::Resolve { ifindex: neighbour.ifindex, addr: IpAddr::V4(neighbour.addr) }, io);
+            }
+            Hold::Queued => self.stats.held.add(1),
+            Hold::Full(packet) => self.drop(packet, DropReason::NeighbourQueueFull),
+        }
+    }
+
+    /// Sends what waited for neighbours that are known by now. Called when a snapshot comes.
+    pub(crate) fn release_held(&mut self, io: &mut impl Io<B>) {
+        while !self.held.is_empty() {
+            let net = &self.snapshot.net;
+            let known = |awaited: &Awaited| {
+                net.nexthop_of(awaited.ifindex, awaited.addr)
+                    .and_then(|id| net.nexthop(id))
+                    .filter(|nexthop| nexthop.dst_mac.is_some())
+                    .copied()
+            };
+            let Some((awaited, packet)) = self.held.pop_known(|awaited| known(awaited).is_some()) else { return };
+            self.stats.held.sub(1);
+            if let Some(nexthop) = known(&awaited) {
+                self.transmit(packet, &nexthop, io);
+            }
+        }
+    }
+
+    /// Tells control; an event that finds no room is counted and lost, and its cause comes again.
+    pub(crate) fn tell(&self, event: Event, io: &mut impl Io<B>) {
+        if io.event(event).is_err() {
+            self.stats.events_lost.add(1);
+        }
+    }
+}

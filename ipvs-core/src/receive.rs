@@ -1,0 +1,61 @@
+//! Packets to the director itself: ARP, fragments, and errors that it answers with.
+
+use std::net::IpAddr;
+
+use inet::arp::ArpOutcome;
+use packet::PacketBuf;
+
+use crate::command::Event;
+use crate::conn::Found;
+use crate::drop_reason::DropReason;
+use crate::engine::Engine;
+use crate::io::Io;
+use crate::ipv4::Ipv4Facts;
+use crate::time::Now;
+
+impl<B: PacketBuf> Engine<B> {
+    pub(crate) fn receive_arp(&mut self, mut packet: B, io: &mut impl Io<B>) {
+        let Some(device) = self.snapshot.net.device_of(packet.port()) else {
+            return self.to_kernel(packet, io);
+        };
+        match inet::arp::receive(&self.snapshot.net, device, &mut packet) {
+            ArpOutcome::Reply { news } => {
+                self.stats.transmitted.add(1);
+                io.transmit(packet.port(), packet);
+                self.tell_news(news, io);
+            }
+            // The kernel behind the kni device resolves neighbours too.
+            ArpOutcome::ToKernel { news } => {
+                self.to_kernel(packet, io);
+                self.tell_news(news, io);
+            }
+            ArpOutcome::Drop => self.drop(packet, DropReason::ArpMalformed),
+        }
+    }
+
+    fn tell_news(&self, news: Option<inet::NeighbourNews>, io: &mut impl Io<B>) {
+        if let Some(news) = news {
+            self.tell(Event::Neighbour(news), io);
+        }
+    }
+
+    pub(crate) fn receive_fragment(&mut self, packet: B, ip: &Ipv4Facts, io: &mut impl Io<B>) {
+        if self.snapshot.net.local_addr(IpAddr::from(ip.dst)).is_some() {
+            self.drop(packet, DropReason::Fragment);
+        } else {
+            self.to_kernel(packet, io);
+        }
+    }
+
+    /// A packet of a conn that is larger than the MTU of its way.
+    #[cold]
+    pub(crate) fn refuse_oversized(&mut self, _now: Now, packet: B, _found: Found, _io: &mut impl Io<B>) {
+        self.drop(packet, DropReason::MtuExceeded);
+    }
+
+    /// A packet whose time to live ran out here.
+    #[cold]
+    pub(crate) fn refuse_expired(&mut self, _now: Now, packet: B, _io: &mut impl Io<B>) {
+        self.drop(packet, DropReason::TtlExpired);
+    }
+}

@@ -1,0 +1,193 @@
+//! The rewrite of TCP segments and UDP datagrams: ports, sequence numbers, options, checksum.
+
+use packet::PacketBuf;
+use packet::checksum::Delta;
+
+use crate::conn::{Conn, ConnFlags, Direction};
+use crate::drop_reason::DropReason;
+use crate::ipv4::{self, L2_LEN};
+use crate::tcp_options::{self, HEADER_LEN, LONGEST_HEADER, TOA_V4_LEN};
+use crate::tcp_state::SegmentKind;
+use crate::tuple::Tuple;
+
+const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const ACK: u8 = 0x10;
+
+/// The facts of a segment that the state machine goes by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Segment {
+    pub(crate) seq: u32,
+    pub(crate) ack: u32,
+    flags: u8,
+}
+
+impl Segment {
+    /// Reads the header, which classification checked.
+    #[inline]
+    pub(crate) fn read(tcp: &[u8]) -> Result<Self, DropReason> {
+        let header = tcp.first_chunk::<HEADER_LEN>().ok_or(DropReason::TcpMalformed)?;
+        Ok(Self {
+            seq: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
+            ack: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
+            flags: header[13],
+        })
+    }
+
+    #[inline]
+    pub(crate) const fn has_syn(self) -> bool {
+        self.flags & SYN != 0
+    }
+
+    #[inline]
+    pub(crate) const fn has_ack(self) -> bool {
+        self.flags & ACK != 0
+    }
+
+    #[inline]
+    pub(crate) const fn has_rst(self) -> bool {
+        self.flags & RST != 0
+    }
+
+    /// SYN and nothing that contradicts it: what opens a conn.
+    #[inline]
+    pub(crate) const fn opens(self) -> bool {
+        self.flags & (SYN | ACK | RST | FIN) == SYN
+    }
+
+    /// What of it moves the state.
+    #[inline]
+    pub(crate) const fn kind(self) -> SegmentKind {
+        if self.has_rst() {
+            SegmentKind::Rst
+        } else if self.has_syn() {
+            SegmentKind::Syn
+        } else if self.flags & FIN != 0 {
+            SegmentKind::Fin
+        } else {
+            SegmentKind::Ack
+        }
+    }
+}
+
+/// Writes the endpoints of `to` into a UDP datagram.
+#[inline]
+pub(crate) fn rewrite_udp(udp: &mut [u8], to: &Tuple<[u8; 4]>, delta: Delta) {
+    let Some(header) = udp.first_chunk_mut::<8>() else { return };
+    header[0..2].copy_from_slice(&to.sport.to_be_bytes());
+    header[2..4].copy_from_slice(&to.dport.to_be_bytes());
+    let checksum = u16::from_be_bytes([header[6], header[7]]);
+    // RFC 768: 0 means that the sender made none, so one that comes out as 0 is sent as all ones.
+    if checksum != 0 {
+        let changed = match delta.apply(checksum) {
+            0 => u16::MAX,
+            changed => changed,
+        };
+        header[6..8].copy_from_slice(&changed.to_be_bytes());
+    }
+}
+
+/// Writes the endpoints of `to` into a TCP segment and translates its numbers. `delta` is what the
+/// endpoints change in the checksum.
+#[inline]
+pub(crate) fn rewrite_tcp(
+    tcp: &mut [u8],
+    segment: Segment,
+    conn: &Conn<[u8; 4]>,
+    direction: Direction,
+    mut delta: Delta,
+) -> Result<(), DropReason> {
+    let to = conn.rewritten(direction);
+    let (header, rest) = tcp.split_first_chunk_mut::<HEADER_LEN>().ok_or(DropReason::TcpMalformed)?;
+    header[0..2].copy_from_slice(&to.sport.to_be_bytes());
+    header[2..4].copy_from_slice(&to.dport.to_be_bytes());
+    match direction {
+        Direction::Inbound => {
+            delta = delta.plus(put_u32(header, 4, segment.seq.wrapping_add(conn.seq_delta)));
+        }
+        Direction::Outbound if segment.has_ack() => {
+            delta = delta.plus(put_u32(header, 8, segment.ack.wrapping_sub(conn.seq_delta)));
+        }
+        Direction::Outbound => {}
+    }
+    let options_len = (usize::from(header[12] >> 4) * 4).saturating_sub(HEADER_LEN);
+    if options_len > 0 {
+        let options = rest.get_mut(..options_len).ok_or(DropReason::TcpMalformed)?;
+        delta = delta.plus(edit_options(options, segment, conn, direction)?);
+    }
+    let checksum = delta.apply(u16::from_be_bytes([header[16], header[17]]));
+    header[16..18].copy_from_slice(&checksum.to_be_bytes());
+    Ok(())
+}
+
+/// Replaces a number in the header and says what that changes in the checksum.
+#[inline]
+fn put_u32(header: &mut [u8; HEADER_LEN], at: usize, value: u32) -> Delta {
+    let field = &mut header[at..at + 4];
+    let old = u32::from_be_bytes([field[0], field[1], field[2], field[3]]);
+    field.copy_from_slice(&value.to_be_bytes());
+    Delta::of_u32(old, value)
+}
+
+fn edit_options(
+    options: &mut [u8],
+    segment: Segment,
+    conn: &Conn<[u8; 4]>,
+    direction: Direction,
+) -> Result<Delta, DropReason> {
+    let edited = match direction {
+        Direction::Inbound if segment.has_syn() => tcp_options::strip_timestamps(options),
+        Direction::Inbound if conn.flags.has(ConnFlags::TOA_PENDING) => tcp_options::strip_toa(options),
+        Direction::Inbound => return Ok(Delta::ZERO),
+        Direction::Outbound if segment.has_syn() => tcp_options::lower_mss(options, TOA_V4_LEN as u16),
+        Direction::Outbound => tcp_options::translate_sack(options, conn.seq_delta),
+    };
+    match edited {
+        Ok(delta) => Ok(delta),
+        // Options decide about a SYN; on any other segment the ends judge for themselves.
+        Err(_) if segment.has_syn() => Err(DropReason::TcpBadOptions),
+        Err(_) => Ok(Delta::ZERO),
+    }
+}
+
+/// What became of a TOA option that a segment should carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Toa {
+    /// It is in.
+    Inserted,
+    /// The header, or the buffer, has no room for it.
+    NoSpace,
+    /// The packet would exceed the MTU.
+    OverMtu,
+}
+
+/// Puts the client's address into a segment that was rewritten already: right after the fixed
+/// header, where the toa modules look first (FullNAT design, 4.3).
+pub(crate) fn insert_toa<B: PacketBuf>(packet: &mut B, l4_at: usize, conn: &Conn<[u8; 4]>, mtu: u16) -> Toa {
+    let bytes = packet.bytes();
+    if bytes.len() - L2_LEN + TOA_V4_LEN > usize::from(mtu) {
+        return Toa::OverMtu;
+    }
+    let header_len = bytes.get(l4_at + 12).map_or(LONGEST_HEADER, |offset| usize::from(offset >> 4) * 4);
+    if header_len + TOA_V4_LEN > LONGEST_HEADER || !packet.prepend(TOA_V4_LEN) {
+        return Toa::NoSpace;
+    }
+    let bytes = packet.bytes_mut();
+    bytes.copy_within(TOA_V4_LEN..TOA_V4_LEN + l4_at + HEADER_LEN, 0);
+    if let Some(ip) = bytes[L2_LEN..].first_chunk_mut::<{ ipv4::HEADER_LEN }>() {
+        ipv4::grow(ip, TOA_V4_LEN as u16);
+    }
+    let option = tcp_options::toa_v4(conn.caddr, conn.cport);
+    let segment_len = (bytes.len() - l4_at) as u16;
+    let (header, rest) = bytes[l4_at..].split_at_mut(HEADER_LEN);
+    rest[..TOA_V4_LEN].copy_from_slice(&option);
+    let offset_and_flags = u16::from_be_bytes([header[12], header[13]]);
+    header[12] += (TOA_V4_LEN as u8 / 4) << 4;
+    let delta = Delta::replace(&[0; TOA_V4_LEN], &option)
+        .plus(Delta::of_u16(offset_and_flags, u16::from_be_bytes([header[12], header[13]])))
+        .plus(Delta::of_u16(segment_len - TOA_V4_LEN as u16, segment_len));
+    let checksum = delta.apply(u16::from_be_bytes([header[16], header[17]]));
+    header[16..18].copy_from_slice(&checksum.to_be_bytes());
+    Toa::Inserted
+}

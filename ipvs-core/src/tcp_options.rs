@@ -1,0 +1,165 @@
+//! Edits of TCP options in place, as FullNAT asks for them. None changes the header's length.
+
+use packet::checksum::Delta;
+
+/// Bytes of a TCP header without options.
+pub(crate) const HEADER_LEN: usize = 20;
+/// Longest TCP header: the data offset has four bits.
+pub(crate) const LONGEST_HEADER: usize = 60;
+
+/// RFC 9293, 3.1
+const END: u8 = 0;
+/// RFC 9293, 3.1
+const NOP: u8 = 1;
+/// Maximum segment size, RFC 9293, 3.7.1
+const MSS: u8 = 2;
+/// Selective acknowledgment, RFC 2018, 3
+const SACK: u8 = 5;
+/// RFC 7323, 3
+const TIMESTAMPS: u8 = 8;
+/// The client's address, as DPVS and the toa modules know it.
+const TOA: u8 = 254;
+
+/// Bytes of a TOA option with an IPv4 address: kind, length, port, address.
+pub(crate) const TOA_V4_LEN: usize = 8;
+
+/// An option overruns the header, or says it is shorter than itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BadOptions;
+
+/// A TOA option: port and address of the client in network byte order.
+pub(crate) fn toa_v4(addr: [u8; 4], port: u16) -> [u8; TOA_V4_LEN] {
+    let ([p0, p1], [a, b, c, d]) = (port.to_be_bytes(), addr);
+    [TOA, TOA_V4_LEN as u8, p0, p1, a, b, c, d]
+}
+
+/// Takes the timestamps out of a client's SYN, so that dests that sort clients by them do not turn
+/// away those behind one address (FullNAT design, 4.4.1).
+pub(crate) fn strip_timestamps(options: &mut [u8]) -> Result<Delta, BadOptions> {
+    edit(options, |kind, option| {
+        if kind == TIMESTAMPS {
+            option.fill(NOP);
+        }
+    })
+}
+
+/// Takes out what a client claims to be somebody's address.
+pub(crate) fn strip_toa(options: &mut [u8]) -> Result<Delta, BadOptions> {
+    edit(options, |kind, option| {
+        if kind == TOA {
+            option.fill(NOP);
+        }
+    })
+}
+
+/// Lowers the MSS that the dest offers by what is inserted on the way to it (FullNAT design, 4.4.2).
+pub(crate) fn lower_mss(options: &mut [u8], by: u16) -> Result<Delta, BadOptions> {
+    edit(options, |kind, option| {
+        if let (MSS, [_, _, mss @ ..]) = (kind, option)
+            && let Some(mss) = mss.first_chunk_mut::<2>()
+        {
+            *mss = u16::from_be_bytes(*mss).saturating_sub(by).to_be_bytes();
+        }
+    })
+}
+
+/// Translates the edges of the blocks that the dest acknowledges selectively.
+pub(crate) fn translate_sack(options: &mut [u8], seq_delta: u32) -> Result<Delta, BadOptions> {
+    edit(options, |kind, option| {
+        if let (SACK, [_, _, edges @ ..]) = (kind, option) {
+            for edge in edges.as_chunks_mut::<4>().0 {
+                *edge = u32::from_be_bytes(*edge).wrapping_sub(seq_delta).to_be_bytes();
+            }
+        }
+    })
+}
+
+/// Shows every option to `change`, and says what that changed in the checksum.
+fn edit(options: &mut [u8], mut change: impl FnMut(u8, &mut [u8])) -> Result<Delta, BadOptions> {
+    let mut before = [0; LONGEST_HEADER - HEADER_LEN];
+    let before = before.get_mut(..options.len()).ok_or(BadOptions)?;
+    before.copy_from_slice(options);
+    let mut rest = &mut options[..];
+    while let [kind, ..] = *rest {
+        let len = match kind {
+            END => break,
+            NOP => 1,
+            _ => match rest.get(1) {
+                Some(&len) if len >= 2 => usize::from(len),
+                _ => return Err(BadOptions),
+            },
+        };
+        let (option, after) = rest.split_at_mut_checked(len).ok_or(BadOptions)?;
+        change(kind, option);
+        rest = after;
+    }
+    Ok(Delta::replace(before, options))
+}
+
+#[cfg(test)]
+mod tests {
+    use packet::checksum::checksum;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A Linux client's SYN: MSS 1460, SACK permitted, timestamps, NOP, window scale 7.
+    const LINUX_SYN: [u8; 20] =
+        [2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 1, 2, 3, 0, 0, 0, 0, 1, 3, 3, 7];
+
+    #[test]
+    fn timestamps_become_padding_and_the_rest_stays() {
+        let mut options = LINUX_SYN;
+        strip_timestamps(&mut options).unwrap();
+        assert_eq!(options, [2, 4, 0x05, 0xb4, 4, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 3, 3, 7]);
+    }
+
+    #[test]
+    fn the_mss_is_lowered_by_what_is_inserted() {
+        let mut options = LINUX_SYN;
+        lower_mss(&mut options, 8).unwrap();
+        assert_eq!(options[..4], [2, 4, 0x05, 0xac]);
+        assert_eq!(options[4..], LINUX_SYN[4..]);
+    }
+
+    #[test]
+    fn both_edges_of_each_sack_block_are_translated() {
+        let mut options = [1, 1, 5, 18, 0, 0, 0, 10, 0, 0, 0, 20, 0, 0, 0, 30, 0, 0, 0, 5];
+        translate_sack(&mut options, 10).unwrap();
+        assert_eq!(options, [1, 1, 5, 18, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 20, 0xff, 0xff, 0xff, 0xfb]);
+    }
+
+    #[test]
+    fn a_toa_option_is_what_the_toa_modules_read() {
+        // features.md 5: kind 254, length 8, port, address
+        assert_eq!(toa_v4([10, 0, 0, 48], 37177), [254, 8, 0x91, 0x39, 10, 0, 0, 48]);
+    }
+
+    #[test]
+    fn options_that_overrun_are_refused() {
+        for options in [&mut [8, 10, 0, 0][..], &mut [2, 1, 0, 0], &mut [1, 1, 1, 2], &mut [2, 0, 5, 5]] {
+            assert_eq!(strip_timestamps(options), Err(BadOptions));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_options_are_edited_without_panic_and_with_the_right_delta(
+            words in prop::collection::vec(any::<[u8; 4]>(), 0..=10), by in any::<u32>(),
+        ) {
+            let options = words.concat();
+            for edit in [
+                (|options, _| strip_timestamps(options)) as fn(&mut [u8], u32) -> _,
+                |options, _| strip_toa(options),
+                |options, by| lower_mss(options, by as u16),
+                translate_sack,
+            ] {
+                let mut edited = options.clone();
+                if let Ok(delta) = edit(&mut edited, by) {
+                    let full = |options: &[u8]| checksum(&[&[0x12, 0x34], options].concat());
+                    prop_assert_eq!(delta.apply(full(&options)), full(&edited));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What names a packet's conn: both endpoints and the protocol, in the packet's own direction.
+
+use std::fmt;
+use std::hash::Hash;
+use std::net::IpAddr;
+
+/// An IP address as it lies in a header: IPv4 and IPv6 are two instances of the same code.
+pub trait Address: Copy + Eq + Hash + Default + fmt::Debug + zerocopy::FromZeros {
+    /// Folds two addresses into one number, keyed: part of the hash of a tuple.
+    fn mix_pair(src: Self, dst: Self, key: &HashKey) -> u64;
+    /// For control and show.
+    fn to_ip(self) -> IpAddr;
+    /// The low bits, by which neighbouring dests differ.
+    fn low_bits(self) -> u32;
+}
+
+impl Address for [u8; 4] {
+    #[inline]
+    fn mix_pair(src: Self, dst: Self, key: &HashKey) -> u64 {
+        (u64::from(u32::from_ne_bytes(src)) | u64::from(u32::from_ne_bytes(dst)) << 32) ^ key.0[0]
+    }
+    fn to_ip(self) -> IpAddr {
+        IpAddr::from(self)
+    }
+    #[inline]
+    fn low_bits(self) -> u32 {
+        u32::from_be_bytes(self)
+    }
+}
+
+impl Address for [u8; 16] {
+    #[inline]
+    fn mix_pair(src: Self, dst: Self, key: &HashKey) -> u64 {
+        let (src, dst) = (u128::from_ne_bytes(src), u128::from_ne_bytes(dst));
+        folded_multiply(src as u64 ^ key.0[0], (src >> 64) as u64 ^ key.0[2])
+            ^ folded_multiply(dst as u64 ^ key.0[3], (dst >> 64) as u64 ^ key.0[1])
+    }
+    fn to_ip(self) -> IpAddr {
+        IpAddr::from(self)
+    }
+    #[inline]
+    fn low_bits(self) -> u32 {
+        u32::from_be_bytes([self[12], self[13], self[14], self[15]])
+    }
+}
+
+/// A tuple as a packet shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Tuple<A> {
+    /// Source address
+    pub src: A,
+    /// Destination address
+    pub dst: A,
+    /// Source port
+    pub sport: u16,
+    /// Destination port
+    pub dport: u16,
+    /// Protocol number of the IP header
+    pub protocol: u8,
+}
+
+impl<A: Address> Tuple<A> {
+    /// The tuple of packets the other way.
+    #[inline]
+    pub const fn reversed(self) -> Self {
+        Self { src: self.dst, dst: self.src, sport: self.dport, dport: self.sport, protocol: self.protocol }
+    }
+
+    /// The hash by which the conn index finds it.
+    #[inline]
+    pub fn hash(&self, key: &HashKey) -> u64 {
+        let addrs = A::mix_pair(self.src, self.dst, key);
+        let rest = u64::from(self.sport) | u64::from(self.dport) << 16 | u64::from(self.protocol) << 32;
+        let once = folded_multiply(addrs, rest ^ key.0[1]);
+        folded_multiply(once ^ key.0[2], key.0[3] | 1)
+    }
+}
+
+/// Random per process, so that nobody outside can choose tuples that fall into the same bucket.
+#[derive(Debug, Clone, Copy)]
+pub struct HashKey(pub [u64; 4]);
+
+/// Both halves of the 128-bit product: every input bit reaches every output bit (as wyhash does it).
+#[inline]
+const fn folded_multiply(a: u64, b: u64) -> u64 {
+    let product = (a as u128).wrapping_mul(b as u128);
+    (product as u64) ^ ((product >> 64) as u64)
+}

@@ -1,0 +1,98 @@
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn pool(worker: u16, workers: u16) -> PortPool {
+    PortPool::new(PoolShare::new(worker, workers).unwrap())
+}
+
+#[test]
+fn a_fresh_local_address_has_the_ports_that_the_tutorial_shows() {
+    for workers in [1, 2, 3, 7, 16] {
+        let all: u64 = (0..workers)
+            .map(|worker| pool(worker, workers).capacity())
+            .sum();
+        assert_eq!(all, 1_032_176, "{workers} workers");
+    }
+}
+
+#[test]
+fn every_port_is_given_once_and_then_the_miss_is_counted() {
+    let mut pool = pool(0, 1);
+    let taken: HashSet<u16> = std::iter::from_fn(|| pool.take(5)).collect();
+    assert_eq!(taken.len(), PORTS as usize);
+    assert!(taken.iter().all(|port| *port >= FIRST_PORT));
+    assert_eq!(pool.usage().missed(), 1);
+    assert_eq!(pool.used(), u64::from(PORTS));
+}
+
+#[test]
+fn a_port_in_use_towards_one_dest_is_free_towards_another() {
+    let mut pool = pool(0, 1);
+    let first = pool.take(class_of(0xC0A8_6402, 80));
+    let other = pool.take(class_of(0xC0A8_6403, 80));
+    assert_eq!(first, other);
+}
+
+#[test]
+fn workers_share_the_ports_without_overlap_and_the_port_names_its_owner() {
+    let workers = 3;
+    let mut seen = HashSet::new();
+    for worker in 0..workers {
+        let mut pool = pool(worker, workers);
+        while let Some(port) = pool.take(0) {
+            assert_eq!(owner_of(port, workers), worker);
+            assert!(seen.insert(port), "{port} given to two workers");
+        }
+    }
+    assert_eq!(seen.len(), PORTS as usize);
+}
+
+#[test]
+fn a_port_that_comes_back_is_reused_as_late_as_possible() {
+    let mut pool = pool(0, 1);
+    let first = pool.take(0).unwrap();
+    pool.put(0, first);
+    let until_reuse = std::iter::from_fn(|| pool.take(0))
+        .take_while(|port| *port != first)
+        .count();
+    assert_eq!(until_reuse, PORTS as usize - 1);
+}
+
+#[test]
+fn giving_back_what_was_not_taken_changes_nothing() {
+    let mut pool = pool(1, 2);
+    let port = pool.take(0).unwrap();
+    pool.put(0, port);
+    pool.put(0, port);
+    pool.put(0, port - 1);
+    pool.put(0, 80);
+    assert_eq!(pool.used(), 0);
+}
+
+proptest! {
+    /// Against the plainest model there is: a set.
+    #[test]
+    fn a_pool_never_leases_twice(steps in prop::collection::vec((any::<bool>(), any::<u16>()), 1..2000)) {
+        let mut pool = pool(300, 301);
+        let mut leased: Vec<u16> = Vec::new();
+        let capacity = pool.capacity() as usize / CLASSES;
+        for (take, pick) in steps {
+            if take {
+                match pool.take(3) {
+                    Some(port) => {
+                        prop_assert!(!leased.contains(&port));
+                        leased.push(port);
+                    }
+                    None => prop_assert_eq!(leased.len(), capacity),
+                }
+            } else if !leased.is_empty() {
+                let port = leased.swap_remove(usize::from(pick) % leased.len());
+                pool.put(3, port);
+            }
+            prop_assert_eq!(pool.used() as usize, leased.len());
+        }
+    }
+}
