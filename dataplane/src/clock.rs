@@ -1,0 +1,25 @@
+//! The one clock of the packet path: the time stamp counter, read once per burst.
+
+use ipvs_core::Now;
+
+/// Turns the counter into nanoseconds by a multiplication.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    start: u64,
+    /// Nanoseconds per count, times 2^32.
+    scale: u64,
+}
+
+impl Clock {
+    /// A clock that starts now, for a counter of `hz` counts per second.
+    pub fn new(hz: u64) -> Self {
+        Self { start: dpdk::eal::rdtsc(), scale: ((1_000_000_000u128 << 32) / u128::from(hz.max(1))) as u64 }
+    }
+
+    /// Nanoseconds since the clock started.
+    #[inline]
+    pub fn now(&self) -> Now {
+        let counts = dpdk::eal::rdtsc().wrapping_sub(self.start);
+        Now { ns: ((u128::from(counts) * u128::from(self.scale)) >> 32) as u64 }
+    }
+}

@@ -1,0 +1,170 @@
+//! What a worker's engine sees of the world: its queues, the kernel, the other workers, control.
+
+use dpdk::{Burst, Mbuf, Mempool, RxQueue, TxQueue};
+use ipvs_core::{DropReason, Event, Io, WorkerStats};
+use packet::{PacketBuf, PortId};
+use std::sync::Arc;
+
+/// A port's queues of this worker, and what is to leave by it at the end of the batch.
+#[derive(Debug)]
+pub struct PortQueues {
+    /// Which port
+    pub port: PortId,
+    /// Where its packets come in
+    pub rx: RxQueue,
+    /// Where packets leave
+    pub tx: TxQueue,
+    /// Packets of this batch
+    pub pending: Burst,
+}
+
+/// The ends of the rings between this worker and everyone else.
+#[derive(Debug)]
+pub struct Rings {
+    /// To each other worker, by its number; none to itself
+    pub redirect_to: Vec<Option<rtrb::Producer<Mbuf>>>,
+    /// From each other worker
+    pub redirect_from: Vec<rtrb::Consumer<Mbuf>>,
+    /// To the thread that serves the kni devices
+    pub to_kernel: rtrb::Producer<Mbuf>,
+    /// What the kernel sends, with the port it leaves by; one worker has it
+    pub from_kernel: Option<rtrb::Consumer<Mbuf>>,
+    /// To control
+    pub events: rtrb::Producer<Event>,
+}
+
+/// Everything a worker's engine asks for.
+#[derive(Debug)]
+pub struct Shell {
+    queues: Vec<PortQueues>,
+    /// Index in `queues` by port number
+    by_port: Vec<Option<u8>>,
+    /// The other ends
+    pub rings: Rings,
+    mempool: Mempool,
+    stats: Arc<WorkerStats>,
+    /// Bytes handed to NICs
+    pub tx_bytes: u64,
+}
+
+impl Shell {
+    /// A shell on these queues.
+    pub fn new(queues: Vec<PortQueues>, rings: Rings, mempool: Mempool, stats: Arc<WorkerStats>) -> Self {
+        let ports = queues.iter().map(|queue| usize::from(queue.port.0) + 1).max().unwrap_or(0);
+        let mut by_port = vec![None; ports];
+        for (at, queue) in (0..).zip(&queues) {
+            by_port[usize::from(queue.port.0)] = Some(at);
+        }
+        Self { queues, by_port, rings, mempool, stats, tx_bytes: 0 }
+    }
+
+    /// How many ports the worker polls.
+    pub fn ports(&self) -> usize {
+        self.queues.len()
+    }
+
+    /// Receives a burst from the n-th port.
+    #[inline]
+    pub fn receive(&mut self, at: usize, burst: &mut Burst) -> usize {
+        self.queues[at].rx.burst(burst)
+    }
+
+    /// Hands what is pending to the NICs. What they do not take is dropped: waiting would only move
+    /// the loss to the receive side.
+    #[inline]
+    pub fn flush(&mut self) {
+        for queues in &mut self.queues {
+            if !queues.pending.is_empty() {
+                send(queues, &self.stats);
+            }
+        }
+    }
+
+    /// Lets drivers that need it (bonding's LACP) have their turn on ports that send nothing.
+    pub fn keep_alive(&mut self) {
+        for queues in &mut self.queues {
+            queues.tx.keep_alive();
+        }
+    }
+
+    /// Sends what the kernel has for its ports, a bounded number of packets.
+    pub fn send_for_kernel(&mut self, most: usize) -> usize {
+        let Some(ring) = &mut self.rings.from_kernel else { return 0 };
+        let mut sent = 0;
+        while sent < most
+            && let Ok(packet) = ring.pop()
+        {
+            sent += 1;
+            self.stats.received.add(1);
+            self.stats.transmitted.add(1);
+            let port = packet.port();
+            queue_packet(&mut self.queues, &self.by_port, &self.stats, port, packet, &mut self.tx_bytes);
+        }
+        sent
+    }
+}
+
+fn send(queues: &mut PortQueues, stats: &WorkerStats) {
+    let unsent = queues.tx.burst(&mut queues.pending);
+    if unsent > 0 {
+        stats.undo(&stats.transmitted, DropReason::TxQueueFull, unsent as u64);
+    }
+}
+
+#[inline]
+fn queue_packet(
+    queues: &mut [PortQueues],
+    by_port: &[Option<u8>],
+    stats: &WorkerStats,
+    port: PortId,
+    packet: Mbuf,
+    tx_bytes: &mut u64,
+) {
+    let Some(queues) =
+        by_port.get(usize::from(port.0)).copied().flatten().and_then(|at| queues.get_mut(usize::from(at)))
+    else {
+        return stats.undo(&stats.transmitted, DropReason::TxQueueFull, 1);
+    };
+    *tx_bytes += packet.bytes().len() as u64;
+    queues.pending.push(packet);
+    if queues.pending.is_full() {
+        send(queues, stats);
+    }
+}
+
+impl Io<Mbuf> for Shell {
+    #[inline]
+    fn transmit(&mut self, port: PortId, packet: Mbuf) {
+        queue_packet(&mut self.queues, &self.by_port, &self.stats, port, packet, &mut self.tx_bytes);
+    }
+
+    fn to_kernel(&mut self, packet: Mbuf) {
+        if self.rings.to_kernel.push(packet).is_err() {
+            self.stats.undo(&self.stats.to_kernel, DropReason::KniQueueFull, 1);
+        }
+    }
+
+    fn copy_to_kernel(&mut self, packet: &Mbuf) {
+        match self.mempool.copy_of(packet) {
+            Some(copy) => self.to_kernel(copy),
+            None => self.stats.undo(&self.stats.to_kernel, DropReason::NoMbuf, 1),
+        }
+    }
+
+    fn redirect(&mut self, worker: u16, packet: Mbuf) {
+        let ring = self.rings.redirect_to.get_mut(usize::from(worker)).and_then(Option::as_mut);
+        if ring.is_none_or(|ring| ring.push(packet).is_err()) {
+            self.stats.undo(&self.stats.redirected, DropReason::RedirectQueueFull, 1);
+        }
+    }
+
+    fn allocate(&mut self, port: PortId, len: usize) -> Option<Mbuf> {
+        let mut packet = self.mempool.alloc()?;
+        packet.set_port(port);
+        packet.append(len).then_some(packet)
+    }
+
+    fn event(&mut self, event: Event) -> Result<(), Event> {
+        self.rings.events.push(event).map_err(|rtrb::PushError::Full(event)| event)
+    }
+}
