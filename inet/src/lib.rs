@@ -6,14 +6,17 @@
 //! is an argument, nothing does I/O.
 #![forbid(unsafe_code)]
 
+pub mod arp;
+mod chunked;
 pub mod device;
 pub mod frame;
+pub mod icmp;
 pub mod neighbour;
 pub mod net;
 pub mod route;
 
 pub use device::{Device, IfIndex};
 pub use frame::Frame;
-pub use neighbour::NeighbourNews;
-pub use net::{LocalAddr, Net, Nexthop, NexthopId};
+pub use neighbour::{NeighbourNews, NeighbourTable};
+pub use net::{Hop, LocalAddr, Net, Nexthop, NexthopId};
 pub use route::{Prefix, Route, RouteScope, RouteTable};

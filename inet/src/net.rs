@@ -1,12 +1,14 @@
 //! What workers read of the IP stack: one immutable value inside the snapshot.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use packet::{MacAddr, PortId};
 
+use crate::chunked::Chunked;
 use crate::device::{Device, IfIndex};
-use crate::route::RouteTable;
+use crate::route::{Route, RouteScope, RouteTable};
 
 /// Index of a next hop in [`Net`]. Stable while the neighbour exists; reused only after a change of
 /// [`Net::generation`].
@@ -37,8 +39,26 @@ pub struct LocalAddr {
     pub sapool: bool,
 }
 
+/// Where a packet goes next.
+#[derive(Debug, Clone, Copy)]
+pub struct Hop<'a> {
+    /// By this route
+    pub route: &'a Route,
+    /// On this device
+    pub ifindex: IfIndex,
+    /// To this neighbour: the gateway, or the destination itself
+    pub neighbour: Ipv4Addr,
+    /// Largest IP packet in bytes: the lesser of route and device
+    pub mtu: u16,
+}
+
+/// Shards of the neighbour index: a new neighbour copies one.
+const SHARDS: usize = 256;
+
+type NeighbourShard = HashMap<(IfIndex, IpAddr), NexthopId>;
+
 /// Devices, addresses, routes and neighbours as workers see them. Cloning copies pointers.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Net {
     /// Changes whenever a next hop that a conn remembers may be wrong: a route or address changed,
     /// or a neighbour went away. Not when a neighbour's MAC address was learned or changed.
@@ -47,9 +67,31 @@ pub struct Net {
     pub devices: Arc<[Device]>,
     /// All routes, with those that addresses make
     pub routes: RouteTable,
+    local_addrs: Arc<HashMap<IpAddr, LocalAddr>>,
+    nexthops: Chunked<Nexthop>,
+    nexthop_ids: Arc<[Arc<NeighbourShard>]>,
+}
+
+impl Default for Net {
+    fn default() -> Self {
+        let shard = Arc::new(NeighbourShard::new());
+        Self {
+            generation: 0,
+            devices: Arc::default(),
+            routes: RouteTable::default(),
+            local_addrs: Arc::default(),
+            nexthops: Chunked::default(),
+            nexthop_ids: (0..SHARDS).map(|_| Arc::clone(&shard)).collect(),
+        }
+    }
 }
 
 impl Net {
+    /// With these devices and nothing else.
+    pub fn new(devices: impl Into<Arc<[Device]>>) -> Self {
+        Self { devices: devices.into(), ..Self::default() }
+    }
+
     /// The device that owns a port.
     #[inline]
     pub fn device_of(&self, port: PortId) -> Option<&Device> {
@@ -65,21 +107,97 @@ impl Net {
     /// The address of the director that this is, on whatever device.
     #[inline]
     pub fn local_addr(&self, addr: IpAddr) -> Option<&LocalAddr> {
-        let _ = addr;
-        None
+        self.local_addrs.get(&addr)
+    }
+
+    /// All addresses of the director, in no order.
+    pub fn local_addrs(&self) -> impl Iterator<Item = &LocalAddr> {
+        self.local_addrs.values()
     }
 
     /// The next hop of a neighbour, if control knows it (resolved or not).
     #[inline]
     pub fn nexthop_of(&self, ifindex: IfIndex, neighbour: Ipv4Addr) -> Option<NexthopId> {
-        let _ = (ifindex, neighbour);
-        None
+        let key = (ifindex, IpAddr::V4(neighbour));
+        self.nexthop_ids[shard_of(&key)].get(&key).copied()
     }
 
     /// What a next hop says, if it is (still) one.
     #[inline]
     pub fn nexthop(&self, id: NexthopId) -> Option<&Nexthop> {
-        let _ = id;
-        None
+        self.nexthops.get(id.0 as usize)
     }
+
+    /// Where a packet to `dst` goes next; `None` if there is no route, or it leads to the director
+    /// itself.
+    pub fn route_to_v4(&self, dst: Ipv4Addr) -> Option<Hop<'_>> {
+        let route = self.routes.lookup_v4(dst)?;
+        if matches!(route.scope, RouteScope::Host | RouteScope::KniHost) {
+            return None;
+        }
+        let neighbour = match route.gateway {
+            Some(IpAddr::V4(gateway)) => gateway,
+            _ => dst,
+        };
+        let mtu = route.mtu.min(self.device(route.ifindex)?.mtu);
+        Some(Hop { route, ifindex: route.ifindex, neighbour, mtu })
+    }
+
+    /// The address that packets of our own to a neighbour carry: the route's, else one of the device,
+    /// preferably one whose ports are not shared out.
+    pub fn source_for(&self, ifindex: IfIndex, neighbour: Ipv4Addr) -> Option<Ipv4Addr> {
+        let of_route = self
+            .routes
+            .lookup_v4(neighbour)
+            .filter(|route| route.ifindex == ifindex)
+            .and_then(|route| route.src);
+        let of_device = || {
+            self.local_addrs
+                .values()
+                .filter(|local| local.ifindex == ifindex && local.addr.is_ipv4())
+                .min_by_key(|local| (local.sapool, local.addr))
+                .map(|local| local.addr)
+        };
+        match of_route.or_else(of_device)? {
+            IpAddr::V4(addr) => Some(addr),
+            IpAddr::V6(_) => None,
+        }
+    }
+
+    /// Replaces the addresses. For control.
+    pub fn set_local_addrs(&mut self, addrs: impl IntoIterator<Item = LocalAddr>) {
+        self.local_addrs = Arc::new(addrs.into_iter().map(|local| (local.addr, local)).collect());
+    }
+
+    /// Makes conns look their next hops up again. For control, after a change of routes.
+    pub const fn invalidate_nexthops(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+    }
+
+    /// Sets, changes or takes away a neighbour's next hop. For the neighbour table.
+    pub(crate) fn set_nexthop(&mut self, key: (IfIndex, IpAddr), id: NexthopId, nexthop: Option<Nexthop>) {
+        self.nexthops.set(id.0 as usize, nexthop);
+        let known = self.nexthop_ids[shard_of(&key)].get(&key) == Some(&id);
+        if known == nexthop.is_some() {
+            return;
+        }
+        if Arc::get_mut(&mut self.nexthop_ids).is_none() {
+            self.nexthop_ids = self.nexthop_ids.iter().cloned().collect();
+        }
+        if let Some(shards) = Arc::get_mut(&mut self.nexthop_ids) {
+            let shard = Arc::make_mut(&mut shards[shard_of(&key)]);
+            match nexthop {
+                Some(_) => shard.insert(key, id),
+                None => shard.remove(&key),
+            };
+        }
+    }
+}
+
+fn shard_of((ifindex, addr): &(IfIndex, IpAddr)) -> usize {
+    let low = match addr {
+        IpAddr::V4(addr) => u32::from(*addr),
+        IpAddr::V6(addr) => u128::from(*addr) as u32,
+    };
+    (low.wrapping_mul(0x9E37_79B1) >> 16) as usize % SHARDS ^ usize::from(ifindex.0) % SHARDS
 }

@@ -1,0 +1,52 @@
+//! A vector whose copy shares all but what changed.
+
+use std::sync::Arc;
+
+/// Elements that one change copies.
+const CHUNK: usize = 64;
+
+/// An immutable vector in chunks: cloning copies one pointer, changing an element copies the array
+/// of pointers and one chunk.
+#[derive(Debug, Clone)]
+pub struct Chunked<T> {
+    chunks: Arc<Vec<Arc<[Option<T>; CHUNK]>>>,
+}
+
+impl<T> Default for Chunked<T> {
+    fn default() -> Self {
+        Self { chunks: Arc::default() }
+    }
+}
+
+impl<T: Copy> Chunked<T> {
+    /// The element at `index`, if one was set.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<&T> {
+        self.chunks.get(index / CHUNK)?[index % CHUNK].as_ref()
+    }
+
+    /// Sets or clears an element; the vector grows as needed.
+    pub fn set(&mut self, index: usize, value: Option<T>) {
+        let chunks = Arc::make_mut(&mut self.chunks);
+        while chunks.len() <= index / CHUNK {
+            chunks.push(Arc::new([None; CHUNK]));
+        }
+        Arc::make_mut(&mut chunks[index / CHUNK])[index % CHUNK] = value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_not_seen_by_an_earlier_clone() {
+        let mut now = Chunked::default();
+        now.set(70, Some('a'));
+        let before = now.clone();
+        now.set(70, Some('b'));
+        now.set(500, Some('c'));
+        assert_eq!((before.get(70), before.get(500)), (Some(&'a'), None));
+        assert_eq!((now.get(70), now.get(500), now.get(0)), (Some(&'b'), Some(&'c'), None));
+    }
+}
