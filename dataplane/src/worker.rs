@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use control::LoopStats;
 use dpdk::{Burst, Mbuf};
-use ipvs_core::{Command, Engine, Event, Now};
+use ipvs_core::{Command, Engine, Event, Now, Origin};
 
 use crate::clock::Clock;
 use crate::shell::Shell;
@@ -78,7 +78,7 @@ impl Worker {
             if received > 0 {
                 packets += received;
                 self.stats.rx_bytes.add(burst.bytes());
-                self.engine.process(now, burst.drain(), &mut self.shell);
+                self.engine.process(now, Origin::Nic, burst.drain(), &mut self.shell);
             }
         }
         packets
@@ -94,8 +94,7 @@ impl Worker {
             }
             if !burst.is_empty() {
                 packets += burst.len();
-                self.engine.stats().redirected_in.add(burst.len() as u64);
-                self.engine.process(now, burst.drain(), &mut self.shell);
+                self.engine.process(now, Origin::Worker, burst.drain(), &mut self.shell);
             }
         }
         packets

@@ -44,7 +44,7 @@ impl<B: PacketBuf> Engine<B> {
         let owner = sapool::owner_of(flow.tuple.dport, self.config.workers);
         if owner == self.config.worker {
             self.drop(packet, DropReason::NoConn);
-        } else if packet.mark() != 0 {
+        } else if self.hand_overs(&packet) != 0 {
             self.drop(packet, DropReason::RedirectLoop);
         } else {
             self.redirect(packet, owner, io);

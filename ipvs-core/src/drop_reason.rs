@@ -30,7 +30,6 @@ macro_rules! drop_reasons {
 
 drop_reasons! {
     FrameTooShort => "the frame ends before its headers do",
-    MultiSegment => "the NIC delivered the packet in several mbufs",
     NotForUs => "the destination MAC address is another host's",
     ArpMalformed => "the ARP packet is not Ethernet over IPv4, or is cut",
     Ipv4Malformed => "a length or the version in the IPv4 header is wrong",

@@ -53,6 +53,15 @@ impl std::fmt::Debug for Keys {
     }
 }
 
+/// Where a batch of packets comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A NIC
+    Nic,
+    /// Another worker, which thought that the conn is here. Their marks count the hand-overs.
+    Worker,
+}
+
 /// The load balancer of one worker.
 #[derive(Debug)]
 pub struct Engine<B> {
@@ -66,6 +75,7 @@ pub struct Engine<B> {
     pub(crate) turns: Vec<Turn>,
     pub(crate) held: Held<B>,
     pub(crate) closing: Closing,
+    pub(crate) origin: Origin,
     work: Vec<Work<B>>,
 }
 
@@ -92,6 +102,7 @@ impl<B: PacketBuf> Engine<B> {
             turns: Vec::new(),
             held: Held::new(config.max_held, config.max_held_per_neighbour),
             closing: Closing::default(),
+            origin: Origin::Nic,
             work: Vec::with_capacity(BATCH),
             all_stats,
             stats,
@@ -117,7 +128,14 @@ impl<B: PacketBuf> Engine<B> {
     /// Takes packets from NICs or from other workers to their ends. At most [`BATCH`] of them go
     /// through the stages together; more are taken in several rounds.
     #[inline]
-    pub fn process(&mut self, now: Now, mut packets: impl Iterator<Item = B>, io: &mut impl Io<B>) {
+    pub fn process(
+        &mut self,
+        now: Now,
+        origin: Origin,
+        mut packets: impl Iterator<Item = B>,
+        io: &mut impl Io<B>,
+    ) {
+        self.origin = origin;
         let mut work = std::mem::take(&mut self.work);
         loop {
             for packet in packets.by_ref().take(BATCH) {
@@ -128,6 +146,9 @@ impl<B: PacketBuf> Engine<B> {
                 break;
             }
             self.stats.received.add(work.len() as u64);
+            if origin == Origin::Worker {
+                self.stats.redirected_in.add(work.len() as u64);
+            }
             self.run_stages(now, &mut work, io);
         }
         self.work = work;
@@ -197,7 +218,7 @@ impl<B: PacketBuf> Engine<B> {
 
     /// Hands a packet to the worker whose conn it belongs to.
     pub(crate) fn redirect(&self, mut packet: B, worker: u16, io: &mut impl Io<B>) {
-        packet.set_mark(packet.mark() + 1);
+        packet.set_mark(self.hand_overs(&packet) + 1);
         self.stats.redirected.add(1);
         io.redirect(worker, packet);
     }

@@ -82,7 +82,7 @@ impl<B: PacketBuf> Engine<B> {
         let Some(local) = self.snapshot.net.local_addr(IpAddr::from(ip.dst)) else {
             return self.to_kernel(packet, io);
         };
-        let hops = packet.mark();
+        let hops = self.hand_overs(&packet);
         if local.sapool {
             let owner = sapool::owner_of(quoted.tuple.sport, workers);
             if owner != worker && hops == 0 {

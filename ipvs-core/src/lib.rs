@@ -38,7 +38,7 @@ pub mod timeouts;
 pub mod tuple;
 
 pub use command::{Command, ConnInfo, ConnPage, Event};
-pub use engine::{BATCH, Engine, EngineConfig, Keys};
+pub use engine::{BATCH, Engine, EngineConfig, Keys, Origin};
 pub use io::Io;
 pub use drop_reason::DropReason;
 pub use service::{

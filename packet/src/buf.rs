@@ -73,7 +73,8 @@ pub trait PacketBuf: Sized {
     fn ip_checksum(&self) -> ChecksumState;
     /// What the NIC found of the TCP or UDP checksum.
     fn l4_checksum(&self) -> ChecksumState;
-    /// A number that travels with the packet from one worker to another; 0 when it comes from a NIC.
+    /// A number that travels with the packet from one worker to another; anything when it comes from a
+    /// NIC.
     fn mark(&self) -> u32;
     /// Sets the number that travels with the packet.
     fn set_mark(&mut self, mark: u32);

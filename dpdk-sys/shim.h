@@ -1,0 +1,96 @@
+/*
+ * The part of DPDK that Rust cannot call by itself: static inline functions, and what was renamed
+ * between the releases from 22.11 on. No policy here.
+ */
+#ifndef DPVS_RS_DPDK_SHIM_H
+#define DPVS_RS_DPDK_SHIM_H
+
+#include <rte_config.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+#include <rte_cycles.h>
+
+/* rte_errno is a thread-local variable behind a macro. */
+int dpvs_errno(void);
+
+uint16_t dpvs_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
+uint16_t dpvs_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
+
+struct rte_mbuf *dpvs_mbuf_alloc(struct rte_mempool *pool);
+void dpvs_mbuf_free(struct rte_mbuf *mbuf);
+void dpvs_mbuf_free_bulk(struct rte_mbuf **mbufs, unsigned int count);
+
+/* A number of ours in an mbuf, where drivers put the hash. */
+uint32_t dpvs_mbuf_mark(const struct rte_mbuf *mbuf);
+void dpvs_mbuf_set_mark(struct rte_mbuf *mbuf, uint32_t mark);
+
+/* Whether the link is up, its speed in Mbit/s, duplex and autonegotiation. Does not wait. */
+struct dpvs_link {
+    uint32_t speed_mbps;
+    uint8_t up;
+    uint8_t full_duplex;
+    uint8_t autoneg;
+};
+int dpvs_link(uint16_t port, struct dpvs_link *link);
+
+/* Fills in the driver's default for what is 0 and rounds the rest to what the driver takes. */
+int dpvs_adjust_descriptors(uint16_t port, uint16_t *rx, uint16_t *tx);
+
+/* What a port is configured with. */
+struct dpvs_port_config {
+    uint16_t rx_queues;
+    uint16_t tx_queues;
+    uint16_t mtu;
+    uint8_t rss; /* spread by the hash of addresses and ports, as far as the port can */
+};
+
+/* Configures the port with those checksum offloads that it has. */
+int dpvs_port_configure(uint16_t port, const struct dpvs_port_config *config);
+
+/* What a port can do, in numbers that are the same in every release. */
+struct dpvs_port_info {
+    const char *driver;
+    int socket;
+    uint16_t max_rx_queues;
+    uint16_t max_tx_queues;
+    uint16_t min_mtu;
+    uint16_t max_mtu;
+    uint16_t reta_size;
+    uint8_t hash_key_size;
+    uint64_t rss_types;
+    uint8_t rx_ip_checksum;
+    uint8_t rx_tcp_checksum;
+    uint8_t rx_udp_checksum;
+    uint8_t tx_ip_checksum;
+    uint8_t tx_tcp_checksum;
+    uint8_t tx_udp_checksum;
+    uint8_t tx_fast_free;
+    uint16_t rx_desc_max;
+    uint16_t rx_desc_min;
+    uint16_t rx_desc_align;
+    uint16_t tx_desc_max;
+    uint16_t tx_desc_min;
+    uint16_t tx_desc_align;
+    uint32_t min_rx_bufsize;
+    uint32_t max_rx_pktlen;
+    uint32_t max_mac_addrs;
+    uint64_t rx_offload_capa;
+    uint64_t tx_offload_capa;
+    uint32_t speed_capa;
+};
+
+int dpvs_port_info(uint16_t port, struct dpvs_port_info *info);
+
+/* Checksum states of a received mbuf: 0 unknown, 1 good, 2 bad. */
+struct dpvs_checksum_flags {
+    uint64_t ip_mask, ip_good, ip_bad;
+    uint64_t l4_mask, l4_good, l4_bad;
+};
+struct dpvs_checksum_flags dpvs_checksum_flags(void);
+
+#endif

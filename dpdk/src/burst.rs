@@ -1,0 +1,154 @@
+//! Mbufs on their way between a queue and the engine.
+
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+
+use dpdk_sys as sys;
+
+use crate::mbuf::Mbuf;
+
+/// Most packets of a burst.
+pub const CAPACITY: usize = 64;
+
+/// Up to 64 packets in place. What is in it when it is dropped is freed.
+pub struct Burst {
+    len: usize,
+    mbufs: [MaybeUninit<*mut sys::rte_mbuf>; CAPACITY],
+}
+
+// SAFETY: it owns its mbufs, and those may be sent.
+unsafe impl Send for Burst {}
+
+impl std::fmt::Debug for Burst {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Burst({} packets)", self.len)
+    }
+}
+
+impl Default for Burst {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Burst {
+    /// An empty one.
+    pub const fn new() -> Self {
+        Self { len: 0, mbufs: [MaybeUninit::uninit(); CAPACITY] }
+    }
+
+    /// Packets in it.
+    #[inline]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True without any.
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// True if no more fit.
+    #[inline]
+    pub const fn is_full(&self) -> bool {
+        self.len == CAPACITY
+    }
+
+    /// Puts a packet at the end; a full burst drops it.
+    #[inline]
+    pub fn push(&mut self, packet: Mbuf) {
+        if let Some(slot) = self.mbufs.get_mut(self.len) {
+            slot.write(packet.into_raw());
+            self.len += 1;
+        }
+    }
+
+    /// Bytes of all packets.
+    #[inline]
+    pub fn bytes(&self) -> u64 {
+        self.mbufs[..self.len]
+            .iter()
+            // SAFETY: the first len slots hold mbufs that are ours.
+            .map(|slot| u64::from(unsafe { (*slot.assume_init()).pkt_len }))
+            .sum()
+    }
+
+    /// Takes all packets out, in order. What the iterator leaves is freed.
+    #[inline]
+    pub fn drain(&mut self) -> Drain<'_> {
+        let len = std::mem::take(&mut self.len);
+        Drain { mbufs: self.mbufs[..len].iter() }
+    }
+
+    /// Where a driver writes received mbufs.
+    pub(crate) const fn spare(&mut self) -> *mut *mut sys::rte_mbuf {
+        self.mbufs.as_mut_ptr().cast()
+    }
+
+    /// Says how many mbufs a driver has written.
+    ///
+    /// # Safety
+    /// The first `len` slots hold mbufs that nobody else uses; the burst was empty.
+    pub(crate) const unsafe fn set_len(&mut self, len: usize) {
+        self.len = len;
+    }
+
+    /// The mbufs, for a driver to take some from the front; then call [`Self::settle`].
+    pub(crate) const fn as_mut_ptr(&mut self) -> *mut *mut sys::rte_mbuf {
+        self.mbufs.as_mut_ptr().cast()
+    }
+
+    /// The first `taken` mbufs belong to a driver now: frees the others, and says how many.
+    ///
+    /// # Safety
+    /// The driver has taken exactly those.
+    pub(crate) unsafe fn settle(&mut self, taken: usize) -> usize {
+        let left = self.len - taken;
+        self.len = 0;
+        if left > 0 {
+            // SAFETY: slots taken..len still hold mbufs that are ours, and are not used after this.
+            unsafe { sys::dpvs_mbuf_free_bulk(self.as_mut_ptr().add(taken), left as u32) };
+        }
+        left
+    }
+}
+
+impl Drop for Burst {
+    fn drop(&mut self) {
+        // SAFETY: no driver has taken any.
+        unsafe { self.settle(0) };
+    }
+}
+
+/// Packets of a burst, one by one.
+#[derive(Debug)]
+pub struct Drain<'a> {
+    mbufs: std::slice::Iter<'a, MaybeUninit<*mut sys::rte_mbuf>>,
+}
+
+impl Iterator for Drain<'_> {
+    type Item = Mbuf;
+
+    #[inline]
+    fn next(&mut self) -> Option<Mbuf> {
+        let slot = self.mbufs.next()?;
+        // SAFETY: the slot held an mbuf when the burst was drained, and each is taken once. Drivers
+        // write no null pointers.
+        Some(unsafe { Mbuf::from_raw(NonNull::new_unchecked(slot.assume_init())) })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.mbufs.size_hint()
+    }
+}
+
+impl Drop for Drain<'_> {
+    fn drop(&mut self) {
+        while let Some(packet) = self.next() {
+            drop(packet);
+        }
+    }
+}
+
+const _: () = assert!(size_of::<Mbuf>() == size_of::<*mut sys::rte_mbuf>());

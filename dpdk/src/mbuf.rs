@@ -1,0 +1,179 @@
+//! A packet in DPDK's memory.
+
+use std::ptr::NonNull;
+use std::sync::OnceLock;
+
+use dpdk_sys as sys;
+use packet::{ChecksumState, PacketBuf, PortId};
+
+/// An mbuf of one segment, owned by whoever holds the value: dropped, it goes back to its pool.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct Mbuf(NonNull<sys::rte_mbuf>);
+
+// SAFETY: an mbuf has one owner and may be freed to its pool by any thread.
+unsafe impl Send for Mbuf {}
+
+impl Mbuf {
+    /// Takes an mbuf over.
+    ///
+    /// # Safety
+    /// `raw` is a valid mbuf of one segment that nobody else uses.
+    #[inline]
+    pub(crate) unsafe fn from_raw(raw: NonNull<sys::rte_mbuf>) -> Self {
+        Self(raw)
+    }
+
+    /// Hands the mbuf over: it is not freed by this value any more.
+    #[inline]
+    pub(crate) fn into_raw(self) -> *mut sys::rte_mbuf {
+        let raw = self.0.as_ptr();
+        std::mem::forget(self);
+        raw
+    }
+
+    #[inline]
+    fn get(&self) -> &sys::rte_mbuf {
+        // SAFETY: valid and ours alone for as long as the value lives.
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline]
+    fn get_mut(&mut self) -> &mut sys::rte_mbuf {
+        // SAFETY: valid and ours alone for as long as the value lives.
+        unsafe { self.0.as_mut() }
+    }
+
+    #[inline]
+    fn start(&self) -> *mut u8 {
+        let mbuf = self.get();
+        // SAFETY: data_off is within the buffer: drivers and the methods here keep
+        // data_off + data_len <= buf_len.
+        unsafe { mbuf.buf_addr.cast::<u8>().add(usize::from(mbuf.data_off)) }
+    }
+
+    /// Chooses the port that the packet counts as received by, or that it leaves by.
+    pub fn set_port(&mut self, port: PortId) {
+        self.get_mut().port = port.0;
+    }
+
+    fn state(&self, mask: u64, good: u64, bad: u64) -> ChecksumState {
+        match self.get().ol_flags & mask {
+            flags if flags == good => ChecksumState::Good,
+            flags if flags == bad => ChecksumState::Bad,
+            _ => ChecksumState::Unknown,
+        }
+    }
+}
+
+/// Which bits of `ol_flags` mean what in this DPDK.
+fn checksum_flags() -> &'static sys::dpvs_checksum_flags {
+    static FLAGS: OnceLock<sys::dpvs_checksum_flags> = OnceLock::new();
+    // SAFETY: returns constants.
+    FLAGS.get_or_init(|| unsafe { sys::dpvs_checksum_flags() })
+}
+
+impl Drop for Mbuf {
+    fn drop(&mut self) {
+        // SAFETY: ours alone, and not used after this.
+        unsafe { sys::dpvs_mbuf_free(self.0.as_ptr()) };
+    }
+}
+
+impl PacketBuf for Mbuf {
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: data_len bytes from the start on are initialized memory of the buffer, ours alone.
+        unsafe { std::slice::from_raw_parts(self.start(), usize::from(self.get().data_len)) }
+    }
+
+    #[inline]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `bytes`, and borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.start(), usize::from(self.get().data_len)) }
+    }
+
+    #[inline]
+    fn prepend(&mut self, len: usize) -> bool {
+        let mbuf = self.get_mut();
+        if len > usize::from(mbuf.data_off) || usize::from(mbuf.data_len) + len > usize::from(u16::MAX) {
+            return false;
+        }
+        mbuf.data_off -= len as u16;
+        mbuf.data_len += len as u16;
+        mbuf.pkt_len += len as u32;
+        true
+    }
+
+    #[inline]
+    fn append(&mut self, len: usize) -> bool {
+        let mbuf = self.get_mut();
+        let end = usize::from(mbuf.data_off) + usize::from(mbuf.data_len);
+        if len > usize::from(mbuf.buf_len).saturating_sub(end) {
+            return false;
+        }
+        mbuf.data_len += len as u16;
+        mbuf.pkt_len += len as u32;
+        true
+    }
+
+    #[inline]
+    fn trim_front(&mut self, len: usize) {
+        let mbuf = self.get_mut();
+        let len = len.min(usize::from(mbuf.data_len)) as u16;
+        mbuf.data_off += len;
+        mbuf.data_len -= len;
+        mbuf.pkt_len -= u32::from(len);
+    }
+
+    #[inline]
+    fn truncate(&mut self, len: usize) {
+        let mbuf = self.get_mut();
+        if len < usize::from(mbuf.data_len) {
+            mbuf.data_len = len as u16;
+            mbuf.pkt_len = len as u32;
+        }
+    }
+
+    #[inline]
+    fn port(&self) -> PortId {
+        PortId(self.get().port)
+    }
+
+    #[inline]
+    fn ip_checksum(&self) -> ChecksumState {
+        if self.get().ol_flags == 0 {
+            return ChecksumState::Unknown;
+        }
+        let flags = checksum_flags();
+        self.state(flags.ip_mask, flags.ip_good, flags.ip_bad)
+    }
+
+    #[inline]
+    fn l4_checksum(&self) -> ChecksumState {
+        if self.get().ol_flags == 0 {
+            return ChecksumState::Unknown;
+        }
+        let flags = checksum_flags();
+        self.state(flags.l4_mask, flags.l4_good, flags.l4_bad)
+    }
+
+    fn mark(&self) -> u32 {
+        // SAFETY: reads a field of an mbuf that is ours.
+        unsafe { sys::dpvs_mbuf_mark(self.0.as_ptr()) }
+    }
+
+    fn set_mark(&mut self, mark: u32) {
+        // SAFETY: writes a field of an mbuf that is ours.
+        unsafe { sys::dpvs_mbuf_set_mark(self.0.as_ptr(), mark) };
+    }
+
+    #[inline]
+    fn prefetch(&self) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: PREFETCHT0 reads nothing and faults on no address; SSE is part of x86-64.
+        unsafe {
+            core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(self.start().cast());
+        }
+    }
+}

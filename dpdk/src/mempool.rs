@@ -1,0 +1,85 @@
+//! Where mbufs come from.
+
+use std::ffi::CString;
+use std::ptr::NonNull;
+
+use dpdk_sys as sys;
+use packet::PacketBuf;
+
+use crate::mbuf::Mbuf;
+use crate::strerror;
+
+/// A pool could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("no memory for {count} mbufs on NUMA node {socket}: {why}. Reserve more hugepages, or lower [mbufs] count")]
+pub struct MempoolError {
+    count: u32,
+    socket: i32,
+    why: String,
+}
+
+/// A pool of mbufs, usable by every thread. Lcores have a cache each; other threads take from and
+/// give to the pool itself, which is slower. It lives until the process ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Mempool(NonNull<sys::rte_mempool>);
+
+// SAFETY: DPDK's pools are made for several producers and consumers.
+unsafe impl Send for Mempool {}
+// SAFETY: as above.
+unsafe impl Sync for Mempool {}
+
+impl Mempool {
+    /// `count` mbufs with DPDK's usual room for a frame of `frame_len` bytes, on a NUMA node (-1: any).
+    ///
+    /// # Errors
+    /// Without enough memory.
+    pub fn new(name: &str, count: u32, cache: u32, frame_len: u16, socket: i32) -> Result<Self, MempoolError> {
+        let fail = |why: String| MempoolError { count, socket, why };
+        let name = CString::new(name).map_err(|_| fail("its name holds a NUL byte".into()))?;
+        let room = (sys::RTE_PKTMBUF_HEADROOM as u16).saturating_add(frame_len.max(sys::RTE_MBUF_DEFAULT_DATAROOM as u16));
+        // SAFETY: EAL is started (there is no port without it); the name is a valid string.
+        let pool = unsafe { sys::rte_pktmbuf_pool_create(name.as_ptr(), count, cache, 0, room, socket) };
+        // SAFETY: reads a variable of this thread.
+        NonNull::new(pool).map(Self).ok_or_else(|| fail(strerror(unsafe { sys::dpvs_errno() })))
+    }
+
+    pub(crate) const fn as_ptr(&self) -> *mut sys::rte_mempool {
+        self.0.as_ptr()
+    }
+
+    /// An empty packet.
+    #[inline]
+    pub fn alloc(&self) -> Option<Mbuf> {
+        // SAFETY: the pool is valid; a fresh mbuf is ours alone and has one segment.
+        unsafe { NonNull::new(sys::dpvs_mbuf_alloc(self.as_ptr())).map(|raw| Mbuf::from_raw(raw)) }
+    }
+
+    /// A packet of these bytes.
+    pub fn alloc_from(&self, bytes: &[u8]) -> Option<Mbuf> {
+        let mut packet = self.alloc()?;
+        if !packet.append(bytes.len()) {
+            return None;
+        }
+        packet.bytes_mut().copy_from_slice(bytes);
+        Some(packet)
+    }
+
+    /// A copy of a packet, with its port.
+    pub fn copy_of(&self, packet: &Mbuf) -> Option<Mbuf> {
+        let mut copy = self.alloc_from(packet.bytes())?;
+        copy.set_port(packet.port());
+        Some(copy)
+    }
+
+    /// Mbufs that are free.
+    pub fn available(&self) -> u32 {
+        // SAFETY: the pool is valid.
+        unsafe { sys::rte_mempool_avail_count(self.as_ptr()) }
+    }
+
+    /// Mbufs that are somewhere.
+    pub fn in_use(&self) -> u32 {
+        // SAFETY: the pool is valid.
+        unsafe { sys::rte_mempool_in_use_count(self.as_ptr()) }
+    }
+}
