@@ -145,9 +145,7 @@ impl Iterator for Drain<'_> {
 
 impl Drop for Drain<'_> {
     fn drop(&mut self) {
-        while let Some(packet) = self.next() {
-            drop(packet);
-        }
+        self.for_each(drop);
     }
 }
 

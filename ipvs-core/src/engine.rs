@@ -216,6 +216,14 @@ impl<B: PacketBuf> Engine<B> {
         }
     }
 
+    /// How often a packet was handed over already. What a NIC's driver leaves in the mark means nothing.
+    pub(crate) fn hand_overs(&self, packet: &B) -> u32 {
+        match self.origin {
+            Origin::Nic => 0,
+            Origin::Worker => packet.mark(),
+        }
+    }
+
     /// Hands a packet to the worker whose conn it belongs to.
     pub(crate) fn redirect(&self, mut packet: B, worker: u16, io: &mut impl Io<B>) {
         packet.set_mark(self.hand_overs(&packet) + 1);

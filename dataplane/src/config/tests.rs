@@ -1,0 +1,84 @@
+use super::*;
+
+const SMALLEST: &str = "[[device]]\nname = \"dpdk0\"\nvdev = \"net_af_packet0,iface=veth0\"\n";
+
+fn parse(text: &str) -> Result<Config, String> {
+    Config::parse(Path::new("dpvs.toml"), text, 2).map_err(|error| error.to_string())
+}
+
+fn error_of(text: &str) -> String {
+    parse(text).expect_err("this is wrong")
+}
+
+#[test]
+fn one_device_is_enough() {
+    let config = parse(SMALLEST).unwrap();
+    assert_eq!(config.socket, Path::new(DEFAULT_SOCKET));
+    assert_eq!(config.workers.len(), 1);
+    assert_eq!(config.workers[0].lcore, 1);
+    assert_eq!(config.queues_of(0), 1);
+    assert_eq!(config.devices[0].kni.as_deref(), Some("dpdk0.kni"));
+    assert_eq!(config.timeouts, Timeouts::default());
+    assert!(matches!(config.idle, IdleConfig::Sleep { .. }), "two CPUs are too few to poll on one");
+    assert_eq!(config.devices[0].address.kernel_interface(), Some("veth0"));
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_the_nearest_valid_one() {
+    let error = error_of(&format!("{SMALLEST}promiscous = true\n"));
+    assert!(error.starts_with("dpvs.toml:4: unknown key 'promiscous': did you mean 'promiscuous'?"), "{error}");
+    let error = error_of(&format!("{SMALLEST}[conn]\n"));
+    assert!(error.contains("unknown key 'conn': did you mean 'conns'?"), "{error}");
+    let error = error_of(&format!("{SMALLEST}[timeouts]\ntcp_established = 90\ntcp_fin_wit = 3\n"));
+    assert!(error.contains("dpvs.toml:6:") && error.contains("'tcp_fin_wait'"), "{error}");
+}
+
+#[test]
+fn a_half_written_file_is_refused_with_its_line() {
+    assert!(error_of("[[device]]\nname = \"dpdk0\n").starts_with("dpvs.toml:2:"));
+    assert!(error_of("[[device]]\nname = \"dpdk0\"\n").contains("device dpdk0: say where it is"));
+    assert!(error_of("").contains("no [[device]]"));
+    assert!(error_of(&format!("{SMALLEST}mtu = \"big\"\n")).starts_with("dpvs.toml:4:"));
+}
+
+#[test]
+fn contradictions_are_refused() {
+    for (more, expected) in [
+        (SMALLEST, "device dpdk0 is there twice"),
+        ("mtu = 20\n", "mtu 20 is out of range"),
+        ("pci = \"0000:06:00.0\"\n", "both pci and vdev"),
+        ("[workers]\ncount = 0\n", "at least 1"),
+        ("[[worker]]\nlcore = 0\n", "lcore 0 is the main lcore"),
+        ("[[worker]]\nlcore = 1\n[[worker]]\nlcore = 1\n", "lcore 1 is another worker's"),
+        ("[[worker]]\nlcore = 1\nqueues = { dpdk7 = [0] }\n", "no device dpdk7: the devices are dpdk0"),
+        ("[[worker]]\nlcore = 1\nqueues = { dpdk0 = [1] }\n", "must be numbered 0 to 0"),
+        ("[timeouts]\nudp = 0\n", "out of range"),
+    ] {
+        let error = error_of(&format!("{SMALLEST}{more}"));
+        assert!(error.contains(expected), "{more}: {error}");
+    }
+}
+
+#[test]
+fn workers_may_share_a_cpu() {
+    let config = parse(&format!(
+        "{SMALLEST}[[worker]]\nlcore = 1\ncpu = 1\n[[worker]]\nlcore = 2\ncpu = 1\nqueues = {{ dpdk0 = [1] }}\n"
+    ))
+    .unwrap();
+    assert_eq!(config.workers.iter().map(|worker| worker.cpu).collect::<Vec<_>>(), [1, 1]);
+    assert_eq!(config.queues_of(0), 2);
+}
+
+#[test]
+fn the_samples_are_valid() {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../conf");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(samples).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            Config::load(&path, 8).unwrap_or_else(|error| panic!("{error}"));
+            seen += 1;
+        }
+    }
+    assert!(seen >= 3);
+}

@@ -1,0 +1,81 @@
+//! The arguments that EAL is started with: a pure function of the configuration.
+
+use crate::config::{Config, DeviceAddress};
+
+/// Whether this start uses hugepages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// Hugepages of this process alone: no mount, no files
+    Hugepages,
+    /// Ordinary pages
+    Ordinary,
+}
+
+/// Arguments as for a DPDK program, program name first.
+pub fn eal_args(config: &Config, memory: Memory) -> Vec<String> {
+    let mut args = vec!["dpvsd".to_owned()];
+    let mut push = |words: &[&str]| args.extend(words.iter().map(|word| (*word).to_owned()));
+    match memory {
+        Memory::Hugepages => push(&["--in-memory"]),
+        // DPDK 22.11 refuses --in-memory together with --no-huge.
+        Memory::Ordinary => push(&["--no-huge", "--no-shconf", "--no-telemetry"]),
+    }
+    push(&["-m", &config.eal.memory_mb.to_string()]);
+    let main = config.eal.main_lcore;
+    let lcores = config.workers.iter().map(|worker| format!(",{}@{}", worker.lcore, worker.cpu));
+    push(&["--lcores", &format!("{main}@{main}{}", lcores.collect::<String>())]);
+    push(&["--main-lcore", &main.to_string(), "--log-level", "error"]);
+    if !config.devices.iter().any(|device| matches!(device.address, DeviceAddress::Pci(_))) {
+        push(&["--no-pci"]);
+    }
+    for device in &config.devices {
+        match &device.address {
+            DeviceAddress::Pci(address) => push(&["-a", address]),
+            DeviceAddress::Vdev(vdev) => push(&["--vdev", &vdev_with_queues(vdev, config.workers.len())]),
+        }
+    }
+    args.extend(config.eal.extra_args.iter().cloned());
+    args
+}
+
+/// Drivers that make their queues at start are told how many, unless the configuration says it.
+fn vdev_with_queues(vdev: &str, queues: usize) -> String {
+    let (key, is_plural) = match vdev.split(',').next().unwrap_or_default().trim_end_matches(|c: char| c.is_ascii_digit()) {
+        "net_af_packet" => ("qpairs", queues > 1),
+        "net_af_xdp" => ("queue_count", queues > 1),
+        "net_vhost" | "net_virtio_user" | "virtio_user" => ("queues", queues > 1),
+        _ => return vdev.to_owned(),
+    };
+    if !is_plural || vdev.contains(&format!("{key}=")) { vdev.to_owned() } else { format!("{vdev},{key}={queues}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn args(text: &str, memory: Memory) -> String {
+        let config = Config::parse(Path::new("t.toml"), text, 2).unwrap();
+        eal_args(&config, memory).join(" ")
+    }
+
+    #[test]
+    fn software_ports_without_hugepages() {
+        let text = "[[device]]\nname = \"dpdk0\"\nvdev = \"net_af_packet0,iface=a\"\n[workers]\ncount = 2\n[eal]\nmemory_mb = 128\n";
+        assert_eq!(
+            args(text, Memory::Ordinary),
+            "dpvsd --no-huge --no-shconf --no-telemetry -m 128 --lcores 0@0,1@1,2@2 --main-lcore 0 --log-level error \
+             --no-pci --vdev net_af_packet0,iface=a,qpairs=2"
+        );
+    }
+
+    #[test]
+    fn a_nic_with_hugepages() {
+        let text = "[[device]]\nname = \"dpdk0\"\npci = \"06:00.0\"\n[eal]\nmemory_mb = 64\nextra_args = [\"--iova-mode=va\"]\n";
+        assert_eq!(
+            args(text, Memory::Hugepages),
+            "dpvsd --in-memory -m 64 --lcores 0@0,1@1 --main-lcore 0 --log-level error -a 0000:06:00.0 --iova-mode=va"
+        );
+    }
+}

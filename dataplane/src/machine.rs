@@ -1,0 +1,96 @@
+//! What of the machine matters before a start, read from sysfs and procfs.
+
+use std::fs;
+use std::path::PathBuf;
+
+/// A machine, or a folder that looks like one's root in tests.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    root: PathBuf,
+}
+
+/// Free hugepages of one size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FreeHugepages {
+    /// Size of one in kB
+    pub size_kb: u64,
+    /// How many are free
+    pub free: u64,
+}
+
+impl Machine {
+    /// The machine whose root is here.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// This machine.
+    pub fn this() -> Self {
+        Self::at("/")
+    }
+
+    fn read(&self, path: &str) -> Option<String> {
+        fs::read_to_string(self.root.join(path)).ok().map(|text| text.trim().to_owned())
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.root.join(path).exists()
+    }
+
+    /// Free hugepages of every size, the smallest first.
+    pub fn free_hugepages(&self) -> Vec<FreeHugepages> {
+        let sizes = fs::read_dir(self.root.join("sys/kernel/mm/hugepages")).into_iter().flatten().flatten();
+        let mut all: Vec<_> = sizes
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                let size_kb = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
+                let free = fs::read_to_string(entry.path().join("free_hugepages")).ok()?.trim().parse().ok()?;
+                Some(FreeHugepages { size_kb, free })
+            })
+            .collect();
+        all.sort_by_key(|pages| pages.size_kb);
+        all
+    }
+
+    /// Free hugepages of all sizes in MB.
+    pub fn free_hugepages_mb(&self) -> u64 {
+        self.free_hugepages().iter().map(|pages| pages.size_kb * pages.free / 1024).sum()
+    }
+
+    /// The CPUs that are online.
+    pub fn cpus(&self) -> Vec<u32> {
+        let text = self.read("sys/devices/system/cpu/online").unwrap_or_default();
+        let ranges = text.split(',').filter_map(|range| {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            Some(first.parse::<u32>().ok()?..=last.parse().ok()?)
+        });
+        ranges.flatten().collect()
+    }
+
+    /// Whether a PCI device is there.
+    pub fn has_pci_device(&self, address: &str) -> bool {
+        self.exists(&format!("sys/bus/pci/devices/{address}"))
+    }
+
+    /// The kernel driver that a PCI device is bound to.
+    pub fn pci_driver(&self, address: &str) -> Option<String> {
+        let link = fs::read_link(self.root.join(format!("sys/bus/pci/devices/{address}/driver"))).ok()?;
+        Some(link.file_name()?.to_string_lossy().into_owned())
+    }
+
+    /// The network interfaces of a PCI device that its kernel driver made.
+    pub fn interfaces_of(&self, address: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.root.join(format!("sys/bus/pci/devices/{address}/net")));
+        entries.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    }
+
+    /// Whether a kernel network interface is there.
+    pub fn has_interface(&self, name: &str) -> bool {
+        self.exists(&format!("sys/class/net/{name}"))
+    }
+
+    /// Whether TAP devices can be made.
+    pub fn has_tun(&self) -> bool {
+        self.exists("dev/net/tun")
+    }
+}
