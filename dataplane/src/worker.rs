@@ -74,7 +74,7 @@ impl Worker {
         let mut packets = 0;
         for at in 0..self.shell.ports() {
             let received = self.shell.receive(at, burst);
-            self.stats.record_burst(received);
+            self.stats.record_burst(received, dpdk::burst::CAPACITY);
             if received > 0 {
                 packets += received;
                 self.stats.rx_bytes.add(burst.bytes());

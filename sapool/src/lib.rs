@@ -53,6 +53,11 @@ impl PoolShare {
         }
     }
 
+    /// How many conns a pool of this share can serve at once, over all classes.
+    pub const fn capacity(self) -> u64 {
+        self.len() as u64 * CLASSES as u64
+    }
+
     /// The lowest port of the share.
     const fn first(self) -> u16 {
         let ahead =
@@ -101,7 +106,7 @@ impl PortPool {
 
     /// How many conns the pool can serve at once, over all classes.
     pub const fn capacity(&self) -> u64 {
-        self.share.len() as u64 * CLASSES as u64
+        self.share.capacity()
     }
 
     /// Its counters, for control to read at any time.

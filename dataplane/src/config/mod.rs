@@ -167,6 +167,12 @@ impl Config {
         raw.validate(cpus).map_err(|what| ConfigError::Invalid { path: path.to_owned(), what })
     }
 
+    /// Bytes of the largest frame of any device: its MTU with Ethernet and VLAN headers.
+    pub fn largest_frame(&self) -> u16 {
+        const HEADERS: u16 = 14 + 2 * 4;
+        self.devices.iter().map(|device| device.mtu + HEADERS).max().unwrap_or(0)
+    }
+
     /// Queues of each device: one per worker that polls it.
     pub fn queues_of(&self, device: usize) -> u16 {
         let queues = self.workers.iter().flat_map(|worker| &worker.queues);

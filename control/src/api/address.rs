@@ -1,0 +1,96 @@
+//! `dpip addr`.
+
+use proto::v1;
+use tonic::{Request, Response, Status};
+
+use super::{Api, convert};
+use crate::control::State;
+use crate::desired::Address;
+
+#[tonic::async_trait]
+impl v1::address_service_server::AddressService for Api {
+    async fn add_address(&self, request: Request<v1::Address>) -> Result<Response<v1::Empty>, Status> {
+        let request = convert::address(request.get_ref())?;
+        self.control.write(|state| state.desired.add_address(&request))?;
+        Ok(Response::new(v1::Empty {}))
+    }
+
+    async fn set_address(&self, request: Request<v1::Address>) -> Result<Response<v1::Empty>, Status> {
+        let request = convert::address(request.get_ref())?;
+        self.control.write(|state| state.desired.set_address(&request))?;
+        Ok(Response::new(v1::Empty {}))
+    }
+
+    async fn del_address(&self, request: Request<v1::Address>) -> Result<Response<v1::Empty>, Status> {
+        let message = request.get_ref();
+        let addr = convert::ip(message.address.as_ref(), "address")?;
+        self.control.write(|state| state.desired.del_address(addr, &message.device))?;
+        Ok(Response::new(v1::Empty {}))
+    }
+
+    async fn flush_addresses(
+        &self,
+        request: Request<v1::FlushAddressesRequest>,
+    ) -> Result<Response<v1::Empty>, Status> {
+        self.control.write(|state| state.desired.flush_addresses(&request.get_ref().device))?;
+        Ok(Response::new(v1::Empty {}))
+    }
+
+    async fn list_addresses(
+        &self,
+        request: Request<v1::ListAddressesRequest>,
+    ) -> Result<Response<v1::ListAddressesResponse>, Status> {
+        let (device, family) = (&request.get_ref().device, request.get_ref().family());
+        let addresses = self.control.read(|state| {
+            if !device.is_empty() {
+                state.desired.device(device)?;
+            }
+            let shown = state.desired.addresses.iter().filter(|address| {
+                convert::is_of(family, address.addr)
+                    && (device.is_empty() || state.desired.device_name(address.ifindex) == device)
+            });
+            Ok::<_, Status>(shown.map(|address| message(state, address)).collect())
+        })?;
+        Ok(Response::new(v1::ListAddressesResponse { addresses }))
+    }
+}
+
+fn message(state: &State, address: &Address) -> v1::Address {
+    let per_worker = state.desired.laddrs.get(&address.addr).map(|laddr| worker_use(state, laddr.id)).unwrap_or_default();
+    let sapool_use = address.sapool.then(|| {
+        let sum = |field: fn(&v1::SapoolUse) -> u64| per_worker.iter().filter_map(|worker| worker.r#use.as_ref()).map(field).sum();
+        v1::SapoolUse { used: sum(|usage| usage.used), free: sum(|usage| usage.free), missed: sum(|usage| usage.missed) }
+    });
+    v1::Address {
+        address: Some(convert::ip_message(address.addr)),
+        prefix_len: address.prefix_len.into(),
+        device: state.desired.device_name(address.ifindex).to_owned(),
+        broadcast: address.broadcast.map(convert::ip_message),
+        scope: convert::scope_message(address.scope).into(),
+        sapool: address.sapool,
+        valid_lft: 0,
+        preferred_lft: 0,
+        sapool_use,
+        worker_sapool_use: per_worker,
+    }
+}
+
+fn worker_use(state: &State, id: ipvs_core::LaddrId) -> Vec<v1::WorkerSapoolUse> {
+    let usages = state.usage_of(id);
+    let workers = u16::try_from(state.fleet.len()).unwrap_or(u16::MAX);
+    let lcores = state.fleet.handles().map(|worker| worker.lcore);
+    let capacities = (0..workers).filter_map(|worker| sapool::PoolShare::new(worker, workers)).map(|share| share.capacity());
+    usages
+        .iter()
+        .zip(lcores)
+        .zip(capacities)
+        .map(|((usage, lcore), capacity)| v1::WorkerSapoolUse {
+            lcore,
+            r#use: Some(v1::SapoolUse {
+                used: usage.used(),
+                free: capacity.saturating_sub(usage.used()),
+                missed: usage.missed(),
+            }),
+        })
+        .collect()
+}

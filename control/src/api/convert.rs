@@ -1,0 +1,203 @@
+//! Messages of the API to our own types and back, each in one place.
+
+use std::net::IpAddr;
+
+use inet::RouteScope;
+use ipvs_core::{FwdMode, Protocol, SchedulerKind, ServiceKey};
+use packet::MacAddr;
+use proto::v1;
+use tonic::Status;
+
+use crate::counters::Counts;
+use crate::desired::{AddressRequest, DestRequest, ServiceRequest};
+
+/// Conn timeouts are kept in 16 bits.
+const LONGEST_TIMEOUT_S: u32 = 65_535;
+
+pub(super) fn ip(message: Option<&v1::IpAddress>, what: &str) -> Result<IpAddr, Status> {
+    let bytes = message.map(|message| message.bytes.as_slice()).unwrap_or_default();
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
+        .map_err(|_| Status::invalid_argument(format!("{what}: give an IPv4 or IPv6 address")))
+}
+
+pub(super) fn optional_ip(message: Option<&v1::IpAddress>, what: &str) -> Result<Option<IpAddr>, Status> {
+    message.map(|message| ip(Some(message), what)).transpose()
+}
+
+pub(super) fn ip_message(addr: IpAddr) -> v1::IpAddress {
+    let bytes = match addr {
+        IpAddr::V4(addr) => addr.octets().to_vec(),
+        IpAddr::V6(addr) => addr.octets().to_vec(),
+    };
+    v1::IpAddress { bytes }
+}
+
+pub(super) fn mac(bytes: &[u8]) -> Result<MacAddr, Status> {
+    let mac = <[u8; 6]>::try_from(bytes).map(MacAddr).ok();
+    mac.filter(|mac| !mac.is_multicast() && *mac != MacAddr::ZERO)
+        .ok_or_else(|| Status::invalid_argument("the MAC address must be a unicast one, as in 02:00:00:00:00:01"))
+}
+
+pub(super) fn port(port: u32, what: &str) -> Result<u16, Status> {
+    u16::try_from(port).map_err(|_| Status::invalid_argument(format!("{what} {port} is out of range: 0 to 65535")))
+}
+
+pub(super) fn prefix_len(len: u32, addr: IpAddr) -> Result<u8, Status> {
+    let most = if addr.is_ipv4() { 32 } else { 128 };
+    u8::try_from(len)
+        .ok()
+        .filter(|len| *len <= most)
+        .ok_or_else(|| Status::invalid_argument(format!("prefix length {len} is out of range: 0 to {most}")))
+}
+
+pub(super) fn scope(scope: v1::Scope) -> Option<RouteScope> {
+    match scope {
+        v1::Scope::Unspecified => None,
+        v1::Scope::Host => Some(RouteScope::Host),
+        v1::Scope::KniHost => Some(RouteScope::KniHost),
+        v1::Scope::Link => Some(RouteScope::Link),
+        v1::Scope::Global | v1::Scope::Site => Some(RouteScope::Global),
+    }
+}
+
+pub(super) fn scope_message(scope: RouteScope) -> v1::Scope {
+    match scope {
+        RouteScope::Host => v1::Scope::Host,
+        RouteScope::KniHost => v1::Scope::KniHost,
+        RouteScope::Link => v1::Scope::Link,
+        RouteScope::Global => v1::Scope::Global,
+    }
+}
+
+pub(super) fn address(message: &v1::Address) -> Result<AddressRequest, Status> {
+    let addr = ip(message.address.as_ref(), "address")?;
+    Ok(AddressRequest {
+        addr,
+        prefix_len: prefix_len(message.prefix_len, addr)?,
+        device: message.device.clone(),
+        broadcast: optional_ip(message.broadcast.as_ref(), "broadcast")?,
+        scope: scope(message.scope()).unwrap_or(RouteScope::Global),
+        sapool: message.sapool,
+    })
+}
+
+pub(super) fn service_key(message: Option<&v1::ServiceKey>) -> Result<ServiceKey, Status> {
+    let message = message.ok_or_else(|| Status::invalid_argument("name the service: -t or -u VIP:PORT"))?;
+    let protocol = match message.protocol() {
+        v1::Protocol::Tcp => Protocol::Tcp,
+        v1::Protocol::Udp => Protocol::Udp,
+        v1::Protocol::Unspecified => return Err(Status::invalid_argument("the service's protocol must be TCP or UDP")),
+    };
+    Ok(ServiceKey { protocol, addr: ip(message.address.as_ref(), "VIP")?, port: port(message.port, "port")? })
+}
+
+pub(super) fn service_key_message(key: &ServiceKey) -> v1::ServiceKey {
+    v1::ServiceKey {
+        protocol: protocol_message(key.protocol).into(),
+        address: Some(ip_message(key.addr)),
+        port: key.port.into(),
+    }
+}
+
+pub(super) const fn protocol_message(protocol: Protocol) -> v1::Protocol {
+    match protocol {
+        Protocol::Tcp => v1::Protocol::Tcp,
+        Protocol::Udp => v1::Protocol::Udp,
+    }
+}
+
+pub(super) fn scheduler(name: &str) -> Result<SchedulerKind, Status> {
+    match name {
+        "rr" => Ok(SchedulerKind::Rr),
+        "wrr" => Ok(SchedulerKind::Wrr),
+        // ipvsadm's default
+        "wlc" | "" => Ok(SchedulerKind::Wlc),
+        "lc" | "sh" | "dh" | "sed" | "nq" | "lblc" | "lblcr" | "fo" | "ovf" | "mh" | "conhash" => {
+            Err(Status::unimplemented(format!("scheduler {name} is not supported yet: there are rr, wrr and wlc")))
+        }
+        _ => {
+            let meant = name.trim_start_matches('-');
+            let hint = if ["rr", "wrr", "wlc"].contains(&meant) { meant } else { "rr, wrr or wlc" };
+            Err(Status::invalid_argument(format!("unknown scheduler '{name}': did you mean {hint}?")))
+        }
+    }
+}
+
+pub(super) const fn scheduler_name(kind: SchedulerKind) -> &'static str {
+    match kind {
+        SchedulerKind::Rr => "rr",
+        SchedulerKind::Wrr => "wrr",
+        SchedulerKind::Wlc => "wlc",
+    }
+}
+
+pub(super) fn service(message: &v1::VirtualService) -> Result<ServiceRequest, Status> {
+    let conn_timeout_s = Some(message.conn_timeout_s).filter(|secs| *secs > 0);
+    if conn_timeout_s.is_some_and(|secs| secs > LONGEST_TIMEOUT_S) {
+        return Err(Status::invalid_argument(format!("conn-timeout: at most {LONGEST_TIMEOUT_S} seconds")));
+    }
+    Ok(ServiceRequest {
+        key: service_key(message.key.as_ref())?,
+        scheduler: scheduler(&message.scheduler)?,
+        conn_timeout_s,
+    })
+}
+
+pub(super) fn dest(message: Option<&v1::Dest>) -> Result<DestRequest, Status> {
+    let message = message.ok_or_else(|| Status::invalid_argument("name the real server: -r RIP:PORT"))?;
+    let name = |name| Status::unimplemented(format!("forwarding mode {name} is not supported yet: use -b (FullNAT)"));
+    let fwdmode = match message.fwd_mode() {
+        v1::FwdMode::FullNat => FwdMode::FullNat,
+        v1::FwdMode::Dr | v1::FwdMode::Unspecified => return Err(name("DR (-g, the default)")),
+        v1::FwdMode::Nat => return Err(name("NAT (-m)")),
+        v1::FwdMode::Tunnel => return Err(name("tunnel (-i)")),
+        v1::FwdMode::Snat => return Err(name("SNAT (-J)")),
+        v1::FwdMode::Local => return Err(name("local")),
+    };
+    let weight = u16::try_from(message.weight)
+        .map_err(|_| Status::invalid_argument(format!("weight {} is out of range: 0 to 65535", message.weight)))?;
+    Ok(DestRequest {
+        addr: ip(message.address.as_ref(), "real server")?,
+        port: port(message.port, "port")?,
+        fwdmode,
+        weight,
+        upper_threshold: message.upper_threshold,
+        lower_threshold: message.lower_threshold,
+    })
+}
+
+pub(super) const fn fwdmode_message(fwdmode: FwdMode) -> v1::FwdMode {
+    match fwdmode {
+        FwdMode::FullNat => v1::FwdMode::FullNat,
+    }
+}
+
+pub(super) const fn counters_message(counts: &Counts) -> v1::Counters {
+    v1::Counters {
+        conns: counts.conns,
+        in_packets: counts.in_packets,
+        out_packets: counts.out_packets,
+        in_bytes: counts.in_bytes,
+        out_bytes: counts.out_bytes,
+    }
+}
+
+pub(super) const fn rates_message(counts: &Counts) -> v1::Rates {
+    v1::Rates {
+        conns: counts.conns,
+        in_packets: counts.in_packets,
+        out_packets: counts.out_packets,
+        in_bytes: counts.in_bytes,
+        out_bytes: counts.out_bytes,
+    }
+}
+
+/// Whether an address is of the family that was asked for.
+pub(super) const fn is_of(family: v1::Family, addr: IpAddr) -> bool {
+    match family {
+        v1::Family::Any => true,
+        v1::Family::Inet => addr.is_ipv4(),
+        v1::Family::Inet6 => addr.is_ipv6(),
+    }
+}

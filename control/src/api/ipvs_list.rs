@@ -1,0 +1,179 @@
+//! `ipvsadm-rs`: what there is. Long lists are made and sent piece by piece.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipvs_core::{ConnInfo, ConnPage, ServiceKey};
+use proto::v1;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::ipvs::BoxStream;
+use super::{Api, convert};
+use crate::control::{Control, State};
+use crate::counters::{Counts, conns_of, counts_of};
+use crate::desired::{DestEntry, ServiceEntry};
+
+/// Services made into messages under one lock.
+const SERVICES_AT_ONCE: usize = 64;
+/// Conns of one page.
+const CONNS_AT_ONCE: usize = 256;
+/// Messages made before the client has taken them.
+const AHEAD: usize = 256;
+
+/// Which conns are asked for.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    service: Option<ServiceKey>,
+    client: Option<IpAddr>,
+    client_port: u16,
+}
+
+impl Wanted {
+    fn matches(&self, conn: &ConnInfo) -> bool {
+        self.service.is_none_or(|key| conn.service_key() == key)
+            && self.client.is_none_or(|addr| conn.caddr.0 == addr)
+            && (self.client_port == 0 || conn.caddr.1 == self.client_port)
+    }
+}
+
+impl Api {
+    /// One service, or all in the order they were made.
+    pub(super) fn services(&self, key: Option<ServiceKey>) -> Result<BoxStream<v1::VirtualService>, Status> {
+        let keys = self.control.read(|state| match key {
+            Some(key) => state.desired.service(&key).map(|_| vec![key]),
+            None => {
+                let mut all: Vec<_> = state.desired.services.values().collect();
+                all.sort_by_key(|service| service.seq);
+                Ok(all.iter().map(|service| service.request.key).collect())
+            }
+        })?;
+        let control = Arc::clone(&self.control);
+        let (send, receive) = mpsc::channel(AHEAD);
+        tokio::spawn(async move {
+            for keys in keys.chunks(SERVICES_AT_ONCE) {
+                // A service that was deleted meanwhile is not shown.
+                let messages: Vec<_> = control.read(|state| {
+                    let services = keys.iter().filter_map(|key| state.desired.service(key).ok());
+                    services.map(|service| service_message(&control, state, service)).collect()
+                });
+                for message in messages {
+                    if send.send(Ok(message)).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(Box::pin(ReceiverStream::new(receive)))
+    }
+
+    /// Conns of all workers, page by page.
+    pub(super) fn conns(&self, request: &v1::ListConnsRequest) -> Result<BoxStream<v1::Conn>, Status> {
+        let wanted = Wanted {
+            service: request.service.as_ref().map(|key| convert::service_key(Some(key))).transpose()?,
+            client: convert::optional_ip(request.client.as_ref(), "client")?,
+            client_port: convert::port(request.client_port, "client port")?,
+        };
+        let lcores: Vec<u32> = self.control.read(|state| state.fleet.handles().map(|worker| worker.lcore).collect());
+        let control = Arc::clone(&self.control);
+        let (send, receive) = mpsc::channel(AHEAD);
+        tokio::spawn(async move {
+            for (worker, lcore) in lcores.into_iter().enumerate() {
+                if send_conns(&control, worker, lcore, wanted, &send).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Box::pin(ReceiverStream::new(receive)))
+    }
+}
+
+/// The client went away.
+struct Gone;
+
+async fn send_conns(
+    control: &Control,
+    worker: usize,
+    lcore: u32,
+    wanted: Wanted,
+    send: &mpsc::Sender<Result<v1::Conn, Status>>,
+) -> Result<(), Gone> {
+    let mut page = Box::new(ConnPage { conns: Vec::with_capacity(CONNS_AT_ONCE), ..ConnPage::default() });
+    while !page.done {
+        let Some(answer) = control.conn_page(worker, page).await else {
+            let status = Status::deadline_exceeded(format!("worker cpu{lcore} does not answer: is its CPU taken?"));
+            return send.send(Err(status)).await.map_err(|_| Gone);
+        };
+        page = answer;
+        for conn in page.conns.iter().filter(|conn| wanted.matches(conn)) {
+            send.send(Ok(conn_message(lcore, conn))).await.map_err(|_| Gone)?;
+        }
+    }
+    Ok(())
+}
+
+fn conn_message(lcore: u32, conn: &ConnInfo) -> v1::Conn {
+    let addr = |end: (IpAddr, u16)| Some(convert::ip_message(end.0));
+    v1::Conn {
+        lcore,
+        protocol: convert::protocol_message(conn.protocol).into(),
+        expires_in_s: conn.expires_in_s,
+        state: conn.state.to_owned(),
+        caddr: addr(conn.caddr),
+        cport: conn.caddr.1.into(),
+        vaddr: addr(conn.vaddr),
+        vport: conn.vaddr.1.into(),
+        laddr: addr(conn.laddr),
+        lport: conn.laddr.1.into(),
+        daddr: addr(conn.daddr),
+        dport: conn.daddr.1.into(),
+    }
+}
+
+fn service_message(control: &Control, state: &State, service: &ServiceEntry) -> v1::VirtualService {
+    let dests: Vec<_> = service.dests.iter().map(|dest| dest_message(control, dest)).collect();
+    let sum = |begin: Counts, of: fn(&DestEntry, &Control) -> Counts| {
+        service.dests.iter().fold(begin, |sum, dest| sum + of(dest, control))
+    };
+    v1::VirtualService {
+        key: Some(convert::service_key_message(&service.request.key)),
+        scheduler: convert::scheduler_name(service.request.scheduler).to_owned(),
+        conn_timeout_s: service.request.conn_timeout_s.unwrap_or(0),
+        counters: Some(convert::counters_message(&sum(service.removed, counts))),
+        rates: Some(convert::rates_message(&sum(Counts::default(), |dest, _| dest.baseline.rates))),
+        dests,
+        laddrs: service
+            .laddrs
+            .iter()
+            .map(|laddr| v1::Laddr {
+                address: Some(convert::ip_message(laddr.addr)),
+                device: state.desired.device_name(laddr.ifindex).to_owned(),
+                port_conflicts: state.usage_of(laddr.id).iter().map(|usage| usage.missed()).sum(),
+                conns: state.usage_of(laddr.id).iter().map(|usage| usage.used()).sum(),
+            })
+            .collect(),
+    }
+}
+
+fn counts(dest: &DestEntry, control: &Control) -> Counts {
+    counts_of(&control.worker_stats, dest.id) - dest.baseline.zero
+}
+
+fn dest_message(control: &Control, dest: &DestEntry) -> v1::Dest {
+    let request = &dest.request;
+    let (active, inactive) = conns_of(&control.worker_stats, dest.id);
+    v1::Dest {
+        address: Some(convert::ip_message(request.addr)),
+        port: request.port.into(),
+        fwd_mode: convert::fwdmode_message(request.fwdmode).into(),
+        weight: request.weight.into(),
+        upper_threshold: request.upper_threshold,
+        lower_threshold: request.lower_threshold,
+        active_conns: active,
+        inactive_conns: inactive,
+        overloaded: request.upper_threshold != 0 && active + inactive >= u64::from(request.upper_threshold),
+        counters: Some(convert::counters_message(&counts(dest, control))),
+        rates: Some(convert::rates_message(&dest.baseline.rates)),
+    }
+}

@@ -1,0 +1,170 @@
+//! `dpip link`: devices and worker lcores.
+
+use std::sync::Arc;
+
+use inet::Device;
+use ipvs_core::{DropReason, WorkerStats};
+use proto::v1;
+use tonic::{Request, Response, Status};
+
+use super::{Api, convert};
+use crate::fleet::WorkerHandle;
+use crate::platform::{LinkInfo, PlatformError};
+
+impl From<PlatformError> for Status {
+    fn from(error: PlatformError) -> Self {
+        Self::failed_precondition(error.to_string())
+    }
+}
+
+#[tonic::async_trait]
+impl v1::link_service_server::LinkService for Api {
+    async fn list_links(
+        &self,
+        request: Request<v1::ListLinksRequest>,
+    ) -> Result<Response<v1::ListLinksResponse>, Status> {
+        let name = &request.get_ref().name;
+        let devices = self.control.read(|state| {
+            if name.is_empty() {
+                Ok(state.desired.devices.clone())
+            } else {
+                state.desired.device(name).map(|device| vec![device.clone()])
+            }
+        })?;
+        let links = devices.iter().map(|device| link_message(device, &self.control.platform.link(device.port)));
+        Ok(Response::new(v1::ListLinksResponse { links: links.collect() }))
+    }
+
+    async fn set_link(&self, request: Request<v1::SetLinkRequest>) -> Result<Response<v1::Empty>, Status> {
+        let message = request.get_ref();
+        let port = self.control.read(|state| state.desired.device(&message.name).map(|device| device.port))?;
+        let platform = &self.control.platform;
+        let mac = (!message.mac.is_empty()).then(|| convert::mac(&message.mac)).transpose()?;
+        if let Some(on) = message.promiscuous {
+            platform.set_promiscuous(port, on)?;
+        }
+        if let Some(on) = message.all_multicast {
+            platform.set_all_multicast(port, on)?;
+        }
+        if let Some(up) = message.up {
+            platform.set_link_up(port, up)?;
+        }
+        if let Some(mac) = mac {
+            platform.set_mac(port, mac)?;
+        }
+        self.control.write(|state| {
+            let Some(device) = state.desired.devices.iter_mut().find(|device| device.port == port) else {
+                return Ok::<_, Status>(());
+            };
+            device.forward_to_kni = message.forward_to_kni.unwrap_or(device.forward_to_kni);
+            device.mac = mac.unwrap_or(device.mac);
+            state.desired.dirty.net = true;
+            let ifindex = device.ifindex;
+            state.neighbours.touch_device(ifindex);
+            Ok(())
+        })?;
+        Ok(Response::new(v1::Empty {}))
+    }
+
+    async fn list_workers(
+        &self,
+        request: Request<v1::ListWorkersRequest>,
+    ) -> Result<Response<v1::ListWorkersResponse>, Status> {
+        let name = &request.get_ref().name;
+        let workers: Vec<v1::Worker> = self.control.read(|state| {
+            let shown = state.fleet.handles().filter(|worker| name.is_empty() || *name == format!("cpu{}", worker.lcore));
+            shown.map(worker_message).collect()
+        });
+        if workers.is_empty() {
+            let names = self.control.read(|state| {
+                state.fleet.handles().map(|worker| format!("cpu{}", worker.lcore)).collect::<Vec<_>>().join(", ")
+            });
+            return Err(Status::not_found(format!("no worker '{name}': the workers are {names}")));
+        }
+        Ok(Response::new(v1::ListWorkersResponse { workers }))
+    }
+}
+
+fn link_message(device: &Device, info: &LinkInfo) -> v1::Link {
+    let stats = &info.stats;
+    v1::Link {
+        index: device.ifindex.0.into(),
+        name: device.name.clone(),
+        socket: info.socket.max(0),
+        mtu: device.mtu.into(),
+        rx_queues: info.queues.into(),
+        tx_queues: info.queues.into(),
+        up: info.up,
+        speed_mbps: info.speed_mbps,
+        full_duplex: info.full_duplex,
+        autoneg: info.autoneg,
+        promiscuous: info.promiscuous,
+        all_multicast: info.all_multicast,
+        forward_to_kni: device.forward_to_kni,
+        mac: device.mac.0.to_vec(),
+        offloads: info.offloads.clone(),
+        kni: info.kni.clone(),
+        steering: info.steering.clone(),
+        stats: Some(v1::LinkStats {
+            ipackets: stats.ipackets,
+            opackets: stats.opackets,
+            ibytes: stats.ibytes,
+            obytes: stats.obytes,
+            ierrors: stats.ierrors,
+            oerrors: stats.oerrors,
+            imissed: stats.imissed,
+            rx_nombuf: stats.rx_nombuf,
+            mbuf_available: stats.mbuf_available,
+            mbuf_in_use: stats.mbuf_in_use,
+        }),
+        details: info
+            .details
+            .iter()
+            .map(|(name, value)| v1::NamedValue { name: name.clone(), value: value.clone() })
+            .collect(),
+        xstats: info.xstats.iter().map(|(name, value)| v1::NamedCounter { name: name.clone(), value: *value }).collect(),
+    }
+}
+
+fn worker_message(worker: &WorkerHandle) -> v1::Worker {
+    v1::Worker {
+        lcore: worker.lcore,
+        socket: worker.socket,
+        queues: worker.queues.clone(),
+        stats: Some(worker_stats_message(&worker.stats, worker)),
+    }
+}
+
+fn worker_stats_message(stats: &Arc<WorkerStats>, worker: &WorkerHandle) -> v1::WorkerStats {
+    let drops = DropReason::ALL.iter().map(|reason| v1::Drop {
+        reason: reason.name().to_owned(),
+        text: reason.text().to_owned(),
+        packets: stats.drops_by(*reason).get(),
+    });
+    let loops = &worker.loop_stats;
+    v1::WorkerStats {
+        received: stats.received.get(),
+        redirected_in: stats.redirected_in.get(),
+        originated: stats.originated.get(),
+        transmitted: stats.transmitted.get(),
+        to_kernel: stats.to_kernel.get(),
+        redirected: stats.redirected.get(),
+        held: stats.held.get(),
+        consumed: stats.consumed.get(),
+        drops: drops.collect(),
+        conns: stats.conns.get(),
+        conns_made: stats.conns_made.get(),
+        conns_recycled: stats.conns_recycled.get(),
+        toa_sent: stats.toa_sent.get(),
+        toa_no_space: stats.toa_no_space.get(),
+        toa_over_mtu: stats.toa_over_mtu.get(),
+        loops: loops.loops.get(),
+        rx_bursts: loops.rx_bursts.get(),
+        rx_bursts_empty: loops.rx_bursts_empty.get(),
+        rx_bursts_full: loops.rx_bursts_full.get(),
+        rx_bytes: loops.rx_bytes.get(),
+        tx_bytes: loops.tx_bytes.get(),
+        loop_worst_ns: loops.worst_ns(),
+        loop_p99_ns: loops.p99_ns(),
+    }
+}

@@ -1,0 +1,89 @@
+//! The gRPC services: one file per noun, each a thin translation.
+
+mod address;
+mod convert;
+mod ipvs;
+mod ipvs_list;
+mod link;
+mod neighbour;
+mod route;
+
+use std::sync::Arc;
+
+use tonic::Status;
+
+use crate::control::Control;
+use crate::desired::{AddressError, LaddrError, NoDevice, RouteError, ServiceError};
+
+/// Serves every noun.
+#[derive(Debug, Clone)]
+pub(crate) struct Api {
+    control: Arc<Control>,
+}
+
+impl Api {
+    pub(crate) const fn new(control: Arc<Control>) -> Self {
+        Self { control }
+    }
+}
+
+impl From<NoDevice> for Status {
+    fn from(error: NoDevice) -> Self {
+        Self::not_found(error.to_string())
+    }
+}
+
+impl From<AddressError> for Status {
+    fn from(error: AddressError) -> Self {
+        let text = error.to_string();
+        match error {
+            AddressError::NoDevice(_) | AddressError::Missing { .. } => Self::not_found(text),
+            AddressError::Exists { .. } => Self::already_exists(text),
+            AddressError::InUse { .. } => Self::failed_precondition(text),
+            AddressError::Ipv6(_) => Self::unimplemented(text),
+            AddressError::TooMany => Self::resource_exhausted(text),
+            AddressError::NotUnicast { .. } | AddressError::PrefixLen(_) => Self::invalid_argument(text),
+        }
+    }
+}
+
+impl From<RouteError> for Status {
+    fn from(error: RouteError) -> Self {
+        let text = error.to_string();
+        match error {
+            RouteError::NoDevice(_) | RouteError::Missing(_) => Self::not_found(text),
+            RouteError::Exists { .. } => Self::already_exists(text),
+            RouteError::OfAddress { .. } => Self::failed_precondition(text),
+            RouteError::Ipv6(_) => Self::unimplemented(text),
+            _ => Self::invalid_argument(text),
+        }
+    }
+}
+
+impl From<ServiceError> for Status {
+    fn from(error: ServiceError) -> Self {
+        let text = error.to_string();
+        match error {
+            ServiceError::Missing(_) | ServiceError::DestMissing { .. } => Self::not_found(text),
+            ServiceError::Exists(_) | ServiceError::DestExists { .. } => Self::already_exists(text),
+            ServiceError::Ipv6(_) | ServiceError::PortZero(_) => Self::unimplemented(text),
+            ServiceError::DestPortZero(_) => Self::invalid_argument(text),
+            ServiceError::TooManyDests(_) | ServiceError::TooManyServices | ServiceError::ServiceFull(_) => {
+                Self::resource_exhausted(text)
+            }
+        }
+    }
+}
+
+impl From<LaddrError> for Status {
+    fn from(error: LaddrError) -> Self {
+        match error {
+            LaddrError::Service(error) => error.into(),
+            LaddrError::NoDevice(error) => error.into(),
+            LaddrError::Address(error) => error.into(),
+            LaddrError::Exists { .. } => Self::already_exists(error.to_string()),
+            LaddrError::Missing { .. } => Self::not_found(error.to_string()),
+            LaddrError::Taken { .. } => Self::failed_precondition(error.to_string()),
+        }
+    }
+}

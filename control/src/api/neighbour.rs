@@ -1,0 +1,80 @@
+//! `dpip neigh`.
+
+use inet::neighbour::NeighbourState;
+use proto::v1;
+use tonic::{Request, Response, Status};
+
+use super::{Api, convert};
+use crate::desired::AddressError;
+
+#[tonic::async_trait]
+impl v1::neighbour_service_server::NeighbourService for Api {
+    async fn add_neighbour(&self, request: Request<v1::Neighbour>) -> Result<Response<v1::Empty>, Status> {
+        let message = request.get_ref();
+        let addr = convert::ip(message.address.as_ref(), "neighbour")?;
+        crate::desired::host_v4(addr)?;
+        let mac = convert::mac(&message.mac)?;
+        self.control.write(|state| {
+            let ifindex = state.desired.device(&message.device)?.ifindex;
+            if state.desired.address(addr).is_some() {
+                return Err(Status::from(AddressError::Exists { addr, prefix_len: 32, device: message.device.clone() }));
+            }
+            state.neighbours.add_static(ifindex, addr, mac);
+            Ok(())
+        })?;
+        Ok(Response::new(v1::Empty {}))
+    }
+
+    async fn del_neighbour(&self, request: Request<v1::Neighbour>) -> Result<Response<v1::Empty>, Status> {
+        let message = request.get_ref();
+        let addr = convert::ip(message.address.as_ref(), "neighbour")?;
+        self.control.write(|state| {
+            let ifindex = state.desired.device(&message.device)?.ifindex;
+            if state.neighbours.remove(ifindex, addr) {
+                Ok(())
+            } else {
+                let text = format!("{addr} is no neighbour on {}: `dpip neigh show` lists them", message.device);
+                Err(Status::not_found(text))
+            }
+        })?;
+        Ok(Response::new(v1::Empty {}))
+    }
+
+    async fn flush_neighbours(
+        &self,
+        request: Request<v1::FlushNeighboursRequest>,
+    ) -> Result<Response<v1::Empty>, Status> {
+        let name = &request.get_ref().device;
+        self.control.write(|state| {
+            let device = (!name.is_empty()).then(|| state.desired.device(name)).transpose()?;
+            state.neighbours.flush(device.map(|device| device.ifindex));
+            Ok::<_, Status>(())
+        })?;
+        Ok(Response::new(v1::Empty {}))
+    }
+
+    async fn list_neighbours(
+        &self,
+        request: Request<v1::ListNeighboursRequest>,
+    ) -> Result<Response<v1::ListNeighboursResponse>, Status> {
+        let (name, family) = (&request.get_ref().device, request.get_ref().family());
+        let neighbours = self.control.read(|state| {
+            let device = (!name.is_empty()).then(|| state.desired.device(name)).transpose()?;
+            let shown = state.neighbours.iter().filter(|neighbour| {
+                convert::is_of(family, neighbour.addr) && device.is_none_or(|device| device.ifindex == neighbour.ifindex)
+            });
+            Ok::<_, Status>(
+                shown
+                    .map(|neighbour| v1::Neighbour {
+                        address: Some(convert::ip_message(neighbour.addr)),
+                        mac: neighbour.mac.map(|mac| mac.0.to_vec()).unwrap_or_default(),
+                        device: state.desired.device_name(neighbour.ifindex).to_owned(),
+                        state: neighbour.state.to_string(),
+                        r#static: neighbour.state == NeighbourState::Permanent,
+                    })
+                    .collect(),
+            )
+        })?;
+        Ok(Response::new(v1::ListNeighboursResponse { neighbours }))
+    }
+}

@@ -1,0 +1,32 @@
+//! Numbers for things that workers keep in arrays.
+
+/// Hands out the lowest numbers, again only after they were given back.
+#[derive(Debug, Clone)]
+pub struct IdPool {
+    next: u32,
+    most: u32,
+    free: Vec<u32>,
+}
+
+impl IdPool {
+    /// Numbers below `most`.
+    pub const fn new(most: u32) -> Self {
+        Self { next: 0, most, free: Vec::new() }
+    }
+
+    /// A number that is not in use.
+    pub fn take(&mut self) -> Option<u32> {
+        self.free.pop().or_else(|| {
+            let id = self.next;
+            (id < self.most).then(|| {
+                self.next += 1;
+                id
+            })
+        })
+    }
+
+    /// A number is not in use any more, at any worker.
+    pub fn give_back(&mut self, id: u32) {
+        self.free.push(id);
+    }
+}

@@ -1,0 +1,117 @@
+//! Local addresses of FullNAT services: `ipvsadm-rs --add-laddr`.
+
+use std::net::IpAddr;
+
+use inet::{IfIndex, RouteScope};
+use ipvs_core::{Laddr, LaddrId, ServiceKey};
+
+use super::address::{Address, AddressError, host_v4};
+use super::service::ServiceError;
+use super::{Desired, NoDevice};
+
+/// An address whose ports are shared out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaddrEntry {
+    /// Number of its pools at the workers
+    pub id: LaddrId,
+    /// Its device
+    pub ifindex: IfIndex,
+    /// How many services use it
+    pub services: usize,
+}
+
+/// Why a local address was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LaddrError {
+    /// The service does not exist
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// The device does not exist
+    #[error(transparent)]
+    NoDevice(#[from] NoDevice),
+    /// It cannot be an address of the director
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The service has it
+    #[error("{addr} is already a local address of service {service}")]
+    Exists {
+        /// The address
+        addr: IpAddr,
+        /// The service
+        service: ServiceKey,
+    },
+    /// The service does not have it
+    #[error("{addr} is no local address of service {service}: `ipvsadm-rs -G` lists them")]
+    Missing {
+        /// The address
+        addr: IpAddr,
+        /// The service
+        service: ServiceKey,
+    },
+    /// It is an address of another kind or place
+    #[error("{addr} is an address of {device} already and not shared out: delete it there (`dpip addr del {addr}/32 dev {device}`), --add-laddr makes it itself")]
+    Taken {
+        /// The address
+        addr: IpAddr,
+        /// Where it is
+        device: String,
+    },
+}
+
+impl Desired {
+    /// Gives a service a local address, making it an address of the device if it is none.
+    ///
+    /// # Errors
+    /// If it is refused; nothing has changed then.
+    pub fn add_laddr(&mut self, key: &ServiceKey, addr: IpAddr, device: &str) -> Result<(), LaddrError> {
+        host_v4(addr)?;
+        let service = self.service(key)?;
+        if service.laddrs.iter().any(|laddr| laddr.addr == addr) {
+            return Err(LaddrError::Exists { addr, service: *key });
+        }
+        let ifindex = self.device(device)?.ifindex;
+        match self.address(addr) {
+            Some(existing) if existing.ifindex != ifindex || !existing.sapool => {
+                return Err(LaddrError::Taken { addr, device: self.device_name(existing.ifindex).to_owned() });
+            }
+            Some(_) => {}
+            None => self.insert_address(Address {
+                addr,
+                prefix_len: 32,
+                ifindex,
+                broadcast: None,
+                scope: RouteScope::Global,
+                sapool: true,
+                by_dpip: false,
+            })?,
+        }
+        let Some(entry) = self.laddrs.get_mut(&addr) else { return Ok(()) };
+        entry.services += 1;
+        let laddr = Laddr { id: entry.id, addr, ifindex };
+        self.service_mut(key)?.laddrs.push(laddr);
+        Ok(())
+    }
+
+    /// Takes a local address from a service; from the director too if this was its last use and
+    /// `--add-laddr` had made it.
+    ///
+    /// # Errors
+    /// If the service does not have it.
+    pub fn del_laddr(&mut self, key: &ServiceKey, addr: IpAddr) -> Result<(), LaddrError> {
+        let service = self.service(key)?;
+        if !service.laddrs.iter().any(|laddr| laddr.addr == addr) {
+            return Err(LaddrError::Missing { addr, service: *key });
+        }
+        self.service_mut(key)?.laddrs.retain(|laddr| laddr.addr != addr);
+        self.release_laddr(addr);
+        Ok(())
+    }
+
+    pub(super) fn release_laddr(&mut self, addr: IpAddr) {
+        let Some(entry) = self.laddrs.get_mut(&addr) else { return };
+        entry.services = entry.services.saturating_sub(1);
+        if entry.services == 0 && self.address(addr).is_some_and(|address| !address.by_dpip) {
+            self.remove_address(addr);
+        }
+    }
+}

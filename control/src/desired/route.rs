@@ -1,0 +1,195 @@
+//! Routes: `dpip route`.
+
+use std::net::IpAddr;
+
+use inet::{IfIndex, Prefix, Route, RouteScope};
+
+use super::{Desired, NoDevice};
+
+/// A route as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteRequest {
+    /// Where to
+    pub prefix: Prefix,
+    /// Through whom
+    pub gateway: Option<IpAddr>,
+    /// Which address packets of ours carry
+    pub src: Option<IpAddr>,
+    /// The device's name; found by the gateway if left out
+    pub device: Option<String>,
+    /// Largest packet; the device's if left out
+    pub mtu: Option<u16>,
+    /// Lowest wins
+    pub metric: u32,
+    /// Who it is for; by the gateway if left out
+    pub scope: Option<RouteScope>,
+}
+
+/// Why a route was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// The device does not exist
+    #[error(transparent)]
+    NoDevice(#[from] NoDevice),
+    /// Neither device nor a gateway on a link
+    #[error("route to {0}: name its device with 'dev', or a gateway on a link that has a route")]
+    DeviceUnknown(Prefix),
+    /// The gateway is not on the link
+    #[error("route to {prefix}: the gateway {gateway} is not on the link of {device}: add an address or a route that reaches it first")]
+    GatewayUnreachable {
+        /// Where to
+        prefix: Prefix,
+        /// Through whom
+        gateway: IpAddr,
+        /// The device
+        device: String,
+    },
+    /// It is there already
+    #[error("a route to {prefix} by {device} exists: change it with `dpip route set`, or delete it first")]
+    Exists {
+        /// Where to
+        prefix: Prefix,
+        /// The device
+        device: String,
+    },
+    /// It is not there
+    #[error("no route to {0}: `dpip route show` lists them")]
+    Missing(Prefix),
+    /// An address made it
+    #[error("the route to {prefix} belongs to an address of {device}: delete that with `dpip addr del`")]
+    OfAddress {
+        /// Where to
+        prefix: Prefix,
+        /// The device
+        device: String,
+    },
+    /// The kernel is a single host
+    #[error("scope kni_host takes one address: use {0}/32")]
+    KniHostPrefix(IpAddr),
+    /// The source is not ours
+    #[error("src {0} is no address of this director: add it first (`dpip addr add {0}/32 dev DEV`)")]
+    SrcUnknown(IpAddr),
+    /// Out of range
+    #[error("mtu {mtu} is out of range: 68 to {most}, the device's")]
+    Mtu {
+        /// Asked for
+        mtu: u16,
+        /// The device's
+        most: u16,
+    },
+    /// Later
+    #[error("{0}: IPv6 is not supported yet")]
+    Ipv6(Prefix),
+}
+
+impl Desired {
+    /// Adds a route.
+    ///
+    /// # Errors
+    /// If it is refused; nothing has changed then.
+    pub fn add_route(&mut self, request: &RouteRequest) -> Result<(), RouteError> {
+        let route = self.validate_route(request)?;
+        self.routes.insert(route).map_err(|_| RouteError::Exists {
+            prefix: route.prefix,
+            device: self.device_name(route.ifindex).to_owned(),
+        })?;
+        self.dirty.net = true;
+        Ok(())
+    }
+
+    /// Adds a route, or changes the one with the same prefix and device.
+    ///
+    /// # Errors
+    /// If it is refused; nothing has changed then.
+    pub fn set_route(&mut self, request: &RouteRequest) -> Result<(), RouteError> {
+        let route = self.validate_route(request)?;
+        self.refuse_auto(&route.prefix, Some(route.ifindex))?;
+        self.routes.replace(route);
+        self.dirty.net = true;
+        Ok(())
+    }
+
+    /// Takes a route away.
+    ///
+    /// # Errors
+    /// If it is not there, or an address made it.
+    pub fn del_route(&mut self, prefix: &Prefix, device: Option<&str>) -> Result<(), RouteError> {
+        let ifindex = device.map(|name| self.device(name).map(|device| device.ifindex)).transpose()?;
+        self.refuse_auto(prefix, ifindex)?;
+        self.routes.remove(prefix, ifindex).ok_or(RouteError::Missing(*prefix))?;
+        self.dirty.net = true;
+        Ok(())
+    }
+
+    /// Takes all routes of a device away but those that addresses made.
+    ///
+    /// # Errors
+    /// If there is no such device.
+    pub fn flush_routes(&mut self, device: &str) -> Result<(), RouteError> {
+        let ifindex = self.device(device)?.ifindex;
+        let prefixes: Vec<Prefix> = self
+            .routes
+            .iter()
+            .filter(|route| route.ifindex == ifindex && !route.auto)
+            .map(|route| route.prefix)
+            .collect();
+        for prefix in prefixes {
+            self.routes.remove(&prefix, Some(ifindex));
+        }
+        self.dirty.net = true;
+        Ok(())
+    }
+
+    fn refuse_auto(&self, prefix: &Prefix, ifindex: Option<IfIndex>) -> Result<(), RouteError> {
+        match self.routes.get(prefix, ifindex) {
+            Some(route) if route.auto && route.scope == RouteScope::Host => Err(RouteError::OfAddress {
+                prefix: *prefix,
+                device: self.device_name(route.ifindex).to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn validate_route(&self, request: &RouteRequest) -> Result<Route, RouteError> {
+        let prefix = request.prefix;
+        if prefix.addr().is_ipv6() {
+            return Err(RouteError::Ipv6(prefix));
+        }
+        let ifindex = match &request.device {
+            Some(name) => self.device(name)?.ifindex,
+            None => self.link_of(request.gateway).ok_or(RouteError::DeviceUnknown(prefix))?,
+        };
+        let device = self
+            .devices
+            .iter()
+            .find(|device| device.ifindex == ifindex)
+            .ok_or(RouteError::DeviceUnknown(prefix))?;
+        if let Some(gateway) = request.gateway
+            && self.link_of(Some(gateway)) != Some(ifindex)
+        {
+            return Err(RouteError::GatewayUnreachable { prefix, gateway, device: device.name.clone() });
+        }
+        if let Some(src) = request.src
+            && self.address(src).is_none()
+        {
+            return Err(RouteError::SrcUnknown(src));
+        }
+        let mtu = request.mtu.unwrap_or(device.mtu);
+        if !(68..=device.mtu).contains(&mtu) {
+            return Err(RouteError::Mtu { mtu, most: device.mtu });
+        }
+        let by_gateway = if request.gateway.is_some() { RouteScope::Global } else { RouteScope::Link };
+        let scope = request.scope.unwrap_or(by_gateway);
+        if scope == RouteScope::KniHost && prefix != Prefix::host(prefix.addr()) {
+            return Err(RouteError::KniHostPrefix(prefix.addr()));
+        }
+        Ok(Route { prefix, ifindex, gateway: request.gateway, src: request.src, mtu, metric: request.metric, scope, auto: false })
+    }
+
+    /// The device on whose link a gateway is.
+    fn link_of(&self, gateway: Option<IpAddr>) -> Option<IfIndex> {
+        let IpAddr::V4(gateway) = gateway? else { return None };
+        let route = self.routes.lookup_v4(gateway)?;
+        (route.scope == RouteScope::Link && route.gateway.is_none()).then_some(route.ifindex)
+    }
+}
