@@ -1,1 +1,93 @@
-fn main() {}
+//! `dpip`: addresses, routes, neighbours and links of dpvsd, with the grammar and output of DPVS's.
+
+mod addr;
+mod help;
+mod link;
+mod link_output;
+mod neigh;
+mod options;
+mod route;
+mod words;
+
+use std::process::ExitCode;
+
+use cli::CliError;
+use options::Options;
+use tonic::transport::Channel;
+use words::Words;
+
+/// Objects of DPVS that come with a later release.
+const LATER: &[&str] =
+    &["vlan", "tunnel", "qsch", "cls", "ipv6", "iftraf", "eal-mem", "ipset", "flow", "maddr", "lldp"];
+const OBJECTS: &[&str] = &["link", "addr", "route", "neigh"];
+
+/// What to do with an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Add,
+    Del,
+    Set,
+    Show,
+    Flush,
+}
+
+/// How commands reach the daemon and print.
+#[derive(Debug)]
+struct Context {
+    options: Options,
+    socket: String,
+}
+
+impl Context {
+    async fn connect(&self) -> Result<Channel, CliError> {
+        cli::connect(&self.socket).await
+    }
+}
+
+fn main() -> ExitCode {
+    cli::run("dpip", run(std::env::args().skip(1)))
+}
+
+async fn run(args: impl Iterator<Item = String>) -> Result<(), CliError> {
+    let (options, words) = options::parse(args)?;
+    if options.version {
+        return cli::print(&format!("dpip-{}\n", env!("CARGO_PKG_VERSION")));
+    }
+    let mut words = Words::new(words);
+    let Some(object) = words.next().filter(|_| !options.help) else {
+        cli::print(help::ALL)?;
+        return if options.help { Ok(()) } else { Err(CliError::failed("name an object, as in `dpip addr show`")) };
+    };
+    let object = object.as_str();
+    if LATER.contains(&object) {
+        return Err(CliError::unsupported(&format!("'dpip {object}'")));
+    }
+    let help = help::of(object).ok_or_else(|| {
+        let hint = cli::nearest(object, OBJECTS).map(|near| format!(": did you mean '{near}'?")).unwrap_or_default();
+        CliError::failed(format!("unknown object '{object}'{hint} Objects: {}", OBJECTS.join(", ")))
+    })?;
+    let Some(word) = words.next() else {
+        cli::print(help)?;
+        return Err(CliError::failed(format!("say what to do with it, as in `dpip {object} show`")));
+    };
+    let verb = match word.as_str() {
+        "help" => return cli::print(help),
+        "add" => Verb::Add,
+        "del" => Verb::Del,
+        "set" | "change" => Verb::Set,
+        "show" | "list" => Verb::Show,
+        "flush" => Verb::Flush,
+        "create" | "destroy" | "enable" | "disable" | "replace" | "test" => {
+            return Err(CliError::unsupported(&format!("'dpip {object} {word}'")));
+        }
+        _ => return Err(CliError::failed(format!("invalid command {word}"))),
+    };
+    let socket = cli::socket_path(options.socket.clone());
+    let context = Context { options, socket };
+    match object {
+        "addr" => addr::run(&context, verb, words).await,
+        "route" => route::run(&context, verb, words).await,
+        "neigh" => neigh::run(&context, verb, words).await,
+        _ => link::run(&context, verb, words).await,
+    }
+}

@@ -62,7 +62,7 @@ pub fn receive<B: PacketBuf>(net: &Net, device: &Device, packet: &mut B) -> ArpO
         ifindex: device.ifindex,
         addr: IpAddr::V4(arp.sender_ip),
         mac: arp.sender_mac,
-        create: !is_gratuitous && (arp.operation == REPLY || is_for_us),
+        create: !is_gratuitous && is_for_us && is_on_link(net, device, arp.sender_ip),
     });
     if arp.operation == REQUEST && is_for_us && !is_gratuitous {
         let reply = frame(REPLY, device.mac, arp.target_ip, arp.sender_mac, arp.sender_ip);
@@ -71,6 +71,30 @@ pub fn receive<B: PacketBuf>(net: &Net, device: &Device, packet: &mut B) -> ArpO
         return ArpOutcome::Reply { news };
     }
     ArpOutcome::ToKernel { news }
+}
+
+/// Another host uses an address of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressConflict {
+    /// The address
+    pub addr: Ipv4Addr,
+    /// Who else uses it
+    pub mac: MacAddr,
+}
+
+/// The conflict that an ARP packet shows (RFC 5227, 2.4): its sender has an address of this device,
+/// and is none of our devices. To be called before [`receive`], which turns the packet into the reply.
+pub fn conflict(net: &Net, device: &Device, frame: &[u8]) -> Option<AddressConflict> {
+    let arp = parse(frame)?;
+    let is_ours = net.local_addr(IpAddr::V4(arp.sender_ip)).is_some_and(|local| local.ifindex == device.ifindex);
+    let is_us = net.devices.iter().any(|device| device.mac == arp.sender_mac);
+    (is_ours && !is_us).then_some(AddressConflict { addr: arp.sender_ip, mac: arp.sender_mac })
+}
+
+/// Whether packets to this sender would go to it directly, by this device. Of anyone else no entry is
+/// made: nothing would ever use it.
+fn is_on_link(net: &Net, device: &Device, sender: Ipv4Addr) -> bool {
+    net.route_to_v4(sender).is_some_and(|hop| hop.ifindex == device.ifindex && hop.neighbour == sender)
 }
 
 /// A request for the MAC address of `target`: to all, or to the one who had it last (RFC 1122,

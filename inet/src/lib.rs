@@ -13,10 +13,12 @@ pub mod frame;
 pub mod icmp;
 pub mod neighbour;
 pub mod net;
+pub mod rate_limit;
 pub mod route;
 
 pub use device::{Device, IfIndex};
 pub use frame::Frame;
 pub use neighbour::{NeighbourNews, NeighbourTable};
 pub use net::{Hop, LocalAddr, Net, Nexthop, NexthopId};
+pub use rate_limit::RateLimit;
 pub use route::{Prefix, Route, RouteScope, RouteTable};

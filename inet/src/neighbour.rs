@@ -1,6 +1,6 @@
 //! Neighbours: the table control owns, and its ARP state machine (RFC 826, RFC 1122 2.3.2).
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -20,8 +20,9 @@ pub struct NeighbourNews {
     pub addr: IpAddr,
     /// Its MAC address
     pub mac: MacAddr,
-    /// True for a reply to us or a request for an address of ours: worth a new entry. False for what
-    /// was only overheard (gratuitous ARP, RFC 5227): it updates an entry that exists.
+    /// True for a reply to us or a request for an address of ours, by someone on the link: worth a new
+    /// entry. False for what was only overheard (gratuitous ARP, RFC 5227): it updates an entry that
+    /// exists.
     pub create: bool,
 }
 
@@ -83,6 +84,28 @@ struct Entry {
     probes: u32,
     /// When something is to be done about it.
     next_ms: u64,
+    /// When it answered last, or was first asked for if it never did.
+    since_ms: u64,
+    /// A worker waited for it: it is in use, not only heard of.
+    wanted: bool,
+}
+
+/// Who gives way in a full table, first to last. Whoever is in use and answers is not among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    Unanswered,
+    OnlyHeardOf,
+}
+
+impl Entry {
+    const fn worth(&self) -> Option<Worth> {
+        match (self.mac, self.state) {
+            (_, NeighbourState::Permanent) => None,
+            (None, _) => Some(Worth::Unanswered),
+            (Some(_), _) if self.wanted => None,
+            (Some(_), _) => Some(Worth::OnlyHeardOf),
+        }
+    }
 }
 
 /// A neighbour, for show.
@@ -98,8 +121,11 @@ pub struct Neighbour {
     pub state: NeighbourState,
 }
 
-/// Ids that are not reused before as many others were given up: a conn may still remember one.
+/// Ids that were given up before all of them are reused together. Workers' conns forget what they
+/// remember when that happens, so it is to be rare, even while someone scans for unused addresses.
 const IDS_AT_REST: usize = 1024;
+/// Entries that one [`NeighbourTable::poll`] looks at: the rings that take the requests are bounded.
+const ACTS_PER_POLL: usize = 128;
 
 /// All neighbours. Times are milliseconds of one clock, the caller's.
 #[derive(Debug)]
@@ -108,10 +134,14 @@ pub struct NeighbourTable {
     entries: HashMap<Key, Entry>,
     /// Every entry but the permanent ones, by the time something is to be done about it.
     deadlines: BTreeSet<(u64, Key)>,
+    /// Those that would give way, by worth, oldest first.
+    yielding: BTreeSet<(Worth, u64, Key)>,
     changed: Vec<Key>,
     gone: Vec<(Key, NexthopId)>,
     next_id: u32,
-    free_ids: VecDeque<NexthopId>,
+    /// Conns may still remember these.
+    resting_ids: Vec<NexthopId>,
+    free_ids: Vec<NexthopId>,
 }
 
 impl NeighbourTable {
@@ -121,10 +151,12 @@ impl NeighbourTable {
             config,
             entries: HashMap::new(),
             deadlines: BTreeSet::new(),
+            yielding: BTreeSet::new(),
             changed: Vec::new(),
             gone: Vec::new(),
             next_id: 0,
-            free_ids: VecDeque::new(),
+            resting_ids: Vec::new(),
+            free_ids: Vec::new(),
         }
     }
 
@@ -134,10 +166,11 @@ impl NeighbourTable {
             return;
         }
         let key = (ifindex, addr);
-        match self.entries.get(&key) {
-            Some(entry) if entry.state != NeighbourState::Failed => {}
-            _ => self.set(key, None, NeighbourState::Incomplete, now_ms),
+        let is_known = self.entries.get(&key).is_some_and(|entry| entry.state != NeighbourState::Failed);
+        if !is_known {
+            self.set(now_ms, key, None, NeighbourState::Incomplete, now_ms);
         }
+        self.want(key);
     }
 
     /// What a worker learned. A new MAC address counts at once, save for configured neighbours.
@@ -151,19 +184,20 @@ impl NeighbourTable {
         if !counts {
             return;
         }
-        self.set(key, Some(news.mac), NeighbourState::Reachable, now_ms + self.config.reachable_ms);
+        let until_ms = now_ms.saturating_add(self.config.reachable_ms);
+        self.set(now_ms, key, Some(news.mac), NeighbourState::Reachable, until_ms);
     }
 
     /// A configured neighbour: it neither ages nor changes.
     pub fn add_static(&mut self, ifindex: IfIndex, addr: IpAddr, mac: MacAddr) {
-        self.set((ifindex, addr), Some(mac), NeighbourState::Permanent, u64::MAX);
+        self.set(0, (ifindex, addr), Some(mac), NeighbourState::Permanent, u64::MAX);
     }
 
     /// Takes a neighbour out; `false` if there is none.
     pub fn remove(&mut self, ifindex: IfIndex, addr: IpAddr) -> bool {
         let key = (ifindex, addr);
         let Some(entry) = self.entries.remove(&key) else { return false };
-        self.deadlines.remove(&(entry.next_ms, key));
+        self.unlist(key, &entry);
         self.gone.push((key, entry.id));
         true
     }
@@ -200,48 +234,55 @@ impl NeighbourTable {
         self.deadlines.first().map(|(next_ms, _)| *next_ms)
     }
 
-    /// Does what is due: requests to send, and by which port.
+    /// Does what is due: requests to send, and by which port. Bounded: after a burst the rest is due
+    /// at the next call.
     pub fn poll(&mut self, now_ms: u64, net: &Net) -> Vec<(PortId, Frame)> {
         let mut frames = Vec::new();
-        while let Some(&(next_ms, key)) = self.deadlines.first()
-            && next_ms <= now_ms
-        {
-            self.act(key, now_ms, net, &mut frames);
+        for _ in 0..ACTS_PER_POLL {
+            match self.deadlines.first() {
+                Some(&(next_ms, key)) if next_ms <= now_ms => self.act(key, now_ms, net, &mut frames),
+                _ => break,
+            }
         }
         frames
     }
 
     fn act(&mut self, key: Key, now_ms: u64, net: &Net, frames: &mut Vec<(PortId, Frame)>) {
         let Some(entry) = self.entries.get(&key).copied() else { return };
-        if entry.state == NeighbourState::Failed {
+        // An address that became ours since somebody asked for it is nobody's neighbour.
+        if entry.state == NeighbourState::Failed || net.local_addr(key.1).is_some() {
             self.remove(key.0, key.1);
             return;
         }
         if entry.probes >= self.config.max_probes {
-            self.set(key, None, NeighbourState::Failed, now_ms + self.config.forget_ms);
+            self.set(now_ms, key, None, NeighbourState::Failed, now_ms.saturating_add(self.config.forget_ms));
             return;
         }
         if let Some(frame) = request_for(&key, entry.mac, net) {
             frames.push(frame);
         }
         let state = if entry.mac.is_some() { NeighbourState::Probe } else { NeighbourState::Incomplete };
-        self.set(key, entry.mac, state, now_ms + self.config.retransmit_ms);
+        self.set(now_ms, key, entry.mac, state, now_ms.saturating_add(self.config.retransmit_ms));
         if let Some(asked) = self.entries.get_mut(&key) {
             asked.probes = entry.probes + 1;
         }
     }
 
     /// Writes what changed into what workers read; `true` if anything did.
+    ///
+    /// The next hop of a neighbour that went away is no more, so a conn that remembers it looks again.
+    /// [`Net::generation`] changes only when such ids are about to name other neighbours.
     pub fn publish(&mut self, net: &mut Net) -> bool {
         let changed = std::mem::take(&mut self.changed);
         let gone = std::mem::take(&mut self.gone);
         let anything = !changed.is_empty() || !gone.is_empty();
         for (key, id) in &gone {
             net.set_nexthop(*key, *id, None);
-            self.free_ids.push_back(*id);
+            self.resting_ids.push(*id);
         }
-        if !gone.is_empty() {
+        if self.resting_ids.len() > IDS_AT_REST {
             net.invalidate_nexthops();
+            self.free_ids.append(&mut self.resting_ids);
         }
         for key in changed {
             let (Some(entry), Some(device)) = (self.entries.get(&key), net.device(key.0)) else { continue };
@@ -258,34 +299,58 @@ impl NeighbourTable {
     }
 
     /// Enters a state. What workers read changes only with the MAC address.
-    fn set(&mut self, key: Key, mac: Option<MacAddr>, state: NeighbourState, next_ms: u64) {
+    fn set(&mut self, now_ms: u64, key: Key, mac: Option<MacAddr>, state: NeighbourState, next_ms: u64) {
         let old = self.entries.get(&key).copied();
         if old.is_none() && self.entries.len() >= self.config.max_entries && !self.make_room() {
             return;
         }
-        if let Some(old) = old {
-            self.deadlines.remove(&(old.next_ms, key));
+        if let Some(old) = &old {
+            self.unlist(key, old);
         }
         if old.is_none_or(|old| old.mac != mac) {
             self.changed.push(key);
         }
+        let since_ms = match (old, state) {
+            (Some(old), NeighbourState::Incomplete | NeighbourState::Probe | NeighbourState::Failed) => old.since_ms,
+            _ => now_ms,
+        };
         let id = old.map_or_else(|| self.new_id(), |old| old.id);
-        self.entries.insert(key, Entry { id, mac, state, probes: 0, next_ms });
-        if state != NeighbourState::Permanent {
-            self.deadlines.insert((next_ms, key));
+        let wanted = old.is_some_and(|old| old.wanted);
+        self.list(key, Entry { id, mac, state, probes: 0, next_ms, since_ms, wanted });
+    }
+
+    /// Notes that a worker waits for a neighbour.
+    fn want(&mut self, key: Key) {
+        if let Some(entry) = self.entries.get(&key).copied().filter(|entry| !entry.wanted) {
+            self.unlist(key, &entry);
+            self.list(key, Entry { wanted: true, ..entry });
         }
     }
 
-    /// A neighbour without an answer gives way to a new one.
+    fn list(&mut self, key: Key, entry: Entry) {
+        if entry.state != NeighbourState::Permanent {
+            self.deadlines.insert((entry.next_ms, key));
+        }
+        if let Some(worth) = entry.worth() {
+            self.yielding.insert((worth, entry.since_ms, key));
+        }
+        self.entries.insert(key, entry);
+    }
+
+    fn unlist(&mut self, key: Key, entry: &Entry) {
+        self.deadlines.remove(&(entry.next_ms, key));
+        if let Some(worth) = entry.worth() {
+            self.yielding.remove(&(worth, entry.since_ms, key));
+        }
+    }
+
+    /// A neighbour of little worth gives way to a new one; `false` if there is none.
     fn make_room(&mut self) -> bool {
-        let unanswered = self.deadlines.iter().find(|(_, key)| self.entries[key].mac.is_none()).copied();
-        unanswered.is_some_and(|(_, (ifindex, addr))| self.remove(ifindex, addr))
+        self.yielding.first().copied().is_some_and(|(_, _, (ifindex, addr))| self.remove(ifindex, addr))
     }
 
     fn new_id(&mut self) -> NexthopId {
-        if self.free_ids.len() > IDS_AT_REST
-            && let Some(id) = self.free_ids.pop_front()
-        {
+        if let Some(id) = self.free_ids.pop() {
             return id;
         }
         self.next_id += 1;
@@ -311,146 +376,4 @@ fn can_be_neighbour(addr: IpAddr) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::device::Device;
-    use crate::net::LocalAddr;
-
-    const IF1: IfIndex = IfIndex(1);
-    const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 9]);
-    const OTHER: MacAddr = MacAddr([2, 0, 0, 0, 0, 8]);
-
-    fn addr() -> IpAddr {
-        "10.0.0.1".parse().unwrap()
-    }
-
-    fn net() -> Net {
-        let device = Device {
-            ifindex: IF1,
-            name: "dpdk0".into(),
-            port: PortId(0),
-            mac: MacAddr([2, 0, 0, 0, 0, 1]),
-            mtu: 1500,
-            kni: true,
-            forward_to_kni: false,
-        };
-        let mut net = Net::new([device]);
-        net.set_local_addrs([LocalAddr { addr: "10.0.0.100".parse().unwrap(), ifindex: IF1, sapool: false }]);
-        net
-    }
-
-    fn news(mac: MacAddr, create: bool) -> NeighbourNews {
-        NeighbourNews { ifindex: IF1, addr: addr(), mac, create }
-    }
-
-    fn published_mac(table: &mut NeighbourTable, net: &mut Net) -> Option<MacAddr> {
-        table.publish(net);
-        let id = net.nexthop_of(IF1, "10.0.0.1".parse().unwrap())?;
-        net.nexthop(id)?.dst_mac
-    }
-
-    fn state(table: &NeighbourTable) -> Option<NeighbourState> {
-        table.get(IF1, addr()).map(|neighbour| neighbour.state)
-    }
-
-    #[test]
-    fn an_unknown_neighbour_is_asked_for_at_once_then_each_second_then_given_up() {
-        let (mut table, net) = (NeighbourTable::new(NeighbourConfig::default()), net());
-        table.resolve(0, IF1, addr());
-        let asked: Vec<u64> = (0..10_000).step_by(100).filter(|now| !table.poll(*now, &net).is_empty()).collect();
-        assert_eq!(asked, [0, 1_000, 2_000]);
-        assert_eq!(state(&table), Some(NeighbourState::Failed));
-        table.poll(60_000, &net);
-        assert_eq!(state(&table), None);
-    }
-
-    #[test]
-    fn requests_are_broadcast_from_an_address_of_the_device() {
-        let (mut table, net) = (NeighbourTable::new(NeighbourConfig::default()), net());
-        table.resolve(0, IF1, addr());
-        let (port, frame) = table.poll(0, &net)[0];
-        assert_eq!(port, PortId(0));
-        assert_eq!(frame.bytes()[..6], [0xff; 6]);
-        assert_eq!(frame.bytes()[28..32], [10, 0, 0, 100], "sender address");
-        assert_eq!(frame.bytes()[38..42], [10, 0, 0, 1], "target address");
-    }
-
-    #[test]
-    fn an_answer_is_published_and_a_new_mac_counts_at_once() {
-        let (mut table, mut net) = (NeighbourTable::new(NeighbourConfig::default()), net());
-        table.resolve(0, IF1, addr());
-        assert_eq!(published_mac(&mut table, &mut net), None);
-        table.learn(10, &news(MAC, true));
-        assert_eq!(published_mac(&mut table, &mut net), Some(MAC));
-        let generation = net.generation;
-        table.learn(20, &news(OTHER, false));
-        assert_eq!(published_mac(&mut table, &mut net), Some(OTHER));
-        assert_eq!(net.generation, generation, "conns keep their next hop when only its MAC changed");
-    }
-
-    #[test]
-    fn what_is_only_overheard_makes_no_entry() {
-        let mut table = NeighbourTable::new(NeighbourConfig::default());
-        table.learn(0, &news(MAC, false));
-        assert_eq!(state(&table), None);
-    }
-
-    #[test]
-    fn an_old_answer_is_verified_with_the_neighbour_alone_before_it_is_forgotten() {
-        let (mut table, mut net) = (NeighbourTable::new(NeighbourConfig::default()), net());
-        table.learn(0, &news(MAC, true));
-        assert!(table.poll(59_999, &net).is_empty());
-        let probes = table.poll(60_000, &net);
-        assert_eq!(probes[0].1.bytes()[..6], MAC.0, "unicast, RFC 1122 2.3.2.1");
-        assert_eq!(state(&table), Some(NeighbourState::Probe));
-        assert_eq!(published_mac(&mut table, &mut net), Some(MAC), "traffic goes on meanwhile");
-        table.learn(60_100, &news(MAC, true));
-        assert_eq!(state(&table), Some(NeighbourState::Reachable));
-        for now in (120_100..130_000).step_by(1_000) {
-            table.poll(now, &net);
-        }
-        assert_eq!(state(&table), Some(NeighbourState::Failed));
-        assert_eq!(published_mac(&mut table, &mut net), None);
-    }
-
-    #[test]
-    fn a_configured_neighbour_neither_ages_nor_changes() {
-        let (mut table, mut net) = (NeighbourTable::new(NeighbourConfig::default()), net());
-        table.add_static(IF1, addr(), MAC);
-        table.learn(0, &news(OTHER, true));
-        assert!(table.poll(u64::MAX - 1, &net).is_empty());
-        assert_eq!(published_mac(&mut table, &mut net), Some(MAC));
-        table.flush(None);
-        assert_eq!(state(&table), Some(NeighbourState::Permanent));
-    }
-
-    #[test]
-    fn a_removed_neighbour_s_next_hop_is_gone_and_conns_look_again() {
-        let (mut table, mut net) = (NeighbourTable::new(NeighbourConfig::default()), net());
-        table.learn(0, &news(MAC, true));
-        published_mac(&mut table, &mut net);
-        let generation = net.generation;
-        assert!(table.remove(IF1, addr()));
-        assert_eq!(published_mac(&mut table, &mut net), None);
-        assert_ne!(net.generation, generation);
-    }
-
-    #[test]
-    fn a_full_table_gives_up_those_that_never_answered_first() {
-        let mut table = NeighbourTable::new(NeighbourConfig { max_entries: 2, ..NeighbourConfig::default() });
-        table.learn(0, &news(MAC, true));
-        table.resolve(0, IF1, "10.0.0.2".parse().unwrap());
-        table.resolve(0, IF1, "10.0.0.3".parse().unwrap());
-        let left: Vec<_> = table.iter().map(|neighbour| neighbour.addr.to_string()).collect();
-        assert_eq!(left, ["10.0.0.1", "10.0.0.3"]);
-    }
-
-    #[test]
-    fn nobody_asks_for_addresses_that_are_no_neighbour_s() {
-        let mut table = NeighbourTable::new(NeighbourConfig::default());
-        for addr in ["0.0.0.0", "224.0.0.5", "255.255.255.255", "127.0.0.1"] {
-            table.resolve(0, IF1, addr.parse().unwrap());
-        }
-        assert_eq!(table.iter().count(), 0);
-    }
-}
+mod tests;

@@ -60,8 +60,9 @@ type NeighbourShard = HashMap<(IfIndex, IpAddr), NexthopId>;
 /// Devices, addresses, routes and neighbours as workers see them. Cloning copies pointers.
 #[derive(Debug, Clone)]
 pub struct Net {
-    /// Changes whenever a next hop that a conn remembers may be wrong: a route or address changed,
-    /// or a neighbour went away. Not when a neighbour's MAC address was learned or changed.
+    /// Changes whenever a next hop that a conn remembers may be wrong: a route or address changed, or
+    /// the ids of neighbours that went away are about to be reused. Not when a neighbour's MAC address
+    /// was learned or changed, nor when one only went away: [`Self::nexthop`] knows it no more.
     pub generation: u16,
     /// Indexed by `IfIndex - 1`
     pub devices: Arc<[Device]>,
@@ -199,5 +200,9 @@ fn shard_of((ifindex, addr): &(IfIndex, IpAddr)) -> usize {
         IpAddr::V4(addr) => u32::from(*addr),
         IpAddr::V6(addr) => u128::from(*addr) as u32,
     };
-    (low.wrapping_mul(0x9E37_79B1) >> 16) as usize % SHARDS ^ usize::from(ifindex.0) % SHARDS
+    let spread = (low.wrapping_mul(0x9E37_79B1) >> 16) as usize;
+    (spread ^ usize::from(ifindex.0)) % SHARDS
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Routes, found by the longest prefix.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
@@ -180,6 +180,19 @@ impl RouteTable {
         Some(route)
     }
 
+    /// Takes out all routes of a device, or all but those that addresses made; how many there were.
+    pub fn remove_device(&mut self, ifindex: IfIndex, keep_auto: bool) -> usize {
+        let goes = |route: &Route| route.ifindex == ifindex && !(keep_auto && route.auto);
+        let gone: HashSet<Prefix> = self.iter().filter(|route| goes(route)).map(|route| route.prefix).collect();
+        for prefix in &gone {
+            self.take(prefix, Some(ifindex));
+        }
+        if !gone.is_empty() {
+            Arc::make_mut(&mut self.order).retain(|(prefix, device)| *device != ifindex || !gone.contains(prefix));
+        }
+        gone.len()
+    }
+
     /// A route by its prefix, and its device if given.
     pub fn get(&self, prefix: &Prefix, ifindex: Option<IfIndex>) -> Option<&Route> {
         let IpAddr::V4(addr) = prefix.addr() else { return None };
@@ -267,6 +280,31 @@ mod tests {
         assert_eq!(table.insert(Route { mtu: 9000, ..first }), Err(RouteExists(first)));
         table.replace(Route { mtu: 9000, ..first });
         assert_eq!(table.iter().map(|route| route.mtu).collect::<Vec<_>>(), [9000]);
+    }
+
+    #[test]
+    fn flushing_a_device_leaves_other_devices_and_what_addresses_made() {
+        let mut table = RouteTable::default();
+        let by_address = Route { auto: true, ..route([10, 0, 0, 1].into(), 32, 0, 1) };
+        let other = route([10, 0, 0, 0].into(), 8, 1, 2);
+        for route in [by_address, route([10, 0, 0, 0].into(), 8, 0, 1), other] {
+            table.insert(route).unwrap();
+        }
+        assert_eq!(table.remove_device(IfIndex(1), true), 1);
+        assert_eq!(table.iter().copied().collect::<Vec<_>>(), [by_address, other]);
+        assert_eq!(table.remove_device(IfIndex(1), false), 1);
+        assert_eq!(table.lookup_v4([10, 0, 0, 1].into()), Some(&other));
+    }
+
+    #[test]
+    fn a_published_table_does_not_change_with_its_successor() {
+        let mut table = RouteTable::default();
+        table.insert(route([10, 0, 0, 0].into(), 8, 0, 1)).unwrap();
+        let published = table.clone();
+        table.insert(route([10, 1, 0, 0].into(), 16, 0, 2)).unwrap();
+        table.remove(&Prefix::new([10, 0, 0, 0].into(), 8).unwrap(), None);
+        let device = |table: &RouteTable| table.lookup_v4([10, 1, 2, 3].into()).map(|route| route.ifindex);
+        assert_eq!((device(&published), device(&table)), (Some(IfIndex(1)), Some(IfIndex(2))));
     }
 
     /// The order in which the tutorial shows its routes.

@@ -1,0 +1,86 @@
+//! What can be said, object by object: the grammar is DPVS's.
+
+/// Everything.
+pub const ALL: &str = "\
+Usage:
+    dpip [OPTIONS] OBJECT { COMMAND | help }
+Parameters:
+    OBJECT  := { link | addr | route | neigh }
+    COMMAND := { add | del | set | show | flush }
+Options:
+    -v, --verbose   -h, --help   -V, --version   -s, --stats   -4 | -6 | -f, --family { inet | inet6 }
+    -i, --interval SECONDS   -c, --count NUM   --json   --socket PATH (or DPVS_SOCKET)
+";
+
+const ADDR: &str = "\
+Usage:
+    dpip addr show [ dev STRING ]
+    dpip addr { add | set } IFADDR dev STRING [ LIFETIME ] [ SCOPE ] [ FLAGS ]
+    dpip addr del IFADDR dev STRING
+    dpip addr flush dev STRING
+    dpip addr help
+Parameters:
+    IFADDR    := { PREFIX | ADDR } [ broadcast ADDR ]
+    PREFIX    := { ADDR/PLEN }
+    SCOPE     := [ scope { host | link | global | NUM } ]
+    LIFETIME  := [ valid_lft LFT ] [ preferred_lft LFT ]
+    LFT       := forever
+    FLAGS     := sapool
+";
+
+const ROUTE: &str = "\
+Usage:
+    dpip route { show | help }
+    dpip route flush dev IFNAME
+    dpip route { add | del | set } ROUTE
+Parameters:
+    ROUTE      := PREFIX [ via ADDR ] [ dev IFNAME ] [ OPTIONS ]
+    PREFIX     := { ADDR/PLEN | ADDR | default }
+    OPTIONS    := [ SCOPE | mtu MTU | src ADDR | metric NUM ]
+    SCOPE      := [ scope { host | link | global | kni_host | NUM } ]
+Examples:
+    dpip route show
+    dpip route add default via 10.0.0.1
+    dpip route add 172.0.0.0/16 via 172.0.0.3 dev dpdk0
+    dpip route add 192.168.0.0/24 dev dpdk0
+    dpip route del 172.0.0.0/16
+    dpip route set 172.0.0.0/16 via 172.0.0.1
+    dpip route flush dev dpdk0
+";
+
+const NEIGH: &str = "\
+Usage:
+    dpip neigh show [ dev DEVICE ]
+    dpip neigh { add | del } ADDR lladdr LLADDR dev DEVICE
+    dpip neigh flush [ dev DEVICE ]
+    dpip neigh help
+";
+
+const LINK: &str = "\
+Usage:
+    dpip link show [ NIC-NAME ]
+    dpip -v link show [ NIC-NAME ]
+    dpip -s link show [ -i INTERVAL ] [ -c COUNT ] [ NIC-NAME ]
+    dpip link show CPU-NAME
+    dpip -s link show [ -i INTERVAL ] [ -c COUNT ] CPU-NAME
+    dpip link set DEV-NAME ITEM VALUE
+    ---supported items---
+    promisc [on|off], forward2kni [on|off], link [up|down], allmulticast [on|off], addr MAC
+Examples:
+    dpip link show
+    dpip -s -v link show dpdk0
+    dpip link show cpu
+    dpip -s link show cpu1 -i 3 -c 5
+    dpip link set dpdk0 promisc on
+";
+
+/// The grammar of an object.
+pub fn of(object: &str) -> Option<&'static str> {
+    match object {
+        "addr" => Some(ADDR),
+        "route" => Some(ROUTE),
+        "neigh" => Some(NEIGH),
+        "link" => Some(LINK),
+        _ => None,
+    }
+}
