@@ -15,22 +15,96 @@ const OLDEST: &str = "22.11";
 
 /// Drivers of a static build, as far as they are installed.
 const DRIVERS: &[&str] = &[
-    "bus_auxiliary", "bus_pci", "bus_vdev", "common_iavf", "common_mlx5", "mempool_ring", "net_af_packet",
-    "net_af_xdp", "net_bond", "net_e1000", "net_ena", "net_i40e", "net_iavf", "net_ice", "net_igc", "net_ixgbe",
-    "net_memif", "net_mlx5", "net_null", "net_pcap", "net_ring", "net_tap", "net_vhost", "net_virtio", "net_vmxnet3",
+    "bus_auxiliary",
+    "bus_pci",
+    "bus_vdev",
+    "common_iavf",
+    "common_mlx5",
+    "mempool_ring",
+    "net_af_packet",
+    "net_af_xdp",
+    "net_bond",
+    "net_e1000",
+    "net_ena",
+    "net_i40e",
+    "net_iavf",
+    "net_ice",
+    "net_igc",
+    "net_ixgbe",
+    "net_memif",
+    "net_mlx5",
+    "net_null",
+    "net_pcap",
+    "net_ring",
+    "net_tap",
+    "net_vhost",
+    "net_virtio",
+    "net_vmxnet3",
 ];
 
 /// Libraries that EAL, ethdev and the drivers above need.
 const LIBRARIES: &[&str] = &[
-    "argparse", "bpf", "cryptodev", "eal", "ethdev", "gso", "hash", "ip_frag", "kvargs", "log", "mbuf", "mempool", "meter",
-    "net", "pci", "power", "rcu", "ring", "sched", "security", "telemetry", "timer", "vhost", "dmadev", "reorder", "gro",
+    "argparse",
+    "bpf",
+    "cryptodev",
+    "eal",
+    "ethdev",
+    "gso",
+    "hash",
+    "ip_frag",
+    "kvargs",
+    "log",
+    "mbuf",
+    "mempool",
+    "meter",
+    "net",
+    "pci",
+    "power",
+    "rcu",
+    "ring",
+    "sched",
+    "security",
+    "telemetry",
+    "timer",
+    "vhost",
+    "dmadev",
+    "reorder",
+    "gro",
 ];
 
 /// Libraries of the system that those need; they stay shared.
-const SYSTEM_LIBRARIES: &[&str] =
-    &["mlx5", "ibverbs", "xdp", "bpf", "pcap", "numa", "nl-3", "nl-route-3", "elf", "z", "bsd", "md", "dl", "m", "rt", "pthread", "atomic", "crypto", "jansson", "fdt", "archive"];
+const SYSTEM_LIBRARIES: &[&str] = &[
+    "mlx5",
+    "ibverbs",
+    "xdp",
+    "bpf",
+    "pcap",
+    "numa",
+    "nl-3",
+    "nl-route-3",
+    "elf",
+    "z",
+    "bsd",
+    "md",
+    "dl",
+    "m",
+    "rt",
+    "pthread",
+    "atomic",
+    "crypto",
+    "jansson",
+    "fdt",
+    "archive",
+];
 
-const SHARED: &[&str] = &["rte_eal", "rte_ethdev", "rte_mbuf", "rte_mempool", "rte_ring", "rte_net"];
+const SHARED: &[&str] = &[
+    "rte_eal",
+    "rte_ethdev",
+    "rte_mbuf",
+    "rte_mempool",
+    "rte_ring",
+    "rte_net",
+];
 
 fn main() -> Result<()> {
     for file in ["wrapper.h", "shim.h", "shim.c"] {
@@ -55,7 +129,10 @@ fn find() -> Result<()> {
 
 fn pkg_config(args: &[&str]) -> Result<Vec<String>> {
     let output = Command::new("pkg-config").args(args).output()?;
-    Ok(String::from_utf8(output.stdout)?.split_whitespace().map(str::to_owned).collect())
+    Ok(String::from_utf8(output.stdout)?
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect())
 }
 
 fn bind(cflags: &[String]) -> Result<()> {
@@ -108,7 +185,10 @@ fn link() -> Result<()> {
 /// `--whole-archive`, since drivers register themselves by constructors that nothing refers to.
 fn static_args() -> Result<Vec<String>> {
     let libdir = PathBuf::from(pkg_config(&["--variable=libdir", "libdpdk"])?.concat());
-    let mut args = vec![format!("-L{}", libdir.display()), "-Wl,--whole-archive".to_owned()];
+    let mut args = vec![
+        format!("-L{}", libdir.display()),
+        "-Wl,--whole-archive".to_owned(),
+    ];
     for name in DRIVERS.iter().chain(LIBRARIES) {
         let archive = format!("librte_{name}.a");
         if libdir.join(&archive).exists() {
@@ -117,13 +197,20 @@ fn static_args() -> Result<Vec<String>> {
     }
     args.push("-Wl,--no-whole-archive".to_owned());
     args.push("-Wl,--as-needed".to_owned());
-    args.extend(SYSTEM_LIBRARIES.iter().filter(|name| is_installed(&libdir, name)).map(|name| format!("-l{name}")));
+    args.extend(
+        SYSTEM_LIBRARIES
+            .iter()
+            .filter(|name| is_installed(&libdir, name))
+            .map(|name| format!("-l{name}")),
+    );
     Ok(args)
 }
 
 fn is_installed(libdir: &Path, name: &str) -> bool {
     [libdir, Path::new("/usr/lib")].iter().any(|dir| {
-        ["so", "a"].iter().any(|kind| fs::exists(dir.join(format!("lib{name}.{kind}"))).unwrap_or(false))
+        ["so", "a"]
+            .iter()
+            .any(|kind| fs::exists(dir.join(format!("lib{name}.{kind}"))).unwrap_or(false))
     })
 }
 

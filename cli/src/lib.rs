@@ -27,12 +27,18 @@ pub struct CliError {
 impl CliError {
     /// Refused or failed.
     pub fn failed(text: impl Into<String>) -> Self {
-        Self { text: text.into(), status: 1 }
+        Self {
+            text: text.into(),
+            status: 1,
+        }
     }
 
     /// Not understood.
     pub fn usage(text: impl Into<String>) -> Self {
-        Self { text: text.into(), status: 2 }
+        Self {
+            text: text.into(),
+            status: 2,
+        }
     }
 
     /// Understood, and for a later release.
@@ -51,14 +57,23 @@ impl std::error::Error for CliError {}
 
 impl From<tonic::Status> for CliError {
     fn from(status: tonic::Status) -> Self {
-        let code = if status.code() == tonic::Code::Unimplemented { 2 } else { 1 };
-        Self { text: status.message().to_owned(), status: code }
+        let code = if status.code() == tonic::Code::Unimplemented {
+            2
+        } else {
+            1
+        };
+        Self {
+            text: status.message().to_owned(),
+            status: code,
+        }
     }
 }
 
 /// The socket that an option, else the environment, else the default names.
 pub fn socket_path(option: Option<String>) -> String {
-    option.or_else(|| std::env::var(SOCKET_VARIABLE).ok()).unwrap_or_else(|| DEFAULT_SOCKET.to_owned())
+    option
+        .or_else(|| std::env::var(SOCKET_VARIABLE).ok())
+        .unwrap_or_else(|| DEFAULT_SOCKET.to_owned())
 }
 
 /// Connects to the daemon.
@@ -69,7 +84,11 @@ pub async fn connect(socket: &str) -> Result<Channel, CliError> {
     let path = socket.to_owned();
     let connector = tower::service_fn(move |_: Uri| {
         let path = path.clone();
-        async move { tokio::net::UnixStream::connect(path).await.map(TokioIo::new) }
+        async move {
+            tokio::net::UnixStream::connect(path)
+                .await
+                .map(TokioIo::new)
+        }
     });
     // The address is a formality: the connector knows the way.
     Endpoint::from_static("http://dpvsd").connect_with_connector(connector).await.map_err(|error| {
@@ -90,9 +109,9 @@ pub async fn connect(socket: &str) -> Result<Channel, CliError> {
 pub fn print(text: &str) -> Result<(), CliError> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(CliError::failed(format!("cannot write to standard output: {error}")))
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(CliError::failed(
+            format!("cannot write to standard output: {error}"),
+        )),
         _ => Ok(()),
     }
 }
@@ -107,7 +126,10 @@ pub fn print_json(value: &serde_json::Value) -> Result<(), CliError> {
 
 /// Runs a program's main function on a runtime of its own and turns its result into an exit status.
 pub fn run(program: &str, main: impl Future<Output = Result<(), CliError>>) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("{program}: cannot start: {error}");
@@ -136,7 +158,8 @@ pub fn ip_message(addr: IpAddr) -> v1::IpAddress {
 pub fn ip(message: Option<&v1::IpAddress>) -> Option<IpAddr> {
     let bytes = message?.bytes.as_slice();
     let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
+        .ok()
 }
 
 /// An address that the API carried, or 0.0.0.0 where there is none.
@@ -146,7 +169,11 @@ pub fn ip_or_zero(message: Option<&v1::IpAddress>) -> IpAddr {
 
 /// A MAC address with colons.
 pub fn mac(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
+    bytes
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<Vec<_>>()
+        .join(":")
 }
 
 /// The name among `valid` that is most like `word`, for "did you mean".
@@ -155,6 +182,9 @@ pub fn nearest<'a>(word: &str, valid: &[&'a str]) -> Option<&'a str> {
     valid
         .iter()
         .copied()
-        .filter(|name| name.starts_with(&word[..word.chars().next().map_or(0, char::len_utf8)]) || common(name) > name.len())
+        .filter(|name| {
+            name.starts_with(&word[..word.chars().next().map_or(0, char::len_utf8)])
+                || common(name) > name.len()
+        })
         .max_by_key(|name| (common(name), usize::MAX - name.len().abs_diff(word.len())))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use inet::neighbour::NeighbourConfig;
-use inet::{Device, LocalAddr, Net, NeighbourTable};
+use inet::{Device, LocalAddr, NeighbourTable, Net};
 use ipvs_core::{Command, ConnPage, DestId, Event, LaddrId, Snapshot, Timeouts, WorkerStats};
 use parking_lot::Mutex;
 use sapool::{PoolShare, PoolUsage, PortPool};
@@ -42,7 +42,12 @@ pub struct ControlConfig {
 
 impl std::fmt::Debug for ControlConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ControlConfig({} devices, {} workers)", self.devices.len(), self.workers.len())
+        write!(
+            f,
+            "ControlConfig({} devices, {} workers)",
+            self.devices.len(),
+            self.workers.len()
+        )
     }
 }
 
@@ -78,14 +83,21 @@ pub(crate) struct State {
 impl Control {
     /// A control plane that has published its devices.
     pub fn new(config: ControlConfig) -> Arc<Self> {
-        let worker_stats = config.workers.iter().map(|worker| Arc::clone(&worker.stats)).collect();
+        let worker_stats = config
+            .workers
+            .iter()
+            .map(|worker| Arc::clone(&worker.stats))
+            .collect();
         let net = Net::new(config.devices.clone());
         let state = State {
             desired: Desired::new(config.devices, config.timeouts, config.max_dests),
             neighbours: NeighbourTable::new(config.neighbours),
             fleet: Fleet::new(config.workers),
             pool_usage: HashMap::new(),
-            snapshot: Snapshot { net, ..Snapshot::default() },
+            snapshot: Snapshot {
+                net,
+                ..Snapshot::default()
+            },
             waiting_pages: HashMap::new(),
             next_token: 0,
             last_sample: Instant::now(),
@@ -134,14 +146,20 @@ impl Control {
     }
 
     /// Changes the state: all of it, or, if `change` fails, nothing. The workers hear of it next.
-    pub(crate) fn write<R, E>(&self, change: impl FnOnce(&mut State) -> Result<R, E>) -> Result<R, E> {
+    pub(crate) fn write<R, E>(
+        &self,
+        change: impl FnOnce(&mut State) -> Result<R, E>,
+    ) -> Result<R, E> {
         let result = change(&mut self.state.lock())?;
         self.changed.notify_one();
         Ok(result)
     }
 
     /// Carries a whole list of changes out, or none of them.
-    pub(crate) fn write_all<E>(&self, change: impl FnOnce(&mut Desired) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn write_all<E>(
+        &self,
+        change: impl FnOnce(&mut Desired) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.write(|state| {
             let before = state.desired.clone();
             let result = change(&mut state.desired);
@@ -153,7 +171,11 @@ impl Control {
     }
 
     /// The next page of a worker's conns; `None` if the worker does not answer in time.
-    pub(crate) async fn conn_page(&self, worker: usize, mut page: Box<ConnPage>) -> Option<Box<ConnPage>> {
+    pub(crate) async fn conn_page(
+        &self,
+        worker: usize,
+        mut page: Box<ConnPage>,
+    ) -> Option<Box<ConnPage>> {
         let (answer, answered) = oneshot::channel();
         {
             let mut state = self.state.lock();
@@ -162,7 +184,10 @@ impl Control {
             state.waiting_pages.insert(page.token, answer);
             state.fleet.send(worker, Command::ListConns(page));
         }
-        tokio::time::timeout(ANSWER_WITHIN, answered).await.ok()?.ok()
+        tokio::time::timeout(ANSWER_WITHIN, answered)
+            .await
+            .ok()?
+            .ok()
     }
 
     pub(crate) fn now_ms(&self) -> u64 {
@@ -179,7 +204,9 @@ impl State {
                     self.pool_usage.remove(&id);
                     self.desired.laddr_ids.give_back(id.0);
                 }
-                Report::Event(Event::Resolve { ifindex, addr }) => self.neighbours.resolve(now_ms, ifindex, addr),
+                Report::Event(Event::Resolve { ifindex, addr }) => {
+                    self.neighbours.resolve(now_ms, ifindex, addr)
+                }
                 Report::Event(Event::Neighbour(news)) => self.neighbours.learn(now_ms, &news),
                 Report::Event(Event::Conns(page)) => {
                     // Nobody waits any more if the client went away.
@@ -222,10 +249,13 @@ impl State {
         let workers = u16::try_from(self.fleet.len()).unwrap_or(u16::MAX);
         let mut usages = Vec::new();
         for worker in 0..workers {
-            let Some(share) = PoolShare::new(worker, workers) else { continue };
+            let Some(share) = PoolShare::new(worker, workers) else {
+                continue;
+            };
             let pool = Box::new(PortPool::new(share));
             usages.push(pool.usage());
-            self.fleet.send(usize::from(worker), Command::AddLaddr { id, addr, pool });
+            self.fleet
+                .send(usize::from(worker), Command::AddLaddr { id, addr, pool });
         }
         self.pool_usage.insert(id, usages);
     }
@@ -247,17 +277,23 @@ impl State {
         if dirty.timeouts {
             self.snapshot.timeouts = self.desired.timeouts;
         }
-        let changed = dirty.net || neighbours_changed || dirty.timeouts || !dirty.services.is_empty();
+        let changed =
+            dirty.net || neighbours_changed || dirty.timeouts || !dirty.services.is_empty();
         if !changed {
             return;
         }
         let desired = &self.desired;
-        let (present, absent): (Vec<_>, Vec<_>) =
-            dirty.services.drain().partition(|key| desired.services.contains_key(key));
+        let (present, absent): (Vec<_>, Vec<_>) = dirty
+            .services
+            .drain()
+            .partition(|key| desired.services.contains_key(key));
         for key in absent {
             self.snapshot.services.remove(&key);
         }
-        let compiled = present.iter().filter_map(|key| desired.services.get(key)).map(|service| service.compile());
+        let compiled = present
+            .iter()
+            .filter_map(|key| desired.services.get(key))
+            .map(|service| service.compile());
         self.snapshot.services.insert_all(compiled);
         self.fleet.publish(&Arc::new(self.snapshot.clone()));
     }
@@ -277,7 +313,12 @@ impl State {
     fn sample_rates(&mut self, workers: &[Arc<WorkerStats>]) {
         let ms = u64::try_from(self.last_sample.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_sample = Instant::now();
-        for dest in self.desired.services.values_mut().flat_map(|service| &mut service.dests) {
+        for dest in self
+            .desired
+            .services
+            .values_mut()
+            .flat_map(|service| &mut service.dests)
+        {
             let counts = counts_of(workers, dest.id);
             dest.baseline.rates = (counts - dest.baseline.sampled).per_second(ms);
             dest.baseline.sampled = counts;

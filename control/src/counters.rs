@@ -33,7 +33,9 @@ impl Counts {
 
     /// Per second, when this was counted within `ms` milliseconds.
     pub(crate) fn per_second(self, ms: u64) -> Self {
-        self.zip(Self::default(), |count, _| (count * 1000).checked_div(ms).unwrap_or(0))
+        self.zip(Self::default(), |count, _| {
+            (count * 1000).checked_div(ms).unwrap_or(0)
+        })
     }
 }
 
@@ -65,26 +67,39 @@ pub struct Baseline {
 impl Baseline {
     /// Counting begins at these counts.
     pub(crate) fn at(counts: Counts) -> Self {
-        Self { zero: counts, sampled: counts, rates: Counts::default() }
+        Self {
+            zero: counts,
+            sampled: counts,
+            rates: Counts::default(),
+        }
     }
 }
 
 /// The counters of a dest over all workers, since the daemon started.
 pub(crate) fn counts_of(workers: &[Arc<WorkerStats>], id: DestId) -> Counts {
-    workers.iter().map(|stats| stats.dest(id)).fold(Counts::default(), |sum, stats| {
-        sum + Counts {
-            conns: stats.conns.get(),
-            in_packets: stats.in_packets.get(),
-            out_packets: stats.out_packets.get(),
-            in_bytes: stats.in_bytes.get(),
-            out_bytes: stats.out_bytes.get(),
-        }
-    })
+    workers
+        .iter()
+        .map(|stats| stats.dest(id))
+        .fold(Counts::default(), |sum, stats| {
+            sum + Counts {
+                conns: stats.conns.get(),
+                in_packets: stats.in_packets.get(),
+                out_packets: stats.out_packets.get(),
+                in_bytes: stats.in_bytes.get(),
+                out_bytes: stats.out_bytes.get(),
+            }
+        })
 }
 
 /// Active and inactive conns of a dest over all workers.
 pub(crate) fn conns_of(workers: &[Arc<WorkerStats>], id: DestId) -> (u64, u64) {
-    workers.iter().map(|stats| stats.dest(id)).fold((0, 0), |(active, inactive), stats| {
-        (active + stats.active_conns.get(), inactive + stats.inactive_conns.get())
-    })
+    workers
+        .iter()
+        .map(|stats| stats.dest(id))
+        .fold((0, 0), |(active, inactive), stats| {
+            (
+                active + stats.active_conns.get(),
+                inactive + stats.inactive_conns.get(),
+            )
+        })
 }

@@ -56,7 +56,13 @@ pub(crate) enum Report {
 impl Fleet {
     pub(crate) fn new(handles: Vec<WorkerHandle>) -> Self {
         Self {
-            workers: handles.into_iter().map(|handle| Worker { handle, waiting: VecDeque::new() }).collect(),
+            workers: handles
+                .into_iter()
+                .map(|handle| Worker {
+                    handle,
+                    waiting: VecDeque::new(),
+                })
+                .collect(),
             leaving_dests: HashMap::new(),
             leaving_laddrs: HashMap::new(),
         }
@@ -83,7 +89,9 @@ impl Fleet {
             if matches!(worker.waiting.back(), Some(Command::Publish(_))) {
                 worker.waiting.pop_back();
             }
-            worker.waiting.push_back(Command::Publish(Arc::clone(snapshot)));
+            worker
+                .waiting
+                .push_back(Command::Publish(Arc::clone(snapshot)));
             worker.flush();
         }
     }
@@ -117,11 +125,15 @@ impl Fleet {
                 match event {
                     Event::Retired(snapshot) => drop(snapshot),
                     Event::DestGone(id) => {
-                        reports.extend(is_last(&mut self.leaving_dests, id).then_some(Report::DestGone(id)));
+                        reports.extend(
+                            is_last(&mut self.leaving_dests, id).then_some(Report::DestGone(id)),
+                        );
                     }
                     Event::LaddrGone(id, pool) => {
                         drop(pool);
-                        reports.extend(is_last(&mut self.leaving_laddrs, id).then_some(Report::LaddrGone(id)));
+                        reports.extend(
+                            is_last(&mut self.leaving_laddrs, id).then_some(Report::LaddrGone(id)),
+                        );
                     }
                     other => reports.push(Report::Event(other)),
                 }
@@ -144,7 +156,9 @@ impl Worker {
 
 /// Counts one worker's report; true when it was the last.
 fn is_last<K: std::hash::Hash + Eq>(leaving: &mut HashMap<K, usize>, id: K) -> bool {
-    let Some(left) = leaving.get_mut(&id) else { return false };
+    let Some(left) = leaving.get_mut(&id) else {
+        return false;
+    };
     *left -= 1;
     let last = *left == 0;
     if last {

@@ -44,11 +44,17 @@ impl fmt::Display for Finding {
 }
 
 fn error(text: String) -> Finding {
-    Finding { severity: Severity::Error, text }
+    Finding {
+        severity: Severity::Error,
+        text,
+    }
 }
 
 fn warning(text: String) -> Finding {
-    Finding { severity: Severity::Warning, text }
+    Finding {
+        severity: Severity::Warning,
+        text,
+    }
 }
 
 /// All that can be found before EAL starts.
@@ -63,7 +69,10 @@ pub fn check(config: &Config, machine: &Machine) -> Vec<Finding> {
         });
     }
     if config.devices.iter().any(|device| device.kni.is_some()) && !machine.has_tun() {
-        findings.push(error("there is no /dev/net/tun for the kni netdevs: run `modprobe tun`, or set kni = false".into()));
+        findings.push(error(
+            "there is no /dev/net/tun for the kni netdevs: run `modprobe tun`, or set kni = false"
+                .into(),
+        ));
     }
     findings.extend(check_socket(&config.socket));
     findings
@@ -87,7 +96,9 @@ pub fn check_queues(device: &str, wanted: u16, has: u16) -> Result<(), String> {
     if wanted <= has {
         return Ok(());
     }
-    Err(format!("{device} has {has} queues and {wanted} workers want one each: set [workers] count = {has}, or use another port"))
+    Err(format!(
+        "{device} has {has} queues and {wanted} workers want one each: set [workers] count = {has}, or use another port"
+    ))
 }
 
 fn check_memory(config: &Config, machine: &Machine) -> Option<Finding> {
@@ -95,24 +106,36 @@ fn check_memory(config: &Config, machine: &Machine) -> Option<Finding> {
     if config.eal.hugepages == Hugepages::Never || free >= needed {
         return None;
     }
-    let size_kb = machine.free_hugepages().first().map_or(2048, |pages| pages.size_kb);
+    let size_kb = machine
+        .free_hugepages()
+        .first()
+        .map_or(2048, |pages| pages.size_kb);
     let pages = (needed * 1024).div_ceil(size_kb);
     let size_mb = size_kb / 1024;
     let way_out = if size_kb == 2048 {
-        format!("reserve {pages} of {size_mb} MB with `sysctl -w vm.nr_hugepages={pages}` (add what other programs use)")
+        format!(
+            "reserve {pages} of {size_mb} MB with `sysctl -w vm.nr_hugepages={pages}` (add what other programs use)"
+        )
     } else {
-        format!("reserve {pages} of {size_mb} MB: `echo {pages} > /sys/kernel/mm/hugepages/hugepages-{size_kb}kB/nr_hugepages`")
+        format!(
+            "reserve {pages} of {size_mb} MB: `echo {pages} > /sys/kernel/mm/hugepages/hugepages-{size_kb}kB/nr_hugepages`"
+        )
     };
     let has = format!("{needed} MB of hugepages are needed and {free} MB are free");
     Some(match config.eal.hugepages {
         Hugepages::Require => error(format!("{has}: {way_out}, or set hugepages = \"auto\"")),
-        _ => warning(format!("{has}: it will run on ordinary pages, slower and without NICs bound to igb_uio; {way_out}")),
+        _ => warning(format!(
+            "{has}: it will run on ordinary pages, slower and without NICs bound to igb_uio; {way_out}"
+        )),
     })
 }
 
 fn check_lcores(config: &Config, machine: &Machine) -> Vec<Finding> {
     let cpus = machine.cpus();
-    let workers = config.workers.iter().map(|worker| (format!("worker lcore {}", worker.lcore), worker.cpu));
+    let workers = config
+        .workers
+        .iter()
+        .map(|worker| (format!("worker lcore {}", worker.lcore), worker.cpu));
     workers
         .chain([("the main lcore".to_owned(), config.eal.main_lcore)])
         .filter(|(_, cpu)| !cpus.contains(cpu))
@@ -128,33 +151,56 @@ fn check_lcores(config: &Config, machine: &Machine) -> Vec<Finding> {
 fn list_cpus(cpus: &[u32]) -> String {
     match cpus {
         [] => "none online".into(),
-        [first, .., last] if (last - first) as usize == cpus.len() - 1 => format!("CPUs {first} to {last}"),
-        _ => format!("CPUs {}", cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")),
+        [first, .., last] if (last - first) as usize == cpus.len() - 1 => {
+            format!("CPUs {first} to {last}")
+        }
+        _ => format!(
+            "CPUs {}",
+            cpus.iter()
+                .map(u32::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
     }
 }
 
 fn check_nic(device: &DeviceConfig, address: &str, machine: &Machine) -> Vec<Finding> {
     let name = &device.name;
     if !machine.has_pci_device(address) {
-        return vec![error(format!("{name}: there is no PCI device {address}: `dpdk-devbind.py --status` lists them"))];
+        return vec![error(format!(
+            "{name}: there is no PCI device {address}: `dpdk-devbind.py --status` lists them"
+        ))];
     }
     let driver = machine.pci_driver(address);
-    if driver.as_deref().is_some_and(|driver| DPDK_DRIVERS.contains(&driver) || SHARED_DRIVERS.contains(&driver)) {
+    if driver
+        .as_deref()
+        .is_some_and(|driver| DPDK_DRIVERS.contains(&driver) || SHARED_DRIVERS.contains(&driver))
+    {
         return Vec::new();
     }
-    let bind = format!("bind it with `modprobe vfio-pci; dpdk-devbind.py --bind=vfio-pci {address}`");
+    let bind =
+        format!("bind it with `modprobe vfio-pci; dpdk-devbind.py --bind=vfio-pci {address}`");
     let interfaces = machine.interfaces_of(address);
     vec![error(match driver {
         None => format!("{name}: {address} is bound to no driver: {bind}"),
-        Some(driver) if interfaces.is_empty() => format!("{name}: {address} is bound to the kernel's {driver}: {bind}"),
+        Some(driver) if interfaces.is_empty() => {
+            format!("{name}: {address} is bound to the kernel's {driver}: {bind}")
+        }
         Some(driver) => {
             let interfaces = interfaces.join(", ");
-            format!("{name}: {address} is {interfaces} of the kernel's {driver}, which vanishes once it is bound (not the one you are logged in by!): `ip link set {interfaces} down`, then {bind}")
+            format!(
+                "{name}: {address} is {interfaces} of the kernel's {driver}, which vanishes once it is bound (not the one you are logged in by!): `ip link set {interfaces} down`, then {bind}"
+            )
         }
     })]
 }
 
-fn check_vdev(device: &DeviceConfig, vdev: &str, workers: usize, machine: &Machine) -> Vec<Finding> {
+fn check_vdev(
+    device: &DeviceConfig,
+    vdev: &str,
+    workers: usize,
+    machine: &Machine,
+) -> Vec<Finding> {
     let name = &device.name;
     let mut findings = Vec::new();
     if let Some(interface) = device.address.kernel_interface() {
@@ -178,10 +224,17 @@ fn check_vdev(device: &DeviceConfig, vdev: &str, workers: usize, machine: &Machi
 }
 
 fn check_socket(socket: &Path) -> Option<Finding> {
-    let parent = socket.parent().filter(|parent| !parent.as_os_str().is_empty())?;
+    let parent = socket
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())?;
     // The daemon makes the last folder itself, as systemd's RuntimeDirectory would.
     let has_place = parent.is_dir() || parent.parent().is_some_and(Path::is_dir);
-    (!has_place).then(|| error(format!("there is no folder {} for the control socket: make it, or set [daemon] socket", parent.display())))
+    (!has_place).then(|| {
+        error(format!(
+            "there is no folder {} for the control socket: make it, or set [daemon] socket",
+            parent.display()
+        ))
+    })
 }
 
 #[cfg(test)]
@@ -198,7 +251,10 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let root = dir.path();
         for (path, text) in [
-            ("sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "64\n"),
+            (
+                "sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages",
+                "64\n",
+            ),
             ("sys/devices/system/cpu/online", "0-3\n"),
             ("sys/class/net/veth0/mtu", "1500"),
             ("sys/bus/pci/devices/0000:06:00.0/net/eth0/mtu", "1500"),
@@ -208,8 +264,16 @@ mod tests {
             fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
             fs::write(root.join(path), text).unwrap();
         }
-        symlink("../drivers/ixgbe", root.join("sys/bus/pci/devices/0000:06:00.0/driver")).unwrap();
-        symlink("../drivers/vfio-pci", root.join("sys/bus/pci/devices/0000:06:00.1/driver")).unwrap();
+        symlink(
+            "../drivers/ixgbe",
+            root.join("sys/bus/pci/devices/0000:06:00.0/driver"),
+        )
+        .unwrap();
+        symlink(
+            "../drivers/vfio-pci",
+            root.join("sys/bus/pci/devices/0000:06:00.1/driver"),
+        )
+        .unwrap();
         let machine = Machine::at(root);
         (dir, machine)
     }
@@ -218,7 +282,10 @@ mod tests {
         let (_dir, machine) = machine();
         let text = format!("[daemon]\nsocket = \"/tmp/x.sock\"\n{text}");
         let config = Config::parse(Path::new("t.toml"), &text, 4).unwrap();
-        check(&config, &machine).iter().map(ToString::to_string).collect()
+        check(&config, &machine)
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     fn device(address: &str) -> String {
@@ -233,24 +300,44 @@ mod tests {
     #[test]
     fn a_nic_of_the_kernel_comes_with_the_command_that_binds_it() {
         let found = findings(&device("pci = \"0000:06:00.0\""));
-        assert!(found[0].starts_with("error: dpdk0: 0000:06:00.0 is eth0 of the kernel's ixgbe"), "{found:?}");
-        assert!(found[0].contains("dpdk-devbind.py --bind=vfio-pci 0000:06:00.0"), "{found:?}");
-        assert!(findings(&device("pci = \"0000:07:00.0\""))[0].contains("no PCI device 0000:07:00.0"));
+        assert!(
+            found[0].starts_with("error: dpdk0: 0000:06:00.0 is eth0 of the kernel's ixgbe"),
+            "{found:?}"
+        );
+        assert!(
+            found[0].contains("dpdk-devbind.py --bind=vfio-pci 0000:06:00.0"),
+            "{found:?}"
+        );
+        assert!(
+            findings(&device("pci = \"0000:07:00.0\""))[0].contains("no PCI device 0000:07:00.0")
+        );
     }
 
     #[test]
     fn missing_hugepages_come_with_their_number() {
         let text = device("pci = \"0000:06:00.1\"").replace("128", "129");
-        assert!(findings(&text)[0].starts_with("warning: 129 MB of hugepages are needed and 128 MB are free"));
+        assert!(
+            findings(&text)[0]
+                .starts_with("warning: 129 MB of hugepages are needed and 128 MB are free")
+        );
         let found = findings(&format!("{text}hugepages = true\n"));
-        assert!(found[0].starts_with("error:") && found[0].contains("vm.nr_hugepages=65"), "{found:?}");
+        assert!(
+            found[0].starts_with("error:") && found[0].contains("vm.nr_hugepages=65"),
+            "{found:?}"
+        );
     }
 
     #[test]
     fn lcores_that_do_not_exist_are_named() {
-        let found = findings(&format!("{}[workers]\ncount = 4\n", device("pci = \"0000:06:00.1\"")));
+        let found = findings(&format!(
+            "{}[workers]\ncount = 4\n",
+            device("pci = \"0000:06:00.1\"")
+        ));
         assert_eq!(found.len(), 1);
-        assert!(found[0].contains("worker lcore 4 wants CPU 4 and this machine has CPUs 0 to 3"), "{found:?}");
+        assert!(
+            found[0].contains("worker lcore 4 wants CPU 4 and this machine has CPUs 0 to 3"),
+            "{found:?}"
+        );
     }
 
     #[test]
@@ -258,12 +345,19 @@ mod tests {
         let found = findings(&device("vdev = \"net_af_packet0,iface=veth7\""));
         assert!(found[0].contains("no interface veth7"), "{found:?}");
         let found = findings(&device("vdev = \"net_af_packet0,iface=veth0\""));
-        assert!(found[0].starts_with("note:") && found[0].contains("ethtool -K"), "{found:?}");
+        assert!(
+            found[0].starts_with("note:") && found[0].contains("ethtool -K"),
+            "{found:?}"
+        );
     }
 
     #[test]
     fn more_workers_than_queues_are_refused() {
         assert!(check_queues("dpdk0", 2, 2).is_ok());
-        assert!(check_queues("dpdk0", 3, 2).unwrap_err().contains("dpdk0 has 2 queues and 3 workers"));
+        assert!(
+            check_queues("dpdk0", 3, 2)
+                .unwrap_err()
+                .contains("dpdk0 has 2 queues and 3 workers")
+        );
     }
 }

@@ -13,13 +13,18 @@ pub struct Clock {
 impl Clock {
     /// A clock that starts now, for a counter of `hz` counts per second.
     pub fn new(hz: u64) -> Self {
-        Self { start: dpdk::eal::rdtsc(), scale: ((1_000_000_000u128 << 32) / u128::from(hz.max(1))) as u64 }
+        Self {
+            start: dpdk::eal::rdtsc(),
+            scale: ((1_000_000_000u128 << 32) / u128::from(hz.max(1))) as u64,
+        }
     }
 
     /// Nanoseconds since the clock started.
     #[inline]
     pub fn now(&self) -> Now {
         let counts = dpdk::eal::rdtsc().wrapping_sub(self.start);
-        Now { ns: ((u128::from(counts) * u128::from(self.scale)) >> 32) as u64 }
+        Now {
+            ns: ((u128::from(counts) * u128::from(self.scale)) >> 32) as u64,
+        }
     }
 }

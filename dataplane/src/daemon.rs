@@ -31,10 +31,18 @@ pub fn run(config: &Config) -> Result<(), Error> {
     let memory = check::memory_of(config, &Machine::this());
     match memory {
         Memory::Hugepages => tracing::info!("running on hugepages"),
-        Memory::Ordinary => tracing::info!("running on ordinary pages: no hugepages are free, or none are wanted"),
+        Memory::Ordinary => {
+            tracing::info!("running on ordinary pages: no hugepages are free, or none are wanted")
+        }
     }
     let eal = Eal::init(&eal_args(config, memory))?;
-    let pool = Mempool::new("dpvsd", config.mbufs, config.mbuf_cache, config.largest_frame(), -1)?;
+    let pool = Mempool::new(
+        "dpvsd",
+        config.mbufs,
+        config.mbuf_cache,
+        config.largest_frame(),
+        -1,
+    )?;
     let mut ports = ports::start(config, &pool)?;
     let kni_ports = make_kni(config, &ports)?;
     let wired = wiring::wire(config, keys()?, &eal, &mut ports, kni_ports, pool);
@@ -54,21 +62,32 @@ pub fn run(config: &Config) -> Result<(), Error> {
     }
     let exception_path = {
         let stop = Arc::clone(&stop);
-        std::thread::Builder::new().name("kni".into()).spawn(move || wired.exception_path.run(&stop))?
+        std::thread::Builder::new()
+            .name("kni".into())
+            .spawn(move || wired.exception_path.run(&stop))?
     };
     let served = serve(control, listener, &config.socket);
     stop.store(true, Ordering::Relaxed);
     lcores.iter().for_each(|lcore| eal.wait(*lcore));
-    exception_path.join().map_err(|_| "the kni thread panicked")?;
+    exception_path
+        .join()
+        .map_err(|_| "the kni thread panicked")?;
     tracing::info!("stopped");
     served
 }
 
 fn make_kni(config: &Config, ports: &[StartedPort]) -> Result<Vec<KniPort>, Error> {
-    let named = config.devices.iter().zip(ports).filter_map(|(device, started)| Some((device.kni.as_ref()?, started)));
+    let named = config
+        .devices
+        .iter()
+        .zip(ports)
+        .filter_map(|(device, started)| Some((device.kni.as_ref()?, started)));
     let made = named.map(|(name, started)| {
         let device = KniDevice::create(name, started.device.mac, started.device.mtu)?;
-        Ok(KniPort { port: started.port.id(), device })
+        Ok(KniPort {
+            port: started.port.id(),
+            device,
+        })
     });
     made.collect()
 }
@@ -83,21 +102,40 @@ fn neighbour_config(config: &Config) -> inet::neighbour::NeighbourConfig {
 
 fn keys() -> Result<Keys, getrandom::Error> {
     let random = || -> Result<HashKey, getrandom::Error> {
-        Ok(HashKey([getrandom::u64()?, getrandom::u64()?, getrandom::u64()?, getrandom::u64()?]))
+        Ok(HashKey([
+            getrandom::u64()?,
+            getrandom::u64()?,
+            getrandom::u64()?,
+            getrandom::u64()?,
+        ]))
     };
-    Ok(Keys { conns: random()?, sequence: random()? })
+    Ok(Keys {
+        conns: random()?,
+        sequence: random()?,
+    })
 }
 
 /// Serves the control socket on the main lcore's CPU until a signal.
-fn serve(control: Arc<Control>, listener: std::os::unix::net::UnixListener, socket: &Path) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("control").enable_all().build()?;
+fn serve(
+    control: Arc<Control>,
+    listener: std::os::unix::net::UnixListener,
+    socket: &Path,
+) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .enable_all()
+        .build()?;
     let served = runtime.block_on(async {
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let until = |mut stopped: tokio::sync::watch::Receiver<bool>| async move {
             // An error means that the sender is gone, which is as good a reason to stop.
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (mut term, mut int) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
         let ticking = tokio::spawn(Arc::clone(&control).run(until(stopped.clone())));
         let listener = tokio::net::UnixListener::from_std(listener)?;
         let serving = tokio::spawn(control::serve(control, listener, until(stopped)));

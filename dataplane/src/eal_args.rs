@@ -22,16 +22,28 @@ pub fn eal_args(config: &Config, memory: Memory) -> Vec<String> {
     }
     push(&["-m", &config.eal.memory_mb.to_string()]);
     let main = config.eal.main_lcore;
-    let lcores = config.workers.iter().map(|worker| format!(",{}@{}", worker.lcore, worker.cpu));
-    push(&["--lcores", &format!("{main}@{main}{}", lcores.collect::<String>())]);
+    let lcores = config
+        .workers
+        .iter()
+        .map(|worker| format!(",{}@{}", worker.lcore, worker.cpu));
+    push(&[
+        "--lcores",
+        &format!("{main}@{main}{}", lcores.collect::<String>()),
+    ]);
     push(&["--main-lcore", &main.to_string(), "--log-level", "error"]);
-    if !config.devices.iter().any(|device| matches!(device.address, DeviceAddress::Pci(_))) {
+    if !config
+        .devices
+        .iter()
+        .any(|device| matches!(device.address, DeviceAddress::Pci(_)))
+    {
         push(&["--no-pci"]);
     }
     for device in &config.devices {
         match &device.address {
             DeviceAddress::Pci(address) => push(&["-a", address]),
-            DeviceAddress::Vdev(vdev) => push(&["--vdev", &vdev_with_queues(vdev, config.workers.len())]),
+            DeviceAddress::Vdev(vdev) => {
+                push(&["--vdev", &vdev_with_queues(vdev, config.workers.len())])
+            }
         }
     }
     args.extend(config.eal.extra_args.iter().cloned());
@@ -40,13 +52,22 @@ pub fn eal_args(config: &Config, memory: Memory) -> Vec<String> {
 
 /// Drivers that make their queues at start are told how many, unless the configuration says it.
 fn vdev_with_queues(vdev: &str, queues: usize) -> String {
-    let (key, is_plural) = match vdev.split(',').next().unwrap_or_default().trim_end_matches(|c: char| c.is_ascii_digit()) {
+    let (key, is_plural) = match vdev
+        .split(',')
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(|c: char| c.is_ascii_digit())
+    {
         "net_af_packet" => ("qpairs", queues > 1),
         "net_af_xdp" => ("queue_count", queues > 1),
         "net_vhost" | "net_virtio_user" | "virtio_user" => ("queues", queues > 1),
         _ => return vdev.to_owned(),
     };
-    if !is_plural || vdev.contains(&format!("{key}=")) { vdev.to_owned() } else { format!("{vdev},{key}={queues}") }
+    if !is_plural || vdev.contains(&format!("{key}=")) {
+        vdev.to_owned()
+    } else {
+        format!("{vdev},{key}={queues}")
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,10 @@ const LARGEST_FRAME: usize = 9022;
 const BURST: usize = 32;
 /// How long the thread sleeps when nothing comes from the kernel. Nothing wakes it for what comes
 /// from the workers, so this is what a packet to the kernel waits at most.
-const NAP: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000 };
+const NAP: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 500_000,
+};
 
 /// A kni netdev and the port it stands for.
 #[derive(Debug)]
@@ -72,7 +75,9 @@ impl ExceptionPath {
         let mut moved = 0;
         for kni in &self.ports {
             for _ in 0..BURST {
-                let Ok(Some(len)) = kni.device.read(frame) else { break };
+                let Ok(Some(len)) = kni.device.read(frame) else {
+                    break;
+                };
                 moved += 1;
                 if let Some(mut packet) = self.mempool.alloc_from(&frame[..len]) {
                     packet.set_port(kni.port);
@@ -85,8 +90,11 @@ impl ExceptionPath {
     }
 
     fn nap(&self) {
-        let mut fds: Vec<PollFd<'_>> =
-            self.ports.iter().map(|kni| PollFd::from_borrowed_fd(kni.device.as_fd(), PollFlags::IN)).collect();
+        let mut fds: Vec<PollFd<'_>> = self
+            .ports
+            .iter()
+            .map(|kni| PollFd::from_borrowed_fd(kni.device.as_fd(), PollFlags::IN))
+            .collect();
         if fds.is_empty() {
             std::thread::sleep(Duration::from_micros(500));
         } else {

@@ -30,7 +30,9 @@ impl Machine {
     }
 
     fn read(&self, path: &str) -> Option<String> {
-        fs::read_to_string(self.root.join(path)).ok().map(|text| text.trim().to_owned())
+        fs::read_to_string(self.root.join(path))
+            .ok()
+            .map(|text| text.trim().to_owned())
     }
 
     fn exists(&self, path: &str) -> bool {
@@ -39,12 +41,23 @@ impl Machine {
 
     /// Free hugepages of every size, the smallest first.
     pub fn free_hugepages(&self) -> Vec<FreeHugepages> {
-        let sizes = fs::read_dir(self.root.join("sys/kernel/mm/hugepages")).into_iter().flatten().flatten();
+        let sizes = fs::read_dir(self.root.join("sys/kernel/mm/hugepages"))
+            .into_iter()
+            .flatten()
+            .flatten();
         let mut all: Vec<_> = sizes
             .filter_map(|entry| {
                 let name = entry.file_name().into_string().ok()?;
-                let size_kb = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
-                let free = fs::read_to_string(entry.path().join("free_hugepages")).ok()?.trim().parse().ok()?;
+                let size_kb = name
+                    .strip_prefix("hugepages-")?
+                    .strip_suffix("kB")?
+                    .parse()
+                    .ok()?;
+                let free = fs::read_to_string(entry.path().join("free_hugepages"))
+                    .ok()?
+                    .trim()
+                    .parse()
+                    .ok()?;
                 Some(FreeHugepages { size_kb, free })
             })
             .collect();
@@ -54,12 +67,17 @@ impl Machine {
 
     /// Free hugepages of all sizes in MB.
     pub fn free_hugepages_mb(&self) -> u64 {
-        self.free_hugepages().iter().map(|pages| pages.size_kb * pages.free / 1024).sum()
+        self.free_hugepages()
+            .iter()
+            .map(|pages| pages.size_kb * pages.free / 1024)
+            .sum()
     }
 
     /// The CPUs that are online.
     pub fn cpus(&self) -> Vec<u32> {
-        let text = self.read("sys/devices/system/cpu/online").unwrap_or_default();
+        let text = self
+            .read("sys/devices/system/cpu/online")
+            .unwrap_or_default();
         let ranges = text.split(',').filter_map(|range| {
             let (first, last) = range.split_once('-').unwrap_or((range, range));
             Some(first.parse::<u32>().ok()?..=last.parse().ok()?)
@@ -74,14 +92,23 @@ impl Machine {
 
     /// The kernel driver that a PCI device is bound to.
     pub fn pci_driver(&self, address: &str) -> Option<String> {
-        let link = fs::read_link(self.root.join(format!("sys/bus/pci/devices/{address}/driver"))).ok()?;
+        let link = fs::read_link(
+            self.root
+                .join(format!("sys/bus/pci/devices/{address}/driver")),
+        )
+        .ok()?;
         Some(link.file_name()?.to_string_lossy().into_owned())
     }
 
     /// The network interfaces of a PCI device that its kernel driver made.
     pub fn interfaces_of(&self, address: &str) -> Vec<String> {
         let entries = fs::read_dir(self.root.join(format!("sys/bus/pci/devices/{address}/net")));
-        entries.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+        entries
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect()
     }
 
     /// Whether a kernel network interface is there.

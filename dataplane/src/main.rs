@@ -45,8 +45,13 @@ fn start(cli: &cli::Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
         config.log.clone_from(log);
     }
     let findings = check::check(&config, &machine);
-    let is_fatal = findings.iter().any(|finding| finding.severity == Severity::Error);
-    for finding in findings.iter().filter(|finding| cli.check || finding.severity > Severity::Note) {
+    let is_fatal = findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Error);
+    for finding in findings
+        .iter()
+        .filter(|finding| cli.check || finding.severity > Severity::Note)
+    {
         eprintln!("dpvsd: {finding}");
     }
     if is_fatal {
@@ -56,9 +61,16 @@ fn start(cli: &cli::Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
         eprintln!("dpvsd: {} can be started here", cli.config.display());
         return Ok(ExitCode::SUCCESS);
     }
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log)
-        .map_err(|why| format!("log level '{}': {why}; use error, warn, info or debug", config.log))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log).map_err(|why| {
+        format!(
+            "log level '{}': {why}; use error, warn, info or debug",
+            config.log
+        )
+    })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     daemon::run(&config)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,8 +1,8 @@
 //! The daemon's ports: started once, then asked and told by control.
 
+use control::{LinkInfo, LinkStats, Platform, PlatformError};
 use dpdk::{Mempool, Port, PortConfig, PortError};
 use inet::{Device, IfIndex};
-use control::{LinkInfo, LinkStats, Platform, PlatformError};
 use packet::{MacAddr, PortId};
 
 use crate::check::check_queues;
@@ -42,11 +42,21 @@ pub struct StartedPort {
 /// With the device and the step that failed.
 pub fn start(config: &Config, pool: &Mempool) -> Result<Vec<StartedPort>, StartError> {
     let numbered = config.devices.iter().zip(1..);
-    numbered.map(|(device, index)| start_one(config, device, index, pool)).collect()
+    numbered
+        .map(|(device, index)| start_one(config, device, index, pool))
+        .collect()
 }
 
-fn start_one(config: &Config, device: &DeviceConfig, index: u16, pool: &Mempool) -> Result<StartedPort, StartError> {
-    let failed = |why| StartError::Port { device: device.name.clone(), why };
+fn start_one(
+    config: &Config,
+    device: &DeviceConfig,
+    index: u16,
+    pool: &Mempool,
+) -> Result<StartedPort, StartError> {
+    let failed = |why| StartError::Port {
+        device: device.name.clone(),
+        why,
+    };
     let mut port = Port::by_name(device.address.port_name()).map_err(failed)?;
     let queues = config.queues_of(usize::from(index) - 1);
     let info = port.info().map_err(failed)?;
@@ -71,8 +81,16 @@ fn start_one(config: &Config, device: &DeviceConfig, index: u16, pool: &Mempool)
         kni: device.kni.is_some(),
         forward_to_kni: false,
     };
-    let kni = config.devices[usize::from(index) - 1].kni.clone().unwrap_or_default();
-    Ok(StartedPort { port, device, queues, kni })
+    let kni = config.devices[usize::from(index) - 1]
+        .kni
+        .clone()
+        .unwrap_or_default();
+    Ok(StartedPort {
+        port,
+        device,
+        queues,
+        kni,
+    })
 }
 
 /// The ports as control sees them.
@@ -92,15 +110,23 @@ impl DpdkPlatform {
         self.ports.iter().find(|started| started.port.id() == id)
     }
 
-    fn tell(&self, id: PortId, order: impl FnOnce(&Port) -> Result<(), PortError>) -> Result<(), PlatformError> {
-        let started = self.find(id).ok_or_else(|| PlatformError(format!("there is no port {}", id.0)))?;
+    fn tell(
+        &self,
+        id: PortId,
+        order: impl FnOnce(&Port) -> Result<(), PortError>,
+    ) -> Result<(), PlatformError> {
+        let started = self
+            .find(id)
+            .ok_or_else(|| PlatformError(format!("there is no port {}", id.0)))?;
         order(&started.port).map_err(|error| PlatformError(error.to_string()))
     }
 }
 
 impl Platform for DpdkPlatform {
     fn link(&self, id: PortId) -> LinkInfo {
-        let Some(started) = self.find(id) else { return LinkInfo::default() };
+        let Some(started) = self.find(id) else {
+            return LinkInfo::default();
+        };
         let port = &started.port;
         let (link, stats, info) = (port.link(), port.stats(), port.info().ok());
         LinkInfo {
@@ -112,8 +138,17 @@ impl Platform for DpdkPlatform {
             autoneg: link.autoneg,
             promiscuous: port.is_promiscuous(),
             all_multicast: port.is_all_multicast(),
-            offloads: info.iter().flat_map(|info| &info.offloads).map(|name| (*name).to_owned()).collect(),
-            steering: if started.queues > 1 { "redirect ring" } else { "one worker" }.to_owned(),
+            offloads: info
+                .iter()
+                .flat_map(|info| &info.offloads)
+                .map(|name| (*name).to_owned())
+                .collect(),
+            steering: if started.queues > 1 {
+                "redirect ring"
+            } else {
+                "one worker"
+            }
+            .to_owned(),
             kni: started.kni.clone(),
             stats: LinkStats {
                 ipackets: stats.ipackets,
@@ -128,7 +163,12 @@ impl Platform for DpdkPlatform {
                 mbuf_in_use: self.pool.in_use().into(),
             },
             details: info
-                .map(|info| info.details.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+                .map(|info| {
+                    info.details
+                        .into_iter()
+                        .map(|(name, value)| (name.to_owned(), value))
+                        .collect()
+                })
                 .unwrap_or_default(),
             xstats: port.xstats(),
         }

@@ -49,13 +49,29 @@ pub struct Shell {
 
 impl Shell {
     /// A shell on these queues.
-    pub fn new(queues: Vec<PortQueues>, rings: Rings, mempool: Mempool, stats: Arc<WorkerStats>) -> Self {
-        let ports = queues.iter().map(|queue| usize::from(queue.port.0) + 1).max().unwrap_or(0);
+    pub fn new(
+        queues: Vec<PortQueues>,
+        rings: Rings,
+        mempool: Mempool,
+        stats: Arc<WorkerStats>,
+    ) -> Self {
+        let ports = queues
+            .iter()
+            .map(|queue| usize::from(queue.port.0) + 1)
+            .max()
+            .unwrap_or(0);
         let mut by_port = vec![None; ports];
         for (at, queue) in (0..).zip(&queues) {
             by_port[usize::from(queue.port.0)] = Some(at);
         }
-        Self { queues, by_port, rings, mempool, stats, tx_bytes: 0 }
+        Self {
+            queues,
+            by_port,
+            rings,
+            mempool,
+            stats,
+            tx_bytes: 0,
+        }
     }
 
     /// How many ports the worker polls.
@@ -89,7 +105,9 @@ impl Shell {
 
     /// Sends what the kernel has for its ports, a bounded number of packets.
     pub fn send_for_kernel(&mut self, most: usize) -> usize {
-        let Some(ring) = &mut self.rings.from_kernel else { return 0 };
+        let Some(ring) = &mut self.rings.from_kernel else {
+            return 0;
+        };
         let mut sent = 0;
         while sent < most
             && let Ok(packet) = ring.pop()
@@ -98,7 +116,14 @@ impl Shell {
             self.stats.received.add(1);
             self.stats.transmitted.add(1);
             let port = packet.port();
-            queue_packet(&mut self.queues, &self.by_port, &self.stats, port, packet, &mut self.tx_bytes);
+            queue_packet(
+                &mut self.queues,
+                &self.by_port,
+                &self.stats,
+                port,
+                packet,
+                &mut self.tx_bytes,
+            );
         }
         sent
     }
@@ -120,8 +145,11 @@ fn queue_packet(
     packet: Mbuf,
     tx_bytes: &mut u64,
 ) {
-    let Some(queues) =
-        by_port.get(usize::from(port.0)).copied().flatten().and_then(|at| queues.get_mut(usize::from(at)))
+    let Some(queues) = by_port
+        .get(usize::from(port.0))
+        .copied()
+        .flatten()
+        .and_then(|at| queues.get_mut(usize::from(at)))
     else {
         return stats.undo(&stats.transmitted, DropReason::TxQueueFull, 1);
     };
@@ -135,26 +163,41 @@ fn queue_packet(
 impl Io<Mbuf> for Shell {
     #[inline]
     fn transmit(&mut self, port: PortId, packet: Mbuf) {
-        queue_packet(&mut self.queues, &self.by_port, &self.stats, port, packet, &mut self.tx_bytes);
+        queue_packet(
+            &mut self.queues,
+            &self.by_port,
+            &self.stats,
+            port,
+            packet,
+            &mut self.tx_bytes,
+        );
     }
 
     fn to_kernel(&mut self, packet: Mbuf) {
         if self.rings.to_kernel.push(packet).is_err() {
-            self.stats.undo(&self.stats.to_kernel, DropReason::KniQueueFull, 1);
+            self.stats
+                .undo(&self.stats.to_kernel, DropReason::KniQueueFull, 1);
         }
     }
 
     fn copy_to_kernel(&mut self, packet: &Mbuf) {
         match self.mempool.copy_of(packet) {
             Some(copy) => self.to_kernel(copy),
-            None => self.stats.undo(&self.stats.to_kernel, DropReason::NoMbuf, 1),
+            None => self
+                .stats
+                .undo(&self.stats.to_kernel, DropReason::NoMbuf, 1),
         }
     }
 
     fn redirect(&mut self, worker: u16, packet: Mbuf) {
-        let ring = self.rings.redirect_to.get_mut(usize::from(worker)).and_then(Option::as_mut);
+        let ring = self
+            .rings
+            .redirect_to
+            .get_mut(usize::from(worker))
+            .and_then(Option::as_mut);
         if ring.is_none_or(|ring| ring.push(packet).is_err()) {
-            self.stats.undo(&self.stats.redirected, DropReason::RedirectQueueFull, 1);
+            self.stats
+                .undo(&self.stats.redirected, DropReason::RedirectQueueFull, 1);
         }
     }
 
@@ -165,6 +208,9 @@ impl Io<Mbuf> for Shell {
     }
 
     fn event(&mut self, event: Event) -> Result<(), Event> {
-        self.rings.events.push(event).map_err(|rtrb::PushError::Full(event)| event)
+        self.rings
+            .events
+            .push(event)
+            .map_err(|rtrb::PushError::Full(event)| event)
     }
 }

@@ -27,11 +27,17 @@ pub enum SocketError {
 /// # Errors
 /// If another daemon has it, or the folder cannot be written.
 pub fn listen(path: &Path) -> Result<UnixListener, SocketError> {
-    let refused = |why| SocketError::Refused { path: path.to_owned(), why };
+    let refused = |why| SocketError::Refused {
+        path: path.to_owned(),
+        why,
+    };
     if UnixStream::connect(path).is_ok() {
         return Err(SocketError::InUse(path.to_owned()));
     }
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
         std::fs::create_dir_all(folder).map_err(refused)?;
     }
     match std::fs::remove_file(path) {

@@ -50,7 +50,9 @@ pub fn wire(
 ) -> Wired {
     let clock = Clock::new(dpdk::eal::tsc_hz());
     let count = config.workers.len();
-    let all_stats: Vec<_> = (0..count).map(|_| Arc::new(WorkerStats::new(config.max_dests as usize))).collect();
+    let all_stats: Vec<_> = (0..count)
+        .map(|_| Arc::new(WorkerStats::new(config.max_dests as usize)))
+        .collect();
     let mut redirects = redirect_rings(count);
     let (to_worker, from_kernel) = rtrb::RingBuffer::new(KERNEL_RING);
     let mut from_kernel = Some(from_kernel);
@@ -62,8 +64,13 @@ pub fn wire(
         let (commands, command_end) = rtrb::RingBuffer::new(CONTROL_RING);
         let (event_end, events) = rtrb::RingBuffer::new(CONTROL_RING);
         let (redirect_to, redirect_from) = redirects.take(number);
-        let rings =
-            Rings { redirect_to, redirect_from, to_kernel, from_kernel: from_kernel.take(), events: event_end };
+        let rings = Rings {
+            redirect_to,
+            redirect_from,
+            to_kernel,
+            from_kernel: from_kernel.take(),
+            events: event_end,
+        };
         let loop_stats = Arc::new(LoopStats::default());
         handles.push(WorkerHandle {
             lcore: plan.lcore,
@@ -74,11 +81,30 @@ pub fn wire(
             stats: Arc::clone(&all_stats[number]),
             loop_stats: Arc::clone(&loop_stats),
         });
-        let engine = Engine::new(engine_config(config, keys, number), all_stats.clone(), clock.now());
-        let ends = Ends { rings, commands: command_end };
-        workers.push((plan.lcore, worker(config, ports, pool, engine, ends, clock, loop_stats)));
+        let engine = Engine::new(
+            engine_config(config, keys, number),
+            all_stats.clone(),
+            clock.now(),
+        );
+        let ends = Ends {
+            rings,
+            commands: command_end,
+        };
+        workers.push((
+            plan.lcore,
+            worker(config, ports, pool, engine, ends, clock, loop_stats),
+        ));
     }
-    Wired { workers, handles, exception_path: ExceptionPath { ports: kni_ports, from_workers, to_worker, mempool: pool } }
+    Wired {
+        workers,
+        handles,
+        exception_path: ExceptionPath {
+            ports: kni_ports,
+            from_workers,
+            to_worker,
+            mempool: pool,
+        },
+    }
 }
 
 fn worker(
@@ -95,7 +121,12 @@ fn worker(
         .iter_mut()
         .filter_map(|started| {
             let (rx, tx) = started.port.take_queues()?;
-            Some(PortQueues { port: started.port.id(), rx, tx, pending: dpdk::Burst::new() })
+            Some(PortQueues {
+                port: started.port.id(),
+                rx,
+                tx,
+                pending: dpdk::Burst::new(),
+            })
         })
         .collect();
     let shell = Shell::new(queues, ends.rings, pool, Arc::clone(engine.stats()));
@@ -103,7 +134,15 @@ fn worker(
         IdleConfig::Poll => Idle::Poll,
         IdleConfig::Sleep { after_loops, pause } => Idle::Sleep { after_loops, pause },
     };
-    Worker { engine, shell, commands: ends.commands, clock, idle, stats, unsent: None }
+    Worker {
+        engine,
+        shell,
+        commands: ends.commands,
+        clock,
+        idle,
+        stats,
+        unsent: None,
+    }
 }
 
 fn engine_config(config: &Config, keys: Keys, worker: usize) -> EngineConfig {
@@ -120,7 +159,12 @@ fn engine_config(config: &Config, keys: Keys, worker: usize) -> EngineConfig {
 fn describe_queues(config: &Config, plan: &WorkerPlan) -> Vec<String> {
     plan.queues
         .iter()
-        .map(|queue| format!("{}:rx{},tx{}", config.devices[queue.device].name, queue.queue, queue.queue))
+        .map(|queue| {
+            format!(
+                "{}:rx{},tx{}",
+                config.devices[queue.device].name, queue.queue, queue.queue
+            )
+        })
         .collect()
 }
 
@@ -147,7 +191,13 @@ fn redirect_rings(workers: usize) -> RedirectRings {
 }
 
 impl RedirectRings {
-    fn take(&mut self, worker: usize) -> (Vec<Option<rtrb::Producer<Mbuf>>>, Vec<rtrb::Consumer<Mbuf>>) {
-        (std::mem::take(&mut self.to[worker]), std::mem::take(&mut self.from[worker]))
+    fn take(
+        &mut self,
+        worker: usize,
+    ) -> (Vec<Option<rtrb::Producer<Mbuf>>>, Vec<rtrb::Consumer<Mbuf>>) {
+        (
+            std::mem::take(&mut self.to[worker]),
+            std::mem::take(&mut self.from[worker]),
+        )
     }
 }

@@ -78,7 +78,8 @@ impl Worker {
             if received > 0 {
                 packets += received;
                 self.stats.rx_bytes.add(burst.bytes());
-                self.engine.process(now, Origin::Nic, burst.drain(), &mut self.shell);
+                self.engine
+                    .process(now, Origin::Nic, burst.drain(), &mut self.shell);
             }
         }
         packets
@@ -94,7 +95,8 @@ impl Worker {
             }
             if !burst.is_empty() {
                 packets += burst.len();
-                self.engine.process(now, Origin::Worker, burst.drain(), &mut self.shell);
+                self.engine
+                    .process(now, Origin::Worker, burst.drain(), &mut self.shell);
             }
         }
         packets
@@ -119,14 +121,18 @@ impl Worker {
                 self.unsent = Some(answer);
                 return;
             }
-            let Ok(command) = self.commands.pop() else { return };
+            let Ok(command) = self.commands.pop() else {
+                return;
+            };
             self.unsent = self.engine.apply(now, command, &mut self.shell).err();
         }
     }
 
     fn rest(&self, empty_loops: u32) {
         match self.idle {
-            Idle::Sleep { after_loops, pause } if empty_loops > after_loops => std::thread::sleep(pause),
+            Idle::Sleep { after_loops, pause } if empty_loops > after_loops => {
+                std::thread::sleep(pause)
+            }
             _ => std::hint::spin_loop(),
         }
     }

@@ -34,7 +34,10 @@ impl Default for Burst {
 impl Burst {
     /// An empty one.
     pub const fn new() -> Self {
-        Self { len: 0, mbufs: [MaybeUninit::uninit(); CAPACITY] }
+        Self {
+            len: 0,
+            mbufs: [MaybeUninit::uninit(); CAPACITY],
+        }
     }
 
     /// Packets in it.
@@ -78,7 +81,9 @@ impl Burst {
     #[inline]
     pub fn drain(&mut self) -> Drain<'_> {
         let len = std::mem::take(&mut self.len);
-        Drain { mbufs: self.mbufs[..len].iter() }
+        Drain {
+            mbufs: self.mbufs[..len].iter(),
+        }
     }
 
     /// Where a driver writes received mbufs.

@@ -17,7 +17,9 @@ pub enum EalError {
     #[error("the EAL argument {0:?} holds a NUL byte")]
     BadArgument(String),
     /// DPDK said no; it has printed why.
-    #[error("EAL did not start: {0}. DPDK's own messages are above; `dpvsd --check` looks for the usual causes")]
+    #[error(
+        "EAL did not start: {0}. DPDK's own messages are above; `dpvsd --check` looks for the usual causes"
+    )]
     Refused(String),
     /// The lcore runs something already, or does not exist.
     #[error("lcore {lcore} does not take work: {why}")]
@@ -95,7 +97,10 @@ impl Eal {
         }
         // SAFETY: the launch failed, so nobody else has the box.
         drop(unsafe { Box::from_raw(arg) });
-        Err(EalError::Launch { lcore, why: strerror(failed) })
+        Err(EalError::Launch {
+            lcore,
+            why: strerror(failed),
+        })
     }
 
     /// Waits until what was launched on an lcore has returned.

@@ -96,7 +96,9 @@ impl PacketBuf for Mbuf {
     #[inline]
     fn prepend(&mut self, len: usize) -> bool {
         let mbuf = self.get_mut();
-        if len > usize::from(mbuf.data_off) || usize::from(mbuf.data_len) + len > usize::from(u16::MAX) {
+        if len > usize::from(mbuf.data_off)
+            || usize::from(mbuf.data_len) + len > usize::from(u16::MAX)
+        {
             return false;
         }
         mbuf.data_off -= len as u16;
@@ -173,7 +175,9 @@ impl PacketBuf for Mbuf {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: PREFETCHT0 reads nothing and faults on no address; SSE is part of x86-64.
         unsafe {
-            core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(self.start().cast());
+            core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(
+                self.start().cast(),
+            );
         }
     }
 }

@@ -11,7 +11,9 @@ use crate::strerror;
 
 /// A pool could not be made.
 #[derive(Debug, thiserror::Error)]
-#[error("no memory for {count} mbufs on NUMA node {socket}: {why}. Reserve more hugepages, or lower [mbufs] count")]
+#[error(
+    "no memory for {count} mbufs on NUMA node {socket}: {why}. Reserve more hugepages, or lower [mbufs] count"
+)]
 pub struct MempoolError {
     count: u32,
     socket: i32,
@@ -33,14 +35,24 @@ impl Mempool {
     ///
     /// # Errors
     /// Without enough memory.
-    pub fn new(name: &str, count: u32, cache: u32, frame_len: u16, socket: i32) -> Result<Self, MempoolError> {
+    pub fn new(
+        name: &str,
+        count: u32,
+        cache: u32,
+        frame_len: u16,
+        socket: i32,
+    ) -> Result<Self, MempoolError> {
         let fail = |why: String| MempoolError { count, socket, why };
         let name = CString::new(name).map_err(|_| fail("its name holds a NUL byte".into()))?;
-        let room = (sys::RTE_PKTMBUF_HEADROOM as u16).saturating_add(frame_len.max(sys::RTE_MBUF_DEFAULT_DATAROOM as u16));
+        let room = (sys::RTE_PKTMBUF_HEADROOM as u16)
+            .saturating_add(frame_len.max(sys::RTE_MBUF_DEFAULT_DATAROOM as u16));
         // SAFETY: EAL is started (there is no port without it); the name is a valid string.
-        let pool = unsafe { sys::rte_pktmbuf_pool_create(name.as_ptr(), count, cache, 0, room, socket) };
+        let pool =
+            unsafe { sys::rte_pktmbuf_pool_create(name.as_ptr(), count, cache, 0, room, socket) };
         // SAFETY: reads a variable of this thread.
-        NonNull::new(pool).map(Self).ok_or_else(|| fail(strerror(unsafe { sys::dpvs_errno() })))
+        NonNull::new(pool)
+            .map(Self)
+            .ok_or_else(|| fail(strerror(unsafe { sys::dpvs_errno() })))
     }
 
     pub(crate) const fn as_ptr(&self) -> *mut sys::rte_mempool {

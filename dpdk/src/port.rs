@@ -98,14 +98,23 @@ impl Port {
     /// If EAL has no such port.
     pub fn by_name(name: &str) -> Result<Self, PortError> {
         let mut id = 0;
-        let fail = |why: String| PortError { name: name.to_owned(), action: "looking the port up", why };
+        let fail = |why: String| PortError {
+            name: name.to_owned(),
+            action: "looking the port up",
+            why,
+        };
         let c_name = CString::new(name).map_err(|_| fail("its name holds a NUL byte".into()))?;
         // SAFETY: EAL is started or has no ports; both pointers are valid.
         let failed = unsafe { sys::rte_eth_dev_get_port_by_name(c_name.as_ptr(), &mut id) };
         if failed != 0 {
             return Err(fail(strerror(failed)));
         }
-        Ok(Self { id, name: name.to_owned(), queues_left: 0, next_queue: 0 })
+        Ok(Self {
+            id,
+            name: name.to_owned(),
+            queues_left: 0,
+            next_queue: 0,
+        })
     }
 
     /// Its number.
@@ -114,11 +123,19 @@ impl Port {
     }
 
     fn check(&self, action: &'static str, result: c_int) -> Result<(), PortError> {
-        if result >= 0 { Ok(()) } else { Err(self.error(action, strerror(result))) }
+        if result >= 0 {
+            Ok(())
+        } else {
+            Err(self.error(action, strerror(result)))
+        }
     }
 
     fn error(&self, action: &'static str, why: String) -> PortError {
-        PortError { name: self.name.clone(), action, why }
+        PortError {
+            name: self.name.clone(),
+            action,
+            why,
+        }
     }
 
     /// What it is and can do.
@@ -128,9 +145,13 @@ impl Port {
     pub fn info(&self) -> Result<PortInfo, PortError> {
         let mut raw = sys::dpvs_port_info::default();
         // SAFETY: the port exists; the pointer is valid.
-        self.check("asking what it can do", unsafe { sys::dpvs_port_info(self.id, &mut raw) })?;
+        self.check("asking what it can do", unsafe {
+            sys::dpvs_port_info(self.id, &mut raw)
+        })?;
         // SAFETY: drivers' names are constants.
-        let driver = unsafe { CStr::from_ptr(raw.driver) }.to_string_lossy().into_owned();
+        let driver = unsafe { CStr::from_ptr(raw.driver) }
+            .to_string_lossy()
+            .into_owned();
         Ok(PortInfo {
             driver: driver.clone(),
             socket: raw.socket,
@@ -152,7 +173,9 @@ impl Port {
             rss: u8::from(config.queues > 1),
         };
         // SAFETY: the port exists; the pointer is valid.
-        self.check("configuring it", unsafe { sys::dpvs_port_configure(self.id, &wanted) })?;
+        self.check("configuring it", unsafe {
+            sys::dpvs_port_configure(self.id, &wanted)
+        })?;
         let (mut rx_desc, mut tx_desc) = (config.rx_desc, config.tx_desc);
         // SAFETY: as above.
         self.check("choosing its descriptors", unsafe {
@@ -163,7 +186,14 @@ impl Port {
             // SAFETY: the port is configured with this many queues; null asks for the driver's
             // defaults; the pool lives as long as the process.
             self.check("setting a receive queue up", unsafe {
-                sys::rte_eth_rx_queue_setup(self.id, queue, rx_desc, socket, std::ptr::null(), pool.as_ptr())
+                sys::rte_eth_rx_queue_setup(
+                    self.id,
+                    queue,
+                    rx_desc,
+                    socket,
+                    std::ptr::null(),
+                    pool.as_ptr(),
+                )
             })?;
             // SAFETY: as above.
             self.check("setting a transmit queue up", unsafe {
@@ -201,7 +231,9 @@ impl Port {
     pub fn mac(&self) -> Result<MacAddr, PortError> {
         let mut mac = sys::rte_ether_addr::default();
         // SAFETY: the port exists; the pointer is valid.
-        self.check("asking for its MAC address", unsafe { sys::rte_eth_macaddr_get(self.id, &mut mac) })?;
+        self.check("asking for its MAC address", unsafe {
+            sys::rte_eth_macaddr_get(self.id, &mut mac)
+        })?;
         Ok(MacAddr(mac.addr_bytes))
     }
 
@@ -222,7 +254,11 @@ impl Port {
     /// # Errors
     /// If the driver cannot.
     pub fn set_promiscuous(&self, on: bool) -> Result<(), PortError> {
-        let set = if on { sys::rte_eth_promiscuous_enable } else { sys::rte_eth_promiscuous_disable };
+        let set = if on {
+            sys::rte_eth_promiscuous_enable
+        } else {
+            sys::rte_eth_promiscuous_disable
+        };
         // SAFETY: the port exists.
         self.check("setting promiscuous mode", unsafe { set(self.id) })
     }
@@ -232,7 +268,11 @@ impl Port {
     /// # Errors
     /// If the driver cannot.
     pub fn set_all_multicast(&self, on: bool) -> Result<(), PortError> {
-        let set = if on { sys::rte_eth_allmulticast_enable } else { sys::rte_eth_allmulticast_disable };
+        let set = if on {
+            sys::rte_eth_allmulticast_enable
+        } else {
+            sys::rte_eth_allmulticast_disable
+        };
         // SAFETY: the port exists.
         self.check("setting all-multicast mode", unsafe { set(self.id) })
     }
@@ -242,7 +282,11 @@ impl Port {
     /// # Errors
     /// If the driver cannot.
     pub fn set_link_up(&self, up: bool) -> Result<(), PortError> {
-        let set = if up { sys::rte_eth_dev_set_link_up } else { sys::rte_eth_dev_set_link_down };
+        let set = if up {
+            sys::rte_eth_dev_set_link_up
+        } else {
+            sys::rte_eth_dev_set_link_down
+        };
         // SAFETY: the port exists.
         self.check("setting the link", unsafe { set(self.id) })
     }
@@ -298,15 +342,21 @@ impl Port {
         let mut names = vec![sys::rte_eth_xstat_name { name: [0; 64] }; count];
         // SAFETY: both arrays have room for count entries.
         let filled = unsafe {
-            sys::rte_eth_xstats_get_names(self.id, names.as_mut_ptr(), count as u32)
-                .min(sys::rte_eth_xstats_get(self.id, values.as_mut_ptr(), count as u32))
+            sys::rte_eth_xstats_get_names(self.id, names.as_mut_ptr(), count as u32).min(
+                sys::rte_eth_xstats_get(self.id, values.as_mut_ptr(), count as u32),
+            )
         };
         let filled = usize::try_from(filled).unwrap_or(0).min(count);
         values[..filled]
             .iter()
             .filter_map(|value| {
                 let name = names.get(usize::try_from(value.id).ok()?)?;
-                let bytes: Vec<u8> = name.name.iter().take_while(|c| **c != 0).map(|c| *c as u8).collect();
+                let bytes: Vec<u8> = name
+                    .name
+                    .iter()
+                    .take_while(|c| **c != 0)
+                    .map(|c| *c as u8)
+                    .collect();
                 Some((String::from_utf8_lossy(&bytes).into_owned(), value.value))
             })
             .collect()

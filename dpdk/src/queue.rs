@@ -30,7 +30,8 @@ impl RxQueue {
         // SAFETY: the port is started and has this queue, whose only user we are; the burst has room
         // for as many, and the driver fills in mbufs that are ours from then on.
         unsafe {
-            let received = sys::dpvs_rx_burst(self.port, self.queue, burst.spare(), CAPACITY as u16);
+            let received =
+                sys::dpvs_rx_burst(self.port, self.queue, burst.spare(), CAPACITY as u16);
             burst.set_len(usize::from(received));
         }
         burst.len()
@@ -48,7 +49,12 @@ impl TxQueue {
         // SAFETY: the port is started and has this queue, whose only user we are; the driver takes
         // over as many mbufs from the front as it says.
         unsafe {
-            let sent = sys::dpvs_tx_burst(self.port, self.queue, burst.as_mut_ptr(), burst.len() as u16);
+            let sent = sys::dpvs_tx_burst(
+                self.port,
+                self.queue,
+                burst.as_mut_ptr(),
+                burst.len() as u16,
+            );
             burst.settle(usize::from(sent))
         }
     }

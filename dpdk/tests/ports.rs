@@ -13,7 +13,12 @@ const MBUFS: u32 = 1023;
 fn packets_come_and_go_and_every_mbuf_comes_back() -> Result<(), Box<dyn Error>> {
     let args = "dpdk-test --no-huge --no-shconf --no-telemetry -m 64 --no-pci --lcores 0@0,1@0 --log-level error \
                 --vdev net_null0,size=64 --vdev net_null1,size=64,no-rx=1";
-    let eal = Eal::init(&args.split_whitespace().map(str::to_owned).collect::<Vec<_>>())?;
+    let eal = Eal::init(
+        &args
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>(),
+    )?;
     assert!(Eal::init(&[]).is_err(), "a second start is refused");
     assert_eq!(eal.worker_lcores(), [1]);
 
@@ -22,7 +27,13 @@ fn packets_come_and_go_and_every_mbuf_comes_back() -> Result<(), Box<dyn Error>>
     packets_have_room_at_both_ends(&pool);
     assert_eq!(pool.available(), MBUFS);
 
-    let config = PortConfig { queues: 1, rx_desc: 256, tx_desc: 256, mtu: 1500, promiscuous: false };
+    let config = PortConfig {
+        queues: 1,
+        rx_desc: 256,
+        tx_desc: 256,
+        mtu: 1500,
+        promiscuous: false,
+    };
     let mut source = Port::by_name("net_null0")?;
     let mut sink = Port::by_name("net_null1")?;
     source.start(&config, &pool)?;
@@ -43,7 +54,11 @@ fn packets_come_and_go_and_every_mbuf_comes_back() -> Result<(), Box<dyn Error>>
 
     rx.burst(&mut burst);
     let first = burst.drain().next();
-    assert_eq!(pool.available(), MBUFS - 1, "what the drain left was freed, the first is still ours");
+    assert_eq!(
+        pool.available(),
+        MBUFS - 1,
+        "what the drain left was freed, the first is still ours"
+    );
     drop(first);
     rx.burst(&mut burst);
     drop(burst);
@@ -56,7 +71,10 @@ fn packets_have_room_at_both_ends(pool: &Mempool) {
     assert!(packet.prepend(2) && packet.append(1));
     assert_eq!(packet.bytes().len(), 6);
     assert_eq!(packet.bytes()[2..5], *b"abc");
-    assert!(!packet.prepend(127), "the headroom is 128 bytes, of which 2 are in use");
+    assert!(
+        !packet.prepend(127),
+        "the headroom is 128 bytes, of which 2 are in use"
+    );
     assert!(!packet.append(2048));
     packet.trim_front(2);
     packet.truncate(3);

@@ -12,17 +12,41 @@ use crate::words::{Words, unknown};
 use crate::{Context, Verb};
 
 const ITEMS: &[&str] = &["promisc", "allmulticast", "forward2kni", "link", "addr"];
-const LATER: &[&str] = &["lldp", "tc-egress", "tc-ingress", "bond-mode", "bond-slave", "bond-primary", "bond-xmit-policy", "bond-monitor-interval", "bond-link-up-prop", "bond-link-down-prop"];
+const LATER: &[&str] = &[
+    "lldp",
+    "tc-egress",
+    "tc-ingress",
+    "bond-mode",
+    "bond-slave",
+    "bond-primary",
+    "bond-xmit-policy",
+    "bond-monitor-interval",
+    "bond-link-up-prop",
+    "bond-link-down-prop",
+];
 
 pub async fn run(context: &Context, verb: Verb, mut words: Words) -> Result<(), CliError> {
     match verb {
-        Verb::Show => show(context, words.next().filter(|word| word != "dev").or_else(|| words.next())).await,
+        Verb::Show => {
+            show(
+                context,
+                words
+                    .next()
+                    .filter(|word| word != "dev")
+                    .or_else(|| words.next()),
+            )
+            .await
+        }
         Verb::Set => {
             let request = parse_set(words)?;
-            LinkServiceClient::new(context.connect().await?).set_link(request).await?;
+            LinkServiceClient::new(context.connect().await?)
+                .set_link(request)
+                .await?;
             Ok(())
         }
-        Verb::Add | Verb::Del | Verb::Flush => Err(CliError::unsupported("'dpip link add' and 'del' (bonding)")),
+        Verb::Add | Verb::Del | Verb::Flush => {
+            Err(CliError::unsupported("'dpip link add' and 'del' (bonding)"))
+        }
     }
 }
 
@@ -32,7 +56,10 @@ fn parse_set(mut words: Words) -> Result<SetLinkRequest, CliError> {
     if name == "dev" {
         name = words.next().ok_or_else(usage)?;
     }
-    let mut request = SetLinkRequest { name, ..SetLinkRequest::default() };
+    let mut request = SetLinkRequest {
+        name,
+        ..SetLinkRequest::default()
+    };
     let mut item = words.next().ok_or_else(usage)?;
     loop {
         let value = words.value(&item)?;
@@ -42,7 +69,9 @@ fn parse_set(mut words: Words) -> Result<SetLinkRequest, CliError> {
             "forward2kni" => request.forward_to_kni = Some(switch(&value, "on", "off")?),
             "link" => request.up = Some(switch(&value, "up", "down")?),
             "addr" => request.mac = parse_mac(&value)?,
-            later if LATER.contains(&later) => return Err(CliError::unsupported(&format!("'{later}'"))),
+            later if LATER.contains(&later) => {
+                return Err(CliError::unsupported(&format!("'{later}'")));
+            }
             _ => return Err(unknown(&item, ITEMS)),
         }
         match words.next() {
@@ -71,12 +100,28 @@ async fn fetch(channel: &Channel, name: Option<&str>) -> Result<Shown, CliError>
     Ok(match name {
         Some(name) if name.starts_with("cpu") => {
             // `cpu` alone is all of them.
-            let name = if name == "cpu" { String::new() } else { name.to_owned() };
-            Shown::Workers(client.list_workers(ListWorkersRequest { name }).await?.into_inner().workers)
+            let name = if name == "cpu" {
+                String::new()
+            } else {
+                name.to_owned()
+            };
+            Shown::Workers(
+                client
+                    .list_workers(ListWorkersRequest { name })
+                    .await?
+                    .into_inner()
+                    .workers,
+            )
         }
         name => {
             let name = name.unwrap_or_default().to_owned();
-            Shown::Links(client.list_links(ListLinksRequest { name }).await?.into_inner().links)
+            Shown::Links(
+                client
+                    .list_links(ListLinksRequest { name })
+                    .await?
+                    .into_inner()
+                    .links,
+            )
         }
     })
 }
@@ -88,8 +133,18 @@ async fn show(context: &Context, name: Option<String>) -> Result<(), CliError> {
     let Some(interval) = options.interval.filter(|_| options.stats) else {
         return match &before {
             _ if options.json => cli::print_json(&json(&before)),
-            Shown::Links(links) => cli::print(&links.iter().map(|link| output::link(link, options.stats, options.verbose)).collect::<String>()),
-            Shown::Workers(workers) => cli::print(&workers.iter().map(|worker| output::worker(worker, options.stats, options.verbose)).collect::<String>()),
+            Shown::Links(links) => cli::print(
+                &links
+                    .iter()
+                    .map(|link| output::link(link, options.stats, options.verbose))
+                    .collect::<String>(),
+            ),
+            Shown::Workers(workers) => cli::print(
+                &workers
+                    .iter()
+                    .map(|worker| output::worker(worker, options.stats, options.verbose))
+                    .collect::<String>(),
+            ),
         };
     };
     let mut left = options.count.unwrap_or(u32::MAX);
@@ -98,8 +153,16 @@ async fn show(context: &Context, name: Option<String>) -> Result<(), CliError> {
         let now = fetch(&channel, name.as_deref()).await?;
         let seconds = interval.as_secs().max(1);
         let text: String = match (&before, &now) {
-            (Shown::Links(old), Shown::Links(new)) => old.iter().zip(new).map(|(old, new)| output::link_rates(old, new, seconds)).collect(),
-            (Shown::Workers(old), Shown::Workers(new)) => old.iter().zip(new).map(|(old, new)| output::worker_rates(old, new, seconds)).collect(),
+            (Shown::Links(old), Shown::Links(new)) => old
+                .iter()
+                .zip(new)
+                .map(|(old, new)| output::link_rates(old, new, seconds))
+                .collect(),
+            (Shown::Workers(old), Shown::Workers(new)) => old
+                .iter()
+                .zip(new)
+                .map(|(old, new)| output::worker_rates(old, new, seconds))
+                .collect(),
             _ => String::new(),
         };
         cli::print(&text)?;
@@ -121,15 +184,27 @@ mod tests {
     use super::*;
 
     fn parsed(line: &str) -> Result<SetLinkRequest, CliError> {
-        parse_set(Words::new(line.split_whitespace().map(str::to_owned).collect()))
+        parse_set(Words::new(
+            line.split_whitespace().map(str::to_owned).collect(),
+        ))
     }
 
     #[test]
     fn items_are_set_and_unknown_ones_named() {
         assert_eq!(parsed("dpdk0 promisc on").unwrap().promiscuous, Some(true));
         assert_eq!(parsed("dpdk0 link down").unwrap().up, Some(false));
-        assert!(parsed("dpdk0 promisc yes").unwrap_err().text.contains("on, off"));
-        assert!(parsed("dpdk0 promis on").unwrap_err().text.contains("'promisc'"));
+        assert!(
+            parsed("dpdk0 promisc yes")
+                .unwrap_err()
+                .text
+                .contains("on, off")
+        );
+        assert!(
+            parsed("dpdk0 promis on")
+                .unwrap_err()
+                .text
+                .contains("'promisc'")
+        );
         assert_eq!(parsed("bond0 bond-mode 4").unwrap_err().status, 2);
     }
 }

@@ -16,25 +16,53 @@ pub fn link(link: &Link, stats: bool, verbose: bool) -> String {
         link.tx_queues,
         if link.up { "UP" } else { "DOWN" },
         link.speed_mbps,
-        if link.full_duplex { "full-duplex" } else { "half-duplex" },
-        if link.autoneg { "auto-nego" } else { "fixed-nego" },
+        if link.full_duplex {
+            "full-duplex"
+        } else {
+            "half-duplex"
+        },
+        if link.autoneg {
+            "auto-nego"
+        } else {
+            "fixed-nego"
+        },
         flag(link.promiscuous, "promisc "),
         flag(link.all_multicast, "allmulticast "),
         // DPVS's own spelling, which scripts look for.
         flag(link.forward_to_kni, "foward2kni "),
         cli::mac(&link.mac),
-        link.offloads.iter().map(|name| format!("{name} ")).collect::<String>(),
+        link.offloads
+            .iter()
+            .map(|name| format!("{name} "))
+            .collect::<String>(),
     );
     if verbose {
-        text.push_str(&format!("    kni {} steering {}\n", if link.kni.is_empty() { "none" } else { &link.kni }, link.steering));
-        let details: Vec<_> = link.details.iter().map(|detail| (detail.name.as_str(), detail.value.clone())).collect();
+        text.push_str(&format!(
+            "    kni {} steering {}\n",
+            if link.kni.is_empty() {
+                "none"
+            } else {
+                &link.kni
+            },
+            link.steering
+        ));
+        let details: Vec<_> = link
+            .details
+            .iter()
+            .map(|detail| (detail.name.as_str(), detail.value.clone()))
+            .collect();
         text.push_str(&columns(&details, 32, 2));
     }
     if stats {
         text.push_str(&link_stats(link));
         if verbose {
             text.push_str("    xstats list:\n");
-            text.extend(link.xstats.iter().enumerate().map(|(id, stat)| format!("        {id:<6}{}: {}\n", stat.name, stat.value)));
+            text.extend(
+                link.xstats
+                    .iter()
+                    .enumerate()
+                    .map(|(id, stat)| format!("        {id:<6}{}: {}\n", stat.name, stat.value)),
+            );
         }
     }
     text
@@ -76,7 +104,13 @@ pub fn link_rates(old: &Link, new: &Link, seconds: u64) -> String {
 
 /// A worker.
 pub fn worker(worker: &Worker, stats: bool, verbose: bool) -> String {
-    let mut text = format!("{}: cpu{}: socket {}\n    queues {}\n", worker.lcore, worker.lcore, worker.socket, worker.queues.join(" "));
+    let mut text = format!(
+        "{}: cpu{}: socket {}\n    queues {}\n",
+        worker.lcore,
+        worker.lcore,
+        worker.socket,
+        worker.queues.join(" ")
+    );
     if let Some(counted) = worker.stats.as_ref().filter(|_| stats) {
         text.push_str(&loop_columns(counted));
         text.push_str(&ends(counted));
@@ -125,19 +159,34 @@ fn ends(stats: &WorkerStats) -> String {
 
 fn drops(stats: &WorkerStats, all: bool) -> String {
     let shown = stats.drops.iter().filter(|drop| all || drop.packets > 0);
-    shown.map(|drop| format!("    drop {:<20} {:>12}  {}\n", drop.reason, drop.packets, drop.text)).collect()
+    shown
+        .map(|drop| {
+            format!(
+                "    drop {:<20} {:>12}  {}\n",
+                drop.reason, drop.packets, drop.text
+            )
+        })
+        .collect()
 }
 
 /// A worker's counters per second.
 pub fn worker_rates(old: &Worker, new: &Worker, seconds: u64) -> String {
-    let (Some(old), Some(now)) = (&old.stats, &new.stats) else { return String::new() };
+    let (Some(old), Some(now)) = (&old.stats, &new.stats) else {
+        return String::new();
+    };
     let rate = |new: u64, old: u64| (new.saturating_sub(old) / seconds).to_string();
     let dropped = |stats: &WorkerStats| stats.drops.iter().map(|drop| drop.packets).sum::<u64>();
     let rows = [
         ("lcore_loop/lps", rate(now.loops, old.loops)),
         ("pktburst/nps", rate(now.rx_bursts, old.rx_bursts)),
-        ("zpktburst/nps", rate(now.rx_bursts_empty, old.rx_bursts_empty)),
-        ("fpktburst/nps", rate(now.rx_bursts_full, old.rx_bursts_full)),
+        (
+            "zpktburst/nps",
+            rate(now.rx_bursts_empty, old.rx_bursts_empty),
+        ),
+        (
+            "fpktburst/nps",
+            rate(now.rx_bursts_full, old.rx_bursts_full),
+        ),
         ("ipackets/pps", rate(now.received, old.received)),
         ("ibytes/Bps", rate(now.rx_bytes, old.rx_bytes)),
         ("opackets/pps", rate(now.transmitted, old.transmitted)),
@@ -149,9 +198,21 @@ pub fn worker_rates(old: &Worker, new: &Worker, seconds: u64) -> String {
 
 /// Pairs of lines: names above values.
 fn columns(rows: &[(&str, String)], width: usize, per_line: usize) -> String {
-    let line = |cells: Vec<&str>| format!("    {}\n", cells.iter().map(|cell| format!("{cell:<width$}")).collect::<String>().trim_end());
+    let line = |cells: Vec<&str>| {
+        format!(
+            "    {}\n",
+            cells
+                .iter()
+                .map(|cell| format!("{cell:<width$}"))
+                .collect::<String>()
+                .trim_end()
+        )
+    };
     rows.chunks(per_line)
-        .map(|row| line(row.iter().map(|(name, _)| *name).collect()) + &line(row.iter().map(|(_, value)| value.as_str()).collect()))
+        .map(|row| {
+            line(row.iter().map(|(name, _)| *name).collect())
+                + &line(row.iter().map(|(_, value)| value.as_str()).collect())
+        })
         .collect()
 }
 
@@ -175,7 +236,11 @@ pub fn link_json(link: &Link) -> Value {
 /// A worker.
 pub fn worker_json(worker: &Worker) -> Value {
     let stats = worker.stats.clone().unwrap_or_default();
-    let drops: serde_json::Map<_, _> = stats.drops.iter().map(|drop| (drop.reason.clone(), drop.packets.into())).collect();
+    let drops: serde_json::Map<_, _> = stats
+        .drops
+        .iter()
+        .map(|drop| (drop.reason.clone(), drop.packets.into()))
+        .collect();
     json!({
         "lcore": worker.lcore, "socket": worker.socket, "queues": worker.queues,
         "received": stats.received, "redirected_in": stats.redirected_in, "originated": stats.originated,

@@ -17,8 +17,9 @@ use tonic::transport::Channel;
 use words::Words;
 
 /// Objects of DPVS that come with a later release.
-const LATER: &[&str] =
-    &["vlan", "tunnel", "qsch", "cls", "ipv6", "iftraf", "eal-mem", "ipset", "flow", "maddr", "lldp"];
+const LATER: &[&str] = &[
+    "vlan", "tunnel", "qsch", "cls", "ipv6", "iftraf", "eal-mem", "ipset", "flow", "maddr", "lldp",
+];
 const OBJECTS: &[&str] = &["link", "addr", "route", "neigh"];
 
 /// What to do with an object.
@@ -56,19 +57,30 @@ async fn run(args: impl Iterator<Item = String>) -> Result<(), CliError> {
     let mut words = Words::new(words);
     let Some(object) = words.next().filter(|_| !options.help) else {
         cli::print(help::ALL)?;
-        return if options.help { Ok(()) } else { Err(CliError::failed("name an object, as in `dpip addr show`")) };
+        return if options.help {
+            Ok(())
+        } else {
+            Err(CliError::failed("name an object, as in `dpip addr show`"))
+        };
     };
     let object = object.as_str();
     if LATER.contains(&object) {
         return Err(CliError::unsupported(&format!("'dpip {object}'")));
     }
     let help = help::of(object).ok_or_else(|| {
-        let hint = cli::nearest(object, OBJECTS).map(|near| format!(": did you mean '{near}'?")).unwrap_or_default();
-        CliError::failed(format!("unknown object '{object}'{hint} Objects: {}", OBJECTS.join(", ")))
+        let hint = cli::nearest(object, OBJECTS)
+            .map(|near| format!(": did you mean '{near}'?"))
+            .unwrap_or_default();
+        CliError::failed(format!(
+            "unknown object '{object}'{hint} Objects: {}",
+            OBJECTS.join(", ")
+        ))
     })?;
     let Some(word) = words.next() else {
         cli::print(help)?;
-        return Err(CliError::failed(format!("say what to do with it, as in `dpip {object} show`")));
+        return Err(CliError::failed(format!(
+            "say what to do with it, as in `dpip {object} show`"
+        )));
     };
     let verb = match word.as_str() {
         "help" => return cli::print(help),

@@ -24,13 +24,20 @@ pub async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliE
         }
         Verb::Flush => {
             let mut client = NeighbourServiceClient::new(context.connect().await?);
-            client.flush_neighbours(FlushNeighboursRequest { device, family }).await?;
+            client
+                .flush_neighbours(FlushNeighboursRequest { device, family })
+                .await?;
             Ok(())
         }
         Verb::Set => Err(CliError::unsupported("'dpip neigh set'")),
         Verb::Add | Verb::Del => {
-            if request.address.is_none() || device.is_empty() || (verb == Verb::Add && request.mac.is_empty()) {
-                return Err(CliError::failed("name all of it, as in `dpip neigh add 10.0.0.1 lladdr 02:00:00:00:00:01 dev dpdk0`"));
+            if request.address.is_none()
+                || device.is_empty()
+                || (verb == Verb::Add && request.mac.is_empty())
+            {
+                return Err(CliError::failed(
+                    "name all of it, as in `dpip neigh add 10.0.0.1 lladdr 02:00:00:00:00:01 dev dpdk0`",
+                ));
             }
             let mut client = NeighbourServiceClient::new(context.connect().await?);
             if verb == Verb::Add {
@@ -60,8 +67,15 @@ fn parse(mut words: Words) -> Result<Neighbour, CliError> {
 
 /// Six bytes in hexadecimal with colons.
 pub fn parse_mac(word: &str) -> Result<Vec<u8>, CliError> {
-    let bytes: Option<Vec<u8>> = word.split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
-    bytes.filter(|bytes| bytes.len() == 6).ok_or_else(|| CliError::failed(format!("'{word}' is no MAC address, as in 02:00:00:00:00:01")))
+    let bytes: Option<Vec<u8>> = word
+        .split(':')
+        .map(|byte| u8::from_str_radix(byte, 16).ok())
+        .collect();
+    bytes.filter(|bytes| bytes.len() == 6).ok_or_else(|| {
+        CliError::failed(format!(
+            "'{word}' is no MAC address, as in 02:00:00:00:00:01"
+        ))
+    })
 }
 
 fn text(neighbour: &Neighbour) -> String {
@@ -70,9 +84,16 @@ fn text(neighbour: &Neighbour) -> String {
     // One table for all lcores: the column stays for scripts.
     let tail = format!("dev: {}  core: 0  {is_static}\n", neighbour.device);
     if neighbour.mac.is_empty() {
-        format!("ip: {addr:<48} mac:incomplate                       state: {:<12}   {tail}", neighbour.state)
+        format!(
+            "ip: {addr:<48} mac:incomplate                       state: {:<12}   {tail}",
+            neighbour.state
+        )
     } else {
-        format!("ip: {addr:<48} mac: {}   state: {:<12}  {tail}", cli::mac(&neighbour.mac), neighbour.state)
+        format!(
+            "ip: {addr:<48} mac: {}   state: {:<12}  {tail}",
+            cli::mac(&neighbour.mac),
+            neighbour.state
+        )
     }
 }
 

@@ -44,7 +44,10 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<(Options, Vec<String>
     let mut words = Vec::new();
     let mut args = args.flat_map(split_bundle);
     while let Some(arg) = args.next() {
-        let mut value = || args.next().ok_or_else(|| CliError::failed(format!("'{arg}' needs a value after it")));
+        let mut value = || {
+            args.next()
+                .ok_or_else(|| CliError::failed(format!("'{arg}' needs a value after it")))
+        };
         match arg.as_str() {
             "-v" | "--verbose" => options.verbose = true,
             "-s" | "--stats" => options.stats = true,
@@ -52,16 +55,22 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<(Options, Vec<String>
             "-4" => options.family = Family::Inet,
             "-6" => options.family = Family::Inet6,
             "-f" | "--family" => options.family = family(&value()?)?,
-            "-i" | "--interval" => options.interval = Some(Duration::from_secs(number(&value()?)?.into())),
+            "-i" | "--interval" => {
+                options.interval = Some(Duration::from_secs(number(&value()?)?.into()))
+            }
             "-c" | "--count" => options.count = Some(number(&value()?)?),
             "--socket" => options.socket = Some(value()?),
             "-h" | "--help" => options.help = true,
             "-V" | "--version" => options.version = true,
             // Colours and -F (of ipset) change nothing yet.
             "-C" | "--color" | "-F" | "--force" => {}
-            _ if arg.starts_with("--socket=") => options.socket = arg.split_once('=').map(|(_, path)| path.to_owned()),
+            _ if arg.starts_with("--socket=") => {
+                options.socket = arg.split_once('=').map(|(_, path)| path.to_owned())
+            }
             _ if arg.starts_with('-') && arg.len() > 1 => {
-                return Err(CliError::failed(format!("unknown option '{arg}': `dpip --help` lists them")));
+                return Err(CliError::failed(format!(
+                    "unknown option '{arg}': `dpip --help` lists them"
+                )));
             }
             _ => words.push(arg),
         }
@@ -71,20 +80,28 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<(Options, Vec<String>
 
 /// `-sv` is `-s -v`.
 fn split_bundle(arg: String) -> Vec<String> {
-    let is_bundle = arg.len() > 2 && arg.starts_with('-') && arg[1..].chars().all(|c| "vs46jCF".contains(c));
-    if is_bundle { arg[1..].chars().map(|c| format!("-{c}")).collect() } else { vec![arg] }
+    let is_bundle =
+        arg.len() > 2 && arg.starts_with('-') && arg[1..].chars().all(|c| "vs46jCF".contains(c));
+    if is_bundle {
+        arg[1..].chars().map(|c| format!("-{c}")).collect()
+    } else {
+        vec![arg]
+    }
 }
 
 fn family(word: &str) -> Result<Family, CliError> {
     match word {
         "inet" => Ok(Family::Inet),
         "inet6" => Ok(Family::Inet6),
-        _ => Err(CliError::failed(format!("family '{word}': it is inet or inet6"))),
+        _ => Err(CliError::failed(format!(
+            "family '{word}': it is inet or inet6"
+        ))),
     }
 }
 
 fn number(word: &str) -> Result<u32, CliError> {
-    word.parse().map_err(|_| CliError::failed(format!("'{word}' is no number")))
+    word.parse()
+        .map_err(|_| CliError::failed(format!("'{word}' is no number")))
 }
 
 #[cfg(test)]
@@ -97,10 +114,16 @@ mod tests {
 
     #[test]
     fn options_may_stand_anywhere() {
-        for line in ["-s -v link show dpdk0 -i 3 -c 5", "link show -sv -i 3 dpdk0 -c 5"] {
+        for line in [
+            "-s -v link show dpdk0 -i 3 -c 5",
+            "link show -sv -i 3 dpdk0 -c 5",
+        ] {
             let (options, words) = parsed(line);
             assert!(options.stats && options.verbose);
-            assert_eq!((options.interval, options.count), (Some(Duration::from_secs(3)), Some(5)));
+            assert_eq!(
+                (options.interval, options.count),
+                (Some(Duration::from_secs(3)), Some(5))
+            );
             assert_eq!(words, ["link", "show", "dpdk0"]);
         }
         assert_eq!(parsed("-f inet6 addr show").0.family, Family::Inet6);

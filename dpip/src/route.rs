@@ -16,7 +16,11 @@ pub async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliE
     let family = context.options.family.into();
     if verb == Verb::Show {
         let mut client = RouteServiceClient::new(context.connect().await?);
-        let routes = client.list_routes(ListRoutesRequest { family }).await?.into_inner().routes;
+        let routes = client
+            .list_routes(ListRoutesRequest { family })
+            .await?
+            .into_inner()
+            .routes;
         return if context.options.json {
             cli::print_json(&routes.iter().map(json).collect())
         } else {
@@ -25,14 +29,23 @@ pub async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliE
     }
     if verb == Verb::Flush {
         if request.device.is_empty() {
-            return Err(CliError::failed("name the device, as in `dpip route flush dev dpdk0`"));
+            return Err(CliError::failed(
+                "name the device, as in `dpip route flush dev dpdk0`",
+            ));
         }
         let mut client = RouteServiceClient::new(context.connect().await?);
-        client.flush_routes(FlushRoutesRequest { device: request.device, family }).await?;
+        client
+            .flush_routes(FlushRoutesRequest {
+                device: request.device,
+                family,
+            })
+            .await?;
         return Ok(());
     }
     if request.address.is_none() {
-        return Err(CliError::failed("name the destination, as in `dpip route add 10.0.0.0/16 dev dpdk1` or `default`"));
+        return Err(CliError::failed(
+            "name the destination, as in `dpip route add 10.0.0.0/16 dev dpdk1` or `default`",
+        ));
     }
     let mut client = RouteServiceClient::new(context.connect().await?);
     match verb {
@@ -58,7 +71,10 @@ fn parse(mut words: Words, is_v6: bool) -> Result<Route, CliError> {
                 route.address = Some(ip_message(any));
                 route.prefix_len = 0;
             }
-            _ if route.address.is_none() && word.starts_with(|c: char| c.is_ascii_hexdigit() || c == ':') && word.contains(['.', ':', '/']) => {
+            _ if route.address.is_none()
+                && word.starts_with(|c: char| c.is_ascii_hexdigit() || c == ':')
+                && word.contains(['.', ':', '/']) =>
+            {
                 let (addr, len) = parse_prefix(&word)?;
                 route.address = Some(ip_message(addr));
                 route.prefix_len = len;
@@ -105,15 +121,34 @@ mod tests {
     use super::*;
 
     fn parsed(line: &str) -> Result<Route, CliError> {
-        parse(Words::new(line.split_whitespace().map(str::to_owned).collect()), false)
+        parse(
+            Words::new(line.split_whitespace().map(str::to_owned).collect()),
+            false,
+        )
     }
 
     #[test]
     fn the_tutorial_s_lines_are_understood() {
         let route = parsed("default via 10.140.31.254 src 10.140.16.48 dev dpdk0").unwrap();
-        assert_eq!((route.prefix_len, ip_or_zero(route.gateway.as_ref()).to_string()), (0, "10.140.31.254".into()));
-        assert_eq!(parsed("172.10.0.2/32 dev dpdk1 scope kni_host").unwrap().scope(), Scope::KniHost);
-        assert!(parsed("10.0.0.0/16 mtu big").unwrap_err().text.contains("big is no number"));
+        assert_eq!(
+            (
+                route.prefix_len,
+                ip_or_zero(route.gateway.as_ref()).to_string()
+            ),
+            (0, "10.140.31.254".into())
+        );
+        assert_eq!(
+            parsed("172.10.0.2/32 dev dpdk1 scope kni_host")
+                .unwrap()
+                .scope(),
+            Scope::KniHost
+        );
+        assert!(
+            parsed("10.0.0.0/16 mtu big")
+                .unwrap_err()
+                .text
+                .contains("big is no number")
+        );
     }
 
     /// Byte for byte as in the tutorial.

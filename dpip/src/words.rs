@@ -13,7 +13,9 @@ pub struct Words {
 impl Words {
     /// All words of a command, from the object on.
     pub fn new(words: Vec<String>) -> Self {
-        Self { words: words.into_iter() }
+        Self {
+            words: words.into_iter(),
+        }
     }
 
     /// The next word, if there is one.
@@ -23,7 +25,8 @@ impl Words {
 
     /// The word that must follow a keyword.
     pub fn value(&mut self, keyword: &str) -> Result<String, CliError> {
-        self.next().ok_or_else(|| CliError::failed(format!("'{keyword}' needs a value after it")))
+        self.next()
+            .ok_or_else(|| CliError::failed(format!("'{keyword}' needs a value after it")))
     }
 
     /// An address after a keyword.
@@ -35,13 +38,15 @@ impl Words {
     /// A number after a keyword.
     pub fn number(&mut self, keyword: &str) -> Result<u32, CliError> {
         let word = self.value(keyword)?;
-        word.parse().map_err(|_| CliError::failed(format!("'{keyword} {word}': {word} is no number")))
+        word.parse()
+            .map_err(|_| CliError::failed(format!("'{keyword} {word}': {word} is no number")))
     }
 }
 
 /// An address.
 pub fn parse_addr(word: &str) -> Result<IpAddr, CliError> {
-    word.parse().map_err(|_| CliError::failed(format!("'{word}' is no IP address")))
+    word.parse()
+        .map_err(|_| CliError::failed(format!("'{word}' is no IP address")))
 }
 
 /// An address with or without a prefix length; without, that of a host.
@@ -53,17 +58,20 @@ pub fn parse_prefix(word: &str) -> Result<(IpAddr, u32), CliError> {
     let most = if addr.is_ipv4() { 32 } else { 128 };
     let len = match len {
         None => most,
-        Some(len) => len
-            .parse()
-            .ok()
-            .filter(|len| *len <= most)
-            .ok_or_else(|| CliError::failed(format!("'{word}': the prefix length must be 0 to {most}")))?,
+        Some(len) => len.parse().ok().filter(|len| *len <= most).ok_or_else(|| {
+            CliError::failed(format!("'{word}': the prefix length must be 0 to {most}"))
+        })?,
     };
     Ok((addr, len))
 }
 
 /// A word that is no keyword here.
 pub fn unknown(word: &str, valid: &[&str]) -> CliError {
-    let hint = cli::nearest(word, valid).map(|near| format!(": did you mean '{near}'?")).unwrap_or_default();
-    CliError::failed(format!("'{word}' is not understood here{hint} Valid: {}", valid.join(", ")))
+    let hint = cli::nearest(word, valid)
+        .map(|near| format!(": did you mean '{near}'?"))
+        .unwrap_or_default();
+    CliError::failed(format!(
+        "'{word}' is not understood here{hint} Valid: {}",
+        valid.join(", ")
+    ))
 }

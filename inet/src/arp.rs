@@ -46,8 +46,13 @@ struct Arp {
 
 /// Answers a request for an address of this device in place, and reads what the packet tells.
 pub fn receive<B: PacketBuf>(net: &Net, device: &Device, packet: &mut B) -> ArpOutcome {
-    let Some(arp) = parse(packet.bytes()) else { return ArpOutcome::Drop };
-    let is_ours = |addr: Ipv4Addr| net.local_addr(IpAddr::V4(addr)).is_some_and(|local| local.ifindex == device.ifindex);
+    let Some(arp) = parse(packet.bytes()) else {
+        return ArpOutcome::Drop;
+    };
+    let is_ours = |addr: Ipv4Addr| {
+        net.local_addr(IpAddr::V4(addr))
+            .is_some_and(|local| local.ifindex == device.ifindex)
+    };
     let is_for_us = is_ours(arp.target_ip);
     // A probe (RFC 5227, 2.1.1) has no sender, and whoever claims our address is in conflict with us:
     // both teach nothing. Nor does an address that cannot be a neighbour's.
@@ -65,7 +70,13 @@ pub fn receive<B: PacketBuf>(net: &Net, device: &Device, packet: &mut B) -> ArpO
         create: !is_gratuitous && is_for_us && is_on_link(net, device, arp.sender_ip),
     });
     if arp.operation == REQUEST && is_for_us && !is_gratuitous {
-        let reply = frame(REPLY, device.mac, arp.target_ip, arp.sender_mac, arp.sender_ip);
+        let reply = frame(
+            REPLY,
+            device.mac,
+            arp.target_ip,
+            arp.sender_mac,
+            arp.sender_ip,
+        );
         packet.truncate(FRAME_LEN);
         packet.bytes_mut().copy_from_slice(&reply);
         return ArpOutcome::Reply { news };
@@ -86,21 +97,41 @@ pub struct AddressConflict {
 /// and is none of our devices. To be called before [`receive`], which turns the packet into the reply.
 pub fn conflict(net: &Net, device: &Device, frame: &[u8]) -> Option<AddressConflict> {
     let arp = parse(frame)?;
-    let is_ours = net.local_addr(IpAddr::V4(arp.sender_ip)).is_some_and(|local| local.ifindex == device.ifindex);
-    let is_us = net.devices.iter().any(|device| device.mac == arp.sender_mac);
-    (is_ours && !is_us).then_some(AddressConflict { addr: arp.sender_ip, mac: arp.sender_mac })
+    let is_ours = net
+        .local_addr(IpAddr::V4(arp.sender_ip))
+        .is_some_and(|local| local.ifindex == device.ifindex);
+    let is_us = net
+        .devices
+        .iter()
+        .any(|device| device.mac == arp.sender_mac);
+    (is_ours && !is_us).then_some(AddressConflict {
+        addr: arp.sender_ip,
+        mac: arp.sender_mac,
+    })
 }
 
 /// Whether packets to this sender would go to it directly, by this device. Of anyone else no entry is
 /// made: nothing would ever use it.
 fn is_on_link(net: &Net, device: &Device, sender: Ipv4Addr) -> bool {
-    net.route_to_v4(sender).is_some_and(|hop| hop.ifindex == device.ifindex && hop.neighbour == sender)
+    net.route_to_v4(sender)
+        .is_some_and(|hop| hop.ifindex == device.ifindex && hop.neighbour == sender)
 }
 
 /// A request for the MAC address of `target`: to all, or to the one who had it last (RFC 1122,
 /// 2.3.2.1).
-pub fn request(device: &Device, sender: Ipv4Addr, target: Ipv4Addr, last_known: Option<MacAddr>) -> Frame {
-    let mut bytes = frame(REQUEST, device.mac, sender, last_known.unwrap_or(MacAddr::BROADCAST), target);
+pub fn request(
+    device: &Device,
+    sender: Ipv4Addr,
+    target: Ipv4Addr,
+    last_known: Option<MacAddr>,
+) -> Frame {
+    let mut bytes = frame(
+        REQUEST,
+        device.mac,
+        sender,
+        last_known.unwrap_or(MacAddr::BROADCAST),
+        target,
+    );
     // The target's hardware address is what is asked for.
     bytes[ETHERNET_LEN + 18..ETHERNET_LEN + 24].fill(0);
     in_place(&bytes)
@@ -115,7 +146,13 @@ fn in_place(bytes: &[u8; FRAME_LEN]) -> Frame {
     Frame::new(bytes).expect("an ARP frame is shorter than a Frame has room for")
 }
 
-fn frame(operation: u16, mac: MacAddr, ip: Ipv4Addr, to_mac: MacAddr, to_ip: Ipv4Addr) -> [u8; FRAME_LEN] {
+fn frame(
+    operation: u16,
+    mac: MacAddr,
+    ip: Ipv4Addr,
+    to_mac: MacAddr,
+    to_ip: Ipv4Addr,
+) -> [u8; FRAME_LEN] {
     let mut bytes = [0; FRAME_LEN];
     let (ethernet, arp) = bytes.split_at_mut(ETHERNET_LEN);
     ethernet[..6].copy_from_slice(&to_mac.0);
@@ -136,7 +173,36 @@ fn parse(bytes: &[u8]) -> Option<Arp> {
     if arp[..6] != ETHERNET_IPV4 || !matches!(operation, REQUEST | REPLY) {
         return None;
     }
-    let [_, _, _, _, _, _, _, _, m0, m1, m2, m3, m4, m5, s0, s1, s2, s3, _, _, _, _, _, _, t0, t1, t2, t3] = *arp;
+    let [
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        m0,
+        m1,
+        m2,
+        m3,
+        m4,
+        m5,
+        s0,
+        s1,
+        s2,
+        s3,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        t0,
+        t1,
+        t2,
+        t3,
+    ] = *arp;
     Some(Arp {
         operation,
         sender_mac: MacAddr([m0, m1, m2, m3, m4, m5]),

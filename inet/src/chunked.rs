@@ -14,7 +14,9 @@ pub struct Chunked<T> {
 
 impl<T> Default for Chunked<T> {
     fn default() -> Self {
-        Self { chunks: Arc::default() }
+        Self {
+            chunks: Arc::default(),
+        }
     }
 }
 
@@ -47,6 +49,9 @@ mod tests {
         now.set(70, Some('b'));
         now.set(500, Some('c'));
         assert_eq!((before.get(70), before.get(500)), (Some(&'a'), None));
-        assert_eq!((now.get(70), now.get(500), now.get(0)), (Some(&'b'), Some(&'c'), None));
+        assert_eq!(
+            (now.get(70), now.get(500), now.get(0)),
+            (Some(&'b'), Some(&'c'), None)
+        );
     }
 }

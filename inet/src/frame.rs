@@ -13,7 +13,10 @@ pub struct Frame {
 impl Frame {
     /// A frame of these bytes; `None` if they are too many.
     pub fn new(bytes: &[u8]) -> Option<Self> {
-        let mut frame = Self { len: u8::try_from(bytes.len()).ok()?, bytes: [0; ROOM] };
+        let mut frame = Self {
+            len: u8::try_from(bytes.len()).ok()?,
+            bytes: [0; ROOM],
+        };
         frame.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
         Some(frame)
     }

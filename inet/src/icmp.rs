@@ -51,10 +51,14 @@ pub enum Unreachable {
 /// Checksums are changed by what changes in the headers (RFC 1624), so that a wrong one stays wrong.
 /// `false`, and nothing changed, if it is no whole echo request from a host that can get a reply.
 pub fn echo_reply_in_place<B: PacketBuf>(packet: &mut B) -> bool {
-    let Some(ip) = Ipv4::read(packet.bytes()) else { return false };
+    let Some(ip) = Ipv4::read(packet.bytes()) else {
+        return false;
+    };
     let icmp_at = ETHERNET_LEN + ip.header_len;
     let is_request = packet.bytes().get(icmp_at..icmp_at + 2) == Some(&[ECHO_REQUEST, 0]);
-    let is_whole = ip.protocol == PROTOCOL && !ip.is_fragment && ip.total_len >= ip.header_len + ICMP_HEADER_LEN;
+    let is_whole = ip.protocol == PROTOCOL
+        && !ip.is_fragment
+        && ip.total_len >= ip.header_len + ICMP_HEADER_LEN;
     if !(is_request && is_whole && ip.can_be_answered) {
         return false;
     }
@@ -67,7 +71,10 @@ pub fn echo_reply_in_place<B: PacketBuf>(packet: &mut B) -> bool {
     header[12..20].rotate_left(4);
     adjust(&mut header[10..12], ttl_delta);
     icmp[0] = ECHO_REPLY;
-    adjust(&mut icmp[2..4], Delta::of_u16(u16::from(ECHO_REQUEST) << 8, u16::from(ECHO_REPLY) << 8));
+    adjust(
+        &mut icmp[2..4],
+        Delta::of_u16(u16::from(ECHO_REQUEST) << 8, u16::from(ECHO_REPLY) << 8),
+    );
     true
 }
 
@@ -96,9 +103,17 @@ pub fn frag_needed<B: PacketBuf>(packet: &mut B, from: Ipv4Addr, mtu: u16) -> bo
         && become_error(packet, from, [DEST_UNREACHABLE, FRAGMENTATION_NEEDED], mtu)
 }
 
-fn become_error<B: PacketBuf>(packet: &mut B, from: Ipv4Addr, type_code: [u8; 2], mtu: u16) -> bool {
+fn become_error<B: PacketBuf>(
+    packet: &mut B,
+    from: Ipv4Addr,
+    type_code: [u8; 2],
+    mtu: u16,
+) -> bool {
     let bytes = packet.bytes();
-    let (Some(ip), Some(ethernet)) = (Ipv4::read(bytes), bytes.first_chunk::<ETHERNET_LEN>().copied()) else {
+    let (Some(ip), Some(ethernet)) = (
+        Ipv4::read(bytes),
+        bytes.first_chunk::<ETHERNET_LEN>().copied(),
+    ) else {
         return false;
     };
     if !may_be_told(&ip, bytes) || !packet.prepend(ERROR_LEN) {
@@ -106,7 +121,9 @@ fn become_error<B: PacketBuf>(packet: &mut B, from: Ipv4Addr, type_code: [u8; 2]
     }
     let quoted = ip.total_len.min(LONGEST_ERROR - ERROR_LEN);
     packet.truncate(ETHERNET_LEN + ERROR_LEN + quoted);
-    let (head, _) = packet.bytes_mut().split_at_mut(ETHERNET_LEN + IP_HEADER_LEN);
+    let (head, _) = packet
+        .bytes_mut()
+        .split_at_mut(ETHERNET_LEN + IP_HEADER_LEN);
     head[..6].copy_from_slice(&ethernet[6..12]);
     head[6..12].copy_from_slice(&ethernet[..6]);
     head[12..14].copy_from_slice(&ethernet[12..]);
@@ -122,9 +139,15 @@ fn become_error<B: PacketBuf>(packet: &mut B, from: Ipv4Addr, type_code: [u8; 2]
 
 /// Never about an error, a later fragment, or what was for many (RFC 1812, 4.3.2.7).
 fn may_be_told(ip: &Ipv4, bytes: &[u8]) -> bool {
-    let is_query = || bytes.get(ETHERNET_LEN + ip.header_len).is_some_and(|kind| QUERIES.contains(kind));
+    let is_query = || {
+        bytes
+            .get(ETHERNET_LEN + ip.header_len)
+            .is_some_and(|kind| QUERIES.contains(kind))
+    };
     let has_type = ip.total_len > ip.header_len;
-    ip.can_be_answered && !ip.is_later_fragment && (ip.protocol != PROTOCOL || (has_type && is_query()))
+    ip.can_be_answered
+        && !ip.is_later_fragment
+        && (ip.protocol != PROTOCOL || (has_type && is_query()))
 }
 
 /// Don't-fragment with identification 0: an atomic datagram (RFC 6864, 4.1).
@@ -182,7 +205,10 @@ impl Ipv4 {
             is_fragment: fragment & 0x3fff != 0,
             is_later_fragment: fragment & 0x1fff != 0,
             dont_fragment: fragment & 0x4000 != 0,
-            can_be_answered: !is_frame_for_many && is_host(src) && !dst.is_multicast() && !dst.is_broadcast(),
+            can_be_answered: !is_frame_for_many
+                && is_host(src)
+                && !dst.is_multicast()
+                && !dst.is_broadcast(),
         })
     }
 }

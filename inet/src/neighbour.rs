@@ -70,7 +70,13 @@ pub struct NeighbourConfig {
 
 impl Default for NeighbourConfig {
     fn default() -> Self {
-        Self { reachable_ms: 60_000, retransmit_ms: 1_000, max_probes: 3, forget_ms: 10_000, max_entries: 65_536 }
+        Self {
+            reachable_ms: 60_000,
+            retransmit_ms: 1_000,
+            max_probes: 3,
+            forget_ms: 10_000,
+            max_entries: 65_536,
+        }
     }
 }
 
@@ -166,7 +172,10 @@ impl NeighbourTable {
             return;
         }
         let key = (ifindex, addr);
-        let is_known = self.entries.get(&key).is_some_and(|entry| entry.state != NeighbourState::Failed);
+        let is_known = self
+            .entries
+            .get(&key)
+            .is_some_and(|entry| entry.state != NeighbourState::Failed);
         if !is_known {
             self.set(now_ms, key, None, NeighbourState::Incomplete, now_ms);
         }
@@ -185,18 +194,32 @@ impl NeighbourTable {
             return;
         }
         let until_ms = now_ms.saturating_add(self.config.reachable_ms);
-        self.set(now_ms, key, Some(news.mac), NeighbourState::Reachable, until_ms);
+        self.set(
+            now_ms,
+            key,
+            Some(news.mac),
+            NeighbourState::Reachable,
+            until_ms,
+        );
     }
 
     /// A configured neighbour: it neither ages nor changes.
     pub fn add_static(&mut self, ifindex: IfIndex, addr: IpAddr, mac: MacAddr) {
-        self.set(0, (ifindex, addr), Some(mac), NeighbourState::Permanent, u64::MAX);
+        self.set(
+            0,
+            (ifindex, addr),
+            Some(mac),
+            NeighbourState::Permanent,
+            u64::MAX,
+        );
     }
 
     /// Takes a neighbour out; `false` if there is none.
     pub fn remove(&mut self, ifindex: IfIndex, addr: IpAddr) -> bool {
         let key = (ifindex, addr);
-        let Some(entry) = self.entries.remove(&key) else { return false };
+        let Some(entry) = self.entries.remove(&key) else {
+            return false;
+        };
         self.unlist(key, &entry);
         self.gone.push((key, entry.id));
         true
@@ -208,7 +231,8 @@ impl NeighbourTable {
             .entries
             .iter()
             .filter(|(key, entry)| {
-                entry.state != NeighbourState::Permanent && ifindex.is_none_or(|ifindex| key.0 == ifindex)
+                entry.state != NeighbourState::Permanent
+                    && ifindex.is_none_or(|ifindex| key.0 == ifindex)
             })
             .map(|(key, _)| *key)
             .collect();
@@ -219,12 +243,18 @@ impl NeighbourTable {
 
     /// The neighbour, if it is in the table.
     pub fn get(&self, ifindex: IfIndex, addr: IpAddr) -> Option<Neighbour> {
-        self.entries.get(&(ifindex, addr)).map(|entry| show(&(ifindex, addr), entry))
+        self.entries
+            .get(&(ifindex, addr))
+            .map(|entry| show(&(ifindex, addr), entry))
     }
 
     /// All neighbours, by device and address.
     pub fn iter(&self) -> impl Iterator<Item = Neighbour> {
-        let mut all: Vec<_> = self.entries.iter().map(|(key, entry)| show(key, entry)).collect();
+        let mut all: Vec<_> = self
+            .entries
+            .iter()
+            .map(|(key, entry)| show(key, entry))
+            .collect();
         all.sort_by_key(|neighbour| (neighbour.ifindex, neighbour.addr));
         all.into_iter()
     }
@@ -240,7 +270,9 @@ impl NeighbourTable {
         let mut frames = Vec::new();
         for _ in 0..ACTS_PER_POLL {
             match self.deadlines.first() {
-                Some(&(next_ms, key)) if next_ms <= now_ms => self.act(key, now_ms, net, &mut frames),
+                Some(&(next_ms, key)) if next_ms <= now_ms => {
+                    self.act(key, now_ms, net, &mut frames)
+                }
                 _ => break,
             }
         }
@@ -248,21 +280,39 @@ impl NeighbourTable {
     }
 
     fn act(&mut self, key: Key, now_ms: u64, net: &Net, frames: &mut Vec<(PortId, Frame)>) {
-        let Some(entry) = self.entries.get(&key).copied() else { return };
+        let Some(entry) = self.entries.get(&key).copied() else {
+            return;
+        };
         // An address that became ours since somebody asked for it is nobody's neighbour.
         if entry.state == NeighbourState::Failed || net.local_addr(key.1).is_some() {
             self.remove(key.0, key.1);
             return;
         }
         if entry.probes >= self.config.max_probes {
-            self.set(now_ms, key, None, NeighbourState::Failed, now_ms.saturating_add(self.config.forget_ms));
+            self.set(
+                now_ms,
+                key,
+                None,
+                NeighbourState::Failed,
+                now_ms.saturating_add(self.config.forget_ms),
+            );
             return;
         }
         if let Some(frame) = request_for(&key, entry.mac, net) {
             frames.push(frame);
         }
-        let state = if entry.mac.is_some() { NeighbourState::Probe } else { NeighbourState::Incomplete };
-        self.set(now_ms, key, entry.mac, state, now_ms.saturating_add(self.config.retransmit_ms));
+        let state = if entry.mac.is_some() {
+            NeighbourState::Probe
+        } else {
+            NeighbourState::Incomplete
+        };
+        self.set(
+            now_ms,
+            key,
+            entry.mac,
+            state,
+            now_ms.saturating_add(self.config.retransmit_ms),
+        );
         if let Some(asked) = self.entries.get_mut(&key) {
             asked.probes = entry.probes + 1;
         }
@@ -285,9 +335,15 @@ impl NeighbourTable {
             self.free_ids.append(&mut self.resting_ids);
         }
         for key in changed {
-            let (Some(entry), Some(device)) = (self.entries.get(&key), net.device(key.0)) else { continue };
-            let nexthop =
-                Nexthop { dst_mac: entry.mac, src_mac: device.mac, port: device.port, mtu: device.mtu };
+            let (Some(entry), Some(device)) = (self.entries.get(&key), net.device(key.0)) else {
+                continue;
+            };
+            let nexthop = Nexthop {
+                dst_mac: entry.mac,
+                src_mac: device.mac,
+                port: device.port,
+                mtu: device.mtu,
+            };
             net.set_nexthop(key, entry.id, Some(nexthop));
         }
         anything
@@ -295,11 +351,19 @@ impl NeighbourTable {
 
     /// A device changed its MAC address or MTU: what workers read of its neighbours is out of date.
     pub fn touch_device(&mut self, ifindex: IfIndex) {
-        self.changed.extend(self.entries.keys().filter(|key| key.0 == ifindex));
+        self.changed
+            .extend(self.entries.keys().filter(|key| key.0 == ifindex));
     }
 
     /// Enters a state. What workers read changes only with the MAC address.
-    fn set(&mut self, now_ms: u64, key: Key, mac: Option<MacAddr>, state: NeighbourState, next_ms: u64) {
+    fn set(
+        &mut self,
+        now_ms: u64,
+        key: Key,
+        mac: Option<MacAddr>,
+        state: NeighbourState,
+        next_ms: u64,
+    ) {
         let old = self.entries.get(&key).copied();
         if old.is_none() && self.entries.len() >= self.config.max_entries && !self.make_room() {
             return;
@@ -311,19 +375,44 @@ impl NeighbourTable {
             self.changed.push(key);
         }
         let since_ms = match (old, state) {
-            (Some(old), NeighbourState::Incomplete | NeighbourState::Probe | NeighbourState::Failed) => old.since_ms,
+            (
+                Some(old),
+                NeighbourState::Incomplete | NeighbourState::Probe | NeighbourState::Failed,
+            ) => old.since_ms,
             _ => now_ms,
         };
         let id = old.map_or_else(|| self.new_id(), |old| old.id);
         let wanted = old.is_some_and(|old| old.wanted);
-        self.list(key, Entry { id, mac, state, probes: 0, next_ms, since_ms, wanted });
+        self.list(
+            key,
+            Entry {
+                id,
+                mac,
+                state,
+                probes: 0,
+                next_ms,
+                since_ms,
+                wanted,
+            },
+        );
     }
 
     /// Notes that a worker waits for a neighbour.
     fn want(&mut self, key: Key) {
-        if let Some(entry) = self.entries.get(&key).copied().filter(|entry| !entry.wanted) {
+        if let Some(entry) = self
+            .entries
+            .get(&key)
+            .copied()
+            .filter(|entry| !entry.wanted)
+        {
             self.unlist(key, &entry);
-            self.list(key, Entry { wanted: true, ..entry });
+            self.list(
+                key,
+                Entry {
+                    wanted: true,
+                    ..entry
+                },
+            );
         }
     }
 
@@ -346,7 +435,10 @@ impl NeighbourTable {
 
     /// A neighbour of little worth gives way to a new one; `false` if there is none.
     fn make_room(&mut self) -> bool {
-        self.yielding.first().copied().is_some_and(|(_, _, (ifindex, addr))| self.remove(ifindex, addr))
+        self.yielding
+            .first()
+            .copied()
+            .is_some_and(|(_, _, (ifindex, addr))| self.remove(ifindex, addr))
     }
 
     fn new_id(&mut self) -> NexthopId {
@@ -359,15 +451,31 @@ impl NeighbourTable {
 }
 
 fn show((ifindex, addr): &Key, entry: &Entry) -> Neighbour {
-    Neighbour { ifindex: *ifindex, addr: *addr, mac: entry.mac, state: entry.state }
+    Neighbour {
+        ifindex: *ifindex,
+        addr: *addr,
+        mac: entry.mac,
+        state: entry.state,
+    }
 }
 
-fn request_for((ifindex, addr): &Key, last_known: Option<MacAddr>, net: &Net) -> Option<(PortId, Frame)> {
+fn request_for(
+    (ifindex, addr): &Key,
+    last_known: Option<MacAddr>,
+    net: &Net,
+) -> Option<(PortId, Frame)> {
     let device = net.device(*ifindex)?;
-    let IpAddr::V4(target) = *addr else { return None };
+    let IpAddr::V4(target) = *addr else {
+        return None;
+    };
     // Without an address of its own the device asks as a probe does (RFC 5227, 2.1.1).
-    let sender = net.source_for(*ifindex, target).unwrap_or(Ipv4Addr::UNSPECIFIED);
-    Some((device.port, arp::request(device, sender, target, last_known)))
+    let sender = net
+        .source_for(*ifindex, target)
+        .unwrap_or(Ipv4Addr::UNSPECIFIED);
+    Some((
+        device.port,
+        arp::request(device, sender, target, last_known),
+    ))
 }
 
 fn can_be_neighbour(addr: IpAddr) -> bool {

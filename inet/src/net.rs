@@ -90,7 +90,10 @@ impl Default for Net {
 impl Net {
     /// With these devices and nothing else.
     pub fn new(devices: impl Into<Arc<[Device]>>) -> Self {
-        Self { devices: devices.into(), ..Self::default() }
+        Self {
+            devices: devices.into(),
+            ..Self::default()
+        }
     }
 
     /// The device that owns a port.
@@ -141,7 +144,12 @@ impl Net {
             _ => dst,
         };
         let mtu = route.mtu.min(self.device(route.ifindex)?.mtu);
-        Some(Hop { route, ifindex: route.ifindex, neighbour, mtu })
+        Some(Hop {
+            route,
+            ifindex: route.ifindex,
+            neighbour,
+            mtu,
+        })
     }
 
     /// The address that packets of our own to a neighbour carry: the route's, else one of the device,
@@ -176,7 +184,12 @@ impl Net {
     }
 
     /// Sets, changes or takes away a neighbour's next hop. For the neighbour table.
-    pub(crate) fn set_nexthop(&mut self, key: (IfIndex, IpAddr), id: NexthopId, nexthop: Option<Nexthop>) {
+    pub(crate) fn set_nexthop(
+        &mut self,
+        key: (IfIndex, IpAddr),
+        id: NexthopId,
+        nexthop: Option<Nexthop>,
+    ) {
         self.nexthops.set(id.0 as usize, nexthop);
         let known = self.nexthop_ids[shard_of(&key)].get(&key) == Some(&id);
         if known == nexthop.is_some() {

@@ -18,7 +18,12 @@ impl RateLimit {
     /// A full bucket.
     pub const fn new(per_second: u32, burst: u32) -> Self {
         let full_milli = burst as u64 * MILLI;
-        Self { per_second, full_milli, left_milli: full_milli, last_ms: 0 }
+        Self {
+            per_second,
+            full_milli,
+            left_milli: full_milli,
+            last_ms: 0,
+        }
     }
 
     /// Whether it may happen now; if so it counts. A clock that stands still or goes back fills
@@ -45,7 +50,9 @@ mod tests {
     #[test]
     fn a_burst_passes_then_the_rate_holds() {
         let mut limit = RateLimit::new(10, 3);
-        let allowed = (0..1_000u64).filter(|now_ms| limit.allow(5_000 + now_ms)).count();
+        let allowed = (0..1_000u64)
+            .filter(|now_ms| limit.allow(5_000 + now_ms))
+            .count();
         assert_eq!(allowed, 3 + 9, "3 at once, then one each 100 ms");
         assert!(!limit.allow(5_999));
         assert!(!limit.allow(0), "a clock that goes back");

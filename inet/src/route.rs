@@ -19,9 +19,15 @@ impl Prefix {
     /// `len` leading bits of `addr`; `None` if `len` is longer than the address.
     pub fn new(addr: IpAddr, len: u8) -> Option<Self> {
         let addr = match addr {
-            IpAddr::V4(addr) if len <= 32 => IpAddr::V4(Ipv4Addr::from(u32::from(addr) & mask_v4(len))),
+            IpAddr::V4(addr) if len <= 32 => {
+                IpAddr::V4(Ipv4Addr::from(u32::from(addr) & mask_v4(len)))
+            }
             IpAddr::V6(addr) if len <= 128 => {
-                let mask = if len == 0 { 0 } else { u128::MAX << (128 - len) };
+                let mask = if len == 0 {
+                    0
+                } else {
+                    u128::MAX << (128 - len)
+                };
                 IpAddr::V6((u128::from(addr) & mask).into())
             }
             _ => return None,
@@ -31,7 +37,10 @@ impl Prefix {
 
     /// The prefix of this address alone.
     pub const fn host(addr: IpAddr) -> Self {
-        Self { addr, len: if addr.is_ipv4() { 32 } else { 128 } }
+        Self {
+            addr,
+            len: if addr.is_ipv4() { 32 } else { 128 },
+        }
     }
 
     /// The first address.
@@ -128,7 +137,11 @@ pub struct RouteTable {
 
 impl Default for RouteTable {
     fn default() -> Self {
-        Self { v4: std::array::from_fn(|_| Arc::default()), v4_lengths: 0, order: Arc::default() }
+        Self {
+            v4: std::array::from_fn(|_| Arc::default()),
+            v4_lengths: 0,
+            order: Arc::default(),
+        }
     }
 }
 
@@ -183,34 +196,49 @@ impl RouteTable {
     /// Takes out all routes of a device, or all but those that addresses made; how many there were.
     pub fn remove_device(&mut self, ifindex: IfIndex, keep_auto: bool) -> usize {
         let goes = |route: &Route| route.ifindex == ifindex && !(keep_auto && route.auto);
-        let gone: HashSet<Prefix> = self.iter().filter(|route| goes(route)).map(|route| route.prefix).collect();
+        let gone: HashSet<Prefix> = self
+            .iter()
+            .filter(|route| goes(route))
+            .map(|route| route.prefix)
+            .collect();
         for prefix in &gone {
             self.take(prefix, Some(ifindex));
         }
         if !gone.is_empty() {
-            Arc::make_mut(&mut self.order).retain(|(prefix, device)| *device != ifindex || !gone.contains(prefix));
+            Arc::make_mut(&mut self.order)
+                .retain(|(prefix, device)| *device != ifindex || !gone.contains(prefix));
         }
         gone.len()
     }
 
     /// A route by its prefix, and its device if given.
     pub fn get(&self, prefix: &Prefix, ifindex: Option<IfIndex>) -> Option<&Route> {
-        let IpAddr::V4(addr) = prefix.addr() else { return None };
+        let IpAddr::V4(addr) = prefix.addr() else {
+            return None;
+        };
         let routes = self.v4[usize::from(prefix.prefix_len())].get(&u32::from(addr))?;
-        routes.iter().find(|route| ifindex.is_none_or(|ifindex| route.ifindex == ifindex))
+        routes
+            .iter()
+            .find(|route| ifindex.is_none_or(|ifindex| route.ifindex == ifindex))
     }
 
     /// All routes, longest prefix first, those of the same length in the order they were made.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
         let mut order: Vec<_> = self.order.iter().collect();
         order.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.prefix_len()));
-        order.into_iter().filter_map(|(prefix, ifindex)| self.get(prefix, Some(*ifindex)))
+        order
+            .into_iter()
+            .filter_map(|(prefix, ifindex)| self.get(prefix, Some(*ifindex)))
     }
 
     fn put(&mut self, route: Route) {
-        let IpAddr::V4(addr) = route.prefix.addr() else { return };
+        let IpAddr::V4(addr) = route.prefix.addr() else {
+            return;
+        };
         let len = usize::from(route.prefix.prefix_len());
-        let routes = Arc::make_mut(&mut self.v4[len]).entry(u32::from(addr)).or_default();
+        let routes = Arc::make_mut(&mut self.v4[len])
+            .entry(u32::from(addr))
+            .or_default();
         routes.push(route);
         routes.sort_by_key(|route| route.metric);
         self.v4_lengths |= 1 << len;
@@ -218,11 +246,15 @@ impl RouteTable {
 
     fn take(&mut self, prefix: &Prefix, ifindex: Option<IfIndex>) -> Option<Route> {
         self.get(prefix, ifindex)?;
-        let IpAddr::V4(addr) = prefix.addr() else { return None };
+        let IpAddr::V4(addr) = prefix.addr() else {
+            return None;
+        };
         let len = usize::from(prefix.prefix_len());
         let of_length = Arc::make_mut(&mut self.v4[len]);
         let routes = of_length.get_mut(&u32::from(addr))?;
-        let at = routes.iter().position(|route| ifindex.is_none_or(|ifindex| route.ifindex == ifindex))?;
+        let at = routes
+            .iter()
+            .position(|route| ifindex.is_none_or(|ifindex| route.ifindex == ifindex))?;
         let route = routes.remove(at);
         if routes.is_empty() {
             of_length.remove(&u32::from(addr));
@@ -265,11 +297,26 @@ mod tests {
     #[test]
     fn the_lowest_metric_wins_among_routes_to_the_same_prefix() {
         let mut table = RouteTable::default();
-        table.insert(route(Ipv4Addr::UNSPECIFIED, 0, 10, 1)).unwrap();
+        table
+            .insert(route(Ipv4Addr::UNSPECIFIED, 0, 10, 1))
+            .unwrap();
         table.insert(route(Ipv4Addr::UNSPECIFIED, 0, 5, 2)).unwrap();
-        assert_eq!(table.lookup_v4([8, 8, 8, 8].into()).map(|route| route.ifindex), Some(IfIndex(2)));
-        table.remove(&Prefix::new([0, 0, 0, 0].into(), 0).unwrap(), Some(IfIndex(2)));
-        assert_eq!(table.lookup_v4([8, 8, 8, 8].into()).map(|route| route.ifindex), Some(IfIndex(1)));
+        assert_eq!(
+            table
+                .lookup_v4([8, 8, 8, 8].into())
+                .map(|route| route.ifindex),
+            Some(IfIndex(2))
+        );
+        table.remove(
+            &Prefix::new([0, 0, 0, 0].into(), 0).unwrap(),
+            Some(IfIndex(2)),
+        );
+        assert_eq!(
+            table
+                .lookup_v4([8, 8, 8, 8].into())
+                .map(|route| route.ifindex),
+            Some(IfIndex(1))
+        );
     }
 
     #[test]
@@ -277,21 +324,33 @@ mod tests {
         let mut table = RouteTable::default();
         let first = route([10, 0, 0, 0].into(), 8, 0, 1);
         table.insert(first).unwrap();
-        assert_eq!(table.insert(Route { mtu: 9000, ..first }), Err(RouteExists(first)));
+        assert_eq!(
+            table.insert(Route { mtu: 9000, ..first }),
+            Err(RouteExists(first))
+        );
         table.replace(Route { mtu: 9000, ..first });
-        assert_eq!(table.iter().map(|route| route.mtu).collect::<Vec<_>>(), [9000]);
+        assert_eq!(
+            table.iter().map(|route| route.mtu).collect::<Vec<_>>(),
+            [9000]
+        );
     }
 
     #[test]
     fn flushing_a_device_leaves_other_devices_and_what_addresses_made() {
         let mut table = RouteTable::default();
-        let by_address = Route { auto: true, ..route([10, 0, 0, 1].into(), 32, 0, 1) };
+        let by_address = Route {
+            auto: true,
+            ..route([10, 0, 0, 1].into(), 32, 0, 1)
+        };
         let other = route([10, 0, 0, 0].into(), 8, 1, 2);
         for route in [by_address, route([10, 0, 0, 0].into(), 8, 0, 1), other] {
             table.insert(route).unwrap();
         }
         assert_eq!(table.remove_device(IfIndex(1), true), 1);
-        assert_eq!(table.iter().copied().collect::<Vec<_>>(), [by_address, other]);
+        assert_eq!(
+            table.iter().copied().collect::<Vec<_>>(),
+            [by_address, other]
+        );
         assert_eq!(table.remove_device(IfIndex(1), false), 1);
         assert_eq!(table.lookup_v4([10, 0, 0, 1].into()), Some(&other));
     }
@@ -303,19 +362,39 @@ mod tests {
         let published = table.clone();
         table.insert(route([10, 1, 0, 0].into(), 16, 0, 2)).unwrap();
         table.remove(&Prefix::new([10, 0, 0, 0].into(), 8).unwrap(), None);
-        let device = |table: &RouteTable| table.lookup_v4([10, 1, 2, 3].into()).map(|route| route.ifindex);
-        assert_eq!((device(&published), device(&table)), (Some(IfIndex(1)), Some(IfIndex(2))));
+        let device = |table: &RouteTable| {
+            table
+                .lookup_v4([10, 1, 2, 3].into())
+                .map(|route| route.ifindex)
+        };
+        assert_eq!(
+            (device(&published), device(&table)),
+            (Some(IfIndex(1)), Some(IfIndex(2)))
+        );
     }
 
     /// The order in which the tutorial shows its routes.
     #[test]
     fn routes_are_listed_longest_prefix_first() {
         let mut table = RouteTable::default();
-        for (addr, len) in [([10, 0, 0, 100], 32), ([10, 0, 0, 0], 16), ([192, 168, 100, 0], 24), ([192, 168, 100, 200], 32)] {
+        for (addr, len) in [
+            ([10, 0, 0, 100], 32),
+            ([10, 0, 0, 0], 16),
+            ([192, 168, 100, 0], 24),
+            ([192, 168, 100, 200], 32),
+        ] {
             table.insert(route(addr.into(), len, 0, 1)).unwrap();
         }
         let listed: Vec<_> = table.iter().map(|route| route.prefix.to_string()).collect();
-        assert_eq!(listed, ["10.0.0.100/32", "192.168.100.200/32", "192.168.100.0/24", "10.0.0.0/16"]);
+        assert_eq!(
+            listed,
+            [
+                "10.0.0.100/32",
+                "192.168.100.200/32",
+                "192.168.100.0/24",
+                "10.0.0.0/16"
+            ]
+        );
     }
 
     proptest! {

@@ -78,8 +78,18 @@ fn classify_ipv4<B: PacketBuf>(packet: &mut B) -> Result<Class, DropReason> {
 
 #[inline]
 fn flow(ip: Ipv4Facts, protocol: Protocol, (sport, dport): (u16, u16)) -> Class {
-    let tuple = Tuple { src: ip.src, dst: ip.dst, sport, dport, protocol: ip.protocol };
-    Class::Flow(Flow { tuple, ip, protocol })
+    let tuple = Tuple {
+        src: ip.src,
+        dst: ip.dst,
+        sport,
+        dport,
+        protocol: ip.protocol,
+    };
+    Class::Flow(Flow {
+        tuple,
+        ip,
+        protocol,
+    })
 }
 
 /// The L4 part, found again from the header that [`ipv4::check`] checked.
@@ -120,5 +130,8 @@ fn udp_ports<B: PacketBuf>(packet: &B) -> Result<(u16, u16), DropReason> {
 
 #[inline]
 fn ports(header: &[u8]) -> (u16, u16) {
-    (u16::from_be_bytes([header[0], header[1]]), u16::from_be_bytes([header[2], header[3]]))
+    (
+        u16::from_be_bytes([header[0], header[1]]),
+        u16::from_be_bytes([header[2], header[3]]),
+    )
 }

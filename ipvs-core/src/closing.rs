@@ -41,7 +41,8 @@ impl<B: PacketBuf> Engine<B> {
         let (ids, next) = self.conns.scan(self.closing.cursor, REACH);
         let mut found = [None::<ConnId>; REACH as usize];
         let walking = &self.closing.walking;
-        let of_closed_dests = ids.filter(|id| walking.binary_search(&self.conns.get(*id).dest()).is_ok());
+        let of_closed_dests =
+            ids.filter(|id| walking.binary_search(&self.conns.get(*id).dest()).is_ok());
         for (slot, id) in found.iter_mut().zip(of_closed_dests) {
             *slot = Some(id);
         }

@@ -97,6 +97,10 @@ pub struct ConnInfo {
 impl ConnInfo {
     /// The service the conn belongs to.
     pub fn service_key(&self) -> ServiceKey {
-        ServiceKey { protocol: self.protocol, addr: self.vaddr.0, port: self.vaddr.1 }
+        ServiceKey {
+            protocol: self.protocol,
+            addr: self.vaddr.0,
+            port: self.vaddr.1,
+        }
     }
 }

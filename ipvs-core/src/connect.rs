@@ -26,18 +26,35 @@ impl<B: PacketBuf> Engine<B> {
     /// A packet that belongs to no conn: to a service, to another worker's conn, or to the kernel.
     #[cold]
     pub(crate) fn connect(&mut self, now: Now, packet: B, flow: &Flow, io: &mut impl Io<B>) {
-        let key = ServiceKey { protocol: flow.protocol, addr: IpAddr::from(flow.tuple.dst), port: flow.tuple.dport };
+        let key = ServiceKey {
+            protocol: flow.protocol,
+            addr: IpAddr::from(flow.tuple.dst),
+            port: flow.tuple.dport,
+        };
         if self.snapshot.services.get(&key).is_none() {
             return self.without_service(packet, flow, io);
         }
         match self.open(now, &packet, flow, &key, io) {
-            Ok(id) => self.forward(now, packet, flow, Found { id, direction: Direction::Inbound }, io),
+            Ok(id) => self.forward(
+                now,
+                packet,
+                flow,
+                Found {
+                    id,
+                    direction: Direction::Inbound,
+                },
+                io,
+            ),
             Err(reason) => self.drop(packet, reason),
         }
     }
 
     fn without_service(&mut self, packet: B, flow: &Flow, io: &mut impl Io<B>) {
-        let to_pool = self.snapshot.net.local_addr(IpAddr::from(flow.tuple.dst)).is_some_and(|local| local.sapool);
+        let to_pool = self
+            .snapshot
+            .net
+            .local_addr(IpAddr::from(flow.tuple.dst))
+            .is_some_and(|local| local.sapool);
         if !to_pool {
             return self.to_kernel(packet, io);
         }
@@ -59,7 +76,10 @@ impl<B: PacketBuf> Engine<B> {
         key: &ServiceKey,
         io: &mut impl Io<B>,
     ) -> Result<ConnId, DropReason> {
-        let l4 = packet.bytes().get(usize::from(flow.ip.l4_at)..).unwrap_or_default();
+        let l4 = packet
+            .bytes()
+            .get(usize::from(flow.ip.l4_at)..)
+            .unwrap_or_default();
         let opening = match flow.protocol {
             Protocol::Tcp => Some(Segment::read(l4)?),
             Protocol::Udp => None,
@@ -80,30 +100,47 @@ impl<B: PacketBuf> Engine<B> {
     }
 
     /// Chooses dest and local port. The port is taken when this succeeds.
-    fn make_conn(&mut self, now: Now, flow: &Flow, key: &ServiceKey) -> Result<Conn<[u8; 4]>, DropReason> {
+    fn make_conn(
+        &mut self,
+        now: Now,
+        flow: &Flow,
+        key: &ServiceKey,
+    ) -> Result<Conn<[u8; 4]>, DropReason> {
         let service = self.snapshot.services.get(key).ok_or(DropReason::NoDest)?;
         let at = service.id.0 as usize;
         if at >= self.turns.len() {
             // Once per service: room for all that control may number.
-            self.turns.resize((at + 1).next_power_of_two(), Turn::of_worker(self.config.worker));
+            self.turns.resize(
+                (at + 1).next_power_of_two(),
+                Turn::of_worker(self.config.worker),
+            );
         }
         let turn = &mut self.turns[at];
         let all_stats = &self.all_stats;
         let load_of = |dest: &Dest| {
-            all_stats.iter().map(|stats| stats.dest(dest.id)).fold(Load::default(), |load, stats| Load {
-                active: load.active + stats.active_conns.get(),
-                inactive: load.inactive + stats.inactive_conns.get(),
-            })
+            all_stats.iter().map(|stats| stats.dest(dest.id)).fold(
+                Load::default(),
+                |load, stats| Load {
+                    active: load.active + stats.active_conns.get(),
+                    inactive: load.inactive + stats.inactive_conns.get(),
+                },
+            )
         };
         let dest = sched::schedule(service, turn, load_of).ok_or(DropReason::NoDest)?;
-        let IpAddr::V4(daddr) = dest.addr else { return Err(DropReason::NoLaddr) };
+        let IpAddr::V4(daddr) = dest.addr else {
+            return Err(DropReason::NoLaddr);
+        };
         let class = sapool::class_of(u32::from(daddr), dest.port);
         let mut reason = DropReason::NoLaddr;
         for laddr in laddrs_in_turn(service, turn) {
-            let IpAddr::V4(addr) = laddr.addr else { continue };
+            let IpAddr::V4(addr) = laddr.addr else {
+                continue;
+            };
             for _ in 0..PORTS_TRIED {
                 reason = DropReason::NoLocalPort;
-                let Some(port) = self.laddrs.take_port(laddr.id, class) else { break };
+                let Some(port) = self.laddrs.take_port(laddr.id, class) else {
+                    break;
+                };
                 let outbound = Tuple {
                     src: daddr.octets(),
                     dst: addr.octets(),
@@ -116,7 +153,10 @@ impl<B: PacketBuf> Engine<B> {
                     self.laddrs.put_port(laddr.addr, class, port);
                     continue;
                 }
-                let ends = Endpoints { inbound: flow.tuple, outbound };
+                let ends = Endpoints {
+                    inbound: flow.tuple,
+                    outbound,
+                };
                 return Ok(Conn::new(&ends, deltas(&ends), dest.id, now.tick()));
             }
         }
@@ -147,11 +187,22 @@ impl<B: PacketBuf> Engine<B> {
 }
 
 /// The local addresses to ask, beginning with the one whose turn it is.
-fn laddrs_in_turn<'a>(service: &'a Service, turn: &mut Turn) -> impl Iterator<Item = &'a Laddr> + use<'a> {
+fn laddrs_in_turn<'a>(
+    service: &'a Service,
+    turn: &mut Turn,
+) -> impl Iterator<Item = &'a Laddr> + use<'a> {
     let laddrs = &service.laddrs;
-    let first = if laddrs.is_empty() { 0 } else { turn.next_laddr as usize % laddrs.len() };
+    let first = if laddrs.is_empty() {
+        0
+    } else {
+        turn.next_laddr as usize % laddrs.len()
+    };
     turn.next_laddr = first as u32 + 1;
-    laddrs.iter().cycle().skip(first).take(laddrs.len().min(LADDRS_TRIED))
+    laddrs
+        .iter()
+        .cycle()
+        .skip(first)
+        .take(laddrs.len().min(LADDRS_TRIED))
 }
 
 /// What the inbound rewrite changes in the checksums, worked out once.
@@ -159,7 +210,10 @@ fn deltas(ends: &Endpoints<[u8; 4]>) -> RewriteDeltas {
     let (from, to) = (ends.inbound, ends.outbound.reversed());
     let l3 = ipv4::address_delta(&from, &to);
     let ports = |tuple: &Tuple<[u8; 4]>| u32::from(tuple.sport) << 16 | u32::from(tuple.dport);
-    RewriteDeltas { l3, l4: l3.plus(checksum::Delta::of_u32(ports(&from), ports(&to))) }
+    RewriteDeltas {
+        l3,
+        l4: l3.plus(checksum::Delta::of_u32(ports(&from), ports(&to))),
+    }
 }
 
 /// The first packet of a conn must be sound: nothing is remembered for the sake of a broken one.
@@ -169,11 +223,24 @@ fn verify_checksum(flow: &Flow, l4: &[u8]) -> Result<(), DropReason> {
         // RFC 768: no checksum at all is legal.
         Protocol::Udp if l4.get(6..8) == Some(&[0, 0]) => return Ok(()),
         Protocol::Udp => {
-            let len = l4.get(4..6).map_or(0, |len| usize::from(u16::from_be_bytes([len[0], len[1]])));
-            (DropReason::UdpBadChecksum, l4.get(..len).ok_or(DropReason::UdpMalformed)?)
+            let len = l4
+                .get(4..6)
+                .map_or(0, |len| usize::from(u16::from_be_bytes([len[0], len[1]])));
+            (
+                DropReason::UdpBadChecksum,
+                l4.get(..len).ok_or(DropReason::UdpMalformed)?,
+            )
         }
     };
-    let pseudo =
-        checksum::pseudo_header_v4(flow.tuple.src.into(), flow.tuple.dst.into(), flow.tuple.protocol, l4.len() as u16);
-    if checksum::fold(checksum::sum(l4).wrapping_add(pseudo)) == 0xffff { Ok(()) } else { Err(reason) }
+    let pseudo = checksum::pseudo_header_v4(
+        flow.tuple.src.into(),
+        flow.tuple.dst.into(),
+        flow.tuple.protocol,
+        l4.len() as u16,
+    );
+    if checksum::fold(checksum::sum(l4).wrapping_add(pseudo)) == 0xffff {
+        Ok(())
+    } else {
+        Err(reason)
+    }
 }

@@ -51,7 +51,6 @@ drop_reasons! {
     NoLaddr => "the service has no local address that can reach the dest",
     NoLocalPort => "all ports of the local addresses towards this dest are in use",
     ConnTableFull => "the conn table is full and nothing half-open could be recycled",
-    ConnClosed => "the conn's dest was removed",
     MtuExceeded => "the packet is larger than the MTU of its way and must not be fragmented",
     NoRoute => "no route to the packet's new destination",
     NeighbourQueueFull => "too many packets wait for this neighbour",

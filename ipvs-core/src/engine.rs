@@ -9,6 +9,7 @@ use crate::closing::Closing;
 use crate::conn::{ConnTable, Lookup};
 use crate::drop_reason::DropReason;
 use crate::held::Held;
+use crate::icmp_send::RateLimit;
 use crate::io::Io;
 use crate::laddrs::Laddrs;
 use crate::sched::Turn;
@@ -75,6 +76,7 @@ pub struct Engine<B> {
     pub(crate) turns: Vec<Turn>,
     pub(crate) held: Held<B>,
     pub(crate) closing: Closing,
+    pub(crate) icmp_limit: RateLimit,
     pub(crate) origin: Origin,
     work: Vec<Work<B>>,
 }
@@ -102,6 +104,7 @@ impl<B: PacketBuf> Engine<B> {
             turns: Vec::new(),
             held: Held::new(config.max_held, config.max_held_per_neighbour),
             closing: Closing::default(),
+            icmp_limit: RateLimit::default(),
             origin: Origin::Nic,
             work: Vec::with_capacity(BATCH),
             all_stats,
@@ -140,7 +143,11 @@ impl<B: PacketBuf> Engine<B> {
         loop {
             for packet in packets.by_ref().take(BATCH) {
                 packet.prefetch();
-                work.push(Work { packet, class: Class::Kernel, lookup: Lookup::default() });
+                work.push(Work {
+                    packet,
+                    class: Class::Kernel,
+                    lookup: Lookup::default(),
+                });
             }
             if work.is_empty() {
                 break;
@@ -167,7 +174,12 @@ impl<B: PacketBuf> Engine<B> {
                 self.conns.choose(&mut item.lookup);
             }
         }
-        for Work { packet, class, lookup } in work.drain(..) {
+        for Work {
+            packet,
+            class,
+            lookup,
+        } in work.drain(..)
+        {
             match class {
                 Class::Flow(flow) => match self.conns.finish(&lookup, &flow.tuple) {
                     Some(found) => self.forward(now, packet, &flow, found, io),
@@ -207,7 +219,11 @@ impl<B: PacketBuf> Engine<B> {
     /// Gives a packet to whom it may concern behind the kni device.
     #[inline]
     pub(crate) fn to_kernel(&self, packet: B, io: &mut impl Io<B>) {
-        let has_kni = self.snapshot.net.device_of(packet.port()).is_none_or(|device| device.kni);
+        let has_kni = self
+            .snapshot
+            .net
+            .device_of(packet.port())
+            .is_none_or(|device| device.kni);
         if has_kni {
             self.stats.to_kernel.add(1);
             io.to_kernel(packet);

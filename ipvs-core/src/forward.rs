@@ -6,6 +6,7 @@ use crate::classify::Flow;
 use crate::conn::{Conn, ConnFlags, ConnId, Direction, Found};
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
+use crate::icmp_send::Refusal;
 use crate::io::Io;
 use crate::ipv4;
 use crate::output::Way;
@@ -18,17 +19,52 @@ use crate::time::Now;
 impl<B: PacketBuf> Engine<B> {
     /// Rewrites a packet of a conn and sends it on.
     #[inline]
-    pub(crate) fn forward(&mut self, now: Now, mut packet: B, flow: &Flow, found: Found, io: &mut impl Io<B>) {
+    pub(crate) fn forward(
+        &mut self,
+        now: Now,
+        mut packet: B,
+        flow: &Flow,
+        found: Found,
+        io: &mut impl Io<B>,
+    ) {
         match self.rewrite(now, &mut packet, flow, found) {
             Ok(way) => self.deliver(now, packet, way, io),
-            Err(DropReason::MtuExceeded) => self.refuse_oversized(now, packet, found, io),
-            Err(DropReason::TtlExpired) => self.refuse_expired(now, packet, io),
-            Err(reason) => self.drop(packet, reason),
+            Err(reason) => self.refuse_or_drop(now, packet, flow, found, reason, io),
         }
     }
 
+    /// Some senders are told why.
+    #[cold]
+    fn refuse_or_drop(
+        &mut self,
+        now: Now,
+        packet: B,
+        flow: &Flow,
+        found: Found,
+        reason: DropReason,
+        io: &mut impl Io<B>,
+    ) {
+        let refusal = match reason {
+            DropReason::TtlExpired => Refusal::TimeExceeded,
+            DropReason::MtuExceeded if flow.ip.dont_fragment => {
+                match self.way_of(found.id, found.direction) {
+                    Ok(way) => Refusal::FragmentationNeeded { mtu: way.mtu() },
+                    Err(_) => return self.drop(packet, reason),
+                }
+            }
+            _ => return self.drop(packet, reason),
+        };
+        self.refuse(now, packet, &flow.ip, refusal, reason, io);
+    }
+
     #[inline]
-    fn rewrite(&mut self, now: Now, packet: &mut B, flow: &Flow, found: Found) -> Result<Way, DropReason> {
+    fn rewrite(
+        &mut self,
+        now: Now,
+        packet: &mut B,
+        flow: &Flow,
+        found: Found,
+    ) -> Result<Way, DropReason> {
         let way = self.way_of(found.id, found.direction)?;
         if flow.ip.ttl <= 1 {
             return Err(DropReason::TtlExpired);
@@ -60,8 +96,15 @@ impl<B: PacketBuf> Engine<B> {
         let conn = self.conns.get_mut(found.id);
         conn.touch(now.tick());
         rewrite_network(packet.bytes_mut(), conn, found.direction);
-        let l4 = packet.bytes_mut().get_mut(usize::from(flow.ip.l4_at)..).unwrap_or_default();
-        segment::rewrite_udp(l4, &conn.rewritten(found.direction), conn.deltas(found.direction).l4);
+        let l4 = packet
+            .bytes_mut()
+            .get_mut(usize::from(flow.ip.l4_at)..)
+            .unwrap_or_default();
+        segment::rewrite_udp(
+            l4,
+            &conn.rewritten(found.direction),
+            conn.deltas(found.direction).l4,
+        );
         if found.direction == Direction::Outbound && !conn.flags.has(ConnFlags::ANSWERED) {
             self.answer_udp(found.id);
         }
@@ -95,7 +138,13 @@ impl<B: PacketBuf> Engine<B> {
         }
         let conn = self.conns.get_mut(found.id);
         let l4 = packet.bytes_mut().get_mut(l4_at..).unwrap_or_default();
-        segment::rewrite_tcp(l4, segment, conn, found.direction, conn.deltas(found.direction).l4)?;
+        segment::rewrite_tcp(
+            l4,
+            segment,
+            conn,
+            found.direction,
+            conn.deltas(found.direction).l4,
+        )?;
         rewrite_network(packet.bytes_mut(), conn, found.direction);
         conn.touch(now.tick());
         match found.direction {
@@ -125,8 +174,15 @@ impl<B: PacketBuf> Engine<B> {
 /// The network header of a packet of a conn.
 #[inline]
 fn rewrite_network(bytes: &mut [u8], conn: &Conn<[u8; 4]>, direction: Direction) {
-    if let Some(header) = bytes.get_mut(ipv4::L2_LEN..).and_then(<[u8]>::first_chunk_mut) {
-        ipv4::rewrite(header, &conn.rewritten(direction), conn.deltas(direction).l3);
+    if let Some(header) = bytes
+        .get_mut(ipv4::L2_LEN..)
+        .and_then(<[u8]>::first_chunk_mut)
+    {
+        ipv4::rewrite(
+            header,
+            &conn.rewritten(direction),
+            conn.deltas(direction).l3,
+        );
     }
 }
 

@@ -59,7 +59,10 @@ pub(crate) enum Hold<B> {
 impl<B> Held<B> {
     /// Room for `capacity` packets, of which at most `longest` wait for the same neighbour.
     pub(crate) fn new(capacity: u32, longest: u16) -> Self {
-        let slots = (1..=capacity).map(|next| Slot { packet: None, next: if next == capacity { NIL } else { next } });
+        let slots = (1..=capacity).map(|next| Slot {
+            packet: None,
+            next: if next == capacity { NIL } else { next },
+        });
         Self {
             queues: Vec::with_capacity(NEIGHBOURS),
             slots: slots.collect(),
@@ -74,7 +77,10 @@ impl<B> Held<B> {
 
     pub(crate) fn push(&mut self, now: Tick, awaited: Awaited, packet: B) -> Hold<B> {
         let slot = self.free;
-        let at = self.queues.iter().position(|queue| queue.awaited == awaited);
+        let at = self
+            .queues
+            .iter()
+            .position(|queue| queue.awaited == awaited);
         let has_room = match at {
             Some(at) => self.queues[at].len < self.longest,
             None => self.queues.len() < NEIGHBOURS,
@@ -83,9 +89,18 @@ impl<B> Held<B> {
             return Hold::Full(packet);
         }
         self.free = self.slots[slot as usize].next;
-        self.slots[slot as usize] = Slot { packet: Some(packet), next: NIL };
+        self.slots[slot as usize] = Slot {
+            packet: Some(packet),
+            next: NIL,
+        };
         let Some(at) = at else {
-            self.queues.push(Queue { awaited, since: now, first: slot, last: slot, len: 1 });
+            self.queues.push(Queue {
+                awaited,
+                since: now,
+                first: slot,
+                last: slot,
+                len: 1,
+            });
             return Hold::First;
         };
         let queue = &mut self.queues[at];
@@ -96,14 +111,23 @@ impl<B> Held<B> {
     }
 
     /// The next packet of a neighbour that `is_known`, in the order they came.
-    pub(crate) fn pop_known(&mut self, is_known: impl Fn(&Awaited) -> bool) -> Option<(Awaited, B)> {
-        let at = self.queues.iter().position(|queue| is_known(&queue.awaited))?;
+    pub(crate) fn pop_known(
+        &mut self,
+        is_known: impl Fn(&Awaited) -> bool,
+    ) -> Option<(Awaited, B)> {
+        let at = self
+            .queues
+            .iter()
+            .position(|queue| is_known(&queue.awaited))?;
         self.pop(at)
     }
 
     /// The next packet that has waited too long.
     pub(crate) fn pop_stale(&mut self, now: Tick) -> Option<(Awaited, B)> {
-        let at = self.queues.iter().position(|queue| now.since(queue.since) > PATIENCE)?;
+        let at = self
+            .queues
+            .iter()
+            .position(|queue| now.since(queue.since) > PATIENCE)?;
         self.pop(at)
     }
 
@@ -127,8 +151,14 @@ impl<B> Held<B> {
 mod tests {
     use super::*;
 
-    const GATEWAY: Awaited = Awaited { ifindex: IfIndex(1), addr: Ipv4Addr::new(10, 0, 0, 1) };
-    const OTHER: Awaited = Awaited { ifindex: IfIndex(1), addr: Ipv4Addr::new(10, 0, 0, 2) };
+    const GATEWAY: Awaited = Awaited {
+        ifindex: IfIndex(1),
+        addr: Ipv4Addr::new(10, 0, 0, 1),
+    };
+    const OTHER: Awaited = Awaited {
+        ifindex: IfIndex(1),
+        addr: Ipv4Addr::new(10, 0, 0, 2),
+    };
 
     #[test]
     fn packets_leave_in_the_order_they_came_once_their_neighbour_is_known() {
@@ -136,7 +166,8 @@ mod tests {
         assert!(matches!(held.push(Tick(0), GATEWAY, 'a'), Hold::First));
         assert!(matches!(held.push(Tick(0), OTHER, 'x'), Hold::First));
         assert!(matches!(held.push(Tick(0), GATEWAY, 'b'), Hold::Queued));
-        let known: Vec<_> = std::iter::from_fn(|| held.pop_known(|awaited| *awaited == GATEWAY)).collect();
+        let known: Vec<_> =
+            std::iter::from_fn(|| held.pop_known(|awaited| *awaited == GATEWAY)).collect();
         assert_eq!(known, [(GATEWAY, 'a'), (GATEWAY, 'b')]);
         assert_eq!(held.pop_known(|_| true), Some((OTHER, 'x')));
         assert!(held.is_empty());
@@ -158,6 +189,9 @@ mod tests {
         let mut held = Held::new(3, 2);
         held.push(Tick(0), GATEWAY, 'a');
         assert_eq!(held.pop_stale(Tick(Tick::from_secs(2))), None);
-        assert_eq!(held.pop_stale(Tick(Tick::from_secs(4))), Some((GATEWAY, 'a')));
+        assert_eq!(
+            held.pop_stale(Tick(Tick::from_secs(4))),
+            Some((GATEWAY, 'a'))
+        );
     }
 }

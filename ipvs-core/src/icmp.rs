@@ -40,12 +40,24 @@ struct Quoted {
 }
 
 impl<B: PacketBuf> Engine<B> {
-    pub(crate) fn receive_icmp(&mut self, now: Now, mut packet: B, ip: &Ipv4Facts, io: &mut impl Io<B>) {
-        let icmp = packet.bytes().get(usize::from(ip.l4_at)..).unwrap_or_default();
+    pub(crate) fn receive_icmp(
+        &mut self,
+        now: Now,
+        mut packet: B,
+        ip: &Ipv4Facts,
+        io: &mut impl Io<B>,
+    ) {
+        let icmp = packet
+            .bytes()
+            .get(usize::from(ip.l4_at)..)
+            .unwrap_or_default();
         let Some(&[kind, ..]) = icmp.first_chunk::<HEADER_LEN>() else {
             return self.drop(packet, DropReason::IcmpMalformed);
         };
-        let is_error = matches!(kind, DESTINATION_UNREACHABLE | TIME_EXCEEDED | PARAMETER_PROBLEM);
+        let is_error = matches!(
+            kind,
+            DESTINATION_UNREACHABLE | TIME_EXCEEDED | PARAMETER_PROBLEM
+        );
         let is_to_us = self.snapshot.net.local_addr(IpAddr::from(ip.dst)).is_some();
         if !is_error && !(kind == ECHO_REQUEST && is_to_us) {
             return self.to_kernel(packet, io);
@@ -64,7 +76,10 @@ impl<B: PacketBuf> Engine<B> {
     }
 
     fn receive_icmp_error(&mut self, now: Now, packet: B, ip: &Ipv4Facts, io: &mut impl Io<B>) {
-        let icmp = packet.bytes().get(usize::from(ip.l4_at)..).unwrap_or_default();
+        let icmp = packet
+            .bytes()
+            .get(usize::from(ip.l4_at)..)
+            .unwrap_or_default();
         let quoted = match read_quoted(icmp) {
             Ok(Some(quoted)) => quoted,
             Ok(None) => return self.to_kernel(packet, io),
@@ -77,7 +92,13 @@ impl<B: PacketBuf> Engine<B> {
     }
 
     /// The conn may be another worker's: the local port names it; towards clients, each is asked.
-    fn error_without_conn(&mut self, packet: B, ip: &Ipv4Facts, quoted: &Quoted, io: &mut impl Io<B>) {
+    fn error_without_conn(
+        &mut self,
+        packet: B,
+        ip: &Ipv4Facts,
+        quoted: &Quoted,
+        io: &mut impl Io<B>,
+    ) {
         let (worker, workers) = (self.config.worker, self.config.workers);
         let Some(local) = self.snapshot.net.local_addr(IpAddr::from(ip.dst)) else {
             return self.to_kernel(packet, io);
@@ -110,7 +131,13 @@ impl<B: PacketBuf> Engine<B> {
             Ok(way) => way,
             Err(reason) => return self.drop(packet, reason),
         };
-        translate(packet.bytes_mut(), usize::from(ip.l4_at), quoted, self.conns.get(found.id), found.direction);
+        translate(
+            packet.bytes_mut(),
+            usize::from(ip.l4_at),
+            quoted,
+            self.conns.get(found.id),
+            found.direction,
+        );
         self.deliver(now, packet, way, io);
     }
 }
@@ -118,7 +145,9 @@ impl<B: PacketBuf> Engine<B> {
 /// Reads what an error quotes; `None` if it is about something the engine has no conns of.
 fn read_quoted(icmp: &[u8]) -> Result<Option<Quoted>, DropReason> {
     let ip = icmp.get(HEADER_LEN..).unwrap_or_default();
-    let header = ip.first_chunk::<{ ipv4::HEADER_LEN }>().ok_or(DropReason::IcmpMalformed)?;
+    let header = ip
+        .first_chunk::<{ ipv4::HEADER_LEN }>()
+        .ok_or(DropReason::IcmpMalformed)?;
     let header_len = usize::from(header[0] & 0x0f) * 4;
     if header[0] >> 4 != 4 || header_len < ipv4::HEADER_LEN {
         return Err(DropReason::IcmpMalformed);
@@ -127,7 +156,10 @@ fn read_quoted(icmp: &[u8]) -> Result<Option<Quoted>, DropReason> {
     if Protocol::from_number(header[9]).is_none() || !is_first {
         return Ok(None);
     }
-    let l4 = ip.get(header_len..).and_then(<[u8]>::first_chunk::<QUOTED_L4_LEN>).ok_or(DropReason::IcmpMalformed)?;
+    let l4 = ip
+        .get(header_len..)
+        .and_then(<[u8]>::first_chunk::<QUOTED_L4_LEN>)
+        .ok_or(DropReason::IcmpMalformed)?;
     Ok(Some(Quoted {
         ip_at: HEADER_LEN,
         l4_at: HEADER_LEN + header_len,
@@ -144,14 +176,28 @@ fn read_quoted(icmp: &[u8]) -> Result<Option<Quoted>, DropReason> {
 /// Makes the error one that its receiver understands: the outer addresses are rewritten as those of
 /// any packet of the conn that goes its way, whatever router it is from, and the quoted packet
 /// becomes the one that the receiver had sent.
-fn translate(frame: &mut [u8], icmp_at: usize, quoted: &Quoted, conn: &Conn<[u8; 4]>, direction: Direction) {
+fn translate(
+    frame: &mut [u8],
+    icmp_at: usize,
+    quoted: &Quoted,
+    conn: &Conn<[u8; 4]>,
+    direction: Direction,
+) {
     let outer = conn.rewritten(direction);
-    if let Some(header) = frame.get_mut(L2_LEN..).and_then(<[u8]>::first_chunk_mut::<{ ipv4::HEADER_LEN }>) {
-        let old = [header[12], header[13], header[14], header[15], header[16], header[17], header[18], header[19]];
+    if let Some(header) = frame
+        .get_mut(L2_LEN..)
+        .and_then(<[u8]>::first_chunk_mut::<{ ipv4::HEADER_LEN }>)
+    {
+        let old = [
+            header[12], header[13], header[14], header[15], header[16], header[17], header[18],
+            header[19],
+        ];
         let new = [outer.src, outer.dst].concat();
         ipv4::rewrite(header, &outer, Delta::replace(&old, &new));
     }
-    let Some(icmp) = frame.get_mut(icmp_at..) else { return };
+    let Some(icmp) = frame.get_mut(icmp_at..) else {
+        return;
+    };
     restore_quoted(icmp, quoted, conn, direction);
     icmp[2..4].fill(0);
     let sum = checksum::checksum(icmp);
@@ -162,16 +208,27 @@ fn translate(frame: &mut [u8], icmp_at: usize, quoted: &Quoted, conn: &Conn<[u8;
 fn restore_quoted(icmp: &mut [u8], quoted: &Quoted, conn: &Conn<[u8; 4]>, direction: Direction) {
     // An error that goes outbound is about a packet that went inbound, and the other way round.
     let (sent, undo) = match direction {
-        Direction::Outbound => (conn.tuple(Direction::Inbound), conn.deltas(Direction::Outbound)),
-        Direction::Inbound => (conn.tuple(Direction::Outbound), conn.deltas(Direction::Inbound)),
+        Direction::Outbound => (
+            conn.tuple(Direction::Inbound),
+            conn.deltas(Direction::Outbound),
+        ),
+        Direction::Inbound => (
+            conn.tuple(Direction::Outbound),
+            conn.deltas(Direction::Inbound),
+        ),
     };
-    if let Some(ip) = icmp.get_mut(quoted.ip_at..).and_then(<[u8]>::first_chunk_mut::<{ ipv4::HEADER_LEN }>) {
+    if let Some(ip) = icmp
+        .get_mut(quoted.ip_at..)
+        .and_then(<[u8]>::first_chunk_mut::<{ ipv4::HEADER_LEN }>)
+    {
         let sum = undo.l3.apply(u16::from_be_bytes([ip[10], ip[11]]));
         ip[10..12].copy_from_slice(&sum.to_be_bytes());
         ip[12..16].copy_from_slice(&sent.src);
         ip[16..20].copy_from_slice(&sent.dst);
     }
-    let Some(l4) = icmp.get_mut(quoted.l4_at..) else { return };
+    let Some(l4) = icmp.get_mut(quoted.l4_at..) else {
+        return;
+    };
     l4[0..2].copy_from_slice(&sent.sport.to_be_bytes());
     l4[2..4].copy_from_slice(&sent.dport.to_be_bytes());
     let mut delta = undo.l4;
@@ -195,7 +252,9 @@ fn restore_numbers(l4: &mut [u8], seq_delta: u32, direction: Direction) -> Delta
         Direction::Outbound => (4, seq_delta.wrapping_neg()),
         Direction::Inbound => (8, seq_delta),
     };
-    let Some(field) = l4.get_mut(at..at + 4) else { return Delta::ZERO };
+    let Some(field) = l4.get_mut(at..at + 4) else {
+        return Delta::ZERO;
+    };
     let old = u32::from_be_bytes([field[0], field[1], field[2], field[3]]);
     let new = old.wrapping_add(back);
     field.copy_from_slice(&new.to_be_bytes());

@@ -44,7 +44,11 @@ pub(crate) fn check<B: PacketBuf>(packet: &mut B) -> Result<Ipv4Facts, DropReaso
     let header_len = usize::from(header[0] & 0x0f) * 4;
     let total_len = u16::from_be_bytes([header[2], header[3]]);
     let frame_len = L2_LEN + usize::from(total_len);
-    if header[0] >> 4 != 4 || header_len < HEADER_LEN || usize::from(total_len) < header_len || frame_len > bytes.len() {
+    if header[0] >> 4 != 4
+        || header_len < HEADER_LEN
+        || usize::from(total_len) < header_len
+        || frame_len > bytes.len()
+    {
         return Err(DropReason::Ipv4Malformed);
     }
     match packet.ip_checksum() {

@@ -26,7 +26,11 @@ impl Laddrs {
         if at >= self.entries.len() {
             self.entries.resize_with(at + 1, || None);
         }
-        self.entries[at] = Some(Entry { addr, pool, leaving: false });
+        self.entries[at] = Some(Entry {
+            addr,
+            pool,
+            leaving: false,
+        });
     }
 
     /// Gives out no more ports of this address. The pool, if none of its ports is in use.
@@ -41,15 +45,26 @@ impl Laddrs {
     #[inline]
     pub(crate) fn take_port(&mut self, id: LaddrId, class: usize) -> Option<u16> {
         let entry = self.entries.get_mut(id.0 as usize)?.as_mut()?;
-        if entry.leaving { None } else { entry.pool.take(class) }
+        if entry.leaving {
+            None
+        } else {
+            entry.pool.take(class)
+        }
     }
 
     /// Gives a port back. The pool and its id, if the address was to leave and this was its last.
-    pub(crate) fn put_port(&mut self, addr: IpAddr, class: usize, port: u16) -> Option<(LaddrId, Box<PortPool>)> {
+    pub(crate) fn put_port(
+        &mut self,
+        addr: IpAddr,
+        class: usize,
+        port: u16,
+    ) -> Option<(LaddrId, Box<PortPool>)> {
         // The same address may be there twice for a while: one leaving, one new. Only the pool that
         // gave the port out takes it back.
         for at in 0..self.entries.len() {
-            let Some(entry) = self.entries[at].as_mut().filter(|entry| entry.addr == addr) else { continue };
+            let Some(entry) = self.entries[at].as_mut().filter(|entry| entry.addr == addr) else {
+                continue;
+            };
             let used = entry.pool.used();
             entry.pool.put(class, port);
             if entry.pool.used() != used {
@@ -62,7 +77,10 @@ impl Laddrs {
 
     fn take_if_idle(&mut self, id: LaddrId) -> Option<Box<PortPool>> {
         let slot = self.entries.get_mut(id.0 as usize)?;
-        if slot.as_ref().is_some_and(|entry| entry.leaving && entry.pool.used() == 0) {
+        if slot
+            .as_ref()
+            .is_some_and(|entry| entry.leaving && entry.pool.used() == 0)
+        {
             slot.take().map(|entry| entry.pool)
         } else {
             None

@@ -9,13 +9,14 @@
 mod classify;
 mod closing;
 pub mod command;
-mod connect;
 pub mod conn;
+mod connect;
 pub mod drop_reason;
 pub mod engine;
 mod forward;
 mod held;
 mod icmp;
+mod icmp_send;
 pub mod io;
 mod ipv4;
 mod laddrs;
@@ -38,9 +39,9 @@ pub mod timeouts;
 pub mod tuple;
 
 pub use command::{Command, ConnInfo, ConnPage, Event};
+pub use drop_reason::DropReason;
 pub use engine::{BATCH, Engine, EngineConfig, Keys, Origin};
 pub use io::Io;
-pub use drop_reason::DropReason;
 pub use service::{
     Dest, DestId, FwdMode, Laddr, LaddrId, Protocol, SchedulerKind, Service, ServiceId, ServiceKey,
     ServiceTable,

@@ -48,7 +48,11 @@ impl<B: PacketBuf> Engine<B> {
     fn settle_end(&mut self, conn: &Conn<[u8; 4]>, io: &mut impl Io<B>) {
         self.stats.conns.sub(1);
         let stats = self.stats.dest(conn.dest());
-        let was = if conn.flags.has(ConnFlags::ACTIVE) { &stats.active_conns } else { &stats.inactive_conns };
+        let was = if conn.flags.has(ConnFlags::ACTIVE) {
+            &stats.active_conns
+        } else {
+            &stats.inactive_conns
+        };
         was.sub(1);
         self.return_port(conn, io);
     }
@@ -103,14 +107,22 @@ impl<B: PacketBuf> Engine<B> {
     /// The timeout of a UDP conn.
     pub(crate) fn udp_timeout_s(&self, conn: &Conn<[u8; 4]>, answered: bool) -> u16 {
         let timeouts = &self.snapshot.timeouts;
-        let usual = if answered { timeouts.udp_s } else { timeouts.udp_oneway_s };
+        let usual = if answered {
+            timeouts.udp_s
+        } else {
+            timeouts.udp_oneway_s
+        };
         clamp(self.service_timeout_s(conn).unwrap_or(usual))
     }
 
     /// What the service says of the timeout of established conns.
     fn service_timeout_s(&self, conn: &Conn<[u8; 4]>) -> Option<u32> {
         let protocol = Protocol::from_number(conn.protocol)?;
-        let key = ServiceKey { protocol, addr: IpAddr::from(conn.vaddr), port: conn.vport };
+        let key = ServiceKey {
+            protocol,
+            addr: IpAddr::from(conn.vaddr),
+            port: conn.vport,
+        };
         self.snapshot.services.get(&key)?.conn_timeout_s
     }
 }

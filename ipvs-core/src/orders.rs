@@ -75,7 +75,8 @@ impl<B: PacketBuf> Engine<B> {
             }
             reach -= step;
             let (ids, next) = self.conns.scan(page.cursor, step);
-            page.conns.extend(ids.map(|id| describe(self.conns.get(id), now.tick())));
+            page.conns
+                .extend(ids.map(|id| describe(self.conns.get(id), now.tick())));
             page.cursor = next.unwrap_or_default();
             if next.is_none() {
                 page.done = true;

@@ -42,7 +42,11 @@ impl<B: PacketBuf> Engine<B> {
     #[inline]
     pub(crate) fn way_of(&mut self, id: ConnId, direction: Direction) -> Result<Way, DropReason> {
         let net = &self.snapshot.net;
-        let remembered = self.conns.get(id).nexthop(direction, net.generation).and_then(|id| net.nexthop(id));
+        let remembered = self
+            .conns
+            .get(id)
+            .nexthop(direction, net.generation)
+            .and_then(|id| net.nexthop(id));
         match remembered {
             Some(nexthop) if nexthop.dst_mac.is_some() => Ok(Way::Known(*nexthop)),
             _ => self.find_way(id, direction),
@@ -54,20 +58,35 @@ impl<B: PacketBuf> Engine<B> {
         let net = &self.snapshot.net;
         let dst = Ipv4Addr::from(self.conns.get(id).rewritten(direction).dst);
         let hop = net.route_to_v4(dst).ok_or(DropReason::NoRoute)?;
-        let awaited = Awaited { ifindex: hop.ifindex, addr: hop.neighbour };
-        let Some((nexthop_id, nexthop)) =
-            net.nexthop_of(hop.ifindex, hop.neighbour).and_then(|id| net.nexthop(id).map(|nexthop| (id, *nexthop)))
+        let awaited = Awaited {
+            ifindex: hop.ifindex,
+            addr: hop.neighbour,
+        };
+        let Some((nexthop_id, nexthop)) = net
+            .nexthop_of(hop.ifindex, hop.neighbour)
+            .and_then(|id| net.nexthop(id).map(|nexthop| (id, *nexthop)))
         else {
-            return Ok(Way::Await { neighbour: awaited, mtu: hop.mtu });
+            return Ok(Way::Await {
+                neighbour: awaited,
+                mtu: hop.mtu,
+            });
         };
         if nexthop.dst_mac.is_none() {
-            return Ok(Way::Await { neighbour: awaited, mtu: hop.mtu });
+            return Ok(Way::Await {
+                neighbour: awaited,
+                mtu: hop.mtu,
+            });
         }
         // A route's own MTU binds the conn to its route only as long as that is looked up each time.
         if nexthop.mtu == hop.mtu {
-            self.conns.get_mut(id).set_nexthop(direction, net.generation, nexthop_id);
+            self.conns
+                .get_mut(id)
+                .set_nexthop(direction, net.generation, nexthop_id);
         }
-        Ok(Way::Known(Nexthop { mtu: hop.mtu, ..nexthop }))
+        Ok(Way::Known(Nexthop {
+            mtu: hop.mtu,
+            ..nexthop
+        }))
     }
 
     /// Sends a packet its way, or holds it.
@@ -81,7 +100,9 @@ impl<B: PacketBuf> Engine<B> {
 
     #[inline]
     fn transmit(&self, mut packet: B, nexthop: &Nexthop, io: &mut impl Io<B>) {
-        if let (Some(header), Some(dst)) = (packet.bytes_mut().first_chunk_mut::<14>(), nexthop.dst_mac) {
+        if let (Some(header), Some(dst)) =
+            (packet.bytes_mut().first_chunk_mut::<14>(), nexthop.dst_mac)
+        {
             header[..6].copy_from_slice(&dst.0);
             header[6..12].copy_from_slice(&nexthop.src_mac.0);
         }
@@ -94,7 +115,13 @@ impl<B: PacketBuf> Engine<B> {
         match self.held.push(now.tick(), neighbour, packet) {
             Hold::First => {
                 self.stats.held.add(1);
-                self.tell(Event::Resolve { ifindex: neighbour.ifindex, addr: IpAddr::V4(neighbour.addr) }, io);
+                self.tell(
+                    Event::Resolve {
+                        ifindex: neighbour.ifindex,
+                        addr: IpAddr::V4(neighbour.addr),
+                    },
+                    io,
+                );
             }
             Hold::Queued => self.stats.held.add(1),
             Hold::Full(packet) => self.drop(packet, DropReason::NeighbourQueueFull),
@@ -111,7 +138,10 @@ impl<B: PacketBuf> Engine<B> {
                     .filter(|nexthop| nexthop.dst_mac.is_some())
                     .copied()
             };
-            let Some((awaited, packet)) = self.held.pop_known(|awaited| known(awaited).is_some()) else { return };
+            let Some((awaited, packet)) = self.held.pop_known(|awaited| known(awaited).is_some())
+            else {
+                return;
+            };
             self.stats.held.sub(1);
             if let Some(nexthop) = known(&awaited) {
                 self.transmit(packet, &nexthop, io);

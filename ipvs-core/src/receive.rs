@@ -1,4 +1,4 @@
-//! Packets to the director itself: ARP, fragments, and errors that it answers with.
+//! Packets to the director itself: ARP and fragments.
 
 use std::net::IpAddr;
 
@@ -6,12 +6,10 @@ use inet::arp::ArpOutcome;
 use packet::PacketBuf;
 
 use crate::command::Event;
-use crate::conn::Found;
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::io::Io;
 use crate::ipv4::Ipv4Facts;
-use crate::time::Now;
 
 impl<B: PacketBuf> Engine<B> {
     pub(crate) fn receive_arp(&mut self, mut packet: B, io: &mut impl Io<B>) {
@@ -45,17 +43,5 @@ impl<B: PacketBuf> Engine<B> {
         } else {
             self.to_kernel(packet, io);
         }
-    }
-
-    /// A packet of a conn that is larger than the MTU of its way.
-    #[cold]
-    pub(crate) fn refuse_oversized(&mut self, _now: Now, packet: B, _found: Found, _io: &mut impl Io<B>) {
-        self.drop(packet, DropReason::MtuExceeded);
-    }
-
-    /// A packet whose time to live ran out here.
-    #[cold]
-    pub(crate) fn refuse_expired(&mut self, _now: Now, packet: B, _io: &mut impl Io<B>) {
-        self.drop(packet, DropReason::TtlExpired);
     }
 }

@@ -44,7 +44,9 @@ impl<B: PacketBuf> Engine<B> {
         numbers: (u32, u32),
         io: &mut impl Io<B>,
     ) {
-        let Ok(way) = self.way_of(id, direction) else { return };
+        let Ok(way) = self.way_of(id, direction) else {
+            return;
+        };
         let port = match way {
             crate::output::Way::Known(nexthop) => nexthop.port,
             crate::output::Way::Await { .. } => return,
@@ -62,7 +64,9 @@ impl<B: PacketBuf> Engine<B> {
 
 /// A whole RST segment, MAC addresses excepted. RFC 9293, 3.10.7: seq and ack as given.
 fn write_reset(frame: &mut [u8], tuple: &Tuple<[u8; 4]>, (seq, ack): (u32, u32)) {
-    let Some(frame) = frame.first_chunk_mut::<FRAME_LEN>() else { return };
+    let Some(frame) = frame.first_chunk_mut::<FRAME_LEN>() else {
+        return;
+    };
     frame.fill(0);
     frame[12..14].copy_from_slice(&[0x08, 0x00]);
     let (ip, tcp) = frame[L2_LEN..].split_at_mut(20);

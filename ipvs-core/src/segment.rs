@@ -27,7 +27,9 @@ impl Segment {
     /// Reads the header, which classification checked.
     #[inline]
     pub(crate) fn read(tcp: &[u8]) -> Result<Self, DropReason> {
-        let header = tcp.first_chunk::<HEADER_LEN>().ok_or(DropReason::TcpMalformed)?;
+        let header = tcp
+            .first_chunk::<HEADER_LEN>()
+            .ok_or(DropReason::TcpMalformed)?;
         Ok(Self {
             seq: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
             ack: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
@@ -74,7 +76,9 @@ impl Segment {
 /// Writes the endpoints of `to` into a UDP datagram.
 #[inline]
 pub(crate) fn rewrite_udp(udp: &mut [u8], to: &Tuple<[u8; 4]>, delta: Delta) {
-    let Some(header) = udp.first_chunk_mut::<8>() else { return };
+    let Some(header) = udp.first_chunk_mut::<8>() else {
+        return;
+    };
     header[0..2].copy_from_slice(&to.sport.to_be_bytes());
     header[2..4].copy_from_slice(&to.dport.to_be_bytes());
     let checksum = u16::from_be_bytes([header[6], header[7]]);
@@ -99,7 +103,9 @@ pub(crate) fn rewrite_tcp(
     mut delta: Delta,
 ) -> Result<(), DropReason> {
     let to = conn.rewritten(direction);
-    let (header, rest) = tcp.split_first_chunk_mut::<HEADER_LEN>().ok_or(DropReason::TcpMalformed)?;
+    let (header, rest) = tcp
+        .split_first_chunk_mut::<HEADER_LEN>()
+        .ok_or(DropReason::TcpMalformed)?;
     header[0..2].copy_from_slice(&to.sport.to_be_bytes());
     header[2..4].copy_from_slice(&to.dport.to_be_bytes());
     match direction {
@@ -113,7 +119,9 @@ pub(crate) fn rewrite_tcp(
     }
     let options_len = (usize::from(header[12] >> 4) * 4).saturating_sub(HEADER_LEN);
     if options_len > 0 {
-        let options = rest.get_mut(..options_len).ok_or(DropReason::TcpMalformed)?;
+        let options = rest
+            .get_mut(..options_len)
+            .ok_or(DropReason::TcpMalformed)?;
         delta = delta.plus(edit_options(options, segment, conn, direction)?);
     }
     let checksum = delta.apply(u16::from_be_bytes([header[16], header[17]]));
@@ -138,9 +146,13 @@ fn edit_options(
 ) -> Result<Delta, DropReason> {
     let edited = match direction {
         Direction::Inbound if segment.has_syn() => tcp_options::strip_timestamps(options),
-        Direction::Inbound if conn.flags.has(ConnFlags::TOA_PENDING) => tcp_options::strip_toa(options),
+        Direction::Inbound if conn.flags.has(ConnFlags::TOA_PENDING) => {
+            tcp_options::strip_toa(options)
+        }
         Direction::Inbound => return Ok(Delta::ZERO),
-        Direction::Outbound if segment.has_syn() => tcp_options::lower_mss(options, TOA_V4_LEN as u16),
+        Direction::Outbound if segment.has_syn() => {
+            tcp_options::lower_mss(options, TOA_V4_LEN as u16)
+        }
         Direction::Outbound => tcp_options::translate_sack(options, conn.seq_delta),
     };
     match edited {
@@ -164,12 +176,19 @@ pub(crate) enum Toa {
 
 /// Puts the client's address into a segment that was rewritten already: right after the fixed
 /// header, where the toa modules look first (FullNAT design, 4.3).
-pub(crate) fn insert_toa<B: PacketBuf>(packet: &mut B, l4_at: usize, conn: &Conn<[u8; 4]>, mtu: u16) -> Toa {
+pub(crate) fn insert_toa<B: PacketBuf>(
+    packet: &mut B,
+    l4_at: usize,
+    conn: &Conn<[u8; 4]>,
+    mtu: u16,
+) -> Toa {
     let bytes = packet.bytes();
     if bytes.len() - L2_LEN + TOA_V4_LEN > usize::from(mtu) {
         return Toa::OverMtu;
     }
-    let header_len = bytes.get(l4_at + 12).map_or(LONGEST_HEADER, |offset| usize::from(offset >> 4) * 4);
+    let header_len = bytes
+        .get(l4_at + 12)
+        .map_or(LONGEST_HEADER, |offset| usize::from(offset >> 4) * 4);
     if header_len + TOA_V4_LEN > LONGEST_HEADER || !packet.prepend(TOA_V4_LEN) {
         return Toa::NoSpace;
     }
@@ -185,7 +204,10 @@ pub(crate) fn insert_toa<B: PacketBuf>(packet: &mut B, l4_at: usize, conn: &Conn
     let offset_and_flags = u16::from_be_bytes([header[12], header[13]]);
     header[12] += (TOA_V4_LEN as u8 / 4) << 4;
     let delta = Delta::replace(&[0; TOA_V4_LEN], &option)
-        .plus(Delta::of_u16(offset_and_flags, u16::from_be_bytes([header[12], header[13]])))
+        .plus(Delta::of_u16(
+            offset_and_flags,
+            u16::from_be_bytes([header[12], header[13]]),
+        ))
         .plus(Delta::of_u16(segment_len - TOA_V4_LEN as u16, segment_len));
     let checksum = delta.apply(u16::from_be_bytes([header[16], header[17]]));
     header[16..18].copy_from_slice(&checksum.to_be_bytes());

@@ -15,7 +15,9 @@ impl<B: PacketBuf> Engine<B> {
     /// The number for a SYN towards the dest: RFC 6528, `M + F(endpoints, secret)`, over the local
     /// address, since that is whom the dest sees.
     pub(crate) fn initial_sequence(&self, now: Now, conn: &Conn<[u8; 4]>) -> u32 {
-        let offset = conn.tuple(Direction::Outbound).hash(&self.config.keys.sequence);
+        let offset = conn
+            .tuple(Direction::Outbound)
+            .hash(&self.config.keys.sequence);
         (offset as u32).wrapping_add((now.ns >> STEP_SHIFT) as u32)
     }
 }

@@ -56,7 +56,12 @@ pub struct ServiceKey {
 
 impl fmt::Display for ServiceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.protocol, std::net::SocketAddr::new(self.addr, self.port))
+        write!(
+            f,
+            "{} {}",
+            self.protocol,
+            std::net::SocketAddr::new(self.addr, self.port)
+        )
     }
 }
 
@@ -151,7 +156,9 @@ pub struct ServiceTable {
 impl Default for ServiceTable {
     fn default() -> Self {
         let empty: Arc<Vec<Arc<Service>>> = Arc::default();
-        Self { shards: (0..SHARDS).map(|_| Arc::clone(&empty)).collect() }
+        Self {
+            shards: (0..SHARDS).map(|_| Arc::clone(&empty)).collect(),
+        }
     }
 }
 
@@ -159,7 +166,9 @@ impl ServiceTable {
     /// The service with this key. Called by a worker for the first packet of a conn.
     #[inline]
     pub fn get(&self, key: &ServiceKey) -> Option<&Arc<Service>> {
-        self.shards[shard_of(key)].iter().find(|service| service.key == *key)
+        self.shards[shard_of(key)]
+            .iter()
+            .find(|service| service.key == *key)
     }
 
     /// Adds services, or replaces those with the same key, copying each touched shard once.
@@ -232,7 +241,11 @@ pub(crate) mod tests {
             .collect();
         Service {
             id: ServiceId(0),
-            key: ServiceKey { protocol: Protocol::Tcp, addr: IpAddr::from([10, 0, 0, 100]), port: 80 },
+            key: ServiceKey {
+                protocol: Protocol::Tcp,
+                addr: IpAddr::from([10, 0, 0, 100]),
+                port: 80,
+            },
             scheduler,
             rotation: rotation(scheduler, &dests),
             dests,
@@ -255,6 +268,9 @@ pub(crate) mod tests {
         assert!(table.get(&service(7).key).is_none());
         assert!(before.get(&service(7).key).is_some());
         assert_eq!(table.iter().count(), 1998);
-        assert_eq!(table.get(&service(8).key).map(|found| found.key.port), Some(8));
+        assert_eq!(
+            table.get(&service(8).key).map(|found| found.key.port),
+            Some(8)
+        );
     }
 }

@@ -68,7 +68,9 @@ pub(crate) fn translate_sack(options: &mut [u8], seq_delta: u32) -> Result<Delta
     edit(options, |kind, option| {
         if let (SACK, [_, _, edges @ ..]) = (kind, option) {
             for edge in edges.as_chunks_mut::<4>().0 {
-                *edge = u32::from_be_bytes(*edge).wrapping_sub(seq_delta).to_be_bytes();
+                *edge = u32::from_be_bytes(*edge)
+                    .wrapping_sub(seq_delta)
+                    .to_be_bytes();
             }
         }
     })
@@ -104,14 +106,20 @@ mod tests {
     use super::*;
 
     /// A Linux client's SYN: MSS 1460, SACK permitted, timestamps, NOP, window scale 7.
-    const LINUX_SYN: [u8; 20] =
-        [2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 1, 2, 3, 0, 0, 0, 0, 1, 3, 3, 7];
+    const LINUX_SYN: [u8; 20] = [
+        2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 1, 2, 3, 0, 0, 0, 0, 1, 3, 3, 7,
+    ];
 
     #[test]
     fn timestamps_become_padding_and_the_rest_stays() {
         let mut options = LINUX_SYN;
         strip_timestamps(&mut options).unwrap();
-        assert_eq!(options, [2, 4, 0x05, 0xb4, 4, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 3, 3, 7]);
+        assert_eq!(
+            options,
+            [
+                2, 4, 0x05, 0xb4, 4, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 3, 3, 7
+            ]
+        );
     }
 
     #[test]
@@ -124,20 +132,35 @@ mod tests {
 
     #[test]
     fn both_edges_of_each_sack_block_are_translated() {
-        let mut options = [1, 1, 5, 18, 0, 0, 0, 10, 0, 0, 0, 20, 0, 0, 0, 30, 0, 0, 0, 5];
+        let mut options = [
+            1, 1, 5, 18, 0, 0, 0, 10, 0, 0, 0, 20, 0, 0, 0, 30, 0, 0, 0, 5,
+        ];
         translate_sack(&mut options, 10).unwrap();
-        assert_eq!(options, [1, 1, 5, 18, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 20, 0xff, 0xff, 0xff, 0xfb]);
+        assert_eq!(
+            options,
+            [
+                1, 1, 5, 18, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 20, 0xff, 0xff, 0xff, 0xfb
+            ]
+        );
     }
 
     #[test]
     fn a_toa_option_is_what_the_toa_modules_read() {
         // features.md 5: kind 254, length 8, port, address
-        assert_eq!(toa_v4([10, 0, 0, 48], 37177), [254, 8, 0x91, 0x39, 10, 0, 0, 48]);
+        assert_eq!(
+            toa_v4([10, 0, 0, 48], 37177),
+            [254, 8, 0x91, 0x39, 10, 0, 0, 48]
+        );
     }
 
     #[test]
     fn options_that_overrun_are_refused() {
-        for options in [&mut [8, 10, 0, 0][..], &mut [2, 1, 0, 0], &mut [1, 1, 1, 2], &mut [2, 0, 5, 5]] {
+        for options in [
+            &mut [8, 10, 0, 0][..],
+            &mut [2, 1, 0, 0],
+            &mut [1, 1, 1, 2],
+            &mut [2, 0, 5, 5],
+        ] {
             assert_eq!(strip_timestamps(options), Err(BadOptions));
         }
     }

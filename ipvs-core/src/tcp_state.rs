@@ -2,7 +2,8 @@
 
 use crate::conn::Direction;
 use TcpState::{
-    Close, CloseWait, Established, FinWait, LastAck, Listen, None as Nothing, SynAck, SynRecv, SynSent, TimeWait,
+    Close, CloseWait, Established, FinWait, LastAck, Listen, None as Nothing, SynAck, SynRecv,
+    SynSent, TimeWait,
 };
 
 /// States with the names that IPVS and DPVS print.
@@ -57,13 +58,27 @@ impl TcpState {
 
 impl TcpState {
     const ALL: [Self; Self::COUNT] = [
-        Nothing, Established, SynSent, SynRecv, FinWait, TimeWait, Close, CloseWait, LastAck, Listen, SynAck,
+        Nothing,
+        Established,
+        SynSent,
+        SynRecv,
+        FinWait,
+        TimeWait,
+        Close,
+        CloseWait,
+        LastAck,
+        Listen,
+        SynAck,
     ];
 
     /// The state that was stored as `state as u8`.
     #[inline]
     pub const fn from_bits(bits: u8) -> Self {
-        if (bits as usize) < Self::COUNT { Self::ALL[bits as usize] } else { Nothing }
+        if (bits as usize) < Self::COUNT {
+            Self::ALL[bits as usize]
+        } else {
+            Nothing
+        }
     }
 
     /// The state after a segment.

@@ -21,12 +21,16 @@ impl Now {
 
     /// A moment this many seconds after the fixed one.
     pub const fn from_secs(secs: u64) -> Self {
-        Self { ns: secs * 1_000_000_000 }
+        Self {
+            ns: secs * 1_000_000_000,
+        }
     }
 
     /// A moment this many milliseconds after the fixed one.
     pub const fn from_millis(millis: u64) -> Self {
-        Self { ns: millis * 1_000_000 }
+        Self {
+            ns: millis * 1_000_000,
+        }
     }
 }
 
@@ -35,7 +39,11 @@ impl Tick {
     pub const fn from_secs(secs: u32) -> u32 {
         const MOST: u64 = (u32::MAX / 2) as u64;
         let ticks = ((secs as u64) * 1_000_000_000) >> 20;
-        if ticks > MOST { MOST as u32 } else { ticks as u32 }
+        if ticks > MOST {
+            MOST as u32
+        } else {
+            ticks as u32
+        }
     }
 
     /// Whole seconds of a span in ticks.

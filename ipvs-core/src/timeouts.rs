@@ -31,6 +31,10 @@ impl Default for Timeouts {
         ] {
             tcp_s[state as usize] = secs;
         }
-        Self { tcp_s, udp_s: 300, udp_oneway_s: 300 }
+        Self {
+            tcp_s,
+            udp_s: 300,
+            udp_oneway_s: 300,
+        }
     }
 }

@@ -63,14 +63,21 @@ impl<A: Address> Tuple<A> {
     /// The tuple of packets the other way.
     #[inline]
     pub const fn reversed(self) -> Self {
-        Self { src: self.dst, dst: self.src, sport: self.dport, dport: self.sport, protocol: self.protocol }
+        Self {
+            src: self.dst,
+            dst: self.src,
+            sport: self.dport,
+            dport: self.sport,
+            protocol: self.protocol,
+        }
     }
 
     /// The hash by which the conn index finds it.
     #[inline]
     pub fn hash(&self, key: &HashKey) -> u64 {
         let addrs = A::mix_pair(self.src, self.dst, key);
-        let rest = u64::from(self.sport) | u64::from(self.dport) << 16 | u64::from(self.protocol) << 32;
+        let rest =
+            u64::from(self.sport) | u64::from(self.dport) << 16 | u64::from(self.protocol) << 32;
         let once = folded_multiply(addrs, rest ^ key.0[1]);
         folded_multiply(once ^ key.0[2], key.0[3] | 1)
     }

@@ -76,7 +76,10 @@ pub struct Line {
 impl Line {
     /// The value of an option, if it was given.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.options.iter().find(|given| given.name == name).map(|given| given.value.as_str())
+        self.options
+            .iter()
+            .find(|given| given.name == name)
+            .map(|given| given.value.as_str())
     }
 
     /// Whether an option was given.
@@ -180,9 +183,29 @@ const OPTIONS: &[(char, &str, Takes)] = &[
 
 /// Options whose meaning comes with a later release.
 const LATER: &[&str] = &[
-    "ipv6", "fwmark-service", "icmp-service", "icmpv6-service", "sctp-service", "match", "persistent", "netmask", "ops",
-    "synproxy", "blklst", "whtlst", "pe", "hash-target", "quic", "expire-quiescent", "proxy-protocol", "dest-check",
-    "mcast-interface", "syncid", "tun-type", "tun-port", "daemon",
+    "ipv6",
+    "fwmark-service",
+    "icmp-service",
+    "icmpv6-service",
+    "sctp-service",
+    "match",
+    "persistent",
+    "netmask",
+    "ops",
+    "synproxy",
+    "blklst",
+    "whtlst",
+    "pe",
+    "hash-target",
+    "quic",
+    "expire-quiescent",
+    "proxy-protocol",
+    "dest-check",
+    "mcast-interface",
+    "syncid",
+    "tun-type",
+    "tun-port",
+    "daemon",
 ];
 
 /// Takes a command line apart.
@@ -191,15 +214,24 @@ const LATER: &[&str] = &[
 /// With the option that is not understood, or not supported yet.
 pub fn parse(args: impl Iterator<Item = String>) -> Result<Line, CliError> {
     let mut args = args.peekable();
-    let mut line = Line { command: Command::List, options: Vec::new(), words: Vec::new() };
+    let mut line = Line {
+        command: Command::List,
+        options: Vec::new(),
+        words: Vec::new(),
+    };
     let mut command = None;
     while let Some(arg) = args.next() {
         if let Some(long) = arg.strip_prefix("--") {
-            let (name, inline) = long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value.to_owned())));
+            let (name, inline) = long
+                .split_once('=')
+                .map_or((long, None), |(name, value)| (name, Some(value.to_owned())));
             if let Some((.., found)) = COMMANDS.iter().find(|(_, long, _)| *long == name) {
                 set_once(&mut command, *found)?;
             } else {
-                let (_, name, takes) = OPTIONS.iter().find(|(_, long, _)| *long == name).ok_or_else(|| unknown(&arg))?;
+                let (_, name, takes) = OPTIONS
+                    .iter()
+                    .find(|(_, long, _)| *long == name)
+                    .ok_or_else(|| unknown(&arg))?;
                 let value = match inline {
                     Some(value) => value,
                     None => take_value(*takes, &arg, &mut args)?,
@@ -231,7 +263,10 @@ fn parse_bundle(
             continue;
         }
         let shown = format!("-{letter}");
-        let (_, name, takes) = OPTIONS.iter().find(|(short, ..)| *short == letter).ok_or_else(|| unknown(&shown))?;
+        let (_, name, takes) = OPTIONS
+            .iter()
+            .find(|(short, ..)| *short == letter)
+            .ok_or_else(|| unknown(&shown))?;
         let value = if *takes != Takes::Nothing && !rest.is_empty() {
             std::mem::take(&mut rest).to_owned()
         } else {
@@ -249,8 +284,12 @@ fn take_value(
 ) -> Result<String, CliError> {
     match takes {
         Takes::Nothing => Ok(String::new()),
-        Takes::Value => args.next().ok_or_else(|| CliError::usage(format!("option '{option}' needs a value after it"))),
-        Takes::Maybe => Ok(args.next_if(|next| next.parse::<u32>().is_ok()).unwrap_or_default()),
+        Takes::Value => args
+            .next()
+            .ok_or_else(|| CliError::usage(format!("option '{option}' needs a value after it"))),
+        Takes::Maybe => Ok(args
+            .next_if(|next| next.parse::<u32>().is_ok())
+            .unwrap_or_default()),
     }
 }
 
@@ -262,14 +301,20 @@ fn set_once(command: &mut Option<Command>, found: Command) -> Result<(), CliErro
 }
 
 fn unknown(option: &str) -> CliError {
-    CliError::usage(format!("unknown option '{option}': `ipvsadm-rs --help` lists them"))
+    CliError::usage(format!(
+        "unknown option '{option}': `ipvsadm-rs --help` lists them"
+    ))
 }
 
 fn refuse_later(line: &Line) -> Result<(), CliError> {
     if let Command::Later(name) = line.command {
         return Err(CliError::unsupported(name));
     }
-    match line.options.iter().find(|given| LATER.contains(&given.name)) {
+    match line
+        .options
+        .iter()
+        .find(|given| LATER.contains(&given.name))
+    {
         Some(given) => Err(CliError::unsupported(&format!("--{}", given.name))),
         None => Ok(()),
     }
@@ -286,31 +331,62 @@ mod tests {
     #[test]
     fn the_tutorial_s_lines_are_understood() {
         let line = parsed("-A -t 10.0.0.100:80 -s rr").unwrap();
-        assert_eq!((line.command, line.get("tcp-service"), line.get("scheduler")), (Command::AddService, Some("10.0.0.100:80"), Some("rr")));
+        assert_eq!(
+            (line.command, line.get("tcp-service"), line.get("scheduler")),
+            (Command::AddService, Some("10.0.0.100:80"), Some("rr"))
+        );
         let line = parsed("-a -t 10.0.0.100:80 -r 192.168.100.2 -b").unwrap();
         assert!(line.command == Command::AddDest && line.has("fullnat"));
         let line = parsed("--add-laddr -z 192.168.100.200 -t 10.0.0.100:80 -F dpdk0").unwrap();
-        assert_eq!((line.command, line.get("laddr"), line.get("ifname")), (Command::AddLaddr, Some("192.168.100.200"), Some("dpdk0")));
+        assert_eq!(
+            (line.command, line.get("laddr"), line.get("ifname")),
+            (Command::AddLaddr, Some("192.168.100.200"), Some("dpdk0"))
+        );
         for list in ["-ln", "-Ln", "-l -n", "", "--list --numeric"] {
             assert_eq!(parsed(list).unwrap().command, Command::List, "{list}");
         }
         assert!(parsed("-lnc").unwrap().has("connection"));
-        assert_eq!(parsed("-A -t 192.168.0.89:80 -s -rr").unwrap().get("scheduler"), Some("-rr"));
+        assert_eq!(
+            parsed("-A -t 192.168.0.89:80 -s -rr")
+                .unwrap()
+                .get("scheduler"),
+            Some("-rr")
+        );
     }
 
     #[test]
     fn what_comes_later_says_so_with_status_2() {
-        for line in ["-A -f 1", "-A -t 1.1.1.1:80 -p 300", "-B", "-A -H proto=tcp", "-A -t 1.1.1.1:80 -j enable", "--start-daemon", "-l --daemon"] {
+        for line in [
+            "-A -f 1",
+            "-A -t 1.1.1.1:80 -p 300",
+            "-B",
+            "-A -H proto=tcp",
+            "-A -t 1.1.1.1:80 -j enable",
+            "--start-daemon",
+            "-l --daemon",
+        ] {
             let error = parsed(line).unwrap_err();
             assert_eq!(error.status, 2, "{line}");
-            assert!(error.text.ends_with("is not supported yet"), "{}", error.text);
+            assert!(
+                error.text.ends_with("is not supported yet"),
+                "{}",
+                error.text
+            );
         }
     }
 
     #[test]
     fn what_is_wrong_is_named() {
-        assert_eq!(parsed("-A -D").unwrap_err().text, "multiple commands specified");
+        assert_eq!(
+            parsed("-A -D").unwrap_err().text,
+            "multiple commands specified"
+        );
         assert!(parsed("-A --bogus").unwrap_err().text.contains("--bogus"));
-        assert!(parsed("-A -t").unwrap_err().text.contains("'-t' needs a value"));
+        assert!(
+            parsed("-A -t")
+                .unwrap_err()
+                .text
+                .contains("'-t' needs a value")
+        );
     }
 }

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use cli::{CliError, ip_message};
-use proto::v1::{Conn, Empty, ListConnsRequest, ListServicesRequest, Protocol, ServiceKey, VirtualService};
+use proto::v1::{
+    Conn, Empty, ListConnsRequest, ListServicesRequest, Protocol, ServiceKey, VirtualService,
+};
 use serde_json::Value;
 use tokio_stream::StreamExt;
 
@@ -35,11 +37,22 @@ pub async fn list(client: &mut Client, line: &Line) -> Result<(), CliError> {
     } else {
         Columns::Plain
     };
-    let numbers = if line.has("exact") { Numbers::Exact } else { Numbers::Short };
+    let numbers = if line.has("exact") {
+        Numbers::Exact
+    } else {
+        Numbers::Short
+    };
     let version = client.get_version(Empty {}).await?.into_inner();
-    let mut text = format!("IP Virtual Server version {}.{}.{} (size=0)\n", version.major, version.minor, version.patch);
+    let mut text = format!(
+        "IP Virtual Server version {}.{}.{} (size=0)\n",
+        version.major, version.minor, version.patch
+    );
     text.push_str(&output::title(columns));
-    text.extend(services.iter().map(|service| output::service(service, columns, numbers)));
+    text.extend(
+        services
+            .iter()
+            .map(|service| output::service(service, columns, numbers)),
+    );
     cli::print(&text)
 }
 
@@ -72,7 +85,9 @@ pub async fn laddrs(client: &mut Client, line: &Line) -> Result<(), CliError> {
 }
 
 async fn services(client: &mut Client, line: &Line) -> Result<Vec<VirtualService>, CliError> {
-    let request = ListServicesRequest { key: request::service(line)? };
+    let request = ListServicesRequest {
+        key: request::service(line)?,
+    };
     let mut stream = client.list_services(request).await?.into_inner();
     let mut services = Vec::new();
     while let Some(service) = stream.next().await {
@@ -87,13 +102,19 @@ async fn timeouts(client: &mut Client, line: &Line) -> Result<(), CliError> {
         let value = serde_json::json!({"tcp": timeouts.tcp_s, "tcpfin": timeouts.tcp_fin_s, "udp": timeouts.udp_s});
         return cli::print_json(&value);
     }
-    cli::print(&format!("Timeout (tcp tcpfin udp): {} {} {}\n", timeouts.tcp_s, timeouts.tcp_fin_s, timeouts.udp_s))
+    cli::print(&format!(
+        "Timeout (tcp tcpfin udp): {} {} {}\n",
+        timeouts.tcp_s, timeouts.tcp_fin_s, timeouts.udp_s
+    ))
 }
 
 async fn conns(client: &mut Client, line: &Line) -> Result<(), CliError> {
     let request = match line.get("sockpair") {
         Some(text) => sockpair(text)?,
-        None => ListConnsRequest { service: request::service(line)?, ..ListConnsRequest::default() },
+        None => ListConnsRequest {
+            service: request::service(line)?,
+            ..ListConnsRequest::default()
+        },
     };
     let lcore = request::number(line, "cpu", u32::MAX)?;
     let mut stream = client.list_conns(request).await?.into_inner();
@@ -116,14 +137,23 @@ async fn conns(client: &mut Client, line: &Line) -> Result<(), CliError> {
 }
 
 fn print_conns(conns: &[Conn], lcore: Option<u32>) -> Result<(), CliError> {
-    let shown = conns.iter().filter(|conn| lcore.is_none_or(|lcore| conn.lcore == lcore));
+    let shown = conns
+        .iter()
+        .filter(|conn| lcore.is_none_or(|lcore| conn.lcore == lcore));
     cli::print(&shown.map(output::conn).collect::<String>())
 }
 
 /// `tcp:10.0.0.48:40000:10.0.0.100:80`
 fn sockpair(text: &str) -> Result<ListConnsRequest, CliError> {
-    let wrong = || CliError::usage(format!("--sockpair {text}: write it as PROTO:CIP:CPORT:VIP:VPORT, as in tcp:10.0.0.48:40000:10.0.0.100:80"));
-    let [protocol, client, client_port, vip, vport] = text.split(':').collect::<Vec<_>>()[..] else { return Err(wrong()) };
+    let wrong = || {
+        CliError::usage(format!(
+            "--sockpair {text}: write it as PROTO:CIP:CPORT:VIP:VPORT, as in tcp:10.0.0.48:40000:10.0.0.100:80"
+        ))
+    };
+    let [protocol, client, client_port, vip, vport] = text.split(':').collect::<Vec<_>>()[..]
+    else {
+        return Err(wrong());
+    };
     let protocol = match protocol {
         "tcp" => Protocol::Tcp,
         "udp" => Protocol::Udp,
@@ -132,7 +162,11 @@ fn sockpair(text: &str) -> Result<ListConnsRequest, CliError> {
     let addr = |word: &str| word.parse::<IpAddr>().map(ip_message).map_err(|_| wrong());
     let port = |word: &str| word.parse::<u16>().map(u32::from).map_err(|_| wrong());
     Ok(ListConnsRequest {
-        service: Some(ServiceKey { protocol: protocol.into(), address: Some(addr(vip)?), port: port(vport)? }),
+        service: Some(ServiceKey {
+            protocol: protocol.into(),
+            address: Some(addr(vip)?),
+            port: port(vport)?,
+        }),
         client: Some(addr(client)?),
         client_port: port(client_port)?,
     })

@@ -47,8 +47,12 @@ async fn run(args: impl Iterator<Item = String>) -> Result<(), CliError> {
     if line.command == Command::Help {
         return cli::print(HELP);
     }
-    let timeouts = (line.command == Command::SetTimeouts).then(|| parse_timeouts(&line)).transpose()?;
-    let restore = (line.command == Command::Restore).then(read_changes).transpose()?;
+    let timeouts = (line.command == Command::SetTimeouts)
+        .then(|| parse_timeouts(&line))
+        .transpose()?;
+    let restore = (line.command == Command::Restore)
+        .then(read_changes)
+        .transpose()?;
     if line.command != Command::SetTimeouts
         && let Some(word) = line.words.first()
     {
@@ -59,9 +63,16 @@ async fn run(args: impl Iterator<Item = String>) -> Result<(), CliError> {
     match line.command {
         Command::Clear => client.flush_services(Empty {}).await.map(drop)?,
         Command::Zero => {
-            client.zero_counters(ZeroCountersRequest { key: request::service(&line)? }).await?;
+            client
+                .zero_counters(ZeroCountersRequest {
+                    key: request::service(&line)?,
+                })
+                .await?;
         }
-        Command::SetTimeouts => client.set_timeouts(timeouts.unwrap_or_default()).await.map(drop)?,
+        Command::SetTimeouts => client
+            .set_timeouts(timeouts.unwrap_or_default())
+            .await
+            .map(drop)?,
         Command::Restore => apply(&mut client, restore.unwrap_or_default()).await?,
         Command::Version => list::version(&mut client).await?,
         Command::List => list::list(&mut client, &line).await?,
@@ -69,7 +80,10 @@ async fn run(args: impl Iterator<Item = String>) -> Result<(), CliError> {
         Command::GetLaddr => list::laddrs(&mut client, &line).await?,
         _ => {
             if let Some(change) = wanted {
-                client.apply(tokio_stream::iter([change])).await.map_err(without_number)?;
+                client
+                    .apply(tokio_stream::iter([change]))
+                    .await
+                    .map_err(without_number)?;
             }
         }
     }
@@ -79,23 +93,42 @@ async fn run(args: impl Iterator<Item = String>) -> Result<(), CliError> {
 fn parse_timeouts(line: &Line) -> Result<Timeouts, CliError> {
     let seconds: Option<Vec<u32>> = line.words.iter().map(|word| word.parse().ok()).collect();
     match seconds.as_deref() {
-        Some(&[tcp_s, tcp_fin_s, udp_s]) => Ok(Timeouts { tcp_s, tcp_fin_s, udp_s }),
-        _ => Err(CliError::usage("--set needs three numbers of seconds: tcp tcpfin udp (0 leaves one as it is)")),
+        Some(&[tcp_s, tcp_fin_s, udp_s]) => Ok(Timeouts {
+            tcp_s,
+            tcp_fin_s,
+            udp_s,
+        }),
+        _ => Err(CliError::usage(
+            "--set needs three numbers of seconds: tcp tcpfin udp (0 leaves one as it is)",
+        )),
     }
 }
 
 /// The lines of `-S` on standard input, with their numbers.
 fn read_changes() -> Result<Vec<(usize, Change)>, CliError> {
     let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).map_err(|error| CliError::failed(format!("cannot read standard input: {error}")))?;
-    let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|error| CliError::failed(format!("cannot read standard input: {error}")))?;
+    let lines = text
+        .lines()
+        .zip(1..)
+        .filter(|(line, _)| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
     lines
         .map(|(text, number)| {
-            let at = |error: CliError| CliError { text: format!("line {number}: {}", error.text), ..error };
+            let at = |error: CliError| CliError {
+                text: format!("line {number}: {}", error.text),
+                ..error
+            };
             let line = args::parse(text.split_whitespace().map(str::to_owned)).map_err(at)?;
             request::check(&line).map_err(at)?;
             let change = request::change(&line).map_err(at)?;
-            change.map(|change| (number, change)).ok_or_else(|| at(CliError::usage(format!("'{}' cannot be restored", line.command))))
+            change.map(|change| (number, change)).ok_or_else(|| {
+                at(CliError::usage(format!(
+                    "'{}' cannot be restored",
+                    line.command
+                )))
+            })
         })
         .collect()
 }
@@ -107,9 +140,14 @@ async fn apply(client: &mut Client, changes: Vec<(usize, Change)>) -> Result<(),
     result.map(drop).map_err(|status| {
         let (change, text) = split_number(status.message());
         let line = change.and_then(|change| numbers.get(change.checked_sub(1)?));
-        let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        let place = line
+            .map(|line| format!("line {line}: "))
+            .unwrap_or_default();
         let error = CliError::from(status.clone());
-        CliError { text: format!("{place}{text} (nothing was restored)"), ..error }
+        CliError {
+            text: format!("{place}{text} (nothing was restored)"),
+            ..error
+        }
     })
 }
 
@@ -124,5 +162,8 @@ fn split_number(message: &str) -> (Option<usize>, &str) {
 
 fn without_number(status: tonic::Status) -> CliError {
     let text = split_number(status.message()).1.to_owned();
-    CliError { text, ..CliError::from(status) }
+    CliError {
+        text,
+        ..CliError::from(status)
+    }
 }

@@ -33,17 +33,31 @@ pub fn title(columns: Columns) -> String {
     let head = "Prot LocalAddress:Port";
     let server = "  -> RemoteAddress:Port";
     let of_five = |names: [&str; 5]| {
-        format!("{head:<33}{}\n{server}\n", names.iter().map(|name| format!(" {name:>8}")).collect::<String>())
+        format!(
+            "{head:<33}{}\n{server}\n",
+            names
+                .iter()
+                .map(|name| format!(" {name:>8}"))
+                .collect::<String>()
+        )
     };
     match columns {
-        Columns::Plain => format!("{head} Scheduler Flags\n{server}           Forward Weight ActiveConn InActConn\n"),
+        Columns::Plain => format!(
+            "{head} Scheduler Flags\n{server}           Forward Weight ActiveConn InActConn\n"
+        ),
         Columns::Stats => of_five(["Conns", "InPkts", "OutPkts", "InBytes", "OutBytes"]),
         Columns::Rate => of_five(["CPS", "InPPS", "OutPPS", "InBPS", "OutBPS"]),
         Columns::Thresholds => {
-            format!("{head:<33} {:<10} {:<10} {:<10} {:<10}\n{server}\n", "Uthreshold", "Lthreshold", "ActiveConn", "InActConn")
+            format!(
+                "{head:<33} {:<10} {:<10} {:<10} {:<10}\n{server}\n",
+                "Uthreshold", "Lthreshold", "ActiveConn", "InActConn"
+            )
         }
         Columns::Persistent => {
-            format!("{head:<33} {:<9} {:<11} {:<10} {:<10}\n{server}\n", "Weight", "PersistConn", "ActiveConn", "InActConn")
+            format!(
+                "{head:<33} {:<9} {:<11} {:<10} {:<10}\n{server}\n",
+                "Weight", "PersistConn", "ActiveConn", "InActConn"
+            )
         }
     }
 }
@@ -63,7 +77,11 @@ pub fn service(service: &VirtualService, columns: Columns, numbers: Numbers) -> 
         Columns::Rate => format!("{name:<33}{}\n", five(rates(service.rates), numbers)),
         Columns::Thresholds | Columns::Persistent => format!("{name:<33}\n"),
     };
-    head + &service.dests.iter().map(|entry| dest(entry, columns, numbers)).collect::<String>()
+    head + &service
+        .dests
+        .iter()
+        .map(|entry| dest(entry, columns, numbers))
+        .collect::<String>()
 }
 
 /// `TCP  10.0.0.100:80`
@@ -73,12 +91,19 @@ pub fn service_name(key: Option<&ServiceKey>) -> String {
         Protocol::Udp => "UDP",
         Protocol::Tcp | Protocol::Unspecified => "TCP",
     };
-    format!("{protocol}  {}", endpoint(ip_or_zero(key.address.as_ref()), key.port))
+    format!(
+        "{protocol}  {}",
+        endpoint(ip_or_zero(key.address.as_ref()), key.port)
+    )
 }
 
 /// `10.0.0.100:80`
 pub fn endpoint(addr: std::net::IpAddr, port: u32) -> String {
-    if addr.is_ipv4() { format!("{addr}:{port}") } else { format!("[{addr}]:{port}") }
+    if addr.is_ipv4() {
+        format!("{addr}:{port}")
+    } else {
+        format!("[{addr}]:{port}")
+    }
 }
 
 fn dest(dest: &Dest, columns: Columns, numbers: Numbers) -> String {
@@ -92,12 +117,19 @@ fn dest(dest: &Dest, columns: Columns, numbers: Numbers) -> String {
                 (false, true) => " overload",
                 (false, false) => "",
             };
-            format!(" {:<7} {:<6} {active:<10} {inactive:<10}{flags}", forward_name(dest.fwd_mode()), dest.weight)
+            format!(
+                " {:<7} {:<6} {active:<10} {inactive:<10}{flags}",
+                forward_name(dest.fwd_mode()),
+                dest.weight
+            )
         }
         Columns::Stats => five(stats(dest.counters), numbers),
         Columns::Rate => five(rates(dest.rates), numbers),
         Columns::Thresholds => {
-            format!(" {:<10} {:<10} {active:<10} {inactive:<10}", dest.upper_threshold, dest.lower_threshold)
+            format!(
+                " {:<10} {:<10} {active:<10} {inactive:<10}",
+                dest.upper_threshold, dest.lower_threshold
+            )
         }
         Columns::Persistent => format!(" {:<9} {:<11} {active:<10} {inactive:<10}", dest.weight, 0),
     };
@@ -117,16 +149,31 @@ const fn forward_name(mode: FwdMode) -> &'static str {
 
 fn stats(counters: Option<Counters>) -> [u64; 5] {
     let counters = counters.unwrap_or_default();
-    [counters.conns, counters.in_packets, counters.out_packets, counters.in_bytes, counters.out_bytes]
+    [
+        counters.conns,
+        counters.in_packets,
+        counters.out_packets,
+        counters.in_bytes,
+        counters.out_bytes,
+    ]
 }
 
 fn rates(rates: Option<Rates>) -> [u64; 5] {
     let rates = rates.unwrap_or_default();
-    [rates.conns, rates.in_packets, rates.out_packets, rates.in_bytes, rates.out_bytes]
+    [
+        rates.conns,
+        rates.in_packets,
+        rates.out_packets,
+        rates.in_bytes,
+        rates.out_bytes,
+    ]
 }
 
 fn five(values: [u64; 5], numbers: Numbers) -> String {
-    values.iter().map(|value| format!(" {}", large(*value, numbers))).collect()
+    values
+        .iter()
+        .map(|value| format!(" {}", large(*value, numbers)))
+        .collect()
 }
 
 /// Eight digits as they are, more as K, M, G, T.
@@ -143,15 +190,19 @@ fn large(value: u64, numbers: Numbers) -> String {
     if value < 100_000_000 {
         return format!("{value:>8}");
     }
-    STEPS
-        .iter()
-        .find(|(below, ..)| value < *below)
-        .map_or_else(|| format!("{value:>8}"), |(_, unit, letter)| format!("{:>7}{letter}", value / unit))
+    STEPS.iter().find(|(below, ..)| value < *below).map_or_else(
+        || format!("{value:>8}"),
+        |(_, unit, letter)| format!("{:>7}{letter}", value / unit),
+    )
 }
 
 /// A conn, as `-lnc` prints it.
 pub fn conn(conn: &Conn) -> String {
-    let protocol = if conn.protocol() == Protocol::Udp { "udp" } else { "tcp" };
+    let protocol = if conn.protocol() == Protocol::Udp {
+        "udp"
+    } else {
+        "tcp"
+    };
     let end = |addr: &Option<_>, port| endpoint(ip_or_zero(addr.as_ref()), port);
     format!(
         "[{}]{protocol:<3} {:<6} {:<11} {:<18} {:<18} {:<18} {}\n",
@@ -169,7 +220,10 @@ pub fn conn(conn: &Conn) -> String {
 pub fn laddrs(services: &[VirtualService]) -> String {
     let row = |cells: [&str; 5]| {
         let [service, total, addr, conflicts, conns] = cells;
-        format!("{}\n", format!("{service:<20} {total:<8} {addr:<20} {conflicts:<10} {conns:<10}").trim_end())
+        format!(
+            "{}\n",
+            format!("{service:<20} {total:<8} {addr:<20} {conflicts:<10} {conns:<10}").trim_end()
+        )
     };
     let mut text = row(["VIP:VPORT", "TOTAL", "SNAT_IP", "CONFLICTS", "CONNS"]);
     for service in services {
@@ -178,7 +232,13 @@ pub fn laddrs(services: &[VirtualService]) -> String {
         text.push_str(&row([&name, &service.laddrs.len().to_string(), "", "", ""]));
         for laddr in &service.laddrs {
             let addr = ip_or_zero(laddr.address.as_ref()).to_string();
-            text.push_str(&row(["", "", &addr, &laddr.port_conflicts.to_string(), &laddr.conns.to_string()]));
+            text.push_str(&row([
+                "",
+                "",
+                &addr,
+                &laddr.port_conflicts.to_string(),
+                &laddr.conns.to_string(),
+            ]));
         }
     }
     text
@@ -187,8 +247,15 @@ pub fn laddrs(services: &[VirtualService]) -> String {
 /// The lines that bring a service back, for `-R`.
 pub fn save(service: &VirtualService) -> String {
     let key = service.key.clone().unwrap_or_default();
-    let flag = if key.protocol() == Protocol::Udp { "-u" } else { "-t" };
-    let name = format!("{flag} {}", endpoint(ip_or_zero(key.address.as_ref()), key.port));
+    let flag = if key.protocol() == Protocol::Udp {
+        "-u"
+    } else {
+        "-t"
+    };
+    let name = format!(
+        "{flag} {}",
+        endpoint(ip_or_zero(key.address.as_ref()), key.port)
+    );
     let mut text = format!("-A {name} -s {}", service.scheduler);
     if service.conn_timeout_s > 0 {
         text.push_str(&format!(" --conn-timeout {}", service.conn_timeout_s));
@@ -213,7 +280,10 @@ pub fn save(service: &VirtualService) -> String {
     }
     for laddr in &service.laddrs {
         let addr = ip_or_zero(laddr.address.as_ref());
-        text.push_str(&format!("--add-laddr -z {addr} {name} -F {}\n", laddr.device));
+        text.push_str(&format!(
+            "--add-laddr -z {addr} {name} -F {}\n",
+            laddr.device
+        ));
     }
     text
 }
@@ -221,9 +291,7 @@ pub fn save(service: &VirtualService) -> String {
 /// A service with all that is known of it.
 pub fn service_json(service: &VirtualService) -> Value {
     let key = service.key.clone().unwrap_or_default();
-    let counts = |[conns, in_packets, out_packets, in_bytes, out_bytes]: [u64; 5]| {
-        json!({"conns": conns, "in_packets": in_packets, "out_packets": out_packets, "in_bytes": in_bytes, "out_bytes": out_bytes})
-    };
+    let counts = |[conns, in_packets, out_packets, in_bytes, out_bytes]: [u64; 5]| json!({"conns": conns, "in_packets": in_packets, "out_packets": out_packets, "in_bytes": in_bytes, "out_bytes": out_bytes});
     json!({
         "protocol": if key.protocol() == Protocol::Udp { "udp" } else { "tcp" },
         "address": ip_or_zero(key.address.as_ref()).to_string(),
@@ -284,10 +352,18 @@ mod tests {
             ..Dest::default()
         };
         VirtualService {
-            key: Some(ServiceKey { protocol: Protocol::Tcp.into(), address: Some(ip_message([10, 0, 0, 100].into())), port: 80 }),
+            key: Some(ServiceKey {
+                protocol: Protocol::Tcp.into(),
+                address: Some(ip_message([10, 0, 0, 100].into())),
+                port: 80,
+            }),
             scheduler: "rr".into(),
             dests: vec![dest(2), dest(3)],
-            laddrs: vec![Laddr { address: Some(ip_message([192, 168, 100, 200].into())), device: "dpdk0".into(), ..Laddr::default() }],
+            laddrs: vec![Laddr {
+                address: Some(ip_message([192, 168, 100, 200].into())),
+                device: "dpdk0".into(),
+                ..Laddr::default()
+            }],
             ..VirtualService::default()
         }
     }
@@ -366,6 +442,9 @@ TCP  10.0.0.100:80 rr
             daddr: end(192, 21, 6, 11),
             dport: 80,
         });
-        assert_eq!(shown, "[6]tcp 3s     SYN_SENT    192.20.0.11:63838  192.22.2.3:80      192.21.4.5:1028    192.21.6.11:80\n");
+        assert_eq!(
+            shown,
+            "[6]tcp 3s     SYN_SENT    192.20.0.11:63838  192.22.2.3:80      192.21.4.5:1028    192.21.6.11:80\n"
+        );
     }
 }

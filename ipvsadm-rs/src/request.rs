@@ -3,7 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use cli::{CliError, ip_message};
-use proto::v1::{self, Change, Dest, DestRequest, FwdMode, Laddr, LaddrRequest, Protocol, ServiceKey, VirtualService};
+use proto::v1::{
+    self, Change, Dest, DestRequest, FwdMode, Laddr, LaddrRequest, Protocol, ServiceKey,
+    VirtualService,
+};
 
 use crate::args::{Command, Line};
 
@@ -13,7 +16,16 @@ const fn rules(command: Command) -> (&'static [&'static str], &'static [&'static
         Command::AddService | Command::EditService => (&[], &["scheduler", "conn-timeout"]),
         Command::AddDest | Command::EditDest => (
             &["real-server"],
-            &["weight", "u-threshold", "l-threshold", "fullnat", "gatewaying", "ipip", "masquerading", "snat"],
+            &[
+                "weight",
+                "u-threshold",
+                "l-threshold",
+                "fullnat",
+                "gatewaying",
+                "ipip",
+                "masquerading",
+                "snat",
+            ],
         ),
         Command::DelDest => (&["real-server"], &[]),
         Command::AddLaddr => (&["laddr", "ifname"], &[]),
@@ -21,8 +33,19 @@ const fn rules(command: Command) -> (&'static [&'static str], &'static [&'static
         Command::List => (
             &[],
             &[
-                "numeric", "connection", "exact", "stats", "rate", "thresholds", "persistent-conn", "timeout", "sort",
-                "nosort", "sockpair", "cpu", "json",
+                "numeric",
+                "connection",
+                "exact",
+                "stats",
+                "rate",
+                "thresholds",
+                "persistent-conn",
+                "timeout",
+                "sort",
+                "nosort",
+                "sockpair",
+                "cpu",
+                "json",
             ],
         ),
         Command::Save | Command::GetLaddr => (&[], &["numeric", "json"]),
@@ -48,11 +71,22 @@ const fn needs_service(command: Command) -> bool {
 /// Refuses options that the command does not take, and misses those it needs.
 pub fn check(line: &Line) -> Result<(), CliError> {
     let (needed, allowed) = rules(line.command);
-    let takes_service = needs_service(line.command) || matches!(line.command, Command::List | Command::Zero | Command::GetLaddr);
+    let takes_service = needs_service(line.command)
+        || matches!(
+            line.command,
+            Command::List | Command::Zero | Command::GetLaddr
+        );
     for given in &line.options {
         let is_service = takes_service && matches!(given.name, "tcp-service" | "udp-service");
-        if !is_service && given.name != "socket" && !needed.contains(&given.name) && !allowed.contains(&given.name) {
-            return Err(CliError::usage(format!("Illegal '{}' option with the '{}' command", given.name, line.command)));
+        if !is_service
+            && given.name != "socket"
+            && !needed.contains(&given.name)
+            && !allowed.contains(&given.name)
+        {
+            return Err(CliError::usage(format!(
+                "Illegal '{}' option with the '{}' command",
+                given.name, line.command
+            )));
         }
     }
     if needs_service(line.command) && service(line)?.is_none() {
@@ -65,7 +99,9 @@ pub fn check(line: &Line) -> Result<(), CliError> {
 }
 
 fn missing(option: &str, command: Command) -> CliError {
-    CliError::usage(format!("You need to supply the '{option}' option for the '{command}' command"))
+    CliError::usage(format!(
+        "You need to supply the '{option}' option for the '{command}' command"
+    ))
 }
 
 /// The service that the options name.
@@ -82,8 +118,13 @@ pub fn service(line: &Line) -> Result<Option<ServiceKey>, CliError> {
         (None, None) => return Ok(None),
     };
     let (addr, port) = endpoint(text)?;
-    let port = port.ok_or_else(|| CliError::usage(format!("'{text}': name the port too, as in {text}:80")))?;
-    Ok(Some(ServiceKey { protocol: protocol.into(), address: Some(ip_message(addr)), port: port.into() }))
+    let port = port
+        .ok_or_else(|| CliError::usage(format!("'{text}': name the port too, as in {text}:80")))?;
+    Ok(Some(ServiceKey {
+        protocol: protocol.into(),
+        address: Some(ip_message(addr)),
+        port: port.into(),
+    }))
 }
 
 /// `ADDR`, `ADDR:PORT`, `[ADDR6]:PORT`.
@@ -95,9 +136,15 @@ pub fn endpoint(text: &str) -> Result<(IpAddr, Option<u16>), CliError> {
         return Ok((addr.ip(), Some(addr.port())));
     }
     let port = text.rsplit_once(':').map(|(_, port)| port);
-    match port.filter(|port| port.chars().all(|c| c.is_ascii_digit()) && port.parse::<u16>().is_err()) {
-        Some(port) => Err(CliError::usage(format!("'{text}': port {port} is out of range: 1 to 65535"))),
-        None => Err(CliError::usage(format!("'{text}' is no address with a port, as in 10.0.0.100:80"))),
+    match port
+        .filter(|port| port.chars().all(|c| c.is_ascii_digit()) && port.parse::<u16>().is_err())
+    {
+        Some(port) => Err(CliError::usage(format!(
+            "'{text}': port {port} is out of range: 1 to 65535"
+        ))),
+        None => Err(CliError::usage(format!(
+            "'{text}' is no address with a port, as in 10.0.0.100:80"
+        ))),
     }
 }
 
@@ -155,24 +202,39 @@ fn dest(line: &Line, service: ServiceKey) -> Result<DestRequest, CliError> {
         lower_threshold: number(line, "l-threshold", u32::MAX)?.unwrap_or(0),
         ..Dest::default()
     };
-    Ok(DestRequest { service: Some(service), dest: Some(dest) })
+    Ok(DestRequest {
+        service: Some(service),
+        dest: Some(dest),
+    })
 }
 
 fn laddr(line: &Line, service: Option<ServiceKey>) -> Result<LaddrRequest, CliError> {
     let text = line.get("laddr").unwrap_or_default();
-    let addr: IpAddr = text.parse().map_err(|_| CliError::usage(format!("'{text}' is no local address, as in 192.168.100.200")))?;
+    let addr: IpAddr = text.parse().map_err(|_| {
+        CliError::usage(format!(
+            "'{text}' is no local address, as in 192.168.100.200"
+        ))
+    })?;
     let laddr = Laddr {
         address: Some(ip_message(addr)),
         device: line.get("ifname").unwrap_or_default().to_owned(),
         ..Laddr::default()
     };
-    Ok(LaddrRequest { service, laddr: Some(laddr) })
+    Ok(LaddrRequest {
+        service,
+        laddr: Some(laddr),
+    })
 }
 
 /// A number that an option gives, at most `most`.
 pub fn number(line: &Line, name: &str, most: u32) -> Result<Option<u32>, CliError> {
     let parse = |text: &str| {
-        text.parse().ok().filter(|number| *number <= most).ok_or_else(|| CliError::usage(format!("--{name} {text}: give a number from 0 to {most}")))
+        text.parse()
+            .ok()
+            .filter(|number| *number <= most)
+            .ok_or_else(|| {
+                CliError::usage(format!("--{name} {text}: give a number from 0 to {most}"))
+            })
     };
     line.get(name).map(parse).transpose()
 }
@@ -188,22 +250,41 @@ mod tests {
 
     fn refusal(text: &str) -> String {
         let line = line(text);
-        check(&line).and_then(|()| change(&line).map(drop)).unwrap_err().text
+        check(&line)
+            .and_then(|()| change(&line).map(drop))
+            .unwrap_err()
+            .text
     }
 
     #[test]
     fn a_dest_without_a_port_takes_the_service_s() {
-        let change = change(&line("-a -t 10.0.0.100:80 -r 192.168.100.2 -b")).unwrap().unwrap();
-        let Some(v1::change::Change::AddDest(request)) = change.change else { panic!() };
+        let change = change(&line("-a -t 10.0.0.100:80 -r 192.168.100.2 -b"))
+            .unwrap()
+            .unwrap();
+        let Some(v1::change::Change::AddDest(request)) = change.change else {
+            panic!()
+        };
         let dest = request.dest.unwrap();
-        assert_eq!((dest.port, dest.weight, dest.fwd_mode()), (80, 1, FwdMode::FullNat));
+        assert_eq!(
+            (dest.port, dest.weight, dest.fwd_mode()),
+            (80, 1, FwdMode::FullNat)
+        );
     }
 
     #[test]
     fn complaints_are_ipvsadm_s() {
-        assert_eq!(refusal("-A -s rr"), "You need to supply the 'service-address' option for the 'add-service' command");
-        assert_eq!(refusal("-a -t 1.1.1.1:80 -b"), "You need to supply the 'real-server' option for the 'add-server' command");
-        assert_eq!(refusal("-A -t 1.1.1.1:80 -r 2.2.2.2 -m"), "Illegal 'real-server' option with the 'add-service' command");
+        assert_eq!(
+            refusal("-A -s rr"),
+            "You need to supply the 'service-address' option for the 'add-service' command"
+        );
+        assert_eq!(
+            refusal("-a -t 1.1.1.1:80 -b"),
+            "You need to supply the 'real-server' option for the 'add-server' command"
+        );
+        assert_eq!(
+            refusal("-A -t 1.1.1.1:80 -r 2.2.2.2 -m"),
+            "Illegal 'real-server' option with the 'add-service' command"
+        );
         assert!(refusal("-A -t 1.1.1.1:65536").contains("port 65536 is out of range"));
         assert!(refusal("-A -t 1.1.1.1").contains("name the port too"));
         assert!(refusal("-a -t 1.1.1.1:80 -r 2.2.2.2 -b -g").contains("conflicts"));

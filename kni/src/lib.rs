@@ -18,10 +18,14 @@ pub const LONGEST_NAME: usize = 15;
 #[derive(Debug, thiserror::Error)]
 pub enum KniError {
     /// Linux would cut the name.
-    #[error("the kni name '{0}' is longer than {LONGEST_NAME} bytes: set a shorter kni_name for the device")]
+    #[error(
+        "the kni name '{0}' is longer than {LONGEST_NAME} bytes: set a shorter kni_name for the device"
+    )]
     NameTooLong(String),
     /// The kernel said no.
-    #[error("cannot make the netdev {name}: {why}. It needs root (or CAP_NET_ADMIN) and /dev/net/tun (`modprobe tun`); kni = false does without")]
+    #[error(
+        "cannot make the netdev {name}: {why}. It needs root (or CAP_NET_ADMIN) and /dev/net/tun (`modprobe tun`); kni = false does without"
+    )]
     Refused {
         /// Which
         name: String,
@@ -51,7 +55,10 @@ impl KniDevice {
         if name.len() > LONGEST_NAME {
             return Err(KniError::NameTooLong(name.to_owned()));
         }
-        let refused = |why| KniError::Refused { name: name.to_owned(), why };
+        let refused = |why| KniError::Refused {
+            name: name.to_owned(),
+            why,
+        };
         let device = DeviceBuilder::new()
             .name(name)
             .layer(Layer::L2)
@@ -61,7 +68,10 @@ impl KniDevice {
             .build_sync()
             .map_err(refused)?;
         device.set_nonblocking(true).map_err(refused)?;
-        Ok(Self { device, name: name.to_owned() })
+        Ok(Self {
+            device,
+            name: name.to_owned(),
+        })
     }
 
     /// The netdev's name as it was made.

@@ -80,7 +80,9 @@ impl Delta {
     #[inline]
     pub const fn of_u32(old: u32, new: u32) -> Self {
         let (old, new) = (!old, new);
-        Self(fold((old >> 16) as u64 + (old & 0xffff) as u64 + (new >> 16) as u64 + (new & 0xffff) as u64))
+        Self(fold(
+            (old >> 16) as u64 + (old & 0xffff) as u64 + (new >> 16) as u64 + (new & 0xffff) as u64,
+        ))
     }
 
     /// Both changes.
@@ -123,7 +125,10 @@ mod tests {
     /// RFC 1071, 3: the sum of these words is ddf2.
     #[test]
     fn the_example_of_rfc_1071() {
-        assert_eq!(fold(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7])), 0xddf2);
+        assert_eq!(
+            fold(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7])),
+            0xddf2
+        );
     }
 
     /// RFC 1624, 4: checksum dd2f, word 5555 becomes 3285, new checksum 0000.
@@ -138,7 +143,9 @@ mod tests {
     }
 
     fn naive(bytes: &[u8]) -> u16 {
-        let words = bytes.chunks(2).map(|pair| u64::from(pair[0]) << 8 | u64::from(*pair.get(1).unwrap_or(&0)));
+        let words = bytes
+            .chunks(2)
+            .map(|pair| u64::from(pair[0]) << 8 | u64::from(*pair.get(1).unwrap_or(&0)));
         fold(words.sum())
     }
 

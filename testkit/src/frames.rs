@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use etherparse::{
-    ArpHardwareId, ArpOperation, ArpPacket, EtherType, Icmpv4Type, LinkSlice, NetSlice, PacketBuilder, SlicedPacket, TransportSlice,
-    icmpv4,
+    ArpHardwareId, ArpOperation, ArpPacket, EtherType, Icmpv4Type, LinkSlice, NetSlice,
+    PacketBuilder, SlicedPacket, TransportSlice, icmpv4,
 };
 use packet::MacAddr;
 
@@ -84,50 +84,90 @@ impl Tcp {
                 other => panic!("no flag {other}"),
             };
         }
-        let builder = builder.options_raw(&self.options).expect("options of at most 40 bytes");
+        let builder = builder
+            .options_raw(&self.options)
+            .expect("options of at most 40 bytes");
         let mut frame = Vec::new();
-        builder.write(&mut frame, &self.payload).expect("a vector takes all");
+        builder
+            .write(&mut frame, &self.payload)
+            .expect("a vector takes all");
         frame
     }
 }
 
 /// A UDP datagram.
 pub fn udp(src: &str, dst: &str, payload: &[u8], (from, to): Macs) -> Vec<u8> {
-    let (src, dst): (SocketAddrV4, SocketAddrV4) = (src.parse().expect("an address"), dst.parse().expect("an address"));
-    let builder =
-        PacketBuilder::ethernet2(from.0, to.0).ipv4(src.ip().octets(), dst.ip().octets(), 64).udp(src.port(), dst.port());
+    let (src, dst): (SocketAddrV4, SocketAddrV4) = (
+        src.parse().expect("an address"),
+        dst.parse().expect("an address"),
+    );
+    let builder = PacketBuilder::ethernet2(from.0, to.0)
+        .ipv4(src.ip().octets(), dst.ip().octets(), 64)
+        .udp(src.port(), dst.port());
     let mut frame = Vec::new();
-    builder.write(&mut frame, payload).expect("a vector takes all");
+    builder
+        .write(&mut frame, payload)
+        .expect("a vector takes all");
     frame
 }
 
 /// An echo request.
 pub fn echo_request(src: &str, dst: &str, payload: &[u8], macs: Macs) -> Vec<u8> {
-    icmp(src, dst, Icmpv4Type::EchoRequest(etherparse::IcmpEchoHeader { id: 7, seq: 1 }), payload, macs)
+    icmp(
+        src,
+        dst,
+        Icmpv4Type::EchoRequest(etherparse::IcmpEchoHeader { id: 7, seq: 1 }),
+        payload,
+        macs,
+    )
 }
 
 /// An error about a packet, of which it quotes the bytes given.
 pub fn unreachable(src: &str, dst: &str, quoted: &[u8], macs: Macs) -> Vec<u8> {
-    icmp(src, dst, Icmpv4Type::DestinationUnreachable(icmpv4::DestUnreachableHeader::Port), quoted, macs)
+    icmp(
+        src,
+        dst,
+        Icmpv4Type::DestinationUnreachable(icmpv4::DestUnreachableHeader::Port),
+        quoted,
+        macs,
+    )
 }
 
 /// The error of a router whose next link takes only `mtu` bytes.
 pub fn fragmentation_needed(src: &str, dst: &str, mtu: u16, quoted: &[u8], macs: Macs) -> Vec<u8> {
     let header = icmpv4::DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: mtu };
-    icmp(src, dst, Icmpv4Type::DestinationUnreachable(header), quoted, macs)
+    icmp(
+        src,
+        dst,
+        Icmpv4Type::DestinationUnreachable(header),
+        quoted,
+        macs,
+    )
 }
 
 fn icmp(src: &str, dst: &str, kind: Icmpv4Type, payload: &[u8], (from, to): Macs) -> Vec<u8> {
-    let (src, dst): (Ipv4Addr, Ipv4Addr) = (src.parse().expect("an address"), dst.parse().expect("an address"));
-    let builder = PacketBuilder::ethernet2(from.0, to.0).ipv4(src.octets(), dst.octets(), 64).icmpv4(kind);
+    let (src, dst): (Ipv4Addr, Ipv4Addr) = (
+        src.parse().expect("an address"),
+        dst.parse().expect("an address"),
+    );
+    let builder = PacketBuilder::ethernet2(from.0, to.0)
+        .ipv4(src.octets(), dst.octets(), 64)
+        .icmpv4(kind);
     let mut frame = Vec::new();
-    builder.write(&mut frame, payload).expect("a vector takes all");
+    builder
+        .write(&mut frame, payload)
+        .expect("a vector takes all");
     frame
 }
 
 /// Who has `target`? Tell `sender`.
 pub fn arp_request(sender: (&str, MacAddr), target: &str) -> Vec<u8> {
-    arp(ArpOperation::REQUEST, sender, (target, MacAddr::ZERO), MacAddr::BROADCAST)
+    arp(
+        ArpOperation::REQUEST,
+        sender,
+        (target, MacAddr::ZERO),
+        MacAddr::BROADCAST,
+    )
 }
 
 /// `sender` tells `target`.
@@ -135,7 +175,12 @@ pub fn arp_reply(sender: (&str, MacAddr), target: (&str, MacAddr)) -> Vec<u8> {
     arp(ArpOperation::REPLY, sender, target, target.1)
 }
 
-fn arp(operation: ArpOperation, sender: (&str, MacAddr), target: (&str, MacAddr), to: MacAddr) -> Vec<u8> {
+fn arp(
+    operation: ArpOperation,
+    sender: (&str, MacAddr),
+    target: (&str, MacAddr),
+    to: MacAddr,
+) -> Vec<u8> {
     let ip = |text: &str| text.parse::<Ipv4Addr>().expect("an address").octets();
     let packet = ArpPacket::new(
         ArpHardwareId::ETHERNET,
@@ -148,7 +193,10 @@ fn arp(operation: ArpOperation, sender: (&str, MacAddr), target: (&str, MacAddr)
     )
     .expect("addresses of these lengths");
     let mut frame = Vec::new();
-    PacketBuilder::ethernet2(sender.1.0, to.0).arp(packet).write(&mut frame).expect("a vector takes all");
+    PacketBuilder::ethernet2(sender.1.0, to.0)
+        .arp(packet)
+        .write(&mut frame)
+        .expect("a vector takes all");
     frame
 }
 
@@ -187,8 +235,12 @@ impl Seen {
     /// Takes a frame apart; anything wrong with its lengths is a failed test.
     pub fn parse(frame: &[u8]) -> Self {
         let sliced = SlicedPacket::from_ethernet(frame).expect("a well-formed frame");
-        let Some(LinkSlice::Ethernet2(ethernet)) = sliced.link else { panic!("no Ethernet header") };
-        let Some(NetSlice::Ipv4(ip)) = sliced.net else { panic!("no IPv4 header") };
+        let Some(LinkSlice::Ethernet2(ethernet)) = sliced.link else {
+            panic!("no Ethernet header")
+        };
+        let Some(NetSlice::Ipv4(ip)) = sliced.net else {
+            panic!("no IPv4 header")
+        };
         let header = ip.header();
         let ip_right = header.to_header().calc_header_checksum() == header.header_checksum();
         let (src, dst) = (header.source_addr(), header.destination_addr());
@@ -209,10 +261,20 @@ impl Seen {
         };
         let l4_right = match sliced.transport {
             Some(TransportSlice::Tcp(tcp)) => {
-                let flags = [('S', tcp.syn()), ('F', tcp.fin()), ('R', tcp.rst()), ('P', tcp.psh()), ('A', tcp.ack())];
+                let flags = [
+                    ('S', tcp.syn()),
+                    ('F', tcp.fin()),
+                    ('R', tcp.rst()),
+                    ('P', tcp.psh()),
+                    ('A', tcp.ack()),
+                ];
                 seen.seq = tcp.sequence_number();
                 seen.ack = tcp.acknowledgment_number();
-                seen.flags = flags.iter().filter(|(_, set)| *set).map(|(flag, _)| *flag).collect();
+                seen.flags = flags
+                    .iter()
+                    .filter(|(_, set)| *set)
+                    .map(|(flag, _)| *flag)
+                    .collect();
                 seen.options = tcp.options().to_vec();
                 seen.payload = tcp.payload().to_vec();
                 seen.src = format!("{src}:{}", tcp.source_port());
@@ -223,7 +285,11 @@ impl Seen {
                 seen.payload = udp.payload().to_vec();
                 seen.src = format!("{src}:{}", udp.source_port());
                 seen.dst = format!("{dst}:{}", udp.destination_port());
-                let right = udp.to_header().calc_checksum_ipv4_raw(src.octets(), dst.octets(), udp.payload());
+                let right = udp.to_header().calc_checksum_ipv4_raw(
+                    src.octets(),
+                    dst.octets(),
+                    udp.payload(),
+                );
                 udp.checksum() == 0 || right == Ok(udp.checksum())
             }
             Some(TransportSlice::Icmpv4(icmp)) => {

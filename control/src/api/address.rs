@@ -9,22 +9,34 @@ use crate::desired::Address;
 
 #[tonic::async_trait]
 impl v1::address_service_server::AddressService for Api {
-    async fn add_address(&self, request: Request<v1::Address>) -> Result<Response<v1::Empty>, Status> {
+    async fn add_address(
+        &self,
+        request: Request<v1::Address>,
+    ) -> Result<Response<v1::Empty>, Status> {
         let request = convert::address(request.get_ref())?;
-        self.control.write(|state| state.desired.add_address(&request))?;
+        self.control
+            .write(|state| state.desired.add_address(&request))?;
         Ok(Response::new(v1::Empty {}))
     }
 
-    async fn set_address(&self, request: Request<v1::Address>) -> Result<Response<v1::Empty>, Status> {
+    async fn set_address(
+        &self,
+        request: Request<v1::Address>,
+    ) -> Result<Response<v1::Empty>, Status> {
         let request = convert::address(request.get_ref())?;
-        self.control.write(|state| state.desired.set_address(&request))?;
+        self.control
+            .write(|state| state.desired.set_address(&request))?;
         Ok(Response::new(v1::Empty {}))
     }
 
-    async fn del_address(&self, request: Request<v1::Address>) -> Result<Response<v1::Empty>, Status> {
+    async fn del_address(
+        &self,
+        request: Request<v1::Address>,
+    ) -> Result<Response<v1::Empty>, Status> {
         let message = request.get_ref();
         let addr = convert::ip(message.address.as_ref(), "address")?;
-        self.control.write(|state| state.desired.del_address(addr, &message.device))?;
+        self.control
+            .write(|state| state.desired.del_address(addr, &message.device))?;
         Ok(Response::new(v1::Empty {}))
     }
 
@@ -32,7 +44,8 @@ impl v1::address_service_server::AddressService for Api {
         &self,
         request: Request<v1::FlushAddressesRequest>,
     ) -> Result<Response<v1::Empty>, Status> {
-        self.control.write(|state| state.desired.flush_addresses(&request.get_ref().device))?;
+        self.control
+            .write(|state| state.desired.flush_addresses(&request.get_ref().device))?;
         Ok(Response::new(v1::Empty {}))
     }
 
@@ -56,10 +69,25 @@ impl v1::address_service_server::AddressService for Api {
 }
 
 fn message(state: &State, address: &Address) -> v1::Address {
-    let per_worker = state.desired.laddrs.get(&address.addr).map(|laddr| worker_use(state, laddr.id)).unwrap_or_default();
+    let per_worker = state
+        .desired
+        .laddrs
+        .get(&address.addr)
+        .map(|laddr| worker_use(state, laddr.id))
+        .unwrap_or_default();
     let sapool_use = address.sapool.then(|| {
-        let sum = |field: fn(&v1::SapoolUse) -> u64| per_worker.iter().filter_map(|worker| worker.r#use.as_ref()).map(field).sum();
-        v1::SapoolUse { used: sum(|usage| usage.used), free: sum(|usage| usage.free), missed: sum(|usage| usage.missed) }
+        let sum = |field: fn(&v1::SapoolUse) -> u64| {
+            per_worker
+                .iter()
+                .filter_map(|worker| worker.r#use.as_ref())
+                .map(field)
+                .sum()
+        };
+        v1::SapoolUse {
+            used: sum(|usage| usage.used),
+            free: sum(|usage| usage.free),
+            missed: sum(|usage| usage.missed),
+        }
     });
     v1::Address {
         address: Some(convert::ip_message(address.addr)),
@@ -79,7 +107,9 @@ fn worker_use(state: &State, id: ipvs_core::LaddrId) -> Vec<v1::WorkerSapoolUse>
     let usages = state.usage_of(id);
     let workers = u16::try_from(state.fleet.len()).unwrap_or(u16::MAX);
     let lcores = state.fleet.handles().map(|worker| worker.lcore);
-    let capacities = (0..workers).filter_map(|worker| sapool::PoolShare::new(worker, workers)).map(|share| share.capacity());
+    let capacities = (0..workers)
+        .filter_map(|worker| sapool::PoolShare::new(worker, workers))
+        .map(|share| share.capacity());
     usages
         .iter()
         .zip(lcores)

@@ -15,13 +15,18 @@ use crate::desired::{AddressRequest, DestRequest, ServiceRequest};
 const LONGEST_TIMEOUT_S: u32 = 65_535;
 
 pub(super) fn ip(message: Option<&v1::IpAddress>, what: &str) -> Result<IpAddr, Status> {
-    let bytes = message.map(|message| message.bytes.as_slice()).unwrap_or_default();
+    let bytes = message
+        .map(|message| message.bytes.as_slice())
+        .unwrap_or_default();
     let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
         .map_err(|_| Status::invalid_argument(format!("{what}: give an IPv4 or IPv6 address")))
 }
 
-pub(super) fn optional_ip(message: Option<&v1::IpAddress>, what: &str) -> Result<Option<IpAddr>, Status> {
+pub(super) fn optional_ip(
+    message: Option<&v1::IpAddress>,
+    what: &str,
+) -> Result<Option<IpAddr>, Status> {
     message.map(|message| ip(Some(message), what)).transpose()
 }
 
@@ -36,11 +41,16 @@ pub(super) fn ip_message(addr: IpAddr) -> v1::IpAddress {
 pub(super) fn mac(bytes: &[u8]) -> Result<MacAddr, Status> {
     let mac = <[u8; 6]>::try_from(bytes).map(MacAddr).ok();
     mac.filter(|mac| !mac.is_multicast() && *mac != MacAddr::ZERO)
-        .ok_or_else(|| Status::invalid_argument("the MAC address must be a unicast one, as in 02:00:00:00:00:01"))
+        .ok_or_else(|| {
+            Status::invalid_argument(
+                "the MAC address must be a unicast one, as in 02:00:00:00:00:01",
+            )
+        })
 }
 
 pub(super) fn port(port: u32, what: &str) -> Result<u16, Status> {
-    u16::try_from(port).map_err(|_| Status::invalid_argument(format!("{what} {port} is out of range: 0 to 65535")))
+    u16::try_from(port)
+        .map_err(|_| Status::invalid_argument(format!("{what} {port} is out of range: 0 to 65535")))
 }
 
 pub(super) fn prefix_len(len: u32, addr: IpAddr) -> Result<u8, Status> {
@@ -48,7 +58,9 @@ pub(super) fn prefix_len(len: u32, addr: IpAddr) -> Result<u8, Status> {
     u8::try_from(len)
         .ok()
         .filter(|len| *len <= most)
-        .ok_or_else(|| Status::invalid_argument(format!("prefix length {len} is out of range: 0 to {most}")))
+        .ok_or_else(|| {
+            Status::invalid_argument(format!("prefix length {len} is out of range: 0 to {most}"))
+        })
 }
 
 pub(super) fn scope(scope: v1::Scope) -> Option<RouteScope> {
@@ -83,13 +95,22 @@ pub(super) fn address(message: &v1::Address) -> Result<AddressRequest, Status> {
 }
 
 pub(super) fn service_key(message: Option<&v1::ServiceKey>) -> Result<ServiceKey, Status> {
-    let message = message.ok_or_else(|| Status::invalid_argument("name the service: -t or -u VIP:PORT"))?;
+    let message =
+        message.ok_or_else(|| Status::invalid_argument("name the service: -t or -u VIP:PORT"))?;
     let protocol = match message.protocol() {
         v1::Protocol::Tcp => Protocol::Tcp,
         v1::Protocol::Udp => Protocol::Udp,
-        v1::Protocol::Unspecified => return Err(Status::invalid_argument("the service's protocol must be TCP or UDP")),
+        v1::Protocol::Unspecified => {
+            return Err(Status::invalid_argument(
+                "the service's protocol must be TCP or UDP",
+            ));
+        }
     };
-    Ok(ServiceKey { protocol, addr: ip(message.address.as_ref(), "VIP")?, port: port(message.port, "port")? })
+    Ok(ServiceKey {
+        protocol,
+        addr: ip(message.address.as_ref(), "VIP")?,
+        port: port(message.port, "port")?,
+    })
 }
 
 pub(super) fn service_key_message(key: &ServiceKey) -> v1::ServiceKey {
@@ -114,12 +135,20 @@ pub(super) fn scheduler(name: &str) -> Result<SchedulerKind, Status> {
         // ipvsadm's default
         "wlc" | "" => Ok(SchedulerKind::Wlc),
         "lc" | "sh" | "dh" | "sed" | "nq" | "lblc" | "lblcr" | "fo" | "ovf" | "mh" | "conhash" => {
-            Err(Status::unimplemented(format!("scheduler {name} is not supported yet: there are rr, wrr and wlc")))
+            Err(Status::unimplemented(format!(
+                "scheduler {name} is not supported yet: there are rr, wrr and wlc"
+            )))
         }
         _ => {
             let meant = name.trim_start_matches('-');
-            let hint = if ["rr", "wrr", "wlc"].contains(&meant) { meant } else { "rr, wrr or wlc" };
-            Err(Status::invalid_argument(format!("unknown scheduler '{name}': did you mean {hint}?")))
+            let hint = if ["rr", "wrr", "wlc"].contains(&meant) {
+                meant
+            } else {
+                "rr, wrr or wlc"
+            };
+            Err(Status::invalid_argument(format!(
+                "unknown scheduler '{name}': did you mean {hint}?"
+            )))
         }
     }
 }
@@ -135,7 +164,9 @@ pub(super) const fn scheduler_name(kind: SchedulerKind) -> &'static str {
 pub(super) fn service(message: &v1::VirtualService) -> Result<ServiceRequest, Status> {
     let conn_timeout_s = Some(message.conn_timeout_s).filter(|secs| *secs > 0);
     if conn_timeout_s.is_some_and(|secs| secs > LONGEST_TIMEOUT_S) {
-        return Err(Status::invalid_argument(format!("conn-timeout: at most {LONGEST_TIMEOUT_S} seconds")));
+        return Err(Status::invalid_argument(format!(
+            "conn-timeout: at most {LONGEST_TIMEOUT_S} seconds"
+        )));
     }
     Ok(ServiceRequest {
         key: service_key(message.key.as_ref())?,
@@ -145,8 +176,13 @@ pub(super) fn service(message: &v1::VirtualService) -> Result<ServiceRequest, St
 }
 
 pub(super) fn dest(message: Option<&v1::Dest>) -> Result<DestRequest, Status> {
-    let message = message.ok_or_else(|| Status::invalid_argument("name the real server: -r RIP:PORT"))?;
-    let name = |name| Status::unimplemented(format!("forwarding mode {name} is not supported yet: use -b (FullNAT)"));
+    let message =
+        message.ok_or_else(|| Status::invalid_argument("name the real server: -r RIP:PORT"))?;
+    let name = |name| {
+        Status::unimplemented(format!(
+            "forwarding mode {name} is not supported yet: use -b (FullNAT)"
+        ))
+    };
     let fwdmode = match message.fwd_mode() {
         v1::FwdMode::FullNat => FwdMode::FullNat,
         v1::FwdMode::Dr | v1::FwdMode::Unspecified => return Err(name("DR (-g, the default)")),
@@ -155,8 +191,12 @@ pub(super) fn dest(message: Option<&v1::Dest>) -> Result<DestRequest, Status> {
         v1::FwdMode::Snat => return Err(name("SNAT (-J)")),
         v1::FwdMode::Local => return Err(name("local")),
     };
-    let weight = u16::try_from(message.weight)
-        .map_err(|_| Status::invalid_argument(format!("weight {} is out of range: 0 to 65535", message.weight)))?;
+    let weight = u16::try_from(message.weight).map_err(|_| {
+        Status::invalid_argument(format!(
+            "weight {} is out of range: 0 to 65535",
+            message.weight
+        ))
+    })?;
     Ok(DestRequest {
         addr: ip(message.address.as_ref(), "real server")?,
         port: port(message.port, "port")?,

@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{Api, convert};
 use crate::control::baseline_of;
 use crate::counters::counts_of;
-use crate::desired::{DestEntry, Desired};
+use crate::desired::{Desired, DestEntry};
 
 /// Changes that one `Apply` may carry.
 const MOST_CHANGES: usize = 4_000_000;
@@ -23,15 +23,24 @@ impl v1::ipvs_service_server::IpvsService for Api {
     type ListServicesStream = BoxStream<v1::VirtualService>;
     type ListConnsStream = BoxStream<v1::Conn>;
 
-    async fn add_service(&self, request: Request<v1::VirtualService>) -> Result<Response<v1::Empty>, Status> {
+    async fn add_service(
+        &self,
+        request: Request<v1::VirtualService>,
+    ) -> Result<Response<v1::Empty>, Status> {
         self.change(v1::change::Change::AddService(request.into_inner()))
     }
 
-    async fn edit_service(&self, request: Request<v1::VirtualService>) -> Result<Response<v1::Empty>, Status> {
+    async fn edit_service(
+        &self,
+        request: Request<v1::VirtualService>,
+    ) -> Result<Response<v1::Empty>, Status> {
         self.change(v1::change::Change::EditService(request.into_inner()))
     }
 
-    async fn del_service(&self, request: Request<v1::ServiceKey>) -> Result<Response<v1::Empty>, Status> {
+    async fn del_service(
+        &self,
+        request: Request<v1::ServiceKey>,
+    ) -> Result<Response<v1::Empty>, Status> {
         self.change(v1::change::Change::DelService(request.into_inner()))
     }
 
@@ -47,19 +56,34 @@ impl v1::ipvs_service_server::IpvsService for Api {
         &self,
         request: Request<v1::ListServicesRequest>,
     ) -> Result<Response<Self::ListServicesStream>, Status> {
-        let key = request.get_ref().key.as_ref().map(|key| convert::service_key(Some(key))).transpose()?;
+        let key = request
+            .get_ref()
+            .key
+            .as_ref()
+            .map(|key| convert::service_key(Some(key)))
+            .transpose()?;
         Ok(Response::new(self.services(key)?))
     }
 
-    async fn zero_counters(&self, request: Request<v1::ZeroCountersRequest>) -> Result<Response<v1::Empty>, Status> {
-        let key = request.get_ref().key.as_ref().map(|key| convert::service_key(Some(key))).transpose()?;
+    async fn zero_counters(
+        &self,
+        request: Request<v1::ZeroCountersRequest>,
+    ) -> Result<Response<v1::Empty>, Status> {
+        let key = request
+            .get_ref()
+            .key
+            .as_ref()
+            .map(|key| convert::service_key(Some(key)))
+            .transpose()?;
         let workers = &self.control.worker_stats;
         self.control.write(|state| {
             if let Some(key) = &key {
                 state.desired.service(key)?;
             }
             let services = state.desired.services.values_mut();
-            for service in services.filter(|service| key.is_none_or(|key| service.request.key == key)) {
+            for service in
+                services.filter(|service| key.is_none_or(|key| service.request.key == key))
+            {
                 service.removed = crate::counters::Counts::default();
                 for dest in &mut service.dests {
                     dest.baseline.zero = counts_of(workers, dest.id);
@@ -70,23 +94,38 @@ impl v1::ipvs_service_server::IpvsService for Api {
         Ok(Response::new(v1::Empty {}))
     }
 
-    async fn add_dest(&self, request: Request<v1::DestRequest>) -> Result<Response<v1::Empty>, Status> {
+    async fn add_dest(
+        &self,
+        request: Request<v1::DestRequest>,
+    ) -> Result<Response<v1::Empty>, Status> {
         self.change(v1::change::Change::AddDest(request.into_inner()))
     }
 
-    async fn edit_dest(&self, request: Request<v1::DestRequest>) -> Result<Response<v1::Empty>, Status> {
+    async fn edit_dest(
+        &self,
+        request: Request<v1::DestRequest>,
+    ) -> Result<Response<v1::Empty>, Status> {
         self.change(v1::change::Change::EditDest(request.into_inner()))
     }
 
-    async fn del_dest(&self, request: Request<v1::DestRequest>) -> Result<Response<v1::Empty>, Status> {
+    async fn del_dest(
+        &self,
+        request: Request<v1::DestRequest>,
+    ) -> Result<Response<v1::Empty>, Status> {
         self.change(v1::change::Change::DelDest(request.into_inner()))
     }
 
-    async fn add_laddr(&self, request: Request<v1::LaddrRequest>) -> Result<Response<v1::Empty>, Status> {
+    async fn add_laddr(
+        &self,
+        request: Request<v1::LaddrRequest>,
+    ) -> Result<Response<v1::Empty>, Status> {
         self.change(v1::change::Change::AddLaddr(request.into_inner()))
     }
 
-    async fn del_laddr(&self, request: Request<v1::LaddrRequest>) -> Result<Response<v1::Empty>, Status> {
+    async fn del_laddr(
+        &self,
+        request: Request<v1::LaddrRequest>,
+    ) -> Result<Response<v1::Empty>, Status> {
         self.change(v1::change::Change::DelLaddr(request.into_inner()))
     }
 
@@ -106,15 +145,26 @@ impl v1::ipvs_service_server::IpvsService for Api {
         }))
     }
 
-    async fn set_timeouts(&self, request: Request<v1::Timeouts>) -> Result<Response<v1::Empty>, Status> {
+    async fn set_timeouts(
+        &self,
+        request: Request<v1::Timeouts>,
+    ) -> Result<Response<v1::Empty>, Status> {
         let wanted = *request.get_ref();
-        if [wanted.tcp_s, wanted.tcp_fin_s, wanted.udp_s].iter().any(|secs| *secs > u32::from(u16::MAX)) {
-            return Err(Status::invalid_argument("timeouts are at most 65535 seconds"));
+        if [wanted.tcp_s, wanted.tcp_fin_s, wanted.udp_s]
+            .iter()
+            .any(|secs| *secs > u32::from(u16::MAX))
+        {
+            return Err(Status::invalid_argument(
+                "timeouts are at most 65535 seconds",
+            ));
         }
         self.control.write(|state| {
             let timeouts = &mut state.desired.timeouts;
             let fields = [
-                (wanted.tcp_s, &mut timeouts.tcp_s[TcpState::Established as usize]),
+                (
+                    wanted.tcp_s,
+                    &mut timeouts.tcp_s[TcpState::Established as usize],
+                ),
                 (wanted.udp_s, &mut timeouts.udp_s),
             ];
             for (secs, field) in fields.into_iter().filter(|(secs, _)| *secs != 0) {
@@ -129,42 +179,69 @@ impl v1::ipvs_service_server::IpvsService for Api {
         Ok(Response::new(v1::Empty {}))
     }
 
-    async fn apply(&self, request: Request<Streaming<v1::Change>>) -> Result<Response<v1::Empty>, Status> {
+    async fn apply(
+        &self,
+        request: Request<Streaming<v1::Change>>,
+    ) -> Result<Response<v1::Empty>, Status> {
         let mut stream = request.into_inner();
         let mut changes = Vec::new();
         while let Some(change) = stream.next().await {
             if changes.len() == MOST_CHANGES {
-                return Err(Status::resource_exhausted(format!("at most {MOST_CHANGES} changes at once")));
+                return Err(Status::resource_exhausted(format!(
+                    "at most {MOST_CHANGES} changes at once"
+                )));
             }
-            changes.push(change?.change.ok_or_else(|| Status::invalid_argument("a change without content"))?);
+            changes.push(
+                change?
+                    .change
+                    .ok_or_else(|| Status::invalid_argument("a change without content"))?,
+            );
         }
         let workers = &self.control.worker_stats;
         self.control.write_all(|desired| {
-            changes.into_iter().zip(1..).try_for_each(|(change, number)| {
-                carry_out(desired, workers, change)
-                    .map_err(|status| Status::new(status.code(), format!("change {number}: {}", status.message())))
-            })
+            changes
+                .into_iter()
+                .zip(1..)
+                .try_for_each(|(change, number)| {
+                    carry_out(desired, workers, change).map_err(|status| {
+                        Status::new(
+                            status.code(),
+                            format!("change {number}: {}", status.message()),
+                        )
+                    })
+                })
         })?;
         Ok(Response::new(v1::Empty {}))
     }
 
     async fn get_version(&self, _: Request<v1::Empty>) -> Result<Response<v1::Version>, Status> {
-        let mut numbers = env!("CARGO_PKG_VERSION").split('.').map(|number| number.parse().unwrap_or(0));
+        let mut numbers = env!("CARGO_PKG_VERSION")
+            .split('.')
+            .map(|number| number.parse().unwrap_or(0));
         let mut next = || numbers.next().unwrap_or(0);
-        Ok(Response::new(v1::Version { major: next(), minor: next(), patch: next() }))
+        Ok(Response::new(v1::Version {
+            major: next(),
+            minor: next(),
+            patch: next(),
+        }))
     }
 }
 
 impl Api {
     fn change(&self, change: v1::change::Change) -> Result<Response<v1::Empty>, Status> {
         let workers = &self.control.worker_stats;
-        self.control.write(|state| carry_out(&mut state.desired, workers, change))?;
+        self.control
+            .write(|state| carry_out(&mut state.desired, workers, change))?;
         Ok(Response::new(v1::Empty {}))
     }
 }
 
 /// One change of the desired state; refused, it leaves no trace.
-fn carry_out(desired: &mut Desired, workers: &[Arc<WorkerStats>], change: v1::change::Change) -> Result<(), Status> {
+fn carry_out(
+    desired: &mut Desired,
+    workers: &[Arc<WorkerStats>],
+    change: v1::change::Change,
+) -> Result<(), Status> {
     use v1::change::Change;
     match change {
         Change::AddService(message) => desired.add_service(convert::service(&message)?)?,
@@ -200,11 +277,23 @@ fn carry_out(desired: &mut Desired, workers: &[Arc<WorkerStats>], change: v1::ch
 fn dest_request(
     message: &v1::DestRequest,
 ) -> Result<(ipvs_core::ServiceKey, crate::desired::DestRequest), Status> {
-    Ok((convert::service_key(message.service.as_ref())?, convert::dest(message.dest.as_ref())?))
+    Ok((
+        convert::service_key(message.service.as_ref())?,
+        convert::dest(message.dest.as_ref())?,
+    ))
 }
 
-fn laddr_request(message: &v1::LaddrRequest) -> Result<(ipvs_core::ServiceKey, std::net::IpAddr, String), Status> {
+fn laddr_request(
+    message: &v1::LaddrRequest,
+) -> Result<(ipvs_core::ServiceKey, std::net::IpAddr, String), Status> {
     let key = convert::service_key(message.service.as_ref())?;
-    let laddr = message.laddr.as_ref().ok_or_else(|| Status::invalid_argument("name the local address: -z LIP"))?;
-    Ok((key, convert::ip(laddr.address.as_ref(), "local address")?, laddr.device.clone()))
+    let laddr = message
+        .laddr
+        .as_ref()
+        .ok_or_else(|| Status::invalid_argument("name the local address: -z LIP"))?;
+    Ok((
+        key,
+        convert::ip(laddr.address.as_ref(), "local address")?,
+        laddr.device.clone(),
+    ))
 }

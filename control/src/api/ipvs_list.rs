@@ -40,7 +40,10 @@ impl Wanted {
 
 impl Api {
     /// One service, or all in the order they were made.
-    pub(super) fn services(&self, key: Option<ServiceKey>) -> Result<BoxStream<v1::VirtualService>, Status> {
+    pub(super) fn services(
+        &self,
+        key: Option<ServiceKey>,
+    ) -> Result<BoxStream<v1::VirtualService>, Status> {
         let keys = self.control.read(|state| match key {
             Some(key) => state.desired.service(&key).map(|_| vec![key]),
             None => {
@@ -55,8 +58,12 @@ impl Api {
             for keys in keys.chunks(SERVICES_AT_ONCE) {
                 // A service that was deleted meanwhile is not shown.
                 let messages: Vec<_> = control.read(|state| {
-                    let services = keys.iter().filter_map(|key| state.desired.service(key).ok());
-                    services.map(|service| service_message(&control, state, service)).collect()
+                    let services = keys
+                        .iter()
+                        .filter_map(|key| state.desired.service(key).ok());
+                    services
+                        .map(|service| service_message(&control, state, service))
+                        .collect()
                 });
                 for message in messages {
                     if send.send(Ok(message)).await.is_err() {
@@ -69,18 +76,30 @@ impl Api {
     }
 
     /// Conns of all workers, page by page.
-    pub(super) fn conns(&self, request: &v1::ListConnsRequest) -> Result<BoxStream<v1::Conn>, Status> {
+    pub(super) fn conns(
+        &self,
+        request: &v1::ListConnsRequest,
+    ) -> Result<BoxStream<v1::Conn>, Status> {
         let wanted = Wanted {
-            service: request.service.as_ref().map(|key| convert::service_key(Some(key))).transpose()?,
+            service: request
+                .service
+                .as_ref()
+                .map(|key| convert::service_key(Some(key)))
+                .transpose()?,
             client: convert::optional_ip(request.client.as_ref(), "client")?,
             client_port: convert::port(request.client_port, "client port")?,
         };
-        let lcores: Vec<u32> = self.control.read(|state| state.fleet.handles().map(|worker| worker.lcore).collect());
+        let lcores: Vec<u32> = self
+            .control
+            .read(|state| state.fleet.handles().map(|worker| worker.lcore).collect());
         let control = Arc::clone(&self.control);
         let (send, receive) = mpsc::channel(AHEAD);
         tokio::spawn(async move {
             for (worker, lcore) in lcores.into_iter().enumerate() {
-                if send_conns(&control, worker, lcore, wanted, &send).await.is_err() {
+                if send_conns(&control, worker, lcore, wanted, &send)
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -99,15 +118,22 @@ async fn send_conns(
     wanted: Wanted,
     send: &mpsc::Sender<Result<v1::Conn, Status>>,
 ) -> Result<(), Gone> {
-    let mut page = Box::new(ConnPage { conns: Vec::with_capacity(CONNS_AT_ONCE), ..ConnPage::default() });
+    let mut page = Box::new(ConnPage {
+        conns: Vec::with_capacity(CONNS_AT_ONCE),
+        ..ConnPage::default()
+    });
     while !page.done {
         let Some(answer) = control.conn_page(worker, page).await else {
-            let status = Status::deadline_exceeded(format!("worker cpu{lcore} does not answer: is its CPU taken?"));
+            let status = Status::deadline_exceeded(format!(
+                "worker cpu{lcore} does not answer: is its CPU taken?"
+            ));
             return send.send(Err(status)).await.map_err(|_| Gone);
         };
         page = answer;
         for conn in page.conns.iter().filter(|conn| wanted.matches(conn)) {
-            send.send(Ok(conn_message(lcore, conn))).await.map_err(|_| Gone)?;
+            send.send(Ok(conn_message(lcore, conn)))
+                .await
+                .map_err(|_| Gone)?;
         }
     }
     Ok(())
@@ -132,16 +158,26 @@ fn conn_message(lcore: u32, conn: &ConnInfo) -> v1::Conn {
 }
 
 fn service_message(control: &Control, state: &State, service: &ServiceEntry) -> v1::VirtualService {
-    let dests: Vec<_> = service.dests.iter().map(|dest| dest_message(control, dest)).collect();
+    let dests: Vec<_> = service
+        .dests
+        .iter()
+        .map(|dest| dest_message(control, dest))
+        .collect();
     let sum = |begin: Counts, of: fn(&DestEntry, &Control) -> Counts| {
-        service.dests.iter().fold(begin, |sum, dest| sum + of(dest, control))
+        service
+            .dests
+            .iter()
+            .fold(begin, |sum, dest| sum + of(dest, control))
     };
     v1::VirtualService {
         key: Some(convert::service_key_message(&service.request.key)),
         scheduler: convert::scheduler_name(service.request.scheduler).to_owned(),
         conn_timeout_s: service.request.conn_timeout_s.unwrap_or(0),
         counters: Some(convert::counters_message(&sum(service.removed, counts))),
-        rates: Some(convert::rates_message(&sum(Counts::default(), |dest, _| dest.baseline.rates))),
+        rates: Some(convert::rates_message(&sum(
+            Counts::default(),
+            |dest, _| dest.baseline.rates,
+        ))),
         dests,
         laddrs: service
             .laddrs
@@ -149,8 +185,16 @@ fn service_message(control: &Control, state: &State, service: &ServiceEntry) -> 
             .map(|laddr| v1::Laddr {
                 address: Some(convert::ip_message(laddr.addr)),
                 device: state.desired.device_name(laddr.ifindex).to_owned(),
-                port_conflicts: state.usage_of(laddr.id).iter().map(|usage| usage.missed()).sum(),
-                conns: state.usage_of(laddr.id).iter().map(|usage| usage.used()).sum(),
+                port_conflicts: state
+                    .usage_of(laddr.id)
+                    .iter()
+                    .map(|usage| usage.missed())
+                    .sum(),
+                conns: state
+                    .usage_of(laddr.id)
+                    .iter()
+                    .map(|usage| usage.used())
+                    .sum(),
             })
             .collect(),
     }
@@ -172,7 +216,8 @@ fn dest_message(control: &Control, dest: &DestEntry) -> v1::Dest {
         lower_threshold: request.lower_threshold,
         active_conns: active,
         inactive_conns: inactive,
-        overloaded: request.upper_threshold != 0 && active + inactive >= u64::from(request.upper_threshold),
+        overloaded: request.upper_threshold != 0
+            && active + inactive >= u64::from(request.upper_threshold),
         counters: Some(convert::counters_message(&counts(dest, control))),
         rates: Some(convert::rates_message(&dest.baseline.rates)),
     }

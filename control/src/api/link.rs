@@ -28,18 +28,35 @@ impl v1::link_service_server::LinkService for Api {
             if name.is_empty() {
                 Ok(state.desired.devices.clone())
             } else {
-                state.desired.device(name).map(|device| vec![device.clone()])
+                state
+                    .desired
+                    .device(name)
+                    .map(|device| vec![device.clone()])
             }
         })?;
-        let links = devices.iter().map(|device| link_message(device, &self.control.platform.link(device.port)));
-        Ok(Response::new(v1::ListLinksResponse { links: links.collect() }))
+        let links = devices
+            .iter()
+            .map(|device| link_message(device, &self.control.platform.link(device.port)));
+        Ok(Response::new(v1::ListLinksResponse {
+            links: links.collect(),
+        }))
     }
 
-    async fn set_link(&self, request: Request<v1::SetLinkRequest>) -> Result<Response<v1::Empty>, Status> {
+    async fn set_link(
+        &self,
+        request: Request<v1::SetLinkRequest>,
+    ) -> Result<Response<v1::Empty>, Status> {
         let message = request.get_ref();
-        let port = self.control.read(|state| state.desired.device(&message.name).map(|device| device.port))?;
+        let port = self.control.read(|state| {
+            state
+                .desired
+                .device(&message.name)
+                .map(|device| device.port)
+        })?;
         let platform = &self.control.platform;
-        let mac = (!message.mac.is_empty()).then(|| convert::mac(&message.mac)).transpose()?;
+        let mac = (!message.mac.is_empty())
+            .then(|| convert::mac(&message.mac))
+            .transpose()?;
         if let Some(on) = message.promiscuous {
             platform.set_promiscuous(port, on)?;
         }
@@ -53,7 +70,12 @@ impl v1::link_service_server::LinkService for Api {
             platform.set_mac(port, mac)?;
         }
         self.control.write(|state| {
-            let Some(device) = state.desired.devices.iter_mut().find(|device| device.port == port) else {
+            let Some(device) = state
+                .desired
+                .devices
+                .iter_mut()
+                .find(|device| device.port == port)
+            else {
                 return Ok::<_, Status>(());
             };
             device.forward_to_kni = message.forward_to_kni.unwrap_or(device.forward_to_kni);
@@ -72,14 +94,24 @@ impl v1::link_service_server::LinkService for Api {
     ) -> Result<Response<v1::ListWorkersResponse>, Status> {
         let name = &request.get_ref().name;
         let workers: Vec<v1::Worker> = self.control.read(|state| {
-            let shown = state.fleet.handles().filter(|worker| name.is_empty() || *name == format!("cpu{}", worker.lcore));
+            let shown = state
+                .fleet
+                .handles()
+                .filter(|worker| name.is_empty() || *name == format!("cpu{}", worker.lcore));
             shown.map(worker_message).collect()
         });
         if workers.is_empty() {
             let names = self.control.read(|state| {
-                state.fleet.handles().map(|worker| format!("cpu{}", worker.lcore)).collect::<Vec<_>>().join(", ")
+                state
+                    .fleet
+                    .handles()
+                    .map(|worker| format!("cpu{}", worker.lcore))
+                    .collect::<Vec<_>>()
+                    .join(", ")
             });
-            return Err(Status::not_found(format!("no worker '{name}': the workers are {names}")));
+            return Err(Status::not_found(format!(
+                "no worker '{name}': the workers are {names}"
+            )));
         }
         Ok(Response::new(v1::ListWorkersResponse { workers }))
     }
@@ -120,9 +152,19 @@ fn link_message(device: &Device, info: &LinkInfo) -> v1::Link {
         details: info
             .details
             .iter()
-            .map(|(name, value)| v1::NamedValue { name: name.clone(), value: value.clone() })
+            .map(|(name, value)| v1::NamedValue {
+                name: name.clone(),
+                value: value.clone(),
+            })
             .collect(),
-        xstats: info.xstats.iter().map(|(name, value)| v1::NamedCounter { name: name.clone(), value: *value }).collect(),
+        xstats: info
+            .xstats
+            .iter()
+            .map(|(name, value)| v1::NamedCounter {
+                name: name.clone(),
+                value: *value,
+            })
+            .collect(),
     }
 }
 

@@ -42,7 +42,9 @@ impl From<AddressError> for Status {
             AddressError::InUse { .. } => Self::failed_precondition(text),
             AddressError::Ipv6(_) => Self::unimplemented(text),
             AddressError::TooMany => Self::resource_exhausted(text),
-            AddressError::NotUnicast { .. } | AddressError::PrefixLen(_) => Self::invalid_argument(text),
+            AddressError::NotUnicast { .. } | AddressError::PrefixLen(_) => {
+                Self::invalid_argument(text)
+            }
         }
     }
 }
@@ -68,9 +70,9 @@ impl From<ServiceError> for Status {
             ServiceError::Exists(_) | ServiceError::DestExists { .. } => Self::already_exists(text),
             ServiceError::Ipv6(_) | ServiceError::PortZero(_) => Self::unimplemented(text),
             ServiceError::DestPortZero(_) => Self::invalid_argument(text),
-            ServiceError::TooManyDests(_) | ServiceError::TooManyServices | ServiceError::ServiceFull(_) => {
-                Self::resource_exhausted(text)
-            }
+            ServiceError::TooManyDests(_)
+            | ServiceError::TooManyServices
+            | ServiceError::ServiceFull(_) => Self::resource_exhausted(text),
         }
     }
 }

@@ -9,7 +9,10 @@ use crate::desired::AddressError;
 
 #[tonic::async_trait]
 impl v1::neighbour_service_server::NeighbourService for Api {
-    async fn add_neighbour(&self, request: Request<v1::Neighbour>) -> Result<Response<v1::Empty>, Status> {
+    async fn add_neighbour(
+        &self,
+        request: Request<v1::Neighbour>,
+    ) -> Result<Response<v1::Empty>, Status> {
         let message = request.get_ref();
         let addr = convert::ip(message.address.as_ref(), "neighbour")?;
         crate::desired::host_v4(addr)?;
@@ -17,7 +20,11 @@ impl v1::neighbour_service_server::NeighbourService for Api {
         self.control.write(|state| {
             let ifindex = state.desired.device(&message.device)?.ifindex;
             if state.desired.address(addr).is_some() {
-                return Err(Status::from(AddressError::Exists { addr, prefix_len: 32, device: message.device.clone() }));
+                return Err(Status::from(AddressError::Exists {
+                    addr,
+                    prefix_len: 32,
+                    device: message.device.clone(),
+                }));
             }
             state.neighbours.add_static(ifindex, addr, mac);
             Ok(())
@@ -25,7 +32,10 @@ impl v1::neighbour_service_server::NeighbourService for Api {
         Ok(Response::new(v1::Empty {}))
     }
 
-    async fn del_neighbour(&self, request: Request<v1::Neighbour>) -> Result<Response<v1::Empty>, Status> {
+    async fn del_neighbour(
+        &self,
+        request: Request<v1::Neighbour>,
+    ) -> Result<Response<v1::Empty>, Status> {
         let message = request.get_ref();
         let addr = convert::ip(message.address.as_ref(), "neighbour")?;
         self.control.write(|state| {
@@ -33,7 +43,10 @@ impl v1::neighbour_service_server::NeighbourService for Api {
             if state.neighbours.remove(ifindex, addr) {
                 Ok(())
             } else {
-                let text = format!("{addr} is no neighbour on {}: `dpip neigh show` lists them", message.device);
+                let text = format!(
+                    "{addr} is no neighbour on {}: `dpip neigh show` lists them",
+                    message.device
+                );
                 Err(Status::not_found(text))
             }
         })?;
@@ -46,7 +59,9 @@ impl v1::neighbour_service_server::NeighbourService for Api {
     ) -> Result<Response<v1::Empty>, Status> {
         let name = &request.get_ref().device;
         self.control.write(|state| {
-            let device = (!name.is_empty()).then(|| state.desired.device(name)).transpose()?;
+            let device = (!name.is_empty())
+                .then(|| state.desired.device(name))
+                .transpose()?;
             state.neighbours.flush(device.map(|device| device.ifindex));
             Ok::<_, Status>(())
         })?;
@@ -59,9 +74,12 @@ impl v1::neighbour_service_server::NeighbourService for Api {
     ) -> Result<Response<v1::ListNeighboursResponse>, Status> {
         let (name, family) = (&request.get_ref().device, request.get_ref().family());
         let neighbours = self.control.read(|state| {
-            let device = (!name.is_empty()).then(|| state.desired.device(name)).transpose()?;
+            let device = (!name.is_empty())
+                .then(|| state.desired.device(name))
+                .transpose()?;
             let shown = state.neighbours.iter().filter(|neighbour| {
-                convert::is_of(family, neighbour.addr) && device.is_none_or(|device| device.ifindex == neighbour.ifindex)
+                convert::is_of(family, neighbour.addr)
+                    && device.is_none_or(|device| device.ifindex == neighbour.ifindex)
             });
             Ok::<_, Status>(
                 shown

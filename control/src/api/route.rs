@@ -12,25 +12,32 @@ use crate::desired::RouteRequest;
 impl v1::route_service_server::RouteService for Api {
     async fn add_route(&self, request: Request<v1::Route>) -> Result<Response<v1::Empty>, Status> {
         let request = route(request.get_ref())?;
-        self.control.write(|state| state.desired.add_route(&request))?;
+        self.control
+            .write(|state| state.desired.add_route(&request))?;
         Ok(Response::new(v1::Empty {}))
     }
 
     async fn set_route(&self, request: Request<v1::Route>) -> Result<Response<v1::Empty>, Status> {
         let request = route(request.get_ref())?;
-        self.control.write(|state| state.desired.set_route(&request))?;
+        self.control
+            .write(|state| state.desired.set_route(&request))?;
         Ok(Response::new(v1::Empty {}))
     }
 
     async fn del_route(&self, request: Request<v1::Route>) -> Result<Response<v1::Empty>, Status> {
         let prefix = prefix(request.get_ref())?;
         let device = Some(request.get_ref().device.as_str()).filter(|name| !name.is_empty());
-        self.control.write(|state| state.desired.del_route(&prefix, device))?;
+        self.control
+            .write(|state| state.desired.del_route(&prefix, device))?;
         Ok(Response::new(v1::Empty {}))
     }
 
-    async fn flush_routes(&self, request: Request<v1::FlushRoutesRequest>) -> Result<Response<v1::Empty>, Status> {
-        self.control.write(|state| state.desired.flush_routes(&request.get_ref().device))?;
+    async fn flush_routes(
+        &self,
+        request: Request<v1::FlushRoutesRequest>,
+    ) -> Result<Response<v1::Empty>, Status> {
+        self.control
+            .write(|state| state.desired.flush_routes(&request.get_ref().device))?;
         Ok(Response::new(v1::Empty {}))
     }
 
@@ -40,7 +47,11 @@ impl v1::route_service_server::RouteService for Api {
     ) -> Result<Response<v1::ListRoutesResponse>, Status> {
         let family = request.get_ref().family();
         let routes = self.control.read(|state| {
-            let shown = state.desired.routes.iter().filter(|route| convert::is_of(family, route.prefix.addr()));
+            let shown = state
+                .desired
+                .routes
+                .iter()
+                .filter(|route| convert::is_of(family, route.prefix.addr()));
             shown.map(|route| message(state, route)).collect()
         });
         Ok(Response::new(v1::ListRoutesResponse { routes }))
@@ -50,15 +61,18 @@ impl v1::route_service_server::RouteService for Api {
 fn prefix(message: &v1::Route) -> Result<Prefix, Status> {
     let addr = convert::ip(message.address.as_ref(), "prefix")?;
     let len = convert::prefix_len(message.prefix_len, addr)?;
-    Prefix::new(addr, len).ok_or_else(|| Status::invalid_argument(format!("{addr}/{len} is no prefix")))
+    Prefix::new(addr, len)
+        .ok_or_else(|| Status::invalid_argument(format!("{addr}/{len} is no prefix")))
 }
 
 fn route(message: &v1::Route) -> Result<RouteRequest, Status> {
-    let mtu = u16::try_from(message.mtu)
-        .map_err(|_| Status::invalid_argument(format!("mtu {} is out of range: 68 to 9000", message.mtu)))?;
+    let mtu = u16::try_from(message.mtu).map_err(|_| {
+        Status::invalid_argument(format!("mtu {} is out of range: 68 to 9000", message.mtu))
+    })?;
     Ok(RouteRequest {
         prefix: prefix(message)?,
-        gateway: convert::optional_ip(message.gateway.as_ref(), "via")?.filter(|gateway| !gateway.is_unspecified()),
+        gateway: convert::optional_ip(message.gateway.as_ref(), "via")?
+            .filter(|gateway| !gateway.is_unspecified()),
         src: convert::optional_ip(message.src.as_ref(), "src")?.filter(|src| !src.is_unspecified()),
         device: Some(message.device.clone()).filter(|name| !name.is_empty()),
         mtu: Some(mtu).filter(|mtu| *mtu != 0),

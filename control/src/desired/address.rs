@@ -49,7 +49,9 @@ pub enum AddressError {
     #[error(transparent)]
     NoDevice(#[from] NoDevice),
     /// It is there already
-    #[error("{addr} is already an address of {device}: delete it there first (`dpip addr del {addr}/{prefix_len} dev {device}`)")]
+    #[error(
+        "{addr} is already an address of {device}: delete it there first (`dpip addr del {addr}/{prefix_len} dev {device}`)"
+    )]
     Exists {
         /// The address
         addr: IpAddr,
@@ -67,7 +69,9 @@ pub enum AddressError {
         device: String,
     },
     /// Services use it as a local address
-    #[error("{addr} is a local address of {services} service(s): take it out of them first (`ipvsadm-rs --del-laddr`)")]
+    #[error(
+        "{addr} is a local address of {services} service(s): take it out of them first (`ipvsadm-rs --del-laddr`)"
+    )]
     InUse {
         /// The address
         addr: IpAddr,
@@ -94,7 +98,12 @@ pub enum AddressError {
 /// IPv4 of a host; IPv6 comes later.
 pub(crate) fn host_v4(addr: IpAddr) -> Result<Ipv4Addr, AddressError> {
     match addr {
-        IpAddr::V4(v4) if v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast() || v4.is_loopback() => {
+        IpAddr::V4(v4)
+            if v4.is_unspecified()
+                || v4.is_multicast()
+                || v4.is_broadcast()
+                || v4.is_loopback() =>
+        {
             Err(AddressError::NotUnicast { addr })
         }
         IpAddr::V4(v4) => Ok(v4),
@@ -135,7 +144,9 @@ impl Desired {
     pub fn set_address(&mut self, request: &AddressRequest) -> Result<(), AddressError> {
         let ifindex = self.device(&request.device)?.ifindex;
         let same = |address: &&mut Address| {
-            address.addr == request.addr && address.ifindex == ifindex && address.prefix_len == request.prefix_len
+            address.addr == request.addr
+                && address.ifindex == ifindex
+                && address.prefix_len == request.prefix_len
         };
         match self.addresses.iter_mut().find(same) {
             Some(address) => {
@@ -153,11 +164,20 @@ impl Desired {
     /// If it is not there, or a service needs it.
     pub fn del_address(&mut self, addr: IpAddr, device: &str) -> Result<(), AddressError> {
         let ifindex = self.device(device)?.ifindex;
-        if self.address(addr).is_none_or(|address| address.ifindex != ifindex) {
-            return Err(AddressError::Missing { addr, device: device.to_owned() });
+        if self
+            .address(addr)
+            .is_none_or(|address| address.ifindex != ifindex)
+        {
+            return Err(AddressError::Missing {
+                addr,
+                device: device.to_owned(),
+            });
         }
         if let Some(laddr) = self.laddrs.get(&addr).filter(|laddr| laddr.services > 0) {
-            return Err(AddressError::InUse { addr, services: laddr.services });
+            return Err(AddressError::InUse {
+                addr,
+                services: laddr.services,
+            });
         }
         self.remove_address(addr);
         Ok(())
@@ -169,10 +189,18 @@ impl Desired {
     /// If there is no such device.
     pub fn flush_addresses(&mut self, device: &str) -> Result<(), AddressError> {
         let ifindex = self.device(device)?.ifindex;
-        let all: Vec<IpAddr> =
-            self.addresses.iter().filter(|address| address.ifindex == ifindex).map(|address| address.addr).collect();
+        let all: Vec<IpAddr> = self
+            .addresses
+            .iter()
+            .filter(|address| address.ifindex == ifindex)
+            .map(|address| address.addr)
+            .collect();
         for addr in all {
-            if self.laddrs.get(&addr).is_none_or(|laddr| laddr.services == 0) {
+            if self
+                .laddrs
+                .get(&addr)
+                .is_none_or(|laddr| laddr.services == 0)
+            {
                 self.remove_address(addr);
             }
         }
@@ -186,8 +214,19 @@ impl Desired {
 
     pub(super) fn insert_address(&mut self, address: Address) -> Result<(), AddressError> {
         if address.sapool {
-            let id = self.laddr_ids.take().map(ipvs_core::LaddrId).ok_or(AddressError::TooMany)?;
-            self.laddrs.insert(address.addr, LaddrEntry { id, ifindex: address.ifindex, services: 0 });
+            let id = self
+                .laddr_ids
+                .take()
+                .map(ipvs_core::LaddrId)
+                .ok_or(AddressError::TooMany)?;
+            self.laddrs.insert(
+                address.addr,
+                LaddrEntry {
+                    id,
+                    ifindex: address.ifindex,
+                    services: 0,
+                },
+            );
             self.effects.push(Effect::AddPools(id, address.addr));
         }
         for route in self.routes_of(&address) {
@@ -203,14 +242,26 @@ impl Desired {
     }
 
     pub(super) fn remove_address(&mut self, addr: IpAddr) {
-        let Some(at) = self.addresses.iter().position(|address| address.addr == addr) else { return };
+        let Some(at) = self
+            .addresses
+            .iter()
+            .position(|address| address.addr == addr)
+        else {
+            return;
+        };
         let address = self.addresses.remove(at);
         if let Some(laddr) = self.laddrs.remove(&addr) {
             self.effects.push(Effect::RemovePools(laddr.id));
         }
         for route in self.routes_of(&address) {
-            let is_ours = self.routes.get(&route.prefix, Some(route.ifindex)).is_some_and(|existing| existing.auto);
-            let is_shared = self.addresses.iter().any(|other| self.routes_of(other).contains(&route));
+            let is_ours = self
+                .routes
+                .get(&route.prefix, Some(route.ifindex))
+                .is_some_and(|existing| existing.auto);
+            let is_shared = self
+                .addresses
+                .iter()
+                .any(|other| self.routes_of(other).contains(&route));
             if is_ours && !is_shared {
                 self.routes.remove(&route.prefix, Some(route.ifindex));
             }
@@ -236,10 +287,14 @@ impl Desired {
             auto: true,
         };
         let mut routes = vec![route(Prefix::host(address.addr), RouteScope::Host)];
-        let network = Prefix::new(address.addr, address.prefix_len).filter(|prefix| *prefix != Prefix::host(address.addr));
+        let network = Prefix::new(address.addr, address.prefix_len)
+            .filter(|prefix| *prefix != Prefix::host(address.addr));
         if let Some(network) = network {
             let src = Some(address.addr);
-            routes.push(Route { src, ..route(network, RouteScope::Link) });
+            routes.push(Route {
+                src,
+                ..route(network, RouteScope::Link)
+            });
         }
         routes
     }

@@ -11,7 +11,11 @@ pub struct IdPool {
 impl IdPool {
     /// Numbers below `most`.
     pub const fn new(most: u32) -> Self {
-        Self { next: 0, most, free: Vec::new() }
+        Self {
+            next: 0,
+            most,
+            free: Vec::new(),
+        }
     }
 
     /// A number that is not in use.

@@ -49,7 +49,9 @@ pub enum LaddrError {
         service: ServiceKey,
     },
     /// It is an address of another kind or place
-    #[error("{addr} is an address of {device} already and not shared out: delete it there (`dpip addr del {addr}/32 dev {device}`), --add-laddr makes it itself")]
+    #[error(
+        "{addr} is an address of {device} already and not shared out: delete it there (`dpip addr del {addr}/32 dev {device}`), --add-laddr makes it itself"
+    )]
     Taken {
         /// The address
         addr: IpAddr,
@@ -63,16 +65,27 @@ impl Desired {
     ///
     /// # Errors
     /// If it is refused; nothing has changed then.
-    pub fn add_laddr(&mut self, key: &ServiceKey, addr: IpAddr, device: &str) -> Result<(), LaddrError> {
+    pub fn add_laddr(
+        &mut self,
+        key: &ServiceKey,
+        addr: IpAddr,
+        device: &str,
+    ) -> Result<(), LaddrError> {
         host_v4(addr)?;
         let service = self.service(key)?;
         if service.laddrs.iter().any(|laddr| laddr.addr == addr) {
-            return Err(LaddrError::Exists { addr, service: *key });
+            return Err(LaddrError::Exists {
+                addr,
+                service: *key,
+            });
         }
         let ifindex = self.device(device)?.ifindex;
         match self.address(addr) {
             Some(existing) if existing.ifindex != ifindex || !existing.sapool => {
-                return Err(LaddrError::Taken { addr, device: self.device_name(existing.ifindex).to_owned() });
+                return Err(LaddrError::Taken {
+                    addr,
+                    device: self.device_name(existing.ifindex).to_owned(),
+                });
             }
             Some(_) => {}
             None => self.insert_address(Address {
@@ -85,9 +98,15 @@ impl Desired {
                 by_dpip: false,
             })?,
         }
-        let Some(entry) = self.laddrs.get_mut(&addr) else { return Ok(()) };
+        let Some(entry) = self.laddrs.get_mut(&addr) else {
+            return Ok(());
+        };
         entry.services += 1;
-        let laddr = Laddr { id: entry.id, addr, ifindex };
+        let laddr = Laddr {
+            id: entry.id,
+            addr,
+            ifindex,
+        };
         self.service_mut(key)?.laddrs.push(laddr);
         Ok(())
     }
@@ -100,15 +119,22 @@ impl Desired {
     pub fn del_laddr(&mut self, key: &ServiceKey, addr: IpAddr) -> Result<(), LaddrError> {
         let service = self.service(key)?;
         if !service.laddrs.iter().any(|laddr| laddr.addr == addr) {
-            return Err(LaddrError::Missing { addr, service: *key });
+            return Err(LaddrError::Missing {
+                addr,
+                service: *key,
+            });
         }
-        self.service_mut(key)?.laddrs.retain(|laddr| laddr.addr != addr);
+        self.service_mut(key)?
+            .laddrs
+            .retain(|laddr| laddr.addr != addr);
         self.release_laddr(addr);
         Ok(())
     }
 
     pub(super) fn release_laddr(&mut self, addr: IpAddr) {
-        let Some(entry) = self.laddrs.get_mut(&addr) else { return };
+        let Some(entry) = self.laddrs.get_mut(&addr) else {
+            return;
+        };
         entry.services = entry.services.saturating_sub(1);
         if entry.services == 0 && self.address(addr).is_some_and(|address| !address.by_dpip) {
             self.remove_address(addr);

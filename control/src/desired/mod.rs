@@ -84,7 +84,11 @@ impl Desired {
             dest_ids: IdPool::new(max_dests),
             laddr_ids: IdPool::new(1 << 16),
             next_seq: 0,
-            dirty: Dirty { net: true, timeouts: true, ..Dirty::default() },
+            dirty: Dirty {
+                net: true,
+                timeouts: true,
+                ..Dirty::default()
+            },
             effects: Vec::new(),
         }
     }
@@ -94,15 +98,26 @@ impl Desired {
     /// # Errors
     /// With the names there are.
     pub fn device(&self, name: &str) -> Result<&Device, NoDevice> {
-        self.devices.iter().find(|device| device.name == name).ok_or_else(|| NoDevice {
-            name: name.to_owned(),
-            devices: self.devices.iter().map(|device| device.name.as_str()).collect::<Vec<_>>().join(", "),
-        })
+        self.devices
+            .iter()
+            .find(|device| device.name == name)
+            .ok_or_else(|| NoDevice {
+                name: name.to_owned(),
+                devices: self
+                    .devices
+                    .iter()
+                    .map(|device| device.name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            })
     }
 
     /// The name of a device.
     pub fn device_name(&self, ifindex: IfIndex) -> &str {
-        self.devices.iter().find(|device| device.ifindex == ifindex).map_or("?", |device| &device.name)
+        self.devices
+            .iter()
+            .find(|device| device.ifindex == ifindex)
+            .map_or("?", |device| &device.name)
     }
 }
 

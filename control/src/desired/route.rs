@@ -35,7 +35,9 @@ pub enum RouteError {
     #[error("route to {0}: name its device with 'dev', or a gateway on a link that has a route")]
     DeviceUnknown(Prefix),
     /// The gateway is not on the link
-    #[error("route to {prefix}: the gateway {gateway} is not on the link of {device}: add an address or a route that reaches it first")]
+    #[error(
+        "route to {prefix}: the gateway {gateway} is not on the link of {device}: add an address or a route that reaches it first"
+    )]
     GatewayUnreachable {
         /// Where to
         prefix: Prefix,
@@ -45,7 +47,9 @@ pub enum RouteError {
         device: String,
     },
     /// It is there already
-    #[error("a route to {prefix} by {device} exists: change it with `dpip route set`, or delete it first")]
+    #[error(
+        "a route to {prefix} by {device} exists: change it with `dpip route set`, or delete it first"
+    )]
     Exists {
         /// Where to
         prefix: Prefix,
@@ -56,7 +60,9 @@ pub enum RouteError {
     #[error("no route to {0}: `dpip route show` lists them")]
     Missing(Prefix),
     /// An address made it
-    #[error("the route to {prefix} belongs to an address of {device}: delete that with `dpip addr del`")]
+    #[error(
+        "the route to {prefix} belongs to an address of {device}: delete that with `dpip addr del`"
+    )]
     OfAddress {
         /// Where to
         prefix: Prefix,
@@ -67,7 +73,9 @@ pub enum RouteError {
     #[error("scope kni_host takes one address: use {0}/32")]
     KniHostPrefix(IpAddr),
     /// The source is not ours
-    #[error("src {0} is no address of this director: add it first (`dpip addr add {0}/32 dev DEV`)")]
+    #[error(
+        "src {0} is no address of this director: add it first (`dpip addr add {0}/32 dev DEV`)"
+    )]
     SrcUnknown(IpAddr),
     /// Out of range
     #[error("mtu {mtu} is out of range: 68 to {most}, the device's")]
@@ -114,9 +122,13 @@ impl Desired {
     /// # Errors
     /// If it is not there, or an address made it.
     pub fn del_route(&mut self, prefix: &Prefix, device: Option<&str>) -> Result<(), RouteError> {
-        let ifindex = device.map(|name| self.device(name).map(|device| device.ifindex)).transpose()?;
+        let ifindex = device
+            .map(|name| self.device(name).map(|device| device.ifindex))
+            .transpose()?;
         self.refuse_auto(prefix, ifindex)?;
-        self.routes.remove(prefix, ifindex).ok_or(RouteError::Missing(*prefix))?;
+        self.routes
+            .remove(prefix, ifindex)
+            .ok_or(RouteError::Missing(*prefix))?;
         self.dirty.net = true;
         Ok(())
     }
@@ -142,10 +154,12 @@ impl Desired {
 
     fn refuse_auto(&self, prefix: &Prefix, ifindex: Option<IfIndex>) -> Result<(), RouteError> {
         match self.routes.get(prefix, ifindex) {
-            Some(route) if route.auto && route.scope == RouteScope::Host => Err(RouteError::OfAddress {
-                prefix: *prefix,
-                device: self.device_name(route.ifindex).to_owned(),
-            }),
+            Some(route) if route.auto && route.scope == RouteScope::Host => {
+                Err(RouteError::OfAddress {
+                    prefix: *prefix,
+                    device: self.device_name(route.ifindex).to_owned(),
+                })
+            }
             _ => Ok(()),
         }
     }
@@ -157,7 +171,9 @@ impl Desired {
         }
         let ifindex = match &request.device {
             Some(name) => self.device(name)?.ifindex,
-            None => self.link_of(request.gateway).ok_or(RouteError::DeviceUnknown(prefix))?,
+            None => self
+                .link_of(request.gateway)
+                .ok_or(RouteError::DeviceUnknown(prefix))?,
         };
         let device = self
             .devices
@@ -167,7 +183,11 @@ impl Desired {
         if let Some(gateway) = request.gateway
             && self.link_of(Some(gateway)) != Some(ifindex)
         {
-            return Err(RouteError::GatewayUnreachable { prefix, gateway, device: device.name.clone() });
+            return Err(RouteError::GatewayUnreachable {
+                prefix,
+                gateway,
+                device: device.name.clone(),
+            });
         }
         if let Some(src) = request.src
             && self.address(src).is_none()
@@ -176,19 +196,37 @@ impl Desired {
         }
         let mtu = request.mtu.unwrap_or(device.mtu);
         if !(68..=device.mtu).contains(&mtu) {
-            return Err(RouteError::Mtu { mtu, most: device.mtu });
+            return Err(RouteError::Mtu {
+                mtu,
+                most: device.mtu,
+            });
         }
-        let by_gateway = if request.gateway.is_some() { RouteScope::Global } else { RouteScope::Link };
+        let by_gateway = if request.gateway.is_some() {
+            RouteScope::Global
+        } else {
+            RouteScope::Link
+        };
         let scope = request.scope.unwrap_or(by_gateway);
         if scope == RouteScope::KniHost && prefix != Prefix::host(prefix.addr()) {
             return Err(RouteError::KniHostPrefix(prefix.addr()));
         }
-        Ok(Route { prefix, ifindex, gateway: request.gateway, src: request.src, mtu, metric: request.metric, scope, auto: false })
+        Ok(Route {
+            prefix,
+            ifindex,
+            gateway: request.gateway,
+            src: request.src,
+            mtu,
+            metric: request.metric,
+            scope,
+            auto: false,
+        })
     }
 
     /// The device on whose link a gateway is.
     fn link_of(&self, gateway: Option<IpAddr>) -> Option<IfIndex> {
-        let IpAddr::V4(gateway) = gateway? else { return None };
+        let IpAddr::V4(gateway) = gateway? else {
+            return None;
+        };
         let route = self.routes.lookup_v4(gateway)?;
         (route.scope == RouteScope::Link && route.gateway.is_none()).then_some(route.ifindex)
     }

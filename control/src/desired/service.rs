@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipvs_core::{Dest, DestId, FwdMode, Laddr, SchedulerKind, Service, ServiceId, ServiceKey, sched};
+use ipvs_core::{
+    Dest, DestId, FwdMode, Laddr, SchedulerKind, Service, ServiceId, ServiceKey, sched,
+};
 
 use super::{Desired, Effect};
 use crate::counters::{Baseline, Counts};
@@ -74,7 +76,9 @@ pub enum ServiceError {
     #[error("no service {0}: add it first with -A (`ipvsadm-rs -ln` lists them)")]
     Missing(ServiceKey),
     /// Any port needs persistence
-    #[error("service {0}: port 0 (any port) needs persistence, which is not supported yet: name a port")]
+    #[error(
+        "service {0}: port 0 (any port) needs persistence, which is not supported yet: name a port"
+    )]
     PortZero(ServiceKey),
     /// Later
     #[error("{0}: IPv6 is not supported yet")]
@@ -103,7 +107,9 @@ pub enum ServiceError {
     #[error("dest {0}: port 0 is no port a real server can listen on: give one, as in -r {0}:80")]
     DestPortZero(IpAddr),
     /// The addresses are used up
-    #[error("the dest {0} would be one too many: raise [conns] max_dests in the configuration file")]
+    #[error(
+        "the dest {0} would be one too many: raise [conns] max_dests in the configuration file"
+    )]
     TooManyDests(IpAddr),
     /// The numbers are used up
     #[error("too many services: at most 1048576")]
@@ -123,8 +129,14 @@ impl Desired {
     }
 
     /// A service, to be changed: it counts as changed from here on.
-    pub(super) fn service_mut(&mut self, key: &ServiceKey) -> Result<&mut ServiceEntry, ServiceError> {
-        let service = self.services.get_mut(key).ok_or(ServiceError::Missing(*key))?;
+    pub(super) fn service_mut(
+        &mut self,
+        key: &ServiceKey,
+    ) -> Result<&mut ServiceEntry, ServiceError> {
+        let service = self
+            .services
+            .get_mut(key)
+            .ok_or(ServiceError::Missing(*key))?;
         self.dirty.services.insert(*key);
         Ok(service)
     }
@@ -144,11 +156,21 @@ impl Desired {
         if self.services.contains_key(&key) {
             return Err(ServiceError::Exists(key));
         }
-        let id = self.service_ids.take().map(ServiceId).ok_or(ServiceError::TooManyServices)?;
+        let id = self
+            .service_ids
+            .take()
+            .map(ServiceId)
+            .ok_or(ServiceError::TooManyServices)?;
         let seq = self.next_seq;
         self.next_seq += 1;
-        let entry =
-            ServiceEntry { id, seq, request, dests: Vec::new(), laddrs: Vec::new(), removed: Counts::default() };
+        let entry = ServiceEntry {
+            id,
+            seq,
+            request,
+            dests: Vec::new(),
+            laddrs: Vec::new(),
+            removed: Counts::default(),
+        };
         self.services.insert(key, entry);
         self.dirty.services.insert(key);
         Ok(())
@@ -168,9 +190,13 @@ impl Desired {
     /// # Errors
     /// If there is none with this key.
     pub fn del_service(&mut self, key: &ServiceKey) -> Result<(), ServiceError> {
-        let service = self.services.remove(key).ok_or(ServiceError::Missing(*key))?;
+        let service = self
+            .services
+            .remove(key)
+            .ok_or(ServiceError::Missing(*key))?;
         self.dirty.services.insert(*key);
-        self.effects.extend(service.dests.iter().map(|dest| Effect::CloseDest(dest.id)));
+        self.effects
+            .extend(service.dests.iter().map(|dest| Effect::CloseDest(dest.id)));
         for laddr in service.laddrs {
             self.release_laddr(laddr.addr);
         }
@@ -206,13 +232,25 @@ impl Desired {
             return Err(ServiceError::DestPortZero(addr));
         }
         if service.find(addr, port).is_some() {
-            return Err(ServiceError::DestExists { service: *key, addr, port });
+            return Err(ServiceError::DestExists {
+                service: *key,
+                addr,
+                port,
+            });
         }
         if service.dests.len() >= usize::from(u16::MAX) {
             return Err(ServiceError::ServiceFull(*key));
         }
-        let id = self.dest_ids.take().map(DestId).ok_or(ServiceError::TooManyDests(addr))?;
-        let entry = DestEntry { id, request, baseline: baseline(id) };
+        let id = self
+            .dest_ids
+            .take()
+            .map(DestId)
+            .ok_or(ServiceError::TooManyDests(addr))?;
+        let entry = DestEntry {
+            id,
+            request,
+            baseline: baseline(id),
+        };
         self.service_mut(key)?.dests.push(entry);
         Ok(())
     }
@@ -221,7 +259,11 @@ impl Desired {
     ///
     /// # Errors
     /// If it is not there.
-    pub fn edit_dest(&mut self, key: &ServiceKey, request: DestRequest) -> Result<(), ServiceError> {
+    pub fn edit_dest(
+        &mut self,
+        key: &ServiceKey,
+        request: DestRequest,
+    ) -> Result<(), ServiceError> {
         let at = self.position(key, request.addr, request.port)?;
         self.service_mut(key)?.dests[at].request = request;
         Ok(())
@@ -247,13 +289,21 @@ impl Desired {
     }
 
     fn position(&self, key: &ServiceKey, addr: IpAddr, port: u16) -> Result<usize, ServiceError> {
-        self.service(key)?.find(addr, port).ok_or(ServiceError::DestMissing { service: *key, addr, port })
+        self.service(key)?
+            .find(addr, port)
+            .ok_or(ServiceError::DestMissing {
+                service: *key,
+                addr,
+                port,
+            })
     }
 }
 
 impl ServiceEntry {
     fn find(&self, addr: IpAddr, port: u16) -> Option<usize> {
-        self.dests.iter().position(|dest| dest.request.port == port && dest.request.addr == addr)
+        self.dests
+            .iter()
+            .position(|dest| dest.request.port == port && dest.request.addr == addr)
     }
 
     /// What workers read of it.

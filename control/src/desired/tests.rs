@@ -45,11 +45,18 @@ fn route(prefix: &str, len: u8, device: Option<&str>, gateway: Option<&str>) -> 
     }
 }
 
-const KEY: ServiceKey =
-    ServiceKey { protocol: Protocol::Tcp, addr: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100)), port: 80 };
+const KEY: ServiceKey = ServiceKey {
+    protocol: Protocol::Tcp,
+    addr: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100)),
+    port: 80,
+};
 
 fn service() -> ServiceRequest {
-    ServiceRequest { key: KEY, scheduler: SchedulerKind::Rr, conn_timeout_s: None }
+    ServiceRequest {
+        key: KEY,
+        scheduler: SchedulerKind::Rr,
+        conn_timeout_s: None,
+    }
 }
 
 fn dest(addr: &str, port: u16) -> DestRequest {
@@ -71,13 +78,25 @@ fn add_dest(desired: &mut Desired, addr: &str, port: u16) -> Result<(), ServiceE
 #[test]
 fn the_tutorial_s_lines_make_the_tutorial_s_routes() {
     let mut desired = desired();
-    desired.add_address(&address("10.0.0.100", 32, "dpdk1")).unwrap();
-    desired.add_route(&route("10.0.0.0", 16, Some("dpdk1"), None)).unwrap();
-    desired.add_route(&route("192.168.100.0", 24, Some("dpdk0"), None)).unwrap();
+    desired
+        .add_address(&address("10.0.0.100", 32, "dpdk1"))
+        .unwrap();
+    desired
+        .add_route(&route("10.0.0.0", 16, Some("dpdk1"), None))
+        .unwrap();
+    desired
+        .add_route(&route("192.168.100.0", 24, Some("dpdk0"), None))
+        .unwrap();
     desired.add_service(service()).unwrap();
     add_dest(&mut desired, "192.168.100.2", 80).unwrap();
-    desired.add_laddr(&KEY, ip("192.168.100.200"), "dpdk0").unwrap();
-    let routes: Vec<_> = desired.routes.iter().map(|route| (route.prefix.to_string(), route.scope)).collect();
+    desired
+        .add_laddr(&KEY, ip("192.168.100.200"), "dpdk0")
+        .unwrap();
+    let routes: Vec<_> = desired
+        .routes
+        .iter()
+        .map(|route| (route.prefix.to_string(), route.scope))
+        .collect();
     assert_eq!(
         routes,
         [
@@ -87,16 +106,27 @@ fn the_tutorial_s_lines_make_the_tutorial_s_routes() {
             ("10.0.0.0/16".into(), RouteScope::Link),
         ]
     );
-    assert!(desired.address(ip("192.168.100.200")).is_some_and(|address| address.sapool));
+    assert!(
+        desired
+            .address(ip("192.168.100.200"))
+            .is_some_and(|address| address.sapool)
+    );
 }
 
 #[test]
 fn an_address_brings_its_network_s_route_and_takes_it_away() {
     let mut desired = desired();
-    desired.add_address(&address("10.0.0.1", 16, "dpdk1")).unwrap();
-    desired.add_address(&address("10.0.0.2", 32, "dpdk1")).unwrap();
+    desired
+        .add_address(&address("10.0.0.1", 16, "dpdk1"))
+        .unwrap();
+    desired
+        .add_address(&address("10.0.0.2", 32, "dpdk1"))
+        .unwrap();
     let network = Prefix::new(ip("10.0.0.0"), 16).unwrap();
-    assert_eq!(desired.routes.get(&network, None).map(|route| route.src), Some(Some(ip("10.0.0.1"))));
+    assert_eq!(
+        desired.routes.get(&network, None).map(|route| route.src),
+        Some(Some(ip("10.0.0.1")))
+    );
     desired.del_address(ip("10.0.0.1"), "dpdk1").unwrap();
     assert!(desired.routes.get(&network, None).is_none());
     assert_eq!(desired.routes.iter().count(), 1);
@@ -105,25 +135,98 @@ fn an_address_brings_its_network_s_route_and_takes_it_away() {
 #[test]
 fn what_is_refused_names_the_thing_and_the_way_out_and_changes_nothing() {
     let mut desired = desired();
-    desired.add_address(&address("10.0.0.100", 32, "dpdk1")).unwrap();
+    desired
+        .add_address(&address("10.0.0.100", 32, "dpdk1"))
+        .unwrap();
     desired.add_service(service()).unwrap();
     add_dest(&mut desired, "192.168.100.2", 80).unwrap();
-    desired.add_laddr(&KEY, ip("192.168.100.200"), "dpdk0").unwrap();
+    desired
+        .add_laddr(&KEY, ip("192.168.100.200"), "dpdk0")
+        .unwrap();
     let before = format!("{desired:?}");
     let text = |error: &dyn std::error::Error| error.to_string();
     let refusals = [
-        (text(&desired.add_address(&address("10.0.0.1", 32, "dpdk7")).unwrap_err()), "the devices are dpdk0, dpdk1"),
-        (text(&desired.add_address(&address("10.0.0.100", 24, "dpdk0")).unwrap_err()), "already an address of dpdk1"),
-        (text(&desired.add_address(&address("224.0.0.1", 24, "dpdk0")).unwrap_err()), "unicast"),
-        (text(&desired.del_address(ip("192.168.100.200"), "dpdk0").unwrap_err()), "--del-laddr"),
-        (text(&desired.add_route(&route("0.0.0.0", 0, Some("dpdk1"), Some("10.9.9.9"))).unwrap_err()), "not on the link"),
-        (text(&desired.add_route(&route("10.9.0.0", 16, None, None)).unwrap_err()), "name its device"),
-        (text(&desired.del_route(&Prefix::host(ip("10.0.0.100")), None).unwrap_err()), "dpip addr del"),
+        (
+            text(
+                &desired
+                    .add_address(&address("10.0.0.1", 32, "dpdk7"))
+                    .unwrap_err(),
+            ),
+            "the devices are dpdk0, dpdk1",
+        ),
+        (
+            text(
+                &desired
+                    .add_address(&address("10.0.0.100", 24, "dpdk0"))
+                    .unwrap_err(),
+            ),
+            "already an address of dpdk1",
+        ),
+        (
+            text(
+                &desired
+                    .add_address(&address("224.0.0.1", 24, "dpdk0"))
+                    .unwrap_err(),
+            ),
+            "unicast",
+        ),
+        (
+            text(
+                &desired
+                    .del_address(ip("192.168.100.200"), "dpdk0")
+                    .unwrap_err(),
+            ),
+            "--del-laddr",
+        ),
+        (
+            text(
+                &desired
+                    .add_route(&route("0.0.0.0", 0, Some("dpdk1"), Some("10.9.9.9")))
+                    .unwrap_err(),
+            ),
+            "not on the link",
+        ),
+        (
+            text(
+                &desired
+                    .add_route(&route("10.9.0.0", 16, None, None))
+                    .unwrap_err(),
+            ),
+            "name its device",
+        ),
+        (
+            text(
+                &desired
+                    .del_route(&Prefix::host(ip("10.0.0.100")), None)
+                    .unwrap_err(),
+            ),
+            "dpip addr del",
+        ),
         (text(&desired.add_service(service()).unwrap_err()), "exists"),
-        (text(&add_dest(&mut desired, "192.168.100.2", 80).unwrap_err()), "already a dest"),
-        (text(&add_dest(&mut desired, "192.168.100.4", 0).unwrap_err()), "port 0"),
-        (text(&desired.add_laddr(&KEY, ip("192.168.100.200"), "dpdk0").unwrap_err()), "already a local address"),
-        (text(&desired.add_laddr(&KEY, ip("10.0.0.100"), "dpdk0").unwrap_err()), "an address of dpdk1"),
+        (
+            text(&add_dest(&mut desired, "192.168.100.2", 80).unwrap_err()),
+            "already a dest",
+        ),
+        (
+            text(&add_dest(&mut desired, "192.168.100.4", 0).unwrap_err()),
+            "port 0",
+        ),
+        (
+            text(
+                &desired
+                    .add_laddr(&KEY, ip("192.168.100.200"), "dpdk0")
+                    .unwrap_err(),
+            ),
+            "already a local address",
+        ),
+        (
+            text(
+                &desired
+                    .add_laddr(&KEY, ip("10.0.0.100"), "dpdk0")
+                    .unwrap_err(),
+            ),
+            "an address of dpdk1",
+        ),
     ];
     for (text, expected) in refusals {
         assert!(text.contains(expected), "{text}");
@@ -136,9 +239,18 @@ fn a_local_address_goes_with_its_last_service() {
     let mut desired = desired();
     let other = ServiceKey { port: 443, ..KEY };
     desired.add_service(service()).unwrap();
-    desired.add_service(ServiceRequest { key: other, ..service() }).unwrap();
-    desired.add_laddr(&KEY, ip("192.168.100.200"), "dpdk0").unwrap();
-    desired.add_laddr(&other, ip("192.168.100.200"), "dpdk0").unwrap();
+    desired
+        .add_service(ServiceRequest {
+            key: other,
+            ..service()
+        })
+        .unwrap();
+    desired
+        .add_laddr(&KEY, ip("192.168.100.200"), "dpdk0")
+        .unwrap();
+    desired
+        .add_laddr(&other, ip("192.168.100.200"), "dpdk0")
+        .unwrap();
     desired.del_laddr(&KEY, ip("192.168.100.200")).unwrap();
     assert!(desired.address(ip("192.168.100.200")).is_some());
     desired.del_service(&other).unwrap();
@@ -151,8 +263,13 @@ fn a_removed_dest_s_conns_end_and_its_counters_stay_with_the_service() {
     let mut desired = desired();
     desired.add_service(service()).unwrap();
     add_dest(&mut desired, "192.168.100.2", 80).unwrap();
-    let counts = Counts { conns: 7, ..Counts::default() };
-    desired.del_dest(&KEY, ip("192.168.100.2"), 80, |_| counts).unwrap();
+    let counts = Counts {
+        conns: 7,
+        ..Counts::default()
+    };
+    desired
+        .del_dest(&KEY, ip("192.168.100.2"), 80, |_| counts)
+        .unwrap();
     assert_eq!(desired.service(&KEY).unwrap().removed.conns, 7);
     assert_eq!(desired.effects, [Effect::CloseDest(DestId(0))]);
 }
@@ -160,8 +277,15 @@ fn a_removed_dest_s_conns_end_and_its_counters_stay_with_the_service() {
 #[test]
 fn a_gateway_on_a_link_names_its_device() {
     let mut desired = desired();
-    desired.add_address(&address("10.0.0.1", 16, "dpdk1")).unwrap();
-    desired.add_route(&route("0.0.0.0", 0, None, Some("10.0.0.254"))).unwrap();
+    desired
+        .add_address(&address("10.0.0.1", 16, "dpdk1"))
+        .unwrap();
+    desired
+        .add_route(&route("0.0.0.0", 0, None, Some("10.0.0.254")))
+        .unwrap();
     let default = desired.routes.lookup_v4(Ipv4Addr::new(8, 8, 8, 8)).unwrap();
-    assert_eq!((default.ifindex, default.scope), (IfIndex(2), RouteScope::Global));
+    assert_eq!(
+        (default.ifindex, default.scope),
+        (IfIndex(2), RouteScope::Global)
+    );
 }

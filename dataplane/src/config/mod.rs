@@ -153,8 +153,10 @@ impl Config {
     /// # Errors
     /// With file, line and what to write instead.
     pub fn load(path: &Path, cpus: usize) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|why| ConfigError::Unreadable { path: path.to_owned(), why })?;
+        let text = std::fs::read_to_string(path).map_err(|why| ConfigError::Unreadable {
+            path: path.to_owned(),
+            why,
+        })?;
         Self::parse(path, &text, cpus)
     }
 
@@ -163,19 +165,31 @@ impl Config {
     /// # Errors
     /// With file, line and what to write instead.
     pub fn parse(path: &Path, text: &str, cpus: usize) -> Result<Self, ConfigError> {
-        let raw: raw::File = toml::from_str(text).map_err(|why| error::explain(path, text, &why))?;
-        raw.validate(cpus).map_err(|what| ConfigError::Invalid { path: path.to_owned(), what })
+        let raw: raw::File =
+            toml::from_str(text).map_err(|why| error::explain(path, text, &why))?;
+        raw.validate(cpus).map_err(|what| ConfigError::Invalid {
+            path: path.to_owned(),
+            what,
+        })
     }
 
     /// Bytes of the largest frame of any device: its MTU with Ethernet and VLAN headers.
     pub fn largest_frame(&self) -> u16 {
         const HEADERS: u16 = 14 + 2 * 4;
-        self.devices.iter().map(|device| device.mtu + HEADERS).max().unwrap_or(0)
+        self.devices
+            .iter()
+            .map(|device| device.mtu + HEADERS)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Queues of each device: one per worker that polls it.
     pub fn queues_of(&self, device: usize) -> u16 {
         let queues = self.workers.iter().flat_map(|worker| &worker.queues);
-        queues.filter(|queue| queue.device == device).map(|queue| queue.queue + 1).max().unwrap_or(0)
+        queues
+            .filter(|queue| queue.device == device)
+            .map(|queue| queue.queue + 1)
+            .max()
+            .unwrap_or(0)
     }
 }

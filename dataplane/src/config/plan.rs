@@ -46,10 +46,14 @@ pub(super) fn workers(
     }
     let plans = if raw.is_empty() {
         let count = count.unwrap_or(1);
-        (0..count).map(|worker| usual(worker, devices, main_lcore)).collect()
+        (0..count)
+            .map(|worker| usual(worker, devices, main_lcore))
+            .collect()
     } else {
         let workers = raw.into_iter().zip(0..);
-        workers.map(|(raw, worker)| raw.validate(worker, devices)).collect::<Result<Vec<_>, _>>()?
+        workers
+            .map(|(raw, worker)| raw.validate(worker, devices))
+            .collect::<Result<Vec<_>, _>>()?
     };
     verify(&plans, devices, main_lcore)?;
     Ok(plans)
@@ -58,11 +62,20 @@ pub(super) fn workers(
 /// Worker n polls queue n of every device.
 fn usual(worker: u16, devices: &[DeviceConfig], main_lcore: u32) -> WorkerPlan {
     let lcore = main_lcore + 1 + u32::from(worker);
-    WorkerPlan { lcore, cpu: lcore, queues: all_queues(worker, devices) }
+    WorkerPlan {
+        lcore,
+        cpu: lcore,
+        queues: all_queues(worker, devices),
+    }
 }
 
 fn all_queues(worker: u16, devices: &[DeviceConfig]) -> Vec<Queue> {
-    (0..devices.len()).map(|device| Queue { device, queue: worker }).collect()
+    (0..devices.len())
+        .map(|device| Queue {
+            device,
+            queue: worker,
+        })
+        .collect()
 }
 
 impl RawWorker {
@@ -70,16 +83,26 @@ impl RawWorker {
         let lcore = self.lcore;
         let mut queues = Vec::new();
         for (name, numbers) in self.queues.iter().flatten() {
-            let device = devices.iter().position(|device| device.name == *name).ok_or_else(|| {
-                let names: Vec<_> = devices.iter().map(|device| device.name.as_str()).collect();
-                format!("[[worker]] lcore {lcore}: no device {name}: the devices are {}", names.join(", "))
-            })?;
+            let device = devices
+                .iter()
+                .position(|device| device.name == *name)
+                .ok_or_else(|| {
+                    let names: Vec<_> = devices.iter().map(|device| device.name.as_str()).collect();
+                    format!(
+                        "[[worker]] lcore {lcore}: no device {name}: the devices are {}",
+                        names.join(", ")
+                    )
+                })?;
             queues.extend(numbers.iter().map(|&queue| Queue { device, queue }));
         }
         if self.queues.is_none() {
             queues = all_queues(worker, devices);
         }
-        Ok(WorkerPlan { lcore, cpu: self.cpu.unwrap_or(lcore), queues })
+        Ok(WorkerPlan {
+            lcore,
+            cpu: self.cpu.unwrap_or(lcore),
+            queues,
+        })
     }
 }
 
@@ -91,18 +114,32 @@ fn verify(plans: &[WorkerPlan], devices: &[DeviceConfig], main_lcore: u32) -> Re
     let mut queues = BTreeSet::new();
     for plan in plans {
         if !lcores.insert(plan.lcore) {
-            let what = if plan.lcore == main_lcore { "the main lcore" } else { "another worker's" };
-            return Err(format!("[[worker]] lcore {} is {what}: each needs its own (several may share a cpu)", plan.lcore));
+            let what = if plan.lcore == main_lcore {
+                "the main lcore"
+            } else {
+                "another worker's"
+            };
+            return Err(format!(
+                "[[worker]] lcore {} is {what}: each needs its own (several may share a cpu)",
+                plan.lcore
+            ));
         }
         for queue in &plan.queues {
             if !queues.insert(*queue) {
                 let name = &devices[queue.device].name;
-                return Err(format!("queue {} of {name} has two workers: a queue is polled by one", queue.queue));
+                return Err(format!(
+                    "queue {} of {name} has two workers: a queue is polled by one",
+                    queue.queue
+                ));
             }
         }
         // Every worker sends by every device, so each needs a transmit queue of each.
         for (at, device) in devices.iter().enumerate() {
-            let own = plan.queues.iter().filter(|queue| queue.device == at).count();
+            let own = plan
+                .queues
+                .iter()
+                .filter(|queue| queue.device == at)
+                .count();
             if own != 1 {
                 return Err(format!(
                     "[[worker]] lcore {}: it has {own} queues of {}; give it exactly one of each device",
@@ -114,7 +151,11 @@ fn verify(plans: &[WorkerPlan], devices: &[DeviceConfig], main_lcore: u32) -> Re
     for (at, device) in devices.iter().enumerate() {
         let count = plans.len() as u16;
         if !(0..count).all(|queue| queues.contains(&Queue { device: at, queue })) {
-            return Err(format!("{}: its queues must be numbered 0 to {}, one for each worker", device.name, count - 1));
+            return Err(format!(
+                "{}: its queues must be numbered 0 to {}, one for each worker",
+                device.name,
+                count - 1
+            ));
         }
     }
     Ok(())

@@ -9,7 +9,10 @@ use packet::MacAddr;
 use serde::Deserialize;
 
 use super::plan::{self, RawWorker};
-use super::{Config, DEFAULT_SOCKET, DeviceAddress, DeviceConfig, EalConfig, Hugepages, IdleConfig, NeighbourConfig};
+use super::{
+    Config, DEFAULT_SOCKET, DeviceAddress, DeviceConfig, EalConfig, Hugepages, IdleConfig,
+    NeighbourConfig,
+};
 
 /// Below this many CPUs workers rest by default: a polling worker would leave nothing for the
 /// control plane and for the peers of a test.
@@ -122,7 +125,10 @@ struct Conns {
 
 impl Default for Conns {
     fn default() -> Self {
-        Self { max_per_worker: 1 << 20, max_dests: 1 << 20 }
+        Self {
+            max_per_worker: 1 << 20,
+            max_dests: 1 << 20,
+        }
     }
 }
 
@@ -136,7 +142,10 @@ struct Mbufs {
 impl Default for Mbufs {
     fn default() -> Self {
         // pktpool_cache of DPVS
-        Self { count: None, cache: 256 }
+        Self {
+            count: None,
+            cache: 256,
+        }
     }
 }
 
@@ -151,7 +160,11 @@ struct Neighbours {
 impl Default for Neighbours {
     fn default() -> Self {
         // neigh_defs of DPVS
-        Self { timeout_s: 60, queue_length: 128, max: 65_536 }
+        Self {
+            timeout_s: 60,
+            queue_length: 128,
+            max: 65_536,
+        }
     }
 }
 
@@ -186,16 +199,34 @@ impl File {
         if self.device.is_empty() {
             return Err("no [[device]]: name at least one, with a pci address or a vdev".into());
         }
-        let devices = self.device.into_iter().map(Device::validate).collect::<Result<Vec<_>, _>>()?;
+        let devices = self
+            .device
+            .into_iter()
+            .map(Device::validate)
+            .collect::<Result<Vec<_>, _>>()?;
         refuse_twice("device", devices.iter().map(|device| device.name.as_str()))?;
-        refuse_twice("kni netdev", devices.iter().filter_map(|device| device.kni.as_deref()))?;
-        let workers = plan::workers(self.workers.count, self.worker, &devices, self.eal.main_lcore)?;
+        refuse_twice(
+            "kni netdev",
+            devices.iter().filter_map(|device| device.kni.as_deref()),
+        )?;
+        let workers = plan::workers(
+            self.workers.count,
+            self.worker,
+            &devices,
+            self.eal.main_lcore,
+        )?;
         let idle = self.workers.idle(cpus);
         if self.conns.max_per_worker == 0 || self.conns.max_dests == 0 {
             return Err("[conns] max_per_worker and max_dests must be at least 1".into());
         }
-        let mbufs = self.mbufs.count.unwrap_or_else(|| mbufs_for(&devices, workers.len()));
-        let memory_mb = self.eal.memory_mb.unwrap_or((u64::from(mbufs) * MBUF_BYTES / (1 << 20) + EAL_MB) as u32);
+        let mbufs = self
+            .mbufs
+            .count
+            .unwrap_or_else(|| mbufs_for(&devices, workers.len()));
+        let memory_mb = self
+            .eal
+            .memory_mb
+            .unwrap_or((u64::from(mbufs) * MBUF_BYTES / (1 << 20) + EAL_MB) as u32);
         Ok(Config {
             socket: self.daemon.socket.unwrap_or_else(|| DEFAULT_SOCKET.into()),
             log: self.daemon.log.unwrap_or_else(|| "info".into()),
@@ -231,22 +262,41 @@ impl Device {
         let name = self.name;
         let is_word = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if name.is_empty() || !name.chars().all(is_word) {
-            return Err(format!("device name '{name}': use letters, digits, '.', '_' and '-', as in 'dpdk0'"));
+            return Err(format!(
+                "device name '{name}': use letters, digits, '.', '_' and '-', as in 'dpdk0'"
+            ));
         }
         let address = match (self.pci, self.vdev) {
             (Some(pci), None) => DeviceAddress::Pci(pci_address(&name, &pci)?),
             (None, Some(vdev)) => DeviceAddress::Vdev(vdev),
-            (None, None) => return Err(format!("device {name}: say where it is, with pci = \"0000:06:00.0\" or vdev = \"...\"")),
-            (Some(_), Some(_)) => return Err(format!("device {name}: it has both pci and vdev; keep one")),
+            (None, None) => {
+                return Err(format!(
+                    "device {name}: say where it is, with pci = \"0000:06:00.0\" or vdev = \"...\""
+                ));
+            }
+            (Some(_), Some(_)) => {
+                return Err(format!("device {name}: it has both pci and vdev; keep one"));
+            }
         };
         if !(68..=9000).contains(&self.mtu) {
-            return Err(format!("device {name}: mtu {} is out of range: 68 to 9000", self.mtu));
+            return Err(format!(
+                "device {name}: mtu {} is out of range: 68 to 9000",
+                self.mtu
+            ));
         }
-        let kni = self.kni.then(|| self.kni_name.unwrap_or_else(|| format!("{name}.kni")));
+        let kni = self
+            .kni
+            .then(|| self.kni_name.unwrap_or_else(|| format!("{name}.kni")));
         if let Some(kni) = kni.as_ref().filter(|kni| kni.len() > kni::LONGEST_NAME) {
-            return Err(format!("device {name}: kni_name '{kni}' is longer than Linux allows (15 bytes): set a shorter one"));
+            return Err(format!(
+                "device {name}: kni_name '{kni}' is longer than Linux allows (15 bytes): set a shorter one"
+            ));
         }
-        let mac = self.mac.map(|text| parse_mac(&text).ok_or(format!("device {name}: mac '{text}' is none, as in '02:00:00:00:00:01'")));
+        let mac = self.mac.map(|text| {
+            parse_mac(&text).ok_or(format!(
+                "device {name}: mac '{text}' is none, as in '02:00:00:00:00:01'"
+            ))
+        });
         Ok(DeviceConfig {
             address,
             rx_desc: self.rx_desc,
@@ -262,7 +312,11 @@ impl Device {
 
 impl Workers {
     fn idle(&self, cpus: usize) -> IdleConfig {
-        let default = if cpus < CPUS_TO_POLL { IdleWord::Sleep } else { IdleWord::Poll };
+        let default = if cpus < CPUS_TO_POLL {
+            IdleWord::Sleep
+        } else {
+            IdleWord::Poll
+        };
         match self.idle.unwrap_or(default) {
             IdleWord::Poll => IdleConfig::Poll,
             IdleWord::Sleep => IdleConfig::Sleep {
@@ -274,8 +328,17 @@ impl Workers {
 }
 
 fn mbufs_for(devices: &[DeviceConfig], workers: usize) -> u32 {
-    let or_usual = |desc: u16| if desc == 0 { USUAL_DESCRIPTORS } else { u32::from(desc) };
-    let per_worker: u32 = devices.iter().map(|device| or_usual(device.rx_desc) + or_usual(device.tx_desc)).sum();
+    let or_usual = |desc: u16| {
+        if desc == 0 {
+            USUAL_DESCRIPTORS
+        } else {
+            u32::from(desc)
+        }
+    };
+    let per_worker: u32 = devices
+        .iter()
+        .map(|device| or_usual(device.rx_desc) + or_usual(device.tx_desc))
+        .sum();
     // One less than a power of two: the size DPDK's pools are best at.
     (per_worker * workers as u32 + SPARE_MBUFS * (workers as u32 + 1)).next_power_of_two() - 1
 }
@@ -284,7 +347,9 @@ fn refuse_twice<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<
     let mut seen = BTreeSet::new();
     for name in names {
         if !seen.insert(name) {
-            return Err(format!("{what} {name} is there twice: give each its own name"));
+            return Err(format!(
+                "{what} {name} is there twice: give each its own name"
+            ));
         }
     }
     Ok(())
@@ -292,12 +357,21 @@ fn refuse_twice<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<
 
 /// As sysfs writes it: domain, bus, device, function.
 fn pci_address(device: &str, text: &str) -> Result<String, String> {
-    let full = if text.matches(':').count() == 1 { format!("0000:{text}") } else { text.to_owned() };
-    let shape: String = full.chars().map(|c| if c.is_ascii_hexdigit() { 'h' } else { c }).collect();
+    let full = if text.matches(':').count() == 1 {
+        format!("0000:{text}")
+    } else {
+        text.to_owned()
+    };
+    let shape: String = full
+        .chars()
+        .map(|c| if c.is_ascii_hexdigit() { 'h' } else { c })
+        .collect();
     if shape == "hhhh:hh:hh.h" {
         Ok(full.to_ascii_lowercase())
     } else {
-        Err(format!("device {device}: pci '{text}' is no PCI address, as in '0000:06:00.0' (see `dpdk-devbind.py --status`)"))
+        Err(format!(
+            "device {device}: pci '{text}' is no PCI address, as in '0000:06:00.0' (see `dpdk-devbind.py --status`)"
+        ))
     }
 }
 
@@ -314,7 +388,9 @@ fn timeouts(raw: &BTreeMap<TimeoutKey, u32>) -> Result<Timeouts, String> {
     let mut timeouts = Timeouts::default();
     for (key, &secs) in raw {
         if !(1..=65_535).contains(&secs) {
-            return Err(format!("[timeouts] {secs} seconds are out of range: 1 to 65535"));
+            return Err(format!(
+                "[timeouts] {secs} seconds are out of range: 1 to 65535"
+            ));
         }
         let field = match key {
             TimeoutKey::Udp => &mut timeouts.udp_s,

@@ -19,18 +19,32 @@ fn one_device_is_enough() {
     assert_eq!(config.queues_of(0), 1);
     assert_eq!(config.devices[0].kni.as_deref(), Some("dpdk0.kni"));
     assert_eq!(config.timeouts, Timeouts::default());
-    assert!(matches!(config.idle, IdleConfig::Sleep { .. }), "two CPUs are too few to poll on one");
+    assert!(
+        matches!(config.idle, IdleConfig::Sleep { .. }),
+        "two CPUs are too few to poll on one"
+    );
     assert_eq!(config.devices[0].address.kernel_interface(), Some("veth0"));
 }
 
 #[test]
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_valid_one() {
     let error = error_of(&format!("{SMALLEST}promiscous = true\n"));
-    assert!(error.starts_with("dpvs.toml:4: unknown key 'promiscous': did you mean 'promiscuous'?"), "{error}");
+    assert!(
+        error.starts_with("dpvs.toml:4: unknown key 'promiscous': did you mean 'promiscuous'?"),
+        "{error}"
+    );
     let error = error_of(&format!("{SMALLEST}[conn]\n"));
-    assert!(error.contains("unknown key 'conn': did you mean 'conns'?"), "{error}");
-    let error = error_of(&format!("{SMALLEST}[timeouts]\ntcp_established = 90\ntcp_fin_wit = 3\n"));
-    assert!(error.contains("dpvs.toml:6:") && error.contains("'tcp_fin_wait'"), "{error}");
+    assert!(
+        error.contains("unknown key 'conn': did you mean 'conns'?"),
+        "{error}"
+    );
+    let error = error_of(&format!(
+        "{SMALLEST}[timeouts]\ntcp_established = 90\ntcp_fin_wit = 3\n"
+    ));
+    assert!(
+        error.contains("dpvs.toml:6:") && error.contains("'tcp_fin_wait'"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -49,9 +63,18 @@ fn contradictions_are_refused() {
         ("pci = \"0000:06:00.0\"\n", "both pci and vdev"),
         ("[workers]\ncount = 0\n", "at least 1"),
         ("[[worker]]\nlcore = 0\n", "lcore 0 is the main lcore"),
-        ("[[worker]]\nlcore = 1\n[[worker]]\nlcore = 1\n", "lcore 1 is another worker's"),
-        ("[[worker]]\nlcore = 1\nqueues = { dpdk7 = [0] }\n", "no device dpdk7: the devices are dpdk0"),
-        ("[[worker]]\nlcore = 1\nqueues = { dpdk0 = [1] }\n", "must be numbered 0 to 0"),
+        (
+            "[[worker]]\nlcore = 1\n[[worker]]\nlcore = 1\n",
+            "lcore 1 is another worker's",
+        ),
+        (
+            "[[worker]]\nlcore = 1\nqueues = { dpdk7 = [0] }\n",
+            "no device dpdk7: the devices are dpdk0",
+        ),
+        (
+            "[[worker]]\nlcore = 1\nqueues = { dpdk0 = [1] }\n",
+            "must be numbered 0 to 0",
+        ),
         ("[timeouts]\nudp = 0\n", "out of range"),
     ] {
         let error = error_of(&format!("{SMALLEST}{more}"));
@@ -65,7 +88,14 @@ fn workers_may_share_a_cpu() {
         "{SMALLEST}[[worker]]\nlcore = 1\ncpu = 1\n[[worker]]\nlcore = 2\ncpu = 1\nqueues = {{ dpdk0 = [1] }}\n"
     ))
     .unwrap();
-    assert_eq!(config.workers.iter().map(|worker| worker.cpu).collect::<Vec<_>>(), [1, 1]);
+    assert_eq!(
+        config
+            .workers
+            .iter()
+            .map(|worker| worker.cpu)
+            .collect::<Vec<_>>(),
+        [1, 1]
+    );
     assert_eq!(config.queues_of(0), 2);
 }
 
@@ -75,7 +105,10 @@ fn the_samples_are_valid() {
     let mut seen = 0;
     for entry in std::fs::read_dir(samples).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
             Config::load(&path, 8).unwrap_or_else(|error| panic!("{error}"));
             seen += 1;
         }

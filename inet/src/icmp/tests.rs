@@ -1,4 +1,6 @@
-use etherparse::{Icmpv4Slice, Icmpv4Type, NetSlice, PacketBuilder, SlicedPacket, TransportSlice, icmpv4};
+use etherparse::{
+    Icmpv4Slice, Icmpv4Type, NetSlice, PacketBuilder, SlicedPacket, TransportSlice, icmpv4,
+};
 use packet::PortId;
 use proptest::prelude::*;
 use testkit::VecBuf;
@@ -60,8 +62,12 @@ struct Seen {
 
 fn see(frame: &[u8]) -> Seen {
     let sliced = SlicedPacket::from_ethernet(frame).unwrap();
-    let Some(NetSlice::Ipv4(ip)) = sliced.net else { panic!("no IPv4") };
-    let Some(TransportSlice::Icmpv4(icmp)) = sliced.transport else { panic!("no ICMP") };
+    let Some(NetSlice::Ipv4(ip)) = sliced.net else {
+        panic!("no IPv4")
+    };
+    let Some(TransportSlice::Icmpv4(icmp)) = sliced.transport else {
+        panic!("no ICMP")
+    };
     let header = ip.header().to_header();
     assert_eq!(header.header_checksum, header.calc_header_checksum());
     assert_icmp_checksum(&icmp);
@@ -77,7 +83,10 @@ fn see(frame: &[u8]) -> Seen {
 }
 
 fn assert_icmp_checksum(icmp: &Icmpv4Slice<'_>) {
-    assert_eq!(icmp.checksum(), icmp.icmp_type().calc_checksum(icmp.payload()));
+    assert_eq!(
+        icmp.checksum(),
+        icmp.icmp_type().calc_checksum(icmp.payload())
+    );
 }
 
 #[test]
@@ -91,7 +100,10 @@ fn an_echo_request_becomes_its_reply() {
         assert_eq!(packet.bytes().len(), 14 + 20 + 8 + payload.len());
         let seen = see(packet.bytes());
         assert_eq!((seen.src, seen.dst, seen.ttl), (VIP, CLIENT, 64));
-        assert_eq!(seen.kind, Icmpv4Type::EchoReply(etherparse::IcmpEchoHeader { id: 0x1234, seq: 5 }));
+        assert_eq!(
+            seen.kind,
+            Icmpv4Type::EchoReply(etherparse::IcmpEchoHeader { id: 0x1234, seq: 5 })
+        );
         assert_eq!(seen.payload, payload, "RFC 792: the data is returned");
     }
 }
@@ -142,12 +154,25 @@ fn an_expired_packet_becomes_the_error_about_it() {
     let frame = with_ip(datagram(b"payload"), &[(1, 0x08)]);
     let mut packet = buf(&frame);
     assert!(time_exceeded(&mut packet, ROUTER));
-    assert_eq!(packet.bytes()[..14], [&CLIENT_MAC[..], &OUR_MAC, &[8, 0]].concat());
+    assert_eq!(
+        packet.bytes()[..14],
+        [&CLIENT_MAC[..], &OUR_MAC, &[8, 0]].concat()
+    );
     let seen = see(packet.bytes());
     assert_eq!((seen.src, seen.dst), (ROUTER.octets(), CLIENT));
-    assert_eq!(seen.kind, Icmpv4Type::TimeExceeded(icmpv4::TimeExceededCode::TtlExceededInTransit));
-    assert_eq!(seen.payload, frame[14..], "the packet as it came, RFC 1812, 4.3.2.3");
-    assert_eq!(seen.tos, 0xc8, "precedence 6 and the type of service it had, RFC 1812, 4.3.2.5");
+    assert_eq!(
+        seen.kind,
+        Icmpv4Type::TimeExceeded(icmpv4::TimeExceededCode::TtlExceededInTransit)
+    );
+    assert_eq!(
+        seen.payload,
+        frame[14..],
+        "the packet as it came, RFC 1812, 4.3.2.3"
+    );
+    assert_eq!(
+        seen.tos, 0xc8,
+        "precedence 6 and the type of service it had, RFC 1812, 4.3.2.5"
+    );
 }
 
 #[test]
@@ -159,15 +184,25 @@ fn too_long_a_packet_becomes_an_error_with_the_mtu_of_at_most_576_bytes() {
     assert_eq!(seen.kind, Icmpv4Type::DestinationUnreachable(needed));
     assert_eq!((seen.total_len, packet.bytes().len()), (576, 14 + 576));
     let mut may_be_fragmented = buf(&with_ip(datagram(&[7; 1472]), &[(6, 0)]));
-    assert!(!frag_needed(&mut may_be_fragmented, ROUTER, 1400), "RFC 1191, 4");
+    assert!(
+        !frag_needed(&mut may_be_fragmented, ROUTER, 1400),
+        "RFC 1191, 4"
+    );
 }
 
 #[test]
 fn an_unreachable_destination_is_told_with_its_reason() {
     let mut packet = buf(&datagram(b""));
-    assert!(dest_unreachable(&mut packet, ROUTER, Unreachable::Prohibited));
+    assert!(dest_unreachable(
+        &mut packet,
+        ROUTER,
+        Unreachable::Prohibited
+    ));
     let prohibited = icmpv4::DestUnreachableHeader::FilterProhibited;
-    assert_eq!(see(packet.bytes()).kind, Icmpv4Type::DestinationUnreachable(prohibited));
+    assert_eq!(
+        see(packet.bytes()).kind,
+        Icmpv4Type::DestinationUnreachable(prohibited)
+    );
 }
 
 /// RFC 1812, 4.3.2.7.
@@ -192,11 +227,17 @@ fn no_error_is_sent_about_errors_later_fragments_and_what_was_for_many() {
     ];
     for frame in refused {
         let mut packet = buf(&frame);
-        assert!(!dest_unreachable(&mut packet, ROUTER, Unreachable::Host), "{frame:02x?}");
+        assert!(
+            !dest_unreachable(&mut packet, ROUTER, Unreachable::Host),
+            "{frame:02x?}"
+        );
         assert_eq!(packet.bytes(), frame);
     }
     for told in [echo_request(b""), with_ip(whole, &[(6, 0x20)])] {
-        assert!(time_exceeded(&mut buf(&told), ROUTER), "a query, and a first fragment");
+        assert!(
+            time_exceeded(&mut buf(&told), ROUTER),
+            "a query, and a first fragment"
+        );
     }
 }
 

@@ -21,12 +21,21 @@ fn net() -> Net {
         forward_to_kni: false,
     };
     let mut net = Net::new([device]);
-    net.set_local_addrs([LocalAddr { addr: "10.0.0.100".parse().unwrap(), ifindex: IF1, sapool: false }]);
+    net.set_local_addrs([LocalAddr {
+        addr: "10.0.0.100".parse().unwrap(),
+        ifindex: IF1,
+        sapool: false,
+    }]);
     net
 }
 
 fn news(mac: MacAddr, create: bool) -> NeighbourNews {
-    NeighbourNews { ifindex: IF1, addr: addr(), mac, create }
+    NeighbourNews {
+        ifindex: IF1,
+        addr: addr(),
+        mac,
+        create,
+    }
 }
 
 fn published_mac(table: &mut NeighbourTable, net: &mut Net) -> Option<MacAddr> {
@@ -43,7 +52,10 @@ fn state(table: &NeighbourTable) -> Option<NeighbourState> {
 fn an_unknown_neighbour_is_asked_for_at_once_then_each_second_then_given_up() {
     let (mut table, net) = (NeighbourTable::new(NeighbourConfig::default()), net());
     table.resolve(0, IF1, addr());
-    let asked: Vec<u64> = (0..10_000).step_by(100).filter(|now| !table.poll(*now, &net).is_empty()).collect();
+    let asked: Vec<u64> = (0..10_000)
+        .step_by(100)
+        .filter(|now| !table.poll(*now, &net).is_empty())
+        .collect();
     assert_eq!(asked, [0, 1_000, 2_000]);
     assert_eq!(state(&table), Some(NeighbourState::Failed));
     table.poll(60_000, &net);
@@ -71,7 +83,10 @@ fn an_answer_is_published_and_a_new_mac_counts_at_once() {
     let generation = net.generation;
     table.learn(20, &news(OTHER, false));
     assert_eq!(published_mac(&mut table, &mut net), Some(OTHER));
-    assert_eq!(net.generation, generation, "conns keep their next hop when only its MAC changed");
+    assert_eq!(
+        net.generation, generation,
+        "conns keep their next hop when only its MAC changed"
+    );
 }
 
 #[test]
@@ -89,7 +104,11 @@ fn an_old_answer_is_verified_with_the_neighbour_alone_before_it_is_forgotten() {
     let probes = table.poll(60_000, &net);
     assert_eq!(probes[0].1.bytes()[..6], MAC.0, "unicast, RFC 1122 2.3.2.1");
     assert_eq!(state(&table), Some(NeighbourState::Probe));
-    assert_eq!(published_mac(&mut table, &mut net), Some(MAC), "traffic goes on meanwhile");
+    assert_eq!(
+        published_mac(&mut table, &mut net),
+        Some(MAC),
+        "traffic goes on meanwhile"
+    );
     table.learn(60_100, &news(MAC, true));
     assert_eq!(state(&table), Some(NeighbourState::Reachable));
     for now in (120_100..130_000).step_by(1_000) {
@@ -129,25 +148,43 @@ fn an_id_names_another_neighbour_only_after_conns_were_told_to_forget() {
     let mut named: HashMap<NexthopId, (u16, u32)> = HashMap::new();
     for n in 0..5_000u32 {
         let addr = Ipv4Addr::from(0x0a01_0000 + n);
-        table.learn(0, &NeighbourNews { addr: addr.into(), ..news(MAC, true) });
+        table.learn(
+            0,
+            &NeighbourNews {
+                addr: addr.into(),
+                ..news(MAC, true)
+            },
+        );
         table.publish(&mut net);
         let id = net.nexthop_of(IF1, addr).unwrap();
         let (generation, _) = *named.entry(id).or_insert((net.generation, n));
-        let is_reused = named.insert(id, (net.generation, n)).is_some_and(|(_, before)| before != n);
+        let is_reused = named
+            .insert(id, (net.generation, n))
+            .is_some_and(|(_, before)| before != n);
         assert!(!is_reused || generation != net.generation, "{id:?}");
         table.remove(IF1, addr.into());
         table.publish(&mut net);
     }
     assert!(named.len() < 2_000, "ids are reused");
-    assert!(net.generation < 10, "and conns seldom have to look again: {}", net.generation);
+    assert!(
+        net.generation < 10,
+        "and conns seldom have to look again: {}",
+        net.generation
+    );
 }
 
 fn small_table(max_entries: usize) -> NeighbourTable {
-    NeighbourTable::new(NeighbourConfig { max_entries, ..NeighbourConfig::default() })
+    NeighbourTable::new(NeighbourConfig {
+        max_entries,
+        ..NeighbourConfig::default()
+    })
 }
 
 fn listed(table: &NeighbourTable) -> Vec<String> {
-    table.iter().map(|neighbour| neighbour.addr.to_string()).collect()
+    table
+        .iter()
+        .map(|neighbour| neighbour.addr.to_string())
+        .collect()
 }
 
 #[test]
@@ -168,14 +205,30 @@ fn in_a_full_table_those_only_heard_of_give_way_and_those_in_use_stay() {
     table.resolve(0, IF1, addr());
     table.learn(1, &news(MAC, true));
     for n in 0..100u8 {
-        table.learn(2 + u64::from(n), &NeighbourNews { addr: [10, 0, 1, n].into(), ..news(OTHER, true) });
+        table.learn(
+            2 + u64::from(n),
+            &NeighbourNews {
+                addr: [10, 0, 1, n].into(),
+                ..news(OTHER, true)
+            },
+        );
     }
     assert_eq!(listed(&table), ["10.0.0.1", "10.0.1.99"]);
     table.resolve(200, IF1, "10.0.0.2".parse().unwrap());
     assert_eq!(listed(&table), ["10.0.0.1", "10.0.0.2"]);
-    table.learn(201, &NeighbourNews { addr: [10, 0, 0, 2].into(), ..news(OTHER, true) });
+    table.learn(
+        201,
+        &NeighbourNews {
+            addr: [10, 0, 0, 2].into(),
+            ..news(OTHER, true)
+        },
+    );
     table.resolve(202, IF1, "10.0.0.3".parse().unwrap());
-    assert_eq!(listed(&table), ["10.0.0.1", "10.0.0.2"], "full of neighbours in use");
+    assert_eq!(
+        listed(&table),
+        ["10.0.0.1", "10.0.0.2"],
+        "full of neighbours in use"
+    );
 }
 
 #[test]
@@ -203,13 +256,21 @@ fn a_changed_device_is_published_with_its_neighbours() {
     let (mut table, mut net) = (NeighbourTable::new(NeighbourConfig::default()), net());
     table.learn(0, &news(MAC, true));
     published_mac(&mut table, &mut net);
-    let changed = Device { mtu: 9000, mac: OTHER, ..net.devices[0].clone() };
+    let changed = Device {
+        mtu: 9000,
+        mac: OTHER,
+        ..net.devices[0].clone()
+    };
     net.devices = [changed].into();
     assert!(!table.publish(&mut net), "nothing to publish yet");
     table.touch_device(IF1);
     assert!(table.publish(&mut net));
     let id = net.nexthop_of(IF1, [10, 0, 0, 1].into()).unwrap();
-    assert_eq!(net.nexthop(id).map(|nexthop| (nexthop.src_mac, nexthop.mtu)), Some((OTHER, 9000)));
+    assert_eq!(
+        net.nexthop(id)
+            .map(|nexthop| (nexthop.src_mac, nexthop.mtu)),
+        Some((OTHER, 9000))
+    );
 }
 
 #[test]

@@ -27,20 +27,30 @@ fn route(prefix: ([u8; 4], u8), ifindex: u16, scope: RouteScope) -> Route {
 }
 
 fn local(addr: [u8; 4], ifindex: u16, sapool: bool) -> LocalAddr {
-    LocalAddr { addr: addr.into(), ifindex: IfIndex(ifindex), sapool }
+    LocalAddr {
+        addr: addr.into(),
+        ifindex: IfIndex(ifindex),
+        sapool,
+    }
 }
 
 /// The tutorial's two-arm network with a default route.
 fn two_arm() -> Net {
     let mut net = Net::new([device(1, 1500), device(2, 1400)]);
-    net.set_local_addrs([local([10, 0, 0, 100], 2, false), local([192, 168, 100, 200], 1, true)]);
+    net.set_local_addrs([
+        local([10, 0, 0, 100], 2, false),
+        local([192, 168, 100, 200], 1, true),
+    ]);
     let gateway = Some("10.0.0.1".parse().unwrap());
     for route in [
         route(([10, 0, 0, 100], 32), 2, RouteScope::Host),
         route(([10, 0, 0, 0], 16), 2, RouteScope::Link),
         route(([192, 168, 100, 0], 24), 1, RouteScope::Link),
         route(([172, 10, 0, 2], 32), 2, RouteScope::KniHost),
-        Route { gateway, ..route(([0, 0, 0, 0], 0), 2, RouteScope::Global) },
+        Route {
+            gateway,
+            ..route(([0, 0, 0, 0], 0), 2, RouteScope::Global)
+        },
     ] {
         net.routes.insert(route).unwrap();
     }
@@ -50,7 +60,10 @@ fn two_arm() -> Net {
 #[test]
 fn the_neighbour_is_the_destination_on_the_link_and_else_the_gateway() {
     let net = two_arm();
-    let hop = |dst: [u8; 4]| net.route_to_v4(dst.into()).map(|hop| (hop.ifindex.0, hop.neighbour.octets()));
+    let hop = |dst: [u8; 4]| {
+        net.route_to_v4(dst.into())
+            .map(|hop| (hop.ifindex.0, hop.neighbour.octets()))
+    };
     assert_eq!(hop([192, 168, 100, 2]), Some((1, [192, 168, 100, 2])));
     assert_eq!(hop([8, 8, 8, 8]), Some((2, [10, 0, 0, 1])));
 }
@@ -66,19 +79,41 @@ fn nothing_is_sent_to_ourselves_nor_to_the_kernel() {
 fn the_mtu_is_the_lesser_of_route_and_device() {
     let net = two_arm();
     let mtu = |dst: [u8; 4]| net.route_to_v4(dst.into()).map(|hop| hop.mtu);
-    assert_eq!((mtu([192, 168, 100, 2]), mtu([10, 0, 0, 48])), (Some(1500), Some(1400)));
+    assert_eq!(
+        (mtu([192, 168, 100, 2]), mtu([10, 0, 0, 48])),
+        (Some(1500), Some(1400))
+    );
 }
 
 #[test]
 fn our_own_packets_carry_the_route_s_source_then_an_address_whose_ports_are_not_shared_out() {
     let mut net = two_arm();
-    let source = |net: &Net, ifindex, to: [u8; 4]| net.source_for(IfIndex(ifindex), to.into()).map(|addr| addr.octets());
-    assert_eq!(source(&net, 1, [192, 168, 100, 2]), Some([192, 168, 100, 200]), "any is better than none");
-    net.set_local_addrs([local([192, 168, 100, 200], 1, true), local([192, 168, 100, 201], 1, false)]);
-    assert_eq!(source(&net, 1, [192, 168, 100, 2]), Some([192, 168, 100, 201]));
+    let source = |net: &Net, ifindex, to: [u8; 4]| {
+        net.source_for(IfIndex(ifindex), to.into())
+            .map(|addr| addr.octets())
+    };
+    assert_eq!(
+        source(&net, 1, [192, 168, 100, 2]),
+        Some([192, 168, 100, 200]),
+        "any is better than none"
+    );
+    net.set_local_addrs([
+        local([192, 168, 100, 200], 1, true),
+        local([192, 168, 100, 201], 1, false),
+    ]);
+    assert_eq!(
+        source(&net, 1, [192, 168, 100, 2]),
+        Some([192, 168, 100, 201])
+    );
     let src = Some("192.168.100.200".parse().unwrap());
-    net.routes.replace(Route { src, ..route(([192, 168, 100, 0], 24), 1, RouteScope::Link) });
-    assert_eq!(source(&net, 1, [192, 168, 100, 2]), Some([192, 168, 100, 200]));
+    net.routes.replace(Route {
+        src,
+        ..route(([192, 168, 100, 0], 24), 1, RouteScope::Link)
+    });
+    assert_eq!(
+        source(&net, 1, [192, 168, 100, 2]),
+        Some([192, 168, 100, 200])
+    );
     assert_eq!(source(&net, 2, [10, 0, 0, 48]), None);
 }
 
@@ -86,8 +121,14 @@ fn our_own_packets_carry_the_route_s_source_then_an_address_whose_ports_are_not_
 fn devices_are_found_by_index_from_1_and_by_port() {
     let net = two_arm();
     assert_eq!(net.device(IfIndex(0)), None);
-    assert_eq!(net.device(IfIndex(2)).map(|device| device.port), Some(PortId(1)));
-    assert_eq!(net.device_of(PortId(0)).map(|device| device.ifindex), Some(IfIndex(1)));
+    assert_eq!(
+        net.device(IfIndex(2)).map(|device| device.port),
+        Some(PortId(1))
+    );
+    assert_eq!(
+        net.device_of(PortId(0)).map(|device| device.ifindex),
+        Some(IfIndex(1))
+    );
     assert_eq!(net.device_of(PortId(9)), None);
 }
 
@@ -95,13 +136,31 @@ fn devices_are_found_by_index_from_1_and_by_port() {
 fn a_published_view_does_not_change_with_its_successor() {
     let mut net = two_arm();
     let neighbour: Ipv4Addr = [192, 168, 100, 2].into();
-    let nexthop = Nexthop { dst_mac: None, src_mac: MacAddr::ZERO, port: PortId(0), mtu: 1500 };
+    let nexthop = Nexthop {
+        dst_mac: None,
+        src_mac: MacAddr::ZERO,
+        port: PortId(0),
+        mtu: 1500,
+    };
     let key = (IfIndex(1), IpAddr::V4(neighbour));
     net.set_nexthop(key, NexthopId(3), Some(nexthop));
     let published = net.clone();
     net.set_nexthop(key, NexthopId(3), None);
-    assert_eq!(published.nexthop_of(IfIndex(1), neighbour), Some(NexthopId(3)));
+    assert_eq!(
+        published.nexthop_of(IfIndex(1), neighbour),
+        Some(NexthopId(3))
+    );
     assert_eq!(published.nexthop(NexthopId(3)), Some(&nexthop));
-    assert_eq!((net.nexthop_of(IfIndex(1), neighbour), net.nexthop(NexthopId(3))), (None, None));
-    assert_eq!(published.nexthop_of(IfIndex(2), neighbour), None, "a neighbour is one of a device");
+    assert_eq!(
+        (
+            net.nexthop_of(IfIndex(1), neighbour),
+            net.nexthop(NexthopId(3))
+        ),
+        (None, None)
+    );
+    assert_eq!(
+        published.nexthop_of(IfIndex(2), neighbour),
+        None,
+        "a neighbour is one of a device"
+    );
 }

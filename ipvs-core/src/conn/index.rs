@@ -35,7 +35,11 @@ impl ConnRef {
 
     #[inline]
     pub(crate) const fn direction(self) -> Direction {
-        if self.0 & 1 == 0 { Direction::Inbound } else { Direction::Outbound }
+        if self.0 & 1 == 0 {
+            Direction::Inbound
+        } else {
+            Direction::Outbound
+        }
     }
 }
 
@@ -74,7 +78,10 @@ impl Index {
     pub(crate) fn place(&self, hash: u64) -> Place {
         // The high half chooses the bucket, by multiplication instead of division; the low the tag.
         let first = ((hash >> 32) * self.buckets.len() as u64) >> 32;
-        Place { first: first as u32, tag: (hash as u32).max(1) }
+        Place {
+            first: first as u32,
+            tag: (hash as u32).max(1),
+        }
     }
 
     #[inline]
@@ -105,15 +112,22 @@ impl Index {
         let second = self.other(place.first, place.tag);
         [place.first, second].into_iter().flat_map(move |bucket| {
             let bucket = &self.buckets[bucket as usize];
-            (0..WAYS).filter(move |way| bucket.tags[*way] == place.tag).map(|way| ConnRef(bucket.refs[way]))
+            (0..WAYS)
+                .filter(move |way| bucket.tags[*way] == place.tag)
+                .map(|way| ConnRef(bucket.refs[way]))
         })
     }
 
     /// Puts an entry into one of its buckets, moving one other entry if it must.
     pub(crate) fn insert(&mut self, place: Place, conn: ConnRef) -> Result<(), Full> {
         let second = self.other(place.first, place.tag);
-        let free = [place.first, second].into_iter().find_map(|bucket| self.free_way(bucket));
-        let (bucket, way) = free.or_else(|| self.make_room(place.first)).or_else(|| self.make_room(second)).ok_or(Full)?;
+        let free = [place.first, second]
+            .into_iter()
+            .find_map(|bucket| self.free_way(bucket));
+        let (bucket, way) = free
+            .or_else(|| self.make_room(place.first))
+            .or_else(|| self.make_room(second))
+            .ok_or(Full)?;
         self.write(bucket, way, place.tag, conn.0);
         Ok(())
     }
@@ -122,7 +136,9 @@ impl Index {
     pub(crate) fn remove(&mut self, place: Place, conn: ConnRef) {
         for bucket in [place.first, self.other(place.first, place.tag)] {
             let bucket = &mut self.buckets[bucket as usize];
-            if let Some(way) = (0..WAYS).find(|way| bucket.tags[*way] == place.tag && bucket.refs[*way] == conn.0) {
+            if let Some(way) =
+                (0..WAYS).find(|way| bucket.tags[*way] == place.tag && bucket.refs[*way] == conn.0)
+            {
                 bucket.tags[way] = 0;
                 return;
             }
@@ -201,13 +217,20 @@ mod tests {
             index.insert(index.place(hash(n)), conn(n)).unwrap();
         }
         for n in 0..10_000 {
-            assert!(index.candidates(index.place(hash(n))).any(|found| found == conn(n)), "{n}");
+            assert!(
+                index
+                    .candidates(index.place(hash(n)))
+                    .any(|found| found == conn(n)),
+                "{n}"
+            );
         }
         for n in (0..10_000).step_by(2) {
             index.remove(index.place(hash(n)), conn(n));
         }
         for n in 0..10_000 {
-            let found = index.candidates(index.place(hash(n))).any(|found| found == conn(n));
+            let found = index
+                .candidates(index.place(hash(n)))
+                .any(|found| found == conn(n));
             assert_eq!(found, n % 2 == 1, "{n}");
         }
     }
@@ -217,7 +240,10 @@ mod tests {
         let index = Index::new(777);
         for n in 0..1000 {
             let place = index.place(hash(n));
-            assert_eq!(index.other(index.other(place.first, place.tag), place.tag), place.first);
+            assert_eq!(
+                index.other(index.other(place.first, place.tag), place.tag),
+                place.first
+            );
         }
     }
 
@@ -226,7 +252,11 @@ mod tests {
         for size in [8, 100, 4096, 100_000] {
             let mut index = Index::new(size);
             let inserted = (0..size as u64 * 2)
-                .take_while(|n| index.insert(index.place(hash(*n)), ConnRef(*n as u32)).is_ok())
+                .take_while(|n| {
+                    index
+                        .insert(index.place(hash(*n)), ConnRef(*n as u32))
+                        .is_ok()
+                })
                 .count();
             assert!(inserted >= size, "{inserted} of {size}");
         }

@@ -159,7 +159,13 @@ impl<A: Address> Conn<A> {
             Direction::Inbound => (self.caddr, self.vaddr, self.cport, self.vport),
             Direction::Outbound => (self.daddr, self.laddr, self.dport, self.lport),
         };
-        Tuple { src, dst, sport, dport, protocol: self.protocol }
+        Tuple {
+            src,
+            dst,
+            sport,
+            dport,
+            protocol: self.protocol,
+        }
     }
 
     /// The tuple its packets leave with.
@@ -174,10 +180,16 @@ impl<A: Address> Conn<A> {
     /// What the rewrite in a direction changes in the checksums.
     #[inline]
     pub const fn deltas(&self, direction: Direction) -> RewriteDeltas {
-        let (l3, l4) = (Delta::from_bits(self.l3_delta), Delta::from_bits(self.l4_delta));
+        let (l3, l4) = (
+            Delta::from_bits(self.l3_delta),
+            Delta::from_bits(self.l4_delta),
+        );
         match direction {
             Direction::Inbound => RewriteDeltas { l3, l4 },
-            Direction::Outbound => RewriteDeltas { l3: l3.inverse(), l4: l4.inverse() },
+            Direction::Outbound => RewriteDeltas {
+                l3: l3.inverse(),
+                l4: l4.inverse(),
+            },
         }
     }
 
@@ -218,7 +230,11 @@ impl<A: Address> Conn<A> {
             Direction::Inbound => self.to_dest,
             Direction::Outbound => self.to_client,
         };
-        if id == NO_NEXTHOP || self.net_generation != generation { None } else { Some(NexthopId(id)) }
+        if id == NO_NEXTHOP || self.net_generation != generation {
+            None
+        } else {
+            Some(NexthopId(id))
+        }
     }
 
     /// Remembers a next hop. What was known from before routes changed is forgotten.

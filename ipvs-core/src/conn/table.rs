@@ -84,7 +84,10 @@ impl<A: Address> ConnTable<A> {
     pub fn begin(&self, tuple: &Tuple<A>) -> Lookup {
         let place = self.index.place(tuple.hash(&self.key));
         self.index.prefetch(place);
-        Lookup { place, candidate: None }
+        Lookup {
+            place,
+            candidate: None,
+        }
     }
 
     /// Stage two: the conn is fetched that most likely it is.
@@ -101,13 +104,20 @@ impl<A: Address> ConnTable<A> {
     pub fn finish(&self, lookup: &Lookup, tuple: &Tuple<A>) -> Option<Found> {
         match lookup.candidate {
             Some(candidate) if self.is(candidate, tuple) => Some(found(candidate)),
-            _ => self.index.candidates(lookup.place).find(|conn| self.is(*conn, tuple)).map(found),
+            _ => self
+                .index
+                .candidates(lookup.place)
+                .find(|conn| self.is(*conn, tuple))
+                .map(found),
         }
     }
 
     /// All stages at once, for a single tuple.
     pub fn find(&self, tuple: &Tuple<A>) -> Option<Found> {
-        let lookup = Lookup { place: self.index.place(tuple.hash(&self.key)), candidate: None };
+        let lookup = Lookup {
+            place: self.index.place(tuple.hash(&self.key)),
+            candidate: None,
+        };
         self.finish(&lookup, tuple)
     }
 
@@ -133,7 +143,11 @@ impl<A: Address> ConnTable<A> {
         let id = self.wheel.take_free().ok_or(TableFull)?;
         for direction in [Direction::Inbound, Direction::Outbound] {
             let place = self.index.place(conn.tuple(direction).hash(&self.key));
-            if self.index.insert(place, ConnRef::new(id, direction)).is_err() {
+            if self
+                .index
+                .insert(place, ConnRef::new(id, direction))
+                .is_err()
+            {
                 if direction == Direction::Outbound {
                     self.unindex(id, &conn, Direction::Inbound);
                 }
@@ -164,7 +178,9 @@ impl<A: Address> ConnTable<A> {
         let conn = self.conns[id.0 as usize];
         self.unindex(id, &conn, Direction::Inbound);
         self.unindex(id, &conn, Direction::Outbound);
-        self.conns[id.0 as usize].flags.put(ConnFlags::IN_USE, false);
+        self.conns[id.0 as usize]
+            .flags
+            .put(ConnFlags::IN_USE, false);
         self.wheel.put_free(id);
         self.len -= 1;
         conn
@@ -179,7 +195,9 @@ impl<A: Address> ConnTable<A> {
     /// more than `budget` conns and slots.
     pub fn next_due(&mut self, now: Tick, budget: &mut u32) -> Option<ConnId> {
         while *budget > 0 {
-            let Visit::Due(id) = self.wheel.visit(now, budget) else { return None };
+            let Visit::Due(id) = self.wheel.visit(now, budget) else {
+                return None;
+            };
             *budget = budget.saturating_sub(1);
             let deadline = self.conns[id.0 as usize].deadline();
             if now.reached(deadline) {
@@ -195,7 +213,11 @@ impl<A: Address> ConnTable<A> {
         let touched = self.wheel.touched();
         for _ in 0..RECYCLE_REACH.min(touched) {
             let id = ConnId(self.recycle_at);
-            self.recycle_at = if self.recycle_at + 1 < touched { self.recycle_at + 1 } else { 0 };
+            self.recycle_at = if self.recycle_at + 1 < touched {
+                self.recycle_at + 1
+            } else {
+                0
+            };
             let conn = self.get(id);
             if conn.flags.has(ConnFlags::IN_USE) && is_half_open(conn) {
                 return Some(id);
@@ -216,13 +238,19 @@ impl<A: Address> ConnTable<A> {
 }
 
 const fn found(conn: ConnRef) -> Found {
-    Found { id: conn.id(), direction: conn.direction() }
+    Found {
+        id: conn.id(),
+        direction: conn.direction(),
+    }
 }
 
 /// Whether the conn has not yet carried anything both ways.
 fn is_half_open<A: Address>(conn: &Conn<A>) -> bool {
     if conn.protocol == crate::service::Protocol::Tcp.number() {
-        matches!(conn.tcp_state(), TcpState::None | TcpState::SynSent | TcpState::SynRecv)
+        matches!(
+            conn.tcp_state(),
+            TcpState::None | TcpState::SynSent | TcpState::SynRecv
+        )
     } else {
         !conn.flags.has(ConnFlags::ANSWERED)
     }
@@ -241,10 +269,25 @@ mod tests {
     fn conn(n: u32, timeout_s: u16) -> Conn<[u8; 4]> {
         let [_, a, b, c] = n.to_be_bytes();
         let ends = Endpoints {
-            inbound: Tuple { src: [10, a, b, c], dst: [10, 0, 0, 100], sport: 1000, dport: 80, protocol: 17 },
-            outbound: Tuple { src: [192, 168, 100, 2], dst: [192, 168, 101, a], sport: 80, dport: n as u16, protocol: 17 },
+            inbound: Tuple {
+                src: [10, a, b, c],
+                dst: [10, 0, 0, 100],
+                sport: 1000,
+                dport: 80,
+                protocol: 17,
+            },
+            outbound: Tuple {
+                src: [192, 168, 100, 2],
+                dst: [192, 168, 101, a],
+                sport: 80,
+                dport: n as u16,
+                protocol: 17,
+            },
         };
-        let deltas = RewriteDeltas { l3: Delta::ZERO, l4: Delta::ZERO };
+        let deltas = RewriteDeltas {
+            l3: Delta::ZERO,
+            l4: Delta::ZERO,
+        };
         let mut conn = Conn::new(&ends, deltas, DestId(0), Tick(0));
         conn.timeout_s = timeout_s;
         conn
@@ -256,7 +299,10 @@ mod tests {
         let one = conn(1, 10);
         let id = table.insert(one).unwrap();
         for direction in [Direction::Inbound, Direction::Outbound] {
-            assert_eq!(table.find(&one.tuple(direction)), Some(Found { id, direction }));
+            assert_eq!(
+                table.find(&one.tuple(direction)),
+                Some(Found { id, direction })
+            );
         }
         table.remove(id);
         assert_eq!(table.find(&one.tuple(Direction::Inbound)), None);

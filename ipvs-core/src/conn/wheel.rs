@@ -52,7 +52,13 @@ impl Wheel {
     pub(crate) fn new(conns: u32, now: Tick) -> Self {
         let links = <[Link]>::new_box_zeroed_with_elems(conns as usize)
             .expect("a conn table of a size that fits in memory has links that do");
-        Self { links, heads: vec![NIL; SLOTS as usize].into(), current: now.0 >> SLOT_SHIFT, free: NIL, untouched: 0 }
+        Self {
+            links,
+            heads: vec![NIL; SLOTS as usize].into(),
+            current: now.0 >> SLOT_SHIFT,
+            free: NIL,
+            untouched: 0,
+        }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -92,7 +98,10 @@ impl Wheel {
         let ahead = (deadline.since(now) + SLOT_TICKS) >> SLOT_SHIFT;
         let slot = (self.current + ahead.clamp(1, SLOTS - 1)) % SLOTS;
         let next = self.heads[slot as usize];
-        self.links[id.0 as usize] = Link { next, prev: IS_SLOT | slot };
+        self.links[id.0 as usize] = Link {
+            next,
+            prev: IS_SLOT | slot,
+        };
         if next != NIL {
             self.links[next as usize].prev = id.0;
         }
@@ -116,7 +125,9 @@ impl Wheel {
     pub(crate) fn visit(&mut self, now: Tick, budget: &mut u32) -> Visit {
         let now = now.0 >> SLOT_SHIFT;
         // Ticks wrap, and so do slots, after 2^25 of them.
-        while now.wrapping_sub(self.current) & (u32::MAX >> SLOT_SHIFT) <= u32::MAX >> (SLOT_SHIFT + 1) {
+        while now.wrapping_sub(self.current) & (u32::MAX >> SLOT_SHIFT)
+            <= u32::MAX >> (SLOT_SHIFT + 1)
+        {
             let head = self.heads[(self.current % SLOTS) as usize];
             if head != NIL {
                 self.remove(ConnId(head));

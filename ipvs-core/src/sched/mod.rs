@@ -20,7 +20,10 @@ impl Turn {
     /// The turn of a worker that has seen nothing of the service yet. Workers begin at different
     /// dests, so that the first conns of all workers do not meet at one.
     pub const fn of_worker(worker: u16) -> Self {
-        Self { next_dest: worker as u32, next_laddr: worker as u32 }
+        Self {
+            next_dest: worker as u32,
+            next_laddr: worker as u32,
+        }
     }
 }
 
@@ -34,10 +37,16 @@ pub struct Load {
 }
 
 /// The dest for a new conn among those that take any, or `None`.
-pub fn schedule<'a>(service: &'a Service, turn: &mut Turn, load_of: impl Fn(&Dest) -> Load) -> Option<&'a Dest> {
+pub fn schedule<'a>(
+    service: &'a Service,
+    turn: &mut Turn,
+    load_of: impl Fn(&Dest) -> Load,
+) -> Option<&'a Dest> {
     let takes_conns = |dest: &Dest| !is_overloaded(dest, load_of(dest));
     match service.scheduler {
-        SchedulerKind::Rr | SchedulerKind::Wrr => rotation::next(service, &mut turn.next_dest, takes_conns),
+        SchedulerKind::Rr | SchedulerKind::Wrr => {
+            rotation::next(service, &mut turn.next_dest, takes_conns)
+        }
         SchedulerKind::Wlc => wlc::least_loaded(service, load_of),
     }
 }

@@ -22,8 +22,17 @@ pub fn rotation(kind: SchedulerKind, dests: &[Dest]) -> Vec<u16> {
 fn turns_of(weights: &[u64]) -> Vec<u64> {
     let divisor = weights.iter().copied().fold(0, gcd).max(1);
     let sum: u64 = weights.iter().map(|weight| weight / divisor).sum();
-    let scale = |turns: u64| if sum <= LONGEST { turns } else { (turns * LONGEST / sum).max(turns.min(1)) };
-    weights.iter().map(|weight| scale(weight / divisor)).collect()
+    let scale = |turns: u64| {
+        if sum <= LONGEST {
+            turns
+        } else {
+            (turns * LONGEST / sum).max(turns.min(1))
+        }
+    };
+    weights
+        .iter()
+        .map(|weight| scale(weight / divisor))
+        .collect()
 }
 
 /// Puts turn k of n at (2k + 1) / 2n of the way, and ties in the order of the dests.
@@ -31,7 +40,9 @@ fn spread(turns: &[u64]) -> Vec<u16> {
     let mut order: Vec<(f64, u16)> = turns
         .iter()
         .zip(0..=u16::MAX)
-        .flat_map(|(&turns, dest)| (0..turns).map(move |turn| ((2 * turn + 1) as f64 / (2 * turns) as f64, dest)))
+        .flat_map(|(&turns, dest)| {
+            (0..turns).map(move |turn| ((2 * turn + 1) as f64 / (2 * turns) as f64, dest))
+        })
         .collect();
     order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     order.into_iter().map(|(_, dest)| dest).collect()
@@ -42,10 +53,18 @@ const fn gcd(a: u64, b: u64) -> u64 {
 }
 
 /// The dest whose turn it is; one that takes no conns is passed over.
-pub(super) fn next<'a>(service: &'a Service, turn: &mut u32, takes_conns: impl Fn(&Dest) -> bool) -> Option<&'a Dest> {
+pub(super) fn next<'a>(
+    service: &'a Service,
+    turn: &mut u32,
+    takes_conns: impl Fn(&Dest) -> bool,
+) -> Option<&'a Dest> {
     let rotation = &service.rotation;
     for _ in 0..rotation.len() {
-        let at = if (*turn as usize) < rotation.len() { *turn as usize } else { *turn as usize % rotation.len() };
+        let at = if (*turn as usize) < rotation.len() {
+            *turn as usize
+        } else {
+            *turn as usize % rotation.len()
+        };
         *turn = at as u32 + 1;
         let dest = &service.dests[usize::from(rotation[at])];
         if takes_conns(dest) {
@@ -82,9 +101,20 @@ mod tests {
         for kind in [SchedulerKind::Rr, SchedulerKind::Wrr, SchedulerKind::Wlc] {
             let service = service_with(kind, &[0, 3]);
             let mut turn = Turn::default();
-            assert!((0..10).all(|_| choose(&service, &mut turn) == Some(1)), "{kind:?}");
-            assert_eq!(choose(&service_with(kind, &[0, 0]), &mut turn), None, "{kind:?}");
-            assert_eq!(choose(&service_with(kind, &[]), &mut turn), None, "{kind:?}");
+            assert!(
+                (0..10).all(|_| choose(&service, &mut turn) == Some(1)),
+                "{kind:?}"
+            );
+            assert_eq!(
+                choose(&service_with(kind, &[0, 0]), &mut turn),
+                None,
+                "{kind:?}"
+            );
+            assert_eq!(
+                choose(&service_with(kind, &[]), &mut turn),
+                None,
+                "{kind:?}"
+            );
         }
     }
 
@@ -93,7 +123,11 @@ mod tests {
         let service = service_with(SchedulerKind::Wrr, &[4, 2]);
         assert_eq!(service.rotation.len(), 3, "weights 4 and 2 are 2 and 1");
         let heavy = service_with(SchedulerKind::Wrr, &[8, 3, 1]);
-        let longest_run = heavy.rotation.chunk_by(|a, b| a == b).map(<[u16]>::len).max();
+        let longest_run = heavy
+            .rotation
+            .chunk_by(|a, b| a == b)
+            .map(<[u16]>::len)
+            .max();
         assert!(longest_run <= Some(3), "{:?}", heavy.rotation);
     }
 
@@ -101,9 +135,14 @@ mod tests {
     fn a_dest_at_its_upper_threshold_is_passed_over() {
         let mut service = service_with(SchedulerKind::Rr, &[1, 1]);
         service.dests[0].upper_threshold = 5;
-        let load = |dest: &Dest| Load { active: 3, inactive: if dest.id.0 == 0 { 2 } else { 90 } };
+        let load = |dest: &Dest| Load {
+            active: 3,
+            inactive: if dest.id.0 == 0 { 2 } else { 90 },
+        };
         let mut turn = Turn::default();
-        assert!((0..4).all(|_| schedule(&service, &mut turn, load).map(|dest| dest.id.0) == Some(1)));
+        assert!(
+            (0..4).all(|_| schedule(&service, &mut turn, load).map(|dest| dest.id.0) == Some(1))
+        );
     }
 
     proptest! {

@@ -17,7 +17,8 @@ pub(super) fn least_loaded(service: &Service, load_of: impl Fn(&Dest) -> Load) -
         let cost = load.active * ACTIVE_WEIGHT + load.inactive;
         // cost / weight < best cost / best weight, without dividing
         if best.is_none_or(|(other, least)| {
-            u128::from(cost) * u128::from(other.weight) < u128::from(least) * u128::from(dest.weight)
+            u128::from(cost) * u128::from(other.weight)
+                < u128::from(least) * u128::from(dest.weight)
         }) {
             best = Some((dest, cost));
         }

@@ -1,0 +1,406 @@
+//! A director between a client and real servers, without NICs and on a clock that tests turn.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use inet::neighbour::NeighbourConfig;
+use inet::{Device, IfIndex, LocalAddr, NeighbourTable, Net, Prefix, Route, RouteScope};
+use ipvs_core::tuple::HashKey;
+use ipvs_core::{
+    Command, Dest, DestId, DropReason, Engine, EngineConfig, Event, FwdMode, Io, Keys, Laddr,
+    LaddrId, Now, Origin, Protocol, SchedulerKind, Service, ServiceId, ServiceKey, Snapshot,
+    WorkerStats, sched,
+};
+use packet::{MacAddr, PacketBuf, PortId};
+use sapool::{PoolShare, PortPool};
+use testkit::VecBuf;
+use testkit::frames::{Macs, Seen};
+
+pub const LAN: PortId = PortId(0);
+pub const WAN: PortId = PortId(1);
+pub const LAN_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 0]);
+pub const WAN_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+pub const CLIENT_MAC: MacAddr = MacAddr([2, 0, 0, 0, 1, 1]);
+pub const SERVER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 2, 2]);
+/// From the client to the director
+pub const FROM_CLIENT: Macs = (CLIENT_MAC, WAN_MAC);
+/// From a real server to the director
+pub const FROM_SERVER: Macs = (SERVER_MAC, LAN_MAC);
+pub const CLIENT: &str = "10.0.0.48:40000";
+pub const VIP: &str = "10.0.0.100:80";
+pub const SERVER: &str = "192.168.100.2:80";
+pub const LIP: &str = "192.168.100.200";
+
+/// What left the director.
+#[derive(Debug, Default)]
+pub struct Wire {
+    pub sent: Vec<(PortId, Vec<u8>)>,
+    pub to_kernel: Vec<Vec<u8>>,
+    pub redirected: Vec<(u16, VecBuf)>,
+    pub events: Vec<Event>,
+    pub out_of_mbufs: bool,
+}
+
+impl Io<VecBuf> for Wire {
+    fn transmit(&mut self, port: PortId, packet: VecBuf) {
+        self.sent.push((port, packet.bytes().to_vec()));
+    }
+    fn to_kernel(&mut self, packet: VecBuf) {
+        self.to_kernel.push(packet.bytes().to_vec());
+    }
+    fn copy_to_kernel(&mut self, packet: &VecBuf) {
+        self.to_kernel.push(packet.bytes().to_vec());
+    }
+    fn redirect(&mut self, worker: u16, packet: VecBuf) {
+        self.redirected.push((worker, packet));
+    }
+    fn allocate(&mut self, port: PortId, len: usize) -> Option<VecBuf> {
+        (!self.out_of_mbufs).then(|| VecBuf::new(port, &vec![0; len]))
+    }
+    fn event(&mut self, event: Event) -> Result<(), Event> {
+        self.events.push(event);
+        Ok(())
+    }
+}
+
+/// One worker of a director, with control's part played by the test.
+#[derive(Debug)]
+pub struct Director {
+    pub engine: Engine<VecBuf>,
+    pub wire: Wire,
+    pub now: Now,
+    pub neighbours: NeighbourTable,
+    pub snapshot: Snapshot,
+}
+
+/// How a director is set up.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub worker: u16,
+    pub workers: u16,
+    pub max_conns: u32,
+    pub protocol: Protocol,
+    pub dests: Vec<&'static str>,
+    pub laddrs: Vec<&'static str>,
+    pub lan_mtu: u16,
+    pub resolve: bool,
+    pub held_per_neighbour: u16,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            worker: 0,
+            workers: 1,
+            max_conns: 1024,
+            protocol: Protocol::Tcp,
+            dests: vec![SERVER],
+            laddrs: vec![LIP],
+            lan_mtu: 1500,
+            resolve: true,
+            held_per_neighbour: 4,
+        }
+    }
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+pub fn service_key(protocol: Protocol) -> ServiceKey {
+    ServiceKey {
+        protocol,
+        addr: ip("10.0.0.100"),
+        port: 80,
+    }
+}
+
+impl Setup {
+    pub fn build(&self) -> Director {
+        let all_stats = (0..self.workers)
+            .map(|_| Arc::new(WorkerStats::new(64)))
+            .collect();
+        let keys = Keys {
+            conns: HashKey([11, 22, 33, 44]),
+            sequence: HashKey([55, 66, 77, 88]),
+        };
+        let config = EngineConfig {
+            worker: self.worker,
+            workers: self.workers,
+            max_conns: self.max_conns,
+            keys,
+            max_held: 64,
+            max_held_per_neighbour: self.held_per_neighbour,
+        };
+        let now = Now::from_secs(1000);
+        let mut director = Director {
+            engine: Engine::new(config, all_stats, now),
+            wire: Wire::default(),
+            now,
+            neighbours: NeighbourTable::new(NeighbourConfig::default()),
+            snapshot: Snapshot {
+                net: self.net(),
+                ..Snapshot::default()
+            },
+        };
+        for (id, laddr) in (0..).zip(&self.laddrs) {
+            let pool = Box::new(PortPool::new(
+                PoolShare::new(self.worker, self.workers).unwrap(),
+            ));
+            director.command(Command::AddLaddr {
+                id: LaddrId(id),
+                addr: ip(laddr),
+                pool,
+            });
+        }
+        director
+            .snapshot
+            .services
+            .insert_all([Arc::new(self.service())]);
+        if self.resolve {
+            director
+                .neighbours
+                .add_static(IfIndex(2), ip("10.0.0.48"), CLIENT_MAC);
+            for dest in &self.dests {
+                let (addr, _) = dest.rsplit_once(':').unwrap();
+                director
+                    .neighbours
+                    .add_static(IfIndex(1), ip(addr), SERVER_MAC);
+            }
+        }
+        director.publish();
+        director
+    }
+
+    fn net(&self) -> Net {
+        let device = |index: u16, mac, mtu| Device {
+            ifindex: IfIndex(index + 1),
+            name: format!("dpdk{index}"),
+            port: PortId(index),
+            mac,
+            mtu,
+            kni: true,
+            forward_to_kni: false,
+        };
+        let mut net = Net::new([device(0, LAN_MAC, self.lan_mtu), device(1, WAN_MAC, 1500)]);
+        let mut addrs = vec![LocalAddr {
+            addr: ip("10.0.0.100"),
+            ifindex: IfIndex(2),
+            sapool: false,
+        }];
+        addrs.extend(self.laddrs.iter().map(|laddr| LocalAddr {
+            addr: ip(laddr),
+            ifindex: IfIndex(1),
+            sapool: true,
+        }));
+        let route = |prefix: &str, len, ifindex, scope| Route {
+            prefix: Prefix::new(ip(prefix), len).unwrap(),
+            ifindex: IfIndex(ifindex),
+            gateway: None,
+            src: None,
+            mtu: 1500,
+            metric: 0,
+            scope,
+            auto: false,
+        };
+        net.routes
+            .insert(route("10.0.0.0", 16, 2, RouteScope::Link))
+            .unwrap();
+        net.routes
+            .insert(route("192.168.100.0", 24, 1, RouteScope::Link))
+            .unwrap();
+        for addr in &addrs {
+            let len = 32;
+            net.routes
+                .insert(route(
+                    &addr.addr.to_string(),
+                    len,
+                    addr.ifindex.0,
+                    RouteScope::Host,
+                ))
+                .unwrap();
+        }
+        net.set_local_addrs(addrs);
+        net
+    }
+
+    fn service(&self) -> Service {
+        let dests: Vec<Dest> = (0..)
+            .zip(&self.dests)
+            .map(|(id, dest)| {
+                let (addr, port) = dest.rsplit_once(':').unwrap();
+                Dest {
+                    id: DestId(id),
+                    addr: ip(addr),
+                    port: port.parse().unwrap(),
+                    weight: 1,
+                    fwdmode: FwdMode::FullNat,
+                    upper_threshold: 0,
+                    lower_threshold: 0,
+                }
+            })
+            .collect();
+        let laddr = |(id, addr): (u32, &&str)| Laddr {
+            id: LaddrId(id),
+            addr: ip(addr),
+            ifindex: IfIndex(1),
+        };
+        Service {
+            id: ServiceId(0),
+            key: service_key(self.protocol),
+            scheduler: SchedulerKind::Rr,
+            rotation: sched::rotation(SchedulerKind::Rr, &dests),
+            dests,
+            laddrs: (0..).zip(&self.laddrs).map(laddr).collect(),
+            conn_timeout_s: None,
+        }
+    }
+}
+
+impl Director {
+    /// Publishes the snapshot with what the neighbour table knows.
+    pub fn publish(&mut self) {
+        self.neighbours.publish(&mut self.snapshot.net);
+        self.command(Command::Publish(Arc::new(self.snapshot.clone())));
+    }
+
+    pub fn command(&mut self, command: Command) {
+        self.engine
+            .apply(self.now, command, &mut self.wire)
+            .unwrap();
+    }
+
+    /// A frame comes in; what goes out because of it.
+    pub fn receive(&mut self, port: PortId, frame: &[u8]) -> Vec<(PortId, Vec<u8>)> {
+        self.receive_from(Origin::Nic, VecBuf::new(port, frame))
+    }
+
+    pub fn receive_from(&mut self, origin: Origin, packet: VecBuf) -> Vec<(PortId, Vec<u8>)> {
+        self.engine
+            .process(self.now, origin, std::iter::once(packet), &mut self.wire);
+        self.check_that_every_packet_has_its_end();
+        std::mem::take(&mut self.wire.sent)
+    }
+
+    /// The client sends; the one frame that goes to the real servers.
+    pub fn to_server(&mut self, frame: &[u8]) -> Seen {
+        one(self.receive(WAN, frame), LAN)
+    }
+
+    /// A real server sends; the one frame that goes to the client.
+    pub fn to_client(&mut self, frame: &[u8]) -> Seen {
+        one(self.receive(LAN, frame), WAN)
+    }
+
+    /// A frame comes in and is dropped for this reason, which alone is counted.
+    pub fn refuses(&mut self, port: PortId, frame: &[u8], reason: DropReason) {
+        let before = self.drops();
+        assert_eq!(self.receive(port, frame), [], "{reason:?}");
+        let mut expected = before;
+        expected[reason as usize] += 1;
+        assert_eq!(self.drops(), expected, "{reason:?}");
+    }
+
+    pub fn drops(&self) -> Vec<u64> {
+        DropReason::ALL
+            .iter()
+            .map(|reason| self.engine.stats().drops_by(*reason).get())
+            .collect()
+    }
+
+    /// Time passes; what goes out because of it.
+    pub fn wait_s(&mut self, secs: u64) -> Vec<(PortId, Vec<u8>)> {
+        for _ in 0..secs * 10 {
+            self.now.ns += 100_000_000;
+            for _ in 0..4 {
+                self.engine.housekeep(self.now, &mut self.wire);
+            }
+        }
+        self.check_that_every_packet_has_its_end();
+        std::mem::take(&mut self.wire.sent)
+    }
+
+    /// packets in = transmitted + to kernel + redirected + held + consumed + dropped by reason
+    pub fn check_that_every_packet_has_its_end(&self) {
+        let stats = self.engine.stats();
+        let ends = stats.transmitted.get()
+            + stats.to_kernel.get()
+            + stats.redirected.get()
+            + stats.held.get()
+            + stats.consumed.get()
+            + stats.drops_total();
+        assert_eq!(stats.received.get(), ends);
+    }
+
+    /// The states of all conns.
+    pub fn states(&mut self) -> Vec<&'static str> {
+        let page = Box::new(ipvs_core::ConnPage {
+            conns: Vec::with_capacity(1000),
+            ..Default::default()
+        });
+        self.wire.events.clear();
+        self.command(Command::ListConns(page));
+        let Some(Event::Conns(page)) = self.wire.events.pop() else {
+            panic!("no answer")
+        };
+        page.conns.iter().map(|conn| conn.state).collect()
+    }
+
+    /// A handshake; the numbers that the server and the client see.
+    pub fn open(&mut self) -> Opened {
+        let syn = self.to_server(
+            &testkit::frames::tcp(CLIENT, VIP)
+                .flags("S")
+                .seq(1000)
+                .options(&SYN_OPTIONS)
+                .frame(FROM_CLIENT),
+        );
+        let laddr = syn.src.clone();
+        let syn_ack = testkit::frames::tcp(SERVER, &laddr)
+            .flags("SA")
+            .seq(5000)
+            .ack(syn.seq + 1)
+            .options(&[2, 4, 5, 0xb4]);
+        let syn_ack = self.to_client(&syn_ack.frame(FROM_SERVER));
+        let ack = self.to_server(
+            &testkit::frames::tcp(CLIENT, VIP)
+                .flags("A")
+                .seq(1001)
+                .ack(5001)
+                .frame(FROM_CLIENT),
+        );
+        Opened {
+            laddr,
+            server_isn: syn.seq,
+            syn,
+            syn_ack,
+            ack,
+        }
+    }
+}
+
+/// A Linux client's SYN: MSS 1460, SACK permitted, timestamps, NOP, window scale 7.
+pub const SYN_OPTIONS: [u8; 20] = [
+    2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 1, 2, 3, 0, 0, 0, 0, 1, 3, 3, 7,
+];
+
+/// What came out of a handshake.
+#[derive(Debug)]
+pub struct Opened {
+    /// Local address and port
+    pub laddr: String,
+    /// The sequence number of the SYN that the server saw; the client's own was 1000
+    pub server_isn: u32,
+    pub syn: Seen,
+    pub syn_ack: Seen,
+    pub ack: Seen,
+}
+
+fn one(sent: Vec<(PortId, Vec<u8>)>, port: PortId) -> Seen {
+    let [(to, frame)] = &sent[..] else {
+        panic!("{} frames instead of one", sent.len())
+    };
+    assert_eq!(*to, port);
+    Seen::parse(frame)
+}
