@@ -59,7 +59,7 @@ impl<B: PacketBuf> Engine<B> {
             DESTINATION_UNREACHABLE | TIME_EXCEEDED | PARAMETER_PROBLEM
         );
         let is_to_us = self.snapshot.net.local_addr(IpAddr::from(ip.dst)).is_some();
-        if !is_error && !(kind == ECHO_REQUEST && is_to_us) {
+        if !(is_error || kind == ECHO_REQUEST && is_to_us) {
             return self.to_kernel(packet, io);
         }
         if checksum::fold(checksum::sum(icmp)) != 0xffff {

@@ -4,6 +4,7 @@
 #![allow(clippy::panic, reason = "a test that cannot go on says so by a panic")]
 
 pub mod frames;
+pub mod netns;
 pub mod vec_buf;
 
 pub use vec_buf::VecBuf;

@@ -1,5 +1,11 @@
 //! A director between a client and real servers, without NICs and on a clock that tests turn.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wrong_self_convention,
+    reason = "a test that cannot go on says so by a panic"
+)]
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,0 +1,234 @@
+//! A client, a director and two real servers in namespaces, set up by the tutorial's own lines.
+#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so by a panic"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use testkit::netns::{Folder, Netns, Running, cable, until};
+
+/// How long anything may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Lab {
+    pub director: Running,
+    pub client: Netns,
+    pub director_netns: Netns,
+    pub servers: [Netns; 2],
+    pub folder: Folder,
+    switch: Netns,
+    web: Vec<Running>,
+}
+
+/// The program of this name, built beside the daemon.
+pub fn program(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_dpvsd")).with_file_name(name)
+}
+
+impl Lab {
+    /// Everything wired, `dpvsd` running with this many workers, nothing configured.
+    pub fn new(workers: u16) -> Self {
+        let client = Netns::new("client");
+        let director_netns = Netns::new("director");
+        let servers = [Netns::new("rs1"), Netns::new("rs2")];
+        let switch = Netns::new("switch");
+        cable((&director_netns, "wan"), (&client, "eth0"));
+        switch.ip("link add lan type bridge");
+        switch.ip("link set lan up");
+        cable((&director_netns, "lan"), (&switch, "director"));
+        switch.ip("link set director master lan");
+        for (number, server) in (1..).zip(&servers) {
+            let port = format!("rs{number}");
+            cable((server, "eth0"), (&switch, &port));
+            switch.ip(&format!("link set {port} master lan"));
+            server.ip(&format!("addr add 192.168.100.{}/24 dev eth0", number + 1));
+        }
+        client.ip("addr add 10.0.0.48/16 dev eth0");
+        let folder = Folder::new();
+        folder.write("dpvsd.toml", &config(&folder, workers));
+        let director = start_dpvsd(&director_netns, &folder);
+        let lab = Self {
+            director,
+            client,
+            director_netns,
+            servers,
+            folder,
+            switch,
+            web: Vec::new(),
+        };
+        lab.wait_until_it_answers();
+        lab
+    }
+
+    fn wait_until_it_answers(&self) {
+        until(PATIENCE, "dpvsd to answer", || {
+            self.output("dpip", "link show")
+                .status
+                .success()
+                .then_some(())
+        });
+    }
+
+    /// The tutorial's lines for two-arm FullNAT, for both protocols.
+    pub fn set_up(&self) {
+        self.dpip("addr add 10.0.0.100/32 dev dpdk1");
+        self.dpip("route add 10.0.0.0/16 dev dpdk1");
+        self.dpip("route add 192.168.100.0/24 dev dpdk0");
+        for service in ["-t 10.0.0.100:80", "-u 10.0.0.100:80"] {
+            self.ipvsadm(&format!("-A {service} -s rr"));
+            self.ipvsadm(&format!("-a {service} -r 192.168.100.2 -b"));
+            self.ipvsadm(&format!("-a {service} -r 192.168.100.3 -b"));
+            self.ipvsadm(&format!(
+                "--add-laddr -z 192.168.100.200 {service} -F dpdk0"
+            ));
+        }
+    }
+
+    /// Runs a program of ours; whatever comes of it.
+    pub fn output(&self, name: &str, args: &str) -> Output {
+        let mut command = Command::new(program(name));
+        command
+            .args(args.split_whitespace())
+            .env("DPVS_SOCKET", self.folder.file("dpvsd.sock"));
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Runs a program of ours that must succeed; what it printed.
+    fn succeed(&self, name: &str, args: &str) -> String {
+        let output = self.output(name, args);
+        assert!(
+            output.status.success(),
+            "{name} {args}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub fn dpip(&self, args: &str) -> String {
+        self.succeed("dpip", args)
+    }
+
+    pub fn ipvsadm(&self, args: &str) -> String {
+        self.succeed("ipvsadm-rs", args)
+    }
+
+    /// A command that must be refused: exit status and sentence.
+    pub fn refused(&self, name: &str, args: &str) -> (i32, String) {
+        let output = self.output(name, args);
+        assert!(!output.status.success(), "{name} {args} was not refused");
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    }
+
+    /// nginx on both real servers, saying who it is and whom it sees.
+    pub fn start_web(&mut self) {
+        for (number, server) in (1..).zip(&self.servers) {
+            let dir = self.folder.file(&format!("rs{number}"));
+            std::fs::create_dir_all(&dir).unwrap();
+            let dir = dir.display();
+            let path = self.folder.write(
+                &format!("rs{number}.conf"),
+                &format!(
+                    "daemon off; pid {dir}/pid; error_log {dir}/error.log; events {{}}
+                     http {{ access_log off; client_body_temp_path {dir}; proxy_temp_path {dir};
+                     fastcgi_temp_path {dir}; uwsgi_temp_path {dir}; scgi_temp_path {dir};
+                     server {{ listen 80; location / {{ return 200 \"rs{number} $remote_addr\"; }} }} }}"
+                ),
+            );
+            let log = format!("{dir}/error.log");
+            self.web
+                .push(server.spawn(&["nginx", "-e", &log, "-c", path.to_str().unwrap()]));
+        }
+        for (number, server) in (2..).zip(&self.servers) {
+            let url = format!("http://192.168.100.{number}/");
+            until(PATIENCE, "nginx", || {
+                server
+                    .output(&["curl", "-s", "--max-time", "1", &url])
+                    .status
+                    .success()
+                    .then_some(())
+            });
+        }
+    }
+
+    /// Starts a program on both real servers.
+    pub fn start_on_servers(&mut self, args: &[&str]) {
+        let started: Vec<_> = self
+            .servers
+            .iter()
+            .map(|server| server.spawn(args))
+            .collect();
+        self.web.extend(started);
+    }
+
+    /// Fetches the page through the VIP.
+    pub fn fetch(&self) -> Option<String> {
+        let output = self
+            .client
+            .output(&["curl", "-s", "--max-time", "3", "http://10.0.0.100/"]);
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8(output.stdout).unwrap())
+    }
+
+    /// Fetches until both real servers have answered.
+    pub fn fetch_from_both(&self) {
+        for name in ["rs1", "rs2"] {
+            let answer = until(PATIENCE, name, || {
+                self.fetch().filter(|answer| answer.starts_with(name))
+            });
+            assert_eq!(
+                answer,
+                format!("{name} 192.168.100.200"),
+                "the local address is what the dest sees"
+            );
+        }
+    }
+
+    /// A number out of `dpip --json link show cpu`, summed over the workers.
+    pub fn worker_count(&self, name: &str) -> u64 {
+        let text = self.dpip("--json link show cpu");
+        let wanted = format!("\"{name}\":");
+        let values = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix(&wanted));
+        values
+            .map(|value| value.trim().trim_end_matches(',').parse::<u64>().unwrap())
+            .sum()
+    }
+}
+
+fn config(folder: &Folder, workers: u16) -> String {
+    // Workers share CPU 1, or CPU 0 where there is no other: logic is tested here, not speed.
+    let cpu = usize::from(std::thread::available_parallelism().map_or(1, usize::from) > 1);
+    let worker = |number: u16| {
+        let lcore = number + 1;
+        format!(
+            "[[worker]]\nlcore = {lcore}\ncpu = {cpu}\nqueues = {{ dpdk0 = [{number}], dpdk1 = [{number}] }}\n"
+        )
+    };
+    format!(
+        "[daemon]\nsocket = \"{}\"\n\
+         [[device]]\nname = \"dpdk0\"\nvdev = \"net_af_packet0,iface=lan\"\n\
+         [[device]]\nname = \"dpdk1\"\nvdev = \"net_af_packet1,iface=wan\"\n\
+         [conns]\nmax_per_worker = 65536\nmax_dests = 4096\n\
+         [workers]\nidle = \"sleep\"\n{}",
+        folder.file("dpvsd.sock").display(),
+        (0..workers).map(worker).collect::<String>()
+    )
+}
+
+fn start_dpvsd(netns: &Netns, folder: &Folder) -> Running {
+    let log = std::fs::File::create(folder.file("dpvsd.log")).unwrap();
+    let mut command = netns.command(program("dpvsd"));
+    command.arg("--config").arg(folder.file("dpvsd.toml"));
+    Running::start(command.stdout(Stdio::null()).stderr(log))
+}

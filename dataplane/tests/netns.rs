@@ -1,0 +1,443 @@
+//! The real `dpvsd` on DPDK ports over veth, with real clients and real servers.
+
+mod lab;
+
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+
+use lab::{Lab, PATIENCE, program};
+use testkit::netns::until;
+
+#[test]
+fn pages_come_through_the_vip_and_the_tables_are_the_tutorial_s() {
+    let mut lab = Lab::new(1);
+    lab.set_up();
+    lab.start_web();
+    // The dests see the client's address right behind the TCP header: kind 254, length 8, 10.0.0.48.
+    let toa = "tcp[20]==254 and tcp[21]==8 and tcp[24:4]==0x0a000030";
+    let mut capture = lab.servers[0].spawn(&["tcpdump", "-ni", "eth0", "-c", "1", toa]);
+    lab.fetch_from_both();
+    until(PATIENCE, "TOA on the wire", || {
+        lab.fetch();
+        capture.child.try_wait().unwrap()
+    });
+    let list = lab.ipvsadm("-ln -t 10.0.0.100:80");
+    assert!(
+        list.starts_with(
+            "IP Virtual Server version 0.1.0 (size=0)\nProt LocalAddress:Port Scheduler Flags\n"
+        ),
+        "{list}"
+    );
+    assert!(
+        list.contains("\nTCP  10.0.0.100:80 rr\n  -> 192.168.100.2:80             FullNat 1      "),
+        "{list}"
+    );
+    assert!(lab.dpip("addr show").contains("inet 192.168.100.200/32 scope global dpdk0\n     valid_lft forever preferred_lft forever sa_used "));
+    assert!(
+        lab.ipvsadm("-lnc")
+            .contains("10.0.0.100:80      192.168.100.200:")
+    );
+    every_packet_has_its_end(&lab);
+}
+
+/// packets in = transmitted + to kernel + redirected + held + consumed + dropped by reason
+fn every_packet_has_its_end(lab: &Lab) {
+    until(PATIENCE, "counters that add up", || {
+        let ends = ["transmitted", "to_kernel", "redirected", "held", "consumed"];
+        let sum: u64 = ends.iter().map(|end| lab.worker_count(end)).sum();
+        // read one by one while packets move, they meet only in a quiet moment
+        (lab.worker_count("received") == sum + drops(lab)).then_some(())
+    });
+}
+
+fn drops(lab: &Lab) -> u64 {
+    let text = lab.dpip("-s link show cpu");
+    let lines = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("drop "));
+    lines
+        .map(|line| {
+            line.split_whitespace()
+                .nth(1)
+                .unwrap()
+                .parse::<u64>()
+                .unwrap()
+        })
+        .sum()
+}
+
+const UDP_SERVER: &str = "import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', 80))
+while True:
+    data, peer = s.recvfrom(2000); s.sendto(data[::-1], peer)";
+
+const UDP_CLIENT: &str = "import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(3); s.connect(('10.0.0.100', 80))
+s.send(b'abc'); sys.exit(s.recv(2000) != b'cba')";
+
+#[test]
+fn udp_goes_through_the_vip() {
+    let mut lab = Lab::new(1);
+    lab.set_up();
+    lab.start_on_servers(&["python3", "-c", UDP_SERVER]);
+    for _ in 0..4 {
+        until(PATIENCE, "an answer", || {
+            lab.client
+                .output(&["python3", "-c", UDP_CLIENT])
+                .status
+                .success()
+                .then_some(())
+        });
+    }
+    assert!(lab.ipvsadm("-lnc").contains("UDP_NORMAL"));
+}
+
+#[test]
+fn replies_that_arrive_at_another_worker_find_their_conn() {
+    let mut lab = Lab::new(2);
+    lab.set_up();
+    lab.start_web();
+    lab.fetch_from_both();
+    until(PATIENCE, "a packet for the other worker", || {
+        assert!(
+            lab.fetch().is_some(),
+            "no fetch may fail, whichever worker it meets"
+        );
+        (lab.worker_count("redirected_in") > 0).then_some(())
+    });
+    assert!(
+        lab.dpip("-v link show dpdk0")
+            .contains("steering redirect ring")
+    );
+}
+
+#[test]
+fn iperf3_runs_through_the_vip_without_a_stall() {
+    let mut lab = Lab::new(1);
+    lab.set_up();
+    lab.ipvsadm("-A -t 10.0.0.100:5201 -s rr");
+    lab.ipvsadm("-a -t 10.0.0.100:5201 -r 192.168.100.2 -b");
+    lab.ipvsadm("--add-laddr -z 192.168.100.200 -t 10.0.0.100:5201 -F dpdk0");
+    lab.start_on_servers(&["iperf3", "-s"]);
+    until(PATIENCE, "iperf3's server", || {
+        lab.client
+            .output(&["iperf3", "-c", "10.0.0.100", "-n", "1K"])
+            .status
+            .success()
+            .then_some(())
+    });
+    let report = lab.client.run(&[
+        "iperf3",
+        "-c",
+        "10.0.0.100",
+        "-t",
+        "10",
+        "-i",
+        "1",
+        "-f",
+        "k",
+    ]);
+    let intervals: Vec<&str> = report
+        .lines()
+        .filter(|line| {
+            line.contains(" sec ") && !line.contains("sender") && !line.contains("receiver")
+        })
+        .collect();
+    assert!(intervals.len() >= 10, "{report}");
+    assert!(
+        !intervals.iter().any(|line| line.contains(" 0.00 ")),
+        "a second without a byte:\n{report}"
+    );
+}
+
+/// What the dataplane does not handle goes to the kernel: an address on the kni device, ssh on it.
+#[test]
+fn ssh_into_the_director_works_through_the_dpdk_port() {
+    let lab = Lab::new(1);
+    let netns = &lab.director_netns;
+    netns.ip("link set dpdk1.kni up");
+    netns.ip("addr add 10.0.0.77/16 dev dpdk1.kni");
+    let (host_key, user_key) = (lab.folder.file("host"), lab.folder.file("user"));
+    for key in [&host_key, &user_key] {
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+            .arg(key)
+            .status()
+            .unwrap();
+        assert!(made.success());
+    }
+    std::fs::create_dir_all("/run/sshd").unwrap();
+    let (host_key, user_key) = (
+        host_key.display().to_string(),
+        user_key.display().to_string(),
+    );
+    let config = lab.folder.write(
+        "sshd.conf",
+        &format!("ListenAddress 10.0.0.77\nHostKey {host_key}\nAuthorizedKeysFile {user_key}.pub\nStrictModes no\nUsePAM no\nPidFile none\n"),
+    );
+    let _sshd = netns.spawn(&["/usr/sbin/sshd", "-D", "-f", config.to_str().unwrap()]);
+    let ssh = [
+        "ssh",
+        "-i",
+        &user_key,
+        "-o",
+        "StrictHostKeyChecking=no",
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+        "-o",
+        "ConnectTimeout=3",
+        "root@10.0.0.77",
+        "echo",
+        "through",
+        "the",
+        "port",
+    ];
+    let said = until(PATIENCE, "ssh", || {
+        Some(lab.client.output(&ssh)).filter(|output| output.status.success())
+    });
+    assert_eq!(
+        String::from_utf8(said.stdout).unwrap(),
+        "through the port\n"
+    );
+    assert!(lab.worker_count("to_kernel") > 0);
+}
+
+#[test]
+fn what_is_saved_is_restored_and_a_wrong_line_restores_nothing() {
+    let lab = Lab::new(1);
+    lab.set_up();
+    lab.ipvsadm("-e -t 10.0.0.100:80 -r 192.168.100.2 -b -w 7 -x 100 -y 50");
+    lab.ipvsadm("-E -t 10.0.0.100:80 -s wrr --conn-timeout 120");
+    let saved = lab.ipvsadm("-S -n");
+    lab.ipvsadm("-C");
+    assert_eq!(lab.ipvsadm("-S"), "");
+    assert!(
+        !lab.dpip("addr show").contains("192.168.100.200"),
+        "the local address went with its last service"
+    );
+
+    let broken = format!("{saved}-a -t 10.0.0.100:80 -r 192.168.100.2 -b\n");
+    let (ok, error) = restore(&lab, &broken);
+    assert!(
+        !ok && error.contains(&format!("line {}: ", broken.lines().count()))
+            && error.contains("already a dest"),
+        "{error}"
+    );
+    assert_eq!(lab.ipvsadm("-S"), "", "all or nothing");
+    assert!(restore(&lab, &saved).0);
+    assert_eq!(lab.ipvsadm("-S -n"), saved);
+    assert!(
+        lab.dpip("addr show")
+            .contains("192.168.100.200/32 scope global dpdk0")
+    );
+}
+
+fn restore(lab: &Lab, text: &str) -> (bool, String) {
+    let mut command = Command::new(program("ipvsadm-rs"));
+    command
+        .arg("-R")
+        .env("DPVS_SOCKET", lab.folder.file("dpvsd.sock"));
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    (
+        output.status.success(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+#[test]
+fn wrong_commands_are_refused_with_a_sentence_and_change_nothing() {
+    let lab = Lab::new(1);
+    lab.set_up();
+    let before = (
+        lab.ipvsadm("-S"),
+        lab.dpip("addr show"),
+        lab.dpip("route show"),
+    );
+    for (name, args, status, sentence) in [
+        (
+            "dpip",
+            "addr add 10.0.0.9/32 dev dpdk9",
+            1,
+            "no device 'dpdk9': the devices are dpdk0, dpdk1",
+        ),
+        (
+            "dpip",
+            "addr add 10.0.0.100/32 dev dpdk0",
+            1,
+            "10.0.0.100 is already an address of dpdk1",
+        ),
+        (
+            "dpip",
+            "route add 10.9.0.0/16 via 172.16.0.1 dev dpdk1",
+            1,
+            "the gateway 172.16.0.1 is not on the link",
+        ),
+        ("dpip", "addr bogus", 1, "invalid command bogus"),
+        (
+            "dpip",
+            "vlan add link dpdk0 id 100",
+            2,
+            "'dpip vlan' is not supported yet",
+        ),
+        ("ipvsadm-rs", "-A -t 10.0.0.100:80 -s rr", 1, "exists"),
+        (
+            "ipvsadm-rs",
+            "-A -t 10.0.0.101:80 -s -rr",
+            1,
+            "unknown scheduler '-rr': did you mean rr?",
+        ),
+        (
+            "ipvsadm-rs",
+            "-a -t 10.0.0.100:80 -r 192.168.100.2 -b",
+            1,
+            "already a dest",
+        ),
+        (
+            "ipvsadm-rs",
+            "-a -t 10.0.0.100:80 -r 192.168.100.9 -g",
+            2,
+            "not supported yet",
+        ),
+        (
+            "ipvsadm-rs",
+            "-a -t 10.0.0.100:80 -r 192.168.100.9:70000 -b",
+            2,
+            "port 70000 is out of range",
+        ),
+        (
+            "ipvsadm-rs",
+            "-a -t 10.0.0.200:80 -r 192.168.100.9 -b",
+            1,
+            "no service TCP 10.0.0.200:80",
+        ),
+        (
+            "ipvsadm-rs",
+            "--add-laddr -z 10.0.0.100 -t 10.0.0.100:80 -F dpdk0",
+            1,
+            "is an address of dpdk1 already",
+        ),
+        (
+            "ipvsadm-rs",
+            "-A -t 10.0.0.100:80 -p 300",
+            2,
+            "not supported yet",
+        ),
+        (
+            "ipvsadm-rs",
+            "-a -t 10.0.0.100:80",
+            2,
+            "You need to supply the 'real-server' option",
+        ),
+    ] {
+        let (code, text) = lab.refused(name, args);
+        assert!(
+            code == status && text.contains(sentence),
+            "{name} {args}: status {code}: {text}"
+        );
+    }
+    assert_eq!(
+        (
+            lab.ipvsadm("-S"),
+            lab.dpip("addr show"),
+            lab.dpip("route show")
+        ),
+        before
+    );
+}
+
+#[test]
+fn clients_of_the_socket_that_misbehave_change_nothing_for_others() {
+    let mut lab = Lab::new(1);
+    lab.set_up();
+    lab.start_web();
+    let socket = lab.folder.file("dpvsd.sock");
+    let mut abuse = Vec::new();
+    for n in 0..100 {
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        match n % 3 {
+            0 => drop(stream.write_all(&[0xff; 4096])),
+            1 => drop(stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff")),
+            _ => {}
+        }
+        abuse.push(stream);
+    }
+    assert!(lab.ipvsadm("-ln").contains("10.0.0.100:80"));
+    lab.fetch_from_both();
+    drop(abuse);
+    assert!(lab.dpip("link show").contains("dpdk1"));
+}
+
+#[test]
+fn it_stops_on_sigterm_and_leaves_nothing_behind() {
+    let mut lab = Lab::new(2);
+    lab.set_up();
+    assert!(lab.director.terminate(PATIENCE), "exit status 0");
+    assert!(!lab.folder.file("dpvsd.sock").exists());
+    let (code, text) = lab.refused("dpip", "addr show");
+    assert!(
+        code == 1 && text.contains("Are you sure that dpvsd is running?"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_configuration_is_checked_before_any_start() {
+    let lab = Lab::new(1);
+    let check = |text: &str| {
+        let path = lab.folder.write("wrong.toml", text);
+        let mut command = lab.director_netns.command(program("dpvsd"));
+        let output = command
+            .args(["--check", "--config"])
+            .arg(path)
+            .output()
+            .unwrap();
+        (
+            output.status.success(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let device = "[[device]]\nname = \"dpdk0\"\n";
+    for (text, sentence) in [
+        ("[[device]]\nname = \"dpdk0".to_owned(), "wrong.toml:2:"),
+        (
+            format!("{device}vdev = \"net_af_packet0,iface=lan\"\nquues = 1\n"),
+            "wrong.toml:4: unknown key 'quues'",
+        ),
+        (
+            format!("{device}vdev = \"net_af_packet0,iface=nope\"\n"),
+            "there is no interface nope",
+        ),
+        (
+            format!("{device}pci = \"0000:ff:1f.7\"\n"),
+            "there is no PCI device 0000:ff:1f.7",
+        ),
+        (
+            format!("{device}vdev = \"net_af_packet0,iface=lan\"\n[workers]\ncount = 64\n"),
+            "worker lcore 64 wants CPU 64",
+        ),
+    ] {
+        let (ok, error) = check(&text);
+        assert!(!ok && error.contains(sentence), "{error}");
+    }
+    assert!(check(&format!("{device}vdev = \"net_af_packet0,iface=lan\"\n")).0);
+    // and a second daemon on the same socket does not start
+    let mut second = lab.director_netns.command(program("dpvsd"));
+    let output = second
+        .arg("--config")
+        .arg(lab.folder.file("dpvsd.toml"))
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("another dpvsd answers"));
+}

@@ -1,0 +1,203 @@
+//! Network namespaces with real programs in them. What a test made goes away with its value, also
+//! when the test fails.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Between two tries of [`until`].
+const POLL_EVERY: Duration = Duration::from_millis(50);
+
+/// Tries until `attempt` gives something, or fails the test when `within` has passed.
+pub fn until<T>(within: Duration, what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(found) = attempt() {
+            return found;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "waited {within:?} in vain for {what}"
+        );
+        std::thread::sleep(POLL_EVERY); // until the deadline
+    }
+}
+
+/// A network namespace of this test's own.
+#[derive(Debug)]
+pub struct Netns {
+    name: String,
+}
+
+impl Netns {
+    /// A new namespace whose loopback is up; `role` is part of its name.
+    pub fn new(role: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let netns = Self {
+            name: format!("dpvs-test-{}-{number}-{role}", std::process::id()),
+        };
+        run(Command::new("ip").args(["netns", "add", &netns.name]));
+        netns.sysctl("net.ipv6.conf.all.disable_ipv6=1");
+        netns.sysctl("net.ipv6.conf.default.disable_ipv6=1");
+        netns.ip("link set lo up");
+        netns
+    }
+
+    /// `ip -n NAME ...`
+    pub fn ip(&self, args: &str) -> String {
+        run(Command::new("ip")
+            .args(["-n", &self.name])
+            .args(args.split_whitespace()))
+    }
+
+    fn sysctl(&self, setting: &str) {
+        self.run(&["sysctl", "-qw", setting]);
+    }
+
+    /// A command to run in the namespace.
+    pub fn command(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", &self.name])
+            .arg(program.as_ref())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a program to its end; its output.
+    pub fn output(&self, args: &[&str]) -> Output {
+        let mut command = self.command(args[0]);
+        command
+            .args(&args[1..])
+            .output()
+            .expect("ip netns exec starts")
+    }
+
+    /// Runs a program that must succeed; what it printed.
+    pub fn run(&self, args: &[&str]) -> String {
+        run(self.command(args[0]).args(&args[1..]))
+    }
+
+    /// Starts a program that ends with the value.
+    pub fn spawn(&self, args: &[&str]) -> Running {
+        Running::start(
+            self.command(args[0])
+                .args(&args[1..])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()),
+        )
+    }
+}
+
+impl Drop for Netns {
+    fn drop(&mut self) {
+        let _ = Command::new("ip")
+            .args(["netns", "del", &self.name])
+            .output();
+    }
+}
+
+/// A cable between two namespaces. Checksums are made at the sender, for a port of DPDK sees frames
+/// as they are.
+pub fn cable((a, at_a): (&Netns, &str), (b, at_b): (&Netns, &str)) {
+    run(Command::new("ip").args([
+        "link", "add", at_a, "netns", &a.name, "type", "veth", "peer", "name", at_b, "netns",
+        &b.name,
+    ]));
+    for (netns, interface) in [(a, at_a), (b, at_b)] {
+        netns.run(&["ethtool", "-K", interface, "tx", "off"]);
+        netns.ip(&format!("link set {interface} up"));
+    }
+}
+
+/// A program that is ended, by its id, when the value goes away.
+#[derive(Debug)]
+pub struct Running {
+    /// The process
+    pub child: Child,
+}
+
+impl Running {
+    /// Starts it.
+    pub fn start(command: &mut Command) -> Self {
+        Self {
+            child: command.spawn().expect("the program starts"),
+        }
+    }
+
+    /// Asks it to end, and waits; whether it ended well.
+    pub fn terminate(&mut self, within: Duration) -> bool {
+        self.signal("TERM");
+        until(within, "a process to end", || {
+            self.child.try_wait().ok().flatten()
+        })
+        .success()
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        let _ = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .output();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A folder that goes away with the value.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// A new one under the system's folder for such.
+    pub fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("dpvs-test-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a folder can be made");
+        Self(path)
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes a file in it; its path.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.file(name);
+        std::fs::write(&path, text).expect("a file can be written");
+        path
+    }
+}
+
+impl Default for Folder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().expect("the program starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
