@@ -150,6 +150,8 @@ fn bind(cflags: &[String]) -> Result<()> {
         .allowlist_var("RTE_PKTMBUF_HEADROOM|RTE_MAX_LCORE|RTE_MBUF_DEFAULT_DATAROOM")
         // Packed structs that hold aligned ones cannot be said in Rust; nobody looks into them.
         .opaque_type("rte_l2tpv2_.*|rte_gtp_psc.*|rte_arp_.*|rte_mempool|rte_eth_dev.*")
+        // They are in DPDK's own dialect; its API reference has them.
+        .generate_comments(false)
         .derive_debug(false)
         .derive_default(true)
         .generate()?

@@ -1,5 +1,10 @@
 //! The real `dpvsd` on DPDK ports over veth, with real clients and real servers.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by a panic"
+)]
+
 mod lab;
 
 use std::io::Write;
