@@ -1,10 +1,12 @@
 //! The control socket.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use parking_lot::Mutex;
 use proto::v1::address_service_server::AddressServiceServer;
 use proto::v1::ipvs_service_server::IpvsServiceServer;
 use proto::v1::link_service_server::LinkServiceServer;
@@ -12,7 +14,6 @@ use proto::v1::neighbour_service_server::NeighbourServiceServer;
 use proto::v1::route_service_server::RouteServiceServer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_stream::Stream;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
@@ -20,7 +21,7 @@ use tonic::transport::server::Connected;
 use crate::api::Api;
 use crate::control::Control;
 
-/// Connections at once. More wait in the listener's queue until one ends.
+/// Connections at once. One more closes the oldest.
 const MOST_CONNECTIONS: usize = 256;
 /// Requests at once on one connection.
 const MOST_REQUESTS: usize = 32;
@@ -51,28 +52,22 @@ pub async fn serve(
         .await
 }
 
-/// Accepts connections as long as there are places.
+/// Accepts every connection. When there are too many the oldest is closed: clients of ours are
+/// short-lived, so the oldest of many belongs to whoever floods.
 fn incoming(listener: UnixListener) -> impl Stream<Item = std::io::Result<Connection>> {
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let open = Arc::new(OpenConnections::default());
     let (accepted, stream) = tokio::sync::mpsc::channel(1);
     tokio::spawn(async move {
-        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-            match listener.accept().await {
-                Ok((socket, _)) => {
-                    if accepted
-                        .send(Ok(Connection {
-                            socket,
-                            _place: place,
-                        }))
-                        .await
-                        .is_err()
-                    {
+        loop {
+            match accept(&listener, &open).await {
+                Ok(connection) => {
+                    if accepted.send(Ok(connection)).await.is_err() {
                         return;
                     }
                 }
-                // Out of file descriptors, most likely: others give theirs back in a moment.
                 Err(error) => {
                     tracing::warn!(%error, "the control socket cannot accept a connection");
+                    open.close_oldest();
                     tokio::time::sleep(KEEPALIVE / 100).await;
                 }
             }
@@ -81,10 +76,57 @@ fn incoming(listener: UnixListener) -> impl Stream<Item = std::io::Result<Connec
     tokio_stream::wrappers::ReceiverStream::new(stream)
 }
 
-/// A client's connection with its place among all.
+async fn accept(
+    listener: &UnixListener,
+    open: &Arc<OpenConnections>,
+) -> std::io::Result<Connection> {
+    let socket = listener.accept().await?.0.into_std()?;
+    let number = open.add(socket.try_clone()?);
+    Ok(Connection {
+        socket: UnixStream::from_std(socket)?,
+        open: Arc::clone(open),
+        number,
+    })
+}
+
+/// Every connection with a second handle, by which it can be closed from outside.
+#[derive(Debug, Default)]
+struct OpenConnections {
+    by_number: Mutex<BTreeMap<u64, std::os::unix::net::UnixStream>>,
+}
+
+impl OpenConnections {
+    fn add(&self, handle: std::os::unix::net::UnixStream) -> u64 {
+        let mut by_number = self.by_number.lock();
+        let number = by_number.last_key_value().map_or(0, |(last, _)| last + 1);
+        by_number.insert(number, handle);
+        let too_many = by_number.len() > MOST_CONNECTIONS;
+        drop(by_number);
+        if too_many {
+            self.close_oldest();
+        }
+        number
+    }
+
+    fn close_oldest(&self) {
+        if let Some((_, handle)) = self.by_number.lock().pop_first() {
+            // Its reader sees the end; one that is gone already needs nothing.
+            let _ = handle.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+/// A client's connection.
 struct Connection {
     socket: UnixStream,
-    _place: OwnedSemaphorePermit,
+    open: Arc<OpenConnections>,
+    number: u64,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.open.by_number.lock().remove(&self.number);
+    }
 }
 
 impl Connected for Connection {

@@ -132,7 +132,8 @@ fn iperf3_runs_through_the_vip_without_a_stall() {
             .success()
             .then_some(())
     });
-    let report = lab.client.run(&[
+    let log = lab.folder.file("iperf3.log").display().to_string();
+    let mut running = lab.client.spawn(&[
         "iperf3",
         "-c",
         "10.0.0.100",
@@ -142,7 +143,19 @@ fn iperf3_runs_through_the_vip_without_a_stall() {
         "1",
         "-f",
         "k",
+        "--logfile",
+        &log,
     ]);
+    until(PATIENCE, "a rate of more than 100 packets a second", || {
+        let rates = lab.ipvsadm("-ln --rate -t 10.0.0.100:5201");
+        let service = rates.lines().find(|line| line.starts_with("TCP"))?;
+        let in_pps: u64 = service.split_whitespace().nth(3)?.parse().ok()?;
+        (in_pps > 100).then_some(())
+    });
+    until(PATIENCE, "iperf3 to end", || {
+        running.child.try_wait().unwrap()
+    });
+    let report = std::fs::read_to_string(&log).unwrap();
     let intervals: Vec<&str> = report
         .lines()
         .filter(|line| {
@@ -369,7 +382,7 @@ fn clients_of_the_socket_that_misbehave_change_nothing_for_others() {
     lab.start_web();
     let socket = lab.folder.file("dpvsd.sock");
     let mut abuse = Vec::new();
-    for n in 0..100 {
+    for n in 0..400 {
         let mut stream = UnixStream::connect(&socket).unwrap();
         match n % 3 {
             0 => drop(stream.write_all(&[0xff; 4096])),

@@ -1,8 +1,9 @@
 //! Mbufs and queues on DPDK's software ports: nothing is lost, nothing freed twice.
 //!
-//! One test function: EAL starts once per process.
+//! One test function a process: EAL starts once. The second test runs in a process of its own.
 
 use std::error::Error;
+use std::process::Command;
 
 use dpdk::{Burst, Eal, Mempool, Port, PortConfig};
 use packet::PacketBuf;
@@ -92,5 +93,39 @@ fn a_worker_runs_what_it_is_given(eal: &Eal) -> Result<(), Box<dyn Error>> {
     assert_eq!(receive.recv()?, 42);
     eal.wait(1);
     assert!(eal.launch(99, Box::new(|| ())).is_err());
+    Ok(())
+}
+
+/// Tells the test below that it is the process that is to die.
+const DIE: &str = "DPVS_TEST_WORKER_PANICS";
+
+#[test]
+fn a_worker_that_panics_takes_the_process_down() -> Result<(), Box<dyn Error>> {
+    if std::env::var_os(DIE).is_some() {
+        let args = "t --no-huge --no-shconf --no-telemetry -m 64 --no-pci --lcores 0@0,1@0 --log-level error";
+        let eal = Eal::init(
+            &args
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>(),
+        )?;
+        eal.launch(1, Box::new(|| assert_eq!(1, 2, "on purpose")))?;
+        eal.wait(1);
+        return Ok(());
+    }
+    let mut command = Command::new(std::env::current_exe()?);
+    let output = command
+        .args([
+            "--exact",
+            "a_worker_that_panics_takes_the_process_down",
+            "--nocapture",
+        ])
+        .env(DIE, "1")
+        .output()?;
+    assert!(!output.status.success());
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("on purpose"),
+        "loudly"
+    );
     Ok(())
 }

@@ -126,7 +126,8 @@ impl<B: PacketBuf> Engine<B> {
                 },
             )
         };
-        let dest = sched::schedule(service, turn, load_of).ok_or(DropReason::NoDest)?;
+        let dest =
+            sched::schedule(service, turn, &self.overload, load_of).ok_or(DropReason::NoDest)?;
         let IpAddr::V4(daddr) = dest.addr else {
             return Err(DropReason::NoLaddr);
         };

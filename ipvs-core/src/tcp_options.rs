@@ -76,12 +76,21 @@ pub(crate) fn translate_sack(options: &mut [u8], seq_delta: u32) -> Result<Delta
     })
 }
 
-/// Shows every option to `change`, and says what that changed in the checksum.
-fn edit(options: &mut [u8], mut change: impl FnMut(u8, &mut [u8])) -> Result<Delta, BadOptions> {
+/// Shows every option to `change`, and says what that changed in the checksum. Options that overrun
+/// are left as they were, also those before the bad one.
+fn edit(options: &mut [u8], change: impl FnMut(u8, &mut [u8])) -> Result<Delta, BadOptions> {
     let mut before = [0; LONGEST_HEADER - HEADER_LEN];
     let before = before.get_mut(..options.len()).ok_or(BadOptions)?;
     before.copy_from_slice(options);
-    let mut rest = &mut options[..];
+    if let Err(bad) = walk(options, change) {
+        options.copy_from_slice(before);
+        return Err(bad);
+    }
+    Ok(Delta::replace(before, options))
+}
+
+fn walk(options: &mut [u8], mut change: impl FnMut(u8, &mut [u8])) -> Result<(), BadOptions> {
+    let mut rest = options;
     while let [kind, ..] = *rest {
         let len = match kind {
             END => break,
@@ -95,7 +104,7 @@ fn edit(options: &mut [u8], mut change: impl FnMut(u8, &mut [u8])) -> Result<Del
         change(kind, option);
         rest = after;
     }
-    Ok(Delta::replace(before, options))
+    Ok(())
 }
 
 #[cfg(test)]
@@ -163,6 +172,15 @@ mod tests {
         ] {
             assert_eq!(strip_timestamps(options), Err(BadOptions));
         }
+    }
+
+    /// Else the checksum would not fit what is sent on.
+    #[test]
+    fn options_that_are_refused_stay_as_they_were() {
+        let options = [5, 6, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2];
+        let mut edited = options;
+        assert_eq!(translate_sack(&mut edited, 7), Err(BadOptions));
+        assert_eq!(edited, options);
     }
 
     proptest! {

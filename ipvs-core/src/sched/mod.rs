@@ -1,8 +1,10 @@
 //! Which dest a new conn goes to.
 
+mod overload;
 mod rotation;
 mod wlc;
 
+pub(crate) use overload::Overload;
 pub use rotation::rotation;
 
 use crate::service::{Dest, SchedulerKind, Service};
@@ -37,21 +39,20 @@ pub struct Load {
 }
 
 /// The dest for a new conn among those that take any, or `None`.
-pub fn schedule<'a>(
+pub(crate) fn schedule<'a>(
     service: &'a Service,
     turn: &mut Turn,
+    overload: &Overload,
     load_of: impl Fn(&Dest) -> Load,
 ) -> Option<&'a Dest> {
-    let takes_conns = |dest: &Dest| !is_overloaded(dest, load_of(dest));
     match service.scheduler {
         SchedulerKind::Rr | SchedulerKind::Wrr => {
+            // Only a dest with a threshold is worth a look at its counters.
+            let takes_conns = |dest: &Dest| {
+                dest.upper_threshold == 0 || !overload.keeps_away(dest, load_of(dest))
+            };
             rotation::next(service, &mut turn.next_dest, takes_conns)
         }
-        SchedulerKind::Wlc => wlc::least_loaded(service, load_of),
+        SchedulerKind::Wlc => wlc::least_loaded(service, overload, load_of),
     }
-}
-
-/// Whether the upper threshold keeps new conns away.
-pub(crate) const fn is_overloaded(dest: &Dest, load: Load) -> bool {
-    dest.upper_threshold != 0 && load.active + load.inactive >= dest.upper_threshold as u64
 }

@@ -81,11 +81,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::sched::{Load, Turn, schedule};
+    use crate::sched::{Load, Overload, Turn, schedule};
     use crate::service::tests::service_with;
 
     fn choose(service: &Service, turn: &mut Turn) -> Option<u32> {
-        schedule(service, turn, |_| Load::default()).map(|dest| dest.id.0)
+        schedule(service, turn, &Overload::new(64), |_| Load::default()).map(|dest| dest.id.0)
     }
 
     #[test]
@@ -131,18 +131,38 @@ mod tests {
         assert!(longest_run <= Some(3), "{:?}", heavy.rotation);
     }
 
+    /// IPVS: from the upper threshold on none, again only below the lower.
     #[test]
-    fn a_dest_at_its_upper_threshold_is_passed_over() {
-        let mut service = service_with(SchedulerKind::Rr, &[1, 1]);
-        service.dests[0].upper_threshold = 5;
-        let load = |dest: &Dest| Load {
-            active: 3,
-            inactive: if dest.id.0 == 0 { 2 } else { 90 },
+    fn a_dest_at_its_upper_threshold_is_passed_over_until_it_is_below_the_lower() {
+        let mut service = service_with(SchedulerKind::Rr, &[1, 0]);
+        let (mut turn, overload) = (Turn::default(), Overload::new(64));
+        let mut takes = |service: &Service, conns| {
+            let load = |_: &Dest| Load {
+                active: conns,
+                inactive: 0,
+            };
+            schedule(service, &mut turn, &overload, load).is_some()
         };
-        let mut turn = Turn::default();
-        assert!(
-            (0..4).all(|_| schedule(&service, &mut turn, load).map(|dest| dest.id.0) == Some(1))
-        );
+        service.dests[0].upper_threshold = 8;
+        let asked = [
+            (7, true),
+            (8, false),
+            (7, false),
+            (6, false),
+            (5, true),
+            (7, true),
+        ];
+        for (conns, expected) in asked {
+            assert_eq!(
+                takes(&service, conns),
+                expected,
+                "{conns}: below 3/4 of the upper"
+            );
+        }
+        service.dests[0].lower_threshold = 3;
+        for (conns, expected) in [(8, false), (5, false), (3, false), (2, true), (7, true)] {
+            assert_eq!(takes(&service, conns), expected, "{conns}: below the lower");
+        }
     }
 
     proptest! {

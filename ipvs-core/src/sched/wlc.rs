@@ -1,17 +1,21 @@
 //! Weighted least connection.
 
-use super::{Load, is_overloaded};
+use super::{Load, Overload};
 use crate::service::{Dest, Service};
 
 /// How many inactive conns weigh as much as an active one; as IPVS counts them.
 const ACTIVE_WEIGHT: u64 = 256;
 
 /// The dest with the least load per weight, the first of equals.
-pub(super) fn least_loaded(service: &Service, load_of: impl Fn(&Dest) -> Load) -> Option<&Dest> {
+pub(super) fn least_loaded<'a>(
+    service: &'a Service,
+    overload: &Overload,
+    load_of: impl Fn(&Dest) -> Load,
+) -> Option<&'a Dest> {
     let mut best: Option<(&Dest, u64)> = None;
     for dest in service.dests.iter().filter(|dest| dest.weight > 0) {
         let load = load_of(dest);
-        if is_overloaded(dest, load) {
+        if overload.keeps_away(dest, load) {
             continue;
         }
         let cost = load.active * ACTIVE_WEIGHT + load.inactive;
@@ -38,7 +42,7 @@ mod tests {
             let (active, inactive) = loads[dest.id.0 as usize];
             Load { active, inactive }
         };
-        least_loaded(&service, load).map(|dest| dest.id.0)
+        least_loaded(&service, &Overload::new(8), load).map(|dest| dest.id.0)
     }
 
     #[test]
