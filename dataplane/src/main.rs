@@ -16,6 +16,7 @@ mod socket;
 mod wiring;
 mod worker;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -61,16 +62,20 @@ fn start(cli: &cli::Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
         eprintln!("dpvsd: {} can be started here", cli.config.display());
         return Ok(ExitCode::SUCCESS);
     }
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log).map_err(|why| {
-        format!(
-            "log level '{}': {why}; use error, warn, info or debug",
-            config.log
-        )
-    })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    start_logging(&config.log)?;
     daemon::run(&config)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Logs to standard error. The transport under the API speaks only when it is asked for by name.
+fn start_logging(level: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let directives = format!("h2=info,hyper=info,tower=info,{level}");
+    let filter = tracing_subscriber::EnvFilter::try_new(directives)
+        .map_err(|why| format!("log level '{level}': {why}; use error, warn, info or debug"))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+    Ok(())
 }

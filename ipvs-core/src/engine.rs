@@ -9,7 +9,7 @@ use crate::closing::Closing;
 use crate::conn::{ConnTable, Lookup};
 use crate::drop_reason::DropReason;
 use crate::held::Held;
-use crate::icmp_send::RateLimit;
+use crate::icmp_send::ERROR_LIMIT;
 use crate::io::Io;
 use crate::laddrs::Laddrs;
 use crate::sched::{Overload, Turn};
@@ -77,7 +77,7 @@ pub struct Engine<B> {
     pub(crate) overload: Overload,
     pub(crate) held: Held<B>,
     pub(crate) closing: Closing,
-    pub(crate) icmp_limit: RateLimit,
+    pub(crate) icmp_limit: inet::RateLimit,
     pub(crate) origin: Origin,
     work: Vec<Work<B>>,
 }
@@ -106,7 +106,7 @@ impl<B: PacketBuf> Engine<B> {
             overload: Overload::new(stats.max_dests()),
             held: Held::new(config.max_held, config.max_held_per_neighbour),
             closing: Closing::default(),
-            icmp_limit: RateLimit::default(),
+            icmp_limit: ERROR_LIMIT,
             origin: Origin::Nic,
             work: Vec::with_capacity(BATCH),
             all_stats,
