@@ -146,6 +146,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // A master process takes its workers along only if it is asked to end.
+        self.signal("TERM");
+        let deadline = Instant::now() + Duration::from_secs(3);
+        while self.child.try_wait().is_ok_and(|ended| ended.is_none()) && Instant::now() < deadline
+        {
+            std::thread::sleep(POLL_EVERY); // until the deadline
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
