@@ -38,6 +38,9 @@ struct Cli {
     /// The CPU to measure on
     #[arg(long, default_value_t = 1)]
     cpu: u32,
+    /// Use hugepages: as many must be free as the frames need
+    #[arg(long)]
+    huge: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -90,6 +93,9 @@ fn run(cli: &Cli) -> Result<(), Error> {
     };
     let now = Now::from_secs(1);
     let engine = director::engine(ports, cli.flows + cli.flows / 8 + 1024, now, &mut sink);
+    for (start, len) in engine.conn_table_memory() {
+        dpdk::memory::make_resident(start, len);
+    }
     let mut bench = Bench {
         rx,
         sink,
@@ -252,9 +258,14 @@ const fn mbufs_for(flows: u32) -> u32 {
 
 fn eal_args(cli: &Cli, capture: &Capture) -> Vec<String> {
     // An mbuf with its headers, rounded up.
-    let memory_mb = 256 + u64::from(mbufs_for(cli.flows)) * 2560 / (1 << 20);
+    let memory_mb = 256 + u64::from(mbufs_for(cli.flows)) * 3200 / (1 << 20);
+    let pages = if cli.huge {
+        "--in-memory"
+    } else {
+        "--no-huge --no-shconf --no-telemetry"
+    };
     let args = format!(
-        "dpvs-bench --no-huge --no-shconf --no-telemetry -m {memory_mb} --no-pci --lcores 0@{} --log-level error \
+        "dpvs-bench {pages} -m {memory_mb} --no-pci --lcores 0@{} --log-level error \
          --vdev net_null0,size=60,no-rx=1 --vdev net_pcap0,rx_pcap={},infinite_rx=1",
         cli.cpu,
         capture.0.display()

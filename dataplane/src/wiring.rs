@@ -86,6 +86,9 @@ pub fn wire(
             all_stats.clone(),
             clock.now(),
         );
+        for (start, len) in engine.conn_table_memory() {
+            dpdk::memory::make_resident(start, len);
+        }
         let ends = Ends {
             rings,
             commands: command_end,

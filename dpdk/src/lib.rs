@@ -6,6 +6,7 @@
 pub mod burst;
 pub mod eal;
 pub mod mbuf;
+pub mod memory;
 pub mod mempool;
 pub mod port;
 pub mod queue;

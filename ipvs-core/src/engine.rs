@@ -130,6 +130,11 @@ impl<B: PacketBuf> Engine<B> {
         self.conns.bytes()
     }
 
+    /// Where the memory of the conn table is, and how many bytes each part has.
+    pub fn conn_table_memory(&self) -> [(*const u8, usize); 3] {
+        self.conns.memory()
+    }
+
     /// Takes packets from NICs or from other workers to their ends. At most [`BATCH`] of them go
     /// through the stages together; more are taken in several rounds.
     #[inline]

@@ -54,9 +54,10 @@ pub(crate) fn check<B: PacketBuf>(packet: &mut B) -> Result<Ipv4Facts, DropReaso
     match packet.ip_checksum() {
         ChecksumState::Good => {}
         ChecksumState::Bad => return Err(DropReason::Ipv4BadChecksum),
-        // Right, the header sums up to all ones (RFC 1071).
         ChecksumState::Unknown => {
-            if checksum::fold(checksum::sum(&bytes[L2_LEN..L2_LEN + header_len])) != 0xffff {
+            let options = &bytes[L2_LEN + HEADER_LEN..L2_LEN + header_len];
+            // Right, the header sums up to all ones (RFC 1071).
+            if checksum::fold(native_sum(header) + native_sum(options)) != 0xffff {
                 return Err(DropReason::Ipv4BadChecksum);
             }
         }
@@ -74,6 +75,17 @@ pub(crate) fn check<B: PacketBuf>(packet: &mut B) -> Result<Ipv4Facts, DropReaso
     };
     packet.truncate(frame_len);
     Ok(facts)
+}
+
+/// The sum in the machine's own byte order: whether it is all ones does not depend on the order
+/// (RFC 1071, 2 (B)).
+#[inline]
+fn native_sum(words: &[u8]) -> u64 {
+    let (words, _) = words.as_chunks::<4>();
+    words
+        .iter()
+        .map(|word| u64::from(u32::from_ne_bytes(*word)))
+        .sum()
 }
 
 /// Puts the addresses of `to` in and decrements the TTL, which must be above 1. A header that was

@@ -74,6 +74,11 @@ impl Index {
         size_of_val(&*self.buckets)
     }
 
+    /// Where the memory is, and how many bytes.
+    pub(crate) fn memory(&self) -> (*const u8, usize) {
+        (self.buckets.as_ptr().cast(), self.bytes())
+    }
+
     #[inline]
     pub(crate) fn place(&self, hash: u64) -> Place {
         // The high half chooses the bucket, by multiplication instead of division; the low the tag.

@@ -79,6 +79,13 @@ impl<A: Address> ConnTable<A> {
         size_of_val(&*self.conns) + self.index.bytes() + self.wheel.bytes()
     }
 
+    /// Where its memory is, and how many bytes each part has: for a shell that can put it on large
+    /// pages.
+    pub fn memory(&self) -> [(*const u8, usize); 3] {
+        let conns = (self.conns.as_ptr().cast(), size_of_val(&*self.conns));
+        [conns, self.index.memory(), self.wheel.memory()]
+    }
+
     /// Stage one of a look-up: the bucket is fetched.
     #[inline]
     pub fn begin(&self, tuple: &Tuple<A>) -> Lookup {

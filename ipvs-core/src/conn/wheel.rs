@@ -65,6 +65,11 @@ impl Wheel {
         size_of_val(&*self.links) + size_of_val(&*self.heads)
     }
 
+    /// Where the memory of the links is, and how many bytes.
+    pub(crate) fn memory(&self) -> (*const u8, usize) {
+        (self.links.as_ptr().cast(), size_of_val(&*self.links))
+    }
+
     /// A conn that is not in use.
     pub(crate) fn take_free(&mut self) -> Option<ConnId> {
         if self.free != NIL {
