@@ -153,6 +153,7 @@ fn ends(stats: &WorkerStats) -> String {
         ("toa-no-space", stats.toa_no_space),
         ("toa-over-mtu", stats.toa_over_mtu),
         ("conns-made", stats.conns_made),
+        ("addr-conflicts", stats.address_conflicts),
     ];
     columns(&rows.map(|(name, value)| (name, value.to_string())), 20, 4)
 }
@@ -248,6 +249,7 @@ pub fn worker_json(worker: &Worker) -> Value {
         "held": stats.held, "consumed": stats.consumed, "drops": drops,
         "conns": stats.conns, "conns_made": stats.conns_made, "conns_recycled": stats.conns_recycled,
         "toa_sent": stats.toa_sent, "toa_no_space": stats.toa_no_space, "toa_over_mtu": stats.toa_over_mtu,
+        "address_conflicts": stats.address_conflicts,
         "loops": stats.loops, "loop_worst_ns": stats.loop_worst_ns, "loop_p99_ns": stats.loop_p99_ns,
         "rx_bytes": stats.rx_bytes, "tx_bytes": stats.tx_bytes,
     })

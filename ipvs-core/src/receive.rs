@@ -16,6 +16,9 @@ impl<B: PacketBuf> Engine<B> {
         let Some(device) = self.snapshot.net.device_of(packet.port()) else {
             return self.to_kernel(packet, io);
         };
+        if inet::arp::conflict(&self.snapshot.net, device, packet.bytes()).is_some() {
+            self.stats.address_conflicts.add(1);
+        }
         match inet::arp::receive(&self.snapshot.net, device, &mut packet) {
             ArpOutcome::Reply { news } => {
                 self.stats.transmitted.add(1);

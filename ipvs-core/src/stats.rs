@@ -90,6 +90,8 @@ pub struct WorkerStats {
     pub toa_no_space: Counter,
     /// Segments sent without TOA because they would exceed the MTU.
     pub toa_over_mtu: Counter,
+    /// ARP packets of others that claim an address of ours (RFC 5227).
+    pub address_conflicts: Counter,
     /// Events that control did not take in time.
     pub events_lost: Counter,
     /// Per dest, indexed by `DestId`.
@@ -117,6 +119,7 @@ impl WorkerStats {
             toa_sent: Counter::default(),
             toa_no_space: Counter::default(),
             toa_over_mtu: Counter::default(),
+            address_conflicts: Counter::default(),
             events_lost: Counter::default(),
             dests,
         }

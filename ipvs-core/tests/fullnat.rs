@@ -578,3 +578,32 @@ fn a_packet_too_large_for_its_way_is_refused() {
         (Some((3, 4)), "10.0.0.48", true)
     );
 }
+
+/// One-arm: clients and dests behind the same device.
+#[test]
+fn everything_may_go_by_one_device() {
+    let mut director = Setup {
+        one_arm: true,
+        ..Setup::default()
+    }
+    .build();
+    let syn = frames::tcp(CLIENT, VIP).flags("S").seq(1000);
+    let sent = director.receive(LAN, &syn.frame((CLIENT_MAC, LAN_MAC)));
+    let [(LAN, there)] = &sent[..] else {
+        panic!("{sent:?}")
+    };
+    let there = Seen::parse(there);
+    assert_eq!((there.dst.as_str(), there.to), (SERVER, SERVER_MAC));
+    let syn_ack = frames::tcp(SERVER, &there.src)
+        .flags("SA")
+        .ack(there.seq + 1);
+    let sent = director.receive(LAN, &syn_ack.frame(FROM_SERVER));
+    let [(LAN, back)] = &sent[..] else {
+        panic!("{sent:?}")
+    };
+    let back = Seen::parse(back);
+    assert_eq!(
+        (back.dst.as_str(), back.to, back.ack),
+        (CLIENT, CLIENT_MAC, 1001)
+    );
+}

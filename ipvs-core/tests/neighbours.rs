@@ -139,3 +139,12 @@ fn requests_for_vips_and_local_addresses_are_answered_where_they_are() {
         "the kernel may own what the dataplane does not"
     );
 }
+
+/// RFC 5227, 2.4: counted, for the operator to see.
+#[test]
+fn somebody_else_s_claim_of_our_address_is_counted() {
+    let mut director = Setup::default().build();
+    let claim = frames::arp_request(("10.0.0.100", CLIENT_MAC), "10.0.0.100");
+    director.receive(WAN, &claim);
+    assert_eq!(director.engine.stats().address_conflicts.get(), 1);
+}

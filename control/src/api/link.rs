@@ -208,5 +208,6 @@ fn worker_stats_message(stats: &Arc<WorkerStats>, worker: &WorkerHandle) -> v1::
         tx_bytes: loops.tx_bytes.get(),
         loop_worst_ns: loops.worst_ns(),
         loop_p99_ns: loops.p99_ns(),
+        address_conflicts: stats.address_conflicts.get(),
     }
 }

@@ -91,6 +91,7 @@ pub struct Setup {
     pub laddrs: Vec<&'static str>,
     pub lan_mtu: u16,
     pub resolve: bool,
+    pub one_arm: bool,
     pub held_per_neighbour: u16,
 }
 
@@ -105,6 +106,7 @@ impl Default for Setup {
             laddrs: vec![LIP],
             lan_mtu: 1500,
             resolve: true,
+            one_arm: false,
             held_per_neighbour: 4,
         }
     }
@@ -167,7 +169,7 @@ impl Setup {
         if self.resolve {
             director
                 .neighbours
-                .add_static(IfIndex(2), ip("10.0.0.48"), CLIENT_MAC);
+                .add_static(self.client_side(), ip("10.0.0.48"), CLIENT_MAC);
             for dest in &self.dests {
                 let (addr, _) = dest.rsplit_once(':').unwrap();
                 director
@@ -177,6 +179,11 @@ impl Setup {
         }
         director.publish();
         director
+    }
+
+    /// Where the clients are.
+    const fn client_side(&self) -> IfIndex {
+        IfIndex(if self.one_arm { 1 } else { 2 })
     }
 
     fn net(&self) -> Net {
@@ -192,7 +199,7 @@ impl Setup {
         let mut net = Net::new([device(0, LAN_MAC, self.lan_mtu), device(1, WAN_MAC, 1500)]);
         let mut addrs = vec![LocalAddr {
             addr: ip("10.0.0.100"),
-            ifindex: IfIndex(2),
+            ifindex: self.client_side(),
             sapool: false,
         }];
         addrs.extend(self.laddrs.iter().map(|laddr| LocalAddr {
@@ -211,7 +218,12 @@ impl Setup {
             auto: false,
         };
         net.routes
-            .insert(route("10.0.0.0", 16, 2, RouteScope::Link))
+            .insert(route(
+                "10.0.0.0",
+                16,
+                self.client_side().0,
+                RouteScope::Link,
+            ))
             .unwrap();
         net.routes
             .insert(route("192.168.100.0", 24, 1, RouteScope::Link))
