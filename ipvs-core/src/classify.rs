@@ -3,9 +3,9 @@
 use packet::{ChecksumState, PacketBuf};
 
 use crate::drop_reason::DropReason;
-use crate::ipv4::{self, Ipv4Facts};
 use crate::service::Protocol;
 use crate::tuple::Tuple;
+use packet::ipv4::{self, Ipv4Error, Ipv4Facts};
 
 /// A TCP or UDP packet that may belong to a conn.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +55,7 @@ pub(crate) fn classify<B: PacketBuf>(packet: &mut B, mac: packet::MacAddr) -> Cl
 
 #[inline]
 fn classify_ipv4<B: PacketBuf>(packet: &mut B) -> Result<Class, DropReason> {
-    let ip = ipv4::check(packet)?;
+    let ip = ipv4::check(packet).map_err(reason_of)?;
     if ipv4::is_multicast_or_broadcast(ip.dst) {
         return Ok(Class::Kernel);
     }
@@ -73,6 +73,14 @@ fn classify_ipv4<B: PacketBuf>(packet: &mut B) -> Result<Class, DropReason> {
         17 => udp_ports(packet).map(|ports| flow(ip, Protocol::Udp, ports)),
         ICMP => Ok(Class::Icmp(ip)),
         _ => Ok(Class::Kernel),
+    }
+}
+
+const fn reason_of(error: Ipv4Error) -> DropReason {
+    match error {
+        Ipv4Error::Truncated => DropReason::FrameTooShort,
+        Ipv4Error::Malformed => DropReason::Ipv4Malformed,
+        Ipv4Error::BadChecksum => DropReason::Ipv4BadChecksum,
     }
 }
 

@@ -10,7 +10,6 @@ use crate::conn::{Conn, ConnId, Direction, Endpoints, Found, RewriteDeltas};
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::io::Io;
-use crate::ipv4;
 use crate::sched::{self, Load, Turn};
 use crate::segment::Segment;
 use crate::service::{Dest, Laddr, Protocol, Service, ServiceKey};
@@ -209,7 +208,8 @@ fn laddrs_in_turn<'a>(
 /// What the inbound rewrite changes in the checksums, worked out once.
 fn deltas(ends: &Endpoints<[u8; 4]>) -> RewriteDeltas {
     let (from, to) = (ends.inbound, ends.outbound.reversed());
-    let l3 = ipv4::address_delta(&from, &to);
+    let l3 = checksum::Delta::replace(&from.src, &to.src)
+        .plus(checksum::Delta::replace(&from.dst, &to.dst));
     let ports = |tuple: &Tuple<[u8; 4]>| u32::from(tuple.sport) << 16 | u32::from(tuple.dport);
     RewriteDeltas {
         l3,

@@ -8,13 +8,13 @@ use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::icmp_send::Refusal;
 use crate::io::Io;
-use crate::ipv4;
 use crate::output::Way;
 use crate::segment::{self, Segment, Toa};
 use crate::service::Protocol;
 use crate::stats::WorkerStats;
 use crate::tcp_state::TcpState;
 use crate::time::Now;
+use packet::ipv4;
 
 impl<B: PacketBuf> Engine<B> {
     /// Rewrites a packet of a conn and sends it on.
@@ -178,11 +178,8 @@ fn rewrite_network(bytes: &mut [u8], conn: &Conn<[u8; 4]>, direction: Direction)
         .get_mut(ipv4::L2_LEN..)
         .and_then(<[u8]>::first_chunk_mut)
     {
-        ipv4::rewrite(
-            header,
-            &conn.rewritten(direction),
-            conn.deltas(direction).l3,
-        );
+        let to = conn.rewritten(direction);
+        ipv4::rewrite(header, to.src, to.dst, conn.deltas(direction).l3);
     }
 }
 

@@ -9,10 +9,10 @@ use crate::conn::{Conn, Direction, Found};
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::io::Io;
-use crate::ipv4::{self, Ipv4Facts, L2_LEN};
 use crate::service::Protocol;
 use crate::time::Now;
 use crate::tuple::Tuple;
+use packet::ipv4::{self, Ipv4Facts, L2_LEN};
 
 /// RFC 792
 const DESTINATION_UNREACHABLE: u8 = 3;
@@ -193,7 +193,7 @@ fn translate(
             header[19],
         ];
         let new = [outer.src, outer.dst].concat();
-        ipv4::rewrite(header, &outer, Delta::replace(&old, &new));
+        ipv4::rewrite(header, outer.src, outer.dst, Delta::replace(&old, &new));
     }
     let Some(icmp) = frame.get_mut(icmp_at..) else {
         return;

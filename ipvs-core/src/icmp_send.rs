@@ -8,8 +8,8 @@ use packet::PacketBuf;
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::io::Io;
-use crate::ipv4::Ipv4Facts;
 use crate::time::Now;
+use packet::ipv4::Ipv4Facts;
 
 /// Errors per second and worker, and at once: RFC 1812, 4.3.2.8 asks for a limit.
 pub(crate) const ERROR_LIMIT: RateLimit = RateLimit::new(1000, 100);

@@ -18,7 +18,6 @@ mod held;
 mod icmp;
 mod icmp_send;
 pub mod io;
-mod ipv4;
 mod laddrs;
 mod lifetime;
 mod orders;

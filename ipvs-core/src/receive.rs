@@ -9,7 +9,7 @@ use crate::command::Event;
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::io::Io;
-use crate::ipv4::Ipv4Facts;
+use packet::ipv4::Ipv4Facts;
 
 impl<B: PacketBuf> Engine<B> {
     pub(crate) fn receive_arp(&mut self, mut packet: B, io: &mut impl Io<B>) {

@@ -7,11 +7,11 @@ use crate::conn::{Conn, ConnId, Direction};
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::io::Io;
-use crate::ipv4::L2_LEN;
 use crate::service::Protocol;
 use crate::tcp_state::TcpState;
 use crate::time::Now;
 use crate::tuple::Tuple;
+use packet::ipv4::L2_LEN;
 
 const FRAME_LEN: usize = L2_LEN + 20 + 20;
 /// RFC 1700's recommended default.

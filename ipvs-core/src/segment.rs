@@ -5,10 +5,10 @@ use packet::checksum::Delta;
 
 use crate::conn::{Conn, ConnFlags, Direction};
 use crate::drop_reason::DropReason;
-use crate::ipv4::{self, L2_LEN};
 use crate::tcp_options::{self, HEADER_LEN, LONGEST_HEADER, TOA_V4_LEN};
 use crate::tcp_state::SegmentKind;
 use crate::tuple::Tuple;
+use packet::ipv4::{self, L2_LEN};
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;

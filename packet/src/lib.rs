@@ -1,9 +1,10 @@
-//! Checksums and the packet-buffer trait: what every crate that sees bytes of a frame shares.
+//! The packet-buffer trait, checksums, and the IPv4 header: what crates that see bytes of a frame share.
 //!
 //! The crate is pure: no I/O, no clock, no allocation on any path that a worker takes.
 #![forbid(unsafe_code)]
 
 pub mod buf;
 pub mod checksum;
+pub mod ipv4;
 
 pub use buf::{ChecksumState, MacAddr, PacketBuf, PortId};

@@ -1,15 +1,12 @@
 //! The IPv4 header as the packet path reads and rewrites it: one check, then constant offsets.
 
-use packet::checksum::{self, Delta};
-use packet::{ChecksumState, PacketBuf};
-
-use crate::drop_reason::DropReason;
-use crate::tuple::Tuple;
+use crate::checksum::{self, Delta};
+use crate::{ChecksumState, PacketBuf};
 
 /// Bytes of an Ethernet header.
-pub(crate) const L2_LEN: usize = 14;
+pub const L2_LEN: usize = 14;
 /// Bytes of an IPv4 header without options.
-pub(crate) const HEADER_LEN: usize = 20;
+pub const HEADER_LEN: usize = 20;
 
 /// Decrementing the TTL lowers the word it is the high byte of by 0x0100.
 const TTL_DELTA: Delta = Delta::of_u16(0x0100, 0);
@@ -18,29 +15,49 @@ const MORE_FRAGMENTS: u16 = 0x2000;
 const FRAGMENT_OFFSET: u16 = 0x1fff;
 const DONT_FRAGMENT: u16 = 0x4000;
 
+/// Why a frame holds no IPv4 packet to go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ipv4Error {
+    /// The frame ends before the header does.
+    Truncated,
+    /// A length or the version contradicts itself or the frame.
+    Malformed,
+    /// The header's checksum is wrong.
+    BadChecksum,
+}
+
 /// What of a valid IPv4 header the packet path goes by.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ipv4Facts {
-    pub(crate) src: [u8; 4],
-    pub(crate) dst: [u8; 4],
-    pub(crate) protocol: u8,
-    pub(crate) ttl: u8,
+pub struct Ipv4Facts {
+    /// Source address
+    pub src: [u8; 4],
+    /// Destination address
+    pub dst: [u8; 4],
+    /// Number of the protocol above
+    pub protocol: u8,
+    /// Time to live
+    pub ttl: u8,
     /// Where the L4 header begins in the frame.
-    pub(crate) l4_at: u8,
+    pub l4_at: u8,
     /// Of the IP packet, header included.
-    pub(crate) total_len: u16,
-    pub(crate) is_fragment: bool,
-    pub(crate) dont_fragment: bool,
+    pub total_len: u16,
+    /// One of several, the first included
+    pub is_fragment: bool,
+    /// It must stay whole
+    pub dont_fragment: bool,
 }
 
 /// Checks the header, cuts off padding of the frame, and reads it.
+///
+/// # Errors
+/// If the frame is cut, a length lies, or the checksum is wrong or the NIC found it so.
 #[inline]
-pub(crate) fn check<B: PacketBuf>(packet: &mut B) -> Result<Ipv4Facts, DropReason> {
+pub fn check<B: PacketBuf>(packet: &mut B) -> Result<Ipv4Facts, Ipv4Error> {
     let bytes = packet.bytes();
     let header = bytes
         .get(L2_LEN..)
         .and_then(<[u8]>::first_chunk::<HEADER_LEN>)
-        .ok_or(DropReason::FrameTooShort)?;
+        .ok_or(Ipv4Error::Truncated)?;
     let header_len = usize::from(header[0] & 0x0f) * 4;
     let total_len = u16::from_be_bytes([header[2], header[3]]);
     let frame_len = L2_LEN + usize::from(total_len);
@@ -49,16 +66,16 @@ pub(crate) fn check<B: PacketBuf>(packet: &mut B) -> Result<Ipv4Facts, DropReaso
         || usize::from(total_len) < header_len
         || frame_len > bytes.len()
     {
-        return Err(DropReason::Ipv4Malformed);
+        return Err(Ipv4Error::Malformed);
     }
     match packet.ip_checksum() {
         ChecksumState::Good => {}
-        ChecksumState::Bad => return Err(DropReason::Ipv4BadChecksum),
+        ChecksumState::Bad => return Err(Ipv4Error::BadChecksum),
         ChecksumState::Unknown => {
             let options = &bytes[L2_LEN + HEADER_LEN..L2_LEN + header_len];
             // Right, the header sums up to all ones (RFC 1071).
             if checksum::fold(native_sum(header) + native_sum(options)) != 0xffff {
-                return Err(DropReason::Ipv4BadChecksum);
+                return Err(Ipv4Error::BadChecksum);
             }
         }
     }
@@ -88,18 +105,18 @@ fn native_sum(words: &[u8]) -> u64 {
         .sum()
 }
 
-/// Puts the addresses of `to` in and decrements the TTL, which must be above 1. A header that was
-/// checked stays right.
+/// Puts other addresses in and decrements the TTL, which must be above 1. `delta` is what the addresses
+/// change in the checksum: a header that was right stays right, a wrong one wrong.
 #[inline]
-pub(crate) fn rewrite(header: &mut [u8; HEADER_LEN], to: &Tuple<[u8; 4]>, delta: Delta) {
+pub fn rewrite(header: &mut [u8; HEADER_LEN], src: [u8; 4], dst: [u8; 4], delta: Delta) {
     header[8] = header[8].wrapping_sub(1);
     apply(header, delta.plus(TTL_DELTA));
-    header[12..16].copy_from_slice(&to.src);
-    header[16..20].copy_from_slice(&to.dst);
+    header[12..16].copy_from_slice(&src);
+    header[16..20].copy_from_slice(&dst);
 }
 
 /// Makes the packet longer by `by` bytes.
-pub(crate) fn grow(header: &mut [u8; HEADER_LEN], by: u16) {
+pub fn grow(header: &mut [u8; HEADER_LEN], by: u16) {
     let old = u16::from_be_bytes([header[2], header[3]]);
     let new = old.wrapping_add(by);
     header[2..4].copy_from_slice(&new.to_be_bytes());
@@ -111,19 +128,45 @@ fn apply(header: &mut [u8; HEADER_LEN], delta: Delta) {
     header[10..12].copy_from_slice(&checksum.to_be_bytes());
 }
 
-/// What replacing both addresses changes in a checksum that covers them.
-pub(crate) fn address_delta(from: &Tuple<[u8; 4]>, to: &Tuple<[u8; 4]>) -> Delta {
-    Delta::replace(&from.src, &to.src).plus(Delta::replace(&from.dst, &to.dst))
-}
-
 /// Whether nobody can have this source address: RFC 1812, 5.3.7.
 #[inline]
-pub(crate) const fn is_martian_source(src: [u8; 4]) -> bool {
+pub const fn is_martian_source(src: [u8; 4]) -> bool {
     src[0] >= 224 || src[0] == 127 || src[0] == 0
 }
 
 /// Multicast, or the limited broadcast: RFC 1112, RFC 919.
 #[inline]
-pub(crate) const fn is_multicast_or_broadcast(dst: [u8; 4]) -> bool {
+pub const fn is_multicast_or_broadcast(dst: [u8; 4]) -> bool {
     dst[0] & 0xf0 == 224 || u32::from_be_bytes(dst) == u32::MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The header of RFC 1071's and many a textbook's example: checksum b861.
+    const HEADER: [u8; HEADER_LEN] = [
+        0x45, 0, 0, 0x73, 0, 0, 0x40, 0, 0x40, 0x11, 0xb8, 0x61, 192, 168, 0, 1, 192, 168, 0, 199,
+    ];
+
+    #[test]
+    fn a_rewritten_header_is_right_and_its_time_to_live_one_less() {
+        let mut header = HEADER;
+        let (src, dst) = ([10, 0, 0, 1], [10, 0, 0, 2]);
+        let delta = Delta::replace(&HEADER[12..], &[src, dst].concat());
+        rewrite(&mut header, src, dst, delta);
+        assert_eq!(checksum::fold(checksum::sum(&header)), 0xffff);
+        assert_eq!(
+            (header[8], &header[12..]),
+            (0x3f, &[10, 0, 0, 1, 10, 0, 0, 2][..])
+        );
+    }
+
+    #[test]
+    fn a_header_that_grows_stays_right() {
+        let mut header = HEADER;
+        grow(&mut header, 8);
+        assert_eq!(checksum::fold(checksum::sum(&header)), 0xffff);
+        assert_eq!(header[2..4], [0, 0x7b]);
+    }
 }
