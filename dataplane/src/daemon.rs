@@ -141,13 +141,13 @@ fn serve(
         let serving = tokio::spawn(control::serve(control, listener, until(stopped)));
         tracing::info!(socket = %socket.display(), "ready");
         // Without systemd there is nobody to notify.
-        let _ = sd_notify::notify(true, &[sd_notify::NotifyState::Ready]);
+        let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
         let ended = tokio::select! {
             _ = term.recv() => "SIGTERM",
             _ = int.recv() => "SIGINT",
         };
         tracing::info!(signal = ended, "stopping");
-        let _ = sd_notify::notify(true, &[sd_notify::NotifyState::Stopping]);
+        let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
         let _ = stop.send(true);
         ticking.await?;
         serving.abort();
