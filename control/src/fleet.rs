@@ -1,11 +1,17 @@
 //! The workers as control sees them: rings there and back, and what does not fit into them yet.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipvs_core::{Command, DestId, Event, LaddrId, Snapshot, WorkerStats};
+use inet::{IfIndex, NeighbourNews};
+
+use ipvs_core::{Command, ConnPage, DestId, Event, LaddrId, Snapshot, WorkerStats};
 
 use crate::loop_stats::LoopStats;
+
+/// Frames that wait for a worker which is far behind are of no use to anyone later.
+const MOST_WAITING_FRAMES: usize = 1024;
 
 /// One worker, as the daemon hands it over.
 #[derive(Debug)]
@@ -31,26 +37,40 @@ struct Worker {
     handle: WorkerHandle,
     /// Commands that wait for room in the ring, in order.
     waiting: VecDeque<Command>,
+    /// Dests to be closed once nothing else waits: there may be very many of them.
+    closing: VecDeque<DestId>,
 }
 
 /// All workers.
 #[derive(Debug)]
 pub(crate) struct Fleet {
     workers: Vec<Worker>,
-    /// How many workers have still to say that something is gone.
-    leaving_dests: HashMap<DestId, usize>,
+    /// How many workers have still to say that a dest is gone, by its number.
+    leaving_dests: Vec<u16>,
+    /// The same of local addresses.
     leaving_laddrs: HashMap<LaddrId, usize>,
 }
 
-/// What a worker said that concerns others than the fleet.
+/// What the workers said that concerns others than the fleet.
 #[derive(Debug)]
 pub(crate) enum Report {
-    /// Of some worker
-    Event(Event),
+    /// Some worker forwards by another one now
+    Retired(Arc<Snapshot>),
     /// No worker knows the dest any more
     DestGone(DestId),
     /// No worker knows the local address any more
     LaddrGone(LaddrId),
+    /// Some worker holds a packet for this neighbour
+    Resolve {
+        /// The device
+        ifindex: IfIndex,
+        /// The neighbour
+        addr: IpAddr,
+    },
+    /// Some worker learned this
+    Neighbour(NeighbourNews),
+    /// The answer to a question
+    Conns(Box<ConnPage>),
 }
 
 impl Fleet {
@@ -61,9 +81,10 @@ impl Fleet {
                 .map(|handle| Worker {
                     handle,
                     waiting: VecDeque::new(),
+                    closing: VecDeque::new(),
                 })
                 .collect(),
-            leaving_dests: HashMap::new(),
+            leaving_dests: Vec::new(),
             leaving_laddrs: HashMap::new(),
         }
     }
@@ -78,9 +99,24 @@ impl Fleet {
 
     /// Sends a command to one worker, after all that wait for it.
     pub(crate) fn send(&mut self, worker: usize, command: Command) {
-        let worker = &mut self.workers[worker];
+        let Some(worker) = self.workers.get_mut(worker) else {
+            return;
+        };
+        let is_frame = matches!(command, Command::Transmit { .. });
+        if is_frame && worker.waiting.len() >= MOST_WAITING_FRAMES {
+            return;
+        }
         worker.waiting.push_back(command);
         worker.flush();
+    }
+
+    /// Takes a question back that has not reached the worker yet.
+    pub(crate) fn take_back_page(&mut self, worker: usize, token: u64) {
+        if let Some(worker) = self.workers.get_mut(worker) {
+            worker.waiting.retain(
+                |command| !matches!(command, Command::ListConns(page) if page.token == token),
+            );
+        }
     }
 
     /// Publishes a snapshot. One that still waits for room is replaced by it.
@@ -96,11 +132,15 @@ impl Fleet {
         }
     }
 
-    /// Lets all workers end the conns of a dest.
+    /// Lets all workers end the conns of a dest, once they know that it was removed.
     pub(crate) fn close_dest(&mut self, id: DestId) {
-        self.leaving_dests.insert(id, self.workers.len());
-        for worker in 0..self.workers.len() {
-            self.send(worker, Command::CloseDest(id));
+        let at = id.0 as usize;
+        if at >= self.leaving_dests.len() {
+            self.leaving_dests.resize(at + 1, 0);
+        }
+        self.leaving_dests[at] = u16::try_from(self.workers.len()).unwrap_or(u16::MAX);
+        for worker in &mut self.workers {
+            worker.closing.push_back(id);
         }
     }
 
@@ -114,32 +154,63 @@ impl Fleet {
 
     /// Moves what waits into the rings, as far as there is room.
     pub(crate) fn flush(&mut self) {
-        self.workers.iter_mut().for_each(Worker::flush);
+        for worker in &mut self.workers {
+            worker.flush();
+            worker.flush_closing();
+        }
     }
 
-    /// What the workers have said. Snapshots that they gave back are freed here.
+    /// What the workers have said till now.
     pub(crate) fn reports(&mut self) -> Vec<Report> {
         let mut reports = Vec::new();
         for at in 0..self.workers.len() {
-            while let Ok(event) = self.workers[at].handle.events.pop() {
-                match event {
-                    Event::Retired(snapshot) => drop(snapshot),
-                    Event::DestGone(id) => {
-                        reports.extend(
-                            is_last(&mut self.leaving_dests, id).then_some(Report::DestGone(id)),
-                        );
-                    }
-                    Event::LaddrGone(id, pool) => {
-                        drop(pool);
-                        reports.extend(
-                            is_last(&mut self.leaving_laddrs, id).then_some(Report::LaddrGone(id)),
-                        );
-                    }
-                    other => reports.push(Report::Event(other)),
-                }
+            // No more than is there now: a worker that never falls silent must not hold this up.
+            for _ in 0..self.workers[at].handle.events.slots() {
+                let Ok(event) = self.workers[at].handle.events.pop() else {
+                    break;
+                };
+                reports.extend(self.report(event));
             }
         }
         reports
+    }
+
+    fn report(&mut self, event: Event) -> Option<Report> {
+        match event {
+            Event::Retired(snapshot) => Some(Report::Retired(snapshot)),
+            Event::DestGone(id) => self.is_gone(id).then_some(Report::DestGone(id)),
+            Event::LaddrGone(id, pool) => {
+                drop(pool);
+                self.is_laddr_gone(id).then_some(Report::LaddrGone(id))
+            }
+            Event::Resolve { ifindex, addr } => Some(Report::Resolve { ifindex, addr }),
+            Event::Neighbour(news) => Some(Report::Neighbour(news)),
+            Event::Conns(page) => Some(Report::Conns(page)),
+        }
+    }
+
+    /// Counts one worker's report; true when it was the last.
+    fn is_gone(&mut self, id: DestId) -> bool {
+        match self.leaving_dests.get_mut(id.0 as usize) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                *left == 0
+            }
+            _ => false,
+        }
+    }
+
+    /// Counts one worker's report; true when it was the last.
+    fn is_laddr_gone(&mut self, id: LaddrId) -> bool {
+        let Some(left) = self.leaving_laddrs.get_mut(&id) else {
+            return false;
+        };
+        *left -= 1;
+        let last = *left == 0;
+        if last {
+            self.leaving_laddrs.remove(&id);
+        }
+        last
     }
 }
 
@@ -152,17 +223,15 @@ impl Worker {
             }
         }
     }
-}
 
-/// Counts one worker's report; true when it was the last.
-fn is_last<K: std::hash::Hash + Eq>(leaving: &mut HashMap<K, usize>, id: K) -> bool {
-    let Some(left) = leaving.get_mut(&id) else {
-        return false;
-    };
-    *left -= 1;
-    let last = *left == 0;
-    if last {
-        leaving.remove(&id);
+    /// Orders to close dests take what room is left.
+    fn flush_closing(&mut self) {
+        while self.waiting.is_empty() && !self.handle.commands.is_full() {
+            let Some(id) = self.closing.pop_front() else {
+                return;
+            };
+            self.waiting.push_back(Command::CloseDest(id));
+            self.flush();
+        }
     }
-    last
 }

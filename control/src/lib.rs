@@ -6,15 +6,20 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod connection;
 mod control;
-mod counters;
+mod counts;
 pub mod desired;
 mod fleet;
 mod loop_stats;
+mod meter;
 mod platform;
 mod server;
+mod state;
+mod uncut;
 
 pub use control::{Control, ControlConfig};
+pub use counts::Counts;
 pub use fleet::WorkerHandle;
 pub use loop_stats::LoopStats;
 pub use platform::{LinkInfo, LinkStats, Platform, PlatformError};

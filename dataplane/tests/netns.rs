@@ -344,7 +344,7 @@ fn wrong_commands_are_refused_with_a_sentence_and_change_nothing() {
             "ipvsadm-rs",
             "--add-laddr -z 10.0.0.100 -t 10.0.0.100:80 -F dpdk0",
             1,
-            "is an address of dpdk1 already",
+            "is an address of dpdk1",
         ),
         (
             "ipvsadm-rs",

@@ -4,8 +4,8 @@ use proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::{Api, convert};
-use crate::control::State;
 use crate::desired::Address;
+use crate::state::State;
 
 #[tonic::async_trait]
 impl v1::address_service_server::AddressService for Api {
@@ -15,7 +15,8 @@ impl v1::address_service_server::AddressService for Api {
     ) -> Result<Response<v1::Empty>, Status> {
         let request = convert::address(request.get_ref())?;
         self.control
-            .write(|state| state.desired.add_address(&request))?;
+            .write(|state| state.desired.add_address(&request))
+            .await?;
         Ok(Response::new(v1::Empty {}))
     }
 
@@ -25,7 +26,8 @@ impl v1::address_service_server::AddressService for Api {
     ) -> Result<Response<v1::Empty>, Status> {
         let request = convert::address(request.get_ref())?;
         self.control
-            .write(|state| state.desired.set_address(&request))?;
+            .write(|state| state.desired.set_address(&request))
+            .await?;
         Ok(Response::new(v1::Empty {}))
     }
 
@@ -36,7 +38,8 @@ impl v1::address_service_server::AddressService for Api {
         let message = request.get_ref();
         let addr = convert::ip(message.address.as_ref(), "address")?;
         self.control
-            .write(|state| state.desired.del_address(addr, &message.device))?;
+            .write(|state| state.desired.del_address(addr, &message.device))
+            .await?;
         Ok(Response::new(v1::Empty {}))
     }
 
@@ -44,8 +47,12 @@ impl v1::address_service_server::AddressService for Api {
         &self,
         request: Request<v1::FlushAddressesRequest>,
     ) -> Result<Response<v1::Empty>, Status> {
-        self.control
-            .write(|state| state.desired.flush_addresses(&request.get_ref().device))?;
+        let message = request.into_inner();
+        if convert::is_v4(message.family()) {
+            self.control
+                .write_all(move |desired, _| Ok(desired.flush_addresses(&message.device)?))
+                .await?;
+        }
         Ok(Response::new(v1::Empty {}))
     }
 
@@ -58,7 +65,7 @@ impl v1::address_service_server::AddressService for Api {
             if !device.is_empty() {
                 state.desired.device(device)?;
             }
-            let shown = state.desired.addresses.iter().filter(|address| {
+            let shown = state.desired.addresses.values().filter(|address| {
                 convert::is_of(family, address.addr)
                     && (device.is_empty() || state.desired.device_name(address.ifindex) == device)
             });

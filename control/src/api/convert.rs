@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use inet::RouteScope;
-use ipvs_core::{FwdMode, Protocol, SchedulerKind, ServiceKey};
+use ipvs_core::{FwdMode, Protocol, SchedulerKind, ServiceKey, TcpState, Timeouts};
 use packet::MacAddr;
 use proto::v1;
 use tonic::Status;
 
-use crate::counters::Counts;
-use crate::desired::{AddressRequest, DestRequest, ServiceRequest};
+use crate::counts::Counts;
+use crate::desired::{AddressRequest, Change, DestRequest, ServiceRequest};
 
 /// Conn timeouts are kept in 16 bits.
 const LONGEST_TIMEOUT_S: u32 = 65_535;
@@ -84,6 +84,11 @@ pub(super) fn scope_message(scope: RouteScope) -> v1::Scope {
 
 pub(super) fn address(message: &v1::Address) -> Result<AddressRequest, Status> {
     let addr = ip(message.address.as_ref(), "address")?;
+    if message.valid_lft != 0 || message.preferred_lft != 0 {
+        return Err(Status::unimplemented(
+            "a lifetime other than forever is not supported yet",
+        ));
+    }
     Ok(AddressRequest {
         addr,
         prefix_len: prefix_len(message.prefix_len, addr)?,
@@ -113,6 +118,12 @@ pub(super) fn service_key(message: Option<&v1::ServiceKey>) -> Result<ServiceKey
     })
 }
 
+pub(super) fn optional_service_key(
+    message: Option<&v1::ServiceKey>,
+) -> Result<Option<ServiceKey>, Status> {
+    message.map(|key| service_key(Some(key))).transpose()
+}
+
 pub(super) fn service_key_message(key: &ServiceKey) -> v1::ServiceKey {
     v1::ServiceKey {
         protocol: protocol_message(key.protocol).into(),
@@ -128,7 +139,7 @@ pub(super) const fn protocol_message(protocol: Protocol) -> v1::Protocol {
     }
 }
 
-pub(super) fn scheduler(name: &str) -> Result<SchedulerKind, Status> {
+fn scheduler(name: &str) -> Result<SchedulerKind, Status> {
     match name {
         "rr" => Ok(SchedulerKind::Rr),
         "wrr" => Ok(SchedulerKind::Wrr),
@@ -161,7 +172,7 @@ pub(super) const fn scheduler_name(kind: SchedulerKind) -> &'static str {
     }
 }
 
-pub(super) fn service(message: &v1::VirtualService) -> Result<ServiceRequest, Status> {
+fn service(message: &v1::VirtualService) -> Result<ServiceRequest, Status> {
     let conn_timeout_s = Some(message.conn_timeout_s).filter(|secs| *secs > 0);
     if conn_timeout_s.is_some_and(|secs| secs > LONGEST_TIMEOUT_S) {
         return Err(Status::invalid_argument(format!(
@@ -175,7 +186,7 @@ pub(super) fn service(message: &v1::VirtualService) -> Result<ServiceRequest, St
     })
 }
 
-pub(super) fn dest(message: Option<&v1::Dest>) -> Result<DestRequest, Status> {
+fn dest(message: Option<&v1::Dest>) -> Result<DestRequest, Status> {
     let message =
         message.ok_or_else(|| Status::invalid_argument("name the real server: -r RIP:PORT"))?;
     let name = |name| {
@@ -205,6 +216,70 @@ pub(super) fn dest(message: Option<&v1::Dest>) -> Result<DestRequest, Status> {
         upper_threshold: message.upper_threshold,
         lower_threshold: message.lower_threshold,
     })
+}
+
+pub(super) fn change(message: v1::change::Change) -> Result<Change, Status> {
+    use v1::change::Change as Message;
+    Ok(match message {
+        Message::AddService(message) => Change::AddService(service(&message)?),
+        Message::EditService(message) => Change::EditService(service(&message)?),
+        Message::DelService(key) => Change::DelService(service_key(Some(&key))?),
+        Message::AddDest(message) => Change::AddDest(
+            service_key(message.service.as_ref())?,
+            dest(message.dest.as_ref())?,
+        ),
+        Message::EditDest(message) => Change::EditDest(
+            service_key(message.service.as_ref())?,
+            dest(message.dest.as_ref())?,
+        ),
+        Message::DelDest(message) => {
+            // Address and port name it; nothing else of it matters.
+            let dest = message.dest.unwrap_or_default();
+            Change::DelDest(
+                service_key(message.service.as_ref())?,
+                ip(dest.address.as_ref(), "real server")?,
+                port(dest.port, "port")?,
+            )
+        }
+        Message::AddLaddr(message) => {
+            let (key, addr, device) = laddr(message)?;
+            Change::AddLaddr(key, addr, device)
+        }
+        Message::DelLaddr(message) => {
+            let (key, addr, _) = laddr(message)?;
+            Change::DelLaddr(key, addr)
+        }
+    })
+}
+
+fn laddr(message: v1::LaddrRequest) -> Result<(ServiceKey, IpAddr, String), Status> {
+    let key = service_key(message.service.as_ref())?;
+    let laddr = message
+        .laddr
+        .ok_or_else(|| Status::invalid_argument("name the local address: -z LIP"))?;
+    Ok((
+        key,
+        ip(laddr.address.as_ref(), "local address")?,
+        laddr.device,
+    ))
+}
+
+pub(super) fn check_timeouts(wanted: &v1::Timeouts) -> Result<(), Status> {
+    let all = [wanted.tcp_s, wanted.tcp_fin_s, wanted.udp_s];
+    match all.into_iter().find(|secs| *secs > LONGEST_TIMEOUT_S) {
+        Some(secs) => Err(Status::invalid_argument(format!(
+            "timeout {secs} is out of range: 1 to {LONGEST_TIMEOUT_S} seconds, or 0 to leave it as it is"
+        ))),
+        None => Ok(()),
+    }
+}
+
+pub(super) const fn timeouts_message(timeouts: &Timeouts) -> v1::Timeouts {
+    v1::Timeouts {
+        tcp_s: timeouts.tcp_s[TcpState::Established as usize],
+        tcp_fin_s: timeouts.tcp_s[TcpState::FinWait as usize],
+        udp_s: timeouts.udp_s,
+    }
 }
 
 pub(super) const fn fwdmode_message(fwdmode: FwdMode) -> v1::FwdMode {
@@ -240,4 +315,9 @@ pub(super) const fn is_of(family: v1::Family, addr: IpAddr) -> bool {
         v1::Family::Inet => addr.is_ipv4(),
         v1::Family::Inet6 => addr.is_ipv6(),
     }
+}
+
+/// Whether IPv4, all that there is so far, is asked for: `-6` must not flush it.
+pub(super) const fn is_v4(family: v1::Family) -> bool {
+    matches!(family, v1::Family::Any | v1::Family::Inet)
 }

@@ -11,16 +11,20 @@ use tonic::Status;
 
 use super::ipvs::BoxStream;
 use super::{Api, convert};
-use crate::control::{Control, State};
-use crate::counters::{Counts, conns_of, counts_of};
+use crate::control::Control;
+use crate::counts::Counts;
 use crate::desired::{DestEntry, ServiceEntry};
+use crate::meter::Meter;
+use crate::state::State;
 
 /// Services made into messages under one lock.
-const SERVICES_AT_ONCE: usize = 64;
+const SERVICES_AT_ONCE: usize = 16;
 /// Conns of one page.
 const CONNS_AT_ONCE: usize = 256;
-/// Messages made before the client has taken them.
-const AHEAD: usize = 256;
+/// Messages made before the client has taken them: a service is as long as it has dests.
+const SERVICES_AHEAD: usize = 8;
+/// The same of conns, which are short.
+const CONNS_AHEAD: usize = 256;
 
 /// Which conns are asked for.
 #[derive(Debug, Clone, Copy)]
@@ -44,16 +48,12 @@ impl Api {
         &self,
         key: Option<ServiceKey>,
     ) -> Result<BoxStream<v1::VirtualService>, Status> {
-        let keys = self.control.read(|state| match key {
+        let keys: Vec<ServiceKey> = self.control.read(|state| match key {
             Some(key) => state.desired.service(&key).map(|_| vec![key]),
-            None => {
-                let mut all: Vec<_> = state.desired.services.values().collect();
-                all.sort_by_key(|service| service.seq);
-                Ok(all.iter().map(|service| service.request.key).collect())
-            }
+            None => Ok(state.desired.services.keys().copied().collect()),
         })?;
         let control = Arc::clone(&self.control);
-        let (send, receive) = mpsc::channel(AHEAD);
+        let (send, receive) = mpsc::channel(SERVICES_AHEAD);
         tokio::spawn(async move {
             for keys in keys.chunks(SERVICES_AT_ONCE) {
                 // A service that was deleted meanwhile is not shown.
@@ -62,7 +62,7 @@ impl Api {
                         .iter()
                         .filter_map(|key| state.desired.service(key).ok());
                     services
-                        .map(|service| service_message(&control, state, service))
+                        .map(|service| service_message(&control.meter, state, service))
                         .collect()
                 });
                 for message in messages {
@@ -93,7 +93,7 @@ impl Api {
             .control
             .read(|state| state.fleet.handles().map(|worker| worker.lcore).collect());
         let control = Arc::clone(&self.control);
-        let (send, receive) = mpsc::channel(AHEAD);
+        let (send, receive) = mpsc::channel(CONNS_AHEAD);
         tokio::spawn(async move {
             for (worker, lcore) in lcores.into_iter().enumerate() {
                 if send_conns(&control, worker, lcore, wanted, &send)
@@ -157,28 +157,21 @@ fn conn_message(lcore: u32, conn: &ConnInfo) -> v1::Conn {
     }
 }
 
-fn service_message(control: &Control, state: &State, service: &ServiceEntry) -> v1::VirtualService {
-    let dests: Vec<_> = service
-        .dests
-        .iter()
-        .map(|dest| dest_message(control, dest))
-        .collect();
-    let sum = |begin: Counts, of: fn(&DestEntry, &Control) -> Counts| {
-        service
-            .dests
-            .iter()
-            .fold(begin, |sum, dest| sum + of(dest, control))
-    };
+fn service_message(meter: &Meter, state: &State, service: &ServiceEntry) -> v1::VirtualService {
+    let dests = service.dests.values();
+    let rates = dests.fold(Counts::default(), |sum, dest| sum + meter.rates(dest.id));
+    let counts = service.counts(|id| meter.counts(id));
     v1::VirtualService {
         key: Some(convert::service_key_message(&service.request.key)),
         scheduler: convert::scheduler_name(service.request.scheduler).to_owned(),
         conn_timeout_s: service.request.conn_timeout_s.unwrap_or(0),
-        counters: Some(convert::counters_message(&sum(service.removed, counts))),
-        rates: Some(convert::rates_message(&sum(
-            Counts::default(),
-            |dest, _| dest.baseline.rates,
-        ))),
-        dests,
+        counters: Some(convert::counters_message(&counts)),
+        rates: Some(convert::rates_message(&rates)),
+        dests: service
+            .dests
+            .values()
+            .map(|dest| dest_message(meter, dest))
+            .collect(),
         laddrs: service
             .laddrs
             .iter()
@@ -200,13 +193,10 @@ fn service_message(control: &Control, state: &State, service: &ServiceEntry) -> 
     }
 }
 
-fn counts(dest: &DestEntry, control: &Control) -> Counts {
-    counts_of(&control.worker_stats, dest.id) - dest.baseline.zero
-}
-
-fn dest_message(control: &Control, dest: &DestEntry) -> v1::Dest {
+fn dest_message(meter: &Meter, dest: &DestEntry) -> v1::Dest {
     let request = &dest.request;
-    let (active, inactive) = conns_of(&control.worker_stats, dest.id);
+    let (active, inactive) = meter.conns(dest.id);
+    let counts = meter.counts(dest.id) - dest.zero;
     v1::Dest {
         address: Some(convert::ip_message(request.addr)),
         port: request.port.into(),
@@ -218,7 +208,7 @@ fn dest_message(control: &Control, dest: &DestEntry) -> v1::Dest {
         inactive_conns: inactive,
         overloaded: request.upper_threshold != 0
             && active + inactive >= u64::from(request.upper_threshold),
-        counters: Some(convert::counters_message(&counts(dest, control))),
-        rates: Some(convert::rates_message(&dest.baseline.rates)),
+        counters: Some(convert::counters_message(&counts)),
+        rates: Some(convert::rates_message(&meter.rates(dest.id))),
     }
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use inet::Device;
 use ipvs_core::{DropReason, WorkerStats};
+use packet::{MacAddr, PortId};
 use proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::{Api, convert};
 use crate::fleet::WorkerHandle;
-use crate::platform::{LinkInfo, PlatformError};
+use crate::platform::{LinkInfo, Platform, PlatformError};
 
 impl From<PlatformError> for Status {
     fn from(error: PlatformError) -> Self {
@@ -46,44 +47,34 @@ impl v1::link_service_server::LinkService for Api {
         &self,
         request: Request<v1::SetLinkRequest>,
     ) -> Result<Response<v1::Empty>, Status> {
-        let message = request.get_ref();
-        let port = self.control.read(|state| {
-            state
-                .desired
-                .device(&message.name)
-                .map(|device| device.port)
-        })?;
-        let platform = &self.control.platform;
+        let message = request.into_inner();
         let mac = (!message.mac.is_empty())
             .then(|| convert::mac(&message.mac))
             .transpose()?;
-        if let Some(on) = message.promiscuous {
-            platform.set_promiscuous(port, on)?;
+        let _writer = self.control.writer().await;
+        let device = self
+            .control
+            .read(|state| state.desired.device(&message.name).cloned())?;
+        if message.forward_to_kni == Some(true) && !device.kni {
+            return Err(Status::failed_precondition(format!(
+                "{} has no kni netdev to forward to: give it one in the configuration file (kni = true)",
+                device.name
+            )));
         }
-        if let Some(on) = message.all_multicast {
-            platform.set_all_multicast(port, on)?;
-        }
-        if let Some(up) = message.up {
-            platform.set_link_up(port, up)?;
-        }
-        if let Some(mac) = mac {
-            platform.set_mac(port, mac)?;
-        }
-        self.control.write(|state| {
-            let Some(device) = state
-                .desired
-                .devices
-                .iter_mut()
-                .find(|device| device.port == port)
-            else {
-                return Ok::<_, Status>(());
-            };
-            device.forward_to_kni = message.forward_to_kni.unwrap_or(device.forward_to_kni);
-            device.mac = mac.unwrap_or(device.mac);
-            state.desired.dirty.net = true;
-            let ifindex = device.ifindex;
-            state.neighbours.touch_device(ifindex);
-            Ok(())
+        // Drivers take their time, some up to a second: others go on meanwhile.
+        let platform = Arc::clone(&self.control.platform);
+        let (wanted, port, old_mac) = (PortChange::of(&message, mac), device.port, device.mac);
+        tokio::task::spawn_blocking(move || wanted.carry_out(&*platform, port, old_mac))
+            .await
+            .map_err(|_| Status::unavailable("dpvsd is stopping"))??;
+        self.control.write_as_writer(|state| {
+            state.desired.set_device(
+                device.ifindex,
+                mac.unwrap_or(device.mac),
+                message.forward_to_kni.unwrap_or(device.forward_to_kni),
+            );
+            state.neighbours.touch_device(device.ifindex);
+            Ok::<_, Status>(())
         })?;
         Ok(Response::new(v1::Empty {}))
     }
@@ -114,6 +105,64 @@ impl v1::link_service_server::LinkService for Api {
             )));
         }
         Ok(Response::new(v1::ListWorkersResponse { workers }))
+    }
+}
+
+/// What is to change at a port.
+#[derive(Debug, Clone, Copy)]
+struct PortChange {
+    promiscuous: Option<bool>,
+    all_multicast: Option<bool>,
+    up: Option<bool>,
+    mac: Option<MacAddr>,
+}
+
+impl PortChange {
+    const fn of(message: &v1::SetLinkRequest, mac: Option<MacAddr>) -> Self {
+        Self {
+            promiscuous: message.promiscuous,
+            all_multicast: message.all_multicast,
+            up: message.up,
+            mac,
+        }
+    }
+
+    /// Changes all of it; or, if the driver refuses something, puts back what was changed till then.
+    fn carry_out(
+        self,
+        platform: &dyn Platform,
+        port: PortId,
+        old_mac: MacAddr,
+    ) -> Result<(), PlatformError> {
+        let before = platform.link(port);
+        let changed = self.try_all(platform, port);
+        if changed.is_err() {
+            let old = Self {
+                promiscuous: self.promiscuous.map(|_| before.promiscuous),
+                all_multicast: self.all_multicast.map(|_| before.all_multicast),
+                up: self.up.map(|_| before.up),
+                mac: self.mac.map(|_| old_mac),
+            };
+            // The driver refused already; what it says of the way back helps nobody.
+            let _ = old.try_all(platform, port);
+        }
+        changed
+    }
+
+    fn try_all(self, platform: &dyn Platform, port: PortId) -> Result<(), PlatformError> {
+        if let Some(mac) = self.mac {
+            platform.set_mac(port, mac)?;
+        }
+        if let Some(on) = self.promiscuous {
+            platform.set_promiscuous(port, on)?;
+        }
+        if let Some(on) = self.all_multicast {
+            platform.set_all_multicast(port, on)?;
+        }
+        if let Some(up) = self.up {
+            platform.set_link_up(port, up)?;
+        }
+        Ok(())
     }
 }
 

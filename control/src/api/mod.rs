@@ -10,20 +10,28 @@ mod route;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tonic::Status;
 
 use crate::control::Control;
-use crate::desired::{AddressError, LaddrError, NoDevice, RouteError, ServiceError};
+use crate::desired::{AddressError, ChangeError, LaddrError, NoDevice, RouteError, ServiceError};
+
+/// Changes that all `Apply` calls together may hold: some 300 MB.
+const MOST_CHANGES: usize = 4_000_000;
 
 /// Serves every noun.
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
     control: Arc<Control>,
+    room_for_changes: Arc<Semaphore>,
 }
 
 impl Api {
-    pub(crate) const fn new(control: Arc<Control>) -> Self {
-        Self { control }
+    pub(crate) fn new(control: Arc<Control>) -> Self {
+        Self {
+            control,
+            room_for_changes: Arc::new(Semaphore::new(MOST_CHANGES)),
+        }
     }
 }
 
@@ -69,7 +77,9 @@ impl From<ServiceError> for Status {
             ServiceError::Missing(_) | ServiceError::DestMissing { .. } => Self::not_found(text),
             ServiceError::Exists(_) | ServiceError::DestExists { .. } => Self::already_exists(text),
             ServiceError::Ipv6(_) | ServiceError::PortZero(_) => Self::unimplemented(text),
-            ServiceError::DestPortZero(_) => Self::invalid_argument(text),
+            ServiceError::DestPortZero(_)
+            | ServiceError::NotUnicast(_)
+            | ServiceError::Thresholds { .. } => Self::invalid_argument(text),
             ServiceError::TooManyDests(_)
             | ServiceError::TooManyServices
             | ServiceError::ServiceFull(_) => Self::resource_exhausted(text),
@@ -85,7 +95,18 @@ impl From<LaddrError> for Status {
             LaddrError::Address(error) => error.into(),
             LaddrError::Exists { .. } => Self::already_exists(error.to_string()),
             LaddrError::Missing { .. } => Self::not_found(error.to_string()),
-            LaddrError::Taken { .. } => Self::failed_precondition(error.to_string()),
+            LaddrError::NotShared { .. } | LaddrError::Elsewhere { .. } => {
+                Self::failed_precondition(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<ChangeError> for Status {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Service(error) => error.into(),
+            ChangeError::Laddr(error) => error.into(),
         }
     }
 }

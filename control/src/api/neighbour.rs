@@ -5,7 +5,6 @@ use proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::{Api, convert};
-use crate::desired::AddressError;
 
 #[tonic::async_trait]
 impl v1::neighbour_service_server::NeighbourService for Api {
@@ -17,18 +16,17 @@ impl v1::neighbour_service_server::NeighbourService for Api {
         let addr = convert::ip(message.address.as_ref(), "neighbour")?;
         crate::desired::host_v4(addr)?;
         let mac = convert::mac(&message.mac)?;
-        self.control.write(|state| {
+        let change = self.control.write(|state| {
             let ifindex = state.desired.device(&message.device)?.ifindex;
             if state.desired.address(addr).is_some() {
-                return Err(Status::from(AddressError::Exists {
-                    addr,
-                    prefix_len: 32,
-                    device: message.device.clone(),
-                }));
+                let text =
+                    format!("{addr} is an address of this director: it is nobody's neighbour");
+                return Err(Status::invalid_argument(text));
             }
             state.neighbours.add_static(ifindex, addr, mac);
             Ok(())
-        })?;
+        });
+        change.await?;
         Ok(Response::new(v1::Empty {}))
     }
 
@@ -38,7 +36,7 @@ impl v1::neighbour_service_server::NeighbourService for Api {
     ) -> Result<Response<v1::Empty>, Status> {
         let message = request.get_ref();
         let addr = convert::ip(message.address.as_ref(), "neighbour")?;
-        self.control.write(|state| {
+        let change = self.control.write(|state| {
             let ifindex = state.desired.device(&message.device)?.ifindex;
             if state.neighbours.remove(ifindex, addr) {
                 Ok(())
@@ -49,7 +47,8 @@ impl v1::neighbour_service_server::NeighbourService for Api {
                 );
                 Err(Status::not_found(text))
             }
-        })?;
+        });
+        change.await?;
         Ok(Response::new(v1::Empty {}))
     }
 
@@ -58,13 +57,17 @@ impl v1::neighbour_service_server::NeighbourService for Api {
         request: Request<v1::FlushNeighboursRequest>,
     ) -> Result<Response<v1::Empty>, Status> {
         let name = &request.get_ref().device;
-        self.control.write(|state| {
+        if !convert::is_v4(request.get_ref().family()) {
+            return Ok(Response::new(v1::Empty {}));
+        }
+        let change = self.control.write(|state| {
             let device = (!name.is_empty())
                 .then(|| state.desired.device(name))
                 .transpose()?;
             state.neighbours.flush(device.map(|device| device.ifindex));
             Ok::<_, Status>(())
-        })?;
+        });
+        change.await?;
         Ok(Response::new(v1::Empty {}))
     }
 

@@ -1,11 +1,10 @@
 //! `dpip route`.
 
-use inet::{Prefix, Route};
+use inet::{Device, Prefix, Route};
 use proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::{Api, convert};
-use crate::control::State;
 use crate::desired::RouteRequest;
 
 #[tonic::async_trait]
@@ -13,14 +12,16 @@ impl v1::route_service_server::RouteService for Api {
     async fn add_route(&self, request: Request<v1::Route>) -> Result<Response<v1::Empty>, Status> {
         let request = route(request.get_ref())?;
         self.control
-            .write(|state| state.desired.add_route(&request))?;
+            .write(|state| state.desired.add_route(&request))
+            .await?;
         Ok(Response::new(v1::Empty {}))
     }
 
     async fn set_route(&self, request: Request<v1::Route>) -> Result<Response<v1::Empty>, Status> {
         let request = route(request.get_ref())?;
         self.control
-            .write(|state| state.desired.set_route(&request))?;
+            .write(|state| state.desired.set_route(&request))
+            .await?;
         Ok(Response::new(v1::Empty {}))
     }
 
@@ -28,7 +29,8 @@ impl v1::route_service_server::RouteService for Api {
         let prefix = prefix(request.get_ref())?;
         let device = Some(request.get_ref().device.as_str()).filter(|name| !name.is_empty());
         self.control
-            .write(|state| state.desired.del_route(&prefix, device))?;
+            .write(|state| state.desired.del_route(&prefix, device))
+            .await?;
         Ok(Response::new(v1::Empty {}))
     }
 
@@ -36,8 +38,12 @@ impl v1::route_service_server::RouteService for Api {
         &self,
         request: Request<v1::FlushRoutesRequest>,
     ) -> Result<Response<v1::Empty>, Status> {
-        self.control
-            .write(|state| state.desired.flush_routes(&request.get_ref().device))?;
+        let message = request.into_inner();
+        if convert::is_v4(message.family()) {
+            self.control
+                .write_all(move |desired, _| Ok(desired.flush_routes(&message.device)?))
+                .await?;
+        }
         Ok(Response::new(v1::Empty {}))
     }
 
@@ -46,14 +52,14 @@ impl v1::route_service_server::RouteService for Api {
         request: Request<v1::ListRoutesRequest>,
     ) -> Result<Response<v1::ListRoutesResponse>, Status> {
         let family = request.get_ref().family();
-        let routes = self.control.read(|state| {
-            let shown = state
-                .desired
-                .routes
-                .iter()
-                .filter(|route| convert::is_of(family, route.prefix.addr()));
-            shown.map(|route| message(state, route)).collect()
-        });
+        // The table is copied in a moment; making a long list of it needs no lock.
+        let (routes, devices) = self
+            .control
+            .read(|state| (state.desired.routes.clone(), state.desired.devices.clone()));
+        let shown = routes
+            .iter()
+            .filter(|route| convert::is_of(family, route.prefix.addr()));
+        let routes = shown.map(|route| message(&devices, route)).collect();
         Ok(Response::new(v1::ListRoutesResponse { routes }))
     }
 }
@@ -81,13 +87,17 @@ fn route(message: &v1::Route) -> Result<RouteRequest, Status> {
     })
 }
 
-fn message(state: &State, route: &Route) -> v1::Route {
+fn message(devices: &[Device], route: &Route) -> v1::Route {
+    let device = devices
+        .iter()
+        .find(|device| device.ifindex == route.ifindex)
+        .map(|device| device.name.clone());
     v1::Route {
         address: Some(convert::ip_message(route.prefix.addr())),
         prefix_len: route.prefix.prefix_len().into(),
         gateway: route.gateway.map(convert::ip_message),
         src: route.src.map(convert::ip_message),
-        device: state.desired.device_name(route.ifindex).to_owned(),
+        device: device.unwrap_or_default(),
         mtu: route.mtu.into(),
         metric: route.metric,
         scope: convert::scope_message(route.scope).into(),

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use inet::{IfIndex, Prefix, Route, RouteScope};
+use ipvs_core::LaddrId;
 
 use super::{Desired, Effect, LaddrEntry, NoDevice};
 
@@ -40,6 +41,16 @@ pub struct Address {
     pub sapool: bool,
     /// Whether `dpip` made it; else `--add-laddr` did, and the last `--del-laddr` takes it away
     pub by_dpip: bool,
+}
+
+impl Address {
+    /// Tells the neighbours whose it is.
+    pub(super) const fn announcement(&self) -> Option<Effect> {
+        match self.addr {
+            IpAddr::V4(addr) => Some(Effect::Announce(self.ifindex, addr)),
+            IpAddr::V6(_) => None,
+        }
+    }
 }
 
 /// Why an address was refused.
@@ -84,9 +95,9 @@ pub enum AddressError {
         /// The address
         addr: IpAddr,
     },
-    /// A prefix longer than the address
-    #[error("prefix length {0} is out of range: 0 to 32 for IPv4")]
-    PrefixLen(u32),
+    /// A prefix longer than the address, or none
+    #[error("prefix length {0} is out of range: 1 to 32 for IPv4")]
+    PrefixLen(u8),
     /// Later
     #[error("{0}: IPv6 is not supported yet")]
     Ipv6(IpAddr),
@@ -95,19 +106,18 @@ pub enum AddressError {
     TooMany,
 }
 
+/// Whether this can be the address of a single host.
+pub(super) const fn is_host(addr: IpAddr) -> bool {
+    let is_broadcast = matches!(addr, IpAddr::V4(v4) if v4.is_broadcast());
+    !(addr.is_unspecified() || addr.is_multicast() || addr.is_loopback() || is_broadcast)
+}
+
 /// IPv4 of a host; IPv6 comes later.
-pub(crate) fn host_v4(addr: IpAddr) -> Result<Ipv4Addr, AddressError> {
+pub(crate) const fn host_v4(addr: IpAddr) -> Result<Ipv4Addr, AddressError> {
     match addr {
-        IpAddr::V4(v4)
-            if v4.is_unspecified()
-                || v4.is_multicast()
-                || v4.is_broadcast()
-                || v4.is_loopback() =>
-        {
-            Err(AddressError::NotUnicast { addr })
-        }
-        IpAddr::V4(v4) => Ok(v4),
         IpAddr::V6(_) => Err(AddressError::Ipv6(addr)),
+        IpAddr::V4(_) if !is_host(addr) => Err(AddressError::NotUnicast { addr }),
+        IpAddr::V4(v4) => Ok(v4),
     }
 }
 
@@ -118,6 +128,10 @@ impl Desired {
     /// If it is refused; nothing has changed then.
     pub fn add_address(&mut self, request: &AddressRequest) -> Result<(), AddressError> {
         host_v4(request.addr)?;
+        if !(1..=32).contains(&request.prefix_len) {
+            return Err(AddressError::PrefixLen(request.prefix_len));
+        }
+        let ifindex = self.device(&request.device)?.ifindex;
         if let Some(existing) = self.address(request.addr) {
             return Err(AddressError::Exists {
                 addr: existing.addr,
@@ -125,7 +139,6 @@ impl Desired {
                 device: self.device_name(existing.ifindex).to_owned(),
             });
         }
-        let ifindex = self.device(&request.device)?.ifindex;
         self.insert_address(Address {
             addr: request.addr,
             prefix_len: request.prefix_len,
@@ -137,25 +150,25 @@ impl Desired {
         })
     }
 
-    /// Adds an address, or changes what of it is only shown.
+    /// Adds an address, or changes its broadcast address, scope and sapool.
     ///
     /// # Errors
     /// If it is refused; nothing has changed then.
     pub fn set_address(&mut self, request: &AddressRequest) -> Result<(), AddressError> {
         let ifindex = self.device(&request.device)?.ifindex;
-        let same = |address: &&mut Address| {
-            address.addr == request.addr
-                && address.ifindex == ifindex
-                && address.prefix_len == request.prefix_len
+        let same = |address: &&Address| {
+            address.ifindex == ifindex && address.prefix_len == request.prefix_len
         };
-        match self.addresses.iter_mut().find(same) {
-            Some(address) => {
-                address.broadcast = request.broadcast;
-                address.scope = request.scope;
-                Ok(())
-            }
-            None => self.add_address(request),
+        if self.address(request.addr).filter(same).is_none() {
+            return self.add_address(request);
         }
+        self.set_sapool(request.addr, request.sapool)?;
+        if let Some(address) = self.addresses.get_mut(&request.addr) {
+            address.broadcast = request.broadcast;
+            address.scope = request.scope;
+            address.by_dpip = true;
+        }
+        Ok(())
     }
 
     /// Takes an address away, with the routes it made.
@@ -173,12 +186,7 @@ impl Desired {
                 device: device.to_owned(),
             });
         }
-        if let Some(laddr) = self.laddrs.get(&addr).filter(|laddr| laddr.services > 0) {
-            return Err(AddressError::InUse {
-                addr,
-                services: laddr.services,
-            });
-        }
+        self.refuse_used(addr)?;
         self.remove_address(addr);
         Ok(())
     }
@@ -187,20 +195,17 @@ impl Desired {
     ///
     /// # Errors
     /// If there is no such device.
-    pub fn flush_addresses(&mut self, device: &str) -> Result<(), AddressError> {
+    pub fn flush_addresses(&mut self, device: &str) -> Result<(), NoDevice> {
         let ifindex = self.device(device)?.ifindex;
+        let of_device = |address: &&Address| address.ifindex == ifindex;
         let all: Vec<IpAddr> = self
             .addresses
-            .iter()
-            .filter(|address| address.ifindex == ifindex)
+            .values()
+            .filter(of_device)
             .map(|address| address.addr)
             .collect();
         for addr in all {
-            if self
-                .laddrs
-                .get(&addr)
-                .is_none_or(|laddr| laddr.services == 0)
-            {
+            if self.refuse_used(addr).is_ok() {
                 self.remove_address(addr);
             }
         }
@@ -209,93 +214,149 @@ impl Desired {
 
     /// An address of the director.
     pub fn address(&self, addr: IpAddr) -> Option<&Address> {
-        self.addresses.iter().find(|address| address.addr == addr)
+        self.addresses.get(&addr)
     }
 
     pub(super) fn insert_address(&mut self, address: Address) -> Result<(), AddressError> {
         if address.sapool {
-            let id = self
-                .laddr_ids
-                .take()
-                .map(ipvs_core::LaddrId)
-                .ok_or(AddressError::TooMany)?;
-            self.laddrs.insert(
-                address.addr,
-                LaddrEntry {
-                    id,
-                    ifindex: address.ifindex,
-                    services: 0,
-                },
-            );
-            self.effects.push(Effect::AddPools(id, address.addr));
+            self.share_ports(address.addr, address.ifindex)?;
         }
-        for route in self.routes_of(&address) {
-            // A route of the operator's own to the same prefix stays as it is.
-            let _ = self.routes.insert(route);
+        let (host, network) = self.routes_of(&address);
+        // A route of the operator's own to the same prefix stays as it is.
+        let _ = self.routes.insert(host);
+        if let Some(network) = network {
+            let _ = self.routes.insert(network);
+            self.networks
+                .entry((network.prefix, network.ifindex))
+                .or_default()
+                .push(address.addr);
         }
-        if let IpAddr::V4(addr) = address.addr {
-            self.effects.push(Effect::Announce(address.ifindex, addr));
-        }
-        self.addresses.push(address);
+        self.effects.extend(address.announcement());
+        self.addresses.insert(address.addr, address);
         self.dirty.net = true;
         Ok(())
     }
 
     pub(super) fn remove_address(&mut self, addr: IpAddr) {
-        let Some(at) = self
-            .addresses
-            .iter()
-            .position(|address| address.addr == addr)
-        else {
+        let Some(address) = self.addresses.remove(&addr) else {
             return;
         };
-        let address = self.addresses.remove(at);
-        if let Some(laddr) = self.laddrs.remove(&addr) {
-            self.effects.push(Effect::RemovePools(laddr.id));
+        self.unshare_ports(addr);
+        self.remove_routes_from(addr);
+        let (host, network) = self.routes_of(&address);
+        if self.is_auto(&host) {
+            self.routes.remove(&host.prefix, Some(host.ifindex));
         }
-        for route in self.routes_of(&address) {
-            let is_ours = self
-                .routes
-                .get(&route.prefix, Some(route.ifindex))
-                .is_some_and(|existing| existing.auto);
-            let is_shared = self
-                .addresses
-                .iter()
-                .any(|other| self.routes_of(other).contains(&route));
-            if is_ours && !is_shared {
-                self.routes.remove(&route.prefix, Some(route.ifindex));
-            }
+        if let Some(network) = network {
+            self.leave_network(addr, network);
         }
         self.dirty.net = true;
     }
 
+    /// The route to a network goes with its last address; till then another address is its `src`.
+    fn leave_network(&mut self, addr: IpAddr, route: Route) {
+        let key = (route.prefix, route.ifindex);
+        let Some(addrs) = self.networks.get_mut(&key) else {
+            return;
+        };
+        addrs.retain(|other| *other != addr);
+        let heir = addrs.first().copied();
+        if heir.is_none() {
+            self.networks.remove(&key);
+        }
+        if !self.is_auto(&route) {
+            return;
+        }
+        match heir {
+            Some(_) => self.routes.replace(Route { src: heir, ..route }),
+            None => {
+                self.routes.remove(&route.prefix, Some(route.ifindex));
+            }
+        }
+    }
+
+    /// Whether the route to this prefix by this device was made by an address.
+    fn is_auto(&self, route: &Route) -> bool {
+        self.routes
+            .get(&route.prefix, Some(route.ifindex))
+            .is_some_and(|existing| existing.auto)
+    }
+
+    fn refuse_used(&self, addr: IpAddr) -> Result<(), AddressError> {
+        match self.laddrs.get(&addr) {
+            Some(laddr) if laddr.services > 0 => Err(AddressError::InUse {
+                addr,
+                services: laddr.services,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn set_sapool(&mut self, addr: IpAddr, on: bool) -> Result<(), AddressError> {
+        let Some(address) = self.addresses.get(&addr).filter(|old| old.sapool != on) else {
+            return Ok(());
+        };
+        let ifindex = address.ifindex;
+        if on {
+            self.share_ports(addr, ifindex)?;
+        } else {
+            self.refuse_used(addr)?;
+            self.unshare_ports(addr);
+        }
+        if let Some(address) = self.addresses.get_mut(&addr) {
+            address.sapool = on;
+        }
+        self.dirty.net = true;
+        Ok(())
+    }
+
+    fn share_ports(&mut self, addr: IpAddr, ifindex: IfIndex) -> Result<(), AddressError> {
+        let id = self
+            .laddr_ids
+            .take()
+            .map(LaddrId)
+            .ok_or(AddressError::TooMany)?;
+        let entry = LaddrEntry {
+            id,
+            ifindex,
+            services: 0,
+        };
+        self.laddrs.insert(addr, entry);
+        self.effects.push(Effect::AddPools(id, addr));
+        Ok(())
+    }
+
+    fn unshare_ports(&mut self, addr: IpAddr) {
+        if let Some(laddr) = self.laddrs.remove(&addr) {
+            self.effects.push(Effect::RemovePools(laddr.id));
+        }
+    }
+
     /// The routes that an address makes: to itself, scope host, and to its network, scope link.
-    fn routes_of(&self, address: &Address) -> Vec<Route> {
+    fn routes_of(&self, address: &Address) -> (Route, Option<Route>) {
         let mtu = self
             .devices
             .iter()
             .find(|device| device.ifindex == address.ifindex)
             .map_or(1500, |device| device.mtu);
-        let route = |prefix, scope| Route {
-            prefix,
+        let host = Route {
+            prefix: Prefix::host(address.addr),
             ifindex: address.ifindex,
             gateway: None,
             src: None,
             mtu,
             metric: 0,
-            scope,
+            scope: RouteScope::Host,
             auto: true,
         };
-        let mut routes = vec![route(Prefix::host(address.addr), RouteScope::Host)];
         let network = Prefix::new(address.addr, address.prefix_len)
-            .filter(|prefix| *prefix != Prefix::host(address.addr));
-        if let Some(network) = network {
-            let src = Some(address.addr);
-            routes.push(Route {
-                src,
-                ..route(network, RouteScope::Link)
+            .filter(|prefix| *prefix != host.prefix)
+            .map(|prefix| Route {
+                prefix,
+                src: Some(address.addr),
+                scope: RouteScope::Link,
+                ..host
             });
-        }
-        routes
+        (host, network)
     }
 }

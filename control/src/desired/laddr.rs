@@ -48,11 +48,21 @@ pub enum LaddrError {
         /// The service
         service: ServiceKey,
     },
-    /// It is an address of another kind or place
+    /// Its ports belong to the director itself
     #[error(
-        "{addr} is an address of {device} already and not shared out: delete it there (`dpip addr del {addr}/32 dev {device}`), --add-laddr makes it itself"
+        "{addr} is an address of {device} without sapool: delete it there (`dpip addr del {addr}/{prefix_len} dev {device}`), --add-laddr makes it itself"
     )]
-    Taken {
+    NotShared {
+        /// The address
+        addr: IpAddr,
+        /// Its prefix length
+        prefix_len: u8,
+        /// Its device
+        device: String,
+    },
+    /// It is somewhere else
+    #[error("{addr} is an address of {device}: give that with -F, or another address")]
+    Elsewhere {
         /// The address
         addr: IpAddr,
         /// Where it is
@@ -81,10 +91,17 @@ impl Desired {
         }
         let ifindex = self.device(device)?.ifindex;
         match self.address(addr) {
-            Some(existing) if existing.ifindex != ifindex || !existing.sapool => {
-                return Err(LaddrError::Taken {
+            Some(existing) if existing.ifindex != ifindex => {
+                return Err(LaddrError::Elsewhere {
                     addr,
                     device: self.device_name(existing.ifindex).to_owned(),
+                });
+            }
+            Some(existing) if !existing.sapool => {
+                return Err(LaddrError::NotShared {
+                    addr,
+                    prefix_len: existing.prefix_len,
+                    device: device.to_owned(),
                 });
             }
             Some(_) => {}

@@ -1,22 +1,29 @@
 //! What operators asked for: whole and valid at any time. Every change is checked before anything is
-//! touched. Pure data: no rings, no clock, so that a failed transaction is undone by a clone.
+//! touched. Pure data: no rings, no clock. Cloning it copies pointers to the services, not the services,
+//! so that many changes are made to a clone, which takes the place of the original or is thrown away.
 
 mod address;
+mod change;
 mod ids;
 mod laddr;
+mod ordered;
 mod route;
 mod service;
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
-use inet::{Device, IfIndex, RouteTable};
+use inet::{Device, IfIndex, Prefix, RouteTable};
 use ipvs_core::{DestId, LaddrId, ServiceKey, Timeouts};
+use packet::MacAddr;
 
 pub(crate) use address::host_v4;
 pub use address::{Address, AddressError, AddressRequest};
+pub use change::{Change, ChangeError};
 pub use ids::IdPool;
 pub use laddr::{LaddrEntry, LaddrError};
+pub use ordered::Ordered;
 pub use route::{RouteError, RouteRequest};
 pub use service::{DestEntry, DestRequest, ServiceEntry, ServiceError, ServiceRequest};
 
@@ -48,16 +55,18 @@ pub struct Dirty {
 #[derive(Debug, Clone)]
 pub struct Desired {
     pub(crate) devices: Vec<Device>,
-    pub(crate) addresses: Vec<Address>,
+    pub(crate) addresses: Ordered<IpAddr, Address>,
+    /// The addresses that share a network on a device, in the order they were added.
+    pub(crate) networks: HashMap<(Prefix, IfIndex), Vec<IpAddr>>,
     pub(crate) routes: RouteTable,
-    pub(crate) services: HashMap<ServiceKey, ServiceEntry>,
+    /// How many routes of the operator's name an address as `src`.
+    pub(crate) route_srcs: HashMap<IpAddr, usize>,
+    pub(crate) services: Ordered<ServiceKey, Arc<ServiceEntry>>,
     pub(crate) laddrs: HashMap<IpAddr, LaddrEntry>,
     pub(crate) timeouts: Timeouts,
     pub(crate) service_ids: IdPool,
     pub(crate) dest_ids: IdPool,
     pub(crate) laddr_ids: IdPool,
-    /// Counts services, so that they are shown in the order they were made.
-    pub(crate) next_seq: u64,
     pub(crate) dirty: Dirty,
     pub(crate) effects: Vec<Effect>,
 }
@@ -75,15 +84,16 @@ impl Desired {
     pub fn new(devices: Vec<Device>, timeouts: Timeouts, max_dests: u32) -> Self {
         Self {
             devices,
-            addresses: Vec::new(),
+            addresses: Ordered::default(),
+            networks: HashMap::new(),
             routes: RouteTable::default(),
-            services: HashMap::new(),
+            route_srcs: HashMap::new(),
+            services: Ordered::default(),
             laddrs: HashMap::new(),
             timeouts,
             service_ids: IdPool::new(1 << 20),
             dest_ids: IdPool::new(max_dests),
             laddr_ids: IdPool::new(1 << 16),
-            next_seq: 0,
             dirty: Dirty {
                 net: true,
                 timeouts: true,
@@ -110,6 +120,47 @@ impl Desired {
                     .collect::<Vec<_>>()
                     .join(", "),
             })
+    }
+
+    /// What a device was changed to. Its neighbours hear of a new MAC address.
+    pub(crate) fn set_device(&mut self, ifindex: IfIndex, mac: MacAddr, forward_to_kni: bool) {
+        let device = self
+            .devices
+            .iter_mut()
+            .find(|device| device.ifindex == ifindex);
+        let Some(device) = device else {
+            return;
+        };
+        let has_new_mac = device.mac != mac;
+        device.mac = mac;
+        device.forward_to_kni = forward_to_kni;
+        self.dirty.net = true;
+        if has_new_mac {
+            let addrs = self
+                .addresses
+                .values()
+                .filter(|address| address.ifindex == ifindex);
+            self.effects.extend(addrs.filter_map(Address::announcement));
+        }
+    }
+
+    /// A copy to make changes to, of which the workers have been told all so far.
+    pub(crate) fn successor(&self) -> Self {
+        Self {
+            dirty: Dirty::default(),
+            effects: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// Puts a changed [`Self::successor`] in the place of the original, which is returned.
+    pub(crate) fn succeed_by(&mut self, mut successor: Self) -> Self {
+        successor.dirty.services.extend(self.dirty.services.drain());
+        successor.dirty.net |= self.dirty.net;
+        successor.dirty.timeouts |= self.dirty.timeouts;
+        self.effects.append(&mut successor.effects);
+        successor.effects = std::mem::take(&mut self.effects);
+        std::mem::replace(self, successor)
     }
 
     /// The name of a device.

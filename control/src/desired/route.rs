@@ -101,6 +101,7 @@ impl Desired {
             prefix: route.prefix,
             device: self.device_name(route.ifindex).to_owned(),
         })?;
+        self.count_src(&route, 1);
         self.dirty.net = true;
         Ok(())
     }
@@ -112,6 +113,11 @@ impl Desired {
     pub fn set_route(&mut self, request: &RouteRequest) -> Result<(), RouteError> {
         let route = self.validate_route(request)?;
         self.refuse_auto(&route.prefix, Some(route.ifindex))?;
+        let before = self.routes.get(&route.prefix, Some(route.ifindex)).copied();
+        if let Some(before) = before {
+            self.count_src(&before, -1);
+        }
+        self.count_src(&route, 1);
         self.routes.replace(route);
         self.dirty.net = true;
         Ok(())
@@ -126,9 +132,11 @@ impl Desired {
             .map(|name| self.device(name).map(|device| device.ifindex))
             .transpose()?;
         self.refuse_auto(prefix, ifindex)?;
-        self.routes
+        let route = self
+            .routes
             .remove(prefix, ifindex)
             .ok_or(RouteError::Missing(*prefix))?;
+        self.count_src(&route, -1);
         self.dirty.net = true;
         Ok(())
     }
@@ -139,17 +147,37 @@ impl Desired {
     /// If there is no such device.
     pub fn flush_routes(&mut self, device: &str) -> Result<(), RouteError> {
         let ifindex = self.device(device)?.ifindex;
-        let prefixes: Vec<Prefix> = self
-            .routes
-            .iter()
-            .filter(|route| route.ifindex == ifindex && !route.auto)
-            .map(|route| route.prefix)
-            .collect();
-        for prefix in prefixes {
-            self.routes.remove(&prefix, Some(ifindex));
-        }
+        self.routes.remove_device(ifindex, true);
+        let left: Vec<Route> = self.routes.iter().copied().collect();
+        self.route_srcs.clear();
+        left.iter().for_each(|route| self.count_src(route, 1));
         self.dirty.net = true;
         Ok(())
+    }
+
+    /// The operator's routes that name this address as `src` go with it, as they do in Linux: nothing
+    /// may be sent from an address that is not ours.
+    pub(super) fn remove_routes_from(&mut self, src: IpAddr) {
+        if !self.route_srcs.contains_key(&src) {
+            return;
+        }
+        let with_src = |route: &&Route| !route.auto && route.src == Some(src);
+        let gone: Vec<Route> = self.routes.iter().filter(with_src).copied().collect();
+        for route in gone {
+            self.routes.remove(&route.prefix, Some(route.ifindex));
+            self.count_src(&route, -1);
+        }
+    }
+
+    fn count_src(&mut self, route: &Route, step: isize) {
+        let Some(src) = route.src.filter(|_| !route.auto) else {
+            return;
+        };
+        let count = self.route_srcs.entry(src).or_default();
+        *count = count.saturating_add_signed(step);
+        if *count == 0 {
+            self.route_srcs.remove(&src);
+        }
     }
 
     fn refuse_auto(&self, prefix: &Prefix, ifindex: Option<IfIndex>) -> Result<(), RouteError> {

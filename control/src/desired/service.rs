@@ -7,8 +7,9 @@ use ipvs_core::{
     Dest, DestId, FwdMode, Laddr, SchedulerKind, Service, ServiceId, ServiceKey, sched,
 };
 
-use super::{Desired, Effect};
-use crate::counters::{Baseline, Counts};
+use super::address::is_host;
+use super::{Desired, Effect, Ordered};
+use crate::counts::Counts;
 
 /// A service as it was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,16 +44,16 @@ pub struct DestRequest {
 pub struct ServiceEntry {
     /// Its number at the workers
     pub id: ServiceId,
-    /// When it was made, relative to others
-    pub seq: u64,
     /// What was asked for
     pub request: ServiceRequest,
-    /// In the order they were added
-    pub dests: Vec<DestEntry>,
+    /// By address and port, in the order they were added
+    pub dests: Ordered<(IpAddr, u16), DestEntry>,
     /// In the order they were added
     pub laddrs: Vec<Laddr>,
     /// What dests that are gone had counted, less what -Z took
     pub(crate) removed: Counts,
+    /// What workers read of it, if that was made already
+    compiled: Option<Arc<Service>>,
 }
 
 /// A dest of a service.
@@ -62,8 +63,8 @@ pub struct DestEntry {
     pub id: DestId,
     /// What was asked for
     pub request: DestRequest,
-    /// Where its counters began
-    pub(crate) baseline: Baseline,
+    /// What does not count: from before -Z, or of a dest that had the number before
+    pub(crate) zero: Counts,
 }
 
 /// Why a service or dest was refused.
@@ -83,6 +84,9 @@ pub enum ServiceError {
     /// Later
     #[error("{0}: IPv6 is not supported yet")]
     Ipv6(IpAddr),
+    /// Not an address of a host
+    #[error("{0} cannot be the address of a service or a real server: use a unicast address")]
+    NotUnicast(IpAddr),
     /// The dest is there
     #[error("{addr}:{port} is already a dest of service {service}: change it with -e")]
     DestExists {
@@ -106,6 +110,20 @@ pub enum ServiceError {
     /// Nobody listens at port 0
     #[error("dest {0}: port 0 is no port a real server can listen on: give one, as in -r {0}:80")]
     DestPortZero(IpAddr),
+    /// It would never take a conn again
+    #[error(
+        "dest {addr}:{port}: the lower threshold {lower} is above the upper threshold {upper}: give a lower one (-y), or 0 for three quarters of the upper one"
+    )]
+    Thresholds {
+        /// RIP
+        addr: IpAddr,
+        /// rport
+        port: u16,
+        /// -x
+        upper: u32,
+        /// -y
+        lower: u32,
+    },
     /// The addresses are used up
     #[error(
         "the dest {0} would be one too many: raise [conns] max_dests in the configuration file"
@@ -125,7 +143,10 @@ impl Desired {
     /// # Errors
     /// If there is none with this key.
     pub fn service(&self, key: &ServiceKey) -> Result<&ServiceEntry, ServiceError> {
-        self.services.get(key).ok_or(ServiceError::Missing(*key))
+        self.services
+            .get(key)
+            .map(Arc::as_ref)
+            .ok_or(ServiceError::Missing(*key))
     }
 
     /// A service, to be changed: it counts as changed from here on.
@@ -138,6 +159,8 @@ impl Desired {
             .get_mut(key)
             .ok_or(ServiceError::Missing(*key))?;
         self.dirty.services.insert(*key);
+        let service = Arc::make_mut(service);
+        service.compiled = None;
         Ok(service)
     }
 
@@ -150,10 +173,13 @@ impl Desired {
         if key.addr.is_ipv6() {
             return Err(ServiceError::Ipv6(key.addr));
         }
+        if !is_host(key.addr) {
+            return Err(ServiceError::NotUnicast(key.addr));
+        }
         if key.port == 0 {
             return Err(ServiceError::PortZero(key));
         }
-        if self.services.contains_key(&key) {
+        if self.services.contains(&key) {
             return Err(ServiceError::Exists(key));
         }
         let id = self
@@ -161,17 +187,15 @@ impl Desired {
             .take()
             .map(ServiceId)
             .ok_or(ServiceError::TooManyServices)?;
-        let seq = self.next_seq;
-        self.next_seq += 1;
         let entry = ServiceEntry {
             id,
-            seq,
             request,
-            dests: Vec::new(),
+            dests: Ordered::default(),
             laddrs: Vec::new(),
             removed: Counts::default(),
+            compiled: None,
         };
-        self.services.insert(key, entry);
+        self.services.insert(key, Arc::new(entry));
         self.dirty.services.insert(key);
         Ok(())
     }
@@ -195,9 +219,10 @@ impl Desired {
             .remove(key)
             .ok_or(ServiceError::Missing(*key))?;
         self.dirty.services.insert(*key);
+        let dests = service.dests.values();
         self.effects
-            .extend(service.dests.iter().map(|dest| Effect::CloseDest(dest.id)));
-        for laddr in service.laddrs {
+            .extend(dests.map(|dest| Effect::CloseDest(dest.id)));
+        for laddr in &service.laddrs {
             self.release_laddr(laddr.addr);
         }
         self.service_ids.give_back(service.id.0);
@@ -213,7 +238,7 @@ impl Desired {
         }
     }
 
-    /// Adds a dest. Its counters begin at what `baseline` says of a number used before.
+    /// Adds a dest. `zero` says what the counters of its number show now: that was another's.
     ///
     /// # Errors
     /// If it is refused; nothing has changed then.
@@ -221,17 +246,12 @@ impl Desired {
         &mut self,
         key: &ServiceKey,
         request: DestRequest,
-        baseline: impl FnOnce(DestId) -> Baseline,
+        zero: impl FnOnce(DestId) -> Counts,
     ) -> Result<(), ServiceError> {
         let service = self.service(key)?;
         let (addr, port) = (request.addr, request.port);
-        if addr.is_ipv6() {
-            return Err(ServiceError::Ipv6(addr));
-        }
-        if port == 0 {
-            return Err(ServiceError::DestPortZero(addr));
-        }
-        if service.find(addr, port).is_some() {
+        request.validate()?;
+        if service.dests.contains(&(addr, port)) {
             return Err(ServiceError::DestExists {
                 service: *key,
                 addr,
@@ -249,23 +269,27 @@ impl Desired {
         let entry = DestEntry {
             id,
             request,
-            baseline: baseline(id),
+            zero: zero(id),
         };
-        self.service_mut(key)?.dests.push(entry);
+        self.service_mut(key)?.dests.insert((addr, port), entry);
         Ok(())
     }
 
     /// Changes a dest's weight, thresholds and fwdmode.
     ///
     /// # Errors
-    /// If it is not there.
+    /// If it is not there, or refused; nothing has changed then.
     pub fn edit_dest(
         &mut self,
         key: &ServiceKey,
         request: DestRequest,
     ) -> Result<(), ServiceError> {
-        let at = self.position(key, request.addr, request.port)?;
-        self.service_mut(key)?.dests[at].request = request;
+        self.dest(key, request.addr, request.port)?;
+        request.validate()?;
+        let dests = &mut self.service_mut(key)?.dests;
+        if let Some(dest) = dests.get_mut(&(request.addr, request.port)) {
+            dest.request = request;
+        }
         Ok(())
     }
 
@@ -280,17 +304,51 @@ impl Desired {
         port: u16,
         counts: impl FnOnce(&DestEntry) -> Counts,
     ) -> Result<(), ServiceError> {
-        let at = self.position(key, addr, port)?;
+        self.dest(key, addr, port)?;
         let service = self.service_mut(key)?;
-        let dest = service.dests.remove(at);
-        service.removed = service.removed + counts(&dest);
-        self.effects.push(Effect::CloseDest(dest.id));
+        if let Some(dest) = service.dests.remove(&(addr, port)) {
+            service.removed = service.removed + counts(&dest);
+            self.effects.push(Effect::CloseDest(dest.id));
+        }
         Ok(())
     }
 
-    fn position(&self, key: &ServiceKey, addr: IpAddr, port: u16) -> Result<usize, ServiceError> {
+    /// Lets counting begin anew, of one service or of all.
+    ///
+    /// # Errors
+    /// If there is no such service.
+    pub fn zero_counters(
+        &mut self,
+        key: Option<&ServiceKey>,
+        now: impl Fn(DestId) -> Counts,
+    ) -> Result<(), ServiceError> {
+        if let Some(key) = key {
+            self.service(key)?;
+        }
+        let services = self.services.values_mut().map(Arc::make_mut);
+        for service in services.filter(|service| key.is_none_or(|key| service.request.key == *key))
+        {
+            service.removed = Counts::default();
+            for dest in service.dests.values_mut() {
+                dest.zero = now(dest.id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes what workers read of changed services, so that publishing it is a matter of pointers.
+    pub(crate) fn compile(&mut self) {
+        for key in &self.dirty.services {
+            if let Some(service) = self.services.get_mut(key) {
+                Arc::make_mut(service).compile();
+            }
+        }
+    }
+
+    fn dest(&self, key: &ServiceKey, addr: IpAddr, port: u16) -> Result<&DestEntry, ServiceError> {
         self.service(key)?
-            .find(addr, port)
+            .dests
+            .get(&(addr, port))
             .ok_or(ServiceError::DestMissing {
                 service: *key,
                 addr,
@@ -299,25 +357,52 @@ impl Desired {
     }
 }
 
+impl DestRequest {
+    fn validate(&self) -> Result<(), ServiceError> {
+        if self.addr.is_ipv6() {
+            return Err(ServiceError::Ipv6(self.addr));
+        }
+        if self.port == 0 {
+            return Err(ServiceError::DestPortZero(self.addr));
+        }
+        if !is_host(self.addr) {
+            return Err(ServiceError::NotUnicast(self.addr));
+        }
+        if self.upper_threshold != 0 && self.lower_threshold > self.upper_threshold {
+            return Err(ServiceError::Thresholds {
+                addr: self.addr,
+                port: self.port,
+                upper: self.upper_threshold,
+                lower: self.lower_threshold,
+            });
+        }
+        Ok(())
+    }
+}
+
 impl ServiceEntry {
-    fn find(&self, addr: IpAddr, port: u16) -> Option<usize> {
-        self.dests
-            .iter()
-            .position(|dest| dest.request.port == port && dest.request.addr == addr)
+    /// What workers read of it: made when it is asked for the first time after a change.
+    pub(crate) fn compile(&mut self) -> Arc<Service> {
+        let (request, dests, laddrs) = (&self.request, &self.dests, &self.laddrs);
+        let make = || {
+            let dests: Vec<Dest> = dests.values().map(DestEntry::compile).collect();
+            Arc::new(Service {
+                id: self.id,
+                key: request.key,
+                scheduler: request.scheduler,
+                rotation: sched::rotation(request.scheduler, &dests),
+                dests,
+                laddrs: laddrs.clone(),
+                conn_timeout_s: request.conn_timeout_s,
+            })
+        };
+        Arc::clone(self.compiled.get_or_insert_with(make))
     }
 
-    /// What workers read of it.
-    pub(crate) fn compile(&self) -> Arc<Service> {
-        let dests: Vec<Dest> = self.dests.iter().map(DestEntry::compile).collect();
-        Arc::new(Service {
-            id: self.id,
-            key: self.request.key,
-            scheduler: self.request.scheduler,
-            rotation: sched::rotation(self.request.scheduler, &dests),
-            dests,
-            laddrs: self.laddrs.clone(),
-            conn_timeout_s: self.request.conn_timeout_s,
-        })
+    /// What its counters sum up to, dests that are gone included. `now` reads those of a dest.
+    pub(crate) fn counts(&self, now: impl Fn(DestId) -> Counts) -> Counts {
+        let dests = self.dests.values().map(|dest| now(dest.id) - dest.zero);
+        dests.fold(self.removed, |sum, counts| sum + counts)
     }
 }
 

@@ -3,7 +3,7 @@ use ipvs_core::{FwdMode, Protocol, SchedulerKind};
 use packet::{MacAddr, PortId};
 
 use super::*;
-use crate::counters::{Baseline, Counts};
+use crate::counts::Counts;
 
 fn desired() -> Desired {
     let device = |index: u16| Device {
@@ -71,7 +71,7 @@ fn dest(addr: &str, port: u16) -> DestRequest {
 }
 
 fn add_dest(desired: &mut Desired, addr: &str, port: u16) -> Result<(), ServiceError> {
-    desired.add_dest(&KEY, dest(addr, port), |_| Baseline::default())
+    desired.add_dest(&KEY, dest(addr, port), |_| Counts::default())
 }
 
 /// The tutorial's two-arm FullNAT, and the routes it shows afterwards.
@@ -225,7 +225,7 @@ fn what_is_refused_names_the_thing_and_the_way_out_and_changes_nothing() {
                     .add_laddr(&KEY, ip("10.0.0.100"), "dpdk0")
                     .unwrap_err(),
             ),
-            "an address of dpdk1",
+            "is an address of dpdk1",
         ),
     ];
     for (text, expected) in refusals {
@@ -287,5 +287,100 @@ fn a_gateway_on_a_link_names_its_device() {
     assert_eq!(
         (default.ifindex, default.scope),
         (IfIndex(2), RouteScope::Global)
+    );
+}
+
+#[test]
+fn a_network_s_route_lives_as_long_as_an_address_in_it() {
+    let mut desired = desired();
+    for addr in ["10.0.0.1", "10.0.0.2", "10.0.0.3"] {
+        desired.add_address(&address(addr, 24, "dpdk1")).unwrap();
+    }
+    let network = Prefix::new(ip("10.0.0.0"), 24).unwrap();
+    let src = |desired: &Desired| {
+        desired
+            .routes
+            .get(&network, None)
+            .and_then(|route| route.src)
+    };
+    assert_eq!(src(&desired), Some(ip("10.0.0.1")));
+    desired.del_address(ip("10.0.0.1"), "dpdk1").unwrap();
+    assert_eq!(src(&desired), Some(ip("10.0.0.2")));
+    desired.del_address(ip("10.0.0.3"), "dpdk1").unwrap();
+    assert_eq!(src(&desired), Some(ip("10.0.0.2")));
+    desired.del_address(ip("10.0.0.2"), "dpdk1").unwrap();
+    assert_eq!(desired.routes.iter().count(), 0);
+}
+
+#[test]
+fn the_operator_s_own_route_to_a_network_outlives_its_addresses() {
+    let mut desired = desired();
+    desired
+        .add_route(&route("10.0.0.0", 24, Some("dpdk1"), None))
+        .unwrap();
+    desired
+        .add_address(&address("10.0.0.1", 24, "dpdk1"))
+        .unwrap();
+    desired.del_address(ip("10.0.0.1"), "dpdk1").unwrap();
+    assert_eq!(desired.routes.iter().count(), 1);
+}
+
+/// As Linux does it: nothing is sent from an address that is not ours.
+#[test]
+fn routes_go_with_the_address_that_is_their_src() {
+    let mut desired = desired();
+    desired
+        .add_address(&address("10.0.0.1", 32, "dpdk1"))
+        .unwrap();
+    let with_src = RouteRequest {
+        src: Some(ip("10.0.0.1")),
+        ..route("10.9.0.0", 16, Some("dpdk1"), None)
+    };
+    desired.add_route(&with_src).unwrap();
+    desired.set_route(&with_src).unwrap();
+    desired
+        .add_route(&route("10.8.0.0", 16, Some("dpdk1"), None))
+        .unwrap();
+    desired.del_address(ip("10.0.0.1"), "dpdk1").unwrap();
+    let left: Vec<_> = desired
+        .routes
+        .iter()
+        .map(|route| route.prefix.to_string())
+        .collect();
+    assert_eq!(left, ["10.8.0.0/16"]);
+    assert!(desired.route_srcs.is_empty());
+}
+
+#[test]
+fn sapool_can_be_switched_on_and_off_again() {
+    let mut desired = desired();
+    let plain = address("10.0.0.1", 32, "dpdk1");
+    let shared = AddressRequest {
+        sapool: true,
+        ..plain.clone()
+    };
+    desired.set_address(&plain).unwrap();
+    desired.effects.clear();
+    desired.set_address(&shared).unwrap();
+    desired.add_service(service()).unwrap();
+    desired.add_laddr(&KEY, ip("10.0.0.1"), "dpdk1").unwrap();
+    assert!(matches!(
+        desired.set_address(&plain),
+        Err(AddressError::InUse { services: 1, .. })
+    ));
+    desired.del_laddr(&KEY, ip("10.0.0.1")).unwrap();
+    desired.set_address(&plain).unwrap();
+    assert_eq!(
+        desired.effects,
+        [
+            Effect::AddPools(LaddrId(0), ip("10.0.0.1")),
+            Effect::RemovePools(LaddrId(0))
+        ]
+    );
+    assert!(
+        desired
+            .address(ip("10.0.0.1"))
+            .is_some_and(|address| !address.sapool),
+        "what dpip made stays after the last --del-laddr"
     );
 }

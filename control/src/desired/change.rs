@@ -1,0 +1,64 @@
+//! One change of services, dests or local addresses: what `Apply` takes many of.
+
+use std::net::IpAddr;
+
+use ipvs_core::ServiceKey;
+
+use super::Desired;
+use super::laddr::LaddrError;
+use super::service::{DestRequest, ServiceError, ServiceRequest};
+use crate::meter::Meter;
+
+/// A change, not yet checked against what there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// -A
+    AddService(ServiceRequest),
+    /// -E
+    EditService(ServiceRequest),
+    /// -D
+    DelService(ServiceKey),
+    /// -a
+    AddDest(ServiceKey, DestRequest),
+    /// -e
+    EditDest(ServiceKey, DestRequest),
+    /// -d, by address and port
+    DelDest(ServiceKey, IpAddr, u16),
+    /// --add-laddr, on a device
+    AddLaddr(ServiceKey, IpAddr, String),
+    /// --del-laddr
+    DelLaddr(ServiceKey, IpAddr),
+}
+
+/// Why a change was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// Of a service or a dest
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// Of a local address
+    #[error(transparent)]
+    Laddr(#[from] LaddrError),
+}
+
+impl Desired {
+    /// Carries one change out. `meter` says what a dest has counted so far.
+    ///
+    /// # Errors
+    /// If it is refused; nothing has changed then.
+    pub(crate) fn carry_out(&mut self, change: Change, meter: &Meter) -> Result<(), ChangeError> {
+        match change {
+            Change::AddService(request) => self.add_service(request)?,
+            Change::EditService(request) => self.edit_service(request)?,
+            Change::DelService(key) => self.del_service(&key)?,
+            Change::AddDest(key, request) => self.add_dest(&key, request, |id| meter.begin(id))?,
+            Change::EditDest(key, request) => self.edit_dest(&key, request)?,
+            Change::DelDest(key, addr, port) => {
+                self.del_dest(&key, addr, port, |dest| meter.counts(dest.id) - dest.zero)?
+            }
+            Change::AddLaddr(key, addr, device) => self.add_laddr(&key, addr, &device)?,
+            Change::DelLaddr(key, addr) => self.del_laddr(&key, addr)?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,241 @@
+//! All that is behind the lock: what is asked for, what is known, what the workers were told.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use inet::neighbour::NeighbourConfig;
+use inet::{IfIndex, LocalAddr, NeighbourTable, Net};
+use ipvs_core::{Command, ConnPage, DestId, LaddrId, Protocol, Service, ServiceKey, Snapshot};
+use sapool::{PoolShare, PoolUsage, PortPool};
+use tokio::sync::oneshot;
+
+use crate::desired::{Desired, Effect};
+use crate::fleet::{Fleet, Report, WorkerHandle};
+
+pub(crate) struct State {
+    pub(crate) desired: Desired,
+    pub(crate) neighbours: NeighbourTable,
+    pub(crate) fleet: Fleet,
+    /// Of each local address, at each worker.
+    pool_usage: HashMap<LaddrId, Vec<Arc<PoolUsage>>>,
+    snapshot: Snapshot,
+    /// Ids that no worker knows any more: the next writer may use them.
+    gone_dests: Vec<DestId>,
+    gone_laddrs: Vec<LaddrId>,
+    waiting_pages: HashMap<u64, oneshot::Sender<Box<ConnPage>>>,
+    next_token: u64,
+    /// Services with dests and without a local address, of which the log has been told.
+    lacking_laddr: HashSet<ServiceKey>,
+}
+
+impl State {
+    pub(crate) fn new(
+        desired: Desired,
+        neighbours: NeighbourConfig,
+        workers: Vec<WorkerHandle>,
+    ) -> Self {
+        Self {
+            neighbours: NeighbourTable::new(neighbours),
+            fleet: Fleet::new(workers),
+            pool_usage: HashMap::new(),
+            snapshot: Snapshot {
+                net: Net::new(desired.devices.clone()),
+                ..Snapshot::default()
+            },
+            gone_dests: Vec::new(),
+            gone_laddrs: Vec::new(),
+            waiting_pages: HashMap::new(),
+            next_token: 0,
+            lacking_laddr: HashSet::new(),
+            desired,
+        }
+    }
+
+    /// What the workers were told last.
+    pub(crate) const fn published(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Ports in use and missed of a local address, at each worker.
+    pub(crate) fn usage_of(&self, id: LaddrId) -> &[Arc<PoolUsage>] {
+        self.pool_usage.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Takes what the workers said, does what is due, publishes what changed. What the workers gave
+    /// back is returned, to be freed.
+    pub(crate) fn tick(&mut self, now_ms: u64) -> Vec<Arc<Snapshot>> {
+        let retired = self.take_reports(now_ms);
+        self.ask_neighbours(now_ms);
+        self.commit();
+        retired
+    }
+
+    /// Called by a writer before it changes anything.
+    pub(crate) fn take_back_ids(&mut self) {
+        for id in self.gone_dests.drain(..) {
+            self.desired.dest_ids.give_back(id.0);
+        }
+        for id in self.gone_laddrs.drain(..) {
+            self.desired.laddr_ids.give_back(id.0);
+        }
+    }
+
+    /// Asks a worker for a page of conns, to be sent to `answer`; the number of the question.
+    pub(crate) fn ask_for_conns(
+        &mut self,
+        worker: usize,
+        mut page: Box<ConnPage>,
+        answer: oneshot::Sender<Box<ConnPage>>,
+    ) -> u64 {
+        self.next_token += 1;
+        page.token = self.next_token;
+        self.waiting_pages.insert(page.token, answer);
+        self.fleet.send(worker, Command::ListConns(page));
+        self.next_token
+    }
+
+    /// Nobody waits for this page any more.
+    pub(crate) fn give_up_conns(&mut self, worker: usize, token: u64) {
+        self.waiting_pages.remove(&token);
+        self.fleet.take_back_page(worker, token);
+    }
+
+    fn take_reports(&mut self, now_ms: u64) -> Vec<Arc<Snapshot>> {
+        let mut retired = Vec::new();
+        for report in self.fleet.reports() {
+            match report {
+                Report::Retired(snapshot) => retired.push(snapshot),
+                Report::DestGone(id) => self.gone_dests.push(id),
+                Report::LaddrGone(id) => {
+                    self.pool_usage.remove(&id);
+                    self.gone_laddrs.push(id);
+                }
+                Report::Resolve { ifindex, addr } => self.neighbours.resolve(now_ms, ifindex, addr),
+                Report::Neighbour(news) => self.neighbours.learn(now_ms, &news),
+                Report::Conns(page) => {
+                    if let Some(answer) = self.waiting_pages.remove(&page.token) {
+                        // The client went away if this fails.
+                        let _ = answer.send(page);
+                    }
+                }
+            }
+        }
+        retired
+    }
+
+    fn ask_neighbours(&mut self, now_ms: u64) {
+        for (port, frame) in self.neighbours.poll(now_ms, &self.snapshot.net) {
+            self.fleet.send(0, Command::Transmit { port, frame });
+        }
+    }
+
+    /// Brings the workers up to date, in an order in which nothing refers to what is not there.
+    fn commit(&mut self) {
+        let effects = std::mem::take(&mut self.desired.effects);
+        for effect in &effects {
+            if let Effect::AddPools(id, addr) = effect {
+                self.add_pools(*id, *addr);
+            }
+        }
+        self.publish();
+        for effect in effects {
+            match effect {
+                Effect::AddPools(..) => {}
+                Effect::RemovePools(id) => self.fleet.remove_laddr(id),
+                Effect::CloseDest(id) => self.fleet.close_dest(id),
+                Effect::Announce(ifindex, addr) => self.announce(ifindex, addr),
+            }
+        }
+        self.fleet.flush();
+    }
+
+    fn add_pools(&mut self, id: LaddrId, addr: IpAddr) {
+        let workers = u16::try_from(self.fleet.len()).unwrap_or(u16::MAX);
+        let mut usages = Vec::new();
+        for worker in 0..workers {
+            let Some(share) = PoolShare::new(worker, workers) else {
+                continue;
+            };
+            let pool = Box::new(PortPool::new(share));
+            usages.push(pool.usage());
+            self.fleet
+                .send(usize::from(worker), Command::AddLaddr { id, addr, pool });
+        }
+        self.pool_usage.insert(id, usages);
+    }
+
+    /// Gratuitous ARP, unless the address has gone again in the meantime.
+    fn announce(&mut self, ifindex: IfIndex, addr: Ipv4Addr) {
+        let is_ours = self
+            .snapshot
+            .net
+            .local_addr(IpAddr::V4(addr))
+            .is_some_and(|local| local.ifindex == ifindex);
+        if let Some(device) = self.snapshot.net.device(ifindex).filter(|_| is_ours) {
+            let (port, frame) = (device.port, inet::arp::gratuitous(device, addr));
+            self.fleet.send(0, Command::Transmit { port, frame });
+        }
+    }
+
+    /// Publishes a snapshot if anything changed. Only what changed is made anew.
+    fn publish(&mut self) {
+        let mut dirty = std::mem::take(&mut self.desired.dirty);
+        if dirty.net {
+            self.update_net();
+        }
+        let neighbours_changed = self.neighbours.publish(&mut self.snapshot.net);
+        if dirty.timeouts {
+            self.snapshot.timeouts = self.desired.timeouts;
+        }
+        let changed =
+            dirty.net || neighbours_changed || dirty.timeouts || !dirty.services.is_empty();
+        if !changed {
+            return;
+        }
+        let mut compiled = Vec::with_capacity(dirty.services.len());
+        for key in dirty.services.drain() {
+            match self.desired.services.get_mut(&key) {
+                Some(service) => compiled.push(Arc::make_mut(service).compile()),
+                None => {
+                    self.snapshot.services.remove(&key);
+                    self.lacking_laddr.remove(&key);
+                }
+            }
+        }
+        for service in &compiled {
+            self.warn_without_laddr(service);
+        }
+        self.snapshot.services.insert_all(compiled);
+        self.fleet.publish(&Arc::new(self.snapshot.clone()));
+    }
+
+    fn update_net(&mut self) {
+        let (net, desired) = (&mut self.snapshot.net, &self.desired);
+        net.devices = desired.devices.clone().into();
+        net.routes = desired.routes.clone();
+        net.set_local_addrs(desired.addresses.values().map(|address| LocalAddr {
+            addr: address.addr,
+            ifindex: address.ifindex,
+            sapool: address.sapool,
+        }));
+        net.invalidate_nexthops();
+    }
+
+    /// Once for each time that a service comes to lack what it cannot work without.
+    fn warn_without_laddr(&mut self, service: &Service) {
+        let key = service.key;
+        if service.dests.is_empty() || !service.laddrs.is_empty() {
+            self.lacking_laddr.remove(&key);
+        } else if self.lacking_laddr.insert(key) {
+            let option = match key.protocol {
+                Protocol::Tcp => "-t",
+                Protocol::Udp => "-u",
+            };
+            let (addr, port) = (key.addr, key.port);
+            tracing::warn!(
+                "service {key} has no local address: add one with `ipvsadm-rs --add-laddr -z LIP {option} {addr}:{port} -F DEV`"
+            );
+        }
+    }
+}

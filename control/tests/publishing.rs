@@ -1,0 +1,159 @@
+//! What workers are sent, in which order, and what they say.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use common::*;
+use inet::{IfIndex, NeighbourNews};
+use ipvs_core::Event;
+use packet::MacAddr;
+use proto::v1::change::Change;
+
+#[tokio::test]
+async fn a_change_makes_anew_only_the_service_it_is_about() {
+    let director = director().await;
+    let mut ipvs = director.ipvs().await;
+    for port in 80..90 {
+        ipvs.add_service(service(VIP, port, "wrr")).await.unwrap();
+    }
+    director
+        .until_workers("all services", |worker| {
+            worker.service(&core_key(VIP, 89)).is_some()
+        })
+        .await;
+    let before = Arc::clone(&director.workers[0].lock().snapshot);
+    ipvs.add_dest(dest(VIP, 85, "192.168.100.2", 80))
+        .await
+        .unwrap();
+    director
+        .until_workers("the dest", |worker| {
+            worker
+                .service(&core_key(VIP, 85))
+                .is_some_and(|service| service.dests.len() == 1)
+        })
+        .await;
+    let after = Arc::clone(&director.workers[0].lock().snapshot);
+    for port in (80..90).filter(|port| *port != 85) {
+        let of = |snapshot: &ipvs_core::Snapshot| {
+            Arc::clone(snapshot.services.get(&core_key(VIP, port)).unwrap())
+        };
+        assert!(Arc::ptr_eq(&of(&before), &of(&after)), "port {port}");
+    }
+}
+
+/// The fake workers complain about a snapshot whose pools have not come yet, and about dests and
+/// pools taken away that a snapshot still uses.
+#[tokio::test]
+async fn a_worker_that_is_far_behind_gets_the_newest_in_a_sensible_order() {
+    let director = Director::start(&Setup {
+        ring: 2,
+        ..Setup::default()
+    });
+    director.stall(true);
+    let mut ipvs = director.ipvs().await;
+    for port in 80..120 {
+        ipvs.add_service(service(VIP, port, "rr")).await.unwrap();
+        ipvs.add_dest(dest(VIP, port, "192.168.100.2", 80))
+            .await
+            .unwrap();
+        let lip = format!("192.168.100.{port}");
+        ipvs.add_laddr(laddr(VIP, port, &lip, "dpdk0"))
+            .await
+            .unwrap();
+        if port % 2 == 0 {
+            ipvs.del_dest(dest(VIP, port, "192.168.100.2", 80))
+                .await
+                .unwrap();
+            ipvs.del_laddr(laddr(VIP, port, &lip, "dpdk0"))
+                .await
+                .unwrap();
+        }
+    }
+    director.stall(false);
+    director
+        .until_workers(
+            "20 services with a dest and 20 without, pools given back",
+            |worker| {
+                let services = worker.snapshot.services.iter();
+                services.filter(|service| service.dests.len() == 1).count() == 20
+                    && worker.snapshot.services.iter().count() == 40
+                    && worker.count(|seen| matches!(seen, Seen::RemoveLaddr(_))) == 20
+                    && worker.count(|seen| matches!(seen, Seen::CloseDest(_))) == 20
+            },
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn many_changes_at_once_are_one_snapshot() {
+    let director = director().await;
+    director
+        .until_workers("the first snapshot", |worker| worker.seen.len() == 1)
+        .await;
+    let mut ipvs = director.ipvs().await;
+    let changes: Vec<_> = (1..=500)
+        .map(|port| change(Change::AddService(service(VIP, port, "rr"))))
+        .collect();
+    ipvs.apply(tokio_stream::iter(changes)).await.unwrap();
+    director
+        .until_workers("all services", |worker| {
+            worker.snapshot.services.iter().count() == 500
+        })
+        .await;
+    assert_eq!(
+        director.workers[0].lock().seen,
+        [Seen::Publish, Seen::Publish]
+    );
+}
+
+#[tokio::test]
+async fn a_held_packet_s_neighbour_is_asked_for_and_its_answer_published() {
+    let director = director().await;
+    let mut addresses = director.addresses().await;
+    addresses
+        .add_address(address("10.0.0.1", 24, "dpdk1"))
+        .await
+        .unwrap();
+    director
+        .until_workers("the address", |worker| {
+            worker.snapshot.net.local_addrs().count() == 1
+        })
+        .await;
+    let addr: IpAddr = "10.0.0.7".parse().unwrap();
+    let resolve = Event::Resolve {
+        ifindex: IfIndex(2),
+        addr,
+    };
+    director.workers[1].lock().to_say.push(resolve);
+    director
+        .until_worker("an ARP request from 10.0.0.1 for 10.0.0.7", |worker| {
+            let is_request = |seen: &Seen| {
+                matches!(seen, Seen::Transmit(_, frame)
+                    if frame[28..32] == [10, 0, 0, 1] && frame[38..42] == [10, 0, 0, 7])
+            };
+            worker.count(is_request) == 1
+        })
+        .await;
+    let news = NeighbourNews {
+        ifindex: IfIndex(2),
+        addr,
+        mac: MacAddr([2, 0, 0, 0, 0, 7]),
+        create: true,
+    };
+    director.workers[1]
+        .lock()
+        .to_say
+        .push(Event::Neighbour(news));
+    director
+        .until_workers("the neighbour's MAC address", |worker| {
+            let net = &worker.snapshot.net;
+            net.nexthop_of(IfIndex(2), [10, 0, 0, 7].into())
+                .and_then(|id| net.nexthop(id))
+                .is_some_and(|nexthop| nexthop.dst_mac == Some(news.mac))
+        })
+        .await;
+}

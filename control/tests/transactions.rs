@@ -1,0 +1,239 @@
+//! `Apply`: all changes or none, whatever happens, and however many.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::*;
+use proto::v1;
+use proto::v1::change::Change;
+use proto::v1::ipvs_service_client::IpvsServiceClient;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status};
+
+#[tokio::test]
+async fn one_refused_change_undoes_all_before_it() {
+    let director = director().await;
+    let mut ipvs = director.ipvs().await;
+    ipvs.add_service(service(VIP, 80, "rr")).await.unwrap();
+    ipvs.add_dest(dest(VIP, 80, "192.168.100.2", 80))
+        .await
+        .unwrap();
+    let before = director.everything().await;
+    let changes = [
+        Change::AddService(service(VIP, 443, "rr")),
+        Change::AddDest(dest(VIP, 443, "192.168.100.2", 443)),
+        Change::AddLaddr(laddr(VIP, 443, LIP, "dpdk0")),
+        Change::DelDest(dest(VIP, 80, "192.168.100.2", 80)),
+        Change::EditService(service(VIP, 80, "wlc")),
+        Change::DelService(key(VIP, 80)),
+        Change::AddDest(dest(VIP, 443, "192.168.100.2", 443)),
+    ];
+    let status = ipvs
+        .apply(tokio_stream::iter(changes.map(change)))
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::AlreadyExists);
+    assert!(
+        status
+            .message()
+            .starts_with("change 7: 192.168.100.2:443 is already a dest"),
+        "{status}"
+    );
+    assert_eq!(director.everything().await, before);
+    let worker = director.workers[0].lock();
+    assert_eq!(
+        worker.count(|seen| matches!(seen, Seen::AddLaddr(..) | Seen::CloseDest(_))),
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_change_that_is_no_change_is_refused_by_its_number() {
+    let director = director().await;
+    let before = director.everything().await;
+    let changes = vec![
+        change(Change::AddService(service(VIP, 443, "rr"))),
+        change(Change::AddService(service(VIP, 444, "fastest"))),
+    ];
+    let mut ipvs = director.ipvs().await;
+    let status = ipvs.apply(tokio_stream::iter(changes)).await.unwrap_err();
+    assert!(
+        status
+            .message()
+            .starts_with("change 2: unknown scheduler 'fastest'"),
+        "{status}"
+    );
+    let empty = ipvs
+        .apply(tokio_stream::iter([v1::Change { change: None }]))
+        .await;
+    assert_eq!(empty.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(director.everything().await, before);
+}
+
+/// Sends 100 changes and not the end.
+async fn half_a_transaction(socket: std::path::PathBuf) -> JoinHandle<Result<(), Status>> {
+    let mut ipvs = IpvsServiceClient::new(connect(socket).await);
+    let (send, changes) = tokio::sync::mpsc::channel(1);
+    let apply = tokio::spawn(async move {
+        let stream = ReceiverStream::new(changes);
+        ipvs.apply(stream).await.map(|_| ())
+    });
+    for port in 1..=100 {
+        let add = change(Change::AddService(service(VIP, port, "rr")));
+        send.send(add).await.unwrap();
+    }
+    // The end is never sent.
+    std::mem::forget(send);
+    apply
+}
+
+/// On one thread: tonic's own reading of a cancelled stream shows then each time.
+#[tokio::test]
+async fn a_client_that_cancels_before_its_last_change_changed_nothing() {
+    let director = director().await;
+    let before = director.everything().await;
+    let apply = half_a_transaction(director.socket.clone()).await;
+    apply.abort();
+    assert!(apply.await.unwrap_err().is_cancelled());
+    assert_eq!(director.everything().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_dies_before_its_last_change_changed_nothing() {
+    let director = director().await;
+    let before = director.everything().await;
+    let client = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let half = client.spawn(half_a_transaction(director.socket.clone()));
+    half.await.unwrap();
+    client.shutdown_background();
+    assert_eq!(director.everything().await, before);
+    // Nor does it stand in the way of others.
+    let mut ipvs = director.ipvs().await;
+    ipvs.add_service(service(VIP, 1, "rr")).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_listed_is_enough_to_bring_it_back() {
+    let director = director().await;
+    let mut ipvs = director.ipvs().await;
+    for (port, scheduler) in [(80, "rr"), (443, "wrr"), (22, "wlc")] {
+        let mut request = service(VIP, port, scheduler);
+        request.conn_timeout_s = port;
+        ipvs.add_service(request).await.unwrap();
+        for (number, real) in ["192.168.100.4", "192.168.100.2"].iter().enumerate() {
+            let mut request = dest(VIP, port, real, 8080);
+            let dest = request.dest.as_mut().unwrap();
+            dest.weight = number as u32;
+            (dest.upper_threshold, dest.lower_threshold) = (100, 50);
+            ipvs.add_dest(request).await.unwrap();
+        }
+        ipvs.add_laddr(laddr(VIP, port, LIP, "dpdk0"))
+            .await
+            .unwrap();
+    }
+    let saved: Vec<_> = director.services().await.iter().flat_map(saved).collect();
+    let other = common::director().await;
+    other
+        .ipvs()
+        .await
+        .apply(tokio_stream::iter(saved))
+        .await
+        .unwrap();
+    assert_eq!(other.services().await, director.services().await);
+    let ports: Vec<_> = other
+        .services()
+        .await
+        .iter()
+        .map(|service| service.key.as_ref().unwrap().port)
+        .collect();
+    assert_eq!(ports, [80, 443, 22], "in the order they were made");
+}
+
+/// Prints how long things take; asserts only that they are complete.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_services_of_a_hundred_dests() {
+    const SERVICES: u32 = 10_000;
+    const DESTS: u32 = 100;
+    let director = Director::start(&Setup {
+        max_dests: 1 << 20,
+        ..Setup::default()
+    });
+    let vip = |number: u32| std::net::Ipv4Addr::from(0x0A01_0000 + number).to_string();
+    let changes = (0..SERVICES).flat_map(move |number| {
+        let vip = vip(number);
+        let added = change(Change::AddService(service(&vip, 80, "wrr")));
+        let of = vip.clone();
+        let dests = (0..DESTS).map(move |at| {
+            let real = std::net::Ipv4Addr::from(0xAC10_0000 + number * DESTS + at).to_string();
+            change(Change::AddDest(dest(&of, 80, &real, 80)))
+        });
+        let laddr = change(Change::AddLaddr(laddr(&vip, 80, LIP, "dpdk0")));
+        std::iter::once(added).chain(dests).chain([laddr])
+    });
+    let mut ipvs = director.ipvs().await;
+    let timed =
+        |what: &str, started: std::time::Instant| eprintln!("{what}: {:?}", started.elapsed());
+
+    let started = std::time::Instant::now();
+    ipvs.apply(tokio_stream::iter(changes)).await.unwrap();
+    director
+        .until_workers("all of it", |worker| {
+            worker
+                .snapshot
+                .services
+                .iter()
+                .map(|service| service.dests.len() as u32)
+                .sum::<u32>()
+                == SERVICES * DESTS
+        })
+        .await;
+    timed("1,000,000 dests applied", started);
+
+    let started = std::time::Instant::now();
+    let weight = |weight| {
+        let mut request = dest("10.1.0.7", 80, "172.16.2.188", 80);
+        request.dest.as_mut().unwrap().weight = weight;
+        request
+    };
+    ipvs.edit_dest(weight(7)).await.unwrap();
+    director
+        .until_workers("the weight", |worker| {
+            worker
+                .service(&core_key("10.1.0.7", 80))
+                .is_some_and(|service| service.dests.iter().any(|dest| dest.weight == 7))
+        })
+        .await;
+    timed("one dest changed", started);
+
+    let started = std::time::Instant::now();
+    let one = change(Change::EditDest(weight(8)));
+    ipvs.apply(tokio_stream::iter([one])).await.unwrap();
+    timed("one dest changed by Apply", started);
+
+    let started = std::time::Instant::now();
+    assert_eq!(director.services().await.len(), SERVICES as usize);
+    timed("all listed", started);
+
+    let started = std::time::Instant::now();
+    ipvs.flush_services(v1::Empty {}).await.unwrap();
+    director
+        .until_workers("none left", |worker| {
+            worker.snapshot.services.iter().count() == 0
+        })
+        .await;
+    timed("all flushed", started);
+    // While a million dests are closed, others are heard at once.
+    ipvs.add_service(service(VIP, 80, "rr")).await.unwrap();
+    director
+        .until_workers("a service", |worker| {
+            worker.service(&core_key(VIP, 80)).is_some()
+        })
+        .await;
+    timed("and one added", started);
+}
