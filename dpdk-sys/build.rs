@@ -146,10 +146,10 @@ fn bind(cflags: &[String]) -> Result<()> {
         .allowlist_function("rte_eth_dev_default_mac_addr_set")
         .allowlist_function("rte_pktmbuf_pool_create")
         .allowlist_function("rte_mempool_(free|avail_count|in_use_count)")
-        .allowlist_type("rte_mbuf|rte_mempool|rte_eth_stats|rte_eth_xstat|rte_eth_xstat_name|rte_ether_addr")
+        .allowlist_type("dpvs_mbuf|rte_mbuf|rte_mempool|rte_eth_stats|rte_eth_xstat|rte_eth_xstat_name|rte_ether_addr")
         .allowlist_var("RTE_PKTMBUF_HEADROOM|RTE_MAX_LCORE|RTE_MBUF_DEFAULT_DATAROOM")
         // Packed structs that hold aligned ones cannot be said in Rust; nobody looks into them.
-        .opaque_type("rte_l2tpv2_.*|rte_gtp_psc.*|rte_arp_.*|rte_mempool|rte_eth_dev.*")
+        .opaque_type("rte_l2tpv2_.*|rte_gtp_psc.*|rte_arp_.*|rte_mbuf|rte_mempool|rte_eth_dev.*")
         // They are in DPDK's own dialect; its API reference has them.
         .generate_comments(false)
         .derive_debug(false)

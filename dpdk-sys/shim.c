@@ -1,5 +1,6 @@
 #include "shim.h"
 
+#include <stddef.h>
 #include <string.h>
 
 int dpvs_errno(void) { return rte_errno; }
@@ -23,9 +24,36 @@ void dpvs_mbuf_free_bulk(struct rte_mbuf **mbufs, unsigned int count)
     rte_pktmbuf_free_bulk(mbufs, count);
 }
 
-uint32_t dpvs_mbuf_mark(const struct rte_mbuf *mbuf) { return mbuf->hash.usr; }
+void dpvs_mbuf_cut_chain(struct rte_mbuf *mbuf)
+{
+    struct rte_mbuf *rest = mbuf->next;
 
-void dpvs_mbuf_set_mark(struct rte_mbuf *mbuf, uint32_t mark) { mbuf->hash.usr = mark; }
+    mbuf->next = NULL;
+    mbuf->nb_segs = 1;
+    mbuf->pkt_len = mbuf->data_len;
+    rte_pktmbuf_free(rest);
+}
+
+#define SAME_PLACE(ours, theirs)                                                                   \
+    _Static_assert(offsetof(struct dpvs_mbuf, ours) == offsetof(struct rte_mbuf, theirs) &&        \
+                       sizeof(((struct dpvs_mbuf *)0)->ours) ==                                    \
+                           sizeof(((struct rte_mbuf *)0)->theirs),                                 \
+                   "this DPDK has another mbuf: " #theirs)
+
+SAME_PLACE(buf_addr, buf_addr);
+SAME_PLACE(data_off, data_off);
+SAME_PLACE(refcnt, refcnt);
+SAME_PLACE(nb_segs, nb_segs);
+SAME_PLACE(port, port);
+SAME_PLACE(ol_flags, ol_flags);
+SAME_PLACE(packet_type, packet_type);
+SAME_PLACE(pkt_len, pkt_len);
+SAME_PLACE(data_len, data_len);
+SAME_PLACE(vlan_tci, vlan_tci);
+SAME_PLACE(mark, hash.usr);
+SAME_PLACE(vlan_tci_outer, vlan_tci_outer);
+SAME_PLACE(buf_len, buf_len);
+SAME_PLACE(pool, pool);
 
 int dpvs_link(uint16_t port, struct dpvs_link *out)
 {

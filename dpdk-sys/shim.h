@@ -25,9 +25,29 @@ struct rte_mbuf *dpvs_mbuf_alloc(struct rte_mempool *pool);
 void dpvs_mbuf_free(struct rte_mbuf *mbuf);
 void dpvs_mbuf_free_bulk(struct rte_mbuf **mbufs, unsigned int count);
 
-/* A number of ours in an mbuf, where drivers put the hash. */
-uint32_t dpvs_mbuf_mark(const struct rte_mbuf *mbuf);
-void dpvs_mbuf_set_mark(struct rte_mbuf *mbuf, uint32_t mark);
+/* The first cache line of an mbuf. Its bytes are DPDK's ABI and the same in every release; the names
+ * are not: 24.03 moved most of them into anonymous unions. shim.c checks every offset. */
+struct dpvs_mbuf {
+    void *buf_addr;
+    uint64_t buf_iova;
+    uint16_t data_off;
+    uint16_t refcnt;
+    uint16_t nb_segs;
+    uint16_t port;
+    uint64_t ol_flags;
+    uint32_t packet_type;
+    uint32_t pkt_len;
+    uint16_t data_len;
+    uint16_t vlan_tci;
+    uint32_t mark; /* hash.usr: a number of ours, where drivers put the hash */
+    uint32_t hash_rest;
+    uint16_t vlan_tci_outer;
+    uint16_t buf_len;
+    struct rte_mempool *pool;
+};
+
+/* Cuts a chained mbuf down to its first segment and frees the others. */
+void dpvs_mbuf_cut_chain(struct rte_mbuf *mbuf);
 
 /* Whether the link is up, its speed in Mbit/s, duplex and autonegotiation. Does not wait. */
 struct dpvs_link {

@@ -73,7 +73,9 @@ impl Burst {
         self.mbufs[..self.len]
             .iter()
             // SAFETY: the first len slots hold mbufs that are ours.
-            .map(|slot| u64::from(unsafe { (*slot.assume_init()).pkt_len }))
+            .map(|slot| unsafe { slot.assume_init() }.cast::<sys::dpvs_mbuf>())
+            // SAFETY: as above, and dpvs_mbuf is the first cache line of an mbuf.
+            .map(|mbuf| u64::from(unsafe { (*mbuf).pkt_len }))
             .sum()
     }
 
@@ -95,8 +97,26 @@ impl Burst {
     ///
     /// # Safety
     /// The first `len` slots hold mbufs that nobody else uses; the burst was empty.
-    pub(crate) const unsafe fn set_len(&mut self, len: usize) {
+    pub(crate) unsafe fn set_len(&mut self, len: usize) {
         self.len = len;
+        self.cut_chains();
+    }
+
+    /// Some drivers (pcap, memif, vhost) chain mbufs for a frame that is longer than one, whatever the
+    /// MTU. An [`Mbuf`] has one segment: shortened, a chain would leave with lengths that lie, and
+    /// af_packet then writes beyond its ring's frame. What does not fit one mbuf is longer than the MTU,
+    /// so it is cut, and the engine finds a frame that is shorter than its IP header says.
+    #[inline]
+    fn cut_chains(&mut self) {
+        for slot in &self.mbufs[..self.len] {
+            // SAFETY: the first len slots hold mbufs that are ours.
+            let mbuf = unsafe { slot.assume_init() };
+            // SAFETY: as above, and dpvs_mbuf is the first cache line of an mbuf.
+            if unsafe { (*mbuf.cast::<sys::dpvs_mbuf>()).nb_segs } != 1 {
+                // SAFETY: the mbuf and its chain are ours alone.
+                unsafe { sys::dpvs_mbuf_cut_chain(mbuf) };
+            }
+        }
     }
 
     /// The mbufs, for a driver to take some from the front; then call [`Self::settle`].

@@ -77,9 +77,12 @@ impl Eal {
         }
     }
 
-    /// The NUMA node of an lcore.
+    /// The NUMA node of an lcore; 0 for a number that cannot be one.
     pub fn socket_of(&self, lcore: u32) -> i32 {
-        // SAFETY: EAL is started; out of range numbers give node 0.
+        if lcore >= sys::RTE_MAX_LCORE {
+            return 0;
+        }
+        // SAFETY: EAL is started, and the number is within its table, which it does not check.
         i32::try_from(unsafe { sys::rte_lcore_to_socket_id(lcore) }).unwrap_or(0)
     }
 
@@ -89,8 +92,15 @@ impl Eal {
     /// # Errors
     /// If the lcore is busy or does not exist.
     pub fn launch(&self, lcore: u32, work: Box<dyn FnOnce() + Send>) -> Result<(), EalError> {
+        if !self.is_worker(lcore) {
+            return Err(EalError::Launch {
+                lcore,
+                why: "it is not one of EAL's worker lcores".to_owned(),
+            });
+        }
         let arg = Box::into_raw(Box::new(work));
-        // SAFETY: run_boxed takes the box back exactly once, on the lcore.
+        // SAFETY: the lcore is one of EAL's, which it does not check; run_boxed takes the box back
+        // exactly once, on the lcore.
         let failed = unsafe { sys::rte_eal_remote_launch(Some(run_boxed), arg.cast(), lcore) };
         if failed == 0 {
             return Ok(());
@@ -105,8 +115,14 @@ impl Eal {
 
     /// Waits until what was launched on an lcore has returned.
     pub fn wait(&self, lcore: u32) {
-        // SAFETY: EAL is started and the number is one of its lcores or refused.
-        unsafe { sys::rte_eal_wait_lcore(lcore) };
+        if self.is_worker(lcore) {
+            // SAFETY: EAL is started and the number is one of its lcores.
+            unsafe { sys::rte_eal_wait_lcore(lcore) };
+        }
+    }
+
+    fn is_worker(&self, lcore: u32) -> bool {
+        self.worker_lcores().contains(&lcore)
     }
 }
 

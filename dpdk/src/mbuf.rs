@@ -33,15 +33,16 @@ impl Mbuf {
     }
 
     #[inline]
-    fn get(&self) -> &sys::rte_mbuf {
-        // SAFETY: valid and ours alone for as long as the value lives.
-        unsafe { self.0.as_ref() }
+    fn get(&self) -> &sys::dpvs_mbuf {
+        // SAFETY: valid and ours alone for as long as the value lives; dpvs_mbuf is its first cache
+        // line, which the shim checks.
+        unsafe { self.0.cast().as_ref() }
     }
 
     #[inline]
-    fn get_mut(&mut self) -> &mut sys::rte_mbuf {
-        // SAFETY: valid and ours alone for as long as the value lives.
-        unsafe { self.0.as_mut() }
+    fn get_mut(&mut self) -> &mut sys::dpvs_mbuf {
+        // SAFETY: as in `get`, and borrowed mutably.
+        unsafe { self.0.cast().as_mut() }
     }
 
     #[inline]
@@ -160,14 +161,14 @@ impl PacketBuf for Mbuf {
         self.state(flags.l4_mask, flags.l4_good, flags.l4_bad)
     }
 
+    #[inline]
     fn mark(&self) -> u32 {
-        // SAFETY: reads a field of an mbuf that is ours.
-        unsafe { sys::dpvs_mbuf_mark(self.0.as_ptr()) }
+        self.get().mark
     }
 
+    #[inline]
     fn set_mark(&mut self, mark: u32) {
-        // SAFETY: writes a field of an mbuf that is ours.
-        unsafe { sys::dpvs_mbuf_set_mark(self.0.as_ptr(), mark) };
+        self.get_mut().mark = mark;
     }
 
     #[inline]

@@ -1,6 +1,8 @@
 //! A port: found by name, configured, started, asked.
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, c_int};
+use std::sync::{Mutex, PoisonError};
 
 use dpdk_sys as sys;
 use packet::{MacAddr, PortId};
@@ -82,6 +84,9 @@ pub struct PortStats {
     pub rx_nombuf: u64,
 }
 
+/// Ports that have their value. None is ever given back: its queues may outlive it.
+static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+
 /// A port of EAL. Only one value exists per port; the queues it gives are handed out once.
 #[derive(Debug)]
 pub struct Port {
@@ -95,7 +100,7 @@ impl Port {
     /// The port of a device that EAL was started with: a PCI address, or a vdev's name.
     ///
     /// # Errors
-    /// If EAL has no such port.
+    /// If EAL has no such port, or it was looked up before.
     pub fn by_name(name: &str) -> Result<Self, PortError> {
         let mut id = 0;
         let fail = |why: String| PortError {
@@ -108,6 +113,10 @@ impl Port {
         let failed = unsafe { sys::rte_eth_dev_get_port_by_name(c_name.as_ptr(), &mut id) };
         if failed != 0 {
             return Err(fail(strerror(failed)));
+        }
+        let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if !taken.insert(id) {
+            return Err(fail("it is in use by this process already".into()));
         }
         Ok(Self {
             id,
@@ -164,8 +173,11 @@ impl Port {
     /// Configures and starts the port.
     ///
     /// # Errors
-    /// With the step that failed and the driver's reason.
+    /// With the step that failed and the driver's reason; or if queues of an earlier start were taken.
     pub fn start(&mut self, config: &PortConfig, pool: &Mempool) -> Result<(), PortError> {
+        if self.next_queue > 0 {
+            return Err(self.error("starting it again", "its queues were handed out".into()));
+        }
         let wanted = sys::dpvs_port_config {
             rx_queues: config.queues,
             tx_queues: config.queues,
