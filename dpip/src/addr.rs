@@ -4,8 +4,9 @@ use cli::{CliError, ip_message, ip_or_zero};
 use proto::v1::address_service_client::AddressServiceClient;
 use proto::v1::{Address, FlushAddressesRequest, ListAddressesRequest, SapoolUse, Scope};
 use serde_json::{Value, json};
+use tonic::transport::Channel;
 
-use crate::words::{Words, parse_prefix, unknown};
+use crate::words::{Words, looks_like_addr, parse_prefix, unknown};
 use crate::{Context, Verb};
 
 const KEYWORDS: &[&str] = &[
@@ -18,60 +19,61 @@ const KEYWORDS: &[&str] = &[
 ];
 
 pub async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliError> {
-    let request = parse(words)?;
-    let family = context.options.family.into();
     match verb {
-        Verb::Show => {
-            let mut client = AddressServiceClient::new(context.connect().await?);
-            let list = ListAddressesRequest {
-                device: request.device,
-                family,
-            };
-            let addresses = client.list_addresses(list).await?.into_inner().addresses;
-            if context.options.json {
-                cli::print_json(&addresses.iter().map(json).collect())
-            } else {
-                cli::print(
-                    &addresses
-                        .iter()
-                        .map(|address| text(address, context.options.verbose))
-                        .collect::<String>(),
-                )
-            }
-        }
+        Verb::Show => show(context, words.device_only()?).await,
         Verb::Flush => {
-            let device = named(&request)?;
-            let mut client = AddressServiceClient::new(context.connect().await?);
-            client
-                .flush_addresses(FlushAddressesRequest { device, family })
-                .await?;
+            let device = named(words.device_only()?)?;
+            let family = context.options.family.into();
+            let request = FlushAddressesRequest { device, family };
+            let mut client = client(context).await?;
+            client.flush_addresses(request).await?;
             Ok(())
         }
-        Verb::Add | Verb::Set | Verb::Del => {
-            named(&request)?;
-            if request.address.is_none() {
-                return Err(CliError::failed(
-                    "name the address, as in `dpip addr add 10.0.0.100/32 dev dpdk1`",
-                ));
-            }
-            let mut client = AddressServiceClient::new(context.connect().await?);
-            match verb {
-                Verb::Add => client.add_address(request).await?,
-                Verb::Set => client.set_address(request).await?,
-                _ => client.del_address(request).await?,
-            };
-            Ok(())
-        }
+        Verb::Add | Verb::Set | Verb::Del => change(context, verb, parse(words)?).await,
     }
 }
 
-fn named(request: &Address) -> Result<String, CliError> {
-    if request.device.is_empty() {
+async fn client(context: &Context) -> Result<AddressServiceClient<Channel>, CliError> {
+    let client = AddressServiceClient::new(context.connect().await?);
+    Ok(client.max_decoding_message_size(cli::MAX_ANSWER_BYTES))
+}
+
+async fn show(context: &Context, device: String) -> Result<(), CliError> {
+    let family = context.options.family.into();
+    let request = ListAddressesRequest { device, family };
+    let answer = client(context).await?.list_addresses(request).await?;
+    let addresses = answer.into_inner().addresses;
+    if context.options.json {
+        return cli::print_json(&addresses.iter().map(json).collect());
+    }
+    let verbose = context.options.verbose;
+    let shown = addresses.iter().map(|address| text(address, verbose));
+    cli::print(&shown.collect::<String>())
+}
+
+async fn change(context: &Context, verb: Verb, request: Address) -> Result<(), CliError> {
+    if request.address.is_none() {
+        return Err(CliError::failed(
+            "name the address, as in `dpip addr add 10.0.0.100/32 dev dpdk1`",
+        ));
+    }
+    named(request.device.clone())?;
+    let mut client = client(context).await?;
+    match verb {
+        Verb::Add => client.add_address(request).await?,
+        Verb::Set => client.set_address(request).await?,
+        _ => client.del_address(request).await?,
+    };
+    Ok(())
+}
+
+fn named(device: String) -> Result<String, CliError> {
+    if device.is_empty() {
         return Err(CliError::failed(
             "name the device, as in `dev dpdk0` (`dpip link show` lists them)",
         ));
     }
-    Ok(request.device.clone())
+    Ok(device)
 }
 
 fn parse(mut words: Words) -> Result<Address, CliError> {
@@ -83,13 +85,10 @@ fn parse(mut words: Words) -> Result<Address, CliError> {
             "scope" => address.scope = scope(&words.value("scope")?)?.into(),
             // DPVS's own parser knows the second spelling only, its help the first.
             "valid_lft" | "preferred_lft" | "prefered_lft" => {
-                lifetime(&words.value(&word)?, &word)?
+                lifetime(&words.value(&word)?, &word)?;
             }
             "sapool" => address.sapool = true,
-            _ if address.address.is_none()
-                && word.starts_with(|c: char| c.is_ascii_hexdigit() || c == ':')
-                && word.contains(['.', ':', '/']) =>
-            {
+            _ if address.address.is_none() && looks_like_addr(&word) => {
                 let (addr, len) = parse_prefix(&word)?;
                 address.address = Some(ip_message(addr));
                 address.prefix_len = len;
@@ -171,9 +170,12 @@ fn text(address: &Address, verbose: bool) -> String {
 }
 
 fn json(address: &Address) -> Value {
-    let usage = address
-        .sapool_use
-        .map(|usage| json!({"used": usage.used, "free": usage.free, "missed": usage.missed}));
+    let usage = address.sapool_use.as_ref().map(use_json);
+    let workers: Vec<_> = address
+        .worker_sapool_use
+        .iter()
+        .map(|worker| json!({"lcore": worker.lcore, "use": worker.r#use.as_ref().map(use_json)}))
+        .collect();
     json!({
         "address": ip_or_zero(address.address.as_ref()).to_string(),
         "prefix_len": address.prefix_len,
@@ -181,11 +183,18 @@ fn json(address: &Address) -> Value {
         "device": address.device,
         "broadcast": cli::ip(address.broadcast.as_ref()).map(|addr| addr.to_string()),
         "sapool": usage,
+        "sapool_by_worker": workers,
     })
+}
+
+fn use_json(usage: &SapoolUse) -> Value {
+    json!({"used": usage.used, "free": usage.free, "missed": usage.missed})
 }
 
 #[cfg(test)]
 mod tests {
+    use proto::v1::WorkerSapoolUse;
+
     use super::*;
 
     fn parsed(line: &str) -> Result<Address, CliError> {
@@ -194,32 +203,72 @@ mod tests {
         ))
     }
 
+    /// An address as someone may write it back.
+    fn written(address: &Address) -> String {
+        format!(
+            "{}/{} {}{}",
+            ip_or_zero(address.address.as_ref()),
+            address.prefix_len,
+            address.device,
+            if address.sapool { " sapool" } else { "" }
+        )
+    }
+
     #[test]
     fn the_tutorial_s_lines_are_understood() {
-        let address = parsed("10.0.0.100/32 dev dpdk1").unwrap();
+        for (line, meant) in [
+            ("10.0.0.100/32 dev dpdk1", "10.0.0.100/32 dpdk1"),
+            ("10.0.0.100/16 dev dpdk1", "10.0.0.100/16 dpdk1"),
+            ("192.168.100.254/32 dev dpdk0", "192.168.100.254/32 dpdk0"),
+            ("192.168.100.1/24 dev dpdk0", "192.168.100.1/24 dpdk0"),
+            ("10.140.16.48/20 dev dpdk0", "10.140.16.48/20 dpdk0"),
+            ("192.168.0.66/24 dev bond0", "192.168.0.66/24 bond0"),
+            ("10.140.31.48/20 dev bond0", "10.140.31.48/20 bond0"),
+            ("123.1.2.3/24 dev dpdk1 sapool", "123.1.2.3/24 dpdk1 sapool"),
+            ("dev dpdk1 sapool 123.1.2.3", "123.1.2.3/32 dpdk1 sapool"),
+        ] {
+            assert_eq!(written(&parsed(line).unwrap()), meant, "{line}");
+        }
+    }
+
+    #[test]
+    fn both_spellings_of_the_preferred_lifetime_are_understood() {
+        for spelling in ["preferred_lft", "prefered_lft"] {
+            let line = format!("10.0.0.1 dev dpdk0 valid_lft forever {spelling} forever");
+            assert_eq!(parsed(&line).unwrap().prefix_len, 32);
+            let seconds = format!("10.0.0.1 dev dpdk0 {spelling} 60");
+            assert_eq!(parsed(&seconds).unwrap_err().status, 2, "not yet");
+        }
+    }
+
+    #[test]
+    fn scopes_and_broadcast_are_understood() {
+        let address = parsed("10.0.0.1/24 broadcast 10.0.0.255 dev dpdk0 scope link").unwrap();
+        assert_eq!(address.scope(), Scope::Link);
         assert_eq!(
-            (address.prefix_len, address.device.as_str(), address.sapool),
-            (32, "dpdk1", false)
+            ip_or_zero(address.broadcast.as_ref()).to_string(),
+            "10.0.0.255"
         );
-        assert!(parsed("123.1.2.3/24 dev dpdk1 sapool").unwrap().sapool);
-        assert_eq!(
-            parsed("10.0.0.1 dev dpdk0 valid_lft forever prefered_lft forever")
-                .unwrap()
-                .prefix_len,
-            32
-        );
-        assert!(
-            parsed("10.0.0.1/33 dev dpdk0")
-                .unwrap_err()
-                .text
-                .contains("0 to 32")
-        );
-        assert!(
-            parsed("10.0.0.1 devv dpdk0")
-                .unwrap_err()
-                .text
-                .contains("did you mean 'dev'?")
-        );
+        let error = parsed("10.0.0.1 dev dpdk0 scope lnk").unwrap_err();
+        assert!(error.text.contains("did you mean 'link'?"), "{error}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (line, part) in [
+            ("10.0.0.1/33 dev dpdk0", "0 to 32"),
+            ("10.0.0.1 devv dpdk0", "did you mean 'dev'?"),
+            ("10.0.0.1.1 dev dpdk0", "'10.0.0.1.1' is no IP address"),
+            ("10.0.0.1 dev", "'dev' needs a value"),
+            ("10.0.0.1 dev dpdk0 dev dpdk1", "'dev' is given twice"),
+            (
+                "10.0.0.1 10.0.0.2 dev dpdk0",
+                "'10.0.0.2' is not understood",
+            ),
+        ] {
+            let error = parsed(line).unwrap_err();
+            assert!(error.text.contains(part), "{line}: {error}");
+        }
     }
 
     /// Byte for byte as in the tutorial.
@@ -249,5 +298,34 @@ mod tests {
             text(&laddr, false),
             "inet 192.168.100.200/32 scope global dpdk0\n     valid_lft forever preferred_lft forever sa_used 0 sa_free 1032176 sa_miss 0\n"
         );
+    }
+    /// DPVS: `-v` shows every worker's part with `[lcore]` before it.
+    #[test]
+    fn verbose_shows_the_workers() {
+        let usage = |used, free| SapoolUse {
+            used,
+            free,
+            missed: 0,
+        };
+        let address = Address {
+            address: Some(ip_message([10, 0, 0, 1].into())),
+            prefix_len: 24,
+            device: "dpdk0".into(),
+            broadcast: Some(ip_message([10, 0, 0, 255].into())),
+            scope: Scope::Link.into(),
+            sapool_use: Some(usage(1, 63)),
+            worker_sapool_use: vec![WorkerSapoolUse {
+                lcore: 1,
+                r#use: Some(usage(1, 31)),
+            }],
+            ..Address::default()
+        };
+        let lines = "inet 10.0.0.1/24 scope link dpdk0
+    broadcast 10.0.0.255 valid_lft forever preferred_lft forever sa_used ";
+        assert_eq!(
+            text(&address, true),
+            format!("{lines}1 sa_free 63 sa_miss 0\n[01] {lines}1 sa_free 31 sa_miss 0\n")
+        );
+        assert_eq!(json(&address)["sapool_by_worker"][0]["use"]["free"], 31);
     }
 }

@@ -10,6 +10,7 @@ Parameters:
 Options:
     -v, --verbose   -h, --help   -V, --version   -s, --stats   -4 | -6 | -f, --family { inet | inet6 }
     -i, --interval SECONDS   -c, --count NUM   --json   --socket PATH (or DPVS_SOCKET)
+With --json and -i every line is a sample.
 ";
 
 const ADDR: &str = "\
@@ -22,7 +23,7 @@ Usage:
 Parameters:
     IFADDR    := { PREFIX | ADDR } [ broadcast ADDR ]
     PREFIX    := { ADDR/PLEN }
-    SCOPE     := [ scope { host | link | global | NUM } ]
+    SCOPE     := [ scope { host | link | global } ]
     LIFETIME  := [ valid_lft LFT ] [ preferred_lft LFT ]
     LFT       := forever
     FLAGS     := sapool
@@ -30,14 +31,15 @@ Parameters:
 
 const ROUTE: &str = "\
 Usage:
-    dpip route { show | help }
+    dpip route show [ dev IFNAME ]
+    dpip route help
     dpip route flush dev IFNAME
     dpip route { add | del | set } ROUTE
 Parameters:
     ROUTE      := PREFIX [ via ADDR ] [ dev IFNAME ] [ OPTIONS ]
     PREFIX     := { ADDR/PLEN | ADDR | default }
     OPTIONS    := [ SCOPE | mtu MTU | src ADDR | metric NUM ]
-    SCOPE      := [ scope { host | link | global | kni_host | NUM } ]
+    SCOPE      := [ scope { host | link | global | kni_host } ]
 Examples:
     dpip route show
     dpip route add default via 10.0.0.1

@@ -46,10 +46,10 @@ impl Context {
 }
 
 fn main() -> ExitCode {
-    cli::run("dpip", run(std::env::args().skip(1)))
+    cli::run("dpip", async { run(cli::arguments()?).await })
 }
 
-async fn run(args: impl Iterator<Item = String>) -> Result<(), CliError> {
+async fn run(args: Vec<String>) -> Result<(), CliError> {
     let (options, words) = options::parse(args)?;
     if options.version {
         return cli::print(&format!("dpip-{}\n", env!("CARGO_PKG_VERSION")));
@@ -68,9 +68,10 @@ async fn run(args: impl Iterator<Item = String>) -> Result<(), CliError> {
         return Err(CliError::unsupported(&format!("'dpip {object}'")));
     }
     let help = help::of(object).ok_or_else(|| {
-        let hint = cli::nearest(object, OBJECTS)
-            .map(|near| format!(": did you mean '{near}'?"))
-            .unwrap_or_default();
+        let hint = match cli::did_you_mean(object, OBJECTS) {
+            none if none.is_empty() => ".".to_owned(),
+            hint => hint,
+        };
         CliError::failed(format!(
             "unknown object '{object}'{hint} Objects: {}",
             OBJECTS.join(", ")
@@ -82,18 +83,10 @@ async fn run(args: impl Iterator<Item = String>) -> Result<(), CliError> {
             "say what to do with it, as in `dpip {object} show`"
         )));
     };
-    let verb = match word.as_str() {
-        "help" => return cli::print(help),
-        "add" => Verb::Add,
-        "del" => Verb::Del,
-        "set" | "change" => Verb::Set,
-        "show" | "list" => Verb::Show,
-        "flush" => Verb::Flush,
-        "create" | "destroy" | "enable" | "disable" | "replace" | "test" => {
-            return Err(CliError::unsupported(&format!("'dpip {object} {word}'")));
-        }
-        _ => return Err(CliError::failed(format!("invalid command {word}"))),
-    };
+    if word == "help" {
+        return cli::print(help);
+    }
+    let verb = verb(object, &word)?;
     let socket = cli::socket_path(options.socket.clone());
     let context = Context { options, socket };
     match object {
@@ -101,5 +94,22 @@ async fn run(args: impl Iterator<Item = String>) -> Result<(), CliError> {
         "route" => route::run(&context, verb, words).await,
         "neigh" => neigh::run(&context, verb, words).await,
         _ => link::run(&context, verb, words).await,
+    }
+}
+
+fn verb(object: &str, word: &str) -> Result<Verb, CliError> {
+    match word {
+        "add" => Ok(Verb::Add),
+        "del" => Ok(Verb::Del),
+        "set" | "change" => Ok(Verb::Set),
+        "show" | "list" => Ok(Verb::Show),
+        "flush" => Ok(Verb::Flush),
+        "create" | "destroy" | "enable" | "disable" | "replace" | "test" => {
+            Err(CliError::unsupported(&format!("'dpip {object} {word}'")))
+        }
+        _ => {
+            let hint = cli::did_you_mean(word, &["add", "del", "set", "show", "flush", "help"]);
+            Err(CliError::failed(format!("invalid command {word}{hint}")))
+        }
     }
 }

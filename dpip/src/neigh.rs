@@ -4,50 +4,59 @@ use cli::{CliError, ip_message, ip_or_zero};
 use proto::v1::neighbour_service_client::NeighbourServiceClient;
 use proto::v1::{FlushNeighboursRequest, ListNeighboursRequest, Neighbour};
 use serde_json::{Value, json};
+use tonic::transport::Channel;
 
-use crate::words::{Words, parse_addr, unknown};
+use crate::words::{Words, looks_like_addr, parse_addr, unknown};
 use crate::{Context, Verb};
 
 pub async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliError> {
-    let request = parse(words)?;
-    let (family, device) = (context.options.family.into(), request.device.clone());
     match verb {
-        Verb::Show => {
-            let mut client = NeighbourServiceClient::new(context.connect().await?);
-            let list = ListNeighboursRequest { device, family };
-            let neighbours = client.list_neighbours(list).await?.into_inner().neighbours;
-            if context.options.json {
-                cli::print_json(&neighbours.iter().map(json).collect())
-            } else {
-                cli::print(&neighbours.iter().map(text).collect::<String>())
-            }
-        }
+        Verb::Show => show(context, words.device_only()?).await,
         Verb::Flush => {
-            let mut client = NeighbourServiceClient::new(context.connect().await?);
-            client
-                .flush_neighbours(FlushNeighboursRequest { device, family })
-                .await?;
+            let device = words.device_only()?;
+            let family = context.options.family.into();
+            let request = FlushNeighboursRequest { device, family };
+            client(context).await?.flush_neighbours(request).await?;
             Ok(())
         }
         Verb::Set => Err(CliError::unsupported("'dpip neigh set'")),
-        Verb::Add | Verb::Del => {
-            if request.address.is_none()
-                || device.is_empty()
-                || (verb == Verb::Add && request.mac.is_empty())
-            {
-                return Err(CliError::failed(
-                    "name all of it, as in `dpip neigh add 10.0.0.1 lladdr 02:00:00:00:00:01 dev dpdk0`",
-                ));
-            }
-            let mut client = NeighbourServiceClient::new(context.connect().await?);
-            if verb == Verb::Add {
-                client.add_neighbour(request).await?;
-            } else {
-                client.del_neighbour(request).await?;
-            }
-            Ok(())
-        }
+        Verb::Add | Verb::Del => change(context, verb, parse(words)?).await,
     }
+}
+
+async fn client(context: &Context) -> Result<NeighbourServiceClient<Channel>, CliError> {
+    let client = NeighbourServiceClient::new(context.connect().await?);
+    Ok(client.max_decoding_message_size(cli::MAX_ANSWER_BYTES))
+}
+
+async fn show(context: &Context, device: String) -> Result<(), CliError> {
+    let family = context.options.family.into();
+    let request = ListNeighboursRequest { device, family };
+    let answer = client(context).await?.list_neighbours(request).await?;
+    let neighbours = answer.into_inner().neighbours;
+    if context.options.json {
+        cli::print_json(&neighbours.iter().map(json).collect())
+    } else {
+        cli::print(&neighbours.iter().map(text).collect::<String>())
+    }
+}
+
+async fn change(context: &Context, verb: Verb, request: Neighbour) -> Result<(), CliError> {
+    if request.address.is_none()
+        || request.device.is_empty()
+        || (verb == Verb::Add && request.mac.is_empty())
+    {
+        return Err(CliError::failed(
+            "name all of it, as in `dpip neigh add 10.0.0.1 lladdr 02:00:00:00:00:01 dev dpdk0`",
+        ));
+    }
+    let mut client = client(context).await?;
+    if verb == Verb::Add {
+        client.add_neighbour(request).await?;
+    } else {
+        client.del_neighbour(request).await?;
+    }
+    Ok(())
 }
 
 fn parse(mut words: Words) -> Result<Neighbour, CliError> {
@@ -56,7 +65,7 @@ fn parse(mut words: Words) -> Result<Neighbour, CliError> {
         match word.as_str() {
             "dev" => neighbour.device = words.value("dev")?,
             "lladdr" => neighbour.mac = parse_mac(&words.value("lladdr")?)?,
-            _ if neighbour.address.is_none() && word.contains(['.', ':']) => {
+            _ if neighbour.address.is_none() && looks_like_addr(&word) => {
                 neighbour.address = Some(ip_message(parse_addr(&word)?));
             }
             _ => return Err(unknown(&word, &["dev", "lladdr"])),
@@ -67,10 +76,12 @@ fn parse(mut words: Words) -> Result<Neighbour, CliError> {
 
 /// Six bytes in hexadecimal with colons.
 pub fn parse_mac(word: &str) -> Result<Vec<u8>, CliError> {
-    let bytes: Option<Vec<u8>> = word
-        .split(':')
-        .map(|byte| u8::from_str_radix(byte, 16).ok())
-        .collect();
+    let byte = |digits: &str| {
+        // from_str_radix would take a sign too.
+        let is_byte = matches!(digits.len(), 1 | 2) && !digits.starts_with('+');
+        u8::from_str_radix(digits, 16).ok().filter(|_| is_byte)
+    };
+    let bytes: Option<Vec<u8>> = word.split(':').map(byte).collect();
     bytes.filter(|bytes| bytes.len() == 6).ok_or_else(|| {
         CliError::failed(format!(
             "'{word}' is no MAC address, as in 02:00:00:00:00:01"
@@ -105,4 +116,57 @@ fn json(neighbour: &Neighbour) -> Value {
         "state": neighbour.state,
         "static": neighbour.r#static,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Neighbour, CliError> {
+        parse(Words::new(
+            line.split_whitespace().map(str::to_owned).collect(),
+        ))
+    }
+
+    #[test]
+    fn neighbours_are_named_with_their_mac_and_device() {
+        let neighbour = parsed("10.0.0.1 lladdr 2:00:00:00:00:0A dev dpdk0").unwrap();
+        assert_eq!(neighbour.mac, [2, 0, 0, 0, 0, 10]);
+        assert_eq!(neighbour.device, "dpdk0");
+        for wrong in [
+            "10.0.0.1 lladdr 02:00:00:00:00 dev dpdk0",
+            "10.0.0.1 lladdr 02:00:00:00:00:+1 dev dpdk0",
+            "10.0.0.1 lladdr 02:00:00:00:00:100 dev dpdk0",
+        ] {
+            let error = parsed(wrong).unwrap_err();
+            assert!(error.text.contains("is no MAC address"), "{wrong}: {error}");
+        }
+        let error = parsed("10.0.0.1 lladr 02:00:00:00:00:01").unwrap_err();
+        assert!(error.text.contains("did you mean 'lladdr'?"), "{error}");
+    }
+
+    /// DPVS's two lines, with its own spelling of the second.
+    #[test]
+    fn neighbours_are_shown_as_dpvs_shows_them() {
+        let mut neighbour = parsed("10.0.0.1 lladdr 02:00:00:00:00:01 dev dpdk0").unwrap();
+        neighbour.state = "PERMANENT".into();
+        neighbour.r#static = true;
+        let addr = format!("{:<48}", "10.0.0.1");
+        assert_eq!(
+            text(&neighbour),
+            format!(
+                "ip: {addr} mac: 02:00:00:00:00:01   state: PERMANENT     dev: dpdk0  core: 0  static\n"
+            )
+        );
+        neighbour.mac.clear();
+        neighbour.state = "INCOMPLETE".into();
+        neighbour.r#static = false;
+        assert_eq!(
+            text(&neighbour),
+            format!(
+                "ip: {addr} mac:incomplate                       state: INCOMPLETE     dev: dpdk0  core: 0  \n"
+            )
+        );
+        assert!(json(&neighbour)["mac"].is_null());
+    }
 }

@@ -2,52 +2,63 @@
 
 use cli::{CliError, ip_message, ip_or_zero};
 use proto::v1::route_service_client::RouteServiceClient;
-use proto::v1::{FlushRoutesRequest, ListRoutesRequest, Route};
+use proto::v1::{Family, FlushRoutesRequest, ListRoutesRequest, Route};
 use serde_json::{Value, json};
+use tonic::transport::Channel;
 
 use crate::addr::{scope, scope_name};
-use crate::words::{Words, parse_prefix, unknown};
+use crate::words::{Words, looks_like_addr, parse_prefix, unknown};
 use crate::{Context, Verb};
 
 const KEYWORDS: &[&str] = &["default", "via", "dev", "scope", "mtu", "src", "metric"];
 
 pub async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliError> {
-    let request = parse(words, context.options.family == proto::v1::Family::Inet6)?;
-    let family = context.options.family.into();
-    if verb == Verb::Show {
-        let mut client = RouteServiceClient::new(context.connect().await?);
-        let routes = client
-            .list_routes(ListRoutesRequest { family })
-            .await?
-            .into_inner()
-            .routes;
-        return if context.options.json {
-            cli::print_json(&routes.iter().map(json).collect())
-        } else {
-            cli::print(&routes.iter().map(text).collect::<String>())
-        };
-    }
-    if verb == Verb::Flush {
-        if request.device.is_empty() {
-            return Err(CliError::failed(
-                "name the device, as in `dpip route flush dev dpdk0`",
-            ));
+    match verb {
+        Verb::Show => show(context, words.device_only()?).await,
+        Verb::Flush => {
+            let device = words.device_only()?;
+            if device.is_empty() {
+                return Err(CliError::failed(
+                    "name the device, as in `dpip route flush dev dpdk0`",
+                ));
+            }
+            let family = context.options.family.into();
+            let request = FlushRoutesRequest { device, family };
+            client(context).await?.flush_routes(request).await?;
+            Ok(())
         }
-        let mut client = RouteServiceClient::new(context.connect().await?);
-        client
-            .flush_routes(FlushRoutesRequest {
-                device: request.device,
-                family,
-            })
-            .await?;
-        return Ok(());
+        Verb::Add | Verb::Set | Verb::Del => {
+            let is_v6 = context.options.family == Family::Inet6;
+            change(context, verb, parse(words, is_v6)?).await
+        }
     }
+}
+
+async fn client(context: &Context) -> Result<RouteServiceClient<Channel>, CliError> {
+    let client = RouteServiceClient::new(context.connect().await?);
+    Ok(client.max_decoding_message_size(cli::MAX_ANSWER_BYTES))
+}
+
+async fn show(context: &Context, device: String) -> Result<(), CliError> {
+    let family = context.options.family.into();
+    let request = ListRoutesRequest { family };
+    let answer = client(context).await?.list_routes(request).await?;
+    let mut routes = answer.into_inner().routes;
+    routes.retain(|route| device.is_empty() || route.device == device);
+    if context.options.json {
+        cli::print_json(&routes.iter().map(json).collect())
+    } else {
+        cli::print(&routes.iter().map(text).collect::<String>())
+    }
+}
+
+async fn change(context: &Context, verb: Verb, request: Route) -> Result<(), CliError> {
     if request.address.is_none() {
         return Err(CliError::failed(
             "name the destination, as in `dpip route add 10.0.0.0/16 dev dpdk1` or `default`",
         ));
     }
-    let mut client = RouteServiceClient::new(context.connect().await?);
+    let mut client = client(context).await?;
     match verb {
         Verb::Add => client.add_route(request).await?,
         Verb::Set => client.set_route(request).await?,
@@ -66,15 +77,12 @@ fn parse(mut words: Words, is_v6: bool) -> Result<Route, CliError> {
             "mtu" => route.mtu = words.number("mtu")?,
             "metric" => route.metric = words.number("metric")?,
             "scope" => route.scope = scope(&words.value("scope")?)?.into(),
-            "default" => {
+            "default" if route.address.is_none() => {
                 let any = if is_v6 { [0; 16].into() } else { [0; 4].into() };
                 route.address = Some(ip_message(any));
                 route.prefix_len = 0;
             }
-            _ if route.address.is_none()
-                && word.starts_with(|c: char| c.is_ascii_hexdigit() || c == ':')
-                && word.contains(['.', ':', '/']) =>
-            {
+            _ if route.address.is_none() && looks_like_addr(&word) => {
                 let (addr, len) = parse_prefix(&word)?;
                 route.address = Some(ip_message(addr));
                 route.prefix_len = len;
@@ -127,39 +135,92 @@ mod tests {
         )
     }
 
+    /// A route as someone may write it back.
+    fn written(route: &Route) -> String {
+        let mut text = format!(
+            "{}/{}",
+            ip_or_zero(route.address.as_ref()),
+            route.prefix_len
+        );
+        for (word, addr) in [("via", &route.gateway), ("src", &route.src)] {
+            if let Some(addr) = cli::ip(addr.as_ref()) {
+                text.push_str(&format!(" {word} {addr}"));
+            }
+        }
+        text + " " + &route.device
+    }
+
     #[test]
     fn the_tutorial_s_lines_are_understood() {
-        let route = parsed("default via 10.140.31.254 src 10.140.16.48 dev dpdk0").unwrap();
-        assert_eq!(
+        for (line, meant) in [
+            ("10.0.0.0/16 dev dpdk1", "10.0.0.0/16 dpdk1"),
+            ("192.168.100.0/24 dev dpdk0", "192.168.100.0/24 dpdk0"),
             (
-                route.prefix_len,
-                ip_or_zero(route.gateway.as_ref()).to_string()
+                "default via 10.140.31.254 src 10.140.16.48 dev dpdk0",
+                "0.0.0.0/0 via 10.140.31.254 src 10.140.16.48 dpdk0",
             ),
-            (0, "10.140.31.254".into())
-        );
-        assert_eq!(
-            parsed("172.10.0.2/32 dev dpdk1 scope kni_host")
-                .unwrap()
-                .scope(),
-            Scope::KniHost
-        );
-        assert!(
-            parsed("10.0.0.0/16 mtu big")
-                .unwrap_err()
-                .text
-                .contains("big is no number")
-        );
+            (
+                "default via 123.1.2.1 dev dpdk1",
+                "0.0.0.0/0 via 123.1.2.1 dpdk1",
+            ),
+            ("default via 10.0.0.1", "0.0.0.0/0 via 10.0.0.1 "),
+        ] {
+            assert_eq!(written(&parsed(line).unwrap()), meant, "{line}");
+        }
+        let kni = parsed("172.10.0.2/32 dev dpdk1 scope kni_host").unwrap();
+        assert_eq!(kni.scope(), Scope::KniHost);
+        let all = parsed("10.0.0.0/8 via 10.1.0.1 mtu 1400 metric 7 scope global").unwrap();
+        assert_eq!((all.mtu, all.metric, all.scope()), (1400, 7, Scope::Global));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (line, part) in [
+            ("10.0.0.0/16 mtu big", "big is no number"),
+            ("10.0.0.0/16 mtu -1", "-1 is no number"),
+            ("10.0.0.0/16 vai 10.0.0.1", "did you mean 'via'?"),
+            ("10.0.0.0/16 via router", "'router' is no IP address"),
+            (
+                "10.0.0.0/16 default dev dpdk0",
+                "'default' is not understood",
+            ),
+            ("10.0.0.0/40 dev dpdk0", "0 to 32"),
+        ] {
+            let error = parsed(line).unwrap_err();
+            assert!(error.text.contains(part), "{line}: {error}");
+        }
     }
 
     /// Byte for byte as in the tutorial.
     #[test]
     fn routes_are_shown_as_in_the_tutorial() {
-        let mut route = parsed("10.0.0.0/16 dev dpdk1 mtu 1500 scope link").unwrap();
+        let shown: String = [
+            ("10.0.0.100/32 dev dpdk1 mtu 1500 scope host"),
+            ("192.168.100.200/32 dev dpdk0 mtu 1500 scope host"),
+            ("192.168.100.0/24 dev dpdk0 mtu 1500 scope link"),
+            ("10.0.0.0/16 dev dpdk1 mtu 1500 scope link"),
+        ]
+        .map(|line| text(&parsed(line).unwrap()))
+        .concat();
         assert_eq!(
-            text(&route),
-            "inet 10.0.0.0/16 via 0.0.0.0 src 0.0.0.0 dev dpdk1 mtu 1500 tos 0 scope link metric 0 proto auto\n"
+            shown,
+            "\
+inet 10.0.0.100/32 via 0.0.0.0 src 0.0.0.0 dev dpdk1 mtu 1500 tos 0 scope host metric 0 proto auto
+inet 192.168.100.200/32 via 0.0.0.0 src 0.0.0.0 dev dpdk0 mtu 1500 tos 0 scope host metric 0 proto auto
+inet 192.168.100.0/24 via 0.0.0.0 src 0.0.0.0 dev dpdk0 mtu 1500 tos 0 scope link metric 0 proto auto
+inet 10.0.0.0/16 via 0.0.0.0 src 0.0.0.0 dev dpdk1 mtu 1500 tos 0 scope link metric 0 proto auto
+"
         );
-        route.scope = Scope::Host.into();
-        assert!(text(&route).ends_with("scope host metric 0 proto auto\n"));
+    }
+
+    #[test]
+    fn json_has_what_the_line_has() {
+        let route = parsed("10.1.0.0/16 via 10.0.0.1 dev dpdk1").unwrap();
+        let value = json(&route);
+        assert_eq!(
+            (&value["prefix"], &value["via"]),
+            (&"10.1.0.0/16".into(), &"10.0.0.1".into())
+        );
+        assert!(value["src"].is_null());
     }
 }

@@ -8,6 +8,7 @@ use cli::CliError;
 #[derive(Debug)]
 pub struct Words {
     words: std::vec::IntoIter<String>,
+    keywords: Vec<String>,
 }
 
 impl Words {
@@ -15,6 +16,7 @@ impl Words {
     pub fn new(words: Vec<String>) -> Self {
         Self {
             words: words.into_iter(),
+            keywords: Vec::new(),
         }
     }
 
@@ -23,8 +25,12 @@ impl Words {
         self.words.next()
     }
 
-    /// The word that must follow a keyword.
+    /// The word that must follow a keyword, which may stand once.
     pub fn value(&mut self, keyword: &str) -> Result<String, CliError> {
+        if self.keywords.iter().any(|seen| seen == keyword) {
+            return Err(CliError::failed(format!("'{keyword}' is given twice")));
+        }
+        self.keywords.push(keyword.to_owned());
         self.next()
             .ok_or_else(|| CliError::failed(format!("'{keyword}' needs a value after it")))
     }
@@ -41,12 +47,30 @@ impl Words {
         word.parse()
             .map_err(|_| CliError::failed(format!("'{keyword} {word}': {word} is no number")))
     }
+
+    /// `[ dev NAME ]` and nothing else; empty if it is not there.
+    pub fn device_only(mut self) -> Result<String, CliError> {
+        let mut device = String::new();
+        while let Some(word) = self.next() {
+            match word.as_str() {
+                "dev" => device = self.value("dev")?,
+                _ => return Err(unknown(&word, &["dev"])),
+            }
+        }
+        Ok(device)
+    }
 }
 
 /// An address.
 pub fn parse_addr(word: &str) -> Result<IpAddr, CliError> {
     word.parse()
         .map_err(|_| CliError::failed(format!("'{word}' is no IP address")))
+}
+
+/// Whether a word can only be meant as an address, so that what is wrong with it is said of an address.
+pub fn looks_like_addr(word: &str) -> bool {
+    word.starts_with(|first: char| first.is_ascii_hexdigit() || first == ':')
+        && word.contains(['.', ':', '/'])
 }
 
 /// An address with or without a prefix length; without, that of a host.
@@ -56,22 +80,70 @@ pub fn parse_prefix(word: &str) -> Result<(IpAddr, u32), CliError> {
         None => (parse_addr(word)?, None),
     };
     let most = if addr.is_ipv4() { 32 } else { 128 };
-    let len = match len {
-        None => most,
-        Some(len) => len.parse().ok().filter(|len| *len <= most).ok_or_else(|| {
-            CliError::failed(format!("'{word}': the prefix length must be 0 to {most}"))
-        })?,
+    let Some(len) = len else {
+        return Ok((addr, most));
     };
-    Ok((addr, len))
+    let in_range = len.parse().ok().filter(|len| *len <= most);
+    in_range
+        .map(|len| (addr, len))
+        .ok_or_else(|| CliError::failed(format!("'{word}': the prefix length must be 0 to {most}")))
 }
 
 /// A word that is no keyword here.
 pub fn unknown(word: &str, valid: &[&str]) -> CliError {
-    let hint = cli::nearest(word, valid)
-        .map(|near| format!(": did you mean '{near}'?"))
-        .unwrap_or_default();
+    let hint = match cli::did_you_mean(word, valid) {
+        none if none.is_empty() => ".".to_owned(),
+        hint => hint,
+    };
     CliError::failed(format!(
         "'{word}' is not understood here{hint} Valid: {}",
         valid.join(", ")
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Words {
+        Words::new(line.split_whitespace().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn a_keyword_stands_once_with_its_value() {
+        assert!(words("").value("dev").unwrap_err().text.contains("'dev'"));
+        let mut two = words("dpdk0 dpdk1");
+        assert_eq!(two.value("dev").unwrap(), "dpdk0");
+        assert_eq!(two.value("dev").unwrap_err().text, "'dev' is given twice");
+    }
+
+    #[test]
+    fn a_device_and_nothing_else() {
+        assert_eq!(words("").device_only().unwrap(), "");
+        assert_eq!(words("dev dpdk0").device_only().unwrap(), "dpdk0");
+        let text = words("device dpdk0").device_only().unwrap_err().text;
+        assert_eq!(
+            text,
+            "'device' is not understood here: did you mean 'dev'? Valid: dev"
+        );
+    }
+
+    #[test]
+    fn prefixes_have_a_length_in_range() {
+        let text = |word| parse_prefix(word).map(|(addr, len)| format!("{addr}/{len}"));
+        assert_eq!(text("10.0.0.1").unwrap(), "10.0.0.1/32");
+        assert_eq!(text("2001:db8::1").unwrap(), "2001:db8::1/128");
+        assert_eq!(text("0.0.0.0/0").unwrap(), "0.0.0.0/0");
+        for wrong in [
+            "10.0.0.1/33",
+            "10.0.0.1/-1",
+            "10.0.0.1/",
+            "10.0.0/8",
+            "10.0.0.256",
+            "::1/129",
+            "/24",
+        ] {
+            assert!(text(wrong).is_err(), "{wrong}");
+        }
+    }
 }

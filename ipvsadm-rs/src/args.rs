@@ -222,22 +222,7 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Line, CliError> {
     let mut command = None;
     while let Some(arg) = args.next() {
         if let Some(long) = arg.strip_prefix("--") {
-            let (name, inline) = long
-                .split_once('=')
-                .map_or((long, None), |(name, value)| (name, Some(value.to_owned())));
-            if let Some((.., found)) = COMMANDS.iter().find(|(_, long, _)| *long == name) {
-                set_once(&mut command, *found)?;
-            } else {
-                let (_, name, takes) = OPTIONS
-                    .iter()
-                    .find(|(_, long, _)| *long == name)
-                    .ok_or_else(|| unknown(&arg))?;
-                let value = match inline {
-                    Some(value) => value,
-                    None => take_value(*takes, &arg, &mut args)?,
-                };
-                line.options.push(Given { name, value });
-            }
+            parse_long(long, &mut args, &mut command, &mut line)?;
         } else if let Some(bundle) = arg.strip_prefix('-').filter(|bundle| !bundle.is_empty()) {
             parse_bundle(bundle, &mut args, &mut command, &mut line)?;
         } else {
@@ -249,6 +234,42 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Line, CliError> {
     Ok(line)
 }
 
+/// `--numeric`, `--weight 5`, `--weight=5`.
+fn parse_long(
+    long: &str,
+    args: &mut std::iter::Peekable<impl Iterator<Item = String>>,
+    command: &mut Option<Command>,
+    line: &mut Line,
+) -> Result<(), CliError> {
+    let (name, inline) = match long.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        None => (long, None),
+    };
+    let shown = format!("--{name}");
+    let no_value = |inline: Option<String>| match inline {
+        Some(value) => Err(CliError::usage(format!(
+            "option '{shown}' takes no value, yet '{value}' is given"
+        ))),
+        None => Ok(()),
+    };
+    if let Some((.., found)) = COMMANDS.iter().find(|(_, known, _)| *known == name) {
+        no_value(inline)?;
+        return set_once(command, *found);
+    }
+    let (_, name, takes) = OPTIONS
+        .iter()
+        .find(|(_, known, _)| *known == name)
+        .ok_or_else(|| unknown(&shown))?;
+    let value = match (takes, inline) {
+        (Takes::Nothing, inline) => no_value(inline).map(|()| String::new())?,
+        (_, Some(value)) => value,
+        (_, None) => take_value(*takes, &shown, args)?,
+    };
+    line.options.push(Given { name, value });
+    Ok(())
+}
+
+/// `-n`, `-lnc`, `-w 5`, `-w5`.
 fn parse_bundle(
     bundle: &str,
     args: &mut std::iter::Peekable<impl Iterator<Item = String>>,
@@ -301,9 +322,14 @@ fn set_once(command: &mut Option<Command>, found: Command) -> Result<(), CliErro
 }
 
 fn unknown(option: &str) -> CliError {
-    CliError::usage(format!(
-        "unknown option '{option}': `ipvsadm-rs --help` lists them"
-    ))
+    let commands = COMMANDS.iter().map(|(_, name, _)| *name);
+    let options = OPTIONS.iter().map(|(_, name, _)| *name);
+    let names: Vec<_> = commands.chain(options).collect();
+    let long = option.strip_prefix("--").unwrap_or_default();
+    let hint = cli::nearest(long, &names)
+        .map(|near| format!("did you mean '--{near}'?"))
+        .unwrap_or_else(|| "`ipvsadm-rs --help` lists them".to_owned());
+    CliError::usage(format!("unknown option '{option}': {hint}"))
 }
 
 fn refuse_later(line: &Line) -> Result<(), CliError> {
@@ -328,36 +354,95 @@ mod tests {
         parse(line.split_whitespace().map(str::to_owned))
     }
 
+    /// Command and options as someone may write them back.
+    fn written(line: &Line) -> String {
+        let options = line.options.iter().map(|given| match given.value.as_str() {
+            "" => format!(" {}", given.name),
+            value => format!(" {}={value}", given.name),
+        });
+        format!("{}{}", line.command, options.collect::<String>())
+    }
+
     #[test]
     fn the_tutorial_s_lines_are_understood() {
-        let line = parsed("-A -t 10.0.0.100:80 -s rr").unwrap();
-        assert_eq!(
-            (line.command, line.get("tcp-service"), line.get("scheduler")),
-            (Command::AddService, Some("10.0.0.100:80"), Some("rr"))
-        );
-        let line = parsed("-a -t 10.0.0.100:80 -r 192.168.100.2 -b").unwrap();
-        assert!(line.command == Command::AddDest && line.has("fullnat"));
-        let line = parsed("--add-laddr -z 192.168.100.200 -t 10.0.0.100:80 -F dpdk0").unwrap();
-        assert_eq!(
-            (line.command, line.get("laddr"), line.get("ifname")),
-            (Command::AddLaddr, Some("192.168.100.200"), Some("dpdk0"))
-        );
-        for list in ["-ln", "-Ln", "-l -n", "", "--list --numeric"] {
-            assert_eq!(parsed(list).unwrap().command, Command::List, "{list}");
+        for (line, meant) in [
+            (
+                "-A -t 10.0.0.100:80 -s rr",
+                "add-service tcp-service=10.0.0.100:80 scheduler=rr",
+            ),
+            (
+                "-a -t 10.0.0.100:80 -r 192.168.100.2 -b",
+                "add-server tcp-service=10.0.0.100:80 real-server=192.168.100.2 fullnat",
+            ),
+            (
+                "--add-laddr -z 192.168.100.200 -t 10.0.0.100:80 -F dpdk0",
+                "add-laddr laddr=192.168.100.200 tcp-service=10.0.0.100:80 ifname=dpdk0",
+            ),
+            (
+                "-a -t 192.168.100.254:80 -r 192.168.100.2 -g",
+                "add-server tcp-service=192.168.100.254:80 real-server=192.168.100.2 gatewaying",
+            ),
+            (
+                "-a -t 10.140.31.48:80 -r 10.140.18.33 -i",
+                "add-server tcp-service=10.140.31.48:80 real-server=10.140.18.33 ipip",
+            ),
+            (
+                "-A -t 192.168.0.89:80 -s -rr",
+                "add-service tcp-service=192.168.0.89:80 scheduler=-rr",
+            ),
+            (
+                "-A -t 192.168.0.89:80 -r 10.140.18.33 -m",
+                "add-service tcp-service=192.168.0.89:80 real-server=10.140.18.33 masquerading",
+            ),
+            ("-ln", "list numeric"),
+            ("-Ln", "list numeric"),
+            ("", "list"),
+            ("--list --numeric", "list numeric"),
+            ("-lnc", "list numeric connection"),
+            ("-ln --stats --exact", "list numeric stats exact"),
+            ("-G", "get-laddr"),
+            (
+                "-e -w5 --u-threshold=9",
+                "edit-server weight=5 u-threshold=9",
+            ),
+        ] {
+            assert_eq!(written(&parsed(line).unwrap()), meant, "{line}");
         }
-        assert!(parsed("-lnc").unwrap().has("connection"));
-        assert_eq!(
-            parsed("-A -t 192.168.0.89:80 -s -rr")
-                .unwrap()
-                .get("scheduler"),
-            Some("-rr")
-        );
+    }
+
+    #[test]
+    fn timeouts_follow_their_command() {
+        let line = parsed("--set 90 3 300").unwrap();
+        assert_eq!(line.command, Command::SetTimeouts);
+        assert_eq!(line.words, ["90", "3", "300"]);
     }
 
     #[test]
     fn what_comes_later_says_so_with_status_2() {
         for line in [
-            "-A -f 1",
+            // The tutorial's SNAT section.
+            "-A -s rr -H proto=tcp,src-range=192.168.100.0-192.168.100.254,oif=dpdk1",
+            "-a -H proto=tcp,src-range=192.168.100.0-192.168.100.254 -r 123.1.2.3:0 -w 100 -J",
+            "-A -f 1 -6",
+            "-A -q 1.1.1.1:80",
+            "-A -1 ::1",
+            "-A --sctp-service 1.1.1.1:80",
+            "-A -t 1.1.1.1:80 -p",
+            "-A -t 1.1.1.1:80 -p 300 -M 255.255.255.0",
+            "-A -u 1.1.1.1:53 -o",
+            "-A -t 1.1.1.1:80 --pe sip",
+            "-A -t 1.1.1.1:80 -s conhash --hash-target sip",
+            "-A -u 1.1.1.1:443 --quic",
+            "-A -t 1.1.1.1:80 --expire-quiescent",
+            "-A -t 1.1.1.1:80 --proxy-protocol v2",
+            "-A -t 1.1.1.1:80 --dest-check tcp --dest-check ping",
+            "-U -t 1.1.1.1:80 -k 2.2.2.2",
+            "-V -t 1.1.1.1:80 -k 2.2.2.2",
+            "-O -t 1.1.1.1:80 -2 2.2.2.2",
+            "-Y -t 1.1.1.1:80 -2 2.2.2.2",
+            "-W",
+            "--stop-daemon",
+            "--start-daemon master --mcast-interface eth0",
             "-A -t 1.1.1.1:80 -p 300",
             "-B",
             "-A -H proto=tcp",
@@ -382,6 +467,12 @@ mod tests {
             "multiple commands specified"
         );
         assert!(parsed("-A --bogus").unwrap_err().text.contains("--bogus"));
+        let near = parsed("-A --tcp-servce 1.1.1.1:80").unwrap_err().text;
+        assert!(near.contains("did you mean '--tcp-service'?"), "{near}");
+        let value = parsed("-l --numeric=yes").unwrap_err().text;
+        assert!(value.contains("takes no value"), "{value}");
+        let letter = parsed("-lnK").unwrap_err();
+        assert!(letter.status == 2 && letter.text.contains("'-K'"));
         assert!(
             parsed("-A -t")
                 .unwrap_err()

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use cli::{CliError, ip_message};
+use cli::{CliError, ip_message, ip_or_zero};
 use proto::v1::{
     Conn, Empty, ListConnsRequest, ListServicesRequest, Protocol, ServiceKey, VirtualService,
 };
@@ -11,8 +11,14 @@ use tokio_stream::StreamExt;
 
 use crate::Client;
 use crate::args::Line;
+use crate::json;
+use crate::names::PortNames;
 use crate::output::{self, Columns, Numbers};
 use crate::request;
+use crate::save;
+
+/// Conns that are printed at once: millions of them are printed as they come, not gathered.
+const CONNS_AT_ONCE: usize = 1024;
 
 /// `-L`
 pub async fn list(client: &mut Client, line: &Line) -> Result<(), CliError> {
@@ -22,72 +28,100 @@ pub async fn list(client: &mut Client, line: &Line) -> Result<(), CliError> {
     if line.has("connection") || line.has("sockpair") {
         return conns(client, line).await;
     }
-    let services = services(client, line).await?;
-    if line.has("json") {
-        return cli::print_json(&services.iter().map(output::service_json).collect());
+    let mut services = services(client, request::service(line)?).await?;
+    if !line.has("nosort") {
+        sort(&mut services);
     }
-    let columns = if line.has("stats") {
-        Columns::Stats
-    } else if line.has("rate") {
-        Columns::Rate
-    } else if line.has("thresholds") {
-        Columns::Thresholds
-    } else if line.has("persistent-conn") {
-        Columns::Persistent
-    } else {
-        Columns::Plain
-    };
+    if line.has("json") {
+        return cli::print_json(&services.iter().map(json::service).collect());
+    }
+    let version = client.get_version(Empty {}).await?.into_inner();
+    let columns = columns(line);
     let numbers = if line.has("exact") {
         Numbers::Exact
     } else {
         Numbers::Short
     };
-    let version = client.get_version(Empty {}).await?.into_inner();
+    let names = port_names(line);
     let mut text = format!(
         "IP Virtual Server version {}.{}.{} (size=0)\n",
         version.major, version.minor, version.patch
     );
     text.push_str(&output::title(columns));
-    text.extend(
-        services
-            .iter()
-            .map(|service| output::service(service, columns, numbers)),
-    );
+    let rows = services
+        .iter()
+        .map(|service| output::service(service, columns, numbers, &names));
+    text.extend(rows);
     cli::print(&text)
 }
 
-/// `-v`
-pub async fn version(client: &mut Client) -> Result<(), CliError> {
+fn columns(line: &Line) -> Columns {
+    let named = [
+        ("stats", Columns::Stats),
+        ("rate", Columns::Rate),
+        ("thresholds", Columns::Thresholds),
+        ("persistent-conn", Columns::Persistent),
+    ];
+    let found = named.iter().find(|(name, _)| line.has(name));
+    found.map_or(Columns::Plain, |(_, columns)| *columns)
+}
+
+/// Ports are shown by name unless `-n` says otherwise.
+fn port_names(line: &Line) -> PortNames {
+    if line.has("numeric") {
+        PortNames::default()
+    } else {
+        PortNames::of_this_machine().clone()
+    }
+}
+
+/// By protocol, address and port, the dests of each by address and port, as ipvsadm does unless told `--nosort`.
+fn sort(services: &mut [VirtualService]) {
+    services.sort_by_key(|service| {
+        let key = service.key.clone().unwrap_or_default();
+        (key.protocol, ip_or_zero(key.address.as_ref()), key.port)
+    });
+    for service in services {
+        service
+            .dests
+            .sort_by_key(|dest| (ip_or_zero(dest.address.as_ref()), dest.port));
+    }
+}
+
+/// `-v`: of this program, and of the daemon if it can be asked.
+pub async fn version(socket: &str) -> Result<(), CliError> {
+    let ours = env!("CARGO_PKG_VERSION");
+    let Ok(mut client) = crate::connect(socket).await else {
+        return cli::print(&format!("ipvsadm-rs v{ours} (dpvsd is not running)\n"));
+    };
     let daemon = client.get_version(Empty {}).await?.into_inner();
     cli::print(&format!(
-        "ipvsadm-rs v{} (dpvsd {}.{}.{})\n",
-        env!("CARGO_PKG_VERSION"),
-        daemon.major,
-        daemon.minor,
-        daemon.patch
+        "ipvsadm-rs v{ours} (dpvsd {}.{}.{})\n",
+        daemon.major, daemon.minor, daemon.patch
     ))
 }
 
-/// `-S`
-pub async fn save(client: &mut Client, line: &Line) -> Result<(), CliError> {
-    let services = services(client, line).await?;
-    cli::print(&services.iter().map(output::save).collect::<String>())
+/// `-S`: in the order in which they were made, which `-R` makes them in again.
+pub async fn save(client: &mut Client) -> Result<(), CliError> {
+    let services = services(client, None).await?;
+    cli::print(&services.iter().map(save::save).collect::<String>())
 }
 
 /// `-G`
 pub async fn laddrs(client: &mut Client, line: &Line) -> Result<(), CliError> {
-    let services = services(client, line).await?;
+    let services = services(client, request::service(line)?).await?;
     if line.has("json") {
-        cli::print_json(&services.iter().map(output::service_json).collect())
+        cli::print_json(&services.iter().map(json::service).collect())
     } else {
         cli::print(&output::laddrs(&services))
     }
 }
 
-async fn services(client: &mut Client, line: &Line) -> Result<Vec<VirtualService>, CliError> {
-    let request = ListServicesRequest {
-        key: request::service(line)?,
-    };
+async fn services(
+    client: &mut Client,
+    key: Option<ServiceKey>,
+) -> Result<Vec<VirtualService>, CliError> {
+    let request = ListServicesRequest { key };
     let mut stream = client.list_services(request).await?.into_inner();
     let mut services = Vec::new();
     while let Some(service) = stream.next().await {
@@ -99,8 +133,7 @@ async fn services(client: &mut Client, line: &Line) -> Result<Vec<VirtualService
 async fn timeouts(client: &mut Client, line: &Line) -> Result<(), CliError> {
     let timeouts = client.get_timeouts(Empty {}).await?.into_inner();
     if line.has("json") {
-        let value = serde_json::json!({"tcp": timeouts.tcp_s, "tcpfin": timeouts.tcp_fin_s, "udp": timeouts.udp_s});
-        return cli::print_json(&value);
+        return cli::print_json(&json::timeouts(&timeouts));
     }
     cli::print(&format!(
         "Timeout (tcp tcpfin udp): {} {} {}\n",
@@ -108,6 +141,7 @@ async fn timeouts(client: &mut Client, line: &Line) -> Result<(), CliError> {
     ))
 }
 
+/// `-c`, `--sockpair`: conns, without a header.
 async fn conns(client: &mut Client, line: &Line) -> Result<(), CliError> {
     let request = match line.get("sockpair") {
         Some(text) => sockpair(text)?,
@@ -117,30 +151,32 @@ async fn conns(client: &mut Client, line: &Line) -> Result<(), CliError> {
         },
     };
     let lcore = request::number(line, "cpu", u32::MAX)?;
+    let names = port_names(line);
+    let print = |conns: &[Conn]| {
+        let rows = conns.iter().map(|conn| output::conn(conn, &names));
+        cli::print(&rows.collect::<String>())
+    };
     let mut stream = client.list_conns(request).await?.into_inner();
-    let mut found: Vec<Conn> = Vec::new();
+    let (mut held, mut any) = (Vec::new(), false);
     while let Some(conn) = stream.next().await {
-        found.push(conn?);
-        // Millions of conns are printed as they come, not gathered.
-        if found.len() == 1024 && !line.has("json") {
-            print_conns(&found, lcore)?;
-            found.clear();
+        let conn = conn?;
+        if lcore.is_some_and(|lcore| conn.lcore != lcore) {
+            continue;
+        }
+        any = true;
+        held.push(conn);
+        if held.len() == CONNS_AT_ONCE && !line.has("json") {
+            print(&held)?;
+            held.clear();
         }
     }
-    if line.has("json") {
-        return cli::print_json(&found.iter().map(output::conn_json).collect::<Value>());
-    }
-    if line.has("sockpair") && found.is_empty() {
+    if line.has("sockpair") && !any {
         return Err(CliError::failed("connection specified not found"));
     }
-    print_conns(&found, lcore)
-}
-
-fn print_conns(conns: &[Conn], lcore: Option<u32>) -> Result<(), CliError> {
-    let shown = conns
-        .iter()
-        .filter(|conn| lcore.is_none_or(|lcore| conn.lcore == lcore));
-    cli::print(&shown.map(output::conn).collect::<String>())
+    if line.has("json") {
+        return cli::print_json(&held.iter().map(json::conn).collect::<Value>());
+    }
+    print(&held)
 }
 
 /// `tcp:10.0.0.48:40000:10.0.0.100:80`
@@ -170,4 +206,40 @@ fn sockpair(text: &str) -> Result<ListConnsRequest, CliError> {
         client: Some(addr(client)?),
         client_port: port(client_port)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::tests::tutorial;
+
+    #[test]
+    fn services_and_dests_are_sorted() {
+        let mut udp = tutorial();
+        udp.key.as_mut().unwrap().protocol = Protocol::Udp.into();
+        let mut high = tutorial();
+        high.key.as_mut().unwrap().port = 8080;
+        high.dests.reverse();
+        let mut all = vec![udp.clone(), high.clone(), tutorial()];
+        sort(&mut all);
+        high.dests.reverse();
+        assert_eq!(all, [tutorial(), high, udp]);
+    }
+
+    #[test]
+    fn a_sockpair_names_both_ends() {
+        let request = sockpair("tcp:10.0.0.48:40000:10.0.0.100:80").unwrap();
+        assert_eq!(request.client_port, 40_000);
+        assert_eq!(request.service, tutorial().key);
+        for wrong in [
+            "",
+            "tcp",
+            "icmp:10.0.0.48:40000:10.0.0.100:80",
+            "tcp:10.0.0.48:40000:10.0.0.100:80:1",
+            "tcp:10.0.0.48:70000:10.0.0.100:80",
+            "tcp:host:1:10.0.0.100:80",
+        ] {
+            assert_eq!(sockpair(wrong).unwrap_err().status, 2, "{wrong}");
+        }
+    }
 }

@@ -2,7 +2,8 @@
 
 use cli::ip_or_zero;
 use proto::v1::{Conn, Counters, Dest, FwdMode, Protocol, Rates, ServiceKey, VirtualService};
-use serde_json::{Value, json};
+
+use crate::names::PortNames;
 
 /// Which columns a list has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,13 +50,13 @@ pub fn title(columns: Columns) -> String {
         Columns::Rate => of_five(["CPS", "InPPS", "OutPPS", "InBPS", "OutBPS"]),
         Columns::Thresholds => {
             format!(
-                "{head:<33} {:<10} {:<10} {:<10} {:<10}\n{server}\n",
+                "{head:<33} {:<10} {:<10} {:<10} {}\n{server}\n",
                 "Uthreshold", "Lthreshold", "ActiveConn", "InActConn"
             )
         }
         Columns::Persistent => {
             format!(
-                "{head:<33} {:<9} {:<11} {:<10} {:<10}\n{server}\n",
+                "{head:<33} {:<9} {:<11} {:<10} {}\n{server}\n",
                 "Weight", "PersistConn", "ActiveConn", "InActConn"
             )
         }
@@ -63,8 +64,14 @@ pub fn title(columns: Columns) -> String {
 }
 
 /// A service with its dests.
-pub fn service(service: &VirtualService, columns: Columns, numbers: Numbers) -> String {
-    let name = service_name(service.key.as_ref());
+pub fn service(
+    service: &VirtualService,
+    columns: Columns,
+    numbers: Numbers,
+    names: &PortNames,
+) -> String {
+    let key = service.key.clone().unwrap_or_default();
+    let name = service_name(&key, names);
     let head = match columns {
         Columns::Plain => {
             let timeout = match service.conn_timeout_s {
@@ -75,30 +82,45 @@ pub fn service(service: &VirtualService, columns: Columns, numbers: Numbers) -> 
         }
         Columns::Stats => format!("{name:<33}{}\n", five(stats(service.counters), numbers)),
         Columns::Rate => format!("{name:<33}{}\n", five(rates(service.rates), numbers)),
-        Columns::Thresholds | Columns::Persistent => format!("{name:<33}\n"),
+        Columns::Thresholds | Columns::Persistent => format!("{name}\n"),
     };
     head + &service
         .dests
         .iter()
-        .map(|entry| dest(entry, columns, numbers))
+        .map(|dest| {
+            let addr = ip_or_zero(dest.address.as_ref());
+            let name = named_endpoint(addr, key.protocol(), dest.port, names);
+            dest_row(&name, dest, columns, numbers)
+        })
         .collect::<String>()
 }
 
 /// `TCP  10.0.0.100:80`
-pub fn service_name(key: Option<&ServiceKey>) -> String {
-    let key = key.cloned().unwrap_or_default();
-    let protocol = match key.protocol() {
-        Protocol::Udp => "UDP",
-        Protocol::Tcp | Protocol::Unspecified => "TCP",
-    };
+fn service_name(key: &ServiceKey, names: &PortNames) -> String {
+    let protocol = protocol_name(key.protocol()).to_uppercase();
+    let addr = ip_or_zero(key.address.as_ref());
     format!(
         "{protocol}  {}",
-        endpoint(ip_or_zero(key.address.as_ref()), key.port)
+        named_endpoint(addr, key.protocol(), key.port, names)
     )
 }
 
-/// `10.0.0.100:80`
-pub fn endpoint(addr: std::net::IpAddr, port: u32) -> String {
+/// `tcp`
+pub const fn protocol_name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Udp => "udp",
+        Protocol::Tcp | Protocol::Unspecified => "tcp",
+    }
+}
+
+/// `10.0.0.100:http`
+fn named_endpoint(
+    addr: std::net::IpAddr,
+    protocol: Protocol,
+    port: u32,
+    names: &PortNames,
+) -> String {
+    let port = names.show(protocol, port);
     if addr.is_ipv4() {
         format!("{addr}:{port}")
     } else {
@@ -106,8 +128,12 @@ pub fn endpoint(addr: std::net::IpAddr, port: u32) -> String {
     }
 }
 
-fn dest(dest: &Dest, columns: Columns, numbers: Numbers) -> String {
-    let name = endpoint(ip_or_zero(dest.address.as_ref()), dest.port);
+/// `10.0.0.100:80`
+pub fn endpoint(addr: std::net::IpAddr, port: u32) -> String {
+    named_endpoint(addr, Protocol::Unspecified, port, &PortNames::default())
+}
+
+fn dest_row(name: &str, dest: &Dest, columns: Columns, numbers: Numbers) -> String {
     let (active, inactive) = (dest.active_conns, dest.inactive_conns);
     let rest = match columns {
         Columns::Plain => {
@@ -136,7 +162,8 @@ fn dest(dest: &Dest, columns: Columns, numbers: Numbers) -> String {
     format!("{}\n", format!("  -> {name:<28}{rest}").trim_end())
 }
 
-const fn forward_name(mode: FwdMode) -> &'static str {
+/// How packets reach a dest.
+pub const fn forward_name(mode: FwdMode) -> &'static str {
     match mode {
         FwdMode::Nat => "Masq",
         FwdMode::Local => "Local",
@@ -147,7 +174,8 @@ const fn forward_name(mode: FwdMode) -> &'static str {
     }
 }
 
-fn stats(counters: Option<Counters>) -> [u64; 5] {
+/// Conns, packets in and out, bytes in and out.
+pub fn stats(counters: Option<Counters>) -> [u64; 5] {
     let counters = counters.unwrap_or_default();
     [
         counters.conns,
@@ -158,7 +186,8 @@ fn stats(counters: Option<Counters>) -> [u64; 5] {
     ]
 }
 
-fn rates(rates: Option<Rates>) -> [u64; 5] {
+/// The same per second.
+pub fn rates(rates: Option<Rates>) -> [u64; 5] {
     let rates = rates.unwrap_or_default();
     [
         rates.conns,
@@ -197,16 +226,14 @@ fn large(value: u64, numbers: Numbers) -> String {
 }
 
 /// A conn, as `-lnc` prints it.
-pub fn conn(conn: &Conn) -> String {
-    let protocol = if conn.protocol() == Protocol::Udp {
-        "udp"
-    } else {
-        "tcp"
-    };
-    let end = |addr: &Option<_>, port| endpoint(ip_or_zero(addr.as_ref()), port);
+pub fn conn(conn: &Conn, names: &PortNames) -> String {
+    let protocol = conn.protocol();
+    let end =
+        |addr: &Option<_>, port| named_endpoint(ip_or_zero(addr.as_ref()), protocol, port, names);
     format!(
-        "[{}]{protocol:<3} {:<6} {:<11} {:<18} {:<18} {:<18} {}\n",
+        "[{}]{:<3} {:<6} {:<11} {:<18} {:<18} {:<18} {}\n",
         conn.lcore,
+        protocol_name(protocol),
         format!("{}s", conn.expires_in_s),
         conn.state,
         end(&conn.caddr, conn.cport),
@@ -244,106 +271,15 @@ pub fn laddrs(services: &[VirtualService]) -> String {
     text
 }
 
-/// The lines that bring a service back, for `-R`.
-pub fn save(service: &VirtualService) -> String {
-    let key = service.key.clone().unwrap_or_default();
-    let flag = if key.protocol() == Protocol::Udp {
-        "-u"
-    } else {
-        "-t"
-    };
-    let name = format!(
-        "{flag} {}",
-        endpoint(ip_or_zero(key.address.as_ref()), key.port)
-    );
-    let mut text = format!("-A {name} -s {}", service.scheduler);
-    if service.conn_timeout_s > 0 {
-        text.push_str(&format!(" --conn-timeout {}", service.conn_timeout_s));
-    }
-    text.push('\n');
-    for dest in &service.dests {
-        let mode = match dest.fwd_mode() {
-            FwdMode::FullNat => "-b",
-            FwdMode::Tunnel => "-i",
-            FwdMode::Nat => "-m",
-            FwdMode::Snat => "-J",
-            _ => "-g",
-        };
-        let server = endpoint(ip_or_zero(dest.address.as_ref()), dest.port);
-        text.push_str(&format!("-a {name} -r {server} {mode} -w {}", dest.weight));
-        for (option, value) in [("-x", dest.upper_threshold), ("-y", dest.lower_threshold)] {
-            if value > 0 {
-                text.push_str(&format!(" {option} {value}"));
-            }
-        }
-        text.push('\n');
-    }
-    for laddr in &service.laddrs {
-        let addr = ip_or_zero(laddr.address.as_ref());
-        text.push_str(&format!(
-            "--add-laddr -z {addr} {name} -F {}\n",
-            laddr.device
-        ));
-    }
-    text
-}
-
-/// A service with all that is known of it.
-pub fn service_json(service: &VirtualService) -> Value {
-    let key = service.key.clone().unwrap_or_default();
-    let counts = |[conns, in_packets, out_packets, in_bytes, out_bytes]: [u64; 5]| json!({"conns": conns, "in_packets": in_packets, "out_packets": out_packets, "in_bytes": in_bytes, "out_bytes": out_bytes});
-    json!({
-        "protocol": if key.protocol() == Protocol::Udp { "udp" } else { "tcp" },
-        "address": ip_or_zero(key.address.as_ref()).to_string(),
-        "port": key.port,
-        "scheduler": service.scheduler,
-        "conn_timeout_s": service.conn_timeout_s,
-        "stats": counts(stats(service.counters)),
-        "rate": counts(rates(service.rates)),
-        "dests": service.dests.iter().map(|dest| json!({
-            "address": ip_or_zero(dest.address.as_ref()).to_string(),
-            "port": dest.port,
-            "forward": forward_name(dest.fwd_mode()),
-            "weight": dest.weight,
-            "upper_threshold": dest.upper_threshold,
-            "lower_threshold": dest.lower_threshold,
-            "active_conns": dest.active_conns,
-            "inactive_conns": dest.inactive_conns,
-            "stats": counts(stats(dest.counters)),
-            "rate": counts(rates(dest.rates)),
-        })).collect::<Vec<_>>(),
-        "laddrs": service.laddrs.iter().map(|laddr| json!({
-            "address": ip_or_zero(laddr.address.as_ref()).to_string(),
-            "device": laddr.device,
-            "conns": laddr.conns,
-            "misses": laddr.port_conflicts,
-        })).collect::<Vec<_>>(),
-    })
-}
-
-/// A conn.
-pub fn conn_json(conn: &Conn) -> Value {
-    let end = |addr: &Option<_>, port| endpoint(ip_or_zero(addr.as_ref()), port);
-    json!({
-        "lcore": conn.lcore,
-        "protocol": if conn.protocol() == Protocol::Udp { "udp" } else { "tcp" },
-        "expires_in_s": conn.expires_in_s,
-        "state": conn.state,
-        "client": end(&conn.caddr, conn.cport),
-        "vip": end(&conn.vaddr, conn.vport),
-        "local": end(&conn.laddr, conn.lport),
-        "dest": end(&conn.daddr, conn.dport),
-    })
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use cli::ip_message;
     use proto::v1::Laddr;
 
     use super::*;
 
-    fn tutorial() -> VirtualService {
+    /// The two-arm FullNAT service of the tutorial.
+    pub fn tutorial() -> VirtualService {
         let dest = |last| Dest {
             address: Some(ip_message([192, 168, 100, last].into())),
             port: 80,
@@ -368,12 +304,17 @@ mod tests {
         }
     }
 
+    /// A list of one service, as `-ln` prints it below the banner.
+    fn shown(listed: &VirtualService, columns: Columns) -> String {
+        let names = PortNames::default();
+        title(columns) + &service(listed, columns, Numbers::Short, &names)
+    }
+
     /// Byte for byte as in the tutorial.
     #[test]
     fn services_are_shown_as_in_the_tutorial() {
-        let shown = title(Columns::Plain) + &service(&tutorial(), Columns::Plain, Numbers::Short);
         assert_eq!(
-            shown,
+            shown(&tutorial(), Columns::Plain),
             "Prot LocalAddress:Port Scheduler Flags
   -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
 TCP  10.0.0.100:80 rr
@@ -395,19 +336,82 @@ TCP  10.0.0.100:80 rr
         );
     }
 
+    /// The formats of ipvsadm's `print_title` and its rows.
     #[test]
-    fn what_is_saved_is_everything() {
+    fn counters_rates_and_limits_have_their_columns() {
         let mut service = tutorial();
-        service.conn_timeout_s = 120;
-        service.dests[0].upper_threshold = 100;
+        let counters = Counters {
+            conns: 7,
+            in_packets: 123_456_789,
+            out_packets: 1,
+            in_bytes: 99_999_999_999,
+            out_bytes: 0,
+        };
+        service.counters = Some(counters);
+        service.dests[0].counters = Some(counters);
         assert_eq!(
-            save(&service),
-            "-A -t 10.0.0.100:80 -s rr --conn-timeout 120
--a -t 10.0.0.100:80 -r 192.168.100.2:80 -b -w 1 -x 100
--a -t 10.0.0.100:80 -r 192.168.100.3:80 -b -w 1
---add-laddr -z 192.168.100.200 -t 10.0.0.100:80 -F dpdk0
+            shown(&service, Columns::Stats),
+            "Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes
+  -> RemoteAddress:Port
+TCP  10.0.0.100:80                       7  123456K        1   99999M        0
+  -> 192.168.100.2:80                    7  123456K        1   99999M        0
+  -> 192.168.100.3:80                    0        0        0        0        0
 "
         );
+        service.dests[1].rates = Some(Rates {
+            conns: 1,
+            in_packets: 2,
+            out_packets: 3,
+            in_bytes: 4,
+            out_bytes: 5,
+        });
+        assert_eq!(
+            shown(&service, Columns::Rate),
+            "Prot LocalAddress:Port                 CPS    InPPS   OutPPS    InBPS   OutBPS
+  -> RemoteAddress:Port
+TCP  10.0.0.100:80                       0        0        0        0        0
+  -> 192.168.100.2:80                    0        0        0        0        0
+  -> 192.168.100.3:80                    1        2        3        4        5
+"
+        );
+        service.dests[0].upper_threshold = 100;
+        service.dests[0].lower_threshold = 50;
+        service.dests[0].active_conns = 3;
+        assert_eq!(
+            shown(&service, Columns::Thresholds),
+            "Prot LocalAddress:Port            Uthreshold Lthreshold ActiveConn InActConn
+  -> RemoteAddress:Port
+TCP  10.0.0.100:80
+  -> 192.168.100.2:80             100        50         3          0
+  -> 192.168.100.3:80             0          0          0          0
+"
+        );
+        assert_eq!(
+            shown(&service, Columns::Persistent),
+            "Prot LocalAddress:Port            Weight    PersistConn ActiveConn InActConn
+  -> RemoteAddress:Port
+TCP  10.0.0.100:80
+  -> 192.168.100.2:80             1         0           3          0
+  -> 192.168.100.3:80             1         0           0          0
+"
+        );
+    }
+
+    #[test]
+    fn flags_tell_what_is_special() {
+        let mut service = tutorial();
+        service.conn_timeout_s = 120;
+        service.dests[0].weight = 0;
+        service.dests[0].overloaded = true;
+        service.dests[1].overloaded = true;
+        let shown = shown(&service, Columns::Plain);
+        for line in [
+            "TCP  10.0.0.100:80 rr conn-timeout 120\n",
+            "FullNat 0      0          0          inhibited,overload\n",
+            "FullNat 1      0          0          overload\n",
+        ] {
+            assert!(shown.contains(line), "{shown}");
+        }
     }
 
     #[test]
@@ -428,7 +432,7 @@ TCP  10.0.0.100:80 rr
     #[test]
     fn conns_are_shown_as_dpvs_shows_them() {
         let end = |a, b, c, d| Some(ip_message([a, b, c, d].into()));
-        let shown = conn(&Conn {
+        let example = Conn {
             lcore: 6,
             protocol: Protocol::Tcp.into(),
             expires_in_s: 3,
@@ -441,7 +445,8 @@ TCP  10.0.0.100:80 rr
             lport: 1028,
             daddr: end(192, 21, 6, 11),
             dport: 80,
-        });
+        };
+        let shown = conn(&example, &PortNames::default());
         assert_eq!(
             shown,
             "[6]tcp 3s     SYN_SENT    192.20.0.11:63838  192.22.2.3:80      192.21.4.5:1028    192.21.6.11:80\n"

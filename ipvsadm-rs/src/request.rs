@@ -4,11 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use cli::{CliError, ip_message};
 use proto::v1::{
-    self, Change, Dest, DestRequest, FwdMode, Laddr, LaddrRequest, Protocol, ServiceKey,
+    self, Change, Dest, DestRequest, FwdMode, Laddr, LaddrRequest, Protocol, ServiceKey, Timeouts,
     VirtualService,
 };
 
 use crate::args::{Command, Line};
+use crate::names::{PortNames, SERVICES_FILE};
 
 /// Options beside the service that a command takes; the first list are those it needs.
 const fn rules(command: Command) -> (&'static [&'static str], &'static [&'static str]) {
@@ -48,7 +49,8 @@ const fn rules(command: Command) -> (&'static [&'static str], &'static [&'static
                 "json",
             ],
         ),
-        Command::Save | Command::GetLaddr => (&[], &["numeric", "json"]),
+        Command::Save => (&[], &["numeric"]),
+        Command::GetLaddr => (&[], &["numeric", "json"]),
         _ => (&[], &[]),
     }
 }
@@ -68,8 +70,28 @@ const fn needs_service(command: Command) -> bool {
     )
 }
 
-/// Refuses options that the command does not take, and misses those it needs.
+/// Refuses what the command does not take, and misses what it needs.
+///
+/// # Errors
+/// In ipvsadm's own words, where it has any.
 pub fn check(line: &Line) -> Result<(), CliError> {
+    check_options(line)?;
+    check_values(line)?;
+    let words = match line.command {
+        Command::SetTimeouts => 3,
+        Command::Restore => 1,
+        _ => 0,
+    };
+    if let Some(word) = line.words.get(words) {
+        return Err(CliError::usage(format!("unexpected argument '{word}'")));
+    }
+    if line.command == Command::List {
+        check_list(line)?;
+    }
+    Ok(())
+}
+
+fn check_options(line: &Line) -> Result<(), CliError> {
     let (needed, allowed) = rules(line.command);
     let takes_service = needs_service(line.command)
         || matches!(
@@ -89,13 +111,58 @@ pub fn check(line: &Line) -> Result<(), CliError> {
             )));
         }
     }
-    if needs_service(line.command) && service(line)?.is_none() {
+    if needs_service(line.command) && !line.has("tcp-service") && !line.has("udp-service") {
         return Err(missing("service-address", line.command));
     }
     match needed.iter().find(|name| !line.has(name)) {
         Some(name) => Err(missing(name, line.command)),
         None => Ok(()),
     }
+}
+
+/// Of two values for one option, one is a mistake.
+fn check_values(line: &Line) -> Result<(), CliError> {
+    for (at, given) in line.options.iter().enumerate() {
+        let before = line.options[..at]
+            .iter()
+            .find(|other| other.name == given.name && other.value != given.value);
+        if let Some(before) = before {
+            return Err(CliError::usage(format!(
+                "--{} is given twice: {} and {}",
+                given.name, before.value, given.value
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A list has one form.
+fn check_list(line: &Line) -> Result<(), CliError> {
+    const FORMS: [&str; 7] = [
+        "connection",
+        "stats",
+        "rate",
+        "thresholds",
+        "persistent-conn",
+        "timeout",
+        "sockpair",
+    ];
+    let forms: Vec<_> = FORMS.into_iter().filter(|name| line.has(name)).collect();
+    match forms[..] {
+        // A sockpair is looked for among the conns.
+        [] | [_] | ["connection", "sockpair"] => {}
+        [first, second, ..] => return Err(conflict(first, second, line.command)),
+    }
+    if line.has("cpu") && !line.has("connection") && !line.has("sockpair") {
+        return Err(CliError::unsupported("--cpu without --connection"));
+    }
+    Ok(())
+}
+
+fn conflict(first: &str, second: &str, command: Command) -> CliError {
+    CliError::usage(format!(
+        "The option '{first}' conflicts with the '{second}' option in the '{command}' command"
+    ))
 }
 
 fn missing(option: &str, command: Command) -> CliError {
@@ -108,16 +175,13 @@ fn missing(option: &str, command: Command) -> CliError {
 pub fn service(line: &Line) -> Result<Option<ServiceKey>, CliError> {
     let (protocol, text) = match (line.get("tcp-service"), line.get("udp-service")) {
         (Some(_), Some(_)) => {
-            return Err(CliError::usage(format!(
-                "The option 'tcp-service' conflicts with the 'udp-service' option in the '{}' command",
-                line.command
-            )));
+            return Err(conflict("tcp-service", "udp-service", line.command));
         }
         (Some(text), None) => (Protocol::Tcp, text),
         (None, Some(text)) => (Protocol::Udp, text),
         (None, None) => return Ok(None),
     };
-    let (addr, port) = endpoint(text)?;
+    let (addr, port) = endpoint(text, protocol)?;
     let port = port
         .ok_or_else(|| CliError::usage(format!("'{text}': name the port too, as in {text}:80")))?;
     Ok(Some(ServiceKey {
@@ -127,23 +191,34 @@ pub fn service(line: &Line) -> Result<Option<ServiceKey>, CliError> {
     }))
 }
 
-/// `ADDR`, `ADDR:PORT`, `[ADDR6]:PORT`.
-pub fn endpoint(text: &str) -> Result<(IpAddr, Option<u16>), CliError> {
+/// `ADDR`, `ADDR:PORT`, `[ADDR6]:PORT`; the port may be a name of /etc/services.
+pub fn endpoint(text: &str, protocol: Protocol) -> Result<(IpAddr, Option<u16>), CliError> {
     if let Ok(addr) = text.parse::<IpAddr>() {
         return Ok((addr, None));
     }
     if let Ok(addr) = text.parse::<SocketAddr>() {
         return Ok((addr.ip(), Some(addr.port())));
     }
-    let port = text.rsplit_once(':').map(|(_, port)| port);
-    match port
-        .filter(|port| port.chars().all(|c| c.is_ascii_digit()) && port.parse::<u16>().is_err())
-    {
-        Some(port) => Err(CliError::usage(format!(
-            "'{text}': port {port} is out of range: 1 to 65535"
-        ))),
-        None => Err(CliError::usage(format!(
+    let no_endpoint = || {
+        CliError::usage(format!(
             "'{text}' is no address with a port, as in 10.0.0.100:80"
+        ))
+    };
+    let (addr, port) = text.rsplit_once(':').ok_or_else(no_endpoint)?;
+    let addr: IpAddr = addr
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse()
+        .map_err(|_| no_endpoint())?;
+    if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(CliError::usage(format!(
+            "'{text}': port {port} is out of range: 1 to 65535"
+        )));
+    }
+    match PortNames::of_this_machine().port(protocol, port) {
+        Some(port) => Ok((addr, Some(port))),
+        None => Err(CliError::usage(format!(
+            "'{text}': '{port}' is no number, and no name of a port in {SERVICES_FILE}"
         ))),
     }
 }
@@ -177,7 +252,8 @@ fn virtual_service(line: &Line, key: Option<ServiceKey>) -> Result<VirtualServic
 }
 
 fn dest(line: &Line, service: ServiceKey) -> Result<DestRequest, CliError> {
-    let (addr, port) = endpoint(line.get("real-server").unwrap_or_default())?;
+    let text = line.get("real-server").unwrap_or_default();
+    let (addr, port) = endpoint(text, service.protocol())?;
     let modes = [
         ("fullnat", FwdMode::FullNat),
         ("gatewaying", FwdMode::Dr),
@@ -187,10 +263,7 @@ fn dest(line: &Line, service: ServiceKey) -> Result<DestRequest, CliError> {
     ];
     let given: Vec<_> = modes.iter().filter(|(name, _)| line.has(name)).collect();
     if let [(first, _), (second, _), ..] = given[..] {
-        return Err(CliError::usage(format!(
-            "The option '{first}' conflicts with the '{second}' option in the '{}' command",
-            line.command
-        )));
+        return Err(conflict(first, second, line.command));
     }
     let dest = Dest {
         address: Some(ip_message(addr)),
@@ -224,6 +297,21 @@ fn laddr(line: &Line, service: Option<ServiceKey>) -> Result<LaddrRequest, CliEr
         service,
         laddr: Some(laddr),
     })
+}
+
+/// `--set tcp tcpfin udp`
+pub fn timeouts(line: &Line) -> Result<Timeouts, CliError> {
+    let seconds: Option<Vec<u32>> = line.words.iter().map(|word| word.parse().ok()).collect();
+    match seconds.as_deref() {
+        Some(&[tcp_s, tcp_fin_s, udp_s]) => Ok(Timeouts {
+            tcp_s,
+            tcp_fin_s,
+            udp_s,
+        }),
+        _ => Err(CliError::usage(
+            "--set needs three numbers of seconds: tcp tcpfin udp (0 leaves one as it is)",
+        )),
+    }
 }
 
 /// A number that an option gives, at most `most`.
@@ -289,5 +377,89 @@ mod tests {
         assert!(refusal("-A -t 1.1.1.1").contains("name the port too"));
         assert!(refusal("-a -t 1.1.1.1:80 -r 2.2.2.2 -b -g").contains("conflicts"));
         assert!(refusal("-a -t 1.1.1.1:80 -r 2.2.2.2 -b -w 65536").contains("0 to 65535"));
+        assert!(refusal("-a -t 1.1.1.1:80 -r 2.2.2.2 -b -w -1").contains("0 to 65535"));
+        assert_eq!(
+            refusal("-A -t 1.1.1.1:80 -u 1.1.1.1:80"),
+            "The option 'tcp-service' conflicts with the 'udp-service' option in the 'add-service' command"
+        );
+        assert_eq!(
+            refusal("--add-laddr -z 1.1.1.1 -t 2.2.2.2:80"),
+            "You need to supply the 'ifname' option for the 'add-laddr' command"
+        );
+        assert_eq!(
+            refusal("-C -t 1.1.1.1:80"),
+            "Illegal 'tcp-service' option with the 'flush' command"
+        );
+        assert!(refusal("-D -t 1.1.1.1:80 extra").contains("'extra'"));
+        assert!(refusal("-A -t 1.1.1.1:80 -s rr -s wrr").contains("given twice: rr and wrr"));
+        assert_eq!(
+            refusal("-l --stats --rate"),
+            "The option 'stats' conflicts with the 'rate' option in the 'list' command"
+        );
+        assert!(refusal("-l --cpu 1").ends_with("is not supported yet"));
+    }
+
+    /// The tutorial's NAT section has `-A` where `-a` is meant: it must not pass silently.
+    #[test]
+    fn the_tutorial_s_slip_is_refused() {
+        assert_eq!(
+            refusal("-A -t 192.168.0.89:80 -r 10.140.18.33 -m"),
+            "Illegal 'real-server' option with the 'add-service' command"
+        );
+    }
+
+    #[test]
+    fn every_forwarding_mode_reaches_the_daemon() {
+        for (flag, mode) in [
+            ("-b", FwdMode::FullNat),
+            ("--fullnat", FwdMode::FullNat),
+            ("-g", FwdMode::Dr),
+            ("-i", FwdMode::Tunnel),
+            ("-m", FwdMode::Nat),
+            ("-J", FwdMode::Snat),
+            ("", FwdMode::Dr),
+        ] {
+            let text = format!("-a -t 10.0.0.100:80 -r 192.168.100.2:8080 {flag}");
+            let change = change(&line(&text)).unwrap().unwrap();
+            let Some(v1::change::Change::AddDest(request)) = change.change else {
+                panic!()
+            };
+            let dest = request.dest.unwrap();
+            assert_eq!((dest.fwd_mode(), dest.port), (mode, 8080), "{flag}");
+        }
+    }
+
+    #[test]
+    fn endpoints_have_numbers_in_range() {
+        let parsed = |text| endpoint(text, Protocol::Tcp);
+        let addr = IpAddr::from([10, 0, 0, 1]);
+        assert_eq!(parsed("10.0.0.1").unwrap(), (addr, None));
+        assert_eq!(parsed("10.0.0.1:80").unwrap(), (addr, Some(80)));
+        assert_eq!(parsed("[::1]:80").unwrap().1, Some(80));
+        for (wrong, part) in [
+            ("10.0.0.1:65536", "port 65536 is out of range"),
+            ("10.0.0.1:", "is no number"),
+            ("10.0.0.1:-1", "'-1' is no number"),
+            ("10.0.0.1:no-such-port", "'no-such-port' is no number"),
+            ("10.0.0:80", "is no address with a port"),
+            ("www.example.com:80", "is no address with a port"),
+            ("", "is no address with a port"),
+        ] {
+            let error = parsed(wrong).unwrap_err();
+            assert!(
+                error.status == 2 && error.text.contains(part),
+                "{wrong}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn timeouts_are_three_numbers() {
+        let parsed = timeouts(&line("--set 90 3 300")).unwrap();
+        assert_eq!((parsed.tcp_s, parsed.tcp_fin_s, parsed.udp_s), (90, 3, 300));
+        for wrong in ["--set", "--set 90 3", "--set a b c"] {
+            assert_eq!(timeouts(&line(wrong)).unwrap_err().status, 2, "{wrong}");
+        }
+        assert!(refusal("--set 1 2 3 4").contains("'4'"));
     }
 }

@@ -1,0 +1,75 @@
+//! The way to the daemon: its unix socket.
+
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+use crate::error::{CliError, root_cause};
+
+/// Where the daemon's socket is if nobody says otherwise.
+pub const DEFAULT_SOCKET: &str = "/run/dpvs-rs/dpvsd.sock";
+/// Names the socket when no `--socket` does.
+pub const SOCKET_VARIABLE: &str = "DPVS_SOCKET";
+/// Bytes of the longest answer that is read. tonic's 4 MiB are too few for a table of 100,000 routes, and the
+/// daemon is this machine's own.
+pub const MAX_ANSWER_BYTES: usize = 1 << 30;
+
+/// The socket that an option, else the environment, else the default names.
+pub fn socket_path(option: Option<String>) -> String {
+    choose_socket(option, std::env::var(SOCKET_VARIABLE).ok())
+}
+
+fn choose_socket(option: Option<String>, variable: Option<String>) -> String {
+    option
+        .or(variable.filter(|path| !path.is_empty()))
+        .unwrap_or_else(|| DEFAULT_SOCKET.to_owned())
+}
+
+/// Connects to the daemon.
+///
+/// # Errors
+/// With what to do if it does not answer.
+pub async fn connect(socket: &str) -> Result<Channel, CliError> {
+    let path = socket.to_owned();
+    let connector = tower::service_fn(move |_: Uri| {
+        let path = path.clone();
+        async move { UnixStream::connect(path).await.map(TokioIo::new) }
+    });
+    // The address is a formality: the connector knows the way.
+    let endpoint = Endpoint::from_static("http://dpvsd");
+    let connected = endpoint.connect_with_connector(connector).await;
+    connected.map_err(|error| {
+        CliError::failed(format!(
+            "cannot reach dpvsd at {socket}: {}. Are you sure that dpvsd is running? \
+             Start it with `dpvsd --config FILE`, or name its socket with --socket",
+            root_cause(&error)
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_comes_before_the_environment_before_the_default() {
+        let named = |name: &str| Some(name.to_owned());
+        assert_eq!(choose_socket(named("/a"), named("/b")), "/a");
+        assert_eq!(choose_socket(None, named("/b")), "/b");
+        assert_eq!(choose_socket(None, named("")), DEFAULT_SOCKET);
+        assert_eq!(choose_socket(None, None), DEFAULT_SOCKET);
+    }
+
+    #[tokio::test]
+    async fn without_a_daemon_there_is_a_way_out() {
+        let error = connect("/nonexistent/dpvsd.sock").await.unwrap_err();
+        assert_eq!(error.status, 1);
+        for part in [
+            "cannot reach dpvsd at /nonexistent/dpvsd.sock: No such file",
+            "dpvsd --config FILE",
+            "--socket",
+        ] {
+            assert!(error.text.contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What goes wrong, as a sentence.
+
+use std::error::Error;
+use std::fmt;
+
+use tonic::{Code, Status};
+
+/// A sentence for the user and the exit status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CliError {
+    /// What is wrong and the way out; empty if there is nothing to say
+    pub text: String,
+    /// 1: refused or failed. 2: not understood, or not supported yet
+    pub status: u8,
+}
+
+impl CliError {
+    /// Refused or failed.
+    pub fn failed(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            status: 1,
+        }
+    }
+
+    /// Not understood.
+    pub fn usage(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            status: 2,
+        }
+    }
+
+    /// Understood, and for a later release.
+    pub fn unsupported(what: &str) -> Self {
+        Self::usage(format!("{what} is not supported yet"))
+    }
+
+    /// Whoever read the output has seen enough (`| head`): time to end, and nothing to complain about.
+    pub const fn reader_gone() -> Self {
+        Self {
+            text: String::new(),
+            status: 0,
+        }
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for CliError {}
+
+impl From<Status> for CliError {
+    fn from(status: Status) -> Self {
+        // Only what went wrong on the way has a cause: what the daemon said is a sentence already.
+        if let Some(cause) = status.source() {
+            return Self::failed(format!(
+                "the connection to dpvsd broke: {}. Look whether it still runs, and try again",
+                root_cause(cause)
+            ));
+        }
+        let text = match status.message() {
+            "" => format!("dpvsd refused: {}", status.code().description()),
+            sentence => sentence.to_owned(),
+        };
+        let code = if status.code() == Code::Unimplemented {
+            2
+        } else {
+            1
+        };
+        Self { text, status: code }
+    }
+}
+
+/// The innermost cause of an error, which is the one that says something.
+pub(crate) fn root_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_daemon_says_is_said_as_it_is() {
+        let refused = CliError::from(Status::already_exists("service exists"));
+        assert_eq!(refused, CliError::failed("service exists"));
+        let later = CliError::from(Status::unimplemented("IPv6 is not supported yet"));
+        assert_eq!(later.status, 2);
+        let silent = CliError::from(Status::permission_denied(""));
+        assert!(silent.text.starts_with("dpvsd refused: "), "{silent}");
+    }
+
+    #[test]
+    fn a_broken_connection_is_named() {
+        let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let error = CliError::from(Status::from_error(Box::new(broken)));
+        assert!(
+            error
+                .text
+                .contains("the connection to dpvsd broke: connection reset")
+        );
+        assert_eq!(error.status, 1);
+    }
+}

@@ -1,0 +1,277 @@
+//! The program itself, against a daemon without a dataplane.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by a panic"
+)]
+
+mod fake;
+
+use std::io::Read;
+use std::process::Stdio;
+
+use fake::{Daemon, program};
+use proto::v1::{Family, Link, SapoolUse, Scope, Worker, WorkerStats};
+
+#[test]
+fn addresses_go_in_and_come_out_as_in_the_tutorial() {
+    let daemon = Daemon::start();
+    assert_eq!(daemon.dpip("addr add 10.0.0.100/32 dev dpdk1"), "");
+    assert_eq!(
+        daemon.dpip("addr add 192.168.100.200/32 dev dpdk0 sapool"),
+        ""
+    );
+    daemon.state.lock().unwrap().addresses[1].sapool_use = Some(SapoolUse {
+        used: 0,
+        free: 1_032_176,
+        missed: 0,
+    });
+    assert_eq!(
+        daemon.dpip("addr show"),
+        "inet 10.0.0.100/32 scope global dpdk1
+     valid_lft forever preferred_lft forever
+inet 192.168.100.200/32 scope global dpdk0
+     valid_lft forever preferred_lft forever sa_used 0 sa_free 1032176 sa_miss 0
+"
+    );
+    assert!(!daemon.dpip("addr show dev dpdk1").contains("dpdk0"));
+    let json: serde_json::Value = serde_json::from_str(&daemon.dpip("addr show --json")).unwrap();
+    assert_eq!(json[1]["sapool"]["free"], 1_032_176);
+
+    daemon.dpip("addr set 10.0.0.100/16 dev dpdk1");
+    assert!(daemon.dpip("addr show").contains("10.0.0.100/16"));
+    daemon.dpip("addr del 10.0.0.100 dev dpdk1");
+    daemon.dpip("addr flush dev dpdk0");
+    assert_eq!(daemon.dpip("addr show"), "");
+}
+
+#[test]
+fn routes_go_in_and_come_out_as_in_the_tutorial() {
+    let daemon = Daemon::start();
+    daemon.dpip("route add 10.0.0.0/16 dev dpdk1");
+    daemon.dpip("route add default via 10.140.31.254 src 10.140.16.48 dev dpdk0");
+    for route in &mut daemon.state.lock().unwrap().routes {
+        // What the daemon fills in.
+        route.mtu = 1500;
+        if route.gateway.is_none() {
+            route.scope = Scope::Link.into();
+        }
+    }
+    assert_eq!(
+        daemon.dpip("route show"),
+        "\
+inet 10.0.0.0/16 via 0.0.0.0 src 0.0.0.0 dev dpdk1 mtu 1500 tos 0 scope link metric 0 proto auto
+inet 0.0.0.0/0 via 10.140.31.254 src 10.140.16.48 dev dpdk0 mtu 1500 tos 0 scope global metric 0 proto auto
+"
+    );
+    assert!(!daemon.dpip("route show dev dpdk1").contains("dpdk0"));
+    daemon.dpip("route set 10.0.0.0/16 dev dpdk1 metric 5");
+    assert!(daemon.dpip("route list").contains("metric 5"));
+    daemon.dpip("route del 10.0.0.0/16");
+    daemon.dpip("route flush dev dpdk0");
+    assert_eq!(daemon.dpip("--json route show").trim(), "[]");
+}
+
+#[test]
+fn neighbours_go_in_and_come_out() {
+    let daemon = Daemon::start();
+    daemon.dpip("neigh add 10.0.0.1 lladdr 02:00:00:00:00:01 dev dpdk0");
+    let shown = daemon.dpip("neigh show dev dpdk0");
+    assert!(shown.starts_with("ip: 10.0.0.1 ") && shown.contains(" mac: 02:00:00:00:00:01 "));
+    daemon.dpip("neigh del 10.0.0.1 lladdr 02:00:00:00:00:01 dev dpdk0");
+    daemon.dpip("neigh flush");
+    assert_eq!(daemon.dpip("neigh show"), "");
+}
+
+fn with_links() -> Daemon {
+    let daemon = Daemon::start();
+    let mut state = daemon.state.lock().unwrap();
+    state.links = ["dpdk0", "dpdk1"]
+        .map(|name| Link {
+            name: name.into(),
+            ..Link::default()
+        })
+        .into();
+    state.workers = [1, 2]
+        .map(|lcore| Worker {
+            lcore,
+            stats: Some(WorkerStats::default()),
+            ..Worker::default()
+        })
+        .into();
+    drop(state);
+    daemon
+}
+
+#[test]
+fn links_and_workers_are_shown_and_set() {
+    let daemon = with_links();
+    daemon.dpip("link set dpdk0 promisc on");
+    assert!(daemon.dpip("link show dpdk0").contains(" promisc "));
+    assert!(daemon.dpip("link show").contains(": dpdk1: "));
+    assert!(daemon.dpip("-s link show cpu").contains("2: cpu2: "));
+    let one = daemon.dpip("-s link show cpu1");
+    assert!(
+        one.contains("transmitted") && !one.contains("cpu2"),
+        "{one}"
+    );
+    let (status, text) = daemon.refused("link show dpdk9");
+    assert_eq!((status, text.as_str()), (1, "dpip: no device 'dpdk9'\n"));
+}
+
+#[test]
+fn samples_come_at_their_interval_as_text_and_as_json() {
+    let daemon = with_links();
+    let text = daemon.dpip("-s link show dpdk0 -i 1 -c 1");
+    assert!(text.contains("ipackets/pps"), "{text}");
+    let rate: u64 = text
+        .lines()
+        .nth(2)
+        .and_then(|line| line.split_whitespace().next()?.parse().ok())
+        .unwrap();
+    // 1000 between the samples, a second or a little more apart.
+    assert!((1..=1000).contains(&rate), "{text}");
+    let json = daemon.dpip("--json -s link show dpdk0 -c 1");
+    assert_eq!(json.lines().count(), 1);
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value[0]["name"], "dpdk0");
+}
+
+#[test]
+fn samples_end_when_nobody_reads_them() {
+    let daemon = with_links();
+    let mut child = daemon
+        .command("-s link show -i 1")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 1];
+    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+    // The pipe is closed now: the next sample finds out.
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+#[test]
+fn the_family_is_asked_for() {
+    let daemon = Daemon::start();
+    for line in [
+        "addr show",
+        "-4 addr show",
+        "addr show -6",
+        "-f inet addr show",
+    ] {
+        daemon.dpip(line);
+    }
+    assert_eq!(
+        daemon.state.lock().unwrap().families,
+        [Family::Any, Family::Inet, Family::Inet6, Family::Inet]
+    );
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_exit_status() {
+    let daemon = Daemon::start();
+    daemon.dpip("addr add 10.0.0.100/32 dev dpdk1");
+    for (line, status, part) in [
+        (
+            "addr add 10.0.0.100/32 dev dpdk1",
+            1,
+            "that address is taken",
+        ),
+        ("addr bogus", 1, "invalid command bogus"),
+        (
+            "addr flsuh dev dpdk0",
+            1,
+            "invalid command flsuh: did you mean 'flush'?",
+        ),
+        ("adr show", 1, "unknown object 'adr': did you mean 'addr'?"),
+        ("", 1, "name an object"),
+        ("addr", 1, "say what to do"),
+        ("addr add 10.0.0.1", 1, "name the device"),
+        ("addr add dev dpdk0", 1, "name the address"),
+        (
+            "addr show 10.0.0.1",
+            1,
+            "'10.0.0.1' is not understood here. Valid: dev",
+        ),
+        ("route add dev dpdk0", 1, "name the destination"),
+        ("route flush", 1, "name the device"),
+        ("neigh add 10.0.0.1 dev dpdk0", 1, "name all of it"),
+        ("link flush", 1, "invalid command flush"),
+        (
+            "vlan add link dpdk0 id 100",
+            2,
+            "'dpip vlan' is not supported yet",
+        ),
+        ("eal-mem show seg", 2, "is not supported yet"),
+        ("addr replace 10.0.0.1 dev dpdk0", 2, "is not supported yet"),
+        ("link show bond0 status", 2, "is not supported yet"),
+        ("--bogus addr show", 1, "unknown option '--bogus'"),
+    ] {
+        let (code, text) = daemon.refused(line);
+        assert!(
+            code == status && text.starts_with("dpip: ") && text.contains(part),
+            "{line}: {code}: {text}"
+        );
+        assert_eq!(text.lines().count(), 1, "one sentence: {text}");
+    }
+}
+
+#[test]
+fn help_and_version_need_no_daemon() {
+    for (line, part) in [
+        ("-V", concat!("dpip-", env!("CARGO_PKG_VERSION"), "\n")),
+        ("--help", "OBJECT  := { link | addr | route | neigh }"),
+        (
+            "addr help",
+            "IFADDR    := { PREFIX | ADDR } [ broadcast ADDR ]",
+        ),
+        ("route help", "dpip route add default via 10.0.0.1"),
+        ("neigh help", "lladdr LLADDR dev DEVICE"),
+        ("link help", "promisc [on|off], forward2kni [on|off]"),
+    ] {
+        let output = program(line).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            output.status.success() && text.contains(part),
+            "{line}: {text}"
+        );
+    }
+}
+
+#[test]
+fn without_a_daemon_there_is_a_way_out() {
+    let output = program("addr show --socket /nonexistent/dpvsd.sock")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text.starts_with("dpip: cannot reach dpvsd at /nonexistent/dpvsd.sock: ")
+            && text.contains("dpvsd --config FILE"),
+        "{text}"
+    );
+}
+
+#[test]
+fn odd_arguments_and_closed_outputs_are_no_panic() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let output = program("addr")
+        .arg(OsStr::from_bytes(b"\xff\xfe"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("is not UTF-8"), "{text}");
+
+    // Standard error is a pipe that nobody reads.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = program("addr bogus").stderr(writer).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+}

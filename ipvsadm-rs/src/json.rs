@@ -1,0 +1,94 @@
+//! `--json`: what the tables show and more, ports and addresses as numbers.
+
+use cli::ip_or_zero;
+use proto::v1::{Conn, Dest, Laddr, Timeouts, VirtualService};
+use serde_json::{Value, json};
+
+use crate::output::{endpoint, forward_name, protocol_name, rates, stats};
+
+/// A service with all that is known of it.
+pub fn service(service: &VirtualService) -> Value {
+    let key = service.key.clone().unwrap_or_default();
+    json!({
+        "protocol": protocol_name(key.protocol()),
+        "address": ip_or_zero(key.address.as_ref()).to_string(),
+        "port": key.port,
+        "scheduler": service.scheduler,
+        "conn_timeout_s": service.conn_timeout_s,
+        "stats": five(stats(service.counters)),
+        "rate": five(rates(service.rates)),
+        "dests": service.dests.iter().map(dest).collect::<Value>(),
+        "laddrs": service.laddrs.iter().map(laddr).collect::<Value>(),
+    })
+}
+
+fn dest(dest: &Dest) -> Value {
+    json!({
+        "address": ip_or_zero(dest.address.as_ref()).to_string(),
+        "port": dest.port,
+        "forward": forward_name(dest.fwd_mode()),
+        "weight": dest.weight,
+        "upper_threshold": dest.upper_threshold,
+        "lower_threshold": dest.lower_threshold,
+        "active_conns": dest.active_conns,
+        "inactive_conns": dest.inactive_conns,
+        "overloaded": dest.overloaded,
+        "stats": five(stats(dest.counters)),
+        "rate": five(rates(dest.rates)),
+    })
+}
+
+fn laddr(laddr: &Laddr) -> Value {
+    json!({
+        "address": ip_or_zero(laddr.address.as_ref()).to_string(),
+        "device": laddr.device,
+        "conns": laddr.conns,
+        "port_conflicts": laddr.port_conflicts,
+    })
+}
+
+fn five([conns, in_packets, out_packets, in_bytes, out_bytes]: [u64; 5]) -> Value {
+    json!({
+        "conns": conns, "in_packets": in_packets, "out_packets": out_packets,
+        "in_bytes": in_bytes, "out_bytes": out_bytes,
+    })
+}
+
+/// A conn.
+pub fn conn(conn: &Conn) -> Value {
+    let end = |addr: &Option<_>, port| endpoint(ip_or_zero(addr.as_ref()), port);
+    json!({
+        "lcore": conn.lcore,
+        "protocol": protocol_name(conn.protocol()),
+        "expires_in_s": conn.expires_in_s,
+        "state": conn.state,
+        "client": end(&conn.caddr, conn.cport),
+        "vip": end(&conn.vaddr, conn.vport),
+        "local": end(&conn.laddr, conn.lport),
+        "dest": end(&conn.daddr, conn.dport),
+    })
+}
+
+/// `--timeout`: seconds.
+pub fn timeouts(timeouts: &Timeouts) -> Value {
+    json!({"tcp": timeouts.tcp_s, "tcpfin": timeouts.tcp_fin_s, "udp": timeouts.udp_s})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::tests::tutorial;
+
+    #[test]
+    fn a_service_has_its_dests_and_local_addresses() {
+        let value = service(&tutorial());
+        assert_eq!(
+            (&value["protocol"], &value["port"]),
+            (&"tcp".into(), &80.into())
+        );
+        assert_eq!(value["dests"][1]["address"], "192.168.100.3");
+        assert_eq!(value["dests"][0]["forward"], "FullNat");
+        assert_eq!(value["laddrs"][0]["device"], "dpdk0");
+        assert_eq!(value["rate"]["in_packets"], 0);
+    }
+}

@@ -1,0 +1,141 @@
+//! `-R`: many lines as one change. All of them are carried out, or none.
+
+use std::io::Read;
+
+use cli::CliError;
+use proto::v1::Change;
+
+use crate::Client;
+use crate::args::{self, Line};
+use crate::request;
+
+/// The text to restore: of the file that is named, else (or for `-`) of standard input.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn text(line: &Line) -> Result<String, CliError> {
+    let mut text = String::new();
+    match line.words.first().filter(|name| *name != "-") {
+        Some(file) => std::fs::read_to_string(file)
+            .map_err(|error| CliError::failed(format!("cannot read {file}: {error}"))),
+        None => std::io::stdin()
+            .read_to_string(&mut text)
+            .map(|_| text)
+            .map_err(|error| CliError::failed(format!("cannot read standard input: {error}"))),
+    }
+}
+
+/// The changes that the lines of `-S` ask for, each with the number of its line. Empty lines and comments count but
+/// ask for nothing.
+///
+/// # Errors
+/// With the number of the line that is wrong.
+pub fn changes(text: &str) -> Result<Vec<(usize, Change)>, CliError> {
+    text.lines()
+        .zip(1..)
+        .filter(|(line, _)| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+        .map(|(line, number)| {
+            let at = |error: CliError| CliError {
+                text: format!("line {number}: {} (nothing was restored)", error.text),
+                ..error
+            };
+            Ok((number, change(line).map_err(at)?))
+        })
+        .collect()
+}
+
+fn change(text: &str) -> Result<Change, CliError> {
+    let line = args::parse(text.split_whitespace().map(str::to_owned))?;
+    request::check(&line)?;
+    request::change(&line)?
+        .ok_or_else(|| CliError::usage(format!("'{}' cannot be restored", line.command)))
+}
+
+/// Sends all changes as one.
+///
+/// # Errors
+/// With the number of the line that the daemon refused.
+pub async fn apply(client: &mut Client, changes: Vec<(usize, Change)>) -> Result<(), CliError> {
+    let (numbers, changes): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
+    let result = client.apply(tokio_stream::iter(changes)).await;
+    result.map(drop).map_err(|status| {
+        let error = CliError::from(status);
+        let (change, sentence) = split_number(&error.text);
+        let place = change
+            .and_then(|change| numbers.get(change.checked_sub(1)?))
+            .map(|number| format!("line {number}: "))
+            .unwrap_or_default();
+        CliError {
+            text: format!("{place}{sentence} (nothing was restored)"),
+            ..error
+        }
+    })
+}
+
+/// Sends one change, of a command line.
+///
+/// # Errors
+/// With what the daemon says.
+pub async fn apply_one(client: &mut Client, change: Change) -> Result<(), CliError> {
+    let result = client.apply(tokio_stream::iter([change])).await;
+    result.map(drop).map_err(|status| {
+        let error = CliError::from(status);
+        let sentence = split_number(&error.text).1.to_owned();
+        CliError {
+            text: sentence,
+            ..error
+        }
+    })
+}
+
+/// `change 7: sentence` of the daemon.
+fn split_number(message: &str) -> (Option<usize>, &str) {
+    message
+        .strip_prefix("change ")
+        .and_then(|rest| rest.split_once(": "))
+        .and_then(|(number, text)| Some((Some(number.parse().ok()?), text)))
+        .unwrap_or((None, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_and_empty_lines_count_as_lines() {
+        let text = "# saved\n\n-A -t 10.0.0.100:80 -s rr\n  # more\n-D -t 10.0.0.100:80\n";
+        let numbers: Vec<_> = changes(text)
+            .unwrap()
+            .iter()
+            .map(|(number, _)| *number)
+            .collect();
+        assert_eq!(numbers, [3, 5]);
+        assert!(changes("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_wrong_line_is_named() {
+        for (wrong, part) in [
+            ("-C", "'flush' cannot be restored"),
+            ("-a -t 10.0.0.100:80", "'real-server'"),
+            ("-A -t 10.0.0.100:80 junk", "unexpected argument 'junk'"),
+            ("-A -t 10.0.0.100:http-nonsense", "http-nonsense"),
+        ] {
+            let error = changes(&format!("-A -t 10.0.0.1:80\n{wrong}\n")).unwrap_err();
+            assert!(error.text.starts_with("line 2: "), "{error}");
+            assert!(error.text.contains(part), "{error}");
+            assert!(error.text.ends_with("(nothing was restored)"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_daemon_s_number_is_taken_off_its_sentence() {
+        assert_eq!(
+            split_number("change 7: no service"),
+            (Some(7), "no service")
+        );
+        for whole in ["changes: none", "change x: y", "no service"] {
+            assert_eq!(split_number(whole), (None, whole));
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! `-S`: the lines that `-R` reads back.
+//!
+//! Ports are numbers here even without `-n`, so that a file means the same on every machine.
+
+use cli::ip_or_zero;
+use proto::v1::{FwdMode, Protocol, VirtualService};
+
+use crate::output::endpoint;
+
+/// The lines that bring a service back, for `-R`.
+pub fn save(service: &VirtualService) -> String {
+    let key = service.key.clone().unwrap_or_default();
+    let flag = if key.protocol() == Protocol::Udp {
+        "-u"
+    } else {
+        "-t"
+    };
+    let name = format!(
+        "{flag} {}",
+        endpoint(ip_or_zero(key.address.as_ref()), key.port)
+    );
+    let mut text = format!("-A {name} -s {}", service.scheduler);
+    if service.conn_timeout_s > 0 {
+        text.push_str(&format!(" --conn-timeout {}", service.conn_timeout_s));
+    }
+    text.push('\n');
+    for dest in &service.dests {
+        let mode = match dest.fwd_mode() {
+            FwdMode::FullNat => "-b",
+            FwdMode::Tunnel => "-i",
+            FwdMode::Nat => "-m",
+            FwdMode::Snat => "-J",
+            _ => "-g",
+        };
+        let server = endpoint(ip_or_zero(dest.address.as_ref()), dest.port);
+        text.push_str(&format!("-a {name} -r {server} {mode} -w {}", dest.weight));
+        for (option, value) in [("-x", dest.upper_threshold), ("-y", dest.lower_threshold)] {
+            if value > 0 {
+                text.push_str(&format!(" {option} {value}"));
+            }
+        }
+        text.push('\n');
+    }
+    for laddr in &service.laddrs {
+        let addr = ip_or_zero(laddr.address.as_ref());
+        text.push_str(&format!(
+            "--add-laddr -z {addr} {name} -F {}\n",
+            laddr.device
+        ));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::tests::tutorial;
+    use crate::restore::changes;
+    use proto::v1::change::Change as Kind;
+
+    fn example() -> VirtualService {
+        let mut service = tutorial();
+        service.conn_timeout_s = 120;
+        service.dests[0].upper_threshold = 100;
+        service.dests[0].lower_threshold = 50;
+        service.dests[1].weight = 0;
+        service
+    }
+
+    #[test]
+    fn what_is_saved_is_everything() {
+        assert_eq!(
+            save(&example()),
+            "-A -t 10.0.0.100:80 -s rr --conn-timeout 120
+-a -t 10.0.0.100:80 -r 192.168.100.2:80 -b -w 1 -x 100 -y 50
+-a -t 10.0.0.100:80 -r 192.168.100.3:80 -b -w 0
+--add-laddr -z 192.168.100.200 -t 10.0.0.100:80 -F dpdk0
+"
+        );
+    }
+
+    /// A service is put together again from the lines it was saved as.
+    #[test]
+    fn what_is_saved_is_read_back_as_it_was() {
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            let mut before = example();
+            before.key.as_mut().unwrap().protocol = protocol.into();
+            let mut after = VirtualService::default();
+            for (_, change) in changes(&save(&before)).unwrap() {
+                match change.change.unwrap() {
+                    Kind::AddService(service) => after = service,
+                    Kind::AddDest(request) => {
+                        assert_eq!(request.service, before.key);
+                        after.dests.push(request.dest.unwrap());
+                    }
+                    Kind::AddLaddr(request) => {
+                        assert_eq!(request.service, before.key);
+                        after.laddrs.push(request.laddr.unwrap());
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert_eq!(after, before);
+        }
+    }
+}

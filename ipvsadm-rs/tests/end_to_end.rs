@@ -1,0 +1,358 @@
+//! The program itself, against a daemon without a dataplane.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by a panic"
+)]
+
+mod fake;
+
+use std::io::Read;
+use std::process::Stdio;
+
+use fake::{Daemon, program};
+use proto::v1::{Conn, IpAddress, Protocol, ServiceKey, Timeouts};
+
+/// The tutorial's two-arm FullNAT service, with its own lines.
+fn tutorial() -> Daemon {
+    let daemon = Daemon::start();
+    for line in [
+        "-A -t 10.0.0.100:80 -s rr",
+        "-a -t 10.0.0.100:80 -r 192.168.100.2 -b",
+        "-a -t 10.0.0.100:80 -r 192.168.100.3 -b",
+        "--add-laddr -z 192.168.100.200 -t 10.0.0.100:80 -F dpdk0",
+    ] {
+        assert_eq!(daemon.ipvsadm(line), "", "{line}");
+    }
+    daemon
+}
+
+const LISTED: &str = "\
+IP Virtual Server version 0.1.0 (size=0)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
+TCP  10.0.0.100:80 rr
+  -> 192.168.100.2:80             FullNat 1      0          0
+  -> 192.168.100.3:80             FullNat 1      0          0
+";
+
+#[test]
+fn the_tutorial_s_service_is_listed_as_in_the_tutorial() {
+    let daemon = tutorial();
+    for line in ["-ln", "-Ln", "-l -n -t 10.0.0.100:80", "-n --list --nosort"] {
+        assert_eq!(daemon.ipvsadm(line), LISTED, "{line}");
+    }
+    assert_eq!(
+        daemon.ipvsadm("-G"),
+        "\
+VIP:VPORT            TOTAL    SNAT_IP              CONFLICTS  CONNS
+10.0.0.100:80        1
+                              192.168.100.200      0          0
+"
+    );
+}
+
+#[test]
+fn lists_come_in_every_form() {
+    let daemon = tutorial();
+    for (line, part) in [
+        ("-ln --stats", "Conns   InPkts  OutPkts  InBytes OutBytes\n"),
+        (
+            "-ln --rate --exact",
+            "CPS    InPPS   OutPPS    InBPS   OutBPS\n",
+        ),
+        (
+            "-ln --thresholds",
+            "Uthreshold Lthreshold ActiveConn InActConn\n",
+        ),
+        (
+            "-ln --persistent-conn",
+            "Weight    PersistConn ActiveConn InActConn\n",
+        ),
+        ("", "RemoteAddress:Port           Forward Weight"),
+    ] {
+        let text = daemon.ipvsadm(line);
+        assert!(text.starts_with("IP Virtual Server version 0.1.0 (size=0)\n"));
+        assert!(text.contains(part), "{line}: {text}");
+    }
+    for line in ["-ln --json", "-G --json"] {
+        let json: serde_json::Value = serde_json::from_str(&daemon.ipvsadm(line)).unwrap();
+        assert_eq!(json[0]["dests"][1]["address"], "192.168.100.3", "{line}");
+    }
+    // Another service comes first by its address, whenever it was added.
+    daemon.ipvsadm("-A -t 10.0.0.99:80");
+    let first = |line: &str| {
+        let text = daemon.ipvsadm(line);
+        text.lines().nth(3).unwrap().to_owned()
+    };
+    assert!(first("-ln").contains("10.0.0.99:80"));
+    assert!(first("-ln --nosort").contains("10.0.0.100:80"));
+}
+
+#[test]
+fn services_dests_and_local_addresses_change_and_go() {
+    let daemon = tutorial();
+    daemon.ipvsadm("-E -t 10.0.0.100:80 -s wrr --conn-timeout 120");
+    daemon.ipvsadm("-e -t 10.0.0.100:80 -r 192.168.100.2 -b -w 7 -x 100 -y 50");
+    daemon.ipvsadm("-d -t 10.0.0.100:80 -r 192.168.100.3");
+    assert_eq!(
+        daemon.ipvsadm("-S -n"),
+        "\
+-A -t 10.0.0.100:80 -s wrr --conn-timeout 120
+-a -t 10.0.0.100:80 -r 192.168.100.2:80 -b -w 7 -x 100 -y 50
+--add-laddr -z 192.168.100.200 -t 10.0.0.100:80 -F dpdk0
+"
+    );
+    daemon.ipvsadm("-Q -z 192.168.100.200 -t 10.0.0.100:80");
+    assert!(!daemon.ipvsadm("-G").contains("192.168.100.200"));
+    daemon.ipvsadm("-Z -t 10.0.0.100:80");
+    daemon.ipvsadm("-Z");
+    let zeroed = daemon.state.lock().unwrap().zeroed.clone();
+    assert!(zeroed.len() == 2 && zeroed[0].is_some() && zeroed[1].is_none());
+    daemon.ipvsadm("-D -t 10.0.0.100:80");
+    assert_eq!(daemon.ipvsadm("-S"), "");
+}
+
+#[test]
+fn what_is_saved_is_restored_from_standard_input_and_from_a_file() {
+    let daemon = tutorial();
+    daemon.ipvsadm("-A -u 10.0.0.100:53 -s wlc --conn-timeout 9");
+    daemon.ipvsadm("-a -u 10.0.0.100:53 -r 192.168.100.2 -b -x 9");
+    let saved = daemon.ipvsadm("-S");
+    let before = daemon.state.lock().unwrap().services.clone();
+
+    daemon.ipvsadm("-C");
+    assert_eq!(daemon.feed("-R", &saved), (0, String::new()));
+    assert_eq!(daemon.state.lock().unwrap().services, before);
+
+    daemon.ipvsadm("-C");
+    let file = daemon.folder.path().join("rules");
+    std::fs::write(&file, format!("# rules\n\n{saved}")).unwrap();
+    daemon.ipvsadm(&format!("-R {}", file.display()));
+    assert_eq!(daemon.state.lock().unwrap().services, before);
+
+    let (status, text) = daemon.refused("-R /nonexistent/rules");
+    assert!(status == 1 && text.contains("cannot read /nonexistent/rules"));
+}
+
+#[test]
+fn a_wrong_line_is_named_and_nothing_is_restored() {
+    let daemon = Daemon::start();
+    for (wrong, status, part) in [
+        // The line is wrong.
+        ("-A -t 10.0.0.100:99999", 2, "line 4: '10.0.0.100:99999'"),
+        (
+            "-A -f 1",
+            2,
+            "line 4: --fwmark-service is not supported yet",
+        ),
+        ("-l", 2, "line 4: 'list' cannot be restored"),
+        // The daemon refuses it.
+        ("-A -t 10.0.0.100:80", 1, "line 4: service exists"),
+        ("-D -t 10.0.0.200:80", 1, "line 4: no such service"),
+    ] {
+        let text = format!("-A -t 10.0.0.100:80 -s rr\n# comment\n\n{wrong}\n");
+        let (code, sentence) = daemon.feed("-R", &text);
+        assert!(
+            code == status && sentence.contains(part),
+            "{wrong}: {code}: {sentence}"
+        );
+        assert!(sentence.contains("(nothing was restored)"), "{sentence}");
+        assert_eq!(daemon.ipvsadm("-S"), "", "all or nothing");
+    }
+}
+
+fn conns() -> Daemon {
+    let daemon = tutorial();
+    let end = |a, b, c, d| {
+        Some(IpAddress {
+            bytes: vec![a, b, c, d],
+        })
+    };
+    let conn = |lcore, caddr| Conn {
+        lcore,
+        protocol: Protocol::Tcp.into(),
+        expires_in_s: 3,
+        state: "SYN_SENT".into(),
+        caddr,
+        cport: 63838,
+        vaddr: end(192, 22, 2, 3),
+        vport: 80,
+        laddr: end(192, 21, 4, 5),
+        lport: 1028,
+        daddr: end(192, 21, 6, 11),
+        dport: 80,
+    };
+    daemon.state.lock().unwrap().conns =
+        vec![conn(6, end(192, 20, 0, 11)), conn(7, end(192, 20, 0, 12))];
+    daemon
+}
+
+#[test]
+fn conns_are_listed_without_a_header() {
+    let daemon = conns();
+    let (six, seven) = (
+        "[6]tcp 3s     SYN_SENT    192.20.0.11:63838  192.22.2.3:80      192.21.4.5:1028    192.21.6.11:80\n",
+        "[7]tcp 3s     SYN_SENT    192.20.0.12:63838  192.22.2.3:80      192.21.4.5:1028    192.21.6.11:80\n",
+    );
+    assert_eq!(daemon.ipvsadm("-lnc"), format!("{six}{seven}"));
+    assert_eq!(daemon.ipvsadm("-lnc --cpu 7"), seven);
+    let json: serde_json::Value =
+        serde_json::from_str(&daemon.ipvsadm("-lnc --json --cpu 6")).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), 1);
+    assert_eq!(json[0]["client"], "192.20.0.11:63838");
+}
+
+#[test]
+fn one_conn_is_found_by_its_sockpair() {
+    let daemon = conns();
+    let text = daemon.ipvsadm("-lnc --sockpair tcp:192.20.0.12:63838:10.0.0.100:80");
+    assert!(text.starts_with("[7]tcp ") && text.lines().count() == 1);
+    let asked = daemon.state.lock().unwrap().asked[0].clone();
+    assert_eq!(asked.client_port, 63838);
+    assert_eq!(
+        asked.service,
+        Some(ServiceKey {
+            protocol: Protocol::Tcp.into(),
+            address: Some(IpAddress {
+                bytes: vec![10, 0, 0, 100]
+            }),
+            port: 80
+        })
+    );
+    let (status, text) = daemon.refused("-lnc --sockpair tcp:1.1.1.1:1:10.0.0.100:80");
+    assert_eq!(
+        (status, text.as_str()),
+        (1, "ipvsadm-rs: connection specified not found\n")
+    );
+}
+
+#[test]
+fn a_long_list_ends_quietly_when_nobody_reads_it() {
+    let daemon = conns();
+    let one = daemon.state.lock().unwrap().conns[0].clone();
+    daemon.state.lock().unwrap().conns = vec![one; 50_000];
+    let mut child = daemon
+        .command("-lnc")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 1];
+    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+#[test]
+fn timeouts_are_set_and_shown() {
+    let daemon = Daemon::start();
+    daemon.ipvsadm("--set 90 3 300");
+    assert_eq!(
+        daemon.state.lock().unwrap().timeouts,
+        Timeouts {
+            tcp_s: 90,
+            tcp_fin_s: 3,
+            udp_s: 300
+        }
+    );
+    assert_eq!(
+        daemon.ipvsadm("-L --timeout"),
+        "Timeout (tcp tcpfin udp): 90 3 300\n"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&daemon.ipvsadm("-L --timeout --json")).unwrap();
+    assert_eq!(json["tcpfin"], 3);
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_exit_status() {
+    let daemon = tutorial();
+    for (line, status, part) in [
+        ("-A -t 10.0.0.100:80 -s rr", 1, "ipvsadm-rs: service exists"),
+        (
+            "-A -t 192.168.0.89:80 -s -rr",
+            1,
+            "unknown scheduler '-rr': did you mean rr?",
+        ),
+        (
+            "-A -t 192.168.0.89:80 -r 10.140.18.33 -m",
+            2,
+            "Illegal 'real-server' option with the 'add-service' command",
+        ),
+        (
+            "-A -s rr",
+            2,
+            "You need to supply the 'service-address' option for the 'add-service' command",
+        ),
+        (
+            "-a -t 10.0.0.100:80 -b",
+            2,
+            "You need to supply the 'real-server' option for the 'add-server' command",
+        ),
+        ("-A -D -t 10.0.0.100:80", 2, "multiple commands specified"),
+        (
+            "-A -t 10.0.0.100:80 -p 300",
+            2,
+            "--persistent is not supported yet",
+        ),
+        (
+            "-A -s rr -H proto=tcp,oif=dpdk1",
+            2,
+            "--match is not supported yet",
+        ),
+        (
+            "--start-daemon master",
+            2,
+            "--start-daemon is not supported yet",
+        ),
+        ("-ln --daemon", 2, "--daemon is not supported yet"),
+        ("--set 1 2", 2, "three numbers"),
+        (
+            "-a -t 10.0.0.100:80 -r 192.168.100.2:70000 -b",
+            2,
+            "out of range",
+        ),
+        ("list", 2, "unexpected argument 'list'"),
+        ("--bogus", 2, "unknown option '--bogus'"),
+        ("-D -t 10.0.0.200:80", 1, "ipvsadm-rs: no such service"),
+    ] {
+        let (code, text) = daemon.refused(line);
+        assert!(
+            code == status && text.starts_with("ipvsadm-rs: ") && text.contains(part),
+            "{line}: {code}: {text}"
+        );
+        assert_eq!(text.lines().count(), 1, "one sentence: {text}");
+    }
+    assert_eq!(daemon.ipvsadm("-ln"), LISTED, "nothing changed");
+}
+
+#[test]
+fn help_and_version_need_no_daemon() {
+    let run = |line: &str| {
+        let output = program(line)
+            .env("DPVS_SOCKET", "/nonexistent/dpvsd.sock")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{line}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(run("--help").contains("-a|e -t|u VIP:PORT -r RIP[:PORT] -b"));
+    assert!(run("-v").contains("(dpvsd is not running)"));
+    assert!(Daemon::start().ipvsadm("-v").contains("(dpvsd 0.1.0)"));
+}
+
+#[test]
+fn without_a_daemon_there_is_a_way_out() {
+    let output = program("-ln --socket /nonexistent/dpvsd.sock")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text.starts_with("ipvsadm-rs: cannot reach dpvsd at /nonexistent/dpvsd.sock: ")
+            && text.contains("dpvsd --config FILE"),
+        "{text}"
+    );
+}

@@ -1,0 +1,302 @@
+//! A daemon without a dataplane, on a socket of its own: it keeps what it is told and gives it back.
+
+use std::io::Write;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use proto::v1::change::Change as Kind;
+use proto::v1::ipvs_service_server::{IpvsService, IpvsServiceServer};
+use proto::v1::*;
+use tokio_stream::wrappers::UnixListenerStream;
+use tokio_stream::{Iter, StreamExt};
+use tonic::transport::Server;
+use tonic::{Request, Response, Status, Streaming};
+
+type Answer<T> = Result<Response<T>, Status>;
+type Stream<T> = Iter<std::vec::IntoIter<Result<T, Status>>>;
+
+/// What the daemon knows.
+#[derive(Debug, Default)]
+pub struct State {
+    pub services: Vec<VirtualService>,
+    pub conns: Vec<Conn>,
+    pub timeouts: Timeouts,
+    /// What was asked for when counters were zeroed
+    pub zeroed: Vec<Option<ServiceKey>>,
+    /// What was asked for when conns were listed
+    pub asked: Vec<ListConnsRequest>,
+}
+
+/// A running daemon.
+#[derive(Debug)]
+pub struct Daemon {
+    pub state: Arc<Mutex<State>>,
+    pub folder: tempfile::TempDir,
+    socket: PathBuf,
+}
+
+impl Daemon {
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("dpvsd.sock");
+        // Bound before anyone connects: there is nothing to wait for.
+        let listener = UnixListener::bind(&socket).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let state = Arc::new(Mutex::new(State::default()));
+        let fake = Fake(Arc::clone(&state));
+        std::thread::spawn(move || serve(listener, fake));
+        Self {
+            state,
+            folder,
+            socket,
+        }
+    }
+
+    /// The program with this daemon's socket in its environment.
+    pub fn command(&self, line: &str) -> Command {
+        let mut command = program(line);
+        command.env("DPVS_SOCKET", &self.socket);
+        command
+    }
+
+    /// What a command prints that succeeds.
+    pub fn ipvsadm(&self, line: &str) -> String {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = self.command(line).output().unwrap();
+        let stderr = String::from_utf8(stderr).unwrap();
+        assert!(status.success() && stderr.is_empty(), "{line}: {stderr}");
+        String::from_utf8(stdout).unwrap()
+    }
+
+    /// Exit status and sentence of a command that is refused.
+    pub fn refused(&self, line: &str) -> (i32, String) {
+        sentence(&self.command(line).output().unwrap())
+    }
+
+    /// Exit status and sentence of a command that reads something.
+    pub fn feed(&self, line: &str, input: &str) -> (i32, String) {
+        let mut child = self
+            .command(line)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).unwrap();
+        drop(stdin);
+        sentence(&child.wait_with_output().unwrap())
+    }
+}
+
+fn sentence(output: &Output) -> (i32, String) {
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(output.stderr.clone()).unwrap(),
+    )
+}
+
+/// The program with a command line and no socket.
+pub fn program(line: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ipvsadm-rs"));
+    command.args(line.split_whitespace());
+    command.env_remove("DPVS_SOCKET");
+    command
+}
+
+fn serve(listener: UnixListener, fake: Fake) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let listener = tokio::net::UnixListener::from_std(listener).unwrap();
+        Server::builder()
+            .add_service(IpvsServiceServer::new(fake))
+            .serve_with_incoming(UnixListenerStream::new(listener))
+            .await
+            .unwrap();
+    });
+}
+
+impl State {
+    fn service(&mut self, key: Option<&ServiceKey>) -> Result<&mut VirtualService, Status> {
+        self.services
+            .iter_mut()
+            .find(|service| service.key.as_ref() == key)
+            .ok_or_else(|| Status::not_found("no such service"))
+    }
+
+    fn apply(&mut self, change: Kind) -> Result<(), Status> {
+        match change {
+            Kind::AddService(service) => {
+                if service.scheduler.starts_with('-') {
+                    return Err(Status::invalid_argument(
+                        "unknown scheduler '-rr': did you mean rr?",
+                    ));
+                }
+                if self.service(service.key.as_ref()).is_ok() {
+                    return Err(Status::already_exists("service exists"));
+                }
+                self.services.push(service);
+            }
+            Kind::EditService(new) => {
+                let old = self.service(new.key.as_ref())?;
+                old.scheduler = new.scheduler;
+                old.conn_timeout_s = new.conn_timeout_s;
+            }
+            Kind::DelService(key) => {
+                self.service(Some(&key))?;
+                self.services
+                    .retain(|service| service.key.as_ref() != Some(&key));
+            }
+            Kind::AddDest(request) => {
+                let service = self.service(request.service.as_ref())?;
+                service.dests.extend(request.dest);
+            }
+            Kind::EditDest(request) => {
+                let service = self.service(request.service.as_ref())?;
+                let dest = request.dest.unwrap();
+                service.dests.retain(|old| old.address != dest.address);
+                service.dests.push(dest);
+            }
+            Kind::DelDest(request) => {
+                let service = self.service(request.service.as_ref())?;
+                let dest = request.dest.unwrap();
+                service.dests.retain(|old| old.address != dest.address);
+            }
+            Kind::AddLaddr(request) => {
+                let service = self.service(request.service.as_ref())?;
+                service.laddrs.extend(request.laddr);
+            }
+            Kind::DelLaddr(request) => {
+                let service = self.service(request.service.as_ref())?;
+                let laddr = request.laddr.unwrap();
+                service.laddrs.retain(|old| old.address != laddr.address);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone)]
+struct Fake(Arc<Mutex<State>>);
+
+impl Fake {
+    fn one(&self, change: Kind) -> Answer<Empty> {
+        self.0.lock().unwrap().apply(change)?;
+        Ok(Response::new(Empty {}))
+    }
+}
+
+#[tonic::async_trait]
+impl IpvsService for Fake {
+    type ListServicesStream = Stream<VirtualService>;
+    type ListConnsStream = Stream<Conn>;
+
+    async fn add_service(&self, request: Request<VirtualService>) -> Answer<Empty> {
+        self.one(Kind::AddService(request.into_inner()))
+    }
+
+    async fn edit_service(&self, request: Request<VirtualService>) -> Answer<Empty> {
+        self.one(Kind::EditService(request.into_inner()))
+    }
+
+    async fn del_service(&self, request: Request<ServiceKey>) -> Answer<Empty> {
+        self.one(Kind::DelService(request.into_inner()))
+    }
+
+    async fn flush_services(&self, _: Request<Empty>) -> Answer<Empty> {
+        self.0.lock().unwrap().services.clear();
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn list_services(
+        &self,
+        request: Request<ListServicesRequest>,
+    ) -> Answer<Self::ListServicesStream> {
+        let key = request.into_inner().key;
+        let mut services = self.0.lock().unwrap().services.clone();
+        services.retain(|service| key.is_none() || service.key == key);
+        let answers: Vec<_> = services.into_iter().map(Ok).collect();
+        Ok(Response::new(tokio_stream::iter(answers)))
+    }
+
+    async fn zero_counters(&self, request: Request<ZeroCountersRequest>) -> Answer<Empty> {
+        let key = request.into_inner().key;
+        self.0.lock().unwrap().zeroed.push(key);
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn add_dest(&self, request: Request<DestRequest>) -> Answer<Empty> {
+        self.one(Kind::AddDest(request.into_inner()))
+    }
+
+    async fn edit_dest(&self, request: Request<DestRequest>) -> Answer<Empty> {
+        self.one(Kind::EditDest(request.into_inner()))
+    }
+
+    async fn del_dest(&self, request: Request<DestRequest>) -> Answer<Empty> {
+        self.one(Kind::DelDest(request.into_inner()))
+    }
+
+    async fn add_laddr(&self, request: Request<LaddrRequest>) -> Answer<Empty> {
+        self.one(Kind::AddLaddr(request.into_inner()))
+    }
+
+    async fn del_laddr(&self, request: Request<LaddrRequest>) -> Answer<Empty> {
+        self.one(Kind::DelLaddr(request.into_inner()))
+    }
+
+    async fn list_conns(
+        &self,
+        request: Request<ListConnsRequest>,
+    ) -> Answer<Self::ListConnsStream> {
+        let request = request.into_inner();
+        let mut state = self.0.lock().unwrap();
+        let mut conns = state.conns.clone();
+        conns.retain(|conn| request.client.is_none() || conn.caddr == request.client);
+        state.asked.push(request);
+        let answers: Vec<_> = conns.into_iter().map(Ok).collect();
+        Ok(Response::new(tokio_stream::iter(answers)))
+    }
+
+    async fn get_timeouts(&self, _: Request<Empty>) -> Answer<Timeouts> {
+        Ok(Response::new(self.0.lock().unwrap().timeouts))
+    }
+
+    async fn set_timeouts(&self, request: Request<Timeouts>) -> Answer<Empty> {
+        self.0.lock().unwrap().timeouts = request.into_inner();
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn apply(&self, request: Request<Streaming<Change>>) -> Answer<Empty> {
+        let mut stream = request.into_inner();
+        let mut changes = Vec::new();
+        while let Some(change) = stream.next().await {
+            changes.push(change?.change.unwrap());
+        }
+        let mut state = self.0.lock().unwrap();
+        let before = state.services.clone();
+        for (change, number) in changes.into_iter().zip(1..) {
+            if let Err(status) = state.apply(change) {
+                state.services = before;
+                let text = format!("change {number}: {}", status.message());
+                return Err(Status::new(status.code(), text));
+            }
+        }
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn get_version(&self, _: Request<Empty>) -> Answer<Version> {
+        Ok(Response::new(Version {
+            major: 0,
+            minor: 1,
+            patch: 0,
+        }))
+    }
+}
