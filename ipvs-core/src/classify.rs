@@ -1,25 +1,26 @@
 //! What kind of packet this is: the first stage, one packet at a time.
 
+use packet::ipv4::{self, Ipv4Error, Ipv4Facts};
 use packet::{ChecksumState, PacketBuf};
 
 use crate::drop_reason::DropReason;
 use crate::service::Protocol;
 use crate::tuple::Tuple;
-use packet::ipv4::{self, Ipv4Error, Ipv4Facts};
 
 /// A TCP or UDP packet that may belong to a conn.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flow {
     pub(crate) tuple: Tuple<[u8; 4]>,
-    pub(crate) ip: Ipv4Facts,
     pub(crate) protocol: Protocol,
+    /// Where the L4 header begins in the frame.
+    pub(crate) l4_at: u8,
+    /// Bytes of the IP packet, header included.
+    pub(crate) total_len: u16,
 }
 
-/// Where the packet goes next.
+/// Where a packet goes that is no [`Flow`].
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Class {
-    /// Look the conn up
-    Flow(Flow),
+pub(crate) enum Aside {
     /// An ICMP message
     Icmp(Ipv4Facts),
     /// A fragment
@@ -32,48 +33,67 @@ pub(crate) enum Class {
     Drop(DropReason),
 }
 
+impl From<DropReason> for Aside {
+    #[inline]
+    fn from(reason: DropReason) -> Self {
+        Self::Drop(reason)
+    }
+}
+
 const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
 const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
 const ICMP: u8 = 1;
 
 /// Classifies a packet that came in by a device with this MAC address.
-#[inline]
-pub(crate) fn classify<B: PacketBuf>(packet: &mut B, mac: packet::MacAddr) -> Class {
+#[inline(always)]
+pub(crate) fn classify<B: PacketBuf>(packet: &mut B, mac: packet::MacAddr) -> Result<Flow, Aside> {
     let Some(ethernet) = packet.bytes().first_chunk::<{ ipv4::L2_LEN }>() else {
-        return Class::Drop(DropReason::FrameTooShort);
+        return Err(Aside::Drop(DropReason::FrameTooShort));
     };
     let is_group = ethernet[0] & 1 == 1;
-    if !is_group && ethernet[..6] != mac.0 {
-        return Class::Drop(DropReason::NotForUs);
+    if ethernet[..6] != mac.0 && !is_group {
+        return Err(Aside::Drop(DropReason::NotForUs));
     }
     match [ethernet[12], ethernet[13]] {
-        ETHERTYPE_IPV4 => classify_ipv4(packet).unwrap_or_else(Class::Drop),
-        ETHERTYPE_ARP => Class::Arp,
-        _ => Class::Kernel,
+        ETHERTYPE_IPV4 => classify_ipv4(packet),
+        ETHERTYPE_ARP => Err(Aside::Arp),
+        _ => Err(Aside::Kernel),
     }
 }
 
-#[inline]
-fn classify_ipv4<B: PacketBuf>(packet: &mut B) -> Result<Class, DropReason> {
+#[inline(always)]
+fn classify_ipv4<B: PacketBuf>(packet: &mut B) -> Result<Flow, Aside> {
     let ip = ipv4::check(packet).map_err(reason_of)?;
     if ipv4::is_multicast_or_broadcast(ip.dst) {
-        return Ok(Class::Kernel);
+        return Err(Aside::Kernel);
     }
     if ipv4::is_martian_source(ip.src) {
-        return Err(DropReason::Ipv4Martian);
+        return Err(Aside::Drop(DropReason::Ipv4Martian));
     }
     if ip.src == ip.dst {
-        return Err(DropReason::LandAttack);
+        return Err(Aside::Drop(DropReason::LandAttack));
     }
     if ip.is_fragment {
-        return Ok(Class::Fragment(ip));
+        return Err(Aside::Fragment(ip));
     }
-    match ip.protocol {
-        6 => tcp_ports(packet).map(|ports| flow(ip, Protocol::Tcp, ports)),
-        17 => udp_ports(packet).map(|ports| flow(ip, Protocol::Udp, ports)),
-        ICMP => Ok(Class::Icmp(ip)),
-        _ => Ok(Class::Kernel),
-    }
+    let (protocol, (sport, dport)) = match ip.protocol {
+        6 => (Protocol::Tcp, tcp_ports(packet, ip.l4_at)?),
+        17 => (Protocol::Udp, udp_ports(packet, ip.l4_at)?),
+        ICMP => return Err(Aside::Icmp(ip)),
+        _ => return Err(Aside::Kernel),
+    };
+    Ok(Flow {
+        tuple: Tuple {
+            src: ip.src,
+            dst: ip.dst,
+            sport,
+            dport,
+            protocol: ip.protocol,
+        },
+        protocol,
+        l4_at: ip.l4_at,
+        total_len: ip.total_len,
+    })
 }
 
 const fn reason_of(error: Ipv4Error) -> DropReason {
@@ -84,33 +104,9 @@ const fn reason_of(error: Ipv4Error) -> DropReason {
     }
 }
 
-#[inline]
-fn flow(ip: Ipv4Facts, protocol: Protocol, (sport, dport): (u16, u16)) -> Class {
-    let tuple = Tuple {
-        src: ip.src,
-        dst: ip.dst,
-        sport,
-        dport,
-        protocol: ip.protocol,
-    };
-    Class::Flow(Flow {
-        tuple,
-        ip,
-        protocol,
-    })
-}
-
-/// The L4 part, found again from the header that [`ipv4::check`] checked.
-#[inline]
-fn l4<B: PacketBuf>(packet: &B) -> &[u8] {
-    let bytes = packet.bytes();
-    let header_len = usize::from(bytes.get(ipv4::L2_LEN).copied().unwrap_or(0) & 0x0f) * 4;
-    bytes.get(ipv4::L2_LEN + header_len..).unwrap_or_default()
-}
-
-#[inline]
-fn tcp_ports<B: PacketBuf>(packet: &B) -> Result<(u16, u16), DropReason> {
-    let l4 = l4(packet);
+#[inline(always)]
+fn tcp_ports<B: PacketBuf>(packet: &B, l4_at: u8) -> Result<(u16, u16), DropReason> {
+    let l4 = packet.bytes().get(usize::from(l4_at)..).unwrap_or_default();
     let header = l4.first_chunk::<20>().ok_or(DropReason::TcpMalformed)?;
     let header_len = usize::from(header[12] >> 4) * 4;
     if header_len < 20 || header_len > l4.len() {
@@ -122,9 +118,9 @@ fn tcp_ports<B: PacketBuf>(packet: &B) -> Result<(u16, u16), DropReason> {
     Ok(ports(header))
 }
 
-#[inline]
-fn udp_ports<B: PacketBuf>(packet: &B) -> Result<(u16, u16), DropReason> {
-    let l4 = l4(packet);
+#[inline(always)]
+fn udp_ports<B: PacketBuf>(packet: &B, l4_at: u8) -> Result<(u16, u16), DropReason> {
+    let l4 = packet.bytes().get(usize::from(l4_at)..).unwrap_or_default();
     let header = l4.first_chunk::<8>().ok_or(DropReason::UdpMalformed)?;
     let len = usize::from(u16::from_be_bytes([header[4], header[5]]));
     if len < 8 || len > l4.len() {
@@ -137,7 +133,7 @@ fn udp_ports<B: PacketBuf>(packet: &B) -> Result<(u16, u16), DropReason> {
 }
 
 #[inline]
-fn ports(header: &[u8]) -> (u16, u16) {
+const fn ports(header: &[u8]) -> (u16, u16) {
     (
         u16::from_be_bytes([header[0], header[1]]),
         u16::from_be_bytes([header[2], header[3]]),

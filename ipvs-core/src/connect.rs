@@ -77,7 +77,7 @@ impl<B: PacketBuf> Engine<B> {
     ) -> Result<ConnId, DropReason> {
         let l4 = packet
             .bytes()
-            .get(usize::from(flow.ip.l4_at)..)
+            .get(usize::from(flow.l4_at)..)
             .unwrap_or_default();
         let opening = match flow.protocol {
             Protocol::Tcp => Some(Segment::read(l4)?),

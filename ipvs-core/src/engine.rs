@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use packet::PacketBuf;
 
-use crate::classify::{Class, classify};
+use crate::classify::{Aside, Flow, classify};
 use crate::closing::Closing;
 use crate::conn::{ConnTable, Lookup};
 use crate::drop_reason::DropReason;
@@ -79,14 +79,17 @@ pub struct Engine<B> {
     pub(crate) closing: Closing,
     pub(crate) icmp_limit: inet::RateLimit,
     pub(crate) origin: Origin,
+    /// Packets whose headers are on their way into the cache.
+    batch: Vec<B>,
+    /// Packets whose conns are.
     work: Vec<Work<B>>,
 }
 
-/// A packet between the stages.
+/// A packet between the stages of its look-up.
 #[derive(Debug)]
 struct Work<B> {
     packet: B,
-    class: Class,
+    flow: Flow,
     lookup: Lookup,
 }
 
@@ -108,6 +111,7 @@ impl<B: PacketBuf> Engine<B> {
             closing: Closing::default(),
             icmp_limit: ERROR_LIMIT,
             origin: Origin::Nic,
+            batch: Vec::with_capacity(BATCH),
             work: Vec::with_capacity(BATCH),
             all_stats,
             stats,
@@ -146,74 +150,87 @@ impl<B: PacketBuf> Engine<B> {
         io: &mut impl Io<B>,
     ) {
         self.origin = origin;
-        let mut work = std::mem::take(&mut self.work);
+        let mut batch = std::mem::take(&mut self.batch);
         loop {
             for packet in packets.by_ref().take(BATCH) {
                 packet.prefetch();
-                work.push(Work {
-                    packet,
-                    class: Class::Kernel,
-                    lookup: Lookup::default(),
-                });
+                batch.push(packet);
             }
-            if work.is_empty() {
+            if batch.is_empty() {
                 break;
             }
-            self.stats.received.add(work.len() as u64);
+            self.stats.received.add(batch.len() as u64);
             if origin == Origin::Worker {
-                self.stats.redirected_in.add(work.len() as u64);
+                self.stats.redirected_in.add(batch.len() as u64);
             }
-            self.run_stages(now, &mut work, io);
+            self.run_stages(now, &mut batch, io);
+        }
+        self.batch = batch;
+    }
+
+    /// One stage for all packets, then the next: what a stage prefetches is there when the next wants it.
+    #[inline]
+    fn run_stages(&mut self, now: Now, batch: &mut Vec<B>, io: &mut impl Io<B>) {
+        let mut work = std::mem::take(&mut self.work);
+        for mut packet in batch.drain(..) {
+            match self.classify(&mut packet, io) {
+                Ok(flow) => work.push(Work {
+                    lookup: self.conns.begin(&flow.tuple),
+                    packet,
+                    flow,
+                }),
+                Err(aside) => self.take_aside(now, packet, &aside, io),
+            }
+        }
+        for item in &mut work {
+            self.conns.choose(&mut item.lookup);
+        }
+        for item in &mut work {
+            self.conns.choose_again(&mut item.lookup);
+        }
+        for Work {
+            packet,
+            flow,
+            lookup,
+        } in work.drain(..)
+        {
+            match self.conns.finish(&lookup, &flow.tuple) {
+                Some(found) => self.forward(now, packet, &flow, found, io),
+                None => self.connect(now, packet, &flow, io),
+            }
         }
         self.work = work;
     }
 
-    #[inline]
-    fn run_stages(&mut self, now: Now, work: &mut Vec<Work<B>>, io: &mut impl Io<B>) {
-        for item in work.iter_mut() {
-            self.classify(item, io);
-            if let Class::Flow(flow) = &item.class {
-                item.lookup = self.conns.begin(&flow.tuple);
-            }
-        }
-        for item in work.iter_mut() {
-            if let Class::Flow(_) = item.class {
-                self.conns.choose(&mut item.lookup);
-            }
-        }
-        for Work {
-            packet,
-            class,
-            lookup,
-        } in work.drain(..)
-        {
-            match class {
-                Class::Flow(flow) => match self.conns.finish(&lookup, &flow.tuple) {
-                    Some(found) => self.forward(now, packet, &flow, found, io),
-                    None => self.connect(now, packet, &flow, io),
-                },
-                Class::Icmp(ip) => self.receive_icmp(now, packet, &ip, io),
-                Class::Fragment(ip) => self.receive_fragment(packet, &ip, io),
-                Class::Arp => self.receive_arp(packet, io),
-                Class::Kernel => self.to_kernel(packet, io),
-                Class::Drop(reason) => self.drop(packet, reason),
-            }
-        }
-    }
-
-    #[inline]
-    fn classify(&self, item: &mut Work<B>, io: &mut impl Io<B>) {
-        let Some(device) = self.snapshot.net.device_of(item.packet.port()) else {
-            item.class = Class::Kernel;
-            return;
+    #[inline(always)]
+    fn classify(&self, packet: &mut B, io: &mut impl Io<B>) -> Result<Flow, Aside> {
+        let Some(device) = self.snapshot.net.device_of(packet.port()) else {
+            return Err(Aside::Kernel);
         };
         if device.forward_to_kni {
-            io.copy_to_kernel(&item.packet);
-            self.stats.received.add(1);
-            self.stats.originated.add(1);
-            self.stats.to_kernel.add(1);
+            self.show_to_kernel(packet, io);
         }
-        item.class = classify(&mut item.packet, device.mac);
+        classify(packet, device.mac)
+    }
+
+    #[cold]
+    fn show_to_kernel(&self, packet: &B, io: &mut impl Io<B>) {
+        io.copy_to_kernel(packet);
+        self.stats.received.add(1);
+        self.stats.originated.add(1);
+        self.stats.to_kernel.add(1);
+    }
+
+    /// What needs no conn of its own, or is for nobody.
+    #[cold]
+    fn take_aside(&mut self, now: Now, packet: B, aside: &Aside, io: &mut impl Io<B>) {
+        match aside {
+            Aside::Icmp(ip) => self.receive_icmp(now, packet, ip, io),
+            Aside::Fragment(ip) => self.receive_fragment(packet, ip, io),
+            Aside::Arp => self.receive_arp(packet, io),
+            Aside::Kernel => self.to_kernel(packet, io),
+            Aside::Drop(reason) => self.drop(packet, *reason),
+        }
     }
 
     /// Ends a packet that is of no use to anyone.

@@ -29,7 +29,7 @@ impl<B: PacketBuf> Engine<B> {
     ) {
         match self.rewrite(now, &mut packet, flow, found) {
             Ok(way) => self.deliver(now, packet, way, io),
-            Err(reason) => self.refuse_or_drop(now, packet, flow, found, reason, io),
+            Err(reason) => self.refuse_or_drop(now, packet, found, reason, io),
         }
     }
 
@@ -38,15 +38,18 @@ impl<B: PacketBuf> Engine<B> {
     fn refuse_or_drop(
         &mut self,
         now: Now,
-        packet: B,
-        flow: &Flow,
+        mut packet: B,
         found: Found,
         reason: DropReason,
         io: &mut impl Io<B>,
     ) {
+        // Nothing of it was changed yet.
+        let Ok(ip) = ipv4::check(&mut packet) else {
+            return self.drop(packet, reason);
+        };
         let refusal = match reason {
             DropReason::TtlExpired => Refusal::TimeExceeded,
-            DropReason::MtuExceeded if flow.ip.dont_fragment => {
+            DropReason::MtuExceeded if ip.dont_fragment => {
                 match self.way_of(found.id, found.direction) {
                     Ok(way) => Refusal::FragmentationNeeded { mtu: way.mtu() },
                     Err(_) => return self.drop(packet, reason),
@@ -54,7 +57,7 @@ impl<B: PacketBuf> Engine<B> {
             }
             _ => return self.drop(packet, reason),
         };
-        self.refuse(now, packet, &flow.ip, refusal, reason, io);
+        self.refuse(now, packet, &ip, refusal, reason, io);
     }
 
     #[inline]
@@ -66,13 +69,13 @@ impl<B: PacketBuf> Engine<B> {
         found: Found,
     ) -> Result<Way, DropReason> {
         let way = self.way_of(found.id, found.direction)?;
-        if flow.ip.ttl <= 1 {
+        if ipv4::ttl(packet.bytes()) <= 1 {
             return Err(DropReason::TtlExpired);
         }
-        if flow.ip.total_len > way.mtu() {
+        if flow.total_len > way.mtu() {
             return Err(DropReason::MtuExceeded);
         }
-        self.count_packet(found, flow.ip.total_len);
+        self.count_packet(found, flow.total_len);
         match flow.protocol {
             Protocol::Udp => self.rewrite_datagram(now, packet, flow, found),
             Protocol::Tcp => self.rewrite_segment(now, packet, flow, found, way.mtu())?,
@@ -98,7 +101,7 @@ impl<B: PacketBuf> Engine<B> {
         rewrite_network(packet.bytes_mut(), conn, found.direction);
         let l4 = packet
             .bytes_mut()
-            .get_mut(usize::from(flow.ip.l4_at)..)
+            .get_mut(usize::from(flow.l4_at)..)
             .unwrap_or_default();
         segment::rewrite_udp(
             l4,
@@ -127,7 +130,7 @@ impl<B: PacketBuf> Engine<B> {
         found: Found,
         mtu: u16,
     ) -> Result<(), DropReason> {
-        let l4_at = usize::from(flow.ip.l4_at);
+        let l4_at = usize::from(flow.l4_at);
         let segment = Segment::read(packet.bytes().get(l4_at..).unwrap_or_default())?;
         let state = self.conns.get(found.id).tcp_state();
         let is_reopened = found.direction == Direction::Inbound

@@ -59,8 +59,9 @@ impl<B: PacketBuf> Engine<B> {
 
     /// Gives the local port back; if it was the last of an address that leaves, the pool goes too.
     pub(crate) fn return_port(&mut self, conn: &Conn<[u8; 4]>, io: &mut impl Io<B>) {
-        let class = sapool::class_of(conn.daddr.low_bits(), conn.dport);
-        if let Some((id, pool)) = self.laddrs.put_port(conn.laddr.to_ip(), class, conn.lport) {
+        let ((daddr, dport), (laddr, lport)) = (conn.real_server(), conn.local());
+        let class = sapool::class_of(daddr.low_bits(), dport);
+        if let Some((id, pool)) = self.laddrs.put_port(laddr.to_ip(), class, lport) {
             self.tell(Event::LaddrGone(id, pool), io);
         }
     }
@@ -118,10 +119,11 @@ impl<B: PacketBuf> Engine<B> {
     /// What the service says of the timeout of established conns.
     fn service_timeout_s(&self, conn: &Conn<[u8; 4]>) -> Option<u32> {
         let protocol = Protocol::from_number(conn.protocol)?;
+        let (addr, port) = conn.vip();
         let key = ServiceKey {
             protocol,
-            addr: IpAddr::from(conn.vaddr),
-            port: conn.vport,
+            addr: IpAddr::from(addr),
+            port,
         };
         self.snapshot.services.get(&key)?.conn_timeout_s
     }

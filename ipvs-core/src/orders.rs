@@ -97,9 +97,13 @@ fn describe(conn: &Conn<[u8; 4]>, now: Tick) -> ConnInfo {
         protocol,
         state,
         expires_in_s: Tick::span_to_secs(conn.deadline().since(now)),
-        caddr: (conn.caddr.to_ip(), conn.cport),
-        vaddr: (conn.vaddr.to_ip(), conn.vport),
-        laddr: (conn.laddr.to_ip(), conn.lport),
-        daddr: (conn.daddr.to_ip(), conn.dport),
+        caddr: shown(conn.client()),
+        vaddr: shown(conn.vip()),
+        laddr: shown(conn.local()),
+        daddr: shown(conn.real_server()),
     }
+}
+
+fn shown((addr, port): ([u8; 4], u16)) -> (std::net::IpAddr, u16) {
+    (addr.to_ip(), port)
 }

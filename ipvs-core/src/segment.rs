@@ -197,7 +197,10 @@ pub(crate) fn insert_toa<B: PacketBuf>(
     if let Some(ip) = bytes[L2_LEN..].first_chunk_mut::<{ ipv4::HEADER_LEN }>() {
         ipv4::grow(ip, TOA_V4_LEN as u16);
     }
-    let option = tcp_options::toa_v4(conn.caddr, conn.cport);
+    let option = {
+        let (addr, port) = conn.client();
+        tcp_options::toa_v4(addr, port)
+    };
     let segment_len = (bytes.len() - l4_at) as u16;
     let (header, rest) = bytes[l4_at..].split_at_mut(HEADER_LEN);
     rest[..TOA_V4_LEN].copy_from_slice(&option);

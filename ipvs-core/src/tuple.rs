@@ -46,6 +46,7 @@ impl Address for [u8; 16] {
 
 /// A tuple as a packet shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[repr(C)]
 pub struct Tuple<A> {
     /// Source address
     pub src: A,

@@ -26,12 +26,16 @@ pub fn sum(bytes: &[u8]) -> u64 {
 /// Folds a sum to 16 bits. All ones for a header whose checksum is right.
 #[inline]
 pub const fn fold(sum: u64) -> u16 {
-    let mut sum = sum;
-    sum = (sum & 0xffff_ffff) + (sum >> 32);
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum as u16
+    let (low, carried) = (sum as u32).overflowing_add((sum >> 32) as u32);
+    // After a carry the sum is at most 2^32 - 2: it has room for that one.
+    fold_u32(low + carried as u32)
+}
+
+/// [`fold`] for a sum that fits into 32 bits, in three instructions: each half is added to the other, so
+/// the high half also gets the carry of the low one.
+#[inline]
+const fn fold_u32(sum: u32) -> u16 {
+    (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
 }
 
 /// The checksum to write into a header whose checksum field is zero.
@@ -73,22 +77,19 @@ impl Delta {
     /// One word was replaced.
     #[inline]
     pub const fn of_u16(old: u16, new: u16) -> Self {
-        Self(fold(!old as u64 + new as u64))
+        Self(fold_u32(!old as u32 + new as u32))
     }
 
     /// Two words were replaced.
     #[inline]
     pub const fn of_u32(old: u32, new: u32) -> Self {
-        let (old, new) = (!old, new);
-        Self(fold(
-            (old >> 16) as u64 + (old & 0xffff) as u64 + (new >> 16) as u64 + (new & 0xffff) as u64,
-        ))
+        Self(fold(!old as u64 + new as u64))
     }
 
     /// Both changes.
     #[inline]
     pub const fn plus(self, other: Self) -> Self {
-        Self(fold(self.0 as u64 + other.0 as u64))
+        Self(fold_u32(self.0 as u32 + other.0 as u32))
     }
 
     /// The change that undoes this one.
@@ -100,7 +101,7 @@ impl Delta {
     /// The checksum after the change: RFC 1624, equation 3.
     #[inline]
     pub const fn apply(self, checksum: u16) -> u16 {
-        !fold(!checksum as u64 + self.0 as u64)
+        !fold_u32(!checksum as u32 + self.0 as u32)
     }
 
     /// To be stored as a number.

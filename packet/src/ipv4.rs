@@ -55,8 +55,8 @@ pub struct Ipv4Facts {
 pub fn check<B: PacketBuf>(packet: &mut B) -> Result<Ipv4Facts, Ipv4Error> {
     let bytes = packet.bytes();
     let header = bytes
-        .get(L2_LEN..)
-        .and_then(<[u8]>::first_chunk::<HEADER_LEN>)
+        .first_chunk::<{ L2_LEN + HEADER_LEN }>()
+        .and_then(|frame| frame.last_chunk::<HEADER_LEN>())
         .ok_or(Ipv4Error::Truncated)?;
     let header_len = usize::from(header[0] & 0x0f) * 4;
     let total_len = u16::from_be_bytes([header[2], header[3]]);
@@ -72,9 +72,12 @@ pub fn check<B: PacketBuf>(packet: &mut B) -> Result<Ipv4Facts, Ipv4Error> {
         ChecksumState::Good => {}
         ChecksumState::Bad => return Err(Ipv4Error::BadChecksum),
         ChecksumState::Unknown => {
-            let options = &bytes[L2_LEN + HEADER_LEN..L2_LEN + header_len];
+            let mut sum = native_sum(header);
+            if header_len > HEADER_LEN {
+                sum += native_sum(&bytes[L2_LEN + HEADER_LEN..L2_LEN + header_len]);
+            }
             // Right, the header sums up to all ones (RFC 1071).
-            if checksum::fold(native_sum(header) + native_sum(options)) != 0xffff {
+            if checksum::fold(sum) != 0xffff {
                 return Err(Ipv4Error::BadChecksum);
             }
         }
@@ -90,8 +93,16 @@ pub fn check<B: PacketBuf>(packet: &mut B) -> Result<Ipv4Facts, Ipv4Error> {
         is_fragment: fragment & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0,
         dont_fragment: fragment & DONT_FRAGMENT != 0,
     };
-    packet.truncate(frame_len);
+    if frame_len < bytes.len() {
+        packet.truncate(frame_len);
+    }
     Ok(facts)
+}
+
+/// The time to live of a packet that [`check`] found sound; 0 if it is none.
+#[inline]
+pub fn ttl(frame: &[u8]) -> u8 {
+    frame.get(L2_LEN + 8).copied().unwrap_or(0)
 }
 
 /// The sum in the machine's own byte order: whether it is all ones does not depend on the order

@@ -21,8 +21,10 @@ struct Bucket {
 pub(crate) struct ConnRef(u32);
 
 impl ConnRef {
-    /// Conns are numbered below this, since one bit is the direction.
-    pub(crate) const MAX_CONNS: u32 = 1 << 31;
+    /// Conns are numbered below this: one bit is the direction, and one number means none.
+    pub(crate) const MAX_CONNS: u32 = (1 << 31) - 1;
+    /// No conn
+    pub(crate) const NONE: Self = Self(u32::MAX);
 
     pub(crate) const fn new(id: ConnId, direction: Direction) -> Self {
         Self(id.0 << 1 | direction as u32)
@@ -31,6 +33,11 @@ impl ConnRef {
     #[inline]
     pub(crate) const fn id(self) -> ConnId {
         ConnId(self.0 >> 1)
+    }
+
+    #[inline]
+    pub(crate) const fn is_none(self) -> bool {
+        self.0 == u32::MAX
     }
 
     #[inline]
@@ -103,13 +110,22 @@ impl Index {
         (if other >= count { other - count } else { other }) as u32
     }
 
-    /// The first conn that may have the tuple: right but for one in 2^32. `None` says nothing of the
-    /// second bucket.
+    /// The conn of the first bucket that may have the tuple: right but for one in 2^32.
     #[inline]
-    pub(crate) fn first_candidate(&self, place: Place) -> Option<ConnRef> {
-        let bucket = &self.buckets[place.first as usize];
-        let way = bucket.ways_with(place.tag).trailing_zeros() as usize;
-        bucket.refs.get(way).copied().map(ConnRef)
+    pub(crate) fn in_first(&self, place: Place) -> ConnRef {
+        self.buckets[place.first as usize].find(place.tag)
+    }
+
+    /// The same of the second bucket.
+    #[inline]
+    pub(crate) fn in_second(&self, place: Place) -> ConnRef {
+        self.buckets[self.other(place.first, place.tag) as usize].find(place.tag)
+    }
+
+    /// Fetches the second bucket.
+    #[inline]
+    pub(crate) fn prefetch_second(&self, place: Place) {
+        prefetch(&self.buckets[self.other(place.first, place.tag) as usize]);
     }
 
     /// All conns that may have the tuple, of both buckets.
@@ -151,7 +167,7 @@ impl Index {
     }
 
     fn free_way(&self, bucket: u32) -> Option<(u32, usize)> {
-        let way = self.buckets[bucket as usize].ways_with(0).trailing_zeros() as usize;
+        let way = self.buckets[bucket as usize].way_with(0);
         (way < WAYS).then_some((bucket, way))
     }
 
@@ -193,14 +209,19 @@ impl Index {
 }
 
 impl Bucket {
-    /// A bit for each way with this tag. The compiler makes it a few vector compares.
     #[inline]
-    fn ways_with(&self, tag: u32) -> u32 {
-        let mut ways = 0;
-        for way in 0..WAYS {
-            ways |= u32::from(self.tags[way] == tag) << way;
+    fn find(&self, tag: u32) -> ConnRef {
+        match self.refs.get(self.way_with(tag)) {
+            Some(conn) => ConnRef(*conn),
+            None => ConnRef::NONE,
         }
-        ways
+    }
+
+    /// The first way with this tag, or [`WAYS`]. Written so that it becomes two vector compares.
+    #[inline]
+    fn way_with(&self, tag: u32) -> usize {
+        let same = self.tags.map(|other| if other == tag { 0xff } else { 0 });
+        (u64::from_le_bytes(same).trailing_zeros() / u8::BITS) as usize
     }
 }
 

@@ -64,28 +64,35 @@ impl ConnFlags {
     }
 }
 
+/// Both endpoints of the packets of one direction.
+#[derive(Debug, Clone, Copy, FromZeros)]
+#[repr(C)]
+struct Side<A> {
+    src: A,
+    dst: A,
+    sport: u16,
+    dport: u16,
+}
+
+impl<A> Side<A> {
+    fn of(tuple: Tuple<A>) -> Self {
+        Self {
+            src: tuple.src,
+            dst: tuple.dst,
+            sport: tuple.sport,
+            dport: tuple.dport,
+        }
+    }
+}
+
 /// All that a packet of the conn touches: one cache line for IPv4, two for IPv6.
 ///
 /// Plain data without addresses of this process, so that another process can map the table.
 #[derive(Debug, Clone, Copy, FromZeros)]
 #[repr(C, align(64))]
 pub struct Conn<A> {
-    /// Client
-    pub caddr: A,
-    /// VIP
-    pub vaddr: A,
-    /// Local address
-    pub laddr: A,
-    /// Real server
-    pub daddr: A,
-    /// Client's port
-    pub cport: u16,
-    /// VIP's port
-    pub vport: u16,
-    /// Local port
-    pub lport: u16,
-    /// Real server's port
-    pub dport: u16,
+    /// Endpoints of its packets as they come in, by [`Direction`].
+    sides: [Side<A>; 2],
     /// Protocol number of the IP header
     pub protocol: u8,
     /// A [`TcpState`] for TCP; 0 for UDP.
@@ -96,8 +103,8 @@ pub struct Conn<A> {
     l3_delta: u16,
     /// The same for the TCP or UDP checksum: addresses and ports.
     l4_delta: u16,
-    to_dest: u32,
-    to_client: u32,
+    /// Next hops, by [`Direction`].
+    nexthops: [u32; 2],
     dest: u32,
     last_seen: u32,
     /// Seconds without a packet until it expires.
@@ -127,21 +134,13 @@ impl<A: Address> Conn<A> {
         let mut flags = ConnFlags::default();
         flags.put(ConnFlags::IN_USE, true);
         Self {
-            caddr: ends.inbound.src,
-            vaddr: ends.inbound.dst,
-            laddr: ends.outbound.dst,
-            daddr: ends.outbound.src,
-            cport: ends.inbound.sport,
-            vport: ends.inbound.dport,
-            lport: ends.outbound.dport,
-            dport: ends.outbound.sport,
+            sides: [Side::of(ends.inbound), Side::of(ends.outbound)],
             protocol: ends.inbound.protocol,
             state: TcpState::None as u8,
             flags,
             l3_delta: deltas.l3.to_bits(),
             l4_delta: deltas.l4.to_bits(),
-            to_dest: NO_NEXTHOP,
-            to_client: NO_NEXTHOP,
+            nexthops: [NO_NEXTHOP; 2],
             dest: dest.0,
             last_seen: now.0,
             timeout_s: 0,
@@ -155,17 +154,50 @@ impl<A: Address> Conn<A> {
     /// The tuple of its packets in a direction.
     #[inline]
     pub const fn tuple(&self, direction: Direction) -> Tuple<A> {
-        let (src, dst, sport, dport) = match direction {
-            Direction::Inbound => (self.caddr, self.vaddr, self.cport, self.vport),
-            Direction::Outbound => (self.daddr, self.laddr, self.dport, self.lport),
-        };
+        let side = &self.sides[direction as usize];
         Tuple {
-            src,
-            dst,
-            sport,
-            dport,
+            src: side.src,
+            dst: side.dst,
+            sport: side.sport,
+            dport: side.dport,
             protocol: self.protocol,
         }
+    }
+
+    /// Whether its packets of a direction have this tuple. Compares all before it decides: that is quicker
+    /// than to find out early, since the answer is nearly always yes.
+    #[inline]
+    pub fn has(&self, direction: Direction, tuple: &Tuple<A>) -> bool {
+        let side = &self.sides[direction as usize];
+        (side.src == tuple.src)
+            & (side.dst == tuple.dst)
+            & (side.sport == tuple.sport)
+            & (side.dport == tuple.dport)
+            & (self.protocol == tuple.protocol)
+    }
+
+    /// Client and its port
+    pub const fn client(&self) -> (A, u16) {
+        let side = &self.sides[Direction::Inbound as usize];
+        (side.src, side.sport)
+    }
+
+    /// VIP and its port
+    pub const fn vip(&self) -> (A, u16) {
+        let side = &self.sides[Direction::Inbound as usize];
+        (side.dst, side.dport)
+    }
+
+    /// Real server and its port
+    pub const fn real_server(&self) -> (A, u16) {
+        let side = &self.sides[Direction::Outbound as usize];
+        (side.src, side.sport)
+    }
+
+    /// Local address and port
+    pub const fn local(&self) -> (A, u16) {
+        let side = &self.sides[Direction::Outbound as usize];
+        (side.dst, side.dport)
     }
 
     /// The tuple its packets leave with.
@@ -180,16 +212,11 @@ impl<A: Address> Conn<A> {
     /// What the rewrite in a direction changes in the checksums.
     #[inline]
     pub const fn deltas(&self, direction: Direction) -> RewriteDeltas {
-        let (l3, l4) = (
-            Delta::from_bits(self.l3_delta),
-            Delta::from_bits(self.l4_delta),
-        );
-        match direction {
-            Direction::Inbound => RewriteDeltas { l3, l4 },
-            Direction::Outbound => RewriteDeltas {
-                l3: l3.inverse(),
-                l4: l4.inverse(),
-            },
+        // The way back inverts all bits: the same as Delta::inverse, without a branch.
+        let flip = (direction as u16).wrapping_neg();
+        RewriteDeltas {
+            l3: Delta::from_bits(self.l3_delta ^ flip),
+            l4: Delta::from_bits(self.l4_delta ^ flip),
         }
     }
 
@@ -226,10 +253,7 @@ impl<A: Address> Conn<A> {
     /// The next hop of its packets in a direction, if it was found since routes changed last.
     #[inline]
     pub const fn nexthop(&self, direction: Direction, generation: u16) -> Option<NexthopId> {
-        let id = match direction {
-            Direction::Inbound => self.to_dest,
-            Direction::Outbound => self.to_client,
-        };
+        let id = self.nexthops[direction as usize];
         if id == NO_NEXTHOP || self.net_generation != generation {
             None
         } else {
@@ -240,14 +264,10 @@ impl<A: Address> Conn<A> {
     /// Remembers a next hop. What was known from before routes changed is forgotten.
     pub const fn set_nexthop(&mut self, direction: Direction, generation: u16, id: NexthopId) {
         if self.net_generation != generation {
-            self.to_dest = NO_NEXTHOP;
-            self.to_client = NO_NEXTHOP;
+            self.nexthops = [NO_NEXTHOP; 2];
             self.net_generation = generation;
         }
-        match direction {
-            Direction::Inbound => self.to_dest = id.0,
-            Direction::Outbound => self.to_client = id.0,
-        }
+        self.nexthops[direction as usize] = id.0;
     }
 }
 

@@ -26,10 +26,10 @@ pub struct Found {
 }
 
 /// A look-up under way: between its stages other packets' look-ups go on.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Lookup {
     place: Place,
-    candidate: Option<ConnRef>,
+    candidate: ConnRef,
 }
 
 /// The table has no room, not even by moving index entries.
@@ -93,44 +93,61 @@ impl<A: Address> ConnTable<A> {
         self.index.prefetch(place);
         Lookup {
             place,
-            candidate: None,
+            candidate: ConnRef::NONE,
         }
     }
 
-    /// Stage two: the conn is fetched that most likely it is.
+    /// Stage two: the conn is fetched that most likely it is, or the second bucket.
     #[inline]
     pub fn choose(&self, lookup: &mut Lookup) {
-        lookup.candidate = self.index.first_candidate(lookup.place);
-        if let Some(candidate) = lookup.candidate {
-            prefetch(&self.conns[candidate.id().0 as usize]);
+        lookup.candidate = self.index.in_first(lookup.place);
+        match self.conns.get(lookup.candidate.id().0 as usize) {
+            Some(conn) => prefetch(conn),
+            None => self.index.prefetch_second(lookup.place),
         }
     }
 
-    /// Stage three: the conn of the tuple, if there is one.
+    /// Stage three, for the few whose first bucket had nothing: the conn is fetched.
+    #[inline]
+    pub fn choose_again(&self, lookup: &mut Lookup) {
+        if lookup.candidate.is_none() {
+            lookup.candidate = self.index.in_second(lookup.place);
+            if let Some(conn) = self.conns.get(lookup.candidate.id().0 as usize) {
+                prefetch(conn);
+            }
+        }
+    }
+
+    /// Stage four: the conn of the tuple, if there is one.
     #[inline]
     pub fn finish(&self, lookup: &Lookup, tuple: &Tuple<A>) -> Option<Found> {
-        match lookup.candidate {
-            Some(candidate) if self.is(candidate, tuple) => Some(found(candidate)),
-            _ => self
-                .index
-                .candidates(lookup.place)
-                .find(|conn| self.is(*conn, tuple))
-                .map(found),
+        if self.is(lookup.candidate, tuple) {
+            Some(found(lookup.candidate))
+        } else {
+            self.search(lookup.place, tuple)
         }
+    }
+
+    /// Looks everywhere: tags may collide, and packets before this one of the same batch may have made
+    /// conns and moved entries.
+    #[cold]
+    fn search(&self, place: Place, tuple: &Tuple<A>) -> Option<Found> {
+        self.index
+            .candidates(place)
+            .find(|conn| self.is(*conn, tuple))
+            .map(found)
     }
 
     /// All stages at once, for a single tuple.
     pub fn find(&self, tuple: &Tuple<A>) -> Option<Found> {
-        let lookup = Lookup {
-            place: self.index.place(tuple.hash(&self.key)),
-            candidate: None,
-        };
-        self.finish(&lookup, tuple)
+        self.search(self.index.place(tuple.hash(&self.key)), tuple)
     }
 
     #[inline]
     fn is(&self, conn: ConnRef, tuple: &Tuple<A>) -> bool {
-        self.conns[conn.id().0 as usize].tuple(conn.direction()) == *tuple
+        self.conns
+            .get(conn.id().0 as usize)
+            .is_some_and(|stored| stored.has(conn.direction(), tuple))
     }
 
     /// A conn in the table.
