@@ -1,6 +1,6 @@
 //! What kind of packet this is: the first stage, one packet at a time.
 
-use packet::ipv4::{self, Ipv4Error, Ipv4Facts};
+use packet::ipv4::{self, Ipv4Error};
 use packet::{ChecksumState, PacketBuf};
 
 use crate::drop_reason::DropReason;
@@ -21,10 +21,10 @@ pub(crate) struct Flow {
 /// Where a packet goes that is no [`Flow`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Aside {
-    /// An ICMP message
-    Icmp(Ipv4Facts),
-    /// A fragment
-    Fragment(Ipv4Facts),
+    /// An ICMP message over IPv4
+    Icmp,
+    /// An IPv4 fragment
+    Fragment,
     /// ARP
     Arp,
     /// Not for the engine
@@ -74,12 +74,12 @@ fn classify_ipv4<B: PacketBuf>(packet: &mut B) -> Result<Flow, Aside> {
         return Err(Aside::Drop(DropReason::LandAttack));
     }
     if ip.is_fragment {
-        return Err(Aside::Fragment(ip));
+        return Err(Aside::Fragment);
     }
     let (protocol, (sport, dport)) = match ip.protocol {
         6 => (Protocol::Tcp, tcp_ports(packet, ip.l4_at)?),
         17 => (Protocol::Udp, udp_ports(packet, ip.l4_at)?),
-        ICMP => return Err(Aside::Icmp(ip)),
+        ICMP => return Err(Aside::Icmp),
         _ => return Err(Aside::Kernel),
     };
     Ok(Flow {
@@ -96,7 +96,7 @@ fn classify_ipv4<B: PacketBuf>(packet: &mut B) -> Result<Flow, Aside> {
     })
 }
 
-const fn reason_of(error: Ipv4Error) -> DropReason {
+pub(crate) const fn reason_of(error: Ipv4Error) -> DropReason {
     match error {
         Ipv4Error::Truncated => DropReason::FrameTooShort,
         Ipv4Error::Malformed => DropReason::Ipv4Malformed,
@@ -132,10 +132,10 @@ fn udp_ports<B: PacketBuf>(packet: &B, l4_at: u8) -> Result<(u16, u16), DropReas
     Ok(ports(header))
 }
 
-#[inline]
-const fn ports(header: &[u8]) -> (u16, u16) {
-    (
-        u16::from_be_bytes([header[0], header[1]]),
-        u16::from_be_bytes([header[2], header[3]]),
-    )
+#[inline(always)]
+fn ports(header: &[u8]) -> (u16, u16) {
+    let ports = header
+        .first_chunk()
+        .map_or(0, |ports| u32::from_be_bytes(*ports));
+    ((ports >> 16) as u16, ports as u16)
 }

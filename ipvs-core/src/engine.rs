@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use packet::PacketBuf;
+use packet::{PacketBuf, ipv4};
 
-use crate::classify::{Aside, Flow, classify};
+use crate::classify::{Aside, Flow, classify, reason_of};
 use crate::closing::Closing;
 use crate::conn::{ConnTable, Lookup};
 use crate::drop_reason::DropReason;
@@ -179,7 +179,7 @@ impl<B: PacketBuf> Engine<B> {
                     packet,
                     flow,
                 }),
-                Err(aside) => self.take_aside(now, packet, &aside, io),
+                Err(aside) => self.take_aside(now, packet, aside, io),
             }
         }
         for item in &mut work {
@@ -223,13 +223,16 @@ impl<B: PacketBuf> Engine<B> {
 
     /// What needs no conn of its own, or is for nobody.
     #[cold]
-    fn take_aside(&mut self, now: Now, packet: B, aside: &Aside, io: &mut impl Io<B>) {
+    fn take_aside(&mut self, now: Now, mut packet: B, aside: Aside, io: &mut impl Io<B>) {
         match aside {
-            Aside::Icmp(ip) => self.receive_icmp(now, packet, ip, io),
-            Aside::Fragment(ip) => self.receive_fragment(packet, ip, io),
+            Aside::Icmp | Aside::Fragment => match ipv4::check(&mut packet) {
+                Ok(ip) if ip.is_fragment => self.receive_fragment(packet, &ip, io),
+                Ok(ip) => self.receive_icmp(now, packet, &ip, io),
+                Err(error) => self.drop(packet, reason_of(error)),
+            },
             Aside::Arp => self.receive_arp(packet, io),
             Aside::Kernel => self.to_kernel(packet, io),
-            Aside::Drop(reason) => self.drop(packet, *reason),
+            Aside::Drop(reason) => self.drop(packet, reason),
         }
     }
 
