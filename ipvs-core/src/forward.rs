@@ -8,7 +8,6 @@ use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::icmp_send::Refusal;
 use crate::io::Io;
-use crate::output::Way;
 use crate::segment::{self, Segment, Toa};
 use crate::service::Protocol;
 use crate::stats::WorkerStats;
@@ -27,14 +26,39 @@ impl<B: PacketBuf> Engine<B> {
         found: Found,
         io: &mut impl Io<B>,
     ) {
-        match self.rewrite(now, &mut packet, flow, found) {
-            Ok(way) => self.deliver(now, packet, way, io),
+        let Some((id, mtu)) = self.known_nexthop(found.id, found.direction) else {
+            return self.forward_unknown_way(now, packet, flow, found, io);
+        };
+        match self.rewrite(now, &mut packet, flow, found, mtu) {
+            Ok(()) => self.transmit_to(packet, id, io),
+            Err(reason) => self.refuse_or_drop(now, packet, found, reason, io),
+        }
+    }
+
+    /// The first packet of a conn in its direction, the first after routes changed, and those that wait.
+    #[cold]
+    #[inline(never)]
+    fn forward_unknown_way(
+        &mut self,
+        now: Now,
+        mut packet: B,
+        flow: &Flow,
+        found: Found,
+        io: &mut impl Io<B>,
+    ) {
+        let way = match self.way_of(found.id, found.direction) {
+            Ok(way) => way,
+            Err(reason) => return self.drop(packet, reason),
+        };
+        match self.rewrite(now, &mut packet, flow, found, way.mtu()) {
+            Ok(()) => self.deliver(now, packet, way, io),
             Err(reason) => self.refuse_or_drop(now, packet, found, reason, io),
         }
     }
 
     /// Some senders are told why.
     #[cold]
+    #[inline(never)]
     fn refuse_or_drop(
         &mut self,
         now: Now,
@@ -67,20 +91,20 @@ impl<B: PacketBuf> Engine<B> {
         packet: &mut B,
         flow: &Flow,
         found: Found,
-    ) -> Result<Way, DropReason> {
-        let way = self.way_of(found.id, found.direction)?;
+        mtu: u16,
+    ) -> Result<(), DropReason> {
         if ipv4::ttl(packet.bytes()) <= 1 {
             return Err(DropReason::TtlExpired);
         }
-        if flow.total_len > way.mtu() {
+        if flow.total_len > mtu {
             return Err(DropReason::MtuExceeded);
         }
         self.count_packet(found, flow.total_len);
         match flow.protocol {
             Protocol::Udp => self.rewrite_datagram(now, packet, flow, found),
-            Protocol::Tcp => self.rewrite_segment(now, packet, flow, found, way.mtu())?,
+            Protocol::Tcp => self.rewrite_segment(now, packet, flow, found, mtu)?,
         }
-        Ok(way)
+        Ok(())
     }
 
     #[inline]
@@ -114,6 +138,8 @@ impl<B: PacketBuf> Engine<B> {
     }
 
     /// The dest of a UDP conn has answered.
+    #[cold]
+    #[inline(never)]
     fn answer_udp(&mut self, id: ConnId) {
         let timeout_s = self.udp_timeout_s(self.conns.get(id), true);
         self.conns.get_mut(id).flags.put(ConnFlags::ANSWERED, true);
@@ -163,6 +189,8 @@ impl<B: PacketBuf> Engine<B> {
 
     /// A SYN hit a conn that is over: it starts afresh, with numbers of its own (FullNAT design,
     /// 4.6.2), which go on from the old ones if those are ahead (RFC 6191).
+    #[cold]
+    #[inline(never)]
     fn reopen(&mut self, now: Now, id: ConnId, segment: Segment) {
         let chosen = self.initial_sequence(now, self.conns.get(id));
         let conn = self.conns.get_mut(id);

@@ -67,6 +67,7 @@ impl<B: PacketBuf> Engine<B> {
     }
 
     /// Enters a TCP state.
+    #[inline(never)]
     pub(crate) fn set_tcp_state(&mut self, id: ConnId, state: TcpState) {
         self.conns.get_mut(id).set_tcp_state(state);
         let timeout_s = match state {

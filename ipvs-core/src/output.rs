@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use inet::Nexthop;
+use inet::{Nexthop, NexthopId};
 use packet::PacketBuf;
 
 use crate::command::Event;
@@ -38,18 +38,27 @@ impl Way {
 }
 
 impl<B: PacketBuf> Engine<B> {
-    /// The way of a conn's packets, as it remembers it or by a look at the routes.
+    /// The next hop of a conn's packets and its MTU, if the conn remembers it and its neighbour is known.
     #[inline]
-    pub(crate) fn way_of(&mut self, id: ConnId, direction: Direction) -> Result<Way, DropReason> {
+    pub(crate) fn known_nexthop(
+        &self,
+        id: ConnId,
+        direction: Direction,
+    ) -> Option<(NexthopId, u16)> {
         let net = &self.snapshot.net;
+        let id = self.conns.get(id).nexthop(direction, net.generation)?;
+        let nexthop = net.nexthop(id)?;
+        nexthop.dst_mac.is_some().then_some((id, nexthop.mtu))
+    }
+
+    /// The way of a conn's packets, as it remembers it or by a look at the routes.
+    pub(crate) fn way_of(&mut self, id: ConnId, direction: Direction) -> Result<Way, DropReason> {
         let remembered = self
-            .conns
-            .get(id)
-            .nexthop(direction, net.generation)
-            .and_then(|id| net.nexthop(id));
+            .known_nexthop(id, direction)
+            .and_then(|(id, _)| self.snapshot.net.nexthop(id));
         match remembered {
-            Some(nexthop) if nexthop.dst_mac.is_some() => Ok(Way::Known(*nexthop)),
-            _ => self.find_way(id, direction),
+            Some(nexthop) => Ok(Way::Known(*nexthop)),
+            None => self.find_way(id, direction),
         }
     }
 
@@ -90,11 +99,19 @@ impl<B: PacketBuf> Engine<B> {
     }
 
     /// Sends a packet its way, or holds it.
-    #[inline]
     pub(crate) fn deliver(&mut self, now: Now, packet: B, way: Way, io: &mut impl Io<B>) {
         match way {
             Way::Known(nexthop) => self.transmit(packet, &nexthop, io),
             Way::Await { neighbour, .. } => self.hold(now, packet, neighbour, io),
+        }
+    }
+
+    /// Sends a packet to a next hop that [`Self::known_nexthop`] gave.
+    #[inline]
+    pub(crate) fn transmit_to(&self, packet: B, id: NexthopId, io: &mut impl Io<B>) {
+        match self.snapshot.net.nexthop(id) {
+            Some(nexthop) => self.transmit(packet, nexthop, io),
+            None => self.drop(packet, DropReason::NoRoute),
         }
     }
 

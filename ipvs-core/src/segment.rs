@@ -138,6 +138,7 @@ fn put_u32(header: &mut [u8; HEADER_LEN], at: usize, value: u32) -> Delta {
     Delta::of_u32(old, value)
 }
 
+#[inline(never)]
 fn edit_options(
     options: &mut [u8],
     segment: Segment,
@@ -176,6 +177,7 @@ pub(crate) enum Toa {
 
 /// Puts the client's address into a segment that was rewritten already: right after the fixed
 /// header, where the toa modules look first (FullNAT design, 4.3).
+#[inline(never)]
 pub(crate) fn insert_toa<B: PacketBuf>(
     packet: &mut B,
     l4_at: usize,
