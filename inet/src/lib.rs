@@ -10,6 +10,7 @@ pub mod arp;
 mod chunked;
 pub mod device;
 pub mod frame;
+pub mod hash;
 pub mod icmp;
 pub mod neighbour;
 pub mod net;

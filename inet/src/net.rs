@@ -1,6 +1,7 @@
 //! What workers read of the IP stack: one immutable value inside the snapshot.
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use packet::{MacAddr, PortId};
 
 use crate::chunked::Chunked;
 use crate::device::{Device, IfIndex};
+use crate::hash::MixHasher;
 use crate::route::{Route, RouteScope, RouteTable};
 
 /// Index of a next hop in [`Net`]. Stable while the neighbour exists; reused only after a change of
@@ -55,7 +57,18 @@ pub struct Hop<'a> {
 /// Shards of the neighbour index: a new neighbour copies one.
 const SHARDS: usize = 256;
 
-type NeighbourShard = HashMap<(IfIndex, IpAddr), NexthopId>;
+type NeighbourShard = HashMap<NeighbourKey, NexthopId, BuildHasherDefault<MixHasher>>;
+
+/// A neighbour in one number, IPv4 as IPv6 maps it: what hashes quickly.
+type NeighbourKey = (u16, u128);
+
+fn neighbour_key(ifindex: IfIndex, addr: IpAddr) -> NeighbourKey {
+    let bits = match addr {
+        IpAddr::V4(addr) => addr.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(addr) => addr.to_bits(),
+    };
+    (ifindex.0, bits)
+}
 
 /// Devices, addresses, routes and neighbours as workers see them. Cloning copies pointers.
 #[derive(Debug, Clone)]
@@ -75,7 +88,7 @@ pub struct Net {
 
 impl Default for Net {
     fn default() -> Self {
-        let shard = Arc::new(NeighbourShard::new());
+        let shard = Arc::new(NeighbourShard::default());
         Self {
             generation: 0,
             devices: Arc::default(),
@@ -122,7 +135,7 @@ impl Net {
     /// The next hop of a neighbour, if control knows it (resolved or not).
     #[inline]
     pub fn nexthop_of(&self, ifindex: IfIndex, neighbour: Ipv4Addr) -> Option<NexthopId> {
-        let key = (ifindex, IpAddr::V4(neighbour));
+        let key = neighbour_key(ifindex, IpAddr::V4(neighbour));
         self.nexthop_ids[shard_of(&key)].get(&key).copied()
     }
 
@@ -186,10 +199,11 @@ impl Net {
     /// Sets, changes or takes away a neighbour's next hop. For the neighbour table.
     pub(crate) fn set_nexthop(
         &mut self,
-        key: (IfIndex, IpAddr),
+        (ifindex, addr): (IfIndex, IpAddr),
         id: NexthopId,
         nexthop: Option<Nexthop>,
     ) {
+        let key = neighbour_key(ifindex, addr);
         self.nexthops.set(id.0 as usize, nexthop);
         let known = self.nexthop_ids[shard_of(&key)].get(&key) == Some(&id);
         if known == nexthop.is_some() {
@@ -208,13 +222,9 @@ impl Net {
     }
 }
 
-fn shard_of((ifindex, addr): &(IfIndex, IpAddr)) -> usize {
-    let low = match addr {
-        IpAddr::V4(addr) => u32::from(*addr),
-        IpAddr::V6(addr) => u128::from(*addr) as u32,
-    };
-    let spread = (low.wrapping_mul(0x9E37_79B1) >> 16) as usize;
-    (spread ^ usize::from(ifindex.0)) % SHARDS
+fn shard_of((ifindex, addr): &NeighbourKey) -> usize {
+    let spread = ((*addr as u32).wrapping_mul(0x9E37_79B1) >> 16) as usize;
+    (spread ^ usize::from(*ifindex)) % SHARDS
 }
 
 #[cfg(test)]

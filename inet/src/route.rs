@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use crate::device::IfIndex;
+use crate::hash::MixHasher;
 
 /// An address and how many of its leading bits count. The other bits are zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,26 +104,7 @@ pub struct Route {
     pub auto: bool,
 }
 
-/// Operators choose prefixes, so a fixed mix is enough.
-#[derive(Debug, Default, Clone, Copy)]
-struct PrefixHasher(u64);
-
-impl Hasher for PrefixHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u32(u32::from(*byte));
-        }
-    }
-    fn write_u32(&mut self, n: u32) {
-        let mixed = (self.0 ^ u64::from(n)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        self.0 = mixed ^ (mixed >> 32);
-    }
-}
-
-type OfLength = HashMap<u32, Vec<Route>, BuildHasherDefault<PrefixHasher>>;
+type OfLength = HashMap<u32, Vec<Route>, BuildHasherDefault<MixHasher>>;
 
 /// Routes by longest prefix. Cloning copies pointers; a change copies the routes of one length.
 #[derive(Debug, Clone)]

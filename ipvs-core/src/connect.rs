@@ -1,51 +1,119 @@
 //! The first packet of a conn: service, dest, local port, new conn.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use packet::checksum;
 use packet::{ChecksumState, PacketBuf};
 
 use crate::classify::Flow;
-use crate::conn::{Conn, ConnId, Direction, Endpoints, Found, RewriteDeltas};
+use crate::conn::{Conn, ConnId, Endpoints, Lookup, RewriteDeltas};
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::io::Io;
-use crate::sched::{self, Load, Turn};
+use crate::laddrs::Laddrs;
+use crate::sched::{self, Load, Overload, Turn};
 use crate::segment::Segment;
+use crate::stats::WorkerStats;
+use crate::tcp_state::TcpState;
 use crate::service::{Dest, Laddr, Protocol, Service, ServiceKey};
 use crate::time::Now;
 use crate::tuple::Tuple;
 
 /// How many local addresses are asked for a port before the new conn is given up.
 const LADDRS_TRIED: usize = 16;
-/// How many ports of an address are tried that an old conn still uses.
-const PORTS_TRIED: usize = 4;
+
+/// A packet whose look-up found no conn.
+#[derive(Debug)]
+pub(crate) struct Unknown<B> {
+    pub(crate) packet: B,
+    pub(crate) flow: Flow,
+    pub(crate) lookup: Lookup,
+}
+
+/// A packet whose conn is in the table, if only half: its way back is still to be entered.
+#[derive(Debug)]
+pub(crate) struct Opening<B> {
+    packet: B,
+    flow: Flow,
+    lookup: Lookup,
+    /// The conn that this packet made, and where its outbound tuple goes; `None` if an earlier packet of the
+    /// batch made it.
+    made: Option<(ConnId, Lookup)>,
+}
+
+/// Why a packet makes no conn.
+enum Unserved {
+    /// No service has its address and port.
+    NoService,
+    /// It cannot, or must not.
+    Drop(DropReason),
+}
+
+impl From<DropReason> for Unserved {
+    fn from(reason: DropReason) -> Self {
+        Self::Drop(reason)
+    }
+}
 
 impl<B: PacketBuf> Engine<B> {
-    /// A packet that belongs to no conn: to a service, to another worker's conn, or to the kernel.
+    /// Packets that belong to no conn: to a service, to another worker's conn, or to the kernel. In two steps
+    /// for all of them, so that the memory of the way back is there when it is written.
     #[cold]
-    pub(crate) fn connect(&mut self, now: Now, packet: B, flow: &Flow, io: &mut impl Io<B>) {
-        let key = ServiceKey {
-            protocol: flow.protocol,
-            addr: IpAddr::from(flow.tuple.dst),
-            port: flow.tuple.dport,
+    pub(crate) fn connect_all(
+        &mut self,
+        now: Now,
+        unknown: &mut Vec<Unknown<B>>,
+        io: &mut impl Io<B>,
+    ) {
+        let mut openings = std::mem::take(&mut self.openings);
+        for Unknown {
+            packet,
+            flow,
+            lookup,
+        } in unknown.drain(..)
+        {
+            let made = match self.conns.find_again(&lookup, &flow.tuple) {
+                Some(_) => Ok(None),
+                None => self.open(now, &packet, &flow, &lookup, io).map(Some),
+            };
+            match made {
+                Ok(made) => openings.push(Opening {
+                    packet,
+                    flow,
+                    lookup,
+                    made,
+                }),
+                Err(Unserved::NoService) => self.without_service(packet, &flow, io),
+                Err(Unserved::Drop(reason)) => self.drop(packet, reason),
+            }
+        }
+        for opening in openings.drain(..) {
+            self.complete(now, opening, io);
+        }
+        self.openings = openings;
+    }
+
+    /// The second step: the way back, then the packet goes like any other.
+    fn complete(&mut self, now: Now, opening: Opening<B>, io: &mut impl Io<B>) {
+        let Opening {
+            packet,
+            flow,
+            lookup,
+            made,
+        } = opening;
+        // A later packet of the batch may have recycled the conn.
+        let Some(found) = self.conns.find_again(&lookup, &flow.tuple) else {
+            return self.drop(packet, DropReason::ConnTableFull);
         };
-        if self.snapshot.services.get(&key).is_none() {
-            return self.without_service(packet, flow, io);
+        if let Some((id, outbound)) = made.filter(|(id, _)| *id == found.id) {
+            let conn = *self.conns.get(id);
+            if self.conns.insert_outbound(id, outbound).is_err() {
+                self.settle_end(&conn, io);
+                return self.drop(packet, DropReason::ConnTableFull);
+            }
         }
-        match self.open(now, &packet, flow, &key, io) {
-            Ok(id) => self.forward(
-                now,
-                packet,
-                flow,
-                Found {
-                    id,
-                    direction: Direction::Inbound,
-                },
-                io,
-            ),
-            Err(reason) => self.drop(packet, reason),
-        }
+        self.forward(now, packet, &flow, found, io);
     }
 
     fn without_service(&mut self, packet: B, flow: &Flow, io: &mut impl Io<B>) {
@@ -67,14 +135,25 @@ impl<B: PacketBuf> Engine<B> {
         }
     }
 
+    /// The first step: service, dest, local port, and a conn that is found by its inbound tuple.
     fn open(
         &mut self,
         now: Now,
         packet: &B,
         flow: &Flow,
-        key: &ServiceKey,
+        lookup: &Lookup,
         io: &mut impl Io<B>,
-    ) -> Result<ConnId, DropReason> {
+    ) -> Result<(ConnId, Lookup), Unserved> {
+        let key = ServiceKey {
+            protocol: flow.protocol,
+            addr: IpAddr::from(flow.tuple.dst),
+            port: flow.tuple.dport,
+        };
+        let service = self
+            .snapshot
+            .services
+            .get(&key)
+            .ok_or(Unserved::NoService)?;
         let l4 = packet
             .bytes()
             .get(usize::from(flow.l4_at)..)
@@ -84,96 +163,47 @@ impl<B: PacketBuf> Engine<B> {
             Protocol::Udp => None,
         };
         if opening.is_some_and(|segment| !segment.opens()) {
-            return Err(DropReason::TcpNotSyn);
+            return Err(DropReason::TcpNotSyn.into());
         }
         if packet.l4_checksum() == ChecksumState::Unknown {
             verify_checksum(flow, l4)?;
         }
-        let mut conn = self.make_conn(now, flow, key)?;
+        let timeout_s = match flow.protocol {
+            Protocol::Tcp => self.snapshot.timeouts.tcp_s[TcpState::SynSent as usize],
+            Protocol::Udp => service
+                .conn_timeout_s
+                .unwrap_or(self.snapshot.timeouts.udp_oneway_s),
+        };
+        let choice = Choice {
+            turn: turn_of(&mut self.turns, service, self.config.worker),
+            overload: &self.overload,
+            all_stats: &self.all_stats,
+            laddrs: &mut self.laddrs,
+        };
+        let mut conn = choice.make_conn(now, flow, service)?;
+        conn.timeout_s = u16::try_from(timeout_s).unwrap_or(u16::MAX);
         if let Some(segment) = opening {
             conn.seq_delta = self.initial_sequence(now, &conn).wrapping_sub(segment.seq);
-        } else {
-            conn.timeout_s = self.udp_timeout_s(&conn, false);
         }
-        self.insert(conn, io)
-    }
-
-    /// Chooses dest and local port. The port is taken when this succeeds.
-    fn make_conn(
-        &mut self,
-        now: Now,
-        flow: &Flow,
-        key: &ServiceKey,
-    ) -> Result<Conn<[u8; 4]>, DropReason> {
-        let service = self.snapshot.services.get(key).ok_or(DropReason::NoDest)?;
-        let at = service.id.0 as usize;
-        if at >= self.turns.len() {
-            // Once per service: room for all that control may number.
-            self.turns.resize(
-                (at + 1).next_power_of_two(),
-                Turn::of_worker(self.config.worker),
-            );
-        }
-        let turn = &mut self.turns[at];
-        let all_stats = &self.all_stats;
-        let load_of = |dest: &Dest| {
-            all_stats.iter().map(|stats| stats.dest(dest.id)).fold(
-                Load::default(),
-                |load, stats| Load {
-                    active: load.active + stats.active_conns.get(),
-                    inactive: load.inactive + stats.inactive_conns.get(),
-                },
-            )
-        };
-        let dest =
-            sched::schedule(service, turn, &self.overload, load_of).ok_or(DropReason::NoDest)?;
-        let IpAddr::V4(daddr) = dest.addr else {
-            return Err(DropReason::NoLaddr);
-        };
-        let class = sapool::class_of(u32::from(daddr), dest.port);
-        let mut reason = DropReason::NoLaddr;
-        for laddr in laddrs_in_turn(service, turn) {
-            let IpAddr::V4(addr) = laddr.addr else {
-                continue;
-            };
-            for _ in 0..PORTS_TRIED {
-                reason = DropReason::NoLocalPort;
-                let Some(port) = self.laddrs.take_port(laddr.id, class) else {
-                    break;
-                };
-                let outbound = Tuple {
-                    src: daddr.octets(),
-                    dst: addr.octets(),
-                    sport: dest.port,
-                    dport: port,
-                    protocol: flow.tuple.protocol,
-                };
-                // A conn of a local address that was taken away and came back may still use it.
-                if self.conns.find(&outbound).is_some() {
-                    self.laddrs.put_port(laddr.addr, class, port);
-                    continue;
-                }
-                let ends = Endpoints {
-                    inbound: flow.tuple,
-                    outbound,
-                };
-                return Ok(Conn::new(&ends, deltas(&ends), dest.id, now.tick()));
-            }
-        }
-        Err(reason)
+        Ok(self.insert(lookup, conn, io)?)
     }
 
     /// Puts the conn into the table, in place of a half-open one if it is full.
-    fn insert(&mut self, conn: Conn<[u8; 4]>, io: &mut impl Io<B>) -> Result<ConnId, DropReason> {
-        let mut inserted = self.conns.insert(conn);
+    fn insert(
+        &mut self,
+        lookup: &Lookup,
+        conn: Conn<[u8; 4]>,
+        io: &mut impl Io<B>,
+    ) -> Result<(ConnId, Lookup), DropReason> {
+        let mut inserted = self.conns.insert_inbound(lookup, conn);
         if inserted.is_err()
             && let Some(victim) = self.conns.recyclable()
         {
             self.stats.conns_recycled.add(1);
             self.end(victim, io);
-            inserted = self.conns.insert(conn);
+            inserted = self.conns.insert_inbound(lookup, conn);
         }
-        let Ok(id) = inserted else {
+        let Ok(inserted) = inserted else {
             self.return_port(&conn, io);
             return Err(DropReason::ConnTableFull);
         };
@@ -182,7 +212,71 @@ impl<B: PacketBuf> Engine<B> {
         let stats = self.stats.dest(conn.dest());
         stats.conns.add(1);
         stats.inactive_conns.add(1);
-        Ok(id)
+        Ok(inserted)
+    }
+}
+
+/// What a worker remembers of a service.
+fn turn_of<'a>(turns: &'a mut Vec<Turn>, service: &Service, worker: u16) -> &'a mut Turn {
+    let at = service.id.0 as usize;
+    if at >= turns.len() {
+        // Once per service: room for all that control may number.
+        turns.resize((at + 1).next_power_of_two(), Turn::of_worker(worker));
+    }
+    &mut turns[at]
+}
+
+/// What the choice of a dest and of a local port goes by, and what it moves on.
+struct Choice<'a> {
+    turn: &'a mut Turn,
+    overload: &'a Overload,
+    all_stats: &'a [Arc<WorkerStats>],
+    laddrs: &'a mut Laddrs,
+}
+
+impl Choice<'_> {
+    /// Chooses dest and local port. The port is taken when this succeeds.
+    fn make_conn(
+        self,
+        now: Now,
+        flow: &Flow,
+        service: &Service,
+    ) -> Result<Conn<[u8; 4]>, DropReason> {
+        let load_of = |dest: &Dest| {
+            let stats = self.all_stats.iter().map(|stats| stats.dest(dest.id));
+            stats.fold(Load::default(), |load, stats| Load {
+                active: load.active + stats.active_conns.get(),
+                inactive: load.inactive + stats.inactive_conns.get(),
+            })
+        };
+        let dest = sched::schedule(service, self.turn, self.overload, load_of)
+            .ok_or(DropReason::NoDest)?;
+        let IpAddr::V4(daddr) = dest.addr else {
+            return Err(DropReason::NoLaddr);
+        };
+        let class = sapool::class_of(u32::from(daddr), dest.port);
+        let mut reason = DropReason::NoLaddr;
+        for laddr in laddrs_in_turn(service, self.turn) {
+            let IpAddr::V4(addr) = laddr.addr else {
+                continue;
+            };
+            let Some(port) = self.laddrs.take_port(laddr.id, class) else {
+                reason = DropReason::NoLocalPort;
+                continue;
+            };
+            let ends = Endpoints {
+                inbound: flow.tuple,
+                outbound: Tuple {
+                    src: daddr.octets(),
+                    dst: addr.octets(),
+                    sport: dest.port,
+                    dport: port,
+                    protocol: flow.tuple.protocol,
+                },
+            };
+            return Ok(Conn::new(&ends, deltas(&ends), dest.id, now.tick()));
+        }
+        Err(reason)
     }
 }
 

@@ -6,6 +6,7 @@ use packet::{PacketBuf, ipv4};
 
 use crate::classify::{Aside, Flow, classify, reason_of};
 use crate::closing::Closing;
+use crate::connect::{Opening, Unknown};
 use crate::conn::{ConnTable, Lookup};
 use crate::drop_reason::DropReason;
 use crate::held::Held;
@@ -83,6 +84,10 @@ pub struct Engine<B> {
     batch: Vec<B>,
     /// Packets whose conns are.
     work: Vec<Work<B>>,
+    /// Packets that have none.
+    unknown: Vec<Unknown<B>>,
+    /// Packets that are getting one.
+    pub(crate) openings: Vec<Opening<B>>,
 }
 
 /// A packet between the stages of its look-up.
@@ -113,6 +118,8 @@ impl<B: PacketBuf> Engine<B> {
             origin: Origin::Nic,
             batch: Vec::with_capacity(BATCH),
             work: Vec::with_capacity(BATCH),
+            unknown: Vec::with_capacity(BATCH),
+            openings: Vec::with_capacity(BATCH),
             all_stats,
             stats,
             config,
@@ -172,6 +179,7 @@ impl<B: PacketBuf> Engine<B> {
     #[inline]
     fn run_stages(&mut self, now: Now, batch: &mut Vec<B>, io: &mut impl Io<B>) {
         let mut work = std::mem::take(&mut self.work);
+        let mut unknown = std::mem::take(&mut self.unknown);
         for mut packet in batch.drain(..) {
             match self.classify(&mut packet, io) {
                 Ok(flow) => work.push(Work {
@@ -196,10 +204,18 @@ impl<B: PacketBuf> Engine<B> {
         {
             match self.conns.finish(&lookup, &flow.tuple) {
                 Some(found) => self.forward(now, packet, &flow, found, io),
-                None => self.connect(now, packet, &flow, io),
+                None => unknown.push(Unknown {
+                    packet,
+                    flow,
+                    lookup,
+                }),
             }
         }
+        if !unknown.is_empty() {
+            self.connect_all(now, &mut unknown, io);
+        }
         self.work = work;
+        self.unknown = unknown;
     }
 
     #[inline(always)]

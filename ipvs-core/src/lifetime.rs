@@ -45,7 +45,7 @@ impl<B: PacketBuf> Engine<B> {
     }
 
     /// Gives back what a conn that is out of the table had.
-    fn settle_end(&mut self, conn: &Conn<[u8; 4]>, io: &mut impl Io<B>) {
+    pub(crate) fn settle_end(&mut self, conn: &Conn<[u8; 4]>, io: &mut impl Io<B>) {
         self.stats.conns.sub(1);
         let stats = self.stats.dest(conn.dest());
         let was = if conn.flags.has(ConnFlags::ACTIVE) {

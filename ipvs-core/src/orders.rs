@@ -27,8 +27,10 @@ impl<B: PacketBuf> Engine<B> {
                 io.event(Event::Retired(old))
             }
             Command::AddLaddr { id, addr, pool } => {
-                self.laddrs.add(id, addr, pool);
-                Ok(())
+                match self.laddrs.add(id, addr, pool) {
+                    Some((old, pool)) => io.event(Event::LaddrGone(old, pool)),
+                    None => Ok(()),
+                }
             }
             Command::RemoveLaddr(id) => match self.laddrs.leave(id) {
                 Some(pool) => io.event(Event::LaddrGone(id, pool)),

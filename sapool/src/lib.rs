@@ -130,6 +130,15 @@ impl PortPool {
         Some(self.share.port(index))
     }
 
+    /// Goes on with what `old` had in use: the two change places, their counters excepted. For a local address
+    /// that comes back before the last conn of its first time has ended.
+    pub fn take_over(&mut self, old: &mut Self) {
+        if self.share == old.share {
+            core::mem::swap(&mut self.free, &mut old.free);
+            self.usage.take_over(&old.usage);
+        }
+    }
+
     /// Gives a port back. One that was not taken, or is not of this share, is left alone.
     #[inline]
     pub fn put(&mut self, class: usize, port: u16) {

@@ -29,6 +29,13 @@ impl PoolUsage {
         self.used.store(self.used().wrapping_sub(1), Relaxed);
     }
 
+    /// Counts from now on what `old` counted.
+    pub(crate) fn take_over(&self, old: &Self) {
+        let used = self.used();
+        self.used.store(old.used(), Relaxed);
+        old.used.store(used, Relaxed);
+    }
+
     pub(crate) fn count_miss(&self) {
         self.missed.store(self.missed().wrapping_add(1), Relaxed);
     }

@@ -51,7 +51,7 @@ impl ConnRef {
 }
 
 /// Where a hash may lie. Kept for a packet between the stages of its look-up.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
     first: u32,
     tag: u32,

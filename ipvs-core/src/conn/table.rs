@@ -163,26 +163,57 @@ impl<A: Address> ConnTable<A> {
     }
 
     /// Puts a conn in, findable by both its tuples, to be visited at its deadline.
+    ///
+    /// # Errors
+    /// If there is no room: nothing has changed.
     pub fn insert(&mut self, conn: Conn<A>) -> Result<ConnId, TableFull> {
+        let (id, place) = self.insert_inbound(&self.begin(&conn.tuple(Direction::Inbound)), conn)?;
+        self.insert_outbound(id, place)?;
+        Ok(id)
+    }
+
+    /// Puts a conn in, findable for now by its inbound tuple only, whose look-up found nothing. Says where the
+    /// other one goes, and fetches that: [`Self::insert_outbound`] must follow.
+    ///
+    /// # Errors
+    /// If there is no room: nothing has changed.
+    pub fn insert_inbound(
+        &mut self,
+        lookup: &Lookup,
+        conn: Conn<A>,
+    ) -> Result<(ConnId, Lookup), TableFull> {
         let id = self.wheel.take_free().ok_or(TableFull)?;
-        for direction in [Direction::Inbound, Direction::Outbound] {
-            let place = self.index.place(conn.tuple(direction).hash(&self.key));
-            if self
-                .index
-                .insert(place, ConnRef::new(id, direction))
-                .is_err()
-            {
-                if direction == Direction::Outbound {
-                    self.unindex(id, &conn, Direction::Inbound);
-                }
-                self.wheel.put_free(id);
-                return Err(TableFull);
-            }
+        let entry = ConnRef::new(id, Direction::Inbound);
+        if self.index.insert(lookup.place, entry).is_err() {
+            self.wheel.put_free(id);
+            return Err(TableFull);
         }
+        let outbound = self.begin(&conn.tuple(Direction::Outbound));
+        self.index.prefetch_second(outbound.place);
         self.wheel.insert(id, conn.deadline());
         self.conns[id.0 as usize] = conn;
         self.len += 1;
-        Ok(id)
+        Ok((id, outbound))
+    }
+
+    /// Makes a conn findable by its outbound tuple too.
+    ///
+    /// # Errors
+    /// If there is no room: then the conn is out again altogether.
+    pub fn insert_outbound(&mut self, id: ConnId, outbound: Lookup) -> Result<(), TableFull> {
+        let entry = ConnRef::new(id, Direction::Outbound);
+        if self.index.insert(outbound.place, entry).is_err() {
+            self.remove(id);
+            return Err(TableFull);
+        }
+        Ok(())
+    }
+
+    /// The conn of the tuple, looked for again where `lookup` found none: others of the same batch may have
+    /// made it.
+    #[inline]
+    pub fn find_again(&self, lookup: &Lookup, tuple: &Tuple<A>) -> Option<Found> {
+        self.search(lookup.place, tuple)
     }
 
     /// The timeout became shorter: the conn is to be visited sooner.
