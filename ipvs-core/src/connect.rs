@@ -7,7 +7,7 @@ use packet::checksum;
 use packet::{ChecksumState, PacketBuf};
 
 use crate::classify::Flow;
-use crate::conn::{Conn, ConnId, Endpoints, Lookup, RewriteDeltas};
+use crate::conn::{Conn, ConnId, Direction, Endpoints, Found, Lookup, RewriteDeltas};
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::io::Io;
@@ -102,18 +102,36 @@ impl<B: PacketBuf> Engine<B> {
             lookup,
             made,
         } = opening;
-        // A later packet of the batch may have recycled the conn.
-        let Some(found) = self.conns.find_again(&lookup, &flow.tuple) else {
-            return self.drop(packet, DropReason::ConnTableFull);
+        let found = match made {
+            Some((id, outbound)) => self.complete_conn(id, outbound, &flow, io),
+            None => self.conns.find_again(&lookup, &flow.tuple),
         };
-        if let Some((id, outbound)) = made.filter(|(id, _)| *id == found.id) {
-            let conn = *self.conns.get(id);
-            if self.conns.insert_outbound(id, outbound).is_err() {
-                self.settle_end(&conn, io);
-                return self.drop(packet, DropReason::ConnTableFull);
-            }
+        match found {
+            Some(found) => self.forward(now, packet, &flow, found, io),
+            None => self.drop(packet, DropReason::ConnTableFull),
         }
-        self.forward(now, packet, &flow, found, io);
+    }
+
+    /// Enters the way back. `None` if there is no room, or a later packet of the batch recycled the conn.
+    fn complete_conn(
+        &mut self,
+        id: ConnId,
+        outbound: Lookup,
+        flow: &Flow,
+        io: &mut impl Io<B>,
+    ) -> Option<Found> {
+        if !self.conns.holds(id, &flow.tuple) {
+            return None;
+        }
+        let conn = *self.conns.get(id);
+        if self.conns.insert_outbound(id, outbound).is_err() {
+            self.settle_end(&conn, io);
+            return None;
+        }
+        Some(Found {
+            id,
+            direction: Direction::Inbound,
+        })
     }
 
     fn without_service(&mut self, packet: B, flow: &Flow, io: &mut impl Io<B>) {

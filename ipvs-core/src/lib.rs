@@ -22,7 +22,7 @@ mod laddrs;
 mod lifetime;
 mod orders;
 mod output;
-mod prefetch;
+mod simd;
 mod receive;
 mod reset;
 pub mod sched;

@@ -3,7 +3,7 @@
 use zerocopy::FromZeros;
 
 use super::{ConnId, Direction};
-use crate::prefetch::prefetch;
+use crate::simd::{equal_lanes, prefetch};
 
 /// Entries of a bucket: as many as fill a cache line.
 const WAYS: usize = 8;
@@ -217,11 +217,10 @@ impl Bucket {
         }
     }
 
-    /// The first way with this tag, or [`WAYS`]. Written so that it becomes two vector compares.
+    /// The first way with this tag, or [`WAYS`].
     #[inline]
     fn way_with(&self, tag: u32) -> usize {
-        let same = self.tags.map(|other| if other == tag { 0xff } else { 0 });
-        (u64::from_le_bytes(same).trailing_zeros() / u8::BITS) as usize
+        (equal_lanes(&self.tags, tag) | 1 << WAYS).trailing_zeros() as usize
     }
 }
 

@@ -8,7 +8,7 @@ use zerocopy::FromZeros;
 use super::index::{ConnRef, Index, Place};
 use super::wheel::{Visit, Wheel};
 use super::{Conn, ConnFlags, ConnId, Direction};
-use crate::prefetch::prefetch;
+use crate::simd::prefetch;
 use crate::tcp_state::TcpState;
 use crate::time::Tick;
 use crate::tuple::{Address, HashKey, Tuple};
@@ -118,18 +118,19 @@ impl<A: Address> ConnTable<A> {
         }
     }
 
-    /// Stage four: the conn of the tuple, if there is one.
+    /// Stage four: the conn of the tuple, if there was one when the look-up began.
     #[inline]
     pub fn finish(&self, lookup: &Lookup, tuple: &Tuple<A>) -> Option<Found> {
         if self.is(lookup.candidate, tuple) {
             Some(found(lookup.candidate))
+        } else if lookup.candidate.is_none() {
+            None
         } else {
             self.search(lookup.place, tuple)
         }
     }
 
-    /// Looks everywhere: tags may collide, and packets before this one of the same batch may have made
-    /// conns and moved entries.
+    /// Looks at all entries with the tuple's tag: one in 2^32 is another's.
     #[cold]
     fn search(&self, place: Place, tuple: &Tuple<A>) -> Option<Found> {
         self.index
@@ -213,7 +214,20 @@ impl<A: Address> ConnTable<A> {
     /// made it.
     #[inline]
     pub fn find_again(&self, lookup: &Lookup, tuple: &Tuple<A>) -> Option<Found> {
-        self.search(lookup.place, tuple)
+        let mut again = *lookup;
+        again.candidate = self.index.in_first(lookup.place);
+        if again.candidate.is_none() {
+            again.candidate = self.index.in_second(lookup.place);
+        }
+        self.finish(&again, tuple)
+    }
+
+    /// Whether a conn with this inbound tuple is in this place.
+    #[inline]
+    pub fn holds(&self, id: ConnId, tuple: &Tuple<A>) -> bool {
+        self.conns.get(id.0 as usize).is_some_and(|conn| {
+            conn.flags.has(ConnFlags::IN_USE) && conn.has(Direction::Inbound, tuple)
+        })
     }
 
     /// The timeout became shorter: the conn is to be visited sooner.
