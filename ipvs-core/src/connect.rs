@@ -1,22 +1,23 @@
 //! The first packet of a conn: service, dest, local port, new conn.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use inet::Net;
 use packet::checksum;
 use packet::{ChecksumState, PacketBuf};
 
 use crate::classify::Flow;
-use crate::conn::{Conn, ConnId, Direction, Endpoints, Found, Lookup, RewriteDeltas};
+use crate::conn::{Conn, ConnFlags, ConnId, Direction, Endpoints, Found, Lookup, RewriteDeltas};
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::io::Io;
 use crate::laddrs::Laddrs;
 use crate::sched::{self, Load, Overload, Turn};
 use crate::segment::Segment;
+use crate::service::{Dest, Encapsulation, FwdMode, Laddr, Protocol, Service, ServiceKey};
 use crate::stats::WorkerStats;
 use crate::tcp_state::TcpState;
-use crate::service::{Dest, Laddr, Protocol, Service, ServiceKey};
 use crate::time::Now;
 use crate::tuple::Tuple;
 
@@ -141,7 +142,7 @@ impl<B: PacketBuf> Engine<B> {
             .local_addr(IpAddr::from(flow.tuple.dst))
             .is_some_and(|local| local.sapool);
         if !to_pool {
-            return self.to_kernel(packet, io);
+            return self.without_pool(packet, flow, io);
         }
         let owner = sapool::owner_of(flow.tuple.dport, self.config.workers);
         if owner == self.config.worker {
@@ -150,6 +151,21 @@ impl<B: PacketBuf> Engine<B> {
             self.drop(packet, DropReason::RedirectLoop);
         } else {
             self.redirect(packet, owner, io);
+        }
+    }
+
+    /// A dest's reply in NAT mode may belong to any worker's conn: each is asked. It never gets out as it is.
+    fn without_pool(&mut self, packet: B, flow: &Flow, io: &mut impl Io<B>) {
+        let (addr, port) = (IpAddr::from(flow.tuple.src), flow.tuple.sport);
+        let services = &self.snapshot.services;
+        if !services.is_nat_dest(flow.protocol, addr, port) {
+            return self.to_kernel(packet, io);
+        }
+        let (worker, workers) = (self.config.worker, self.config.workers);
+        if self.hand_overs(&packet) + 1 < u32::from(workers) {
+            self.redirect(packet, (worker + 1) % workers, io);
+        } else {
+            self.drop(packet, DropReason::NatNoConn);
         }
     }
 
@@ -186,22 +202,36 @@ impl<B: PacketBuf> Engine<B> {
         if packet.l4_checksum() == ChecksumState::Unknown {
             verify_checksum(flow, l4)?;
         }
-        let timeout_s = match flow.protocol {
-            Protocol::Tcp => self.snapshot.timeouts.tcp_s[TcpState::SynSent as usize],
-            Protocol::Udp => service
-                .conn_timeout_s
-                .unwrap_or(self.snapshot.timeouts.udp_oneway_s),
-        };
+        let service_timeout_s = service.conn_timeout_s;
         let choice = Choice {
             turn: turn_of(&mut self.turns, service, self.config.worker),
             overload: &self.overload,
             all_stats: &self.all_stats,
             laddrs: &mut self.laddrs,
+            net: &self.snapshot.net,
         };
         let mut conn = choice.make_conn(now, flow, service)?;
+        let timeouts = &self.snapshot.timeouts;
+        let is_one_way = conn.flags.has(ConnFlags::ONE_WAY);
+        let timeout_s = match flow.protocol {
+            Protocol::Tcp => timeouts.tcp_s[TcpState::SynSent as usize],
+            // Nobody will hear the dest answer.
+            Protocol::Udp if is_one_way => service_timeout_s.unwrap_or(timeouts.udp_s),
+            Protocol::Udp => service_timeout_s.unwrap_or(timeouts.udp_oneway_s),
+        };
         conn.timeout_s = u16::try_from(timeout_s).unwrap_or(u16::MAX);
-        if let Some(segment) = opening {
+        if let Some(segment) = opening
+            && conn.flags.has(ConnFlags::FULL_NAT)
+        {
             conn.seq_delta = self.initial_sequence(now, &conn).wrapping_sub(segment.seq);
+        }
+        if is_one_way {
+            conn.flags
+                .put(ConnFlags::ANSWERED, flow.protocol == Protocol::Udp);
+        } else if conn.fwdmode() == FwdMode::Nat
+            && self.conns.find(&conn.tuple(Direction::Outbound)).is_some()
+        {
+            return Err(DropReason::NatTupleInUse.into());
         }
         Ok(self.insert(lookup, conn, io)?)
     }
@@ -250,12 +280,13 @@ struct Choice<'a> {
     overload: &'a Overload,
     all_stats: &'a [Arc<WorkerStats>],
     laddrs: &'a mut Laddrs,
+    net: &'a Net,
 }
 
 impl Choice<'_> {
-    /// Chooses dest and local port. The port is taken when this succeeds.
+    /// Chooses the dest, and what the dest answers to. A local port is taken when this succeeds.
     fn make_conn(
-        self,
+        mut self,
         now: Now,
         flow: &Flow,
         service: &Service,
@@ -272,7 +303,46 @@ impl Choice<'_> {
         let IpAddr::V4(daddr) = dest.addr else {
             return Err(DropReason::NoLaddr);
         };
-        let class = sapool::class_of(u32::from(daddr), dest.port);
+        let answers_to = match dest.fwdmode {
+            FwdMode::FullNat => self.local_port(service, daddr, dest.port)?,
+            FwdMode::Nat | FwdMode::DirectRoute => (flow.tuple.src, flow.tuple.sport),
+            FwdMode::Tunnel(_) => (self.tunnel_source(daddr)?, 0),
+        };
+        let dport = match dest.fwdmode {
+            FwdMode::Tunnel(Encapsulation::Gue(port)) => port,
+            _ => dest.port,
+        };
+        let ends = Endpoints {
+            inbound: flow.tuple,
+            outbound: Tuple {
+                src: daddr.octets(),
+                dst: answers_to.0,
+                sport: dport,
+                dport: answers_to.1,
+                protocol: flow.tuple.protocol,
+            },
+        };
+        let deltas = deltas(&ends);
+        Ok(Conn::new(&ends, deltas, dest.id, dest.fwdmode, now.tick()))
+    }
+
+    /// The director's address on the way to a tunnel's other end.
+    fn tunnel_source(&self, daddr: Ipv4Addr) -> Result<[u8; 4], DropReason> {
+        let hop = self.net.route_to_v4(daddr).ok_or(DropReason::NoRoute)?;
+        let source = self.net.source_for(hop.ifindex, daddr);
+        source
+            .map(|addr| addr.octets())
+            .ok_or(DropReason::NoTunnelSource)
+    }
+
+    /// Takes a port of the local address whose turn it is, or of one after it.
+    fn local_port(
+        &mut self,
+        service: &Service,
+        daddr: Ipv4Addr,
+        dport: u16,
+    ) -> Result<([u8; 4], u16), DropReason> {
+        let class = sapool::class_of(u32::from(daddr), dport);
         let mut reason = DropReason::NoLaddr;
         for laddr in laddrs_in_turn(service, self.turn) {
             let IpAddr::V4(addr) = laddr.addr else {
@@ -282,17 +352,7 @@ impl Choice<'_> {
                 reason = DropReason::NoLocalPort;
                 continue;
             };
-            let ends = Endpoints {
-                inbound: flow.tuple,
-                outbound: Tuple {
-                    src: daddr.octets(),
-                    dst: addr.octets(),
-                    sport: dest.port,
-                    dport: port,
-                    protocol: flow.tuple.protocol,
-                },
-            };
-            return Ok(Conn::new(&ends, deltas(&ends), dest.id, now.tick()));
+            return Ok((addr.octets(), port));
         }
         Err(reason)
     }

@@ -6,8 +6,8 @@ use packet::{PacketBuf, ipv4};
 
 use crate::classify::{Aside, Flow, classify, reason_of};
 use crate::closing::Closing;
-use crate::connect::{Opening, Unknown};
 use crate::conn::{ConnTable, Lookup};
+use crate::connect::{Opening, Unknown};
 use crate::drop_reason::DropReason;
 use crate::held::Held;
 use crate::icmp_send::ERROR_LIMIT;

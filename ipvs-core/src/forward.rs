@@ -9,10 +9,12 @@ use crate::engine::Engine;
 use crate::icmp_send::Refusal;
 use crate::io::Io;
 use crate::segment::{self, Segment, Toa};
-use crate::service::Protocol;
+use crate::service::{FwdMode, Protocol};
 use crate::stats::WorkerStats;
 use crate::tcp_state::TcpState;
 use crate::time::Now;
+use crate::tunnel;
+use crate::tuple::Tuple;
 use packet::ipv4;
 
 impl<B: PacketBuf> Engine<B> {
@@ -75,7 +77,9 @@ impl<B: PacketBuf> Engine<B> {
             DropReason::TtlExpired => Refusal::TimeExceeded,
             DropReason::MtuExceeded if ip.dont_fragment => {
                 match self.way_of(found.id, found.direction) {
-                    Ok(way) => Refusal::FragmentationNeeded { mtu: way.mtu() },
+                    Ok(way) => Refusal::FragmentationNeeded {
+                        mtu: way.mtu() - self.overhead(found),
+                    },
                     Err(_) => return self.drop(packet, reason),
                 }
             }
@@ -99,12 +103,74 @@ impl<B: PacketBuf> Engine<B> {
         if flow.total_len > mtu {
             return Err(DropReason::MtuExceeded);
         }
+        if self.conns.get(found.id).flags.has(ConnFlags::ONE_WAY) {
+            return self.pass_on(now, packet, flow, found, mtu);
+        }
         self.count_packet(found, flow.total_len);
         match flow.protocol {
             Protocol::Udp => self.rewrite_datagram(now, packet, flow, found),
             Protocol::Tcp => self.rewrite_segment(now, packet, flow, found, mtu)?,
         }
         Ok(())
+    }
+
+    /// DR and tunnel: the packet stays as it is, but for its time to live.
+    #[inline(never)]
+    fn pass_on(
+        &mut self,
+        now: Now,
+        packet: &mut B,
+        flow: &Flow,
+        found: Found,
+        mtu: u16,
+    ) -> Result<(), DropReason> {
+        if flow.total_len + self.overhead(found) > mtu {
+            return Err(DropReason::MtuExceeded);
+        }
+        if flow.protocol == Protocol::Tcp {
+            let l4 = packet.bytes().get(usize::from(flow.l4_at)..);
+            let segment = Segment::read(l4.unwrap_or_default())?;
+            let state = self.conns.get(found.id).tcp_state();
+            let next = state.next_one_way(segment.kind());
+            if next != state {
+                self.set_tcp_state(found.id, next);
+            }
+        }
+        self.count_packet(found, flow.total_len);
+        self.conns.get_mut(found.id).touch(now.tick());
+        self.pass_on_unchanged(packet, found, &flow.tuple)
+    }
+
+    /// Whatever belongs to a conn of DR or tunnel mode: its way out, without a look inside.
+    pub(crate) fn pass_on_unchanged(
+        &self,
+        packet: &mut B,
+        found: Found,
+        tuple: &Tuple<[u8; 4]>,
+    ) -> Result<(), DropReason> {
+        let header = packet
+            .bytes_mut()
+            .get_mut(ipv4::L2_LEN..)
+            .and_then(<[u8]>::first_chunk_mut);
+        if let Some(header) = header {
+            ipv4::decrement_ttl(header);
+        }
+        let conn = self.conns.get(found.id);
+        match conn.fwdmode() {
+            FwdMode::Tunnel(encapsulation) => {
+                let flow_hash = tuple.hash(&self.config.keys.sequence);
+                tunnel::encapsulate(packet, conn, encapsulation, flow_hash)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Bytes that the conn's packets grow by.
+    pub(crate) fn overhead(&self, found: Found) -> u16 {
+        match found.direction {
+            Direction::Inbound => tunnel::overhead(self.conns.get(found.id).fwdmode()),
+            Direction::Outbound => 0,
+        }
     }
 
     #[inline]
@@ -192,6 +258,9 @@ impl<B: PacketBuf> Engine<B> {
     #[cold]
     #[inline(never)]
     fn reopen(&mut self, now: Now, id: ConnId, segment: Segment) {
+        if !self.conns.get(id).flags.has(ConnFlags::FULL_NAT) {
+            return;
+        }
         let chosen = self.initial_sequence(now, self.conns.get(id));
         let conn = self.conns.get_mut(id);
         let continued = segment.seq.wrapping_add(conn.seq_delta);
@@ -251,6 +320,7 @@ fn outbound_segment(segment: Segment, state: TcpState, conn: &mut Conn<[u8; 4]>)
     }
     if segment.has_syn() && matches!(state, TcpState::SynSent | TcpState::SynRecv) {
         conn.client_ack = segment.seq.wrapping_add(1);
-        conn.flags.put(ConnFlags::TOA_PENDING, true);
+        let has_toa = conn.flags.has(ConnFlags::FULL_NAT);
+        conn.flags.put(ConnFlags::TOA_PENDING, has_toa);
     }
 }

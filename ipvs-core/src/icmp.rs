@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use packet::PacketBuf;
 use packet::checksum::{self, Delta};
 
-use crate::conn::{Conn, Direction, Found};
+use crate::conn::{Conn, ConnFlags, Direction, Found};
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::io::Io;
+use crate::output::Way;
 use crate::service::Protocol;
 use crate::time::Now;
 use crate::tuple::Tuple;
@@ -131,6 +132,9 @@ impl<B: PacketBuf> Engine<B> {
             Ok(way) => way,
             Err(reason) => return self.drop(packet, reason),
         };
+        if self.conns.get(found.id).flags.has(ConnFlags::ONE_WAY) {
+            return self.pass_on_error(now, packet, quoted, found, way, io);
+        }
         translate(
             packet.bytes_mut(),
             usize::from(ip.l4_at),
@@ -139,6 +143,22 @@ impl<B: PacketBuf> Engine<B> {
             found.direction,
         );
         self.deliver(now, packet, way, io);
+    }
+
+    /// In DR and tunnel mode the dest itself sent what the error is about, from the VIP.
+    fn pass_on_error(
+        &mut self,
+        now: Now,
+        mut packet: B,
+        quoted: &Quoted,
+        found: Found,
+        way: Way,
+        io: &mut impl Io<B>,
+    ) {
+        match self.pass_on_unchanged(&mut packet, found, &quoted.tuple) {
+            Ok(()) => self.deliver(now, packet, way, io),
+            Err(reason) => self.drop(packet, reason),
+        }
     }
 }
 

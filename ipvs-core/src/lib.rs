@@ -20,21 +20,23 @@ mod icmp_send;
 pub mod io;
 mod laddrs;
 mod lifetime;
+mod nat_dests;
 mod orders;
 mod output;
-mod simd;
 mod receive;
 mod reset;
 pub mod sched;
 mod segment;
 mod sequence;
 pub mod service;
+mod simd;
 pub mod snapshot;
 pub mod stats;
 mod tcp_options;
 pub mod tcp_state;
 pub mod time;
 pub mod timeouts;
+mod tunnel;
 pub mod tuple;
 
 pub use command::{Command, ConnInfo, ConnPage, Event};
@@ -42,8 +44,8 @@ pub use drop_reason::DropReason;
 pub use engine::{BATCH, Engine, EngineConfig, Keys, Origin};
 pub use io::Io;
 pub use service::{
-    Dest, DestId, FwdMode, Laddr, LaddrId, Protocol, SchedulerKind, Service, ServiceId, ServiceKey,
-    ServiceTable,
+    Dest, DestId, Encapsulation, FwdMode, Laddr, LaddrId, Protocol, SchedulerKind, Service,
+    ServiceId, ServiceKey, ServiceTable,
 };
 pub use snapshot::Snapshot;
 pub use stats::{Counter, DestStats, WorkerStats};

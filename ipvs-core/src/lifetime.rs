@@ -59,6 +59,9 @@ impl<B: PacketBuf> Engine<B> {
 
     /// Gives the local port back; if it was the last of an address that leaves, the pool goes too.
     pub(crate) fn return_port(&mut self, conn: &Conn<[u8; 4]>, io: &mut impl Io<B>) {
+        if !conn.flags.has(ConnFlags::FULL_NAT) {
+            return;
+        }
         let ((daddr, dport), (laddr, lport)) = (conn.real_server(), conn.local());
         let class = sapool::class_of(daddr.low_bits(), dport);
         if let Some((id, pool)) = self.laddrs.put_port(laddr.to_ip(), class, lport) {

@@ -26,12 +26,10 @@ impl<B: PacketBuf> Engine<B> {
                 self.release_held(io);
                 io.event(Event::Retired(old))
             }
-            Command::AddLaddr { id, addr, pool } => {
-                match self.laddrs.add(id, addr, pool) {
-                    Some((old, pool)) => io.event(Event::LaddrGone(old, pool)),
-                    None => Ok(()),
-                }
-            }
+            Command::AddLaddr { id, addr, pool } => match self.laddrs.add(id, addr, pool) {
+                Some((old, pool)) => io.event(Event::LaddrGone(old, pool)),
+                None => Ok(()),
+            },
             Command::RemoveLaddr(id) => match self.laddrs.leave(id) {
                 Some(pool) => io.event(Event::LaddrGone(id, pool)),
                 None => Ok(()),

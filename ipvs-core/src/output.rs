@@ -65,7 +65,7 @@ impl<B: PacketBuf> Engine<B> {
     #[cold]
     fn find_way(&mut self, id: ConnId, direction: Direction) -> Result<Way, DropReason> {
         let net = &self.snapshot.net;
-        let dst = Ipv4Addr::from(self.conns.get(id).rewritten(direction).dst);
+        let dst = Ipv4Addr::from(self.conns.get(id).destination(direction));
         let hop = net.route_to_v4(dst).ok_or(DropReason::NoRoute)?;
         let awaited = Awaited {
             ifindex: hop.ifindex,

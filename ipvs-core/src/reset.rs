@@ -3,7 +3,7 @@
 use packet::PacketBuf;
 use packet::checksum;
 
-use crate::conn::{Conn, ConnId, Direction};
+use crate::conn::{Conn, ConnFlags, ConnId, Direction};
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::io::Io;
@@ -22,7 +22,10 @@ impl<B: PacketBuf> Engine<B> {
     /// Tells both ends of an established TCP conn that it is over.
     pub(crate) fn reset_if_established(&mut self, now: Now, id: ConnId, io: &mut impl Io<B>) {
         let conn = *self.conns.get(id);
-        if conn.protocol != Protocol::Tcp.number() || conn.tcp_state() != TcpState::Established {
+        if conn.protocol != Protocol::Tcp.number()
+            || conn.tcp_state() != TcpState::Established
+            || conn.flags.has(ConnFlags::ONE_WAY)
+        {
             return;
         }
         // The sequence number is the one the receiver expects next, for only then does it believe

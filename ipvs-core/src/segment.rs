@@ -118,7 +118,8 @@ pub(crate) fn rewrite_tcp(
         Direction::Outbound => {}
     }
     let options_len = (usize::from(header[12] >> 4) * 4).saturating_sub(HEADER_LEN);
-    if options_len > 0 {
+    // NAT hides nobody: the ends' options are their own.
+    if options_len > 0 && conn.flags.has(ConnFlags::FULL_NAT) {
         let options = rest
             .get_mut(..options_len)
             .ok_or(DropReason::TcpMalformed)?;

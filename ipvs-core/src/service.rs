@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use inet::IfIndex;
 
+use crate::nat_dests::NatDests;
+
 /// The transport protocol of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Protocol {
@@ -80,8 +82,47 @@ pub struct LaddrId(pub u32);
 /// How a packet reaches the dest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FwdMode {
-    /// Both addresses are rewritten; the dest sees a local address.
+    /// Both addresses are rewritten; the dest sees a local address, and answers it.
     FullNat,
+    /// The destination is rewritten; the dest sees the client, and answers by way of the director, its gateway.
+    Nat,
+    /// Only the frame is addressed to the dest, which has the VIP too and answers the client by itself.
+    DirectRoute,
+    /// The packet travels inside another to the dest, which has the VIP too and answers the client by itself.
+    Tunnel(Encapsulation),
+}
+
+impl FwdMode {
+    /// Whether the dest's packets come back through the director.
+    pub const fn sees_replies(self) -> bool {
+        matches!(self, Self::FullNat | Self::Nat)
+    }
+
+    /// Whether the dest's port must be the service's, since no port is rewritten.
+    pub const fn keeps_port(self) -> bool {
+        !self.sees_replies()
+    }
+
+    /// As users know it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FullNat => "FullNAT (-b)",
+            Self::Nat => "NAT (-m)",
+            Self::DirectRoute => "DR (-g)",
+            Self::Tunnel(_) => "tunnel (-i)",
+        }
+    }
+}
+
+/// What stands between the outer and the inner IP header of a tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Encapsulation {
+    /// Nothing: RFC 2003
+    IpIp,
+    /// GRE without options: RFC 2784
+    Gre,
+    /// Generic UDP encapsulation, draft-ietf-intarea-gue, to this port
+    Gue(u16),
 }
 
 /// Which dest a new conn goes to.
@@ -145,19 +186,24 @@ pub struct Service {
 }
 
 /// Number of shards of a [`ServiceTable`]: one change copies one shard and the array of pointers.
-const SHARDS: usize = 1024;
+const SHARDS: usize = 4096;
 
 /// All services. Cloning copies pointers; a change copies only the shard it falls in.
 #[derive(Debug, Clone)]
 pub struct ServiceTable {
-    shards: Arc<[Arc<Vec<Arc<Service>>>]>,
+    shards: Arc<[Arc<Shard>]>,
+    nat_dests: NatDests,
 }
+
+/// Services with their hashes, which tell most of them apart without a look at the service.
+type Shard = Vec<(u64, Arc<Service>)>;
 
 impl Default for ServiceTable {
     fn default() -> Self {
-        let empty: Arc<Vec<Arc<Service>>> = Arc::default();
+        let empty: Arc<Shard> = Arc::default();
         Self {
             shards: (0..SHARDS).map(|_| Arc::clone(&empty)).collect(),
+            nat_dests: NatDests::default(),
         }
     }
 }
@@ -166,45 +212,56 @@ impl ServiceTable {
     /// The service with this key. Called by a worker for the first packet of a conn.
     #[inline]
     pub fn get(&self, key: &ServiceKey) -> Option<&Arc<Service>> {
-        self.shards[shard_of(key)]
+        let hash = hash_of(key);
+        self.shards[shard_of(hash)]
             .iter()
-            .find(|service| service.key == *key)
+            .find(|(other, service)| *other == hash && service.key == *key)
+            .map(|(_, service)| service)
+    }
+
+    /// Whether a packet from there is from a dest of a NAT service: its way leads through a conn, or nowhere.
+    pub fn is_nat_dest(&self, protocol: Protocol, addr: IpAddr, port: u16) -> bool {
+        self.nat_dests.contains(protocol, addr, port)
     }
 
     /// Adds services, or replaces those with the same key, copying each touched shard once.
     pub fn insert_all(&mut self, services: impl IntoIterator<Item = Arc<Service>>) {
-        let shards = self.shards_mut();
+        let shards = Arc::make_mut(&mut self.shards);
         for service in services {
-            let shard = Arc::make_mut(&mut shards[shard_of(&service.key)]);
-            match shard.iter_mut().find(|old| old.key == service.key) {
-                Some(old) => *old = service,
-                None => shard.push(service),
+            self.nat_dests.add(&service);
+            let hash = hash_of(&service.key);
+            let shard = Arc::make_mut(&mut shards[shard_of(hash)]);
+            match shard.iter_mut().find(|(_, old)| old.key == service.key) {
+                Some((_, old)) => {
+                    self.nat_dests.remove(old);
+                    *old = service;
+                }
+                None => shard.push((hash, service)),
             }
         }
     }
 
     /// Takes a service out.
     pub fn remove(&mut self, key: &ServiceKey) {
-        let shard = &mut self.shards_mut()[shard_of(key)];
-        Arc::make_mut(shard).retain(|service| service.key != *key);
+        let shard = &mut Arc::make_mut(&mut self.shards)[shard_of(hash_of(key))];
+        let shard = Arc::make_mut(shard);
+        if let Some(at) = shard.iter().position(|(_, service)| service.key == *key) {
+            let (_, service) = shard.swap_remove(at);
+            self.nat_dests.remove(&service);
+        }
     }
 
     /// All services, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Service>> {
-        self.shards.iter().flat_map(|shard| shard.iter())
-    }
-
-    fn shards_mut(&mut self) -> &mut [Arc<Vec<Arc<Service>>>] {
-        if Arc::get_mut(&mut self.shards).is_none() {
-            self.shards = self.shards.iter().cloned().collect();
-        }
-        Arc::get_mut(&mut self.shards).expect("the array was copied when it was shared")
+        self.shards
+            .iter()
+            .flat_map(|shard| shard.iter().map(|(_, service)| service))
     }
 }
 
 /// Operators choose VIPs and vports, not clients, so a fixed mix is enough here.
 #[inline]
-fn shard_of(key: &ServiceKey) -> usize {
+fn hash_of(key: &ServiceKey) -> u64 {
     let addr = match key.addr {
         IpAddr::V4(addr) => u64::from(u32::from(addr)),
         IpAddr::V6(addr) => {
@@ -212,9 +269,13 @@ fn shard_of(key: &ServiceKey) -> usize {
             (bits as u64) ^ ((bits >> 64) as u64)
         }
     };
-    let mixed = (addr ^ (u64::from(key.port) << 32) ^ (u64::from(key.protocol.number()) << 48))
-        .wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (mixed >> 32) as usize % SHARDS
+    (addr ^ (u64::from(key.port) << 32) ^ (u64::from(key.protocol.number()) << 48))
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+#[inline]
+const fn shard_of(hash: u64) -> usize {
+    (hash >> 32) as usize % SHARDS
 }
 
 #[cfg(test)]

@@ -86,6 +86,11 @@ impl TcpState {
     pub const fn next(self, direction: Direction, kind: SegmentKind) -> Self {
         TRANSITIONS[self as usize][direction as usize][kind as usize]
     }
+
+    /// The state after a segment of a client whose dest answers by another way (DR, tunnel).
+    pub const fn next_one_way(self, kind: SegmentKind) -> Self {
+        ONE_WAY[self as usize][kind as usize]
+    }
 }
 
 /// What of a segment's flags moves the state. With several of them, the first in this order counts.
@@ -141,6 +146,27 @@ const TRANSITIONS: [[[TcpState; 4]; 2]; TcpState::COUNT] = [
     // SYNACK: never entered without SYN proxy.
     /* in  */ [[    Close, SynAck,      SynAck,    SynAck],
     /* out */  [    Close, SynAck,      SynAck,    SynAck]],
+];
+
+/// `[state][kind]` where only the client is heard: what the dest answers is believed to be what a dest that is
+/// well answers. Who closed first cannot be told; a FIN of the client's leads to FIN_WAIT, as IPVS has it.
+#[rustfmt::skip]
+const ONE_WAY: [[TcpState; 4]; TcpState::COUNT] = [
+    //                  RST    SYN          FIN      ACK
+    /* NONE */        [ Close, SynRecv,     Nothing, Nothing],
+    // A SYN now is old or blind, and the dest answers it by a challenge ACK (RFC 5961, 4).
+    /* ESTABLISHED */ [ Close, Established, FinWait, Established],
+    /* SYN_SENT */    [ Close, SynRecv,     FinWait, Established],
+    // The client only acknowledges once the dest's SYN has come.
+    /* SYN_RECV */    [ Close, SynRecv,     FinWait, Established],
+    /* FIN_WAIT */    [ Close, SynRecv,     FinWait, FinWait],
+    /* TIME_WAIT */   [ Close, SynRecv,     TimeWait, TimeWait],
+    /* CLOSE */       [ Close, SynRecv,     Close,   Close],
+    /* CLOSE_WAIT */  [ Close, SynRecv,     FinWait, CloseWait],
+    /* LAST_ACK */    [ Close, SynRecv,     FinWait, LastAck],
+    // Never entered.
+    /* LISTEN */      [ Listen, Listen,     Listen,  Listen],
+    /* SYNACK */      [ Close, SynAck,      SynAck,  SynAck],
 ];
 
 #[cfg(test)]

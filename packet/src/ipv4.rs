@@ -135,6 +135,13 @@ pub fn rewrite(header: &mut [u8; HEADER_LEN], src: [u8; 4], dst: [u8; 4], delta:
     header[16..20].copy_from_slice(&dst);
 }
 
+/// Decrements the TTL, which must be above 1, and leaves the rest as it is.
+#[inline]
+pub fn decrement_ttl(header: &mut [u8; HEADER_LEN]) {
+    header[8] = header[8].wrapping_sub(1);
+    apply(header, TTL_DELTA);
+}
+
 /// Makes the packet longer by `by` bytes.
 pub fn grow(header: &mut [u8; HEADER_LEN], by: u16) {
     let old = u16::from_be_bytes([header[2], header[3]]);

@@ -39,6 +39,17 @@ impl VecBuf {
     }
 }
 
+impl VecBuf {
+    /// A packet that begins where its memory does.
+    pub fn without_headroom(port: PortId, bytes: &[u8]) -> Self {
+        let mut packet = Self::new(port, bytes);
+        packet.memory.drain(..HEADROOM);
+        packet.start -= HEADROOM;
+        packet.end -= HEADROOM;
+        packet
+    }
+}
+
 impl PacketBuf for VecBuf {
     fn bytes(&self) -> &[u8] {
         &self.memory[self.start..self.end]

@@ -10,7 +10,7 @@ use inet::NexthopId;
 use packet::checksum::Delta;
 use zerocopy::FromZeros;
 
-use crate::service::DestId;
+use crate::service::{DestId, Encapsulation, FwdMode};
 use crate::tcp_state::TcpState;
 use crate::time::Tick;
 use crate::tuple::{Address, Tuple};
@@ -46,6 +46,28 @@ impl ConnFlags {
     pub const TOA_PENDING: Self = Self(1 << 2);
     /// Counted among the dest's active conns rather than the inactive ones.
     pub const ACTIVE: Self = Self(1 << 3);
+    /// Inbound packets leave with their addresses as they are: DR and tunnel. Replies do not pass here.
+    pub const ONE_WAY: Self = Self(1 << 4);
+    /// The client's address is rewritten too: FullNAT, with all that it asks of TCP.
+    pub const FULL_NAT: Self = Self(1 << 5);
+    /// Tunnel, without more: IP in IP
+    const IPIP: Self = Self(1 << 6);
+    /// Tunnel with GRE
+    const GRE: Self = Self(1 << 7);
+    /// Tunnel with GUE; the outbound side has the port.
+    const GUE: Self = Self(1 << 8);
+
+    const fn of_mode(fwdmode: FwdMode) -> Self {
+        let bits = match fwdmode {
+            FwdMode::FullNat => Self::FULL_NAT.0,
+            FwdMode::Nat => 0,
+            FwdMode::DirectRoute => Self::ONE_WAY.0,
+            FwdMode::Tunnel(Encapsulation::IpIp) => Self::ONE_WAY.0 | Self::IPIP.0,
+            FwdMode::Tunnel(Encapsulation::Gre) => Self::ONE_WAY.0 | Self::GRE.0,
+            FwdMode::Tunnel(Encapsulation::Gue(_)) => Self::ONE_WAY.0 | Self::GUE.0,
+        };
+        Self(bits | Self::IN_USE.0)
+    }
 
     /// True if `flag` is set.
     #[inline]
@@ -124,20 +146,25 @@ pub struct Conn<A> {
 pub struct Endpoints<A> {
     /// Client to VIP
     pub inbound: Tuple<A>,
-    /// Dest to local address
+    /// Dest to whom it believes to answer: a local address in FullNAT, the client in NAT and DR. In tunnel
+    /// mode, the outer packets' addresses the other way round.
     pub outbound: Tuple<A>,
 }
 
 impl<A: Address> Conn<A> {
     /// A conn between these endpoints.
-    pub fn new(ends: &Endpoints<A>, deltas: RewriteDeltas, dest: DestId, now: Tick) -> Self {
-        let mut flags = ConnFlags::default();
-        flags.put(ConnFlags::IN_USE, true);
+    pub fn new(
+        ends: &Endpoints<A>,
+        deltas: RewriteDeltas,
+        dest: DestId,
+        fwdmode: FwdMode,
+        now: Tick,
+    ) -> Self {
         Self {
             sides: [Side::of(ends.inbound), Side::of(ends.outbound)],
             protocol: ends.inbound.protocol,
             state: TcpState::None as u8,
-            flags,
+            flags: ConnFlags::of_mode(fwdmode),
             l3_delta: deltas.l3.to_bits(),
             l4_delta: deltas.l4.to_bits(),
             nexthops: [NO_NEXTHOP; 2],
@@ -176,6 +203,32 @@ impl<A: Address> Conn<A> {
             & (self.protocol == tuple.protocol)
     }
 
+    /// How its inbound packets reach the dest.
+    pub const fn fwdmode(&self) -> FwdMode {
+        let flags = self.flags;
+        if flags.has(ConnFlags::FULL_NAT) {
+            FwdMode::FullNat
+        } else if !flags.has(ConnFlags::ONE_WAY) {
+            FwdMode::Nat
+        } else if flags.has(ConnFlags::IPIP) {
+            FwdMode::Tunnel(Encapsulation::IpIp)
+        } else if flags.has(ConnFlags::GRE) {
+            FwdMode::Tunnel(Encapsulation::Gre)
+        } else if flags.has(ConnFlags::GUE) {
+            FwdMode::Tunnel(Encapsulation::Gue(self.real_server().1))
+        } else {
+            FwdMode::DirectRoute
+        }
+    }
+
+    /// Where its packets of a direction go: what their way is looked up by.
+    pub const fn destination(&self, direction: Direction) -> A {
+        match direction {
+            Direction::Inbound => self.real_server().0,
+            Direction::Outbound => self.client().0,
+        }
+    }
+
     /// Client and its port
     pub const fn client(&self) -> (A, u16) {
         let side = &self.sides[Direction::Inbound as usize];
@@ -194,7 +247,7 @@ impl<A: Address> Conn<A> {
         (side.src, side.sport)
     }
 
-    /// Local address and port
+    /// Local address and port; the tunnel's own end in tunnel mode; the client otherwise
     pub const fn local(&self) -> (A, u16) {
         let side = &self.sides[Direction::Outbound as usize];
         (side.dst, side.dport)

@@ -168,7 +168,8 @@ impl<A: Address> ConnTable<A> {
     /// # Errors
     /// If there is no room: nothing has changed.
     pub fn insert(&mut self, conn: Conn<A>) -> Result<ConnId, TableFull> {
-        let (id, place) = self.insert_inbound(&self.begin(&conn.tuple(Direction::Inbound)), conn)?;
+        let (id, place) =
+            self.insert_inbound(&self.begin(&conn.tuple(Direction::Inbound)), conn)?;
         self.insert_outbound(id, place)?;
         Ok(id)
     }
@@ -197,11 +198,14 @@ impl<A: Address> ConnTable<A> {
         Ok((id, outbound))
     }
 
-    /// Makes a conn findable by its outbound tuple too.
+    /// Makes a conn findable by its outbound tuple too, unless nothing comes back by it.
     ///
     /// # Errors
     /// If there is no room: then the conn is out again altogether.
     pub fn insert_outbound(&mut self, id: ConnId, outbound: Lookup) -> Result<(), TableFull> {
+        if self.get(id).flags.has(ConnFlags::ONE_WAY) {
+            return Ok(());
+        }
         let entry = ConnRef::new(id, Direction::Outbound);
         if self.index.insert(outbound.place, entry).is_err() {
             self.remove(id);
@@ -331,7 +335,7 @@ mod tests {
 
     use super::*;
     use crate::conn::{Endpoints, RewriteDeltas};
-    use crate::service::DestId;
+    use crate::service::{DestId, FwdMode};
 
     const KEY: HashKey = HashKey([1, 2, 3, 4]);
 
@@ -357,7 +361,7 @@ mod tests {
             l3: Delta::ZERO,
             l4: Delta::ZERO,
         };
-        let mut conn = Conn::new(&ends, deltas, DestId(0), Tick(0));
+        let mut conn = Conn::new(&ends, deltas, DestId(0), FwdMode::FullNat, Tick(0));
         conn.timeout_s = timeout_s;
         conn
     }
