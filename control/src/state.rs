@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use inet::neighbour::NeighbourConfig;
 use inet::{IfIndex, LocalAddr, NeighbourTable, Net};
-use ipvs_core::{Command, ConnPage, DestId, LaddrId, Protocol, Service, ServiceKey, Snapshot};
+use ipvs_core::{
+    Command, ConnPage, DestId, FwdMode, LaddrId, Protocol, Service, ServiceKey, Snapshot,
+};
 use sapool::{PoolShare, PoolUsage, PortPool};
 use tokio::sync::oneshot;
 
@@ -225,7 +227,8 @@ impl State {
     /// Once for each time that a service comes to lack what it cannot work without.
     fn warn_without_laddr(&mut self, service: &Service) {
         let key = service.key;
-        if service.dests.is_empty() || !service.laddrs.is_empty() {
+        let needs_laddr = |dest: &ipvs_core::Dest| dest.fwdmode == FwdMode::FullNat;
+        if !service.dests.iter().any(needs_laddr) || !service.laddrs.is_empty() {
             self.lacking_laddr.remove(&key);
         } else if self.lacking_laddr.insert(key) {
             let option = match key.protocol {

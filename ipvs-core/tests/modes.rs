@@ -1,5 +1,11 @@
 //! NAT, DR and tunnel, rule by rule. "How-to" is the LVS-NAT how-to, features.md 1 the table of modes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so by a panic"
+)]
+
 mod common;
 
 use common::*;

@@ -203,8 +203,6 @@ const LATER: &[&str] = &[
     "dest-check",
     "mcast-interface",
     "syncid",
-    "tun-type",
-    "tun-port",
     "daemon",
 ];
 

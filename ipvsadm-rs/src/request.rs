@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use cli::{CliError, ip_message};
 use proto::v1::{
     self, Change, Dest, DestRequest, FwdMode, Laddr, LaddrRequest, Protocol, ServiceKey, Timeouts,
-    VirtualService,
+    TunnelType, VirtualService,
 };
 
 use crate::args::{Command, Line};
@@ -26,6 +26,8 @@ const fn rules(command: Command) -> (&'static [&'static str], &'static [&'static
                 "ipip",
                 "masquerading",
                 "snat",
+                "tun-type",
+                "tun-port",
             ],
         ),
         Command::DelDest => (&["real-server"], &[]),
@@ -265,11 +267,15 @@ fn dest(line: &Line, service: ServiceKey) -> Result<DestRequest, CliError> {
     if let [(first, _), (second, _), ..] = given[..] {
         return Err(conflict(first, second, line.command));
     }
+    let fwd_mode = given.first().map_or(FwdMode::Dr, |(_, mode)| *mode);
+    let (tunnel_type, tunnel_port) = tunnel(line, fwd_mode)?;
     let dest = Dest {
         address: Some(ip_message(addr)),
         // The service's port, as the tutorial has it.
         port: port.map_or(service.port, u32::from),
-        fwd_mode: given.first().map_or(FwdMode::Dr, |(_, mode)| *mode).into(),
+        fwd_mode: fwd_mode.into(),
+        tunnel_type: tunnel_type.into(),
+        tunnel_port,
         weight: number(line, "weight", 65_535)?.unwrap_or(1),
         upper_threshold: number(line, "u-threshold", u32::MAX)?.unwrap_or(0),
         lower_threshold: number(line, "l-threshold", u32::MAX)?.unwrap_or(0),
@@ -279,6 +285,36 @@ fn dest(line: &Line, service: ServiceKey) -> Result<DestRequest, CliError> {
         service: Some(service),
         dest: Some(dest),
     })
+}
+
+/// Type and port of a tunnel: `--tun-type ipip|gue|gre`, `--tun-port N` with gue.
+fn tunnel(line: &Line, mode: FwdMode) -> Result<(TunnelType, u32), CliError> {
+    for option in ["tun-type", "tun-port"] {
+        if line.has(option) && mode != FwdMode::Tunnel {
+            return Err(CliError::usage(format!(
+                "--{option} is for tunnels: give -i (--ipip) too"
+            )));
+        }
+    }
+    let tunnel_type = match line.get("tun-type") {
+        None | Some("ipip") => TunnelType::Ipip,
+        Some("gue") => TunnelType::Gue,
+        Some("gre") => TunnelType::Gre,
+        Some(other) => {
+            return Err(CliError::usage(format!(
+                "'{other}' is no tunnel type: it is one of ipip, gue, gre"
+            )));
+        }
+    };
+    let port = number(line, "tun-port", 65_535)?;
+    match (tunnel_type, port) {
+        (TunnelType::Gue, Some(port)) => Ok((tunnel_type, port)),
+        (TunnelType::Gue, None) => Err(CliError::usage(
+            "--tun-type gue needs the port that the real server listens on: --tun-port 6080",
+        )),
+        (_, None) => Ok((tunnel_type, 0)),
+        (_, Some(_)) => Err(CliError::usage("--tun-port is for --tun-type gue")),
+    }
 }
 
 fn laddr(line: &Line, service: Option<ServiceKey>) -> Result<LaddrRequest, CliError> {

@@ -3,7 +3,7 @@
 //! Ports are numbers here even without `-n`, so that a file means the same on every machine.
 
 use cli::ip_or_zero;
-use proto::v1::{FwdMode, Protocol, VirtualService};
+use proto::v1::{FwdMode, Protocol, TunnelType, VirtualService};
 
 use crate::output::endpoint;
 
@@ -34,6 +34,13 @@ pub fn save(service: &VirtualService) -> String {
         };
         let server = endpoint(ip_or_zero(dest.address.as_ref()), dest.port);
         text.push_str(&format!("-a {name} -r {server} {mode} -w {}", dest.weight));
+        match dest.tunnel_type() {
+            TunnelType::Ipip => {}
+            TunnelType::Gre => text.push_str(" --tun-type gre"),
+            TunnelType::Gue => {
+                text.push_str(&format!(" --tun-type gue --tun-port {}", dest.tunnel_port));
+            }
+        }
         for (option, value) in [("-x", dest.upper_threshold), ("-y", dest.lower_threshold)] {
             if value > 0 {
                 text.push_str(&format!(" {option} {value}"));

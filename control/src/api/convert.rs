@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use inet::RouteScope;
-use ipvs_core::{FwdMode, Protocol, SchedulerKind, ServiceKey, TcpState, Timeouts};
+use ipvs_core::{Encapsulation, FwdMode, Protocol, SchedulerKind, ServiceKey, TcpState, Timeouts};
 use packet::MacAddr;
 use proto::v1;
 use tonic::Status;
@@ -189,19 +189,7 @@ fn service(message: &v1::VirtualService) -> Result<ServiceRequest, Status> {
 fn dest(message: Option<&v1::Dest>) -> Result<DestRequest, Status> {
     let message =
         message.ok_or_else(|| Status::invalid_argument("name the real server: -r RIP:PORT"))?;
-    let name = |name| {
-        Status::unimplemented(format!(
-            "forwarding mode {name} is not supported yet: use -b (FullNAT)"
-        ))
-    };
-    let fwdmode = match message.fwd_mode() {
-        v1::FwdMode::FullNat => FwdMode::FullNat,
-        v1::FwdMode::Dr | v1::FwdMode::Unspecified => return Err(name("DR (-g, the default)")),
-        v1::FwdMode::Nat => return Err(name("NAT (-m)")),
-        v1::FwdMode::Tunnel => return Err(name("tunnel (-i)")),
-        v1::FwdMode::Snat => return Err(name("SNAT (-J)")),
-        v1::FwdMode::Local => return Err(name("local")),
-    };
+    let fwdmode = fwdmode(message)?;
     let weight = u16::try_from(message.weight).map_err(|_| {
         Status::invalid_argument(format!(
             "weight {} is out of range: 0 to 65535",
@@ -216,6 +204,44 @@ fn dest(message: Option<&v1::Dest>) -> Result<DestRequest, Status> {
         upper_threshold: message.upper_threshold,
         lower_threshold: message.lower_threshold,
     })
+}
+
+fn fwdmode(message: &v1::Dest) -> Result<FwdMode, Status> {
+    let later = |name| {
+        Status::unimplemented(format!(
+            "forwarding mode {name} is not supported yet: use -b (FullNAT), -g (DR), -i (tunnel) or -m (NAT)"
+        ))
+    };
+    Ok(match message.fwd_mode() {
+        v1::FwdMode::FullNat => FwdMode::FullNat,
+        v1::FwdMode::Dr | v1::FwdMode::Unspecified => FwdMode::DirectRoute,
+        v1::FwdMode::Nat => FwdMode::Nat,
+        v1::FwdMode::Tunnel => FwdMode::Tunnel(encapsulation(message)?),
+        v1::FwdMode::Snat => return Err(later("SNAT (-J)")),
+        v1::FwdMode::Local => return Err(later("local")),
+    })
+}
+
+fn encapsulation(message: &v1::Dest) -> Result<Encapsulation, Status> {
+    match message.tunnel_type() {
+        v1::TunnelType::Ipip => Ok(Encapsulation::IpIp),
+        v1::TunnelType::Gre => Ok(Encapsulation::Gre),
+        v1::TunnelType::Gue => match port(message.tunnel_port, "tunnel port")? {
+            0 => Err(Status::invalid_argument(
+                "a GUE tunnel needs the port that the real server listens on: --tun-port 6080",
+            )),
+            port => Ok(Encapsulation::Gue(port)),
+        },
+    }
+}
+
+/// A dest's way as the API carries it: mode, type and port of a tunnel.
+pub(super) const fn tunnel_message(fwdmode: FwdMode) -> (v1::TunnelType, u16) {
+    match fwdmode {
+        FwdMode::Tunnel(Encapsulation::Gre) => (v1::TunnelType::Gre, 0),
+        FwdMode::Tunnel(Encapsulation::Gue(port)) => (v1::TunnelType::Gue, port),
+        _ => (v1::TunnelType::Ipip, 0),
+    }
 }
 
 pub(super) fn change(message: v1::change::Change) -> Result<Change, Status> {
@@ -285,6 +311,9 @@ pub(super) const fn timeouts_message(timeouts: &Timeouts) -> v1::Timeouts {
 pub(super) const fn fwdmode_message(fwdmode: FwdMode) -> v1::FwdMode {
     match fwdmode {
         FwdMode::FullNat => v1::FwdMode::FullNat,
+        FwdMode::Nat => v1::FwdMode::Nat,
+        FwdMode::DirectRoute => v1::FwdMode::Dr,
+        FwdMode::Tunnel(_) => v1::FwdMode::Tunnel,
     }
 }
 

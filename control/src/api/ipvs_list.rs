@@ -197,10 +197,13 @@ fn dest_message(meter: &Meter, dest: &DestEntry) -> v1::Dest {
     let request = &dest.request;
     let (active, inactive) = meter.conns(dest.id);
     let counts = meter.counts(dest.id) - dest.zero;
+    let (tunnel_type, tunnel_port) = convert::tunnel_message(request.fwdmode);
     v1::Dest {
         address: Some(convert::ip_message(request.addr)),
         port: request.port.into(),
         fwd_mode: convert::fwdmode_message(request.fwdmode).into(),
+        tunnel_type: tunnel_type.into(),
+        tunnel_port: tunnel_port.into(),
         weight: request.weight.into(),
         upper_threshold: request.upper_threshold,
         lower_threshold: request.lower_threshold,

@@ -79,6 +79,7 @@ impl From<ServiceError> for Status {
             ServiceError::Ipv6(_) | ServiceError::PortZero(_) => Self::unimplemented(text),
             ServiceError::DestPortZero(_)
             | ServiceError::NotUnicast(_)
+            | ServiceError::PortKept { .. }
             | ServiceError::Thresholds { .. } => Self::invalid_argument(text),
             ServiceError::TooManyDests(_)
             | ServiceError::TooManyServices

@@ -124,6 +124,21 @@ pub enum ServiceError {
         /// -y
         lower: u32,
     },
+    /// DR and tunnel leave the packet as it is
+    #[error(
+        "the dest {addr}:{port} has another port than the service {service}, which {fwdmode} cannot change: \
+         leave the port out, or use -b (FullNAT) or -m (NAT)"
+    )]
+    PortKept {
+        /// Of the service
+        service: ServiceKey,
+        /// RIP
+        addr: IpAddr,
+        /// rport
+        port: u16,
+        /// Which mode
+        fwdmode: &'static str,
+    },
     /// The addresses are used up
     #[error(
         "the dest {0} would be one too many: raise [conns] max_dests in the configuration file"
@@ -250,7 +265,7 @@ impl Desired {
     ) -> Result<(), ServiceError> {
         let service = self.service(key)?;
         let (addr, port) = (request.addr, request.port);
-        request.validate()?;
+        request.validate(key)?;
         if service.dests.contains(&(addr, port)) {
             return Err(ServiceError::DestExists {
                 service: *key,
@@ -285,7 +300,7 @@ impl Desired {
         request: DestRequest,
     ) -> Result<(), ServiceError> {
         self.dest(key, request.addr, request.port)?;
-        request.validate()?;
+        request.validate(key)?;
         let dests = &mut self.service_mut(key)?.dests;
         if let Some(dest) = dests.get_mut(&(request.addr, request.port)) {
             dest.request = request;
@@ -358,7 +373,7 @@ impl Desired {
 }
 
 impl DestRequest {
-    fn validate(&self) -> Result<(), ServiceError> {
+    fn validate(&self, service: &ServiceKey) -> Result<(), ServiceError> {
         if self.addr.is_ipv6() {
             return Err(ServiceError::Ipv6(self.addr));
         }
@@ -367,6 +382,14 @@ impl DestRequest {
         }
         if !is_host(self.addr) {
             return Err(ServiceError::NotUnicast(self.addr));
+        }
+        if self.fwdmode.keeps_port() && self.port != service.port {
+            return Err(ServiceError::PortKept {
+                service: *service,
+                addr: self.addr,
+                port: self.port,
+                fwdmode: self.fwdmode.name(),
+            });
         }
         if self.upper_threshold != 0 && self.lower_threshold > self.upper_threshold {
             return Err(ServiceError::Thresholds {
