@@ -9,7 +9,7 @@ use inet::{Device, IfIndex, LocalAddr, NeighbourTable, Net, Prefix, Route, Route
 use ipvs_core::tuple::HashKey;
 use ipvs_core::{
     Command, Dest, DestId, Engine, EngineConfig, Event, FwdMode, Io, Keys, Laddr, LaddrId, Now,
-    Protocol, SchedulerKind, Service, ServiceId, ServiceKey, Snapshot, WorkerStats, sched,
+    Protocol, SchedulerKind, Service, ServiceId, ServiceKey, Snapshot, WorkerStats, sched::Plan,
 };
 use packet::{MacAddr, PacketBuf, PortId};
 use sapool::{PoolShare, PortPool};
@@ -139,7 +139,7 @@ fn snapshot(ports: Ports) -> Snapshot {
             port: VIP.1,
         },
         scheduler: SchedulerKind::Rr,
-        rotation: sched::rotation(SchedulerKind::Rr, &dests),
+        plan: Plan::new(SchedulerKind::Rr, &dests),
         dests,
         laddrs: laddrs.collect(),
         conn_timeout_s: Some(60_000),

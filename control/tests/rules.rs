@@ -19,7 +19,9 @@ async fn the_tutorial_s_lines_reach_the_workers() {
     director
         .until_workers("the whole service", |worker| {
             worker.service(&core_key(VIP, 80)).is_some_and(|service| {
-                service.dests.len() == 2 && service.rotation.len() == 2 && service.laddrs.len() == 1
+                service.dests.len() == 2
+                    && service.plan.order().len() == 2
+                    && service.laddrs.len() == 1
             })
         })
         .await;

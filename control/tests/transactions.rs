@@ -122,8 +122,11 @@ async fn a_client_that_dies_before_its_last_change_changed_nothing() {
 async fn what_is_listed_is_enough_to_bring_it_back() {
     let director = director().await;
     let mut ipvs = director.ipvs().await;
-    for (port, scheduler) in [(80, "rr"), (443, "wrr"), (22, "wlc")] {
+    for (port, scheduler) in [(80, "rr"), (443, "mh"), (22, "conhash")] {
         let mut request = service(VIP, port, scheduler);
+        if scheduler == "mh" {
+            request.scheduler_flags = vec!["mh-fallback".into(), "mh-port".into()];
+        }
         request.conn_timeout_s = port;
         ipvs.add_service(request).await.unwrap();
         for (number, real) in ["192.168.100.4", "192.168.100.2"].iter().enumerate() {

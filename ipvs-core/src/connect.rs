@@ -13,7 +13,7 @@ use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::io::Io;
 use crate::laddrs::Laddrs;
-use crate::sched::{self, Load, Overload, Turn};
+use crate::sched::{self, Arrival, Load, Memory, Turn};
 use crate::segment::Segment;
 use crate::service::{Dest, Encapsulation, FwdMode, Laddr, Protocol, Service, ServiceKey};
 use crate::stats::WorkerStats;
@@ -205,12 +205,12 @@ impl<B: PacketBuf> Engine<B> {
         let service_timeout_s = service.conn_timeout_s;
         let choice = Choice {
             turn: turn_of(&mut self.turns, service, self.config.worker),
-            overload: &self.overload,
+            scheduling: &mut self.scheduling,
             all_stats: &self.all_stats,
             laddrs: &mut self.laddrs,
             net: &self.snapshot.net,
         };
-        let mut conn = choice.make_conn(now, flow, service)?;
+        let mut conn = choice.make_conn(now, flow, l4, service)?;
         let timeouts = &self.snapshot.timeouts;
         let is_one_way = conn.flags.has(ConnFlags::ONE_WAY);
         let timeout_s = match flow.protocol {
@@ -260,6 +260,7 @@ impl<B: PacketBuf> Engine<B> {
         let stats = self.stats.dest(conn.dest());
         stats.conns.add(1);
         stats.inactive_conns.add(1);
+        self.scheduling.conn_opened(conn.dest());
         Ok(inserted)
     }
 }
@@ -277,7 +278,7 @@ fn turn_of<'a>(turns: &'a mut Vec<Turn>, service: &Service, worker: u16) -> &'a 
 /// What the choice of a dest and of a local port goes by, and what it moves on.
 struct Choice<'a> {
     turn: &'a mut Turn,
-    overload: &'a Overload,
+    scheduling: &'a mut Memory,
     all_stats: &'a [Arc<WorkerStats>],
     laddrs: &'a mut Laddrs,
     net: &'a Net,
@@ -289,6 +290,7 @@ impl Choice<'_> {
         mut self,
         now: Now,
         flow: &Flow,
+        l4: &[u8],
         service: &Service,
     ) -> Result<Conn<[u8; 4]>, DropReason> {
         let load_of = |dest: &Dest| {
@@ -298,7 +300,13 @@ impl Choice<'_> {
                 inactive: load.inactive + stats.inactive_conns.get(),
             })
         };
-        let dest = sched::schedule(service, self.turn, self.overload, load_of)
+        let arrival = Arrival {
+            client: (IpAddr::from(flow.tuple.src), flow.tuple.sport),
+            daddr: service.key.addr,
+            payload: payload_of(flow, l4),
+            now: now.tick(),
+        };
+        let dest = sched::schedule(service, &arrival, self.turn, self.scheduling, load_of)
             .ok_or(DropReason::NoDest)?;
         let IpAddr::V4(daddr) = dest.addr else {
             return Err(DropReason::NoLaddr);
@@ -355,6 +363,14 @@ impl Choice<'_> {
             return Ok((addr.octets(), port));
         }
         Err(reason)
+    }
+}
+
+/// What follows the header of UDP (RFC 768); nothing for TCP, whose first segment has no data yet.
+fn payload_of<'a>(flow: &Flow, l4: &'a [u8]) -> &'a [u8] {
+    match flow.protocol {
+        Protocol::Tcp => &[],
+        Protocol::Udp => l4.get(8..).unwrap_or_default(),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::held::Held;
 use crate::icmp_send::ERROR_LIMIT;
 use crate::io::Io;
 use crate::laddrs::Laddrs;
-use crate::sched::{Overload, Turn};
+use crate::sched::{Memory, Turn};
 use crate::snapshot::Snapshot;
 use crate::stats::WorkerStats;
 use crate::time::Now;
@@ -75,7 +75,7 @@ pub struct Engine<B> {
     pub(crate) conns: ConnTable<[u8; 4]>,
     pub(crate) laddrs: Laddrs,
     pub(crate) turns: Vec<Turn>,
-    pub(crate) overload: Overload,
+    pub(crate) scheduling: Memory,
     pub(crate) held: Held<B>,
     pub(crate) closing: Closing,
     pub(crate) icmp_limit: inet::RateLimit,
@@ -111,7 +111,7 @@ impl<B: PacketBuf> Engine<B> {
             conns: ConnTable::new(config.max_conns, config.keys.conns, now.tick()),
             laddrs: Laddrs::default(),
             turns: Vec::new(),
-            overload: Overload::new(stats.max_dests()),
+            scheduling: Memory::new(stats.max_dests()),
             held: Held::new(config.max_held, config.max_held_per_neighbour),
             closing: Closing::default(),
             icmp_limit: ERROR_LIMIT,

@@ -44,8 +44,8 @@ pub use drop_reason::DropReason;
 pub use engine::{BATCH, Engine, EngineConfig, Keys, Origin};
 pub use io::Io;
 pub use service::{
-    Dest, DestId, Encapsulation, FwdMode, Laddr, LaddrId, Protocol, SchedulerKind, Service,
-    ServiceId, ServiceKey, ServiceTable,
+    Dest, DestId, Encapsulation, FwdMode, HashOptions, HashTarget, Laddr, LaddrId, Protocol,
+    SchedulerKind, Service, ServiceId, ServiceKey, ServiceTable,
 };
 pub use snapshot::Snapshot;
 pub use stats::{Counter, DestStats, WorkerStats};

@@ -48,12 +48,14 @@ impl<B: PacketBuf> Engine<B> {
     pub(crate) fn settle_end(&mut self, conn: &Conn<[u8; 4]>, io: &mut impl Io<B>) {
         self.stats.conns.sub(1);
         let stats = self.stats.dest(conn.dest());
-        let was = if conn.flags.has(ConnFlags::ACTIVE) {
+        let was_active = conn.flags.has(ConnFlags::ACTIVE);
+        let was = if was_active {
             &stats.active_conns
         } else {
             &stats.inactive_conns
         };
         was.sub(1);
+        self.scheduling.conn_closed(conn.dest(), was_active);
         self.return_port(conn, io);
     }
 
@@ -99,7 +101,9 @@ impl<B: PacketBuf> Engine<B> {
             return;
         }
         conn.flags.put(ConnFlags::ACTIVE, active);
-        let stats = self.stats.dest(conn.dest());
+        let dest = conn.dest();
+        self.scheduling.conn_changed(dest, active);
+        let stats = self.stats.dest(dest);
         let (to, from) = if active {
             (&stats.active_conns, &stats.inactive_conns)
         } else {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use inet::IfIndex;
 
 use crate::nat_dests::NatDests;
+use crate::sched::Plan;
 
 /// The transport protocol of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -132,8 +133,49 @@ pub enum SchedulerKind {
     Rr,
     /// Weighted round robin
     Wrr,
+    /// Least connection, whatever the weights
+    Lc,
     /// Weighted least connection
     Wlc,
+    /// Shortest expected delay
+    Sed,
+    /// Never queue: an idle dest, else as sed
+    Nq,
+    /// By the hash of the client's address
+    Sh(HashOptions),
+    /// By the hash of the destination address
+    Dh,
+    /// Maglev: as sh
+    Mh(HashOptions),
+    /// Consistent hashing
+    Conhash(HashTarget),
+    /// Locality-based least connection: each destination address keeps to a dest
+    Lblc,
+    /// The same with replication: each destination address keeps to a few dests
+    Lblcr,
+    /// Failover: the dest with the highest weight
+    Fo,
+    /// Overflow: the dest with the highest weight until it has as many active conns
+    Ovf,
+}
+
+/// `--sched-flags` of sh and mh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct HashOptions {
+    /// An overloaded dest's clients go to another one; without it they are refused, as IPVS does.
+    pub fallback: bool,
+    /// The client's port counts too, not only its address.
+    pub port: bool,
+}
+
+/// `--hash-target` of conhash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum HashTarget {
+    /// The client's address
+    #[default]
+    Sip,
+    /// The QUIC connection ID: a client keeps its dest when its address changes
+    Qid,
 }
 
 /// A real server of a service.
@@ -177,8 +219,8 @@ pub struct Service {
     pub scheduler: SchedulerKind,
     /// Its dests, in the order they were added.
     pub dests: Vec<Dest>,
-    /// Indices into `dests`: what rr and wrr walk. Made by [`crate::sched::rotation`].
-    pub rotation: Vec<u16>,
+    /// What the scheduler works out in advance. Made by [`Plan::new`].
+    pub plan: Plan,
     /// Its local addresses, in the order they were added.
     pub laddrs: Vec<Laddr>,
     /// Instead of the protocol's timeout of an established conn, in seconds.
@@ -283,7 +325,6 @@ pub(crate) mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::sched::rotation;
 
     /// A service whose dests have these weights and are numbered from 0.
     pub(crate) fn service_with(scheduler: SchedulerKind, weights: &[u16]) -> Service {
@@ -308,7 +349,7 @@ pub(crate) mod tests {
                 port: 80,
             },
             scheduler,
-            rotation: rotation(scheduler, &dests),
+            plan: Plan::new(scheduler, &dests),
             dests,
             laddrs: Vec::new(),
             conn_timeout_s: None,

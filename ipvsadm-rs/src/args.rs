@@ -171,6 +171,7 @@ const OPTIONS: &[(char, &str, Takes)] = &[
     ('2', "whtlst", Takes::Value),
     ('\0', "pe", Takes::Value),
     ('\0', "hash-target", Takes::Value),
+    ('\0', "sched-flags", Takes::Value),
     ('\0', "quic", Takes::Nothing),
     ('\0', "expire-quiescent", Takes::Nothing),
     ('\0', "proxy-protocol", Takes::Value),
@@ -196,7 +197,6 @@ const LATER: &[&str] = &[
     "blklst",
     "whtlst",
     "pe",
-    "hash-target",
     "quic",
     "expire-quiescent",
     "proxy-protocol",
@@ -228,8 +228,20 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Line, CliError> {
         }
     }
     line.command = command.unwrap_or(Command::List);
+    read_as_sched_flags(&mut line);
     refuse_later(&line)?;
     Ok(line)
+}
+
+/// LVS's `-b FLAGS` of a service: DPVS gave the letter to `--fullnat`, which is a matter of dests alone.
+fn read_as_sched_flags(line: &mut Line) {
+    let is_service = matches!(line.command, Command::AddService | Command::EditService);
+    let is_it = |given: &&mut Given| given.name == "fullnat";
+    let fullnat = line.options.iter_mut().find(is_it);
+    if let (true, Some(given), [_]) = (is_service, fullnat, &line.words[..]) {
+        given.name = "sched-flags";
+        given.value = line.words.remove(0);
+    }
 }
 
 /// `--numeric`, `--weight 5`, `--weight=5`.
@@ -399,6 +411,11 @@ mod tests {
             ("-lnc", "list numeric connection"),
             ("-ln --stats --exact", "list numeric stats exact"),
             ("-G", "get-laddr"),
+            // LVS has -b for what only --sched-flags means in DPVS
+            (
+                "-b sh-port -E -t 1.1.1.1:80 -s sh",
+                "edit-service sched-flags=sh-port tcp-service=1.1.1.1:80 scheduler=sh",
+            ),
             (
                 "-e -w5 --u-threshold=9",
                 "edit-server weight=5 u-threshold=9",
@@ -429,7 +446,6 @@ mod tests {
             "-A -t 1.1.1.1:80 -p 300 -M 255.255.255.0",
             "-A -u 1.1.1.1:53 -o",
             "-A -t 1.1.1.1:80 --pe sip",
-            "-A -t 1.1.1.1:80 -s conhash --hash-target sip",
             "-A -u 1.1.1.1:443 --quic",
             "-A -t 1.1.1.1:80 --expire-quiescent",
             "-A -t 1.1.1.1:80 --proxy-protocol v2",

@@ -14,6 +14,8 @@ pub fn service(service: &VirtualService) -> Value {
         "address": ip_or_zero(key.address.as_ref()).to_string(),
         "port": key.port,
         "scheduler": service.scheduler,
+        "scheduler_flags": service.scheduler_flags,
+        "hash_target": service.hash_target,
         "conn_timeout_s": service.conn_timeout_s,
         "stats": five(stats(service.counters)),
         "rate": five(rates(service.rates)),

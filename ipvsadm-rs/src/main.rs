@@ -23,7 +23,7 @@ pub(crate) type Client = IpvsServiceClient<Channel>;
 const HELP: &str = "\
 ipvsadm-rs, for dpvsd
 Usage:
-  ipvsadm-rs -A|E -t|u VIP:PORT [-s rr|wrr|wlc] [--conn-timeout SECONDS]
+  ipvsadm-rs -A|E -t|u VIP:PORT [-s SCHEDULER] [--sched-flags FLAG,...] [--hash-target sip|qid] [--conn-timeout SECONDS]
   ipvsadm-rs -D -t|u VIP:PORT
   ipvsadm-rs -C
   ipvsadm-rs -a|e -t|u VIP:PORT -r RIP[:PORT] -b [-w WEIGHT] [-x UPPER] [-y LOWER]
@@ -40,6 +40,8 @@ Usage:
 Long names: --add-service --edit-service --delete-service --clear --add-server --edit-server --delete-server
   --list --zero --save --restore --tcp-service --udp-service --scheduler --real-server --fullnat --weight
   --u-threshold --l-threshold --laddr --ifname --numeric --connection
+Schedulers: rr wrr lc wlc (default) sed nq sh dh lblc lblcr fo ovf mh conhash
+  flags of sh: sh-fallback sh-port; of mh: mh-fallback mh-port; hash target of conhash: sip (default), qid (UDP only)
 Everywhere: --socket PATH (or DPVS_SOCKET)
 ";
 

@@ -78,7 +78,7 @@ pub fn service(
                 0 => String::new(),
                 secs => format!(" conn-timeout {secs}"),
             };
-            format!("{name} {}{timeout}\n", service.scheduler)
+            format!("{name} {}{timeout}\n", scheduler(service))
         }
         Columns::Stats => format!("{name:<33}{}\n", five(stats(service.counters), numbers)),
         Columns::Rate => format!("{name:<33}{}\n", five(rates(service.rates), numbers)),
@@ -93,6 +93,18 @@ pub fn service(
             dest_row(&name, dest, columns, numbers)
         })
         .collect::<String>()
+}
+
+/// `mh (mh-fallback,mh-port)` as LVS has it, `conhash qid` as DPVS has it.
+fn scheduler(service: &VirtualService) -> String {
+    let mut text = service.scheduler.clone();
+    if !service.scheduler_flags.is_empty() {
+        text.push_str(&format!(" ({})", service.scheduler_flags.join(",")));
+    }
+    if !service.hash_target.is_empty() {
+        text.push_str(&format!(" {}", service.hash_target));
+    }
+    text
 }
 
 /// `TCP  10.0.0.100:80`
@@ -321,6 +333,38 @@ TCP  10.0.0.100:80 rr
   -> 192.168.100.2:80             FullNat 1      0          0
   -> 192.168.100.3:80             FullNat 1      0          0
 "
+        );
+    }
+
+    /// LVS: `TCP  172.24.3.177:80 mh (flag-1,flag-2)`, with the flags' names where the scheduler has them;
+    /// DPVS: the hash target before all other flags.
+    #[test]
+    fn a_scheduler_is_shown_with_its_flags_and_target() {
+        let row = |name: &str, flags: &[&str], target: &str| {
+            let mut listed = tutorial();
+            listed.scheduler = name.into();
+            listed.scheduler_flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+            listed.hash_target = target.into();
+            listed.conn_timeout_s = 60;
+            let text = service(
+                &listed,
+                Columns::Plain,
+                Numbers::Short,
+                &PortNames::default(),
+            );
+            text.lines().next().unwrap_or_default().to_owned()
+        };
+        assert_eq!(
+            row("mh", &["mh-fallback", "mh-port"], ""),
+            "TCP  10.0.0.100:80 mh (mh-fallback,mh-port) conn-timeout 60"
+        );
+        assert_eq!(
+            row("conhash", &[], "qid"),
+            "TCP  10.0.0.100:80 conhash qid conn-timeout 60"
+        );
+        assert_eq!(
+            row("lblcr", &[], ""),
+            "TCP  10.0.0.100:80 lblcr conn-timeout 60"
         );
     }
 

@@ -14,7 +14,10 @@ use crate::names::{PortNames, SERVICES_FILE};
 /// Options beside the service that a command takes; the first list are those it needs.
 const fn rules(command: Command) -> (&'static [&'static str], &'static [&'static str]) {
     match command {
-        Command::AddService | Command::EditService => (&[], &["scheduler", "conn-timeout"]),
+        Command::AddService | Command::EditService => (
+            &[],
+            &["scheduler", "hash-target", "sched-flags", "conn-timeout"],
+        ),
         Command::AddDest | Command::EditDest => (
             &["real-server"],
             &[
@@ -248,9 +251,17 @@ fn virtual_service(line: &Line, key: Option<ServiceKey>) -> Result<VirtualServic
     Ok(VirtualService {
         key,
         scheduler: line.get("scheduler").unwrap_or_default().to_owned(),
+        hash_target: line.get("hash-target").unwrap_or_default().to_owned(),
+        scheduler_flags: sched_flags(line.get("sched-flags").unwrap_or_default()),
         conn_timeout_s: number(line, "conn-timeout", u32::MAX)?.unwrap_or(0),
         ..VirtualService::default()
     })
+}
+
+/// `mh-fallback,mh-port`
+fn sched_flags(list: &str) -> Vec<String> {
+    let words = list.split(',').filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
 }
 
 fn dest(line: &Line, service: ServiceKey) -> Result<DestRequest, CliError> {
@@ -442,6 +453,27 @@ mod tests {
             refusal("-A -t 192.168.0.89:80 -r 10.140.18.33 -m"),
             "Illegal 'real-server' option with the 'add-service' command"
         );
+    }
+
+    #[test]
+    fn a_scheduler_reaches_the_daemon_with_its_flags_and_target() {
+        let asked = |text: &str| {
+            let change = change(&line(text)).unwrap().unwrap();
+            let Some(v1::change::Change::AddService(service)) = change.change else {
+                panic!()
+            };
+            let flags = service.scheduler_flags.join(" ");
+            [service.scheduler, flags, service.hash_target]
+        };
+        assert_eq!(
+            asked("-A -t 1.1.1.1:80 -s mh -b mh-fallback,mh-port"),
+            ["mh", "mh-fallback mh-port", ""]
+        );
+        assert_eq!(
+            asked("-A -u 1.1.1.1:443 -s conhash --hash-target qid"),
+            ["conhash", "", "qid"]
+        );
+        assert!(refusal("-A -t 1.1.1.1:80 -s rr -b").starts_with("Illegal 'fullnat' option"));
     }
 
     #[test]

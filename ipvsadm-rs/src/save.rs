@@ -20,6 +20,13 @@ pub fn save(service: &VirtualService) -> String {
         endpoint(ip_or_zero(key.address.as_ref()), key.port)
     );
     let mut text = format!("-A {name} -s {}", service.scheduler);
+    if !service.scheduler_flags.is_empty() {
+        let flags = service.scheduler_flags.join(",");
+        text.push_str(&format!(" --sched-flags {flags}"));
+    }
+    if !service.hash_target.is_empty() {
+        text.push_str(&format!(" --hash-target {}", service.hash_target));
+    }
     if service.conn_timeout_s > 0 {
         text.push_str(&format!(" --conn-timeout {}", service.conn_timeout_s));
     }
@@ -86,12 +93,38 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_scheduler_s_flags_and_target_are_saved() {
+        let first_line = |name: &str, flags: &[&str], target: &str| {
+            let mut service = tutorial();
+            service.scheduler = name.into();
+            service.scheduler_flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+            service.hash_target = target.into();
+            save(&service).lines().next().unwrap_or_default().to_owned()
+        };
+        assert_eq!(
+            first_line("mh", &["mh-fallback", "mh-port"], ""),
+            "-A -t 10.0.0.100:80 -s mh --sched-flags mh-fallback,mh-port"
+        );
+        assert_eq!(
+            first_line("conhash", &[], "qid"),
+            "-A -t 10.0.0.100:80 -s conhash --hash-target qid"
+        );
+    }
+
     /// A service is put together again from the lines it was saved as.
     #[test]
     fn what_is_saved_is_read_back_as_it_was() {
         for protocol in [Protocol::Tcp, Protocol::Udp] {
             let mut before = example();
             before.key.as_mut().unwrap().protocol = protocol.into();
+            if protocol == Protocol::Udp {
+                before.scheduler = "conhash".into();
+                before.hash_target = "qid".into();
+            } else {
+                before.scheduler = "sh".into();
+                before.scheduler_flags = vec!["sh-fallback".into(), "sh-port".into()];
+            }
             let mut after = VirtualService::default();
             for (_, change) in changes(&save(&before)).unwrap() {
                 match change.change.unwrap() {

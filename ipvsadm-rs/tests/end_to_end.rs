@@ -89,6 +89,47 @@ fn lists_come_in_every_form() {
     assert!(first("-ln --nosort").contains("10.0.0.100:80"));
 }
 
+/// LVS's and DPVS's lines, listed as LVS and DPVS list them, saved so that they can be restored.
+#[test]
+fn schedulers_are_shown_and_saved_with_their_flags_and_hash_target() {
+    let daemon = Daemon::start();
+    for line in [
+        "-A -t 10.0.0.100:80 -s mh -b mh-fallback,mh-port",
+        "-A -t 10.0.0.101:80 -s sh --sched-flags sh-port",
+        "-A -u 10.0.0.100:443 -s conhash --hash-target qid",
+    ] {
+        assert_eq!(daemon.ipvsadm(line), "", "{line}");
+    }
+    assert_eq!(
+        daemon.ipvsadm("-ln"),
+        "\
+IP Virtual Server version 0.1.0 (size=0)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
+TCP  10.0.0.100:80 mh (mh-fallback,mh-port)
+TCP  10.0.0.101:80 sh (sh-port)
+UDP  10.0.0.100:443 conhash qid
+"
+    );
+    let saved = daemon.ipvsadm("-S -n");
+    assert_eq!(
+        saved,
+        "\
+-A -t 10.0.0.100:80 -s mh --sched-flags mh-fallback,mh-port
+-A -t 10.0.0.101:80 -s sh --sched-flags sh-port
+-A -u 10.0.0.100:443 -s conhash --hash-target qid
+"
+    );
+    let again = Daemon::start();
+    for line in saved.lines() {
+        assert_eq!(again.ipvsadm(line), "", "{line}");
+    }
+    assert_eq!(again.ipvsadm("-S -n"), saved);
+    // Without them they are off.
+    daemon.ipvsadm("-E -t 10.0.0.100:80 -s mh");
+    assert!(daemon.ipvsadm("-ln").contains("TCP  10.0.0.100:80 mh\n"));
+}
+
 #[test]
 fn services_dests_and_local_addresses_change_and_go() {
     let daemon = tutorial();

@@ -1,4 +1,4 @@
-//! The packet-buffer trait, checksums, and the IPv4 header: what crates that see bytes of a frame share.
+//! The packet-buffer trait, checksums, the IPv4 header, QUIC connection IDs: what crates that see bytes of a frame share.
 //!
 //! The crate is pure: no I/O, no clock, no allocation on any path that a worker takes.
 #![forbid(unsafe_code)]
@@ -6,5 +6,6 @@
 pub mod buf;
 pub mod checksum;
 pub mod ipv4;
+pub mod quic;
 
 pub use buf::{ChecksumState, MacAddr, PacketBuf, PortId};

@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 
 use inet::RouteScope;
-use ipvs_core::{Encapsulation, FwdMode, Protocol, SchedulerKind, ServiceKey, TcpState, Timeouts};
+use ipvs_core::{Encapsulation, FwdMode, Protocol, ServiceKey, TcpState, Timeouts};
 use packet::MacAddr;
 use proto::v1;
 use tonic::Status;
 
+use super::scheduler;
 use crate::counts::Counts;
 use crate::desired::{AddressRequest, Change, DestRequest, ServiceRequest};
 
@@ -139,39 +140,6 @@ pub(super) const fn protocol_message(protocol: Protocol) -> v1::Protocol {
     }
 }
 
-fn scheduler(name: &str) -> Result<SchedulerKind, Status> {
-    match name {
-        "rr" => Ok(SchedulerKind::Rr),
-        "wrr" => Ok(SchedulerKind::Wrr),
-        // ipvsadm's default
-        "wlc" | "" => Ok(SchedulerKind::Wlc),
-        "lc" | "sh" | "dh" | "sed" | "nq" | "lblc" | "lblcr" | "fo" | "ovf" | "mh" | "conhash" => {
-            Err(Status::unimplemented(format!(
-                "scheduler {name} is not supported yet: there are rr, wrr and wlc"
-            )))
-        }
-        _ => {
-            let meant = name.trim_start_matches('-');
-            let hint = if ["rr", "wrr", "wlc"].contains(&meant) {
-                meant
-            } else {
-                "rr, wrr or wlc"
-            };
-            Err(Status::invalid_argument(format!(
-                "unknown scheduler '{name}': did you mean {hint}?"
-            )))
-        }
-    }
-}
-
-pub(super) const fn scheduler_name(kind: SchedulerKind) -> &'static str {
-    match kind {
-        SchedulerKind::Rr => "rr",
-        SchedulerKind::Wrr => "wrr",
-        SchedulerKind::Wlc => "wlc",
-    }
-}
-
 fn service(message: &v1::VirtualService) -> Result<ServiceRequest, Status> {
     let conn_timeout_s = Some(message.conn_timeout_s).filter(|secs| *secs > 0);
     if conn_timeout_s.is_some_and(|secs| secs > LONGEST_TIMEOUT_S) {
@@ -181,7 +149,7 @@ fn service(message: &v1::VirtualService) -> Result<ServiceRequest, Status> {
     }
     Ok(ServiceRequest {
         key: service_key(message.key.as_ref())?,
-        scheduler: scheduler(&message.scheduler)?,
+        scheduler: scheduler::scheduler(message)?,
         conn_timeout_s,
     })
 }

@@ -10,7 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::ipvs::BoxStream;
-use super::{Api, convert};
+use super::{Api, convert, scheduler};
 use crate::control::Control;
 use crate::counts::Counts;
 use crate::desired::{DestEntry, ServiceEntry};
@@ -163,7 +163,9 @@ fn service_message(meter: &Meter, state: &State, service: &ServiceEntry) -> v1::
     let counts = service.counts(|id| meter.counts(id));
     v1::VirtualService {
         key: Some(convert::service_key_message(&service.request.key)),
-        scheduler: convert::scheduler_name(service.request.scheduler).to_owned(),
+        scheduler: scheduler::name_of(service.request.scheduler).to_owned(),
+        scheduler_flags: scheduler::flags_of(service.request.scheduler),
+        hash_target: scheduler::hash_target_of(service.request.scheduler).to_owned(),
         conn_timeout_s: service.request.conn_timeout_s.unwrap_or(0),
         counters: Some(convert::counters_message(&counts)),
         rates: Some(convert::rates_message(&rates)),

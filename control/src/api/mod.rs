@@ -7,6 +7,7 @@ mod ipvs_list;
 mod link;
 mod neighbour;
 mod route;
+mod scheduler;
 
 use std::sync::Arc;
 
@@ -80,6 +81,7 @@ impl From<ServiceError> for Status {
             ServiceError::DestPortZero(_)
             | ServiceError::NotUnicast(_)
             | ServiceError::PortKept { .. }
+            | ServiceError::QidNeedsUdp(_)
             | ServiceError::Thresholds { .. } => Self::invalid_argument(text),
             ServiceError::TooManyDests(_)
             | ServiceError::TooManyServices

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipvs_core::{
-    Dest, DestId, FwdMode, Laddr, SchedulerKind, Service, ServiceId, ServiceKey, sched,
+    Dest, DestId, FwdMode, HashTarget, Laddr, Protocol, SchedulerKind, Service, ServiceId,
+    ServiceKey, sched::Plan,
 };
 
 use super::address::is_host;
@@ -84,6 +85,11 @@ pub enum ServiceError {
     /// Later
     #[error("{0}: IPv6 is not supported yet")]
     Ipv6(IpAddr),
+    /// QUIC is UDP
+    #[error(
+        "service {0}: hash target qid is the QUIC connection ID, which only UDP services see: name a UDP service (-u), or use --hash-target sip"
+    )]
+    QidNeedsUdp(ServiceKey),
     /// Not an address of a host
     #[error("{0} cannot be the address of a service or a real server: use a unicast address")]
     NotUnicast(IpAddr),
@@ -197,6 +203,7 @@ impl Desired {
         if self.services.contains(&key) {
             return Err(ServiceError::Exists(key));
         }
+        request.validate_scheduler()?;
         let id = self
             .service_ids
             .take()
@@ -218,8 +225,9 @@ impl Desired {
     /// Changes a service's scheduler and timeout.
     ///
     /// # Errors
-    /// If there is none with this key.
+    /// If there is none with this key, or the scheduler cannot do it.
     pub fn edit_service(&mut self, request: ServiceRequest) -> Result<(), ServiceError> {
+        request.validate_scheduler()?;
         self.service_mut(&request.key)?.request = request;
         Ok(())
     }
@@ -372,6 +380,16 @@ impl Desired {
     }
 }
 
+impl ServiceRequest {
+    fn validate_scheduler(&self) -> Result<(), ServiceError> {
+        let by_quic = self.scheduler == SchedulerKind::Conhash(HashTarget::Qid);
+        if by_quic && self.key.protocol != Protocol::Udp {
+            return Err(ServiceError::QidNeedsUdp(self.key));
+        }
+        Ok(())
+    }
+}
+
 impl DestRequest {
     fn validate(&self, service: &ServiceKey) -> Result<(), ServiceError> {
         if self.addr.is_ipv6() {
@@ -413,7 +431,7 @@ impl ServiceEntry {
                 id: self.id,
                 key: request.key,
                 scheduler: request.scheduler,
-                rotation: sched::rotation(request.scheduler, &dests),
+                plan: Plan::new(request.scheduler, &dests),
                 dests,
                 laddrs: laddrs.clone(),
                 conn_timeout_s: request.conn_timeout_s,

@@ -1,5 +1,5 @@
 use inet::{Prefix, RouteScope};
-use ipvs_core::{FwdMode, Protocol, SchedulerKind};
+use ipvs_core::{FwdMode, HashTarget, Protocol, SchedulerKind};
 use packet::{MacAddr, PortId};
 
 use super::*;
@@ -383,4 +383,20 @@ fn sapool_can_be_switched_on_and_off_again() {
             .is_some_and(|address| !address.sapool),
         "what dpip made stays after the last --del-laddr"
     );
+}
+
+#[test]
+fn the_quic_connection_id_is_refused_as_hash_target_of_tcp() {
+    let mut desired = desired();
+    let by_quic = ServiceRequest {
+        scheduler: SchedulerKind::Conhash(HashTarget::Qid),
+        ..service()
+    };
+    let refused = Err(ServiceError::QidNeedsUdp(KEY));
+    assert_eq!(desired.add_service(by_quic), refused);
+    desired.add_service(service()).unwrap();
+    assert_eq!(desired.edit_service(by_quic), refused);
+    let mut over_udp = by_quic;
+    over_udp.key.protocol = Protocol::Udp;
+    desired.add_service(over_udp).unwrap();
 }

@@ -100,6 +100,8 @@ pub fn saved(service: &v1::VirtualService) -> Vec<v1::Change> {
     let bare = v1::VirtualService {
         key: key.clone(),
         scheduler: service.scheduler.clone(),
+        scheduler_flags: service.scheduler_flags.clone(),
+        hash_target: service.hash_target.clone(),
         conn_timeout_s: service.conn_timeout_s,
         ..Default::default()
     };

@@ -1,13 +1,33 @@
 //! Which dest a new conn goes to.
+//!
+//! Three kinds: walking a rotation (rr, wrr), looking a hash up in a table of slots (sh, dh, mh,
+//! conhash), and asking a tournament of all dests for its winner (lc, wlc, sed, nq, fo, ovf, and with
+//! a memory of addresses lblc and lblcr). Rotations and tables are made by control ([`Plan`]); what
+//! changes with each conn is the worker's own (`Memory`, [`Turn`]).
 
+mod contest;
+mod cost;
+mod hashing;
+mod loads;
+mod locality;
+mod maglev;
 mod overload;
+mod plan;
 mod rotation;
-mod wlc;
+mod server_names;
+mod slots;
+#[cfg(test)]
+mod tests;
 
+use std::net::IpAddr;
+
+use loads::Loads;
+use locality::Locality;
 pub(crate) use overload::Overload;
-pub use rotation::rotation;
+pub use plan::Plan;
 
-use crate::service::{Dest, SchedulerKind, Service};
+use crate::service::{Dest, DestId, HashTarget, SchedulerKind, Service};
+use crate::time::Tick;
 
 /// What a worker remembers of a service between two new conns.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,21 +58,102 @@ pub struct Load {
     pub inactive: u64,
 }
 
-/// The dest for a new conn among those that take any, or `None`.
+/// The packet that asks for a dest.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival<'a> {
+    /// Its source
+    pub(crate) client: (IpAddr, u16),
+    /// Its destination
+    pub(crate) daddr: IpAddr,
+    /// What UDP carries; empty for TCP
+    pub(crate) payload: &'a [u8],
+    pub(crate) now: Tick,
+}
+
+/// What a worker remembers of all dests, for its schedulers.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    overload: Overload,
+    loads: Loads,
+    locality: Locality,
+}
+
+impl Memory {
+    pub(crate) fn new(max_dests: usize) -> Self {
+        Self {
+            overload: Overload::new(max_dests),
+            loads: Loads::new(max_dests),
+            locality: Locality::default(),
+        }
+    }
+
+    /// This worker made a conn of the dest, inactive as yet.
+    pub(crate) fn conn_opened(&mut self, dest: DestId) {
+        self.loads.change(dest, |load| load.inactive += 1);
+    }
+
+    /// A conn of this worker became active, or ceased to be.
+    pub(crate) fn conn_changed(&mut self, dest: DestId, active: bool) {
+        self.loads.change(dest, |load| {
+            let (from, to) = if active {
+                (&mut load.inactive, &mut load.active)
+            } else {
+                (&mut load.active, &mut load.inactive)
+            };
+            *from = from.saturating_sub(1);
+            *to += 1;
+        });
+    }
+
+    /// A conn of this worker ended.
+    pub(crate) fn conn_closed(&mut self, dest: DestId, was_active: bool) {
+        self.loads.change(dest, |load| {
+            let from = if was_active {
+                &mut load.active
+            } else {
+                &mut load.inactive
+            };
+            *from = from.saturating_sub(1);
+        });
+    }
+}
+
+/// The dest for a new conn among those that take any, or `None`. `load_of` sums over all workers.
 pub(crate) fn schedule<'a>(
     service: &'a Service,
+    arrival: &Arrival<'_>,
     turn: &mut Turn,
-    overload: &Overload,
+    memory: &mut Memory,
     load_of: impl Fn(&Dest) -> Load,
 ) -> Option<&'a Dest> {
+    let overload = &memory.overload;
+    let takes_conns = |dest: &Dest| !overload.keeps_away(dest, arrival.now, &load_of);
+    let (client, port) = arrival.client;
+    let slot = |hash, fallback| slots::look_up(service, hash, fallback, takes_conns);
     match service.scheduler {
         SchedulerKind::Rr | SchedulerKind::Wrr => {
-            // Only a dest with a threshold is worth a look at its counters.
-            let takes_conns = |dest: &Dest| {
-                dest.upper_threshold == 0 || !overload.keeps_away(dest, load_of(dest))
-            };
             rotation::next(service, &mut turn.next_dest, takes_conns)
         }
-        SchedulerKind::Wlc => wlc::least_loaded(service, overload, load_of),
+        SchedulerKind::Sh(options) | SchedulerKind::Mh(options) => {
+            let port = if options.port { port } else { 0 };
+            slot(hashing::of_endpoint(client, port), options.fallback)
+        }
+        SchedulerKind::Dh => slot(hashing::of_endpoint(arrival.daddr, 0), true),
+        SchedulerKind::Conhash(HashTarget::Sip) => slot(hashing::of_endpoint(client, 0), true),
+        SchedulerKind::Conhash(HashTarget::Qid) => slots::by_quic(service, arrival, takes_conns),
+        SchedulerKind::Lc
+        | SchedulerKind::Wlc
+        | SchedulerKind::Sed
+        | SchedulerKind::Nq
+        | SchedulerKind::Fo
+        | SchedulerKind::Ovf => {
+            let at = memory
+                .loads
+                .least(service, overload, arrival.now, &load_of)?;
+            service.dests.get(usize::from(at))
+        }
+        SchedulerKind::Lblc | SchedulerKind::Lblcr => {
+            locality::choose(service, arrival, memory, &load_of)
+        }
     }
 }

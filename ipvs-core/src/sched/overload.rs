@@ -4,40 +4,47 @@ use std::cell::Cell;
 
 use super::Load;
 use crate::service::Dest;
+use crate::time::Tick;
 
-/// A bit per dest, for a worker that asks again for every new conn.
+/// Per dest whether it was overloaded, and when that was seen: within the same tick the answer stands,
+/// so that a flood at dests that are all overloaded costs no look at their counters.
 #[derive(Debug)]
 pub(crate) struct Overload {
-    bits: Box<[Cell<u64>]>,
+    /// 0: takes conns. Else the tick when it did not.
+    since: Box<[Cell<u32>]>,
 }
 
 impl Overload {
     pub(crate) fn new(max_dests: usize) -> Self {
         Self {
-            bits: (0..max_dests.div_ceil(64)).map(|_| Cell::new(0)).collect(),
+            since: vec![Cell::new(0); max_dests].into(),
         }
     }
 
     /// Whether the thresholds keep new conns away: from the upper one on, until the conns are below
     /// the lower one, or below three quarters of the upper if there is none (as IPVS has it).
-    pub(crate) fn keeps_away(&self, dest: &Dest, load: Load) -> bool {
+    pub(crate) fn keeps_away(
+        &self,
+        dest: &Dest,
+        now: Tick,
+        load_of: &impl Fn(&Dest) -> Load,
+    ) -> bool {
         let upper = u64::from(dest.upper_threshold);
-        let Some(word) = self.bits.get(dest.id.0 as usize / 64) else {
+        let Some(since) = self.since.get(dest.id.0 as usize).filter(|_| upper != 0) else {
             return false;
         };
-        let bit = 1 << (dest.id.0 % 64);
+        let (was, seen) = (since.get() != 0, now.0.max(1));
+        if was && since.get() == seen {
+            return true;
+        }
+        let load = load_of(dest);
         let conns = load.active + load.inactive;
-        let was = word.get() & bit != 0;
         let is_below = match dest.lower_threshold {
             0 => conns * 4 < upper * 3,
             lower => conns < u64::from(lower),
         };
-        let is = upper != 0 && (conns >= upper || (was && !is_below));
-        word.set(if is {
-            word.get() | bit
-        } else {
-            word.get() & !bit
-        });
+        let is = conns >= upper || (was && !is_below);
+        since.set(if is { seen } else { 0 });
         is
     }
 }

@@ -7,12 +7,12 @@ use crate::service::{Dest, SchedulerKind, Service};
 const LONGEST: u64 = 1 << 16;
 
 /// The turns of the dests, as evenly spread as their weights allow: one each for rr, as many as its
-/// weight for wrr; none with weight 0. Called by control when a service changes.
-pub fn rotation(kind: SchedulerKind, dests: &[Dest]) -> Vec<u16> {
+/// weight for wrr; none with weight 0.
+pub(super) fn rotation(kind: SchedulerKind, dests: &[Dest]) -> Vec<u16> {
     let weights = dests.iter().map(|dest| match kind {
         SchedulerKind::Rr => u64::from(dest.weight.min(1)),
         SchedulerKind::Wrr => u64::from(dest.weight),
-        SchedulerKind::Wlc => 0,
+        _ => 0,
     });
     let turns = turns_of(&weights.collect::<Vec<_>>());
     spread(&turns)
@@ -52,14 +52,17 @@ const fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
+/// Turns tried before the dests are tried one by one: heavy dests that take none have many turns.
+const TURNS_TRIED: usize = 64;
+
 /// The dest whose turn it is; one that takes no conns is passed over.
 pub(super) fn next<'a>(
     service: &'a Service,
     turn: &mut u32,
     takes_conns: impl Fn(&Dest) -> bool,
 ) -> Option<&'a Dest> {
-    let rotation = &service.rotation;
-    for _ in 0..rotation.len() {
+    let rotation = service.plan.order();
+    for _ in 0..rotation.len().min(TURNS_TRIED) {
         let at = if (*turn as usize) < rotation.len() {
             *turn as usize
         } else {
@@ -71,7 +74,14 @@ pub(super) fn next<'a>(
             return Some(dest);
         }
     }
-    None
+    if rotation.len() <= TURNS_TRIED {
+        return None;
+    }
+    let last = rotation.get((*turn as usize).wrapping_sub(1))?;
+    let (before, from) = service.dests.split_at(usize::from(*last));
+    from.iter()
+        .chain(before)
+        .find(|dest| dest.weight > 0 && takes_conns(dest))
 }
 
 #[cfg(test)]
@@ -81,11 +91,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::sched::{Load, Overload, Turn, schedule};
+    use crate::sched::tests::{arrival, at};
+    use crate::sched::{Load, Memory, Turn, schedule};
     use crate::service::tests::service_with;
 
     fn choose(service: &Service, turn: &mut Turn) -> Option<u32> {
-        schedule(service, turn, &Overload::new(64), |_| Load::default()).map(|dest| dest.id.0)
+        let (arrival, mut memory) = (arrival("10.0.0.1:1"), Memory::new(64));
+        schedule(service, &arrival, turn, &mut memory, |_| Load::default()).map(|dest| dest.id.0)
     }
 
     #[test]
@@ -97,51 +109,34 @@ mod tests {
     }
 
     #[test]
-    fn a_dest_of_weight_0_takes_no_new_conn() {
-        for kind in [SchedulerKind::Rr, SchedulerKind::Wrr, SchedulerKind::Wlc] {
-            let service = service_with(kind, &[0, 3]);
-            let mut turn = Turn::default();
-            assert!(
-                (0..10).all(|_| choose(&service, &mut turn) == Some(1)),
-                "{kind:?}"
-            );
-            assert_eq!(
-                choose(&service_with(kind, &[0, 0]), &mut turn),
-                None,
-                "{kind:?}"
-            );
-            assert_eq!(
-                choose(&service_with(kind, &[]), &mut turn),
-                None,
-                "{kind:?}"
-            );
-        }
-    }
-
-    #[test]
     fn wrr_spreads_the_turns_of_a_heavy_dest() {
         let service = service_with(SchedulerKind::Wrr, &[4, 2]);
-        assert_eq!(service.rotation.len(), 3, "weights 4 and 2 are 2 and 1");
+        assert_eq!(service.plan.order().len(), 3, "weights 4 and 2 are 2 and 1");
         let heavy = service_with(SchedulerKind::Wrr, &[8, 3, 1]);
         let longest_run = heavy
-            .rotation
+            .plan
+            .order()
             .chunk_by(|a, b| a == b)
             .map(<[u16]>::len)
             .max();
-        assert!(longest_run <= Some(3), "{:?}", heavy.rotation);
+        assert!(longest_run <= Some(3), "{:?}", heavy.plan.order());
     }
 
     /// IPVS: from the upper threshold on none, again only below the lower.
     #[test]
     fn a_dest_at_its_upper_threshold_is_passed_over_until_it_is_below_the_lower() {
         let mut service = service_with(SchedulerKind::Rr, &[1, 0]);
-        let (mut turn, overload) = (Turn::default(), Overload::new(64));
+        let (mut turn, mut memory) = (Turn::default(), Memory::new(64));
+        let mut millis = 0;
         let mut takes = |service: &Service, conns| {
+            // An answer stands for a tick, which is less than 2 ms.
+            millis += 2;
+            let arrival = at(arrival("10.0.0.1:1"), millis);
             let load = |_: &Dest| Load {
                 active: conns,
                 inactive: 0,
             };
-            schedule(service, &mut turn, &overload, load).is_some()
+            schedule(service, &arrival, &mut turn, &mut memory, load).is_some()
         };
         service.dests[0].upper_threshold = 8;
         let asked = [
@@ -183,9 +178,9 @@ mod tests {
         #[test]
         fn any_weights_make_a_rotation_of_bounded_length(weights in prop::collection::vec(any::<u16>(), 1..100)) {
             let service = service_with(SchedulerKind::Wrr, &weights);
-            prop_assert!(service.rotation.len() as u64 <= LONGEST + weights.len() as u64);
+            prop_assert!(service.plan.order().len() as u64 <= LONGEST + weights.len() as u64);
             for (dest, weight) in weights.iter().enumerate() {
-                prop_assert_eq!(service.rotation.contains(&(dest as u16)), *weight > 0);
+                prop_assert_eq!(service.plan.order().contains(&(dest as u16)), *weight > 0);
             }
         }
     }

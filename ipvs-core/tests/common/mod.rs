@@ -16,7 +16,7 @@ use ipvs_core::tuple::HashKey;
 use ipvs_core::{
     Command, Dest, DestId, DropReason, Engine, EngineConfig, Event, FwdMode, Io, Keys, Laddr,
     LaddrId, Now, Origin, Protocol, SchedulerKind, Service, ServiceId, ServiceKey, Snapshot,
-    WorkerStats, sched,
+    WorkerStats, sched::Plan,
 };
 use packet::{MacAddr, PacketBuf, PortId};
 use sapool::{PoolShare, PortPool};
@@ -270,7 +270,7 @@ impl Setup {
             id: ServiceId(0),
             key: service_key(self.protocol),
             scheduler: SchedulerKind::Rr,
-            rotation: sched::rotation(SchedulerKind::Rr, &dests),
+            plan: Plan::new(SchedulerKind::Rr, &dests),
             dests,
             laddrs: (0..).zip(&self.laddrs).map(laddr).collect(),
             conn_timeout_s: None,

@@ -147,6 +147,8 @@ impl State {
             Kind::EditService(new) => {
                 let old = self.service(new.key.as_ref())?;
                 old.scheduler = new.scheduler;
+                old.scheduler_flags = new.scheduler_flags;
+                old.hash_target = new.hash_target;
                 old.conn_timeout_s = new.conn_timeout_s;
             }
             Kind::DelService(key) => {

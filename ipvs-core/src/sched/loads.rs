@@ -1,0 +1,153 @@
+//! The loads of dests as one worker knows them, for the schedulers that take the least loaded.
+//!
+//! A dest's conns are spread over all workers. What this worker does is known at once. What the others
+//! do is seen when a dest is about to be chosen, and by looking at a few dests for each new conn, so that
+//! the cost of a choice does not grow with the number of dests.
+
+use super::contest::Contest;
+use super::{Load, Overload};
+use crate::service::{Dest, DestId, Service, ServiceId};
+use crate::time::Tick;
+
+/// Dests looked at for each new conn, beside those that are chosen from.
+const LOOKED_AT: usize = 2;
+/// Choices that turn out to be more loaded than known, until the next one is taken as it is.
+const TRIED: usize = 8;
+
+#[derive(Debug)]
+pub(super) struct Loads {
+    /// By `ServiceId`
+    contests: Vec<Contest>,
+    /// By `DestId`
+    places: Box<[Place]>,
+    /// Room for the loads of a service's dests while its contest begins anew
+    carried: Vec<Load>,
+}
+
+/// Where a dest is found.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    service: ServiceId,
+    at: u16,
+}
+
+const NOWHERE: Place = Place {
+    service: ServiceId(u32::MAX),
+    at: 0,
+};
+
+impl Loads {
+    pub(super) fn new(max_dests: usize) -> Self {
+        Self {
+            contests: Vec::new(),
+            places: vec![NOWHERE; max_dests].into(),
+            carried: Vec::new(),
+        }
+    }
+
+    /// This worker did something to a dest, whatever its scheduler.
+    pub(super) fn change(&mut self, dest: DestId, change: impl FnOnce(&mut Load)) {
+        let Some(place) = self.places.get(dest.0 as usize) else {
+            return;
+        };
+        if let Some(contest) = self.contests.get_mut(place.service.0 as usize) {
+            contest.change(place.at, change);
+        }
+    }
+
+    /// The index of a dest in its service, if [`Loads::least`] was asked of that service.
+    pub(super) fn index_of(&self, service: &Service, dest: DestId) -> Option<u16> {
+        let place = self.places.get(dest.0 as usize)?;
+        (place.service == service.id).then_some(place.at)
+    }
+
+    /// The index of the dest to take.
+    pub(super) fn least(
+        &mut self,
+        service: &Service,
+        overload: &Overload,
+        now: Tick,
+        load_of: &impl Fn(&Dest) -> Load,
+    ) -> Option<u16> {
+        self.prepare(service, load_of);
+        let contest = self.contests.get_mut(service.id.0 as usize)?;
+        let look_at = |contest: &mut Contest, at: u16| {
+            let dest = service.dests.get(usize::from(at))?;
+            let is_away = overload.keeps_away(dest, now, load_of);
+            contest.set(at, is_away, |known| {
+                if !is_away {
+                    *known = load_of(dest);
+                }
+            });
+            Some(is_away)
+        };
+        for _ in 0..LOOKED_AT.min(service.dests.len()) {
+            let at = contest.next_to_look_at()?;
+            look_at(contest, at);
+        }
+        if contest.winner().is_none() && !contest.was_searched(now) {
+            look_at_all(contest, service, look_at);
+        }
+        // Each turn but the first few takes a dest away, so this comes to an end.
+        for tried in 0..TRIED + service.dests.len() {
+            let at = contest.winner()?;
+            let is_away = look_at(contest, at)?;
+            if !is_away && (contest.winner() == Some(at) || tried >= TRIED) {
+                return Some(at);
+            }
+        }
+        None
+    }
+
+    /// Begins the service's contest anew if its dests have changed, with what is known of them.
+    pub(super) fn prepare(&mut self, service: &Service, load_of: &impl Fn(&Dest) -> Load) {
+        let number = service.id.0 as usize;
+        if number >= self.contests.len() {
+            // Once per service: room for all that control may number.
+            self.contests
+                .resize_with((number + 1).next_power_of_two(), Contest::new);
+        }
+        if self.contests[number].is_for(service) {
+            return;
+        }
+        self.carried.clear();
+        for dest in &service.dests {
+            let known = self
+                .index_of(service, dest.id)
+                .and_then(|at| self.contests[number].load(at));
+            self.carried.push(known.unwrap_or_else(|| load_of(dest)));
+        }
+        for gone in self.contests[number].ids() {
+            if let Some(place) = self.places.get_mut(gone.0 as usize)
+                && place.service == service.id
+            {
+                *place = NOWHERE;
+            }
+        }
+        self.contests[number].restart(service, self.carried.drain(..));
+        for (at, dest) in (0..=u16::MAX).zip(&service.dests) {
+            if let Some(place) = self.places.get_mut(dest.id.0 as usize) {
+                *place = Place {
+                    service: service.id,
+                    at,
+                };
+            }
+        }
+    }
+}
+
+/// Nobody takes a conn, as far as known: costs a look at each dest, so it is done once in a tick.
+fn look_at_all(
+    contest: &mut Contest,
+    service: &Service,
+    look_at: impl Fn(&mut Contest, u16) -> Option<bool>,
+) {
+    for (at, dest) in (0..=u16::MAX).zip(&service.dests) {
+        if dest.weight > 0 {
+            look_at(contest, at);
+        }
+        if contest.winner().is_some() {
+            return;
+        }
+    }
+}

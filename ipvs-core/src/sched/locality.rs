@@ -1,0 +1,196 @@
+//! lblc and lblcr: a destination address keeps to a dest, or to a few, as long as they are not overloaded.
+
+use std::net::IpAddr;
+
+use super::cost::Cost;
+use super::{Arrival, Load, Memory, hashing};
+use crate::service::{Dest, DestId, SchedulerKind, Service, ServiceId};
+use crate::time::Tick;
+
+/// Addresses remembered by a worker: SETS x WAYS. The one used least recently gives way.
+const SETS: usize = 256;
+const WAYS: usize = 4;
+/// Dests of an address with lblcr; the most loaded gives way.
+const MEMBERS: usize = 8;
+/// IPVS: `lblc_expiration`, `lblcr_expiration`: an address not used for a day is forgotten, a dest is taken
+/// out of a set that has not changed for a day.
+const EXPIRATION: u32 = Tick::from_secs(24 * 60 * 60);
+
+/// What a worker remembers of destination addresses.
+#[derive(Debug)]
+pub(super) struct Locality {
+    entries: Box<[Entry]>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    key: Option<(ServiceId, IpAddr)>,
+    used: Tick,
+    changed: Tick,
+    members: [Option<DestId>; MEMBERS],
+}
+
+const EMPTY: Entry = Entry {
+    key: None,
+    used: Tick(0),
+    changed: Tick(0),
+    members: [None; MEMBERS],
+};
+
+impl Default for Locality {
+    fn default() -> Self {
+        Self {
+            entries: vec![EMPTY; SETS * WAYS].into(),
+        }
+    }
+}
+
+impl Locality {
+    /// The entry of an address, a new one if there is none or it has expired.
+    fn entry(&mut self, service: ServiceId, daddr: IpAddr, now: Tick) -> Option<&mut Entry> {
+        let hash = hashing::of_endpoint(daddr, 0) ^ hashing::mix(u64::from(service.0));
+        let first = hashing::place(hash, SETS) * WAYS;
+        let ways = self.entries.get_mut(first..first + WAYS)?;
+        let key = Some((service, daddr));
+        let age = |entry: &Entry| match entry.key {
+            None => u32::MAX,
+            Some(_) => now.since(entry.used),
+        };
+        let found = ways
+            .iter()
+            .position(|entry| entry.key == key && age(entry) < EXPIRATION)
+            .or_else(|| (0..WAYS).max_by_key(|way| age(&ways[*way])))?;
+        let entry = ways.get_mut(found)?;
+        if entry.key != key || now.since(entry.used) >= EXPIRATION {
+            *entry = Entry {
+                key,
+                changed: now,
+                ..EMPTY
+            };
+        }
+        entry.used = now;
+        Some(entry)
+    }
+}
+
+impl Entry {
+    fn has(&self, dest: DestId) -> bool {
+        self.members.contains(&Some(dest))
+    }
+
+    /// Adds a dest, in place of `most_loaded` if there is no room.
+    fn add(&mut self, dest: DestId, most_loaded: Option<DestId>, now: Tick) {
+        if self.has(dest) {
+            return;
+        }
+        if !self.members.contains(&None) {
+            self.remove(most_loaded, now);
+        }
+        let room = self.members.iter_mut().find(|member| member.is_none());
+        if let Some(member) = room {
+            *member = Some(dest);
+            self.changed = now;
+        }
+    }
+
+    fn remove(&mut self, dest: Option<DestId>, now: Tick) {
+        for member in &mut self.members {
+            if *member == dest {
+                *member = None;
+                self.changed = now;
+            }
+        }
+    }
+}
+
+/// The members of an entry that are dests of the service still.
+#[derive(Debug, Clone, Copy, Default)]
+struct Members<'a> {
+    count: usize,
+    /// Of those that take conns
+    least_loaded: Option<(&'a Dest, Load)>,
+    most_loaded: Option<DestId>,
+}
+
+/// The dest for an address.
+pub(super) fn choose<'a>(
+    service: &'a Service,
+    arrival: &Arrival<'_>,
+    memory: &mut Memory,
+    load_of: &impl Fn(&Dest) -> Load,
+) -> Option<&'a Dest> {
+    let Memory {
+        overload,
+        loads,
+        locality,
+    } = memory;
+    loads.prepare(service, load_of);
+    let now = arrival.now;
+    let entry = locality.entry(service.id, arrival.daddr, now)?;
+    let find = |id| {
+        let at = loads.index_of(service, id)?;
+        service.dests.get(usize::from(at))
+    };
+    let takes_conns = |dest: &Dest| dest.weight > 0 && !overload.keeps_away(dest, now, load_of);
+    let members = look_at(entry, service.scheduler, find, takes_conns, load_of);
+    if members.count > 1 && now.since(entry.changed) >= EXPIRATION {
+        entry.remove(members.most_loaded, now);
+    }
+    let settled = members.least_loaded.filter(|(dest, _)| entry.has(dest.id));
+    if let Some((dest, load)) = settled
+        && load.active <= u64::from(dest.weight)
+    {
+        return Some(dest);
+    }
+    let least = loads.least(service, overload, now, load_of);
+    let least = least.and_then(|at| service.dests.get(usize::from(at)))?;
+    // IPVS: a dest with more active conns than its weight is left if another has less than half of its own.
+    if let Some((dest, _)) = settled
+        && load_of(least).active * 2 >= u64::from(least.weight)
+    {
+        return Some(dest);
+    }
+    if service.scheduler == SchedulerKind::Lblc {
+        entry.members = EMPTY.members;
+    }
+    entry.add(least.id, members.most_loaded, now);
+    Some(least)
+}
+
+/// Forgets the members that are no dests of the service any more, and weighs the others.
+fn look_at<'a>(
+    entry: &mut Entry,
+    kind: SchedulerKind,
+    find: impl Fn(DestId) -> Option<&'a Dest>,
+    takes_conns: impl Fn(&Dest) -> bool,
+    load_of: impl Fn(&Dest) -> Load,
+) -> Members<'a> {
+    let mut members = Members::default();
+    let (mut least, mut most) = (None::<Cost>, None::<Cost>);
+    for member in &mut entry.members {
+        let Some(dest) = member.and_then(&find) else {
+            *member = None;
+            continue;
+        };
+        members.count += 1;
+        let load = load_of(dest);
+        // A dest of weight 0 costs most of all.
+        let cost = Cost::of(kind, dest.weight.max(1), load).filter(|_| dest.weight > 0);
+        let is_most = match (&most, &cost) {
+            _ if members.count == 1 => true,
+            (Some(most), Some(cost)) => most.is_less_than(cost),
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if is_most {
+            (most, members.most_loaded) = (cost, Some(dest.id));
+        }
+        if let Some(cost) = cost
+            && takes_conns(dest)
+            && least.is_none_or(|least| cost.is_less_than(&least))
+        {
+            (least, members.least_loaded) = (Some(cost), Some((dest, load)));
+        }
+    }
+    members
+}

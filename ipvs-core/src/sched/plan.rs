@@ -1,0 +1,81 @@
+//! What control works out for a scheduler when a service changes, so that workers only look it up.
+
+use super::server_names::ServerNames;
+use super::{hashing, maglev, rotation};
+use crate::service::{Dest, HashTarget, SchedulerKind};
+
+/// The part of a scheduler that does not change from conn to conn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    order: Vec<u16>,
+    server_names: ServerNames,
+    fingerprint: u64,
+}
+
+impl Plan {
+    /// For a service with these dests.
+    pub fn new(kind: SchedulerKind, dests: &[Dest]) -> Self {
+        let order = match kind {
+            SchedulerKind::Rr | SchedulerKind::Wrr => rotation::rotation(kind, dests),
+            SchedulerKind::Sh(_)
+            | SchedulerKind::Dh
+            | SchedulerKind::Mh(_)
+            | SchedulerKind::Conhash(_) => maglev::table(dests),
+            SchedulerKind::Lc
+            | SchedulerKind::Wlc
+            | SchedulerKind::Sed
+            | SchedulerKind::Nq
+            | SchedulerKind::Lblc
+            | SchedulerKind::Lblcr
+            | SchedulerKind::Fo
+            | SchedulerKind::Ovf => Vec::new(),
+        };
+        let server_names = match kind {
+            SchedulerKind::Conhash(HashTarget::Qid) => ServerNames::new(dests),
+            _ => ServerNames::default(),
+        };
+        Self {
+            order,
+            server_names,
+            fingerprint: fingerprint(kind, dests),
+        }
+    }
+
+    /// Indices of dests: the rotation of rr and wrr, the slots of the hash schedulers, else nothing.
+    pub fn order(&self) -> &[u16] {
+        &self.order
+    }
+
+    pub(super) const fn server_names(&self) -> &ServerNames {
+        &self.server_names
+    }
+
+    /// Differs from that of any other plan of the service, by which a worker sees that its dests have
+    /// changed.
+    pub(super) const fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+}
+
+fn fingerprint(kind: SchedulerKind, dests: &[Dest]) -> u64 {
+    let kind = match kind {
+        SchedulerKind::Rr => 1,
+        SchedulerKind::Wrr => 2,
+        SchedulerKind::Lc => 3,
+        SchedulerKind::Wlc => 4,
+        SchedulerKind::Sed => 5,
+        SchedulerKind::Nq => 6,
+        SchedulerKind::Sh(_) => 7,
+        SchedulerKind::Dh => 8,
+        SchedulerKind::Mh(_) => 9,
+        SchedulerKind::Conhash(_) => 10,
+        SchedulerKind::Lblc => 11,
+        SchedulerKind::Lblcr => 12,
+        SchedulerKind::Fo => 13,
+        SchedulerKind::Ovf => 14,
+    };
+    dests.iter().fold(hashing::mix(kind), |hash, dest| {
+        let word = u64::from(dest.id.0) << 32 | u64::from(dest.weight);
+        hashing::mix(hash ^ word)
+    })
+}

@@ -1,0 +1,84 @@
+//! lblc and lblcr.
+
+use super::*;
+
+#[test]
+fn lblc_keeps_to_its_dest_until_that_is_overloaded_and_another_half_idle() {
+    let service = service_with(SchedulerKind::Lblc, &[4, 4]);
+    let (mut worker, counters) = (Worker::new(), counters());
+    let first = worker.connect(&service, &client(0), &counters).unwrap();
+    // IPVS: more active conns than weight is what makes it overloaded.
+    for n in 1..5 {
+        assert_eq!(worker.connect(&service, &client(n), &counters), Some(first));
+    }
+    let other = worker.connect(&service, &client(9), &counters).unwrap();
+    assert_ne!(other, first);
+    // It stays where it went, though the first is idle now.
+    for _ in 0..5 {
+        worker.disconnect(first, &counters);
+    }
+    assert_eq!(worker.connect(&service, &client(1), &counters), Some(other));
+    // Both have half of their weight or more: no reason to move.
+    loads(&counters, &[5, 5]);
+    assert_eq!(worker.choose(&service, &client(2), &counters), Some(other));
+}
+
+#[test]
+fn addresses_have_dests_of_their_own_and_are_forgotten_after_a_day() {
+    let service = service_with(SchedulerKind::Lblc, &[100; 4]);
+    let (mut worker, counters) = (Worker::new(), counters());
+    let to = |n: u8| Arrival {
+        daddr: IpAddr::from([20, 0, 0, n]),
+        ..client(1)
+    };
+    let dests: Vec<_> = (0..4)
+        .map(|n| worker.connect(&service, &to(n), &counters))
+        .collect();
+    assert_eq!(dests, [0, 1, 2, 3].map(Some));
+    loads(&counters, &[9, 0, 9, 9]);
+    assert_eq!(worker.choose(&service, &to(0), &counters), Some(0));
+    let day = 24 * 60 * 60 * 1000;
+    assert_eq!(
+        worker.choose(&service, &at(to(0), day - 2000), &counters),
+        Some(0)
+    );
+    assert_eq!(
+        worker.choose(&service, &at(to(2), day + 2000), &counters),
+        Some(1)
+    );
+}
+
+/// IPVS: a set that has not changed for a day loses its most loaded dest.
+#[test]
+fn lblcr_adds_dests_to_a_busy_address_and_takes_them_back_after_a_day() {
+    let service = service_with(SchedulerKind::Lblcr, &[4; 3]);
+    let (mut worker, counters) = (Worker::new(), counters());
+    for n in 0..11 {
+        worker.connect(&service, &client(n), &counters);
+    }
+    // Of its dests it takes the least loaded: a dest that is not taken though it is idle is none of them.
+    let mut members_at = |millis| {
+        let is_member = |dest: &u32| {
+            loads(&counters, &[2; 3]);
+            counters[*dest as usize].set(Load::default());
+            worker.choose(&service, &at(client(1), millis), &counters) == Some(*dest)
+        };
+        (0..3).filter(is_member).count()
+    };
+    let hour = 60 * 60 * 1000;
+    for (hours, members) in [(0, 3), (12, 3), (23, 3), (25, 2), (36, 2), (48, 2), (50, 1)] {
+        assert_eq!(members_at(hours * hour), members, "after {hours} hours");
+    }
+}
+
+/// The table has room for a fixed number of addresses; the least used gives way.
+#[test]
+fn many_addresses_take_no_more_memory() {
+    let service = service_with(SchedulerKind::Lblc, &[100; 4]);
+    let (mut worker, counters) = (Worker::new(), counters());
+    for n in 0..20_000 {
+        let daddr = IpAddr::V4(Ipv4Addr::from(0x1400_0000 + n));
+        let arrival = at(Arrival { daddr, ..client(1) }, u64::from(n));
+        assert!(worker.choose(&service, &arrival, &counters).is_some());
+    }
+}

@@ -1,0 +1,257 @@
+//! What holds for every scheduler, with loads that the tests make up.
+
+mod hashed;
+mod local;
+mod weighed;
+
+use std::cell::Cell;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::*;
+use crate::service::HashOptions;
+use crate::service::tests::service_with;
+use crate::time::Now;
+
+const FALLBACK: HashOptions = HashOptions {
+    fallback: true,
+    port: false,
+};
+const HASH_KINDS: [SchedulerKind; 5] = [
+    SchedulerKind::Sh(FALLBACK),
+    SchedulerKind::Dh,
+    SchedulerKind::Mh(FALLBACK),
+    SchedulerKind::Conhash(HashTarget::Sip),
+    SchedulerKind::Conhash(HashTarget::Qid),
+];
+const OTHER_KINDS: [SchedulerKind; 10] = [
+    SchedulerKind::Rr,
+    SchedulerKind::Wrr,
+    SchedulerKind::Lc,
+    SchedulerKind::Wlc,
+    SchedulerKind::Sed,
+    SchedulerKind::Nq,
+    SchedulerKind::Lblc,
+    SchedulerKind::Lblcr,
+    SchedulerKind::Fo,
+    SchedulerKind::Ovf,
+];
+
+fn all_kinds() -> impl Iterator<Item = SchedulerKind> {
+    HASH_KINDS.into_iter().chain(OTHER_KINDS)
+}
+
+pub(super) fn arrival(client: &str) -> Arrival<'static> {
+    let client: SocketAddr = client.parse().unwrap();
+    Arrival {
+        client: (client.ip(), client.port()),
+        daddr: IpAddr::from([10, 0, 0, 100]),
+        payload: &[],
+        now: Tick(0),
+    }
+}
+
+pub(super) fn at(mut arrival: Arrival<'_>, millis: u64) -> Arrival<'_> {
+    arrival.now = Now::from_millis(millis).tick();
+    arrival
+}
+
+fn client(n: u32) -> Arrival<'static> {
+    Arrival {
+        client: (IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + n)), 40_000),
+        ..arrival("10.0.0.1:1")
+    }
+}
+
+/// A worker, and counters of dests that all workers of a test share.
+struct Worker {
+    memory: Memory,
+    turn: Turn,
+}
+
+type Counters = [Cell<Load>; 128];
+
+fn counters() -> Counters {
+    std::array::from_fn(|_| Cell::default())
+}
+
+impl Worker {
+    fn new() -> Self {
+        Self {
+            memory: Memory::new(128),
+            turn: Turn::default(),
+        }
+    }
+
+    /// The number of the dest.
+    fn choose(
+        &mut self,
+        service: &Service,
+        arrival: &Arrival<'_>,
+        counters: &Counters,
+    ) -> Option<u32> {
+        let load_of = |dest: &Dest| counters[dest.id.0 as usize].get();
+        schedule(service, arrival, &mut self.turn, &mut self.memory, load_of).map(|dest| dest.id.0)
+    }
+
+    /// Chooses, and makes an active conn.
+    fn connect(
+        &mut self,
+        service: &Service,
+        arrival: &Arrival<'_>,
+        counters: &Counters,
+    ) -> Option<u32> {
+        let dest = self.choose(service, arrival, counters)?;
+        self.memory.conn_opened(DestId(dest));
+        self.memory.conn_changed(DestId(dest), true);
+        let cell = &counters[dest as usize];
+        cell.set(Load {
+            active: cell.get().active + 1,
+            ..cell.get()
+        });
+        Some(dest)
+    }
+
+    fn disconnect(&mut self, dest: u32, counters: &Counters) {
+        self.memory.conn_closed(DestId(dest), true);
+        let cell = &counters[dest as usize];
+        cell.set(Load {
+            active: cell.get().active - 1,
+            ..cell.get()
+        });
+    }
+}
+
+fn loads(counters: &Counters, active: &[u64]) {
+    for (cell, active) in counters.iter().zip(active) {
+        cell.set(Load {
+            active: *active,
+            inactive: 0,
+        });
+    }
+}
+
+#[test]
+fn a_dest_of_weight_0_takes_no_new_conn() {
+    for kind in all_kinds() {
+        let service = service_with(kind, &[0, 300, 0]);
+        let (mut worker, counters) = (Worker::new(), counters());
+        for n in 0..100 {
+            let chosen = worker.connect(&service, &client(n), &counters);
+            assert_eq!(chosen, Some(1), "{kind:?}");
+        }
+        for weights in [&[0, 0][..], &[]] {
+            let service = service_with(kind, weights);
+            assert_eq!(
+                Worker::new().choose(&service, &client(1), &counters),
+                None,
+                "{kind:?} {weights:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_overloaded_dest_is_passed_over_and_when_all_are_nobody_is_taken() {
+    for kind in all_kinds() {
+        let mut service = service_with(kind, &[100; 4]);
+        let counters = counters();
+        for dest in &mut service.dests {
+            dest.upper_threshold = 10;
+        }
+        loads(&counters, &[10, 10, 9, 10]);
+        let mut worker = Worker::new();
+        for n in 0..50 {
+            let chosen = worker.choose(&service, &client(n), &counters);
+            assert_eq!(chosen, Some(2), "{kind:?}");
+        }
+        loads(&counters, &[10; 4]);
+        for n in 0..50 {
+            let chosen = worker.choose(&service, &at(client(n), 2), &counters);
+            assert_eq!(chosen, None, "{kind:?}");
+        }
+        // other workers' conns end: below 3/4 of the upper threshold
+        loads(&counters, &[10, 7, 10, 10]);
+        let chosen = worker.choose(&service, &at(client(1), 4), &counters);
+        assert_eq!(chosen, Some(1), "{kind:?}");
+    }
+}
+
+#[test]
+fn the_last_dest_that_takes_conns_is_found_among_100() {
+    for kind in all_kinds() {
+        let mut service = service_with(kind, &[2000; 100]);
+        for dest in &mut service.dests {
+            dest.upper_threshold = 1;
+        }
+        let counters = counters();
+        loads(&counters, &[&[1; 61][..], &[0], &[1; 38]].concat());
+        let mut worker = Worker::new();
+        for n in 0..20 {
+            let chosen = worker.choose(&service, &client(n), &counters);
+            assert_eq!(chosen, Some(61), "{kind:?}");
+        }
+    }
+}
+
+/// The threshold counts all workers' conns, whoever made them.
+#[test]
+fn two_workers_together_do_not_exceed_a_threshold() {
+    for kind in all_kinds() {
+        let mut service = service_with(kind, &[100; 3]);
+        for dest in &mut service.dests {
+            dest.upper_threshold = 7;
+        }
+        let counters = counters();
+        let mut workers = [Worker::new(), Worker::new()];
+        for n in 0..100 {
+            workers[n as usize % 2].connect(&service, &client(n), &counters);
+        }
+        let active: Vec<_> = counters[..3].iter().map(|cell| cell.get().active).collect();
+        assert!(
+            active.iter().all(|active| *active <= 7),
+            "{kind:?} {active:?}"
+        );
+        // dh and lblc have one destination here, which may keep to its dest
+        assert_eq!(active.iter().sum::<u64>(), 21, "{kind:?}");
+    }
+}
+
+/// How often counters are read for a choice, each time those of all workers: never more often because there
+/// are more dests, and not at all by schedulers that do not weigh loads.
+#[test]
+fn a_choice_costs_the_same_for_1000_dests_as_for_2() {
+    for kind in all_kinds() {
+        for dests in [2, 1000] {
+            let service = service_with(kind, &vec![1000; dests]);
+            let mut memory = Memory::new(dests);
+            let mut turn = Turn::default();
+            let reads = Cell::new(0);
+            let counters: Vec<_> = (0..dests).map(|_| Cell::new(Load::default())).collect();
+            let load_of = |dest: &Dest| {
+                reads.set(reads.get() + 1);
+                counters[dest.id.0 as usize].get()
+            };
+            for n in 0..500 {
+                reads.set(0);
+                let arrival = client(n);
+                let dest = schedule(&service, &arrival, &mut turn, &mut memory, load_of).unwrap();
+                // The first choice gets to know all dests.
+                let weighs = !HASH_KINDS.contains(&kind)
+                    && !matches!(kind, SchedulerKind::Rr | SchedulerKind::Wrr);
+                let most = if weighs { 4 } else { 0 };
+                assert!(
+                    n == 0 || reads.get() <= most,
+                    "{kind:?} {dests}: {}",
+                    reads.get()
+                );
+                let id = dest.id;
+                memory.conn_opened(id);
+                let load = &counters[id.0 as usize];
+                load.set(Load {
+                    inactive: load.get().inactive + 1,
+                    ..load.get()
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! lc, wlc, sed, nq, fo and ovf.
+
+use super::*;
+
+fn chosen_with(kind: SchedulerKind, weights: &[u16], active: &[u64]) -> Option<u32> {
+    let counters = counters();
+    loads(&counters, active);
+    Worker::new().choose(&service_with(kind, weights), &client(1), &counters)
+}
+
+/// ipvsadm(8): what each of the schedulers says of itself.
+#[test]
+fn the_dest_that_the_scheduler_s_rule_names_is_chosen() {
+    use SchedulerKind::{Fo, Lc, Nq, Ovf, Sed, Wlc};
+    for (kind, weights, active, chosen) in [
+        (Lc, &[1, 9][..], &[2, 3][..], Some(0)),
+        (Lc, &[1, 1], &[3, 3], Some(0)),
+        (Wlc, &[1, 1], &[2, 1], Some(1)),
+        (Wlc, &[4, 1], &[2, 1], Some(0)),
+        (Wlc, &[1, 1, 1], &[3, 3, 3], Some(0)),
+        // (1 + 1) / 1 against (3 + 1) / 3
+        (Sed, &[1, 3], &[1, 3], Some(1)),
+        (Sed, &[1, 3], &[0, 0], Some(1)),
+        // sed would take the busy one
+        (Sed, &[1, 10], &[0, 2], Some(1)),
+        (Nq, &[1, 10], &[0, 2], Some(0)),
+        (Nq, &[1, 10], &[1, 2], Some(1)),
+        (Fo, &[1, 9, 5], &[0, 999, 0], Some(1)),
+        (Fo, &[5, 5], &[0, 0], Some(0)),
+        (Ovf, &[2, 4, 3], &[0, 3, 0], Some(1)),
+        (Ovf, &[2, 4, 3], &[0, 4, 0], Some(2)),
+        (Ovf, &[2, 4, 3], &[1, 4, 3], Some(0)),
+        (Ovf, &[2, 4, 3], &[2, 4, 3], None),
+    ] {
+        assert_eq!(
+            chosen_with(kind, weights, active),
+            chosen,
+            "{kind:?} {weights:?} {active:?}"
+        );
+    }
+}
+
+/// IPVS: 256 inactive conns weigh as much as an active one.
+#[test]
+fn inactive_conns_weigh_little() {
+    let service = service_with(SchedulerKind::Wlc, &[1, 1]);
+    for (inactive, chosen) in [(255, 1), (257, 0)] {
+        let counters = counters();
+        counters[0].set(Load {
+            active: 1,
+            inactive: 0,
+        });
+        counters[1].set(Load {
+            active: 0,
+            inactive,
+        });
+        assert_eq!(
+            Worker::new().choose(&service, &client(1), &counters),
+            Some(chosen)
+        );
+    }
+}
+
+#[test]
+fn conns_end_up_in_proportion_to_the_weights() {
+    for kind in [SchedulerKind::Wlc, SchedulerKind::Sed, SchedulerKind::Nq] {
+        let service = service_with(kind, &[1, 2, 5]);
+        let counters = counters();
+        let mut workers = [Worker::new(), Worker::new(), Worker::new()];
+        for n in 0..800 {
+            workers[n as usize % 3].connect(&service, &client(n), &counters);
+        }
+        let active: Vec<_> = counters[..3].iter().map(|cell| cell.get().active).collect();
+        for (active, expected) in active.iter().zip([100_u64, 200, 500]) {
+            assert!(active.abs_diff(expected) <= 3, "{kind:?} {active:?}");
+        }
+    }
+}
+
+/// With a single worker the choice is the exact one at any time, whatever opens and closes.
+#[test]
+fn a_single_worker_always_takes_the_least_loaded_dest() {
+    let service = service_with(SchedulerKind::Lc, &[1; 100]);
+    let (mut worker, counters) = (Worker::new(), counters());
+    let mut open = Vec::new();
+    let mut state = 1_u64;
+    for n in 0..5000 {
+        state = hashing::mix(state);
+        if state % 5 < 3 || open.is_empty() {
+            let least = counters[..100].iter().map(|cell| cell.get().active).min();
+            let dest = worker.connect(&service, &client(n), &counters).unwrap();
+            assert_eq!(Some(counters[dest as usize].get().active - 1), least);
+            open.push(dest);
+        } else {
+            let dest = open.swap_remove(state as usize % open.len());
+            worker.disconnect(dest, &counters);
+        }
+    }
+}
+
+/// What other workers did is found by and by: two dests per choice, and whatever is to be chosen.
+#[test]
+fn dests_that_other_workers_set_free_are_found() {
+    let service = service_with(SchedulerKind::Lc, &[1; 100]);
+    let (mut worker, counters) = (Worker::new(), counters());
+    loads(&counters, &[50; 100]);
+    worker.choose(&service, &client(0), &counters);
+    loads(&counters, &[&[50; 70][..], &[3], &[50; 29]].concat());
+    let found = (0..50).find(|n| worker.choose(&service, &client(*n), &counters) == Some(70));
+    assert!(found.is_some());
+}
+
+#[test]
+fn a_change_of_the_service_is_seen_and_what_is_known_of_its_dests_is_kept() {
+    let counters = counters();
+    let mut worker = Worker::new();
+    let before = service_with(SchedulerKind::Wlc, &[1, 1, 1]);
+    for n in 0..30 {
+        worker.connect(&before, &client(n), &counters);
+    }
+    let drained = service_with(SchedulerKind::Wlc, &[1, 0, 1]);
+    for n in 0..20 {
+        assert_ne!(worker.connect(&drained, &client(n), &counters), Some(1));
+    }
+    // A dest leaves: the others have other indices now.
+    let mut left = before;
+    left.dests.remove(0);
+    left.plan = Plan::new(left.scheduler, &left.dests);
+    for n in 0..10 {
+        assert_eq!(worker.connect(&left, &client(n), &counters), Some(1));
+    }
+}
