@@ -1,0 +1,273 @@
+//! TCP conns from their first segment to their last: SYN, SYN-ACK, ACK, request, response, FIN,
+//! FIN-ACK, ACK, and the end of the conn. Clients and dests are played in the worker itself; what that
+//! costs is measured with a wire in the director's place, and taken off.
+
+use std::collections::VecDeque;
+
+use dpdk::{Burst, Mbuf, Mempool};
+use ipvs_core::{Engine, Event, Io, Now, Origin, TcpState, Timeouts};
+use packet::{PacketBuf, PortId};
+use serde_json::{Map, Value, json};
+
+use benches::director::{LAN_MAC, Spec, WAN_MAC};
+use benches::frames::{FRAME_LEN, MOST_PAYLOAD, Segment};
+use benches::measure::{Spread, thread_cpu_ns};
+
+use crate::Error;
+use crate::compare::swap_macs;
+use crate::established::resident_engine;
+use crate::ports::Lab;
+
+/// Conns between their first and their last segment at any time.
+const AT_ONCE: u32 = 1024;
+/// Conns of a run.
+const CONNS: u32 = 500_000;
+/// Rounds between two rounds of housekeeping, as in the daemon.
+const HOUSEKEEPING_ROUNDS: u32 = 32;
+/// The dest's initial sequence number.
+const DEST_ISN: u32 = 9_000_000;
+/// Longer than any timeout of the run.
+const ALL_EXPIRED_NS: u64 = 120_000_000_000;
+
+/// What is between clients and dests.
+trait Middle {
+    fn forward(&mut self, now: Now, packets: &mut Burst, peers: &mut Peers);
+    /// What is to be done every few rounds.
+    fn keep_house(&mut self, _: Now, _: &mut Peers) {}
+    /// Conns that are left.
+    fn conns(&self) -> u64 {
+        0
+    }
+}
+
+impl Middle for Engine<Mbuf> {
+    fn forward(&mut self, now: Now, packets: &mut Burst, peers: &mut Peers) {
+        self.process(now, Origin::Nic, packets.drain(), peers);
+    }
+    fn keep_house(&mut self, now: Now, peers: &mut Peers) {
+        self.housekeep(now, peers);
+    }
+    fn conns(&self) -> u64 {
+        self.stats().conns.get()
+    }
+}
+
+/// Nothing but a wire.
+struct Cable;
+
+impl Middle for Cable {
+    fn forward(&mut self, _: Now, packets: &mut Burst, peers: &mut Peers) {
+        for mut packet in packets.drain() {
+            swap_macs(&mut packet);
+            let port = peers.other(packet.port());
+            peers.transmit(port, packet);
+        }
+    }
+}
+
+/// All clients and all dests.
+struct Peers {
+    lan: PortId,
+    wan: PortId,
+    pool: Mempool,
+    /// What is on its way into the director
+    queue: VecDeque<Mbuf>,
+    next_flow: u32,
+    done: u32,
+}
+
+impl Peers {
+    fn new(lab: &Lab) -> Self {
+        Self {
+            lan: lab.sink.lan_port,
+            wan: lab.wan_port,
+            pool: lab.sink.pool,
+            queue: VecDeque::with_capacity(4 * AT_ONCE as usize),
+            next_flow: 0,
+            done: 0,
+        }
+    }
+
+    fn other(&self, port: PortId) -> PortId {
+        if port == self.lan { self.wan } else { self.lan }
+    }
+
+    /// A new client comes.
+    fn open(&mut self) {
+        let flow = self.next_flow;
+        self.next_flow += 1;
+        if let Some(packet) = self.pool.alloc() {
+            self.send(packet, self.wan, &Segment::syn(flow));
+        }
+    }
+
+    /// Sends a segment in a buffer that is there already.
+    fn send(&mut self, mut packet: Mbuf, port: PortId, segment: &Segment) {
+        let to = if port == self.lan { LAN_MAC } else { WAN_MAC };
+        let len = packet.bytes().len();
+        let sized = len >= FRAME_LEN || packet.append(FRAME_LEN - len);
+        packet.truncate(FRAME_LEN);
+        packet.set_port(port);
+        if sized && let Some(frame) = packet.bytes_mut().first_chunk_mut() {
+            segment.write(to, frame);
+            self.queue.push_back(packet);
+        }
+    }
+
+    /// A dest answers a SYN, a request and a FIN; an acknowledgment it only takes.
+    fn at_dest(&mut self, packet: Mbuf, segment: Segment) {
+        const SYN_ACK: u8 = Segment::SYN | Segment::ACK;
+        let answer = if segment.flags & Segment::SYN != 0 {
+            Segment {
+                seq: DEST_ISN,
+                ..segment.answer(SYN_ACK, 0)
+            }
+        } else if segment.flags & Segment::FIN != 0 {
+            segment.answer(Segment::FIN | Segment::ACK, 0)
+        } else if segment.payload > 0 {
+            segment.answer(Segment::ACK, MOST_PAYLOAD)
+        } else {
+            return;
+        };
+        self.send(packet, self.lan, &answer);
+    }
+
+    /// A client acknowledges and asks, ends the conn when it has its response, and another comes when
+    /// that is acknowledged.
+    fn at_client(&mut self, packet: Mbuf, segment: Segment) {
+        if segment.flags & Segment::SYN != 0 {
+            self.send(packet, self.wan, &segment.answer(Segment::ACK, 0));
+            if let Some(packet) = self.pool.alloc() {
+                let request = segment.answer(Segment::ACK, MOST_PAYLOAD);
+                self.send(packet, self.wan, &request);
+            }
+        } else if segment.flags & Segment::FIN != 0 {
+            self.send(packet, self.wan, &segment.answer(Segment::ACK, 0));
+            self.done += 1;
+            self.open();
+        } else if segment.payload > 0 {
+            let fin = segment.answer(Segment::FIN | Segment::ACK, 0);
+            self.send(packet, self.wan, &fin);
+        }
+    }
+}
+
+impl Io<Mbuf> for Peers {
+    #[inline]
+    fn transmit(&mut self, port: PortId, packet: Mbuf) {
+        match Segment::read(packet.bytes()) {
+            Some(segment) if port == self.lan => self.at_dest(packet, segment),
+            Some(segment) => self.at_client(packet, segment),
+            None => {}
+        }
+    }
+    fn to_kernel(&mut self, _: Mbuf) {}
+    fn copy_to_kernel(&mut self, _: &Mbuf) {}
+    fn redirect(&mut self, _: u16, _: Mbuf) {}
+    fn allocate(&mut self, _: PortId, _: usize) -> Option<Mbuf> {
+        None
+    }
+    fn event(&mut self, _: Event) -> Result<(), Event> {
+        Ok(())
+    }
+}
+
+/// Conns per second of CPU time, and what it was worked out from.
+#[derive(Debug)]
+pub struct Churn {
+    /// From their first segment to their end, without what the peers cost
+    pub per_cpu_s: Spread,
+    with_peers: Spread,
+    peers_alone: Spread,
+}
+
+/// Runs director and cable in turns.
+pub fn run(lab: &mut Lab, runs: u32) -> Result<Churn, Error> {
+    let (mut net, mut gross, mut peers) = (Vec::new(), Vec::new(), Vec::new());
+    let spec = Spec {
+        lan: lab.sink.lan_port,
+        wan: lab.wan_port,
+        max_conns: CONNS + CONNS / 4,
+        timeouts: short_time_wait(),
+        ..Spec::default()
+    };
+    for _ in 0..runs {
+        let peers_ns = churn(lab, &mut Cable)?;
+        let mut engine = resident_engine(lab, &spec);
+        let all_ns = churn(lab, &mut engine)?;
+        net.push(1e9 / (all_ns - peers_ns));
+        gross.push(1e9 / all_ns);
+        peers.push(1e9 / peers_ns);
+    }
+    Ok(Churn {
+        per_cpu_s: Spread::of(net),
+        with_peers: Spread::of(gross),
+        peers_alone: Spread::of(peers),
+    })
+}
+
+/// TIME_WAIT is over while others are still made, as it is in a director that has run for a while.
+fn short_time_wait() -> Timeouts {
+    let mut timeouts = Timeouts::default();
+    timeouts.tcp_s[TcpState::TimeWait as usize] = 1;
+    timeouts
+}
+
+/// Opens, uses and ends all conns of a run; nanoseconds for each.
+fn churn(lab: &Lab, middle: &mut impl Middle) -> Result<f64, Error> {
+    let mut peers = Peers::new(lab);
+    let start = thread_cpu_ns();
+    for _ in 0..AT_ONCE {
+        peers.open();
+    }
+    let mut burst = Burst::new();
+    let mut rounds = 0u32;
+    while peers.done < CONNS {
+        for _ in 0..peers.queue.len().min(dpdk::burst::CAPACITY) {
+            if let Some(packet) = peers.queue.pop_front() {
+                burst.push(packet);
+            }
+        }
+        if burst.is_empty() {
+            let done = peers.done;
+            return Err(format!("no segment came through any more after {done} conns").into());
+        }
+        let now = lab.now();
+        middle.forward(now, &mut burst, &mut peers);
+        rounds += 1;
+        if rounds.is_multiple_of(HOUSEKEEPING_ROUNDS) {
+            middle.keep_house(now, &mut peers);
+        }
+    }
+    expire_all(lab, middle, &mut peers)?;
+    Ok((thread_cpu_ns() - start) as f64 / f64::from(peers.done))
+}
+
+/// The end of a conn is part of its cost, whenever it comes.
+fn expire_all(lab: &Lab, middle: &mut impl Middle, peers: &mut Peers) -> Result<(), Error> {
+    let late = Now {
+        ns: lab.now().ns + ALL_EXPIRED_NS,
+    };
+    // Established conns, which those on their way are, have no end within this time.
+    let left = u64::from(2 * AT_ONCE);
+    for _ in 0..CONNS {
+        if middle.conns() <= left {
+            return Ok(());
+        }
+        middle.keep_house(late, peers);
+    }
+    Err(format!("{} conns do not expire", middle.conns()).into())
+}
+
+impl Churn {
+    /// As the report has it.
+    pub fn json(&self) -> Value {
+        let mut object = Map::new();
+        self.per_cpu_s.put(&mut object, "per_cpu_s", 0);
+        self.with_peers.put(&mut object, "with_peers_per_cpu_s", 0);
+        self.peers_alone
+            .put(&mut object, "peers_alone_per_cpu_s", 0);
+        object.insert("packets_per_conn".to_owned(), json!(8));
+        Value::Object(object)
+    }
+}

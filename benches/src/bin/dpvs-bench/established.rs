@@ -1,0 +1,176 @@
+//! Packets of conns that exist: from clients, from dests, of TCP both ways.
+
+use dpdk::Mbuf;
+use ipvs_core::Engine;
+
+use benches::director::{self, LAN_MAC, Spec, WAN_MAC};
+use benches::frames::{self, Frame, Segment, VIP, client, udp};
+use packet::PortId;
+
+use crate::Error;
+use crate::compare::{Comparison, compare, forward};
+use crate::ports::{Lab, Wire};
+use crate::traffic::{Replay, Traffic};
+
+/// The order in which conns are made. Packets come in others.
+const MAKING_ORDER: u64 = 1;
+const PLAYING_ORDER: u64 = 3;
+/// The dest's initial sequence number.
+const DEST_ISN: u32 = 9_000_000;
+
+/// How long to measure.
+#[derive(Debug, Clone, Copy)]
+pub struct Effort {
+    /// Of these the median counts
+    pub runs: u32,
+    /// CPU time of each
+    pub seconds: f64,
+}
+
+/// UDP from clients, from a wire.
+pub fn udp_from_wire(lab: &mut Lab, wire: &mut Wire, effort: Effort) -> Result<Comparison, Error> {
+    let (mut engine, _) = open_udp(lab, wire.flows, wire.port)?;
+    measure(lab, &mut engine, &mut wire.rx, wire.flows, effort)
+}
+
+/// UDP from clients, with frames that are in memory.
+pub fn udp_from_memory(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, Error> {
+    let wan = lab.wan_port;
+    let (mut engine, _) = open_udp(lab, flows, wan)?;
+    let order = frames::shuffled(flows, PLAYING_ORDER).into_iter();
+    let frames = order.map(|flow| first_datagram(flow, wan)).collect();
+    let mut replay = Replay::new(frames, lab.sink.pool);
+    measure(lab, &mut engine, &mut replay, flows, effort)
+}
+
+/// UDP from dests: what went to them comes back.
+pub fn replies(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, Error> {
+    let (mut engine, sent) = open_udp(lab, flows, lab.wan_port)?;
+    let port = lab.sink.lan_port;
+    let answers = sent.iter().map(|frame| {
+        let (laddr, dest) = frame.ends();
+        Frame {
+            bytes: udp(dest, laddr, LAN_MAC),
+            port,
+        }
+    });
+    let mut answers: Vec<Frame> = answers.collect();
+    drop(sent);
+    frames::shuffle(&mut answers, PLAYING_ORDER);
+    let mut replay = Replay::new(answers, lab.sink.pool);
+    measure(lab, &mut engine, &mut replay, flows, effort)
+}
+
+/// Established TCP: of each flow one segment either way, all in random order.
+pub fn tcp(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, Error> {
+    let (lan, wan) = (lab.sink.lan_port, lab.wan_port);
+    let mut engine = director(lab, flows, wan);
+    let order = frames::shuffled(flows, MAKING_ORDER);
+    let syns = order
+        .iter()
+        .map(|flow| Segment::syn(*flow).frame(WAN_MAC, wan));
+    let at_dests = segments(lab.play(&mut engine, syns), flows)?;
+    let answer = |segment: &Segment| Segment {
+        seq: DEST_ISN,
+        ..segment.answer(Segment::SYN | Segment::ACK, 0)
+    };
+    let syn_acks = at_dests.iter().map(|syn| answer(syn).frame(LAN_MAC, lan));
+    let at_clients = segments(lab.play(&mut engine, syn_acks), flows)?;
+    // The client's second acknowledgment: it was sent data, so that its own need no TOA any more.
+    let requests = at_clients.iter().map(|syn_ack| {
+        let mut request = syn_ack.answer(Segment::ACK, frames::MOST_PAYLOAD);
+        request.ack = request.ack.wrapping_add(100);
+        request.frame(WAN_MAC, wan)
+    });
+    let responses = at_dests.iter().map(|syn| {
+        let mut response = answer(syn);
+        (response.flags, response.payload) = (Segment::ACK, frames::MOST_PAYLOAD);
+        response.seq = DEST_ISN + 1;
+        response.frame(LAN_MAC, lan)
+    });
+    let mut both: Vec<Frame> = requests.chain(responses).collect();
+    frames::shuffle(&mut both, PLAYING_ORDER);
+    let mut replay = Replay::new(both, lab.sink.pool);
+    measure(lab, &mut engine, &mut replay, 2 * flows, effort)
+}
+
+fn segments(frames: Vec<Frame>, expected: u32) -> Result<Vec<Segment>, Error> {
+    let read = frames
+        .iter()
+        .filter_map(|frame| Segment::read(&frame.bytes));
+    let read: Vec<Segment> = read.collect();
+    if read.len() == expected as usize {
+        Ok(read)
+    } else {
+        Err(format!("{expected} segments went in, {} came out", read.len()).into())
+    }
+}
+
+/// Room for so many conns and some more.
+fn director(lab: &mut Lab, flows: u32, wan: PortId) -> Engine<Mbuf> {
+    let spec = Spec {
+        lan: lab.sink.lan_port,
+        wan,
+        max_conns: flows + flows / 8 + 1024,
+        ..Spec::default()
+    };
+    resident_engine(lab, &spec)
+}
+
+/// An engine whose conn table is on large pages and there, as in the daemon.
+pub fn resident_engine(lab: &mut Lab, spec: &Spec) -> Engine<Mbuf> {
+    let now = lab.now();
+    let engine = director::engine(spec, now, &mut lab.sink);
+    for (start, len) in engine.conn_table_memory() {
+        dpdk::memory::make_resident(start, len);
+    }
+    engine
+}
+
+/// The first packet of a UDP flow.
+pub fn first_datagram(flow: u32, wan: PortId) -> Frame {
+    Frame {
+        bytes: udp(client(flow), VIP, WAN_MAC),
+        port: wan,
+    }
+}
+
+/// An engine with a conn for every flow, and what it has sent to the dests.
+fn open_udp(lab: &mut Lab, flows: u32, wan: PortId) -> Result<(Engine<Mbuf>, Vec<Frame>), Error> {
+    let mut engine = director(lab, flows, wan);
+    let order = frames::shuffled(flows, MAKING_ORDER).into_iter();
+    let sent = lab.play(&mut engine, order.map(|flow| first_datagram(flow, wan)));
+    let conns = engine.stats().conns.get();
+    if conns == u64::from(flows) && sent.len() == flows as usize {
+        Ok((engine, sent))
+    } else {
+        Err(format!(
+            "of {flows} flows {conns} became conns, {} were sent on",
+            sent.len()
+        )
+        .into())
+    }
+}
+
+/// Plays everything once, so that all is as it will be, then compares. Every packet must have been
+/// sent on.
+fn measure(
+    lab: &mut Lab,
+    engine: &mut Engine<Mbuf>,
+    traffic: &mut impl Traffic,
+    frames: u32,
+    effort: Effort,
+) -> Result<Comparison, Error> {
+    let mut packets = 0;
+    while packets < frames as usize {
+        packets += forward(lab, engine, traffic);
+    }
+    let comparison = compare(lab, engine, traffic, effort.runs, effort.seconds);
+    let stats = engine.stats();
+    let (received, sent) = (stats.received.get(), stats.transmitted.get());
+    if received == sent {
+        Ok(comparison)
+    } else {
+        Err(format!("{received} packets came in, only {sent} were sent on").into())
+    }
+}

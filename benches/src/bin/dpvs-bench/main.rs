@@ -1,0 +1,178 @@
+//! How fast the director forwards, measured beside macswap on the same ports in one process, and how
+//! fast conns come and go, how long a worker's loop takes at worst, how soon the daemon forwards.
+
+mod arrivals;
+mod churn;
+mod compare;
+mod established;
+mod ports;
+mod report;
+mod sink;
+mod stalls;
+mod start;
+mod traffic;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+
+use established::Effort;
+use ports::Lab;
+use report::Report;
+
+type Error = Box<dyn std::error::Error>;
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// UDP from clients
+    FullnatUdp,
+    /// UDP from dests
+    Reply,
+    /// Established TCP both ways
+    Tcp,
+    /// Many conns against few, beyond --flows
+    Many,
+    /// First packets
+    NewConns,
+    /// TCP conns from their first segment to their last
+    OpenGetClose,
+    /// The longest loop
+    WorstLoop,
+    /// From the start of dpvsd to its first forwarded packet
+    Start,
+}
+
+/// Measures the director beside macswap.
+#[derive(Debug, Parser)]
+#[command(name = "dpvs-bench")]
+struct Cli {
+    /// Distinct flows
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 100_000, 1_000_000])]
+    flows: Vec<u32>,
+    /// Flows of `many`: frames are in memory, 64 bytes each, and so is a table of 95 bytes a conn
+    #[arg(long, value_delimiter = ',', default_values_t = [10_000, 10_000_000])]
+    many_flows: Vec<u32>,
+    /// Measure only these
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Runs of each, of which the median counts
+    #[arg(long, default_value_t = 5)]
+    runs: u32,
+    /// CPU time of a run of macswap and FullNAT together
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// Room for conns where new ones are measured
+    #[arg(long, default_value_t = 2_000_000)]
+    new_conns: u32,
+    /// The CPU to measure on
+    #[arg(long, default_value_t = 1)]
+    cpu: u32,
+    /// Use hugepages: as many must be free as the frames need
+    #[arg(long)]
+    huge: bool,
+    /// The daemon's program [default: beside this one]
+    #[arg(long)]
+    dpvsd: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Cli {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dpvs-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Error> {
+    let mut report = Report::new(cli.json);
+    if cli.wants(Part::Start) {
+        // Before this process takes hugepages that the daemon is to have.
+        report.start(start::run(&dpvsd(cli)?, cli.runs)?);
+    }
+    if cli.only != [Part::Start] {
+        let wires = if cli.wants(Part::FullnatUdp) {
+            cli.flows.as_slice()
+        } else {
+            &[]
+        };
+        let mut lab = Lab::start(wires, cli.cpu, cli.huge)?;
+        measure(cli, &mut lab, &mut report)?;
+    }
+    report.finish();
+    Ok(())
+}
+
+fn measure(cli: &Cli, lab: &mut Lab, report: &mut Report) -> Result<(), Error> {
+    let effort = Effort {
+        runs: cli.runs,
+        seconds: cli.seconds,
+    };
+    for mut wire in std::mem::take(&mut lab.wires) {
+        let measured = established::udp_from_wire(lab, &mut wire, effort)?;
+        report.rates("fullnat_udp", wire.flows, &measured);
+    }
+    for &flows in &cli.flows {
+        if cli.wants(Part::Reply) {
+            let measured = established::replies(lab, flows, effort)?;
+            report.rates("reply", flows, &measured);
+        }
+        if cli.wants(Part::Tcp) {
+            let measured = established::tcp(lab, flows, effort)?;
+            report.rates("tcp", flows, &measured);
+        }
+    }
+    if cli.wants(Part::Many) {
+        let room = most_flows()?;
+        let fitting = cli.many_flows.iter().filter(|&&flows| flows <= room);
+        let many = fitting.map(|&flows| {
+            let measured = established::udp_from_memory(lab, flows, effort)?;
+            Ok((flows, measured))
+        });
+        report.many(&many.collect::<Result<Vec<_>, Error>>()?);
+    }
+    if cli.wants(Part::NewConns) {
+        let udp = arrivals::udp(lab, cli.new_conns, cli.runs)?;
+        let tcp = arrivals::tcp(lab, cli.new_conns, cli.runs)?;
+        report.new_conns(&udp, &tcp);
+    }
+    if cli.wants(Part::OpenGetClose) {
+        report.open_get_close(&churn::run(lab, cli.runs)?);
+    }
+    if cli.wants(Part::WorstLoop) {
+        report.worst_loop(&stalls::run(lab, cli.runs, cli.cpu)?);
+    }
+    Ok(())
+}
+
+/// How many flows fit into memory that is free, with their frames and their conns, and half as much left.
+fn most_flows() -> Result<u32, Error> {
+    const KB_PER_1000_FLOWS: u64 = 500;
+    let meminfo = std::fs::read_to_string("/proc/meminfo")?;
+    let available = meminfo.lines().find_map(|line| {
+        line.strip_prefix("MemAvailable:")?
+            .split_whitespace()
+            .next()
+    });
+    let kb: u64 = available.unwrap_or("0").parse()?;
+    Ok(u32::try_from(kb * 1000 / KB_PER_1000_FLOWS)?)
+}
+
+fn dpvsd(cli: &Cli) -> Result<PathBuf, Error> {
+    match &cli.dpvsd {
+        Some(path) => Ok(path.clone()),
+        None => Ok(std::env::current_exe()?.with_file_name("dpvsd")),
+    }
+}

@@ -1,0 +1,168 @@
+//! DPDK as the bench uses it: two ports that swallow what they are given, and one for each capture
+//! file that plays it for ever.
+
+use std::path::PathBuf;
+
+use dpdk::{Burst, Eal, Mbuf, Mempool, Port, PortConfig, RxQueue};
+use ipvs_core::{Engine, Now, Origin};
+use packet::PortId;
+
+use benches::director::WAN_MAC;
+use benches::frames::{self, Frame, VIP, client, udp};
+
+use crate::Error;
+use crate::sink::{Out, Recorder, Sink};
+
+/// Mbufs that are on their way, in caches and in bursts.
+const SPARE_MBUFS: u32 = 32_768;
+/// Bytes of an mbuf with its headers, rounded up.
+const MBUF_BYTES: u64 = 2560;
+/// What DPDK needs beside mbufs.
+const EAL_MB: u64 = 256;
+/// The order in which flows come from the wire. Conns are made in another one, so that neighbours on
+/// the wire are none in the conn table.
+const WIRE_ORDER: u64 = 2;
+
+/// A port that plays one UDP frame of each of its flows for ever.
+#[derive(Debug)]
+pub struct Wire {
+    /// How many flows
+    pub flows: u32,
+    /// Its packets count as received by this port
+    pub port: PortId,
+    /// Where they come in
+    pub rx: RxQueue,
+}
+
+/// All ports, started.
+#[derive(Debug)]
+pub struct Lab {
+    /// Where packets leave
+    pub sink: Sink,
+    /// Towards the clients, for frames that do not come from a capture file
+    pub wan_port: PortId,
+    /// One for each capture file
+    pub wires: Vec<Wire>,
+    started: u64,
+    hz: u64,
+}
+
+impl Lab {
+    /// Starts EAL on a CPU, with a capture file for each of `flows`.
+    pub fn start(flows: &[u32], cpu: u32, hugepages: bool) -> Result<Self, Error> {
+        let captures = flows
+            .iter()
+            .map(|&flows| Capture::new(flows))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mbufs = flows.iter().sum::<u32>() + SPARE_MBUFS;
+        Eal::init(&eal_args(mbufs, cpu, hugepages, &captures))?;
+        let pool = Mempool::new("bench", mbufs, 512, 2048, -1)?;
+        let (lan_port, _, lan) = start_port("net_null0", &pool)?;
+        let (wan_port, _, wan) = start_port("net_null1", &pool)?;
+        let mut wires = Vec::new();
+        for (number, &flows) in flows.iter().enumerate() {
+            let (port, rx, _) = start_port(&format!("net_pcap{number}"), &pool)?;
+            wires.push(Wire { flows, port, rx });
+        }
+        Ok(Self {
+            sink: Sink {
+                lan,
+                wan,
+                lan_port,
+                pool,
+                events: None,
+            },
+            wan_port,
+            wires,
+            started: dpdk::eal::rdtsc(),
+            hz: dpdk::eal::tsc_hz(),
+        })
+    }
+
+    /// The time, as the daemon's clock tells it.
+    #[inline]
+    pub fn now(&self) -> Now {
+        let counts = dpdk::eal::rdtsc() - self.started;
+        Now {
+            ns: (u128::from(counts) * 1_000_000_000 / u128::from(self.hz)) as u64 + 1_000_000_000,
+        }
+    }
+
+    /// Sends frames through the engine once; what came out, in order.
+    pub fn play(
+        &self,
+        engine: &mut Engine<Mbuf>,
+        frames: impl IntoIterator<Item = Frame>,
+    ) -> Vec<Frame> {
+        let mut frames = frames.into_iter().peekable();
+        let mut recorder = Recorder { frames: Vec::new() };
+        let mut burst = Burst::new();
+        while frames.peek().is_some() {
+            while !burst.is_full()
+                && let Some(frame) = frames.next()
+                && let Some(mut packet) = self.sink.pool.alloc_from(&frame.bytes)
+            {
+                packet.set_port(frame.port);
+                burst.push(packet);
+            }
+            engine.process(self.now(), Origin::Nic, burst.drain(), &mut recorder);
+        }
+        recorder.frames
+    }
+}
+
+fn start_port(name: &str, pool: &Mempool) -> Result<(PortId, RxQueue, Out), Error> {
+    let config = PortConfig {
+        queues: 1,
+        rx_desc: 512,
+        tx_desc: 512,
+        mtu: 1500,
+        promiscuous: false,
+    };
+    let mut port = Port::by_name(name)?;
+    port.start(&config, pool)?;
+    let (rx, tx) = port
+        .take_queues()
+        .ok_or_else(|| format!("{name} has no queue"))?;
+    Ok((port.id(), rx, Out::new(tx)))
+}
+
+fn eal_args(mbufs: u32, cpu: u32, hugepages: bool, captures: &[Capture]) -> Vec<String> {
+    let memory_mb = EAL_MB + u64::from(mbufs) * MBUF_BYTES / (1 << 20);
+    let pages = if hugepages {
+        "--in-memory"
+    } else {
+        "--no-huge --no-shconf --no-telemetry"
+    };
+    let mut args = format!(
+        "dpvs-bench {pages} -m {memory_mb} --no-pci --lcores 0@{cpu} --log-level error \
+         --vdev net_null0,size=60,no-rx=1 --vdev net_null1,size=60,no-rx=1"
+    );
+    for (number, Capture(path)) in captures.iter().enumerate() {
+        args += &format!(
+            " --vdev net_pcap{number},rx_pcap={},infinite_rx=1",
+            path.display()
+        );
+    }
+    args.split_whitespace().map(str::to_owned).collect()
+}
+
+/// A capture file, gone with the value: net_pcap reads it once, when the port is started.
+struct Capture(PathBuf);
+
+impl Capture {
+    fn new(flows: u32) -> std::io::Result<Self> {
+        let name = format!("dpvs-bench-{}-{flows}.pcap", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let order = frames::shuffled(flows, WIRE_ORDER).into_iter();
+        let datagrams = order.map(|flow| udp(client(flow), VIP, WAN_MAC));
+        frames::write_capture(&path, datagrams)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

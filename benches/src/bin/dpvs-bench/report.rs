@@ -1,0 +1,133 @@
+//! The figures: told one by one as they come, or as one JSON object at the end.
+
+use ipvs_core::Tick;
+use ipvs_core::conn::ConnTable;
+use serde_json::{Map, Value, json};
+
+use benches::director::KEYS;
+use benches::measure::{Spread, rounded};
+
+use crate::arrivals::Arrivals;
+use crate::churn::Churn;
+use crate::compare::Comparison;
+use crate::stalls::Stalls;
+
+/// Conns of the tables whose size is told.
+const CONNS: u32 = 1_000_000;
+/// A local port is a bit of its pool.
+const PORT_BYTES: f64 = 1.0 / 8.0;
+
+/// What was measured.
+#[derive(Debug)]
+pub struct Report {
+    is_json: bool,
+    object: Map<String, Value>,
+}
+
+impl Report {
+    /// An empty report but for the size of conns, which nobody has to measure.
+    pub fn new(is_json: bool) -> Self {
+        let mut report = Self {
+            is_json,
+            object: Map::new(),
+        };
+        let v4 = ConnTable::<[u8; 4]>::new(CONNS, KEYS.conns, Tick(0)).bytes();
+        let v6 = ConnTable::<[u8; 16]>::new(CONNS, KEYS.conns, Tick(0)).bytes();
+        for (name, bytes) in [("bytes_per_conn_v4", v4), ("bytes_per_conn_v6", v6)] {
+            let per_conn = bytes as f64 / f64::from(CONNS) + PORT_BYTES;
+            report.add(name, rounded(per_conn, 1));
+        }
+        report
+    }
+
+    fn add(&mut self, name: &str, value: Value) {
+        if !self.is_json {
+            print_line(&format!("{name}: {value}"));
+        }
+        self.object.insert(name.to_owned(), value);
+    }
+
+    fn add_spread(&mut self, name: &str, spread: Spread, decimals: i32) {
+        if !self.is_json {
+            let mut shown = Map::new();
+            spread.put(&mut shown, name, decimals);
+            let numbers = shown.values().map(Value::to_string).collect::<Vec<_>>();
+            print_line(&format!(
+                "{name}: {} (median, least, most)",
+                numbers.join(", ")
+            ));
+        }
+        spread.put(&mut self.object, name, decimals);
+    }
+
+    /// Rates of so many flows beside macswap's.
+    pub fn rates(&mut self, name: &str, flows: u32, measured: &Comparison) {
+        let entry = measured.json(flows);
+        if !self.is_json {
+            print_line(&format!("{name}: {entry}"));
+        }
+        let list = self
+            .object
+            .entry(name)
+            .or_insert_with(|| Value::Array(Vec::new()));
+        if let Value::Array(list) = list {
+            list.push(entry);
+        }
+    }
+
+    /// The same with frames from memory, for numbers of flows that are far apart; the last of them stands
+    /// with those from the wire too.
+    pub fn many(&mut self, measured: &[(u32, Comparison)]) {
+        for (flows, comparison) in measured {
+            self.rates("many_flows", *flows, comparison);
+        }
+        if let [(_, first), .., (flows, last)] = measured {
+            self.rates("fullnat_udp", *flows, last);
+            let ratio = rounded(last.rate() / first.rate(), 3);
+            self.add("many_flows_last_to_first", ratio);
+        }
+    }
+
+    /// First packets. The slower of both protocols is the figure.
+    pub fn new_conns(&mut self, udp: &Arrivals, tcp: &Arrivals) {
+        let slower = if udp.empty.median < tcp.empty.median {
+            udp
+        } else {
+            tcp
+        };
+        self.add_spread("new_conns_per_cpu_s", slower.empty, 0);
+        self.add("new_conns", json!({"udp": udp.json(), "tcp": tcp.json()}));
+    }
+
+    /// Whole TCP conns.
+    pub fn open_get_close(&mut self, churn: &Churn) {
+        self.add_spread("tcp_open_get_close_per_cpu_s", churn.per_cpu_s, 0);
+        self.add("tcp_open_get_close", churn.json());
+    }
+
+    /// The longest loop.
+    pub fn worst_loop(&mut self, stalls: &Stalls) {
+        self.add_spread("worst_loop_us", stalls.worst_us(), 1);
+        self.add("worst_loop", stalls.json());
+    }
+
+    /// From the start to the first packet.
+    pub fn start(&mut self, seconds: Spread) {
+        self.add_spread("start_to_first_packet_s", seconds, 3);
+    }
+
+    /// Prints the object if that was asked for.
+    pub fn finish(self) {
+        if self.is_json {
+            print_line(&Value::Object(self.object).to_string());
+        }
+    }
+}
+
+#[allow(
+    clippy::print_stdout,
+    reason = "the figures are what the program is for"
+)]
+fn print_line(text: &str) {
+    println!("{text}");
+}

@@ -1,0 +1,341 @@
+//! The longest turn of a worker's loop while control does what takes it longest, through its own API
+//! and from a thread of its own: services are loaded, local addresses come and go, conns expire.
+//!
+//! A turn's time is its time on the CPU, so that others on the machine do not count; interrupts and the
+//! host's own pauses still do. The quiet phase, with traffic and nothing else, shows how much that is.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use dpdk::{Burst, Mbuf};
+use ipvs_core::{Command, Engine, Event, Io, Now, Origin, Protocol, ServiceKey};
+use proto::v1;
+use proto::v1::address_service_client::AddressServiceClient;
+use proto::v1::ipvs_service_client::IpvsServiceClient;
+use rustix::thread::{CpuSet, sched_setaffinity};
+use serde_json::{Map, Value, json};
+
+use benches::director::{self, LAN};
+use benches::frames::{self, Frame, VIP};
+use benches::measure::{Spread, rounded, thread_cpu_ns};
+use benches::plane::{self, Plane, WorkerEnds, worker_rings};
+
+use crate::Error;
+use crate::established::first_datagram;
+use crate::ports::Lab;
+use crate::traffic::{Replay, Traffic};
+
+const SERVICES: u32 = 10_000;
+const DESTS_EACH: u32 = 100;
+const DESTS_OF_VIP: u32 = 16;
+/// Conns that expire together.
+const CONNS: u32 = 1_000_000;
+/// Of those, how many go on having packets.
+const BUSY_FLOWS: u32 = 10_000;
+/// Longer than everything before the conns are to expire.
+const CONN_TIMEOUT_S: u32 = 600;
+/// Local addresses that come and go.
+const LADDR_CHANGES: u32 = 100;
+/// How long the quiet phase takes.
+const QUIET: Duration = Duration::from_secs(2);
+/// Longer than any phase takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The goal: turns that take longer are counted.
+const GOAL_NS: u64 = 200_000;
+/// As in the daemon's run loop.
+const HOUSEKEEPING_LOOPS: u64 = 32;
+const COMMANDS_PER_ROUND: usize = 16;
+
+/// What happens beside the traffic.
+const PHASES: [&str; 4] = [
+    "quiet",
+    "services_loaded",
+    "laddrs_come_and_go",
+    "conns_expire",
+];
+
+/// The longest turn of each phase in nanoseconds, and how many took too long.
+#[derive(Debug, Clone, Copy, Default)]
+struct Phase {
+    worst_ns: u64,
+    too_long: u64,
+    loops: u64,
+}
+
+/// A worker as the daemon has it, its turns timed.
+struct Worker<'a> {
+    lab: &'a mut Lab,
+    engine: Engine<Mbuf>,
+    commands: rtrb::Consumer<Command>,
+    unsent: Option<Event>,
+    traffic: Replay,
+    /// Added to the clock
+    ahead_ns: u64,
+    loops: u64,
+}
+
+impl Worker<'_> {
+    fn now(&self) -> Now {
+        Now {
+            ns: self.lab.now().ns + self.ahead_ns,
+        }
+    }
+
+    /// Turns until something has happened.
+    fn run_until(&mut self, mut is_over: impl FnMut(&Self) -> bool) -> Result<Phase, Error> {
+        let (mut phase, mut burst) = (Phase::default(), Burst::new());
+        let began = Instant::now();
+        let mut before = thread_cpu_ns();
+        loop {
+            self.turn(&mut burst);
+            let after = thread_cpu_ns();
+            phase.worst_ns = phase.worst_ns.max(after - before);
+            phase.too_long += u64::from(after - before > GOAL_NS);
+            phase.loops += 1;
+            before = after;
+            if self.loops.is_multiple_of(HOUSEKEEPING_LOOPS) {
+                if is_over(self) {
+                    return Ok(phase);
+                }
+                if began.elapsed() > PATIENCE {
+                    return Err("what was to happen beside the traffic did not happen".into());
+                }
+                before = thread_cpu_ns();
+            }
+        }
+    }
+
+    fn turn(&mut self, burst: &mut Burst) {
+        let now = self.now();
+        self.traffic.receive(burst);
+        self.engine
+            .process(now, Origin::Nic, burst.drain(), &mut self.lab.sink);
+        self.lab.sink.flush();
+        self.loops += 1;
+        if self.loops.is_multiple_of(HOUSEKEEPING_LOOPS) {
+            self.take_commands(now);
+            self.engine.housekeep(now, &mut self.lab.sink);
+            self.lab.sink.flush();
+        }
+    }
+
+    fn take_commands(&mut self, now: Now) {
+        for _ in 0..COMMANDS_PER_ROUND {
+            if let Some(answer) = self.unsent.take()
+                && let Err(answer) = self.lab.sink.event(answer)
+            {
+                self.unsent = Some(answer);
+                return;
+            }
+            let Ok(command) = self.commands.pop() else {
+                return;
+            };
+            self.unsent = self.engine.apply(now, command, &mut self.lab.sink).err();
+        }
+    }
+
+    fn has_service(&self, protocol: Protocol, addr: Ipv4Addr) -> bool {
+        let key = ServiceKey {
+            protocol,
+            addr: IpAddr::V4(addr),
+            port: 80,
+        };
+        let services = &self.engine.snapshot().services;
+        services
+            .get(&key)
+            .is_some_and(|service| !service.dests.is_empty())
+    }
+}
+
+/// All phases, `runs` times.
+pub fn run(lab: &mut Lab, runs: u32, cpu: u32) -> Result<Stalls, Error> {
+    let all = (0..runs).map(|_| run_once(lab, cpu));
+    Ok(Stalls(all.collect::<Result<Vec<_>, _>>()?))
+}
+
+fn run_once(lab: &mut Lab, cpu: u32) -> Result<[Phase; PHASES.len()], Error> {
+    let max_dests = SERVICES * DESTS_EACH + DESTS_OF_VIP;
+    let (handle, ends) = worker_rings(0, max_dests);
+    let devices = director::devices(lab.sink.lan_port, lab.wan_port);
+    let wanted = Arc::new(AtomicU32::new(0));
+    let operator = Operator {
+        wanted: Arc::clone(&wanted),
+        done: Arc::new(AtomicU32::new(0)),
+    };
+    let done = Arc::clone(&operator.done);
+    let thread = std::thread::Builder::new()
+        .name("control".into())
+        .spawn(move || {
+            let ended = leave_cpu(cpu)
+                .and_then(|()| operator.run(|| Plane::start(devices, vec![handle], max_dests)));
+            if let Err(error) = ended {
+                eprintln!("dpvs-bench: the control plane of the bench: {error}");
+            }
+        })?;
+    let phases = phases(lab, ends, &wanted, &done);
+    wanted.store(STOP, Ordering::Release);
+    thread.join().map_err(|_| "the control thread panicked")?;
+    phases
+}
+
+fn phases(
+    lab: &mut Lab,
+    ends: WorkerEnds,
+    wanted: &AtomicU32,
+    done: &AtomicU32,
+) -> Result<[Phase; PHASES.len()], Error> {
+    let wan = lab.wan_port;
+    let now = lab.now();
+    let busy = frames::shuffled(BUSY_FLOWS, 1).into_iter();
+    let busy: Vec<Frame> = busy.map(|flow| first_datagram(flow, wan)).collect();
+    lab.sink.events = Some(ends.events);
+    let pool = lab.sink.pool;
+    let mut worker = Worker {
+        engine: director::bare_engine(CONNS + CONNS / 8, ends.stats, now),
+        lab,
+        commands: ends.commands,
+        unsent: None,
+        traffic: Replay::new(busy, pool),
+        ahead_ns: 0,
+        loops: 0,
+    };
+    for (start, len) in worker.engine.conn_table_memory() {
+        dpdk::memory::make_resident(start, len);
+    }
+    worker.run_until(|worker| {
+        done.load(Ordering::Acquire) >= SET_UP && worker.has_service(Protocol::Udp, VIP.0)
+    })?;
+    let flows = frames::shuffled(CONNS, 2).into_iter();
+    let first = flows.map(|flow| first_datagram(flow, wan));
+    worker.lab.play(&mut worker.engine, first);
+    let began = Instant::now();
+    let quiet = worker.run_until(|_| began.elapsed() > QUIET)?;
+    wanted.store(SERVICES_LOADED, Ordering::Release);
+    let last = plane::nth_vip(SERVICES - 1);
+    let loading = worker.run_until(|worker| {
+        done.load(Ordering::Acquire) >= SERVICES_LOADED && worker.has_service(Protocol::Tcp, last)
+    })?;
+    wanted.store(LADDRS_CHANGED, Ordering::Release);
+    let laddrs = worker.run_until(|_| done.load(Ordering::Acquire) >= LADDRS_CHANGED)?;
+    worker.ahead_ns = u64::from(CONN_TIMEOUT_S + 60) * 1_000_000_000;
+    let conns = |worker: &Worker<'_>| worker.engine.stats().conns.get();
+    let expiring = worker.run_until(|worker| conns(worker) <= u64::from(BUSY_FLOWS))?;
+    worker.lab.sink.events = None;
+    Ok([quiet, loading, laddrs, expiring])
+}
+
+/// What the operator was asked for, and has done.
+const SET_UP: u32 = 1;
+const SERVICES_LOADED: u32 = 2;
+const LADDRS_CHANGED: u32 = 3;
+const STOP: u32 = 4;
+
+/// Who gives control its orders, when the worker asks for it.
+struct Operator {
+    wanted: Arc<AtomicU32>,
+    done: Arc<AtomicU32>,
+}
+
+impl Operator {
+    fn run(self, start: impl FnOnce() -> Result<Plane, Error>) -> Result<(), Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let plane = start()?;
+            let channel = plane::connect(plane.socket()).await?;
+            plane::set_up(&channel, DESTS_OF_VIP, CONN_TIMEOUT_S).await?;
+            self.done.store(SET_UP, Ordering::Release);
+            self.until_wanted(SERVICES_LOADED).await;
+            let mut ipvs = IpvsServiceClient::new(channel.clone());
+            let services = plane::many_services(SERVICES, DESTS_EACH);
+            ipvs.apply(tokio_stream::iter(services)).await?;
+            self.done.store(SERVICES_LOADED, Ordering::Release);
+            self.until_wanted(LADDRS_CHANGED).await;
+            let mut addresses = AddressServiceClient::new(channel);
+            for number in 0..LADDR_CHANGES {
+                come_and_go(&mut ipvs, &mut addresses, number).await?;
+            }
+            self.done.store(LADDRS_CHANGED, Ordering::Release);
+            self.until_wanted(STOP).await;
+            Ok(())
+        })
+    }
+
+    async fn until_wanted(&self, what: u32) {
+        while self.wanted.load(Ordering::Acquire) < what {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+/// A local address of the busy service is added and taken away, and so is its address.
+async fn come_and_go(
+    ipvs: &mut IpvsServiceClient<tonic::transport::Channel>,
+    addresses: &mut AddressServiceClient<tonic::transport::Channel>,
+    number: u32,
+) -> Result<(), Error> {
+    let addr = Ipv4Addr::from(u32::from(LAN.0) + (201 << 8) + number % 250);
+    let vip = plane::key(v1::Protocol::Udp, VIP.0, VIP.1);
+    let laddr = plane::laddr_request(&vip, addr);
+    ipvs.add_laddr(laddr.clone()).await?;
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    ipvs.del_laddr(laddr).await?;
+    // Control may have made the address along with the local address, and keeps it.
+    let _ = addresses.del_address(plane::address(addr, "dpdk0")).await;
+    Ok(())
+}
+
+/// The worker has its CPU for itself, if there is another one.
+fn leave_cpu(cpu: u32) -> Result<(), Error> {
+    let mut set = CpuSet::new();
+    let cpus = (0..CpuSet::MAX_CPU).take_while(|&at| {
+        let path = format!("/sys/devices/system/cpu/cpu{at}");
+        std::path::Path::new(&path).exists()
+    });
+    for other in cpus.filter(|&at| at != cpu as usize) {
+        set.set(other);
+    }
+    if set.count() > 0 {
+        sched_setaffinity(None, &set)?;
+    }
+    Ok(())
+}
+
+/// Of every run the phases.
+#[derive(Debug)]
+pub struct Stalls(Vec<[Phase; PHASES.len()]>);
+
+impl Stalls {
+    /// The longest turn of each run in microseconds, but for the quiet phase.
+    pub fn worst_us(&self) -> Spread {
+        let worst = |run: &[Phase; PHASES.len()]| {
+            run[1..]
+                .iter()
+                .map(|phase| phase.worst_ns)
+                .max()
+                .unwrap_or(0)
+        };
+        Spread::of(self.0.iter().map(|run| worst(run) as f64 / 1e3))
+    }
+
+    /// As the report has it: the longest turn of each phase.
+    pub fn json(&self) -> Value {
+        let mut object = Map::new();
+        for (at, name) in PHASES.iter().enumerate() {
+            let of_phase = || self.0.iter().map(|run| run[at]);
+            let worst = Spread::of(of_phase().map(|phase| phase.worst_ns as f64 / 1e3));
+            let mut entry = Map::new();
+            worst.put(&mut entry, "worst_us", 1);
+            let too_long: u64 = of_phase().map(|phase| phase.too_long).sum();
+            let loops: u64 = of_phase().map(|phase| phase.loops).sum();
+            entry.insert("loops_over_200_us".to_owned(), json!(too_long));
+            entry.insert("loops".to_owned(), json!(loops));
+            object.insert((*name).to_owned(), Value::Object(entry));
+        }
+        object.insert("worst_us".to_owned(), rounded(self.worst_us().median, 1));
+        Value::Object(object)
+    }
+}

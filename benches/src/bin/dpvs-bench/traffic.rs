@@ -1,0 +1,63 @@
+//! Where packets come from.
+
+use dpdk::{Burst, Mempool, RxQueue};
+use packet::PacketBuf;
+
+use benches::frames::Frame;
+
+/// A source of packets that never runs dry.
+pub trait Traffic {
+    /// Fills an empty burst; how many packets that were.
+    fn receive(&mut self, burst: &mut Burst) -> usize;
+}
+
+impl Traffic for RxQueue {
+    #[inline]
+    fn receive(&mut self, burst: &mut Burst) -> usize {
+        self.burst(burst)
+    }
+}
+
+/// Frames in memory, played for ever: what net_pcap does, for frames that are known only once conns
+/// exist.
+#[derive(Debug)]
+pub struct Replay {
+    frames: Vec<Frame>,
+    at: usize,
+    pool: Mempool,
+}
+
+impl Replay {
+    /// Plays these frames in their order, on large pages, with mbufs of a pool.
+    pub fn new(frames: Vec<Frame>, pool: Mempool) -> Self {
+        dpdk::memory::make_resident(frames.as_ptr().cast(), size_of_val(&*frames));
+        Self {
+            frames,
+            at: 0,
+            pool,
+        }
+    }
+}
+
+impl Traffic for Replay {
+    #[inline]
+    fn receive(&mut self, burst: &mut Burst) -> usize {
+        while !burst.is_full() {
+            let Some(mut packet) = self.pool.alloc() else {
+                break;
+            };
+            let frame = &self.frames[self.at];
+            self.at = if self.at + 1 < self.frames.len() {
+                self.at + 1
+            } else {
+                0
+            };
+            if packet.append(frame.bytes.len()) {
+                packet.bytes_mut().copy_from_slice(&frame.bytes);
+            }
+            packet.set_port(frame.port);
+            burst.push(packet);
+        }
+        burst.len()
+    }
+}
