@@ -1,1 +1,96 @@
-fn main() {}
+//! What a new conn asks for: its service, a local port, a route.
+
+#![allow(missing_docs, reason = "criterion_group makes a public function")]
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+
+use benches::director::{Spec, route, service_port, snapshot};
+use benches::frames::{VIP, shuffled};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use inet::route::RouteTable;
+use ipvs_core::{Protocol, ServiceKey};
+use sapool::{PoolShare, PortPool};
+
+/// Look-ups of an iteration.
+const LOOK_UPS: u32 = 1024;
+
+fn services(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("service look-up");
+    group.throughput(Throughput::Elements(LOOK_UPS.into()));
+    for services in [1, 10_000] {
+        let spec = Spec {
+            services,
+            dests: 2,
+            ..Spec::default()
+        };
+        let table = snapshot(&spec).services;
+        let keys: Vec<_> = shuffled(services.max(LOOK_UPS), 1)
+            .into_iter()
+            .take(LOOK_UPS as usize)
+            .map(|number| ServiceKey {
+                protocol: Protocol::Tcp,
+                addr: IpAddr::V4(VIP.0),
+                port: service_port(number % services),
+            })
+            .collect();
+        group.bench_function(BenchmarkId::from_parameter(services), |bencher| {
+            bencher.iter(|| keys.iter().filter(|key| table.get(key).is_some()).count());
+        });
+    }
+    group.finish();
+}
+
+fn ports(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("local port taken and given back");
+    let Some(share) = PoolShare::new(0, 1) else {
+        return;
+    };
+    for percent in [0, 50, 99] {
+        let mut pool = PortPool::new(share);
+        let mut taken: Vec<u16> = std::iter::from_fn(|| pool.take(3)).collect();
+        let kept = taken.len() * percent / 100;
+        for at in shuffled(taken.len() as u32, 1).iter().skip(kept) {
+            pool.put(3, taken[*at as usize]);
+        }
+        taken.clear();
+        group.bench_function(format!("{percent} % in use"), |bencher| {
+            bencher.iter(|| {
+                if let Some(port) = black_box(pool.take(3)) {
+                    pool.put(3, port);
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+fn routes(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("route look-up");
+    group.throughput(Throughput::Elements(LOOK_UPS.into()));
+    for routes in [1, 100_000u32] {
+        let mut table = RouteTable::default();
+        for number in 0..routes {
+            // Lengths as a table of the Internet has them: most are 24, some 16 and 20.
+            let len = [24, 24, 24, 20, 16][number as usize % 5];
+            let addr = Ipv4Addr::from(0x1000_0000 + (number << 12));
+            // Some of the short ones are there already.
+            let _ = table.insert(route(addr, len, 1, None));
+        }
+        let wanted: Vec<_> = shuffled(routes.max(LOOK_UPS), 1)
+            .into_iter()
+            .take(LOOK_UPS as usize)
+            .map(|number| Ipv4Addr::from(0x1000_0000 + ((number % routes) << 12) + 7))
+            .collect();
+        group.bench_function(BenchmarkId::from_parameter(routes), |bencher| {
+            bencher.iter(|| {
+                let found = wanted.iter().filter(|dst| table.lookup_v4(**dst).is_some());
+                found.count()
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, services, ports, routes);
+criterion_main!(benches);
