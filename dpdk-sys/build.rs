@@ -145,7 +145,7 @@ fn bind(cflags: &[String]) -> Result<()> {
         .allowlist_function("rte_eth_(dev_(count_avail|get_port_by_name|start|stop|close|set_mtu|get_mtu|default_mac_addr_set|set_link_up|set_link_down)|rx_queue_setup|tx_queue_setup|macaddr_get|stats_get|xstats_get|xstats_get_names|promiscuous_(enable|disable|get)|allmulticast_(enable|disable|get))")
         .allowlist_function("rte_eth_dev_default_mac_addr_set")
         .allowlist_function("rte_pktmbuf_pool_create")
-        .allowlist_function("rte_mempool_(free|avail_count|in_use_count)")
+        .allowlist_function("rte_mempool_(free|walk|avail_count|in_use_count)")
         .allowlist_type("dpvs_mbuf|rte_mbuf|rte_mempool|rte_eth_stats|rte_eth_xstat|rte_eth_xstat_name|rte_ether_addr")
         .allowlist_var("RTE_PKTMBUF_HEADROOM|RTE_MAX_LCORE|RTE_MBUF_DEFAULT_DATAROOM")
         // Packed structs that hold aligned ones cannot be said in Rust; nobody looks into them.

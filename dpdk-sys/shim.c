@@ -24,6 +24,23 @@ void dpvs_mbuf_free_bulk(struct rte_mbuf **mbufs, unsigned int count)
     rte_pktmbuf_free_bulk(mbufs, count);
 }
 
+void dpvs_mempool(struct rte_mempool *pool, struct dpvs_mempool *out)
+{
+    struct rte_mempool_memhdr *chunk;
+
+    out->name = pool->name;
+    out->flags = pool->flags;
+    out->element_bytes = pool->elt_size;
+    out->header_bytes = pool->header_size;
+    out->trailer_bytes = pool->trailer_size;
+    out->private_bytes = pool->private_data_size;
+    out->size = pool->size;
+    out->used = rte_mempool_in_use_count(pool);
+    out->memory_bytes = 0;
+    STAILQ_FOREACH(chunk, &pool->mem_list, next)
+        out->memory_bytes += chunk->len;
+}
+
 void dpvs_mbuf_cut_chain(struct rte_mbuf *mbuf)
 {
     struct rte_mbuf *rest = mbuf->next;

@@ -46,6 +46,20 @@ struct dpvs_mbuf {
     struct rte_mempool *pool;
 };
 
+/* What a pool of DPDK's is and takes: its struct is another one in every release. */
+struct dpvs_mempool {
+    const char *name;
+    uint32_t flags;
+    uint32_t element_bytes;
+    uint32_t header_bytes;
+    uint32_t trailer_bytes;
+    uint32_t private_bytes;
+    uint32_t size;
+    uint32_t used;
+    uint64_t memory_bytes;
+};
+void dpvs_mempool(struct rte_mempool *pool, struct dpvs_mempool *out);
+
 /* Cuts a chained mbuf down to its first segment and frees the others. */
 void dpvs_mbuf_cut_chain(struct rte_mbuf *mbuf);
 

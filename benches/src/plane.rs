@@ -5,7 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use control::{Control, ControlConfig, LinkInfo, Platform, PlatformError, WorkerHandle};
+use control::{
+    ConnTableSize, Control, ControlConfig, LinkInfo, Platform, PlatformError, PoolInfo,
+    WorkerHandle,
+};
 use inet::Device;
 use inet::neighbour::NeighbourConfig;
 use ipvs_core::{Command, Event, Timeouts, WorkerStats};
@@ -49,6 +52,7 @@ pub fn worker_rings(number: u32, max_dests: u32) -> (WorkerHandle, WorkerEnds) {
         events: answers,
         stats: Arc::clone(&stats),
         loop_stats: Arc::default(),
+        conn_table: ConnTableSize::default(),
     };
     let ends = WorkerEnds {
         commands,
@@ -65,6 +69,9 @@ struct Ports;
 impl Platform for Ports {
     fn link(&self, _: PortId) -> LinkInfo {
         LinkInfo::default()
+    }
+    fn pools(&self) -> Vec<PoolInfo> {
+        Vec::new()
     }
     fn set_promiscuous(&self, _: PortId, _: bool) -> Result<(), PlatformError> {
         Ok(())

@@ -13,6 +13,15 @@ use crate::loop_stats::LoopStats;
 /// Frames that wait for a worker which is far behind are of no use to anyone later.
 const MOST_WAITING_FRAMES: usize = 1024;
 
+/// How large a worker's conn table is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ConnTableSize {
+    /// Most conns at once
+    pub max_conns: u32,
+    /// Bytes of conns, index and timer links
+    pub bytes: usize,
+}
+
 /// One worker, as the daemon hands it over.
 #[derive(Debug)]
 pub struct WorkerHandle {
@@ -30,6 +39,8 @@ pub struct WorkerHandle {
     pub stats: Arc<WorkerStats>,
     /// What its loop counts
     pub loop_stats: Arc<LoopStats>,
+    /// Its conn table
+    pub conn_table: ConnTableSize,
 }
 
 #[derive(Debug)]

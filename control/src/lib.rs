@@ -20,7 +20,7 @@ mod uncut;
 
 pub use control::{Control, ControlConfig};
 pub use counts::Counts;
-pub use fleet::WorkerHandle;
+pub use fleet::{ConnTableSize, WorkerHandle};
 pub use loop_stats::LoopStats;
-pub use platform::{LinkInfo, LinkStats, Platform, PlatformError};
+pub use platform::{LinkInfo, LinkStats, Platform, PlatformError, PoolInfo};
 pub use server::serve;

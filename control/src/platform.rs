@@ -60,6 +60,29 @@ pub struct LinkStats {
     pub mbuf_in_use: u64,
 }
 
+/// A pool of the ports' memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PoolInfo {
+    /// Its name
+    pub name: String,
+    /// DPDK's flags
+    pub flags: u32,
+    /// Bytes of an element
+    pub element_bytes: u32,
+    /// Bytes before each element
+    pub header_bytes: u32,
+    /// Bytes after each element
+    pub trailer_bytes: u32,
+    /// Bytes of the pool's own
+    pub private_bytes: u32,
+    /// Elements
+    pub size: u32,
+    /// Elements that are out
+    pub used: u32,
+    /// Bytes of all elements
+    pub memory_bytes: u64,
+}
+
 /// A port would not do what it was told.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
@@ -69,6 +92,8 @@ pub struct PlatformError(pub String);
 pub trait Platform: Send + Sync {
     /// What a port is, can, and has counted.
     fn link(&self, port: PortId) -> LinkInfo;
+    /// Where packets are kept.
+    fn pools(&self) -> Vec<PoolInfo>;
     /// Takes frames for other MAC addresses, or no longer.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use std::time::Duration;
 use proto::v1::address_service_server::AddressServiceServer;
 use proto::v1::ipvs_service_server::IpvsServiceServer;
 use proto::v1::link_service_server::LinkServiceServer;
+use proto::v1::memory_service_server::MemoryServiceServer;
 use proto::v1::neighbour_service_server::NeighbourServiceServer;
 use proto::v1::route_service_server::RouteServiceServer;
 use tokio::net::UnixListener;
@@ -48,6 +49,7 @@ pub async fn serve(
         .add_service(limited!(RouteServiceServer))
         .add_service(limited!(NeighbourServiceServer))
         .add_service(limited!(LinkServiceServer))
+        .add_service(limited!(MemoryServiceServer))
         .add_service(limited!(IpvsServiceServer))
         .serve_with_incoming_shutdown(incoming(listener), shutdown)
         .await

@@ -64,6 +64,13 @@ impl State {
         self.pool_usage.get(&id).map_or(&[], Vec::as_slice)
     }
 
+    /// Bytes that a worker's ports of all local addresses take.
+    pub(crate) fn local_port_bytes(&self, worker: u16) -> usize {
+        let workers = u16::try_from(self.fleet.len()).unwrap_or(u16::MAX);
+        PoolShare::new(worker, workers)
+            .map_or(0, |share| self.pool_usage.len() * share.pool_bytes())
+    }
+
     /// Takes what the workers said, does what is due, publishes what changed. What the workers gave
     /// back is returned, to be freed.
     pub(crate) fn tick(&mut self, now_ms: u64) -> Vec<Arc<Snapshot>> {

@@ -106,3 +106,24 @@ async fn rates_are_real() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
+
+#[tokio::test]
+async fn memory_is_told_by_pool_and_by_worker() {
+    let director = director().await;
+    two_arm(&director).await;
+    let channel = director.connect().await;
+    let mut client = v1::memory_service_client::MemoryServiceClient::new(channel);
+    let memory = client.show_memory(v1::Empty {}).await.unwrap().into_inner();
+    assert_eq!(
+        (&*memory.pools[0].name, memory.pools[0].used),
+        ("mbufs", 10)
+    );
+    assert_eq!(memory.workers.len(), 2);
+    let worker = &memory.workers[0];
+    assert_eq!((worker.max_conns, worker.conn_table_bytes), (1000, 94_000));
+    // 64 bytes for each of the 1000 dests there is room for.
+    assert!(worker.counter_bytes > 64_000);
+    // One local address: every other port is this worker's, towards each of 16 classes of dests.
+    let bits = 16 * 64_511 / 2;
+    assert!(worker.local_port_bytes > bits / 8 && worker.local_port_bytes < bits / 6);
+}

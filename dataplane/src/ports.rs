@@ -1,6 +1,6 @@
 //! The daemon's ports: started once, then asked and told by control.
 
-use control::{LinkInfo, LinkStats, Platform, PlatformError};
+use control::{LinkInfo, LinkStats, Platform, PlatformError, PoolInfo};
 use dpdk::{Mempool, Port, PortConfig, PortError};
 use inet::{Device, IfIndex};
 use packet::{MacAddr, PortId};
@@ -172,6 +172,23 @@ impl Platform for DpdkPlatform {
                 .unwrap_or_default(),
             xstats: port.xstats(),
         }
+    }
+
+    fn pools(&self) -> Vec<PoolInfo> {
+        let pools = dpdk::mempool::all_pools().into_iter();
+        pools
+            .map(|pool| PoolInfo {
+                name: pool.name,
+                flags: pool.flags,
+                element_bytes: pool.element_bytes,
+                header_bytes: pool.header_bytes,
+                trailer_bytes: pool.trailer_bytes,
+                private_bytes: pool.private_bytes,
+                size: pool.size,
+                used: pool.used,
+                memory_bytes: pool.memory_bytes,
+            })
+            .collect()
     }
 
     fn set_promiscuous(&self, port: PortId, on: bool) -> Result<(), PlatformError> {

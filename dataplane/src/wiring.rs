@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use control::{LoopStats, WorkerHandle};
+use control::{ConnTableSize, LoopStats, WorkerHandle};
 use dpdk::{Eal, Mbuf, Mempool};
 use ipvs_core::{Engine, EngineConfig, Keys, WorkerStats};
 
@@ -72,6 +72,11 @@ pub fn wire(
             events: event_end,
         };
         let loop_stats = Arc::new(LoopStats::default());
+        let engine = Engine::new(
+            engine_config(config, keys, number),
+            all_stats.clone(),
+            clock.now(),
+        );
         handles.push(WorkerHandle {
             lcore: plan.lcore,
             socket: eal.socket_of(plan.lcore),
@@ -80,12 +85,11 @@ pub fn wire(
             events,
             stats: Arc::clone(&all_stats[number]),
             loop_stats: Arc::clone(&loop_stats),
+            conn_table: ConnTableSize {
+                max_conns: config.max_conns,
+                bytes: engine.conn_table_bytes(),
+            },
         });
-        let engine = Engine::new(
-            engine_config(config, keys, number),
-            all_stats.clone(),
-            clock.now(),
-        );
         for (start, len) in engine.conn_table_memory() {
             dpdk::memory::make_resident(start, len);
         }

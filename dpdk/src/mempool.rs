@@ -1,6 +1,6 @@
 //! Where mbufs come from.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString, c_void};
 use std::ptr::NonNull;
 
 use dpdk_sys as sys;
@@ -94,4 +94,57 @@ impl Mempool {
         // SAFETY: the pool is valid.
         unsafe { sys::rte_mempool_in_use_count(self.as_ptr()) }
     }
+}
+
+/// What a pool is and takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MempoolShape {
+    /// DPDK's name of it
+    pub name: String,
+    /// DPDK's `RTE_MEMPOOL_F_*`
+    pub flags: u32,
+    /// Bytes of an element
+    pub element_bytes: u32,
+    /// Bytes before each element
+    pub header_bytes: u32,
+    /// Bytes after each element
+    pub trailer_bytes: u32,
+    /// Bytes of the pool's own beside the elements
+    pub private_bytes: u32,
+    /// Elements
+    pub size: u32,
+    /// Of those, how many are out
+    pub used: u32,
+    /// Bytes of memory for the elements
+    pub memory_bytes: u64,
+}
+
+/// All pools of the process, those of drivers too.
+pub fn all_pools() -> Vec<MempoolShape> {
+    let mut shapes: Vec<MempoolShape> = Vec::new();
+    // SAFETY: the walk hands `note` pools that are valid and the vector, which lives on, and nobody
+    // else uses the vector meanwhile.
+    unsafe { sys::rte_mempool_walk(Some(note), (&raw mut shapes).cast()) };
+    shapes
+}
+
+unsafe extern "C" fn note(pool: *mut sys::rte_mempool, shapes: *mut c_void) {
+    let mut shape = sys::dpvs_mempool::default();
+    // SAFETY: the pool is valid, the shape ours.
+    unsafe { sys::dpvs_mempool(pool, &raw mut shape) };
+    // SAFETY: `all_pools` hands its vector over for the time of the walk.
+    let shapes = unsafe { &mut *shapes.cast::<Vec<MempoolShape>>() };
+    // SAFETY: the name is an array in the pool that ends with a NUL byte.
+    let name = unsafe { CStr::from_ptr(shape.name) };
+    shapes.push(MempoolShape {
+        name: name.to_string_lossy().into_owned(),
+        flags: shape.flags,
+        element_bytes: shape.element_bytes,
+        header_bytes: shape.header_bytes,
+        trailer_bytes: shape.trailer_bytes,
+        private_bytes: shape.private_bytes,
+        size: shape.size,
+        used: shape.used,
+        memory_bytes: shape.memory_bytes,
+    });
 }

@@ -5,7 +5,7 @@ pub const ALL: &str = "\
 Usage:
     dpip [OPTIONS] OBJECT { COMMAND | help }
 Parameters:
-    OBJECT  := { link | addr | route | neigh }
+    OBJECT  := { link | addr | route | neigh | eal-mem }
     COMMAND := { add | del | set | show | flush }
 Options:
     -v, --verbose   -h, --help   -V, --version   -s, --stats   -4 | -6 | -f, --family { inet | inet6 }
@@ -76,6 +76,11 @@ Examples:
     dpip link set dpdk0 promisc on
 ";
 
+const EAL_MEM: &str = "\
+Usage:
+    dpip eal-mem show [ pool | worker ]
+";
+
 /// The grammar of an object.
 pub fn of(object: &str) -> Option<&'static str> {
     match object {
@@ -83,6 +88,7 @@ pub fn of(object: &str) -> Option<&'static str> {
         "route" => Some(ROUTE),
         "neigh" => Some(NEIGH),
         "link" => Some(LINK),
+        "eal-mem" => Some(EAL_MEM),
         _ => None,
     }
 }

@@ -1,6 +1,7 @@
 //! `dpip`: addresses, routes, neighbours and links of dpvsd, with the grammar and output of DPVS's.
 
 mod addr;
+mod eal_mem;
 mod help;
 mod link;
 mod link_output;
@@ -18,9 +19,9 @@ use words::Words;
 
 /// Objects of DPVS that come with a later release.
 const LATER: &[&str] = &[
-    "vlan", "tunnel", "qsch", "cls", "ipv6", "iftraf", "eal-mem", "ipset", "flow", "maddr", "lldp",
+    "vlan", "tunnel", "qsch", "cls", "ipv6", "iftraf", "ipset", "flow", "maddr", "lldp",
 ];
-const OBJECTS: &[&str] = &["link", "addr", "route", "neigh"];
+const OBJECTS: &[&str] = &["link", "addr", "route", "neigh", "eal-mem"];
 
 /// What to do with an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +94,7 @@ async fn run(args: Vec<String>) -> Result<(), CliError> {
         "addr" => addr::run(&context, verb, words).await,
         "route" => route::run(&context, verb, words).await,
         "neigh" => neigh::run(&context, verb, words).await,
+        "eal-mem" => eal_mem::run(&context, verb, words).await,
         _ => link::run(&context, verb, words).await,
     }
 }

@@ -11,7 +11,9 @@ use std::io::Read;
 use std::process::Stdio;
 
 use fake::{Daemon, program};
-use proto::v1::{Family, Link, SapoolUse, Scope, Worker, WorkerStats};
+use proto::v1::{
+    Family, Link, Memory, Mempool, SapoolUse, Scope, Worker, WorkerMemory, WorkerStats,
+};
 
 #[test]
 fn addresses_go_in_and_come_out_as_in_the_tutorial() {
@@ -224,13 +226,17 @@ fn what_is_wrong_is_said_with_its_exit_status() {
 fn help_and_version_need_no_daemon() {
     for (line, part) in [
         ("-V", concat!("dpip-", env!("CARGO_PKG_VERSION"), "\n")),
-        ("--help", "OBJECT  := { link | addr | route | neigh }"),
+        (
+            "--help",
+            "OBJECT  := { link | addr | route | neigh | eal-mem }",
+        ),
         (
             "addr help",
             "IFADDR    := { PREFIX | ADDR } [ broadcast ADDR ]",
         ),
         ("route help", "dpip route add default via 10.0.0.1"),
         ("neigh help", "lladdr LLADDR dev DEVICE"),
+        ("eal-mem help", "dpip eal-mem show"),
         ("link help", "promisc [on|off], forward2kni [on|off]"),
     ] {
         let output = program(line).output().unwrap();
@@ -274,4 +280,50 @@ fn odd_arguments_and_closed_outputs_are_no_panic() {
     drop(reader);
     let status = program("addr bogus").stderr(writer).status().unwrap();
     assert_eq!(status.code(), Some(1));
+}
+
+/// DPVS's columns for pools (`eal_mem.c`), and the workers' own memory below them.
+#[test]
+fn memory_is_shown_by_pool_and_by_worker() {
+    let daemon = Daemon::start();
+    daemon.state.lock().unwrap().memory = Memory {
+        pools: vec![Mempool {
+            name: "dpvsd".into(),
+            flags: 0x10,
+            element_bytes: 2304,
+            header_bytes: 64,
+            private_bytes: 64,
+            size: 65_535,
+            used: 512,
+            memory_bytes: 148 << 20,
+            ..Mempool::default()
+        }],
+        workers: vec![WorkerMemory {
+            lcore: 1,
+            max_conns: 1_000_000,
+            conns: 5,
+            conn_table_bytes: 93_400_000,
+            counter_bytes: 65_536,
+            local_port_bytes: 132_096,
+            ..WorkerMemory::default()
+        }],
+    };
+    assert_eq!(
+        daemon.dpip("eal-mem show"),
+        "\
+pool_name                 flags   elt_size header_size trailer_size private_data_size       size       used    Mem(MB)
+dpvsd                        10       2304          64            0                64      65535        512      148.0
+worker                max_conns      conns     conn_table     bytes/conn       counters    local_ports    Mem(MB)
+cpu1                    1000000          5       93400000           93.4          65536         132096       89.3
+"
+    );
+    assert!(!daemon.dpip("eal-mem show pool").contains("cpu1"));
+    assert!(!daemon.dpip("eal-mem show worker").contains("pool_name"));
+    let json: serde_json::Value =
+        serde_json::from_str(&daemon.dpip("eal-mem show --json")).unwrap();
+    assert_eq!(json["pools"][0]["size"], 65_535);
+    assert_eq!(json["workers"][0]["bytes_per_conn"], 93.4);
+    let (status, text) = daemon.refused("eal-mem show zone");
+    assert!(status == 2 && text.contains("eal-mem show zone"), "{text}");
+    assert_eq!(daemon.refused("eal-mem flush").0, 1);
 }

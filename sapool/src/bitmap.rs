@@ -32,6 +32,13 @@ impl Bitmap {
         }
     }
 
+    /// Bytes of memory of a set of so many indices.
+    pub(crate) const fn bytes_for(len: u32) -> usize {
+        let leaves = len.div_ceil(BITS);
+        let middle = leaves.div_ceil(BITS);
+        size_of::<Self>() + (leaves + middle) as usize * size_of::<u64>()
+    }
+
     /// Takes the next free index, going around at the end.
     #[inline]
     pub(crate) fn take(&mut self) -> Option<u32> {

@@ -58,6 +58,11 @@ impl PoolShare {
         self.len() as u64 * CLASSES as u64
     }
 
+    /// Bytes of memory of a pool of this share.
+    pub const fn pool_bytes(self) -> usize {
+        CLASSES * Bitmap::bytes_for(self.len())
+    }
+
     /// The lowest port of the share.
     const fn first(self) -> u16 {
         let ahead =

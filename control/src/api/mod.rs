@@ -5,6 +5,7 @@ mod convert;
 mod ipvs;
 mod ipvs_list;
 mod link;
+mod memory;
 mod neighbour;
 mod route;
 mod scheduler;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use control::{Control, ControlConfig, WorkerHandle};
+use control::{ConnTableSize, Control, ControlConfig, WorkerHandle};
 use hyper_util::rt::TokioIo;
 use inet::neighbour::NeighbourConfig;
 use inet::{Device, IfIndex};
@@ -97,6 +97,10 @@ impl Director {
                 events,
                 stats: Arc::clone(&counted),
                 loop_stats: Arc::default(),
+                conn_table: ConnTableSize {
+                    max_conns: 1000,
+                    bytes: 94_000,
+                },
             });
             workers.push(state);
             stats.push(counted);

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use control::{LinkInfo, Platform, PlatformError};
+use control::{LinkInfo, Platform, PlatformError, PoolInfo};
 use packet::{MacAddr, PortId};
 use parking_lot::Mutex;
 
@@ -31,6 +31,14 @@ impl FakePlatform {
 impl Platform for FakePlatform {
     fn link(&self, port: PortId) -> LinkInfo {
         self.links.lock()[usize::from(port.0)].clone()
+    }
+    fn pools(&self) -> Vec<PoolInfo> {
+        vec![PoolInfo {
+            name: "mbufs".into(),
+            size: 1000,
+            used: 10,
+            ..PoolInfo::default()
+        }]
     }
     fn set_promiscuous(&self, port: PortId, on: bool) -> Result<(), PlatformError> {
         self.change(port, |link| link.promiscuous = on)

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use proto::v1::address_service_server::{AddressService, AddressServiceServer};
 use proto::v1::link_service_server::{LinkService, LinkServiceServer};
+use proto::v1::memory_service_server::{MemoryService, MemoryServiceServer};
 use proto::v1::neighbour_service_server::{NeighbourService, NeighbourServiceServer};
 use proto::v1::route_service_server::{RouteService, RouteServiceServer};
 use proto::v1::*;
@@ -24,6 +25,7 @@ pub struct State {
     pub neighbours: Vec<Neighbour>,
     pub links: Vec<Link>,
     pub workers: Vec<Worker>,
+    pub memory: Memory,
     /// The families that lists asked for
     pub families: Vec<Family>,
 }
@@ -101,7 +103,8 @@ fn serve(listener: UnixListener, fake: Fake) {
             .add_service(AddressServiceServer::new(fake.clone()))
             .add_service(RouteServiceServer::new(fake.clone()))
             .add_service(NeighbourServiceServer::new(fake.clone()))
-            .add_service(LinkServiceServer::new(fake))
+            .add_service(LinkServiceServer::new(fake.clone()))
+            .add_service(MemoryServiceServer::new(fake))
             .serve_with_incoming(UnixListenerStream::new(listener))
             .await
             .unwrap();
@@ -259,5 +262,12 @@ impl LinkService for Fake {
         let mut workers = self.0.lock().unwrap().workers.clone();
         workers.retain(|worker| name.is_empty() || format!("cpu{}", worker.lcore) == name);
         Ok(Response::new(ListWorkersResponse { workers }))
+    }
+}
+
+#[tonic::async_trait]
+impl MemoryService for Fake {
+    async fn show_memory(&self, _: Request<Empty>) -> Answer<Memory> {
+        Ok(Response::new(self.0.lock().unwrap().memory.clone()))
     }
 }
