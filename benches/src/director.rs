@@ -8,7 +8,8 @@ use inet::{Device, IfIndex, LocalAddr, NeighbourTable, Net, Prefix, Route, Route
 use ipvs_core::tuple::HashKey;
 use ipvs_core::{
     Command, Dest, DestId, Engine, EngineConfig, FwdMode, Io, Keys, Laddr, LaddrId, Now, Protocol,
-    SchedulerKind, Service, ServiceId, ServiceKey, Snapshot, Timeouts, WorkerStats, sched::Plan,
+    SchedulerKind, Service, ServiceId, ServiceKey, Snapshot, TcpState, Timeouts, WorkerStats,
+    sched,
 };
 use packet::{MacAddr, PacketBuf, PortId};
 use sapool::{PoolShare, PortPool};
@@ -28,6 +29,9 @@ pub const LAN: (Ipv4Addr, u8) = (Ipv4Addr::new(192, 168, 0, 0), 16);
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 /// The MAC address of all neighbours.
 pub const NEIGHBOUR_MAC: MacAddr = MacAddr([2, 0, 0, 0, 2, 2]);
+
+/// Longer than any measurement: nothing expires by itself.
+const LONG_S: u32 = 60_000;
 
 /// What a director is made of.
 #[derive(Debug, Clone)]
@@ -59,8 +63,12 @@ impl Default for Spec {
             services: 1,
             dests: 16,
             scheduler: SchedulerKind::Rr,
-            timeouts: Timeouts::default(),
-            conn_timeout_s: Some(60_000),
+            timeouts: Timeouts {
+                tcp_s: [LONG_S; TcpState::COUNT],
+                udp_s: LONG_S,
+                udp_oneway_s: LONG_S,
+            },
+            conn_timeout_s: Some(LONG_S),
         }
     }
 }

@@ -195,6 +195,10 @@ pub fn run(lab: &mut Lab, runs: u32) -> Result<Churn, Error> {
         let peers_ns = churn(lab, &mut Cable)?;
         let mut engine = resident_engine(lab, &spec);
         let all_ns = churn(lab, &mut engine)?;
+        let drops = engine.stats().drops_total();
+        if drops > 0 {
+            return Err(format!("{drops} segments of whole conns were dropped").into());
+        }
         net.push(1e9 / (all_ns - peers_ns));
         gross.push(1e9 / all_ns);
         peers.push(1e9 / peers_ns);
@@ -206,7 +210,7 @@ pub fn run(lab: &mut Lab, runs: u32) -> Result<Churn, Error> {
     })
 }
 
-/// TIME_WAIT is over while others are still made, as it is in a director that has run for a while.
+/// As configured by default, but TIME_WAIT is over while others are still made, as it is in a director that has run for a while.
 fn short_time_wait() -> Timeouts {
     let mut timeouts = Timeouts::default();
     timeouts.tcp_s[TcpState::TimeWait as usize] = 1;
