@@ -10,6 +10,7 @@ mod report;
 mod sink;
 mod stalls;
 mod start;
+mod testpmd;
 mod traffic;
 
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ type Error = Box<dyn std::error::Error>;
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
+    /// dpdk-testpmd's macswap, where that is installed
+    Testpmd,
     /// UDP from clients
     FullnatUdp,
     /// UDP from dests
@@ -102,7 +105,15 @@ fn run(cli: &Cli) -> Result<(), Error> {
         // Before this process takes hugepages that the daemon is to have.
         report.start(start::run(&dpvsd(cli)?, cli.runs)?);
     }
-    if cli.only != [Part::Start] {
+    if cli.wants(Part::Testpmd) {
+        for &flows in &cli.flows {
+            if let Some(rate) = testpmd::run(flows, cli.runs, cli.cpu, cli.huge)? {
+                report.testpmd(flows, rate);
+            }
+        }
+    }
+    let is_without_ports = |part| matches!(part, &Part::Start | &Part::Testpmd);
+    if cli.only.is_empty() || !cli.only.iter().all(is_without_ports) {
         let wires = if cli.wants(Part::FullnatUdp) {
             cli.flows.as_slice()
         } else {

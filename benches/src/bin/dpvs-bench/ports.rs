@@ -1,7 +1,7 @@
 //! DPDK as the bench uses it: two ports that swallow what they are given, and one for each capture
 //! file that plays it for ever.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dpdk::{Burst, Eal, Mbuf, Mempool, Port, PortConfig, RxQueue};
 use ipvs_core::{Engine, Now, Origin};
@@ -14,9 +14,9 @@ use crate::Error;
 use crate::sink::{Out, Recorder, Sink};
 
 /// Mbufs that are on their way, in caches and in bursts.
-const SPARE_MBUFS: u32 = 32_768;
+pub const SPARE_MBUFS: u32 = 32_768;
 /// Bytes of an mbuf with its headers, rounded up.
-const MBUF_BYTES: u64 = 2560;
+pub const MBUF_BYTES: u64 = 2560;
 /// What DPDK needs beside mbufs.
 const EAL_MB: u64 = 256;
 /// The order in which flows come from the wire. Conns are made in another one, so that neighbours on
@@ -148,16 +148,28 @@ fn eal_args(mbufs: u32, cpu: u32, hugepages: bool, captures: &[Capture]) -> Vec<
 }
 
 /// A capture file, gone with the value: net_pcap reads it once, when the port is started.
-struct Capture(PathBuf);
+#[derive(Debug)]
+pub struct Capture(PathBuf);
 
 impl Capture {
-    fn new(flows: u32) -> std::io::Result<Self> {
+    /// One UDP frame of each flow.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn new(flows: u32) -> std::io::Result<Self> {
         let name = format!("dpvs-bench-{}-{flows}.pcap", std::process::id());
         let path = std::env::temp_dir().join(name);
         let order = frames::shuffled(flows, WIRE_ORDER).into_iter();
         let datagrams = order.map(|flow| udp(client(flow), VIP, WAN_MAC));
         frames::write_capture(&path, datagrams)?;
         Ok(Self(path))
+    }
+}
+
+impl Capture {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 }
 

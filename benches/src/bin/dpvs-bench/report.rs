@@ -60,9 +60,20 @@ impl Report {
         spread.put(&mut self.object, name, decimals);
     }
 
+    /// The rate of testpmd's macswap.
+    pub fn testpmd(&mut self, flows: u32, rate: Spread) {
+        let mut entry = Map::new();
+        entry.insert("flows".to_owned(), json!(flows));
+        rate.scaled(1e-6).put(&mut entry, "macswap_mpps", 2);
+        self.push("testpmd", Value::Object(entry));
+    }
+
     /// Rates of so many flows beside macswap's.
     pub fn rates(&mut self, name: &str, flows: u32, measured: &Comparison) {
-        let entry = measured.json(flows);
+        self.push(name, measured.json(flows));
+    }
+
+    fn push(&mut self, name: &str, entry: Value) {
         if !self.is_json {
             print_line(&format!("{name}: {entry}"));
         }
