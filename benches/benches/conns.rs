@@ -10,7 +10,7 @@ use benches::frames::{VIP, client, shuffled};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ipvs_core::conn::{Conn, ConnTable, Endpoints, Lookup, RewriteDeltas};
 use ipvs_core::tuple::Tuple;
-use ipvs_core::{DestId, Tick};
+use ipvs_core::{DestId, FwdMode, Tick};
 use packet::checksum::Delta;
 
 const UDP: u8 = 17;
@@ -45,7 +45,7 @@ fn conn(flow: u32) -> Conn<[u8; 4]> {
         l3: Delta::ZERO,
         l4: Delta::ZERO,
     };
-    let mut conn = Conn::new(&ends, deltas, DestId(flow % 16), Tick(0));
+    let mut conn = Conn::new(&ends, deltas, DestId(flow % 16), FwdMode::FullNat, Tick(0));
     conn.timeout_s = TIMEOUT_S;
     conn
 }
@@ -59,13 +59,16 @@ fn table(flows: u32, capacity: u32) -> ConnTable<[u8; 4]> {
     table
 }
 
-/// The three stages over all tuples of a batch, as the engine goes through them.
+/// The four stages over all tuples of a batch, as the engine goes through them.
 fn look_up(table: &ConnTable<[u8; 4]>, tuples: &[Tuple<[u8; 4]>], lookups: &mut [Lookup]) -> u32 {
     for (tuple, lookup) in tuples.iter().zip(lookups.iter_mut()) {
         *lookup = table.begin(tuple);
     }
     for lookup in lookups.iter_mut() {
         table.choose(lookup);
+    }
+    for lookup in lookups.iter_mut() {
+        table.choose_again(lookup);
     }
     let found = tuples.iter().zip(lookups.iter());
     found
@@ -82,7 +85,7 @@ fn look_ups(criterion: &mut Criterion) {
         let order: Vec<_> = shuffled(flows, 2).into_iter().map(inbound).collect();
         for batch in [1, 8, 16, 32, 64, 128usize] {
             let name = BenchmarkId::new(format!("batch of {batch}"), flows);
-            let mut lookups = vec![Lookup::default(); batch];
+            let mut lookups = vec![table.begin(&inbound(0)); batch];
             let mut rest = order.iter().copied().cycle();
             group.bench_function(name, |bencher| {
                 bencher.iter_batched_ref(

@@ -9,7 +9,7 @@ use ipvs_core::tuple::HashKey;
 use ipvs_core::{
     Command, Dest, DestId, Engine, EngineConfig, FwdMode, Io, Keys, Laddr, LaddrId, Now, Protocol,
     SchedulerKind, Service, ServiceId, ServiceKey, Snapshot, TcpState, Timeouts, WorkerStats,
-    sched,
+    sched::Plan,
 };
 use packet::{MacAddr, PacketBuf, PortId};
 use sapool::{PoolShare, PortPool};
