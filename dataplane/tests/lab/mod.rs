@@ -31,15 +31,31 @@ pub fn program(name: &str) -> PathBuf {
 }
 
 impl Lab {
-    /// Everything wired, `dpvsd` running with this many workers, nothing configured.
+    /// Client and real servers on different sides of the director, `dpvsd` running with this many workers,
+    /// nothing configured.
     pub fn new(workers: u16) -> Self {
+        Self::wired(workers, false)
+    }
+
+    /// All on the director's `dpdk0`, where real servers reach clients by themselves.
+    pub fn one_arm(workers: u16) -> Self {
+        Self::wired(workers, true)
+    }
+
+    fn wired(workers: u16, one_arm: bool) -> Self {
         let client = Netns::new("client");
         let director_netns = Netns::new("director");
         let servers = [Netns::new("rs1"), Netns::new("rs2")];
         let switch = Netns::new("switch");
-        cable((&director_netns, "wan"), (&client, "eth0"));
         switch.ip("link add lan type bridge");
         switch.ip("link set lan up");
+        if one_arm {
+            cable((&director_netns, "wan"), (&switch, "nowhere"));
+            cable((&client, "eth0"), (&switch, "client"));
+            switch.ip("link set client master lan");
+        } else {
+            cable((&director_netns, "wan"), (&client, "eth0"));
+        }
         cable((&director_netns, "lan"), (&switch, "director"));
         switch.ip("link set director master lan");
         for (number, server) in (1..).zip(&servers) {
@@ -179,17 +195,18 @@ impl Lab {
             .then(|| String::from_utf8(output.stdout).unwrap())
     }
 
-    /// Fetches until both real servers have answered.
+    /// Fetches until both real servers have answered, who see the local address.
     pub fn fetch_from_both(&self) {
+        self.fetch_from_both_as("192.168.100.200");
+    }
+
+    /// Fetches until both real servers have answered, who see this address.
+    pub fn fetch_from_both_as(&self, seen: &str) {
         for name in ["rs1", "rs2"] {
             let answer = until(PATIENCE, name, || {
                 self.fetch().filter(|answer| answer.starts_with(name))
             });
-            assert_eq!(
-                answer,
-                format!("{name} 192.168.100.200"),
-                "the local address is what the dest sees"
-            );
+            assert_eq!(answer, format!("{name} {seen}"), "whom the dest sees");
         }
     }
 
