@@ -96,6 +96,11 @@ fn udp_goes_through_the_vip() {
         });
     }
     assert!(lab.ipvsadm("-lnc").contains("UDP_NORMAL"));
+    let memory = lab.dpip("eal-mem show");
+    assert!(
+        memory.contains("\ndpvsd ") && memory.contains("\ncpu1 "),
+        "{memory}"
+    );
 }
 
 #[test]

@@ -27,6 +27,7 @@ fn packets_come_and_go_and_every_mbuf_comes_back() -> Result<(), Box<dyn Error>>
     let pool = Mempool::new("test", MBUFS, 0, 2048, -1)?;
     packets_have_room_at_both_ends(&pool);
     assert_eq!(pool.available(), MBUFS);
+    all_pools_are_listed(&pool);
 
     let config = PortConfig {
         queues: 1,
@@ -65,6 +66,17 @@ fn packets_come_and_go_and_every_mbuf_comes_back() -> Result<(), Box<dyn Error>>
     drop(burst);
     assert_eq!(pool.available(), MBUFS);
     a_worker_runs_what_it_is_given(&eal)
+}
+
+fn all_pools_are_listed(pool: &Mempool) {
+    let packet = pool.alloc();
+    let shapes = dpdk::mempool::all_pools();
+    let ours = shapes.iter().find(|shape| shape.name == "test");
+    assert_eq!(ours.map(|shape| (shape.size, shape.used)), Some((MBUFS, 1)));
+    // An mbuf, its headroom and its data room, and what the pool keeps around it.
+    let least = u64::from(MBUFS) * (128 + 128 + 2048);
+    assert!(ours.is_some_and(|shape| shape.memory_bytes > least));
+    drop(packet);
 }
 
 fn packets_have_room_at_both_ends(pool: &Mempool) {
