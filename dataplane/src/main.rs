@@ -25,6 +25,10 @@ use check::Severity;
 use config::Config;
 use machine::Machine;
 
+/// Conn tables and counters are large, and read at random: on huge pages.
+#[global_allocator]
+static ALLOCATOR: dpdk::memory::LargeAllocator = dpdk::memory::LargeAllocator;
+
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     match start(&cli) {

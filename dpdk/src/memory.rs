@@ -1,11 +1,83 @@
 //! Memory that is not DPDK's own but read as often: on large pages, and there before it is needed.
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::c_void;
+use std::ptr;
 
-use rustix::mm::{Advice, madvise};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
 /// A page of the kernel's, at the least.
 const PAGE: usize = 4096;
+
+/// A huge page of x86-64, and of arm64 with small pages of 4 kB.
+const HUGE_PAGE: usize = 2 << 20;
+
+/// The system's allocator, but whatever is as large as a huge page gets memory of its own: aligned to huge pages,
+/// given back to the kernel when freed, and zero without being written to. The system's own writes zeros into
+/// aligned memory, on small pages, before anyone can ask for large ones.
+#[derive(Debug, Clone, Copy)]
+pub struct LargeAllocator;
+
+impl LargeAllocator {
+    /// Whether memory of this layout is mapped by us. The same for all calls about the same memory.
+    const fn maps(layout: &Layout) -> bool {
+        layout.size() >= HUGE_PAGE && layout.align() <= HUGE_PAGE
+    }
+
+    fn map(layout: &Layout) -> *mut u8 {
+        let len = layout.size().next_multiple_of(PAGE);
+        let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+        // SAFETY: a new mapping, which overlaps nothing.
+        let mapped = unsafe { mmap_anonymous(ptr::null_mut(), len + HUGE_PAGE, access, flags) };
+        let Ok(start) = mapped else {
+            return ptr::null_mut();
+        };
+        let start = start.cast::<u8>();
+        let before = start.align_offset(HUGE_PAGE);
+        // SAFETY: there are len + HUGE_PAGE bytes, and before is less than HUGE_PAGE.
+        let aligned = unsafe { start.add(before) };
+        // SAFETY: what is left over at both ends was mapped just now, and nobody knows of it.
+        unsafe {
+            let _ = munmap(start.cast(), before);
+            let _ = munmap(aligned.add(len).cast(), HUGE_PAGE - before);
+            // A kernel that has none leaves it on small pages.
+            let _ = madvise(aligned.cast(), len, Advice::LinuxHugepage);
+        }
+        aligned
+    }
+}
+
+// SAFETY: `maps` depends on the layout alone, so memory goes back to where it came from; a mapping is as long as
+// asked for, zero, and aligned to HUGE_PAGE, which is enough for every layout that is mapped. Nothing unwinds.
+unsafe impl GlobalAlloc for LargeAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if Self::maps(&layout) {
+            Self::map(&layout)
+        } else {
+            // SAFETY: as the caller promises.
+            unsafe { System.alloc(layout) }
+        }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if Self::maps(&layout) {
+            Self::map(&layout)
+        } else {
+            // SAFETY: as the caller promises.
+            unsafe { System.alloc_zeroed(layout) }
+        }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        if Self::maps(&layout) {
+            // SAFETY: mapped by `map` with this length.
+            let _ = unsafe { munmap(memory.cast(), layout.size().next_multiple_of(PAGE)) };
+        } else {
+            // SAFETY: as the caller promises.
+            unsafe { System.dealloc(memory, layout) };
+        }
+    }
+}
 
 /// Asks the kernel to keep a region on huge pages and to provide its memory now: a packet that
 /// touches a page for the first time would wait for it, and one that misses the TLB nearly as long.
@@ -26,6 +98,39 @@ pub fn make_resident(start: *const u8, len: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_memory_is_zero_aligned_and_given_back() {
+        for len in [HUGE_PAGE, HUGE_PAGE + 1, 5 * HUGE_PAGE - 4096] {
+            let layout = Layout::from_size_align(len, 64).unwrap();
+            // SAFETY: the layout is not empty; the memory is used within it and freed once.
+            unsafe {
+                let memory = LargeAllocator.alloc_zeroed(layout);
+                assert!(!memory.is_null());
+                assert_eq!(memory as usize % HUGE_PAGE, 0);
+                assert_eq!((*memory, *memory.add(len - 1)), (0, 0));
+                memory.write(1);
+                memory.add(len - 1).write(1);
+                let grown = LargeAllocator.realloc(memory, layout, len * 2);
+                assert_eq!((*grown, *grown.add(len - 1)), (1, 1));
+                let layout = Layout::from_size_align(len * 2, 64).unwrap();
+                LargeAllocator.dealloc(grown, layout);
+            }
+        }
+    }
+
+    #[test]
+    fn small_memory_is_the_system_s() {
+        let layout = Layout::from_size_align(100, 64).unwrap();
+        // SAFETY: the layout is not empty; the memory is used within it and freed once.
+        unsafe {
+            let memory = LargeAllocator.alloc(layout);
+            memory.add(99).write(7);
+            let memory = LargeAllocator.realloc(memory, layout, HUGE_PAGE);
+            assert_eq!(*memory.add(99), 7);
+            LargeAllocator.dealloc(memory, Layout::from_size_align(HUGE_PAGE, 64).unwrap());
+        }
+    }
 
     #[test]
     fn what_a_region_holds_stays() {

@@ -89,6 +89,10 @@ impl Cli {
     }
 }
 
+/// Conn tables and counters are large, and read at random: on huge pages.
+#[global_allocator]
+static ALLOCATOR: dpdk::memory::LargeAllocator = dpdk::memory::LargeAllocator;
+
 fn main() -> ExitCode {
     match run(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
