@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::shell::Shell;
 
 /// Loops between two rounds of housekeeping, when there is work.
-const HOUSEKEEPING_LOOPS: u64 = 32;
+const HOUSEKEEPING_LOOPS: u64 = 8;
 /// Commands of control carried out per round: each is short, together they must stay so.
 const COMMANDS_PER_ROUND: usize = 16;
 /// Packets of the kernel sent per round.

@@ -15,7 +15,7 @@ use crate::time::Now;
 use crate::tuple::Address;
 
 /// Conns and timer slots looked at per call, so that no loop gets long when many expire at once.
-const EXPIRY_BUDGET: u32 = 64;
+const EXPIRY_BUDGET: u32 = 128;
 
 impl<B: PacketBuf> Engine<B> {
     /// Expires conns, gives up packets that waited too long, goes on with what was begun. A worker

@@ -23,7 +23,7 @@ const AT_ONCE: u32 = 1024;
 /// Conns of a run.
 const CONNS: u32 = 500_000;
 /// Rounds between two rounds of housekeeping, as in the daemon.
-const HOUSEKEEPING_ROUNDS: u32 = 32;
+const HOUSEKEEPING_ROUNDS: u32 = 8;
 /// The dest's initial sequence number.
 const DEST_ISN: u32 = 9_000_000;
 /// Longer than any timeout of the run.

@@ -48,7 +48,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The goal: turns that take longer are counted.
 const GOAL_NS: u64 = 200_000;
 /// As in the daemon's run loop.
-const HOUSEKEEPING_LOOPS: u64 = 32;
+const HOUSEKEEPING_LOOPS: u64 = 8;
 const COMMANDS_PER_ROUND: usize = 16;
 
 /// What happens beside the traffic.
