@@ -48,6 +48,8 @@ pub struct Spec {
     pub dests: u32,
     /// How they are chosen
     pub scheduler: SchedulerKind,
+    /// How packets reach them
+    pub fwdmode: FwdMode,
     /// Until a conn in a state expires
     pub timeouts: Timeouts,
     /// The same for established conns
@@ -63,6 +65,7 @@ impl Default for Spec {
             services: 1,
             dests: 16,
             scheduler: SchedulerKind::Rr,
+            fwdmode: FwdMode::FullNat,
             timeouts: Timeouts {
                 tcp_s: [LONG_S; TcpState::COUNT],
                 udp_s: LONG_S,
@@ -154,7 +157,7 @@ fn service(spec: &Spec, number: u32, protocol: Protocol) -> Arc<Service> {
             addr: IpAddr::V4(dest(at)),
             port: 80,
             weight: 1,
-            fwdmode: FwdMode::FullNat,
+            fwdmode: spec.fwdmode,
             upper_threshold: 0,
             lower_threshold: 0,
         })

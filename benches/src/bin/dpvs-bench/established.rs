@@ -1,7 +1,7 @@
 //! Packets of conns that exist: from clients, from dests, of TCP both ways.
 
 use dpdk::Mbuf;
-use ipvs_core::Engine;
+use ipvs_core::{Engine, FwdMode};
 
 use benches::director::{self, LAN_MAC, Spec, WAN_MAC};
 use benches::frames::{self, Frame, Segment, VIP, client, udp};
@@ -29,14 +29,19 @@ pub struct Effort {
 
 /// UDP from clients, from a wire.
 pub fn udp_from_wire(lab: &mut Lab, wire: &mut Wire, effort: Effort) -> Result<Comparison, Error> {
-    let (mut engine, _) = open_udp(lab, wire.flows, wire.port)?;
+    let (mut engine, _) = open_udp(lab, wire.flows, FwdMode::FullNat, wire.port)?;
     measure(lab, &mut engine, &mut wire.rx, wire.flows, effort)
 }
 
 /// UDP from clients, with frames that are in memory.
-pub fn udp_from_memory(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, Error> {
+pub fn udp_from_memory(
+    lab: &mut Lab,
+    flows: u32,
+    fwdmode: FwdMode,
+    effort: Effort,
+) -> Result<Comparison, Error> {
     let wan = lab.wan_port;
-    let (mut engine, _) = open_udp(lab, flows, wan)?;
+    let (mut engine, _) = open_udp(lab, flows, fwdmode, wan)?;
     let order = frames::shuffled(flows, PLAYING_ORDER).into_iter();
     let frames = order.map(|flow| first_datagram(flow, wan)).collect();
     let mut replay = Replay::new(frames, lab.sink.pool);
@@ -45,7 +50,7 @@ pub fn udp_from_memory(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comp
 
 /// UDP from dests: what went to them comes back.
 pub fn replies(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, Error> {
-    let (mut engine, sent) = open_udp(lab, flows, lab.wan_port)?;
+    let (mut engine, sent) = open_udp(lab, flows, FwdMode::FullNat, lab.wan_port)?;
     let port = lab.sink.lan_port;
     let answers = sent.iter().map(|frame| {
         let (laddr, dest) = frame.ends();
@@ -64,7 +69,7 @@ pub fn replies(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, 
 /// Established TCP: of each flow one segment either way, all in random order.
 pub fn tcp(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, Error> {
     let (lan, wan) = (lab.sink.lan_port, lab.wan_port);
-    let mut engine = director(lab, flows, wan);
+    let mut engine = director(lab, flows, FwdMode::FullNat, wan);
     let order = frames::shuffled(flows, MAKING_ORDER);
     let syns = order
         .iter()
@@ -107,10 +112,11 @@ fn segments(frames: Vec<Frame>, expected: u32) -> Result<Vec<Segment>, Error> {
 }
 
 /// Room for so many conns and some more.
-fn director(lab: &mut Lab, flows: u32, wan: PortId) -> Engine<Mbuf> {
+fn director(lab: &mut Lab, flows: u32, fwdmode: FwdMode, wan: PortId) -> Engine<Mbuf> {
     let spec = Spec {
         lan: lab.sink.lan_port,
         wan,
+        fwdmode,
         max_conns: flows + flows / 8 + 1024,
         ..Spec::default()
     };
@@ -136,8 +142,13 @@ pub fn first_datagram(flow: u32, wan: PortId) -> Frame {
 }
 
 /// An engine with a conn for every flow, and what it has sent to the dests.
-fn open_udp(lab: &mut Lab, flows: u32, wan: PortId) -> Result<(Engine<Mbuf>, Vec<Frame>), Error> {
-    let mut engine = director(lab, flows, wan);
+fn open_udp(
+    lab: &mut Lab,
+    flows: u32,
+    fwdmode: FwdMode,
+    wan: PortId,
+) -> Result<(Engine<Mbuf>, Vec<Frame>), Error> {
+    let mut engine = director(lab, flows, fwdmode, wan);
     let order = frames::shuffled(flows, MAKING_ORDER).into_iter();
     let sent = lab.play(&mut engine, order.map(|flow| first_datagram(flow, wan)));
     let conns = engine.stats().conns.get();

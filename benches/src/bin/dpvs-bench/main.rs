@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 
 use established::Effort;
+use ipvs_core::{Encapsulation, FwdMode};
 use ports::Lab;
 use report::Report;
 
@@ -35,6 +36,8 @@ enum Part {
     Reply,
     /// Established TCP both ways
     Tcp,
+    /// UDP from clients by DR, NAT and tunnel, beside FullNAT; frames from memory
+    Modes,
     /// Many conns against few, beyond --flows
     Many,
     /// First packets
@@ -149,11 +152,14 @@ fn measure(cli: &Cli, lab: &mut Lab, report: &mut Report) -> Result<(), Error> {
             report.rates("tcp", flows, &measured);
         }
     }
+    if cli.wants(Part::Modes) {
+        modes(cli, lab, report, effort)?;
+    }
     if cli.wants(Part::Many) {
         let room = most_flows()?;
         let fitting = cli.many_flows.iter().filter(|&&flows| flows <= room);
         let many = fitting.map(|&flows| {
-            let measured = established::udp_from_memory(lab, flows, effort)?;
+            let measured = established::udp_from_memory(lab, flows, FwdMode::FullNat, effort)?;
             Ok((flows, measured))
         });
         report.many(&many.collect::<Result<Vec<_>, Error>>()?);
@@ -168,6 +174,21 @@ fn measure(cli: &Cli, lab: &mut Lab, report: &mut Report) -> Result<(), Error> {
     }
     if cli.wants(Part::WorstLoop) {
         report.worst_loop(&stalls::run(lab, cli.runs, cli.cpu)?);
+    }
+    Ok(())
+}
+
+fn modes(cli: &Cli, lab: &mut Lab, report: &mut Report, effort: Effort) -> Result<(), Error> {
+    for (name, fwdmode) in [
+        ("fullnat_from_memory", FwdMode::FullNat),
+        ("nat", FwdMode::Nat),
+        ("dr", FwdMode::DirectRoute),
+        ("tunnel", FwdMode::Tunnel(Encapsulation::IpIp)),
+    ] {
+        for &flows in &cli.flows {
+            let measured = established::udp_from_memory(lab, flows, fwdmode, effort)?;
+            report.rates(name, flows, &measured);
+        }
     }
     Ok(())
 }
