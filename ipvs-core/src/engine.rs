@@ -8,6 +8,7 @@ use crate::classify::{Aside, Flow, classify, reason_of};
 use crate::closing::Closing;
 use crate::conn::{ConnTable, Lookup};
 use crate::connect::{Opening, Unknown};
+use crate::dest_hops::DestHops;
 use crate::drop_reason::DropReason;
 use crate::held::Held;
 use crate::icmp_send::ERROR_LIMIT;
@@ -74,6 +75,7 @@ pub struct Engine<B> {
     pub(crate) stats: Arc<WorkerStats>,
     pub(crate) conns: ConnTable<[u8; 4]>,
     pub(crate) laddrs: Laddrs,
+    pub(crate) dest_hops: DestHops,
     pub(crate) turns: Vec<Turn>,
     pub(crate) scheduling: Memory,
     pub(crate) held: Held<B>,
@@ -110,6 +112,7 @@ impl<B: PacketBuf> Engine<B> {
             snapshot: Arc::default(),
             conns: ConnTable::new(config.max_conns, config.keys.conns, now.tick()),
             laddrs: Laddrs::default(),
+            dest_hops: DestHops::new(stats.max_dests()),
             turns: Vec::new(),
             scheduling: Memory::new(stats.max_dests()),
             held: Held::new(config.max_held, config.max_held_per_neighbour),

@@ -11,6 +11,7 @@ mod closing;
 pub mod command;
 pub mod conn;
 mod connect;
+mod dest_hops;
 pub mod drop_reason;
 pub mod engine;
 mod forward;

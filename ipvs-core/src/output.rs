@@ -66,6 +66,15 @@ impl<B: PacketBuf> Engine<B> {
     fn find_way(&mut self, id: ConnId, direction: Direction) -> Result<Way, DropReason> {
         let net = &self.snapshot.net;
         let dst = Ipv4Addr::from(self.conns.get(id).destination(direction));
+        let dest = self.conns.get(id).dest();
+        if direction == Direction::Inbound
+            && let Some(known) = self.dest_hops.get(dest, dst, net.generation)
+            && let Some(nexthop) = net.nexthop(known).filter(|hop| hop.dst_mac.is_some())
+        {
+            let conn = self.conns.get_mut(id);
+            conn.set_nexthop(direction, net.generation, known);
+            return Ok(Way::Known(*nexthop));
+        }
         let hop = net.route_to_v4(dst).ok_or(DropReason::NoRoute)?;
         let awaited = Awaited {
             ifindex: hop.ifindex,
@@ -91,6 +100,9 @@ impl<B: PacketBuf> Engine<B> {
             self.conns
                 .get_mut(id)
                 .set_nexthop(direction, net.generation, nexthop_id);
+            if direction == Direction::Inbound {
+                self.dest_hops.put(dest, dst, net.generation, nexthop_id);
+            }
         }
         Ok(Way::Known(Nexthop {
             mtu: hop.mtu,
