@@ -329,7 +329,7 @@ fn wrong_commands_are_refused_with_a_sentence_and_change_nothing() {
         ),
         (
             "ipvsadm-rs",
-            "-a -t 10.0.0.100:80 -r 192.168.100.9 -g",
+            "-a -t 10.0.0.100:80 -r 192.168.100.9 -J",
             2,
             "not supported yet",
         ),

@@ -14,6 +14,8 @@ pub(crate) struct Flow {
     pub(crate) protocol: Protocol,
     /// Where the L4 header begins in the frame.
     pub(crate) l4_at: u8,
+    /// The first fragment of a packet: its L4 part is not all there.
+    pub(crate) is_fragment: bool,
     /// Bytes of the IP packet, header included.
     pub(crate) total_len: u16,
 }
@@ -23,7 +25,7 @@ pub(crate) struct Flow {
 pub(crate) enum Aside {
     /// An ICMP message over IPv4
     Icmp,
-    /// An IPv4 fragment
+    /// An IPv4 fragment without ports, or of a packet that has none
     Fragment,
     /// ARP
     Arp,
@@ -43,6 +45,8 @@ impl From<DropReason> for Aside {
 const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
 const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
 const ICMP: u8 = 1;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
 
 /// Classifies a packet that came in by a device with this MAC address.
 #[inline(always)]
@@ -73,12 +77,12 @@ fn classify_ipv4<B: PacketBuf>(packet: &mut B) -> Result<Flow, Aside> {
     if ip.src == ip.dst {
         return Err(Aside::Drop(DropReason::LandAttack));
     }
-    if ip.is_fragment {
+    if ip.is_fragment && (ip.fragment_offset != 0 || !matches!(ip.protocol, TCP | UDP)) {
         return Err(Aside::Fragment);
     }
     let (protocol, (sport, dport)) = match ip.protocol {
-        6 => (Protocol::Tcp, tcp_ports(packet, ip.l4_at)?),
-        17 => (Protocol::Udp, udp_ports(packet, ip.l4_at)?),
+        TCP => (Protocol::Tcp, tcp_ports(packet, ip.l4_at)?),
+        UDP => (Protocol::Udp, udp_ports(packet, ip.l4_at, ip.is_fragment)?),
         ICMP => return Err(Aside::Icmp),
         _ => return Err(Aside::Kernel),
     };
@@ -92,6 +96,7 @@ fn classify_ipv4<B: PacketBuf>(packet: &mut B) -> Result<Flow, Aside> {
         },
         protocol,
         l4_at: ip.l4_at,
+        is_fragment: ip.is_fragment,
         total_len: ip.total_len,
     })
 }
@@ -119,11 +124,15 @@ fn tcp_ports<B: PacketBuf>(packet: &B, l4_at: u8) -> Result<(u16, u16), DropReas
 }
 
 #[inline(always)]
-fn udp_ports<B: PacketBuf>(packet: &B, l4_at: u8) -> Result<(u16, u16), DropReason> {
+fn udp_ports<B: PacketBuf>(
+    packet: &B,
+    l4_at: u8,
+    is_fragment: bool,
+) -> Result<(u16, u16), DropReason> {
     let l4 = packet.bytes().get(usize::from(l4_at)..).unwrap_or_default();
     let header = l4.first_chunk::<8>().ok_or(DropReason::UdpMalformed)?;
     let len = usize::from(u16::from_be_bytes([header[4], header[5]]));
-    if len < 8 || len > l4.len() {
+    if len < 8 || len > l4.len() && !is_fragment {
         return Err(DropReason::UdpMalformed);
     }
     if packet.l4_checksum() == ChecksumState::Bad {

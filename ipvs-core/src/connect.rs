@@ -199,7 +199,8 @@ impl<B: PacketBuf> Engine<B> {
         if opening.is_some_and(|segment| !segment.opens()) {
             return Err(DropReason::TcpNotSyn.into());
         }
-        if packet.l4_checksum() == ChecksumState::Unknown {
+        // A fragment's checksum is over what is not here yet.
+        if packet.l4_checksum() == ChecksumState::Unknown && !flow.is_fragment {
             verify_checksum(flow, l4)?;
         }
         let service_timeout_s = service.conn_timeout_s;

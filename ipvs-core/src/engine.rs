@@ -10,6 +10,7 @@ use crate::conn::{ConnTable, Lookup};
 use crate::connect::{Opening, Unknown};
 use crate::dest_hops::DestHops;
 use crate::drop_reason::DropReason;
+use crate::fragments::Fragments;
 use crate::held::Held;
 use crate::icmp_send::ERROR_LIMIT;
 use crate::io::Io;
@@ -80,6 +81,11 @@ pub struct Engine<B> {
     pub(crate) scheduling: Memory,
     pub(crate) held: Held<B>,
     pub(crate) closing: Closing,
+    pub(crate) fragments: Fragments<B>,
+    /// Later fragments of this batch: their first may be in it too.
+    pub(crate) later_fragments: Vec<B>,
+    /// This batch had fragments.
+    pub(crate) has_fragments: bool,
     pub(crate) icmp_limit: inet::RateLimit,
     pub(crate) origin: Origin,
     /// Packets whose headers are on their way into the cache.
@@ -117,6 +123,9 @@ impl<B: PacketBuf> Engine<B> {
             scheduling: Memory::new(stats.max_dests()),
             held: Held::new(config.max_held, config.max_held_per_neighbour),
             closing: Closing::default(),
+            fragments: Fragments::new(config.keys.conns),
+            later_fragments: Vec::with_capacity(BATCH),
+            has_fragments: false,
             icmp_limit: ERROR_LIMIT,
             origin: Origin::Nic,
             batch: Vec::with_capacity(BATCH),
@@ -185,11 +194,16 @@ impl<B: PacketBuf> Engine<B> {
         let mut unknown = std::mem::take(&mut self.unknown);
         for mut packet in batch.drain(..) {
             match self.classify(&mut packet, io) {
-                Ok(flow) => work.push(Work {
-                    lookup: self.conns.begin(&flow.tuple),
-                    packet,
-                    flow,
-                }),
+                Ok(flow) => {
+                    if flow.is_fragment {
+                        self.note_fragment(now, &mut packet, &flow);
+                    }
+                    work.push(Work {
+                        lookup: self.conns.begin(&flow.tuple),
+                        packet,
+                        flow,
+                    });
+                }
                 Err(aside) => self.take_aside(now, packet, aside, io),
             }
         }
@@ -219,6 +233,9 @@ impl<B: PacketBuf> Engine<B> {
         }
         self.work = work;
         self.unknown = unknown;
+        if self.has_fragments {
+            self.follow_first_fragments(now, io);
+        }
     }
 
     #[inline(always)]

@@ -15,7 +15,7 @@ use crate::tcp_state::TcpState;
 use crate::time::Now;
 use crate::tunnel;
 use crate::tuple::Tuple;
-use packet::ipv4;
+use packet::ipv4::{self, Ipv4Facts};
 
 impl<B: PacketBuf> Engine<B> {
     /// Rewrites a packet of a conn and sends it on.
@@ -112,6 +112,39 @@ impl<B: PacketBuf> Engine<B> {
             Protocol::Tcp => self.rewrite_segment(now, packet, flow, found, mtu)?,
         }
         Ok(())
+    }
+
+    /// A fragment that has no L4 header: its addresses alone are rewritten.
+    pub(crate) fn forward_later_fragment(
+        &mut self,
+        now: Now,
+        mut packet: B,
+        ip: &Ipv4Facts,
+        found: Found,
+        io: &mut impl Io<B>,
+    ) {
+        let way = match self.way_of(found.id, found.direction) {
+            Ok(way) => way,
+            Err(reason) => return self.drop(packet, reason),
+        };
+        if ip.ttl <= 1 {
+            return self.refuse_or_drop(now, packet, found, DropReason::TtlExpired, io);
+        }
+        if ip.total_len + self.overhead(found) > way.mtu() {
+            return self.refuse_or_drop(now, packet, found, DropReason::MtuExceeded, io);
+        }
+        self.count_packet(found, ip.total_len);
+        let conn = self.conns.get_mut(found.id);
+        conn.touch(now.tick());
+        if conn.flags.has(ConnFlags::ONE_WAY) {
+            let tuple = conn.tuple(found.direction);
+            if let Err(reason) = self.pass_on_unchanged(&mut packet, found, &tuple) {
+                return self.drop(packet, reason);
+            }
+        } else {
+            rewrite_network(packet.bytes_mut(), conn, found.direction);
+        }
+        self.deliver(now, packet, way, io);
     }
 
     /// DR and tunnel: the packet stays as it is, but for its time to live.
@@ -299,6 +332,11 @@ fn inbound_segment<B: PacketBuf>(
     }
     if conn.flags.has(ConnFlags::TOA_PENDING) {
         if segment.ack == conn.client_ack {
+            // Data that moves would not fit the offsets of the fragments behind.
+            if ipv4::is_fragment(packet.bytes()) {
+                stats.toa_no_space.add(1);
+                return;
+            }
             let count = match segment::insert_toa(packet, l4_at, conn, mtu) {
                 Toa::Inserted => &stats.toa_sent,
                 Toa::NoSpace => &stats.toa_no_space,

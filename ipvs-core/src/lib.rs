@@ -15,6 +15,7 @@ mod dest_hops;
 pub mod drop_reason;
 pub mod engine;
 mod forward;
+mod fragments;
 mod held;
 mod icmp;
 mod icmp_send;

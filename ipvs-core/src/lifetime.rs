@@ -29,6 +29,10 @@ impl<B: PacketBuf> Engine<B> {
             self.stats.held.sub(1);
             self.drop(packet, DropReason::NeighbourUnresolved);
         }
+        while let Some(packet) = self.fragments.pop_stale(now.tick()) {
+            self.stats.held.sub(1);
+            self.drop(packet, DropReason::Fragment);
+        }
         self.continue_closing(now, io);
     }
 

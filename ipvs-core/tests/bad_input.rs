@@ -102,19 +102,6 @@ fn a_wrong_header_checksum_a_land_attack_and_martians_are_dropped() {
 }
 
 #[test]
-fn fragments_to_our_addresses_are_dropped_and_others_are_the_kernel_s() {
-    let mut director = Setup::default().build();
-    let syn = frames::tcp(CLIENT, VIP).flags("S").frame(FROM_CLIENT);
-    director.refuses(WAN, &with_ip(&syn, 6, 0x20), DropReason::Fragment);
-    director.refuses(WAN, &with_ip(&syn, 7, 0x10), DropReason::Fragment);
-    let foreign = frames::tcp(CLIENT, "10.0.0.99:80")
-        .flags("S")
-        .frame(FROM_CLIENT);
-    director.receive(WAN, &with_ip(&foreign, 6, 0x20));
-    assert_eq!(director.wire.to_kernel.len(), 1);
-}
-
-#[test]
 fn options_that_overrun_are_dropped_on_a_syn() {
     let mut director = Setup::default().build();
     for options in [&[8, 10, 0, 0][..], &[2, 1, 0, 0], &[1, 1, 1, 2]] {

@@ -43,6 +43,10 @@ pub struct Ipv4Facts {
     pub total_len: u16,
     /// One of several, the first included
     pub is_fragment: bool,
+    /// Where its payload was in the whole packet, in bytes
+    pub fragment_offset: u16,
+    /// What the fragments of a packet have in common
+    pub identification: u16,
     /// It must stay whole
     pub dont_fragment: bool,
 }
@@ -91,12 +95,21 @@ pub fn check<B: PacketBuf>(packet: &mut B) -> Result<Ipv4Facts, Ipv4Error> {
         l4_at: (L2_LEN + header_len) as u8,
         total_len,
         is_fragment: fragment & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0,
+        fragment_offset: (fragment & FRAGMENT_OFFSET) * 8,
+        identification: u16::from_be_bytes([header[4], header[5]]),
         dont_fragment: fragment & DONT_FRAGMENT != 0,
     };
     if frame_len < bytes.len() {
         packet.truncate(frame_len);
     }
     Ok(facts)
+}
+
+/// Whether a packet that [`check`] found sound is a fragment.
+#[inline]
+pub fn is_fragment(frame: &[u8]) -> bool {
+    let field = frame.get(L2_LEN + 6..).and_then(<[u8]>::first_chunk);
+    field.is_some_and(|field| u16::from_be_bytes(*field) & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0)
 }
 
 /// Four bytes of a header in one read: byte by byte, the compiler would keep them apart in as many

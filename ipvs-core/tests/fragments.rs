@@ -1,0 +1,236 @@
+//! Fragments are forwarded, in whatever order they come, and take no memory for long (RFC 791, RFC 1858, RFC 3128).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so by a panic"
+)]
+
+mod common;
+
+use common::*;
+use etherparse::Ipv4Header;
+use ipvs_core::{DropReason, Encapsulation, FwdMode, Origin, Protocol};
+use packet::PortId;
+use rstest::rstest;
+use testkit::VecBuf;
+use testkit::frames::{self, Seen};
+
+const L2_LEN: usize = 14;
+
+/// Cuts a frame into fragments with this much payload each, a multiple of 8.
+fn cut(frame: &[u8], size: usize) -> Vec<Vec<u8>> {
+    let (header, payload) = Ipv4Header::from_slice(&frame[L2_LEN..]).unwrap();
+    let count = payload.len().div_ceil(size);
+    (0..count)
+        .map(|at| {
+            let part = &payload[at * size..payload.len().min((at + 1) * size)];
+            let mut header = header.clone();
+            header.identification = 4711;
+            header.more_fragments = at + 1 < count;
+            header.fragment_offset = ((at * size / 8) as u16).try_into().unwrap();
+            header.set_payload_len(part.len()).unwrap();
+            header.header_checksum = header.calc_header_checksum();
+            let mut fragment = frame[..L2_LEN].to_vec();
+            header.write(&mut fragment).unwrap();
+            fragment.extend(part);
+            fragment
+        })
+        .collect()
+}
+
+/// Puts fragments together again, as their receiver does.
+fn join(fragments: &[Vec<u8>]) -> Seen {
+    let mut parts: Vec<(u16, Vec<u8>)> = Vec::new();
+    let mut whole = None;
+    for fragment in fragments {
+        let (header, payload) = Ipv4Header::from_slice(&fragment[L2_LEN..]).unwrap();
+        assert_eq!(header.header_checksum, header.calc_header_checksum());
+        let offset = header.fragment_offset.value() * 8;
+        parts.push((offset, payload.to_vec()));
+        if offset == 0 {
+            whole = Some((fragment[..L2_LEN].to_vec(), header));
+        }
+    }
+    parts.sort();
+    let (mut frame, mut header) = whole.expect("a first fragment");
+    let payload: Vec<u8> = parts.into_iter().flat_map(|(_, part)| part).collect();
+    header.more_fragments = false;
+    header.set_payload_len(payload.len()).unwrap();
+    header.header_checksum = header.calc_header_checksum();
+    header.write(&mut frame).unwrap();
+    frame.extend(payload);
+    Seen::parse(&frame)
+}
+
+fn udp_director(fwdmode: FwdMode) -> Director {
+    Setup {
+        protocol: Protocol::Udp,
+        fwdmode,
+        ..Setup::default()
+    }
+    .build()
+}
+
+fn question() -> Vec<Vec<u8>> {
+    let payload: Vec<u8> = (0..=255).cycle().take(1000).collect();
+    cut(&frames::udp(CLIENT, VIP, &payload, FROM_CLIENT), 400)
+}
+
+/// All at once; what was sent, from the port it must be.
+fn receive_all(
+    director: &mut Director,
+    port: PortId,
+    fragments: &[Vec<u8>],
+    to: PortId,
+) -> Vec<Vec<u8>> {
+    let packets = fragments.iter().map(|fragment| VecBuf::new(port, fragment));
+    let (engine, wire) = (&mut director.engine, &mut director.wire);
+    engine.process(director.now, Origin::Nic, packets, wire);
+    director.check_that_every_packet_has_its_end();
+    let sent = std::mem::take(&mut director.wire.sent);
+    assert!(sent.iter().all(|(port, _)| *port == to));
+    sent.into_iter().map(|(_, frame)| frame).collect()
+}
+
+#[rstest]
+#[case::in_order([0, 1, 2])]
+#[case::the_first_in_the_middle([1, 0, 2])]
+#[case::the_first_at_last([2, 1, 0])]
+fn fragments_of_a_new_conn_s_packet_arrive_whole(
+    #[case] order: [usize; 3],
+    #[values(true, false)] in_one_batch: bool,
+    #[values(FwdMode::FullNat, FwdMode::Nat)] fwdmode: FwdMode,
+) {
+    let mut director = udp_director(fwdmode);
+    let fragments: Vec<_> = order.iter().map(|at| question()[*at].clone()).collect();
+    let sent = if in_one_batch {
+        receive_all(&mut director, WAN, &fragments, LAN)
+    } else {
+        let one_by_one = fragments.iter().flat_map(|fragment| {
+            receive_all(&mut director, WAN, std::slice::from_ref(fragment), LAN)
+        });
+        one_by_one.collect()
+    };
+    assert_eq!(sent.len(), 3);
+    let seen = join(&sent);
+    assert_eq!((seen.dst.as_str(), seen.ttl), (SERVER, 63));
+    assert!(seen.checksums_right);
+    assert_eq!(seen.payload.len(), 1000);
+    assert_eq!(director.engine.stats().conns.get(), 1);
+    assert_eq!(director.engine.stats().held.get(), 0);
+
+    let answer = frames::udp(SERVER, &seen.src, &[9; 1200], FROM_SERVER);
+    let sent = receive_all(&mut director, LAN, &cut(&answer, 800), WAN);
+    let seen = join(&sent);
+    assert_eq!((seen.src.as_str(), seen.dst.as_str()), (VIP, CLIENT));
+    assert!(seen.checksums_right);
+}
+
+#[test]
+fn a_tunnel_carries_each_fragment() {
+    let mut director = udp_director(FwdMode::Tunnel(Encapsulation::IpIp));
+    let sent = receive_all(&mut director, WAN, &question(), LAN);
+    let inner: Vec<Vec<u8>> = sent
+        .iter()
+        .map(|frame| [&frame[..L2_LEN], &frame[L2_LEN + 20..]].concat())
+        .collect();
+    assert!(sent.iter().all(|frame| frame[L2_LEN + 9] == 4));
+    let seen = join(&inner);
+    assert_eq!((seen.src.as_str(), seen.dst.as_str()), (CLIENT, VIP));
+    assert!(seen.checksums_right);
+}
+
+/// TOA would move the data that the later fragments' offsets count from: it is left out, and counted.
+#[test]
+fn tcp_fragments_carry_no_toa() {
+    let mut director = Setup::default().build();
+    director.open();
+    let data = frames::tcp(CLIENT, VIP).flags("PA").seq(1001).ack(5001);
+    let data = data.payload(&[7; 900]).frame(FROM_CLIENT);
+    let sent = receive_all(&mut director, WAN, &cut(&data, 480), LAN);
+    let seen = join(&sent);
+    assert_eq!((seen.options.len(), seen.payload.len()), (0, 900));
+    assert!(seen.checksums_right);
+    assert_eq!(director.engine.stats().toa_no_space.get(), 1);
+}
+
+/// RFC 3128: a fragment at offset 1 could put other flags into the header that was judged.
+#[test]
+fn a_fragment_that_overwrites_a_tcp_header_is_dropped() {
+    let mut director = Setup::default().build();
+    let mut syn = cut(
+        &frames::tcp(CLIENT, VIP)
+            .flags("S")
+            .payload(&[0; 100])
+            .frame(FROM_CLIENT),
+        8,
+    );
+    director.refuses(WAN, &syn.remove(0), DropReason::TcpMalformed);
+    director.refuses(WAN, &syn.remove(0), DropReason::TinyFragment);
+}
+
+#[test]
+fn a_fragment_without_its_first_waits_for_a_moment_only() {
+    let mut director = udp_director(FwdMode::FullNat);
+    assert_eq!(director.receive(WAN, &question()[1]), []);
+    assert_eq!(director.engine.stats().held.get(), 1);
+    director.wait_s(1);
+    assert_eq!(director.engine.stats().held.get(), 0);
+    assert_eq!(director.drops()[DropReason::Fragment as usize], 1);
+}
+
+#[test]
+fn a_flood_of_later_fragments_is_dropped_and_counted() {
+    let mut director = udp_director(FwdMode::FullNat);
+    let later = question().remove(1);
+    for number in 0..10_000u16 {
+        let mut fragment = later.clone();
+        fragment[L2_LEN + 4..L2_LEN + 6].copy_from_slice(&number.to_be_bytes());
+        fragment[L2_LEN + 10..L2_LEN + 12].fill(0);
+        let header = Ipv4Header::from_slice(&fragment[L2_LEN..]).unwrap().0;
+        let sum = header.calc_header_checksum();
+        fragment[L2_LEN + 10..L2_LEN + 12].copy_from_slice(&sum.to_be_bytes());
+        assert_eq!(director.receive(WAN, &fragment), []);
+    }
+    let held = director.engine.stats().held.get();
+    assert_eq!(held, 64);
+    assert_eq!(
+        director.drops()[DropReason::Fragment as usize],
+        10_000 - held
+    );
+    let sent = receive_all(&mut director, WAN, &question(), LAN);
+    assert_eq!(join(&sent).dst, SERVER, "and others go on");
+}
+
+/// The first fragment of a reply is handed to the worker that owns the port; the later ones follow it there.
+#[test]
+fn later_fragments_are_handed_over_as_the_first() {
+    let mut director = Setup {
+        protocol: Protocol::Udp,
+        workers: 2,
+        ..Setup::default()
+    }
+    .build();
+    let to_other_worker = frames::udp(SERVER, "192.168.100.200:1025", &[9; 1200], FROM_SERVER);
+    for fragment in cut(&to_other_worker, 800) {
+        assert_eq!(director.receive(LAN, &fragment), []);
+    }
+    let workers: Vec<u16> = director
+        .wire
+        .redirected
+        .iter()
+        .map(|(worker, _)| *worker)
+        .collect();
+    assert_eq!(workers, [1, 1]);
+}
+
+#[test]
+fn fragments_of_others_are_the_kernel_s() {
+    let mut director = udp_director(FwdMode::FullNat);
+    let other = frames::udp(CLIENT, "10.0.0.99:500", &[1; 1000], FROM_CLIENT);
+    for fragment in cut(&other, 800) {
+        assert_eq!(director.receive(WAN, &fragment), []);
+    }
+    assert_eq!(director.wire.to_kernel.len(), 2);
+}
