@@ -1,5 +1,6 @@
 //! Frames into the engine, several per input: whatever they are, no panic, and every packet has its
-//! end. The input is a list of `port, length (2 bytes), bytes`; a port's high bit lets time pass.
+//! end. The input is a byte for protocol, mode and begun conns, then a list of `port, length (2 bytes), bytes`;
+//! a port's bit 7 lets time pass, bit 6 puts the frame into one batch with the next.
 
 #![no_main]
 
@@ -8,27 +9,42 @@
 mod common;
 
 use common::{Director, Setup, Wire};
-use ipvs_core::{Origin, Protocol};
+use ipvs_core::{Encapsulation, FwdMode, Origin, Protocol};
 use libfuzzer_sys::fuzz_target;
 use packet::PortId;
 use testkit::VecBuf;
 
-fn director(protocol: Protocol) -> Director {
-    Setup { protocol, max_conns: 64, ..Setup::default() }.build()
+const MODES: [FwdMode; 6] = [
+    FwdMode::FullNat,
+    FwdMode::Nat,
+    FwdMode::DirectRoute,
+    FwdMode::Tunnel(Encapsulation::IpIp),
+    FwdMode::Tunnel(Encapsulation::Gre),
+    FwdMode::Tunnel(Encapsulation::Gue(6080)),
+];
+
+fn director(protocol: Protocol, fwdmode: FwdMode) -> Director {
+    Setup { protocol, fwdmode, max_conns: 64, ..Setup::default() }.build()
 }
 
 fuzz_target!(|data: &[u8]| {
     let Some((&kind, mut rest)) = data.split_first() else { return };
-    let mut director = director(if kind & 1 == 0 { Protocol::Tcp } else { Protocol::Udp });
-    if kind & 2 != 0 && kind & 1 == 0 {
+    let protocol = if kind & 1 == 0 { Protocol::Tcp } else { Protocol::Udp };
+    let fwdmode = MODES[usize::from(kind >> 2) % MODES.len()];
+    let mut director = director(protocol, fwdmode);
+    if kind & 2 != 0 && protocol == Protocol::Tcp && fwdmode == FwdMode::FullNat {
         director.open();
     }
+    let mut batch = Vec::new();
     while let [port, high, low, after @ ..] = rest {
         let len = (usize::from(*high) << 8 | usize::from(*low)).min(after.len()).min(2048);
         let (frame, next) = after.split_at(len);
         rest = next;
-        let packet = VecBuf::new(PortId(u16::from(port & 1)), frame);
-        director.engine.process(director.now, Origin::Nic, std::iter::once(packet), &mut director.wire);
+        batch.push(VecBuf::new(PortId(u16::from(port & 1)), frame));
+        if port & 0x40 != 0 && !rest.is_empty() {
+            continue;
+        }
+        director.engine.process(director.now, Origin::Nic, batch.drain(..), &mut director.wire);
         if port & 0x80 != 0 {
             director.now.ns += 2_000_000_000;
             director.engine.housekeep(director.now, &mut director.wire);
