@@ -105,31 +105,41 @@ impl<B: PacketBuf> Engine<B> {
         } = opening;
         let found = match made {
             Some((id, outbound)) => self.complete_conn(id, outbound, &flow, io),
-            None => self.conns.find_again(&lookup, &flow.tuple),
+            None => self
+                .conns
+                .find_again(&lookup, &flow.tuple)
+                .ok_or(DropReason::ConnTableFull),
         };
         match found {
-            Some(found) => self.forward(now, packet, &flow, found, io),
-            None => self.drop(packet, DropReason::ConnTableFull),
+            Ok(found) => self.forward(now, packet, &flow, found, io),
+            Err(reason) => self.drop(packet, reason),
         }
     }
 
-    /// Enters the way back. `None` if there is no room, or a later packet of the batch recycled the conn.
+    /// Enters the way back, if it is free and there is room. Else the conn is out again; a later packet of the
+    /// batch may have recycled it already.
     fn complete_conn(
         &mut self,
         id: ConnId,
         outbound: Lookup,
         flow: &Flow,
         io: &mut impl Io<B>,
-    ) -> Option<Found> {
+    ) -> Result<Found, DropReason> {
         if !self.conns.holds(id, &flow.tuple) {
-            return None;
+            return Err(DropReason::ConnTableFull);
         }
         let conn = *self.conns.get(id);
+        let way_back = conn.tuple(Direction::Outbound);
+        // FullNAT's way back has a port that is its own, and one-way conns have none.
+        if conn.fwdmode() == FwdMode::Nat && self.conns.find_again(&outbound, &way_back).is_some() {
+            self.end(id, io);
+            return Err(DropReason::NatTupleInUse);
+        }
         if self.conns.insert_outbound(id, outbound).is_err() {
             self.settle_end(&conn, io);
-            return None;
+            return Err(DropReason::ConnTableFull);
         }
-        Some(Found {
+        Ok(Found {
             id,
             direction: Direction::Inbound,
         })
@@ -227,12 +237,8 @@ impl<B: PacketBuf> Engine<B> {
             conn.seq_delta = self.initial_sequence(now, &conn).wrapping_sub(segment.seq);
         }
         if is_one_way {
-            conn.flags
-                .put(ConnFlags::ANSWERED, flow.protocol == Protocol::Udp);
-        } else if conn.fwdmode() == FwdMode::Nat
-            && self.conns.find(&conn.tuple(Direction::Outbound)).is_some()
-        {
-            return Err(DropReason::NatTupleInUse.into());
+            let is_udp = flow.protocol == Protocol::Udp;
+            conn.flags.put(ConnFlags::ANSWERED, is_udp);
         }
         Ok(self.insert(lookup, conn, io)?)
     }

@@ -140,6 +140,17 @@ fn a_second_nat_conn_with_the_same_way_back_is_refused() {
     director.refuses(WAN, &clash, DropReason::NatTupleInUse);
     let other = frames::udp("10.0.0.48:40001", "10.0.0.100:81", b"two", FROM_CLIENT);
     director.to_server(&other);
+
+    // In one batch too: the second is looked up before the first is complete.
+    let both = ["10.0.0.100:80", "10.0.0.100:81"]
+        .map(|vip| frames::udp("10.0.0.48:40002", vip, b"ask", FROM_CLIENT));
+    let packets = both.iter().map(|frame| VecBuf::new(WAN, frame));
+    let (engine, wire) = (&mut director.engine, &mut director.wire);
+    engine.process(director.now, Origin::Nic, packets, wire);
+    assert_eq!(director.wire.sent.len(), 1);
+    assert_eq!(director.drops()[DropReason::NatTupleInUse as usize], 2);
+    assert_eq!(director.engine.stats().conns.get(), 3);
+    director.check_that_every_packet_has_its_end();
 }
 
 /// RST to both ends on expiry: all modes that see both directions.
