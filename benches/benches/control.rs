@@ -108,6 +108,7 @@ fn work(mut ends: WorkerEnds, services: &AtomicU32, weight: &AtomicU32, stop: &A
 
 fn tcp_key(number: u32) -> ServiceKey {
     ServiceKey {
+        matcher: None,
         protocol: Protocol::Tcp,
         addr: IpAddr::V4(nth_vip(number)),
         port: 80,

@@ -29,6 +29,7 @@ fn services(criterion: &mut Criterion) {
             .into_iter()
             .take(LOOK_UPS as usize)
             .map(|number| ServiceKey {
+                matcher: None,
                 protocol: Protocol::Tcp,
                 addr: IpAddr::V4(VIP.0),
                 port: service_port(number % services),

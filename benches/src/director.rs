@@ -173,6 +173,7 @@ fn service(spec: &Spec, number: u32, protocol: Protocol) -> Arc<Service> {
             protocol,
             addr: IpAddr::V4(VIP.0),
             port: service_port(number),
+            matcher: None,
         },
         scheduler: spec.scheduler,
         plan: Plan::new(spec.scheduler, &dests),

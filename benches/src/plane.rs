@@ -151,6 +151,7 @@ pub fn key(protocol: v1::Protocol, addr: Ipv4Addr, port: u16) -> v1::ServiceKey 
         protocol: protocol.into(),
         address: ip(addr),
         port: port.into(),
+        r#match: None,
     }
 }
 

@@ -154,3 +154,83 @@ fn modes_live_together_and_refuse_what_they_cannot_do() {
         assert!(list.contains(mode), "{list}");
     }
 }
+
+/// Answers with the address of who asks.
+const WHO_ASKS: &str = r"
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(self.client_address[0].encode())
+    def log_message(self, *args): pass
+http.server.HTTPServer(('', 8000), Handler).serve_forever()";
+
+/// Tutorial, "SNAT", its lines: hosts behind the director reach the world from the WAN address.
+#[rstest]
+#[case::one_worker(1)]
+#[case::the_port_tells_the_worker(2)]
+fn snat_lets_hosts_out_from_the_wan_address(#[case] workers: u16) {
+    let lab = Lab::new(workers);
+    lab.dpip("addr add 192.168.100.1/24 dev dpdk0");
+    lab.dpip("addr add 10.0.0.100/16 dev dpdk1 sapool");
+    let service = "-H proto=tcp,src-range=192.168.100.0-192.168.100.254,oif=dpdk1";
+    lab.ipvsadm(&format!("-A -s rr {service}"));
+    lab.ipvsadm(&format!("-a {service} -r 10.0.0.100:0 -w 100 -J"));
+    let _world = lab.client.spawn(&["python3", "-c", WHO_ASKS]);
+    let url = "http://10.0.0.48:8000/";
+    for server in &lab.servers {
+        server.ip("route add default via 192.168.100.1");
+        let seen = until(PATIENCE, "the world", || {
+            let output = server.output(&["curl", "-s", "--max-time", "3", url]);
+            output.status.success().then_some(output.stdout)
+        });
+        assert_eq!(String::from_utf8(seen).unwrap(), "10.0.0.100");
+    }
+    for _ in 0..20 {
+        lab.servers[0].run(&["curl", "-sS", "--max-time", "3", url]);
+    }
+    let list = lab.ipvsadm("-ln");
+    let range = "192.168.100.0-192.168.100.254:0-0";
+    let shown = format!(
+        "MATCH tcp,from={range},oif=dpdk1 rr\n  -> 10.0.0.100:0                 SNAT    100    "
+    );
+    assert!(list.contains(&shown), "{list}");
+
+    let saved = lab.ipvsadm("-S -n");
+    assert!(!saved.contains("--add-laddr"), "{saved}");
+    lab.ipvsadm("-C");
+    let file = lab.folder.write("rules", &saved);
+    lab.ipvsadm(&format!("-R {}", file.display()));
+    assert_eq!(lab.ipvsadm("-S -n"), saved);
+}
+
+#[test]
+fn snat_that_cannot_work_is_refused() {
+    let lab = Lab::new(1);
+    let service = "-H proto=tcp,src-range=192.168.100.0-192.168.100.254";
+    lab.ipvsadm(&format!("-A -s rr {service}"));
+    lab.ipvsadm("-A -s rr -t 10.0.0.100:80");
+    for (line, part) in [
+        (
+            format!("-a {service} -r 10.0.0.7:0 -J"),
+            "`dpip addr add 10.0.0.7/32 dev dpdk1 sapool`",
+        ),
+        (
+            format!("-a {service} -r 10.0.0.7:0 -b"),
+            "FullNAT (-b) does not go with it",
+        ),
+        (
+            "-a -t 10.0.0.100:80 -r 10.0.0.7 -J".to_owned(),
+            "SNAT (-J) does not go with it",
+        ),
+        (
+            "-A -s rr -H proto=tcp,oif=dpdk1".to_owned(),
+            "say which packets it is for",
+        ),
+        (format!("-A -s rr {service},oif=dpdk7"), "no device dpdk7"),
+        (format!("-A -s rr {service}"), "exists"),
+    ] {
+        let (status, sentence) = lab.refused("ipvsadm-rs", &line);
+        assert_eq!(status, 1, "{line}");
+        assert!(sentence.contains(part), "{line}: {sentence}");
+    }
+}

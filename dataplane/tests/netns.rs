@@ -330,8 +330,8 @@ fn wrong_commands_are_refused_with_a_sentence_and_change_nothing() {
         (
             "ipvsadm-rs",
             "-a -t 10.0.0.100:80 -r 192.168.100.9 -J",
-            2,
-            "not supported yet",
+            1,
+            "does not go with it",
         ),
         (
             "ipvsadm-rs",

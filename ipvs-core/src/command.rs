@@ -97,10 +97,6 @@ pub struct ConnInfo {
 impl ConnInfo {
     /// The service the conn belongs to.
     pub fn service_key(&self) -> ServiceKey {
-        ServiceKey {
-            protocol: self.protocol,
-            addr: self.vaddr.0,
-            port: self.vaddr.1,
-        }
+        ServiceKey::vip(self.protocol, self.vaddr.0, self.vaddr.1)
     }
 }

@@ -13,9 +13,11 @@ use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::io::Io;
 use crate::laddrs::Laddrs;
+use crate::matcher::Passing;
 use crate::sched::{self, Arrival, Load, Memory, Turn};
 use crate::segment::Segment;
 use crate::service::{Dest, Encapsulation, FwdMode, Laddr, Protocol, Service, ServiceKey};
+use crate::snapshot::Snapshot;
 use crate::stats::WorkerStats;
 use crate::tcp_state::TcpState;
 use crate::time::Now;
@@ -188,16 +190,7 @@ impl<B: PacketBuf> Engine<B> {
         lookup: &Lookup,
         io: &mut impl Io<B>,
     ) -> Result<(ConnId, Lookup), Unserved> {
-        let key = ServiceKey {
-            protocol: flow.protocol,
-            addr: IpAddr::from(flow.tuple.dst),
-            port: flow.tuple.dport,
-        };
-        let service = self
-            .snapshot
-            .services
-            .get(&key)
-            .ok_or(Unserved::NoService)?;
+        let service = service_of(&self.snapshot, packet, flow).ok_or(Unserved::NoService)?;
         let l4 = packet
             .bytes()
             .get(usize::from(flow.l4_at)..)
@@ -272,6 +265,33 @@ impl<B: PacketBuf> Engine<B> {
     }
 }
 
+/// The service of the packet's destination, or one for packets on their way through.
+fn service_of<'a, B: PacketBuf>(
+    snapshot: &'a Snapshot,
+    packet: &B,
+    flow: &Flow,
+) -> Option<&'a Arc<Service>> {
+    let tuple = &flow.tuple;
+    let (src, dst) = (IpAddr::from(tuple.src), IpAddr::from(tuple.dst));
+    let services = &snapshot.services;
+    let of_vip = services.get(&ServiceKey::vip(flow.protocol, dst, tuple.dport));
+    if of_vip.is_some() || !services.has_passing() || snapshot.net.local_addr(dst).is_some() {
+        return of_vip;
+    }
+    // What a dest of NAT says goes through a conn, or nowhere.
+    if services.is_nat_dest(flow.protocol, src, tuple.sport) {
+        return None;
+    }
+    let hop = snapshot.net.route_to_v4(tuple.dst.into())?;
+    let passing = Passing {
+        src: (src, tuple.sport),
+        dst: (dst, tuple.dport),
+        iif: &snapshot.net.device_of(packet.port())?.name,
+        oif: &snapshot.net.device(hop.ifindex)?.name,
+    };
+    services.passing(flow.protocol, &passing)
+}
+
 /// What a worker remembers of a service.
 fn turn_of<'a>(turns: &'a mut Vec<Turn>, service: &Service, worker: u16) -> &'a mut Turn {
     let at = service.id.0 as usize;
@@ -318,8 +338,12 @@ impl Choice<'_> {
         let IpAddr::V4(daddr) = dest.addr else {
             return Err(DropReason::NoLaddr);
         };
+        if dest.fwdmode == FwdMode::Snat {
+            return self.snat(now, flow, service, dest);
+        }
         let answers_to = match dest.fwdmode {
             FwdMode::FullNat => self.local_port(service, daddr, dest.port)?,
+            FwdMode::Snat => return Err(DropReason::NoLaddr),
             FwdMode::Nat | FwdMode::DirectRoute => (flow.tuple.src, flow.tuple.sport),
             FwdMode::Tunnel(_) => (self.tunnel_source(daddr)?, 0),
         };
@@ -339,6 +363,35 @@ impl Choice<'_> {
         };
         let deltas = deltas(&ends);
         Ok(Conn::new(&ends, deltas, dest.id, dest.fwdmode, now.tick()))
+    }
+
+    /// The packet goes where it wants to, from a port of the WAN address that was chosen.
+    fn snat(
+        self,
+        now: Now,
+        flow: &Flow,
+        service: &Service,
+        dest: &Dest,
+    ) -> Result<Conn<[u8; 4]>, DropReason> {
+        let (remote, rport) = (flow.tuple.dst, flow.tuple.dport);
+        let wan = service.laddrs.iter().find(|laddr| laddr.addr == dest.addr);
+        let (Some(wan), IpAddr::V4(addr)) = (wan, dest.addr) else {
+            return Err(DropReason::NoLaddr);
+        };
+        let class = sapool::class_of(u32::from_be_bytes(remote), rport);
+        let port = self.laddrs.take_port(wan.id, class);
+        let ends = Endpoints {
+            inbound: flow.tuple,
+            outbound: Tuple {
+                src: remote,
+                dst: addr.octets(),
+                sport: rport,
+                dport: port.ok_or(DropReason::NoLocalPort)?,
+                protocol: flow.tuple.protocol,
+            },
+        };
+        let deltas = deltas(&ends);
+        Ok(Conn::new(&ends, deltas, dest.id, FwdMode::Snat, now.tick()))
     }
 
     /// The director's address on the way to a tunnel's other end.

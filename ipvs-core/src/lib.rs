@@ -22,6 +22,7 @@ mod icmp_send;
 pub mod io;
 mod laddrs;
 mod lifetime;
+pub mod matcher;
 mod nat_dests;
 mod orders;
 mod output;
@@ -45,6 +46,7 @@ pub use command::{Command, ConnInfo, ConnPage, Event};
 pub use drop_reason::DropReason;
 pub use engine::{BATCH, Engine, EngineConfig, Keys, Origin};
 pub use io::Io;
+pub use matcher::{DeviceName, EndRange, Match};
 pub use service::{
     Dest, DestId, Encapsulation, FwdMode, HashOptions, HashTarget, Laddr, LaddrId, Protocol,
     SchedulerKind, Service, ServiceId, ServiceKey, ServiceTable,

@@ -65,7 +65,7 @@ impl<B: PacketBuf> Engine<B> {
 
     /// Gives the local port back; if it was the last of an address that leaves, the pool goes too.
     pub(crate) fn return_port(&mut self, conn: &Conn<[u8; 4]>, io: &mut impl Io<B>) {
-        if !conn.flags.has(ConnFlags::FULL_NAT) {
+        if !conn.flags.has(ConnFlags::LOCAL_PORT) {
             return;
         }
         let ((daddr, dport), (laddr, lport)) = (conn.real_server(), conn.local());
@@ -132,11 +132,7 @@ impl<B: PacketBuf> Engine<B> {
     fn service_timeout_s(&self, conn: &Conn<[u8; 4]>) -> Option<u32> {
         let protocol = Protocol::from_number(conn.protocol)?;
         let (addr, port) = conn.vip();
-        let key = ServiceKey {
-            protocol,
-            addr: IpAddr::from(addr),
-            port,
-        };
+        let key = ServiceKey::vip(protocol, IpAddr::from(addr), port);
         self.snapshot.services.get(&key)?.conn_timeout_s
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use inet::IfIndex;
 
+use crate::matcher::{Match, Passing};
 use crate::nat_dests::NatDests;
 use crate::sched::Plan;
 
@@ -55,10 +56,28 @@ pub struct ServiceKey {
     pub addr: IpAddr,
     /// vport, host byte order
     pub port: u16,
+    /// For packets on their way through instead of a VIP, which is 0.0.0.0:0 then
+    pub matcher: Option<Match>,
+}
+
+impl ServiceKey {
+    /// A service on a VIP.
+    pub const fn vip(protocol: Protocol, addr: IpAddr, port: u16) -> Self {
+        Self {
+            protocol,
+            addr,
+            port,
+            matcher: None,
+        }
+    }
 }
 
 impl fmt::Display for ServiceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(matcher) = &self.matcher {
+            let protocol = self.protocol.to_string().to_lowercase();
+            return write!(f, "MATCH {protocol}{matcher}");
+        }
         write!(
             f,
             "{} {}",
@@ -91,12 +110,14 @@ pub enum FwdMode {
     DirectRoute,
     /// The packet travels inside another to the dest, which has the VIP too and answers the client by itself.
     Tunnel(Encapsulation),
+    /// The source is rewritten to the dest's address, a WAN address of the director.
+    Snat,
 }
 
 impl FwdMode {
     /// Whether the dest's packets come back through the director.
     pub const fn sees_replies(self) -> bool {
-        matches!(self, Self::FullNat | Self::Nat)
+        matches!(self, Self::FullNat | Self::Nat | Self::Snat)
     }
 
     /// Whether the dest's port must be the service's, since no port is rewritten.
@@ -111,6 +132,7 @@ impl FwdMode {
             Self::Nat => "NAT (-m)",
             Self::DirectRoute => "DR (-g)",
             Self::Tunnel(_) => "tunnel (-i)",
+            Self::Snat => "SNAT (-J)",
         }
     }
 }
@@ -235,6 +257,8 @@ const SHARDS: usize = 4096;
 pub struct ServiceTable {
     shards: Arc<[Arc<Shard>]>,
     nat_dests: NatDests,
+    /// Those for packets on their way through, in the order they came
+    passing: Arc<Vec<Arc<Service>>>,
 }
 
 /// Services with their hashes, which tell most of them apart without a look at the service.
@@ -246,6 +270,7 @@ impl Default for ServiceTable {
         Self {
             shards: (0..SHARDS).map(|_| Arc::clone(&empty)).collect(),
             nat_dests: NatDests::default(),
+            passing: Arc::default(),
         }
     }
 }
@@ -261,6 +286,20 @@ impl ServiceTable {
             .map(|(_, service)| service)
     }
 
+    /// Whether there are services for packets on their way through.
+    #[inline]
+    pub fn has_passing(&self) -> bool {
+        !self.passing.is_empty()
+    }
+
+    /// The first service for a packet on its way through.
+    pub fn passing(&self, protocol: Protocol, packet: &Passing<'_>) -> Option<&Arc<Service>> {
+        self.passing.iter().find(|service| {
+            let matches = |matcher: Match| matcher.has(packet);
+            service.key.protocol == protocol && service.key.matcher.is_some_and(matches)
+        })
+    }
+
     /// Whether a packet from there is from a dest of a NAT service: its way leads through a conn, or nowhere.
     pub fn is_nat_dest(&self, protocol: Protocol, addr: IpAddr, port: u16) -> bool {
         self.nat_dests.contains(protocol, addr, port)
@@ -270,6 +309,14 @@ impl ServiceTable {
     pub fn insert_all(&mut self, services: impl IntoIterator<Item = Arc<Service>>) {
         let shards = Arc::make_mut(&mut self.shards);
         for service in services {
+            if service.key.matcher.is_some() {
+                let passing = Arc::make_mut(&mut self.passing);
+                match passing.iter_mut().find(|old| old.key == service.key) {
+                    Some(old) => *old = service,
+                    None => passing.push(service),
+                }
+                continue;
+            }
             self.nat_dests.add(&service);
             let hash = hash_of(&service.key);
             let shard = Arc::make_mut(&mut shards[shard_of(hash)]);
@@ -285,6 +332,10 @@ impl ServiceTable {
 
     /// Takes a service out.
     pub fn remove(&mut self, key: &ServiceKey) {
+        if key.matcher.is_some() {
+            Arc::make_mut(&mut self.passing).retain(|service| service.key != *key);
+            return;
+        }
         let shard = &mut Arc::make_mut(&mut self.shards)[shard_of(hash_of(key))];
         let shard = Arc::make_mut(shard);
         if let Some(at) = shard.iter().position(|(_, service)| service.key == *key) {
@@ -298,6 +349,7 @@ impl ServiceTable {
         self.shards
             .iter()
             .flat_map(|shard| shard.iter().map(|(_, service)| service))
+            .chain(self.passing.iter())
     }
 }
 
@@ -347,6 +399,7 @@ pub(crate) mod tests {
                 protocol: Protocol::Tcp,
                 addr: IpAddr::from([10, 0, 0, 100]),
                 port: 80,
+                matcher: None,
             },
             scheduler,
             plan: Plan::new(scheduler, &dests),

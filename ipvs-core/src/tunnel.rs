@@ -25,7 +25,7 @@ const FIRST_DYNAMIC_PORT: u16 = 49_152;
 /// How many bytes a conn's inbound packets grow by.
 pub(crate) const fn overhead(fwdmode: FwdMode) -> u16 {
     match fwdmode {
-        FwdMode::FullNat | FwdMode::Nat | FwdMode::DirectRoute => 0,
+        FwdMode::FullNat | FwdMode::Nat | FwdMode::DirectRoute | FwdMode::Snat => 0,
         FwdMode::Tunnel(encapsulation) => (HEADER_LEN + shim_len(encapsulation)) as u16,
     }
 }

@@ -4,6 +4,7 @@ use cli::ip_or_zero;
 use proto::v1::{Conn, Dest, Laddr, Timeouts, VirtualService};
 use serde_json::{Value, json};
 
+use crate::matcher;
 use crate::output::{endpoint, forward_name, protocol_name, rates, stats};
 
 /// A service with all that is known of it.
@@ -13,6 +14,7 @@ pub fn service(service: &VirtualService) -> Value {
         "protocol": protocol_name(key.protocol()),
         "address": ip_or_zero(key.address.as_ref()).to_string(),
         "port": key.port,
+        "match": key.r#match.as_ref().map(|given| matcher::saved(key.protocol(), given)),
         "scheduler": service.scheduler,
         "scheduler_flags": service.scheduler_flags,
         "hash_target": service.hash_target,

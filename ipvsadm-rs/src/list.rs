@@ -202,6 +202,7 @@ fn sockpair(text: &str) -> Result<ListConnsRequest, CliError> {
             protocol: protocol.into(),
             address: Some(addr(vip)?),
             port: port(vport)?,
+            r#match: None,
         }),
         client: Some(addr(client)?),
         client_port: port(client_port)?,

@@ -4,6 +4,7 @@
 mod args;
 mod json;
 mod list;
+mod matcher;
 mod names;
 mod output;
 mod request;

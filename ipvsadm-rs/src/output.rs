@@ -3,6 +3,7 @@
 use cli::ip_or_zero;
 use proto::v1::{Conn, Counters, Dest, FwdMode, Protocol, Rates, ServiceKey, VirtualService};
 
+use crate::matcher;
 use crate::names::PortNames;
 
 /// Which columns a list has.
@@ -107,8 +108,11 @@ fn scheduler(service: &VirtualService) -> String {
     text
 }
 
-/// `TCP  10.0.0.100:80`
+/// `TCP  10.0.0.100:80`, `MATCH tcp,from=...`
 fn service_name(key: &ServiceKey, names: &PortNames) -> String {
+    if let Some(matcher) = &key.r#match {
+        return format!("MATCH {}", matcher::shown(key.protocol(), matcher));
+    }
     let protocol = protocol_name(key.protocol()).to_uppercase();
     let addr = ip_or_zero(key.address.as_ref());
     format!(
@@ -304,6 +308,7 @@ pub(crate) mod tests {
                 protocol: Protocol::Tcp.into(),
                 address: Some(ip_message([10, 0, 0, 100].into())),
                 port: 80,
+                r#match: None,
             }),
             scheduler: "rr".into(),
             dests: vec![dest(2), dest(3)],

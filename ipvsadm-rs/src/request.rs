@@ -9,6 +9,7 @@ use proto::v1::{
 };
 
 use crate::args::{Command, Line};
+use crate::matcher;
 use crate::names::{PortNames, SERVICES_FILE};
 
 /// Options beside the service that a command takes; the first list are those it needs.
@@ -96,6 +97,9 @@ pub fn check(line: &Line) -> Result<(), CliError> {
     Ok(())
 }
 
+/// What names a service.
+const SERVICE_OPTIONS: [&str; 3] = ["tcp-service", "udp-service", "match"];
+
 fn check_options(line: &Line) -> Result<(), CliError> {
     let (needed, allowed) = rules(line.command);
     let takes_service = needs_service(line.command)
@@ -104,7 +108,7 @@ fn check_options(line: &Line) -> Result<(), CliError> {
             Command::List | Command::Zero | Command::GetLaddr
         );
     for given in &line.options {
-        let is_service = takes_service && matches!(given.name, "tcp-service" | "udp-service");
+        let is_service = takes_service && SERVICE_OPTIONS.contains(&given.name);
         if !is_service
             && given.name != "socket"
             && !needed.contains(&given.name)
@@ -116,7 +120,7 @@ fn check_options(line: &Line) -> Result<(), CliError> {
             )));
         }
     }
-    if needs_service(line.command) && !line.has("tcp-service") && !line.has("udp-service") {
+    if needs_service(line.command) && !SERVICE_OPTIONS.iter().any(|name| line.has(name)) {
         return Err(missing("service-address", line.command));
     }
     match needed.iter().find(|name| !line.has(name)) {
@@ -178,13 +182,13 @@ fn missing(option: &str, command: Command) -> CliError {
 
 /// The service that the options name.
 pub fn service(line: &Line) -> Result<Option<ServiceKey>, CliError> {
-    let (protocol, text) = match (line.get("tcp-service"), line.get("udp-service")) {
-        (Some(_), Some(_)) => {
-            return Err(conflict("tcp-service", "udp-service", line.command));
-        }
-        (Some(text), None) => (Protocol::Tcp, text),
-        (None, Some(text)) => (Protocol::Udp, text),
-        (None, None) => return Ok(None),
+    let named = SERVICE_OPTIONS.map(|name| line.get(name).map(|text| (name, text)));
+    let (protocol, text) = match named.into_iter().flatten().collect::<Vec<_>>()[..] {
+        [] => return Ok(None),
+        [(first, _), (second, _), ..] => return Err(conflict(first, second, line.command)),
+        [("tcp-service", text)] => (Protocol::Tcp, text),
+        [("udp-service", text)] => (Protocol::Udp, text),
+        [(_, text)] => return matcher::parse(text).map(Some),
     };
     let (addr, port) = endpoint(text, protocol)?;
     let port = port
@@ -193,6 +197,7 @@ pub fn service(line: &Line) -> Result<Option<ServiceKey>, CliError> {
         protocol: protocol.into(),
         address: Some(ip_message(addr)),
         port: port.into(),
+        r#match: None,
     }))
 }
 

@@ -5,6 +5,7 @@
 use cli::ip_or_zero;
 use proto::v1::{FwdMode, Protocol, TunnelType, VirtualService};
 
+use crate::matcher;
 use crate::output::endpoint;
 
 /// The lines that bring a service back, for `-R`.
@@ -15,10 +16,13 @@ pub fn save(service: &VirtualService) -> String {
     } else {
         "-t"
     };
-    let name = format!(
-        "{flag} {}",
-        endpoint(ip_or_zero(key.address.as_ref()), key.port)
-    );
+    let name = match &key.r#match {
+        Some(given) => format!("-H {}", matcher::saved(key.protocol(), given)),
+        None => {
+            let vip = endpoint(ip_or_zero(key.address.as_ref()), key.port);
+            format!("{flag} {vip}")
+        }
+    };
     let mut text = format!("-A {name} -s {}", service.scheduler);
     if !service.scheduler_flags.is_empty() {
         let flags = service.scheduler_flags.join(",");
@@ -55,7 +59,9 @@ pub fn save(service: &VirtualService) -> String {
         }
         text.push('\n');
     }
-    for laddr in &service.laddrs {
+    // SNAT's local addresses are its dests.
+    let has_laddrs = key.r#match.is_none();
+    for laddr in service.laddrs.iter().filter(|_| has_laddrs) {
         let addr = ip_or_zero(laddr.address.as_ref());
         text.push_str(&format!(
             "--add-laddr -z {addr} {name} -F {}\n",

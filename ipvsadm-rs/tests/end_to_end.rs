@@ -254,6 +254,7 @@ fn one_conn_is_found_by_its_sockpair() {
     assert_eq!(
         asked.service,
         Some(ServiceKey {
+            r#match: None,
             protocol: Protocol::Tcp.into(),
             address: Some(IpAddress {
                 bytes: vec![10, 0, 0, 100]
@@ -339,9 +340,9 @@ fn what_is_wrong_is_said_with_its_exit_status() {
             "--persistent is not supported yet",
         ),
         (
-            "-A -s rr -H proto=tcp,oif=dpdk1",
+            "-A -s rr -H proto=icmp,oif=dpdk1",
             2,
-            "--match is not supported yet",
+            "'proto=icmp' is not supported yet",
         ),
         (
             "--start-daemon master",

@@ -1,9 +1,11 @@
 //! Messages of the API to our own types and back, each in one place.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use inet::RouteScope;
-use ipvs_core::{Encapsulation, FwdMode, Protocol, ServiceKey, TcpState, Timeouts};
+use ipvs_core::{
+    DeviceName, Encapsulation, EndRange, FwdMode, Match, Protocol, ServiceKey, TcpState, Timeouts,
+};
 use packet::MacAddr;
 use proto::v1;
 use tonic::Status;
@@ -112,11 +114,69 @@ pub(super) fn service_key(message: Option<&v1::ServiceKey>) -> Result<ServiceKey
             ));
         }
     };
-    Ok(ServiceKey {
-        protocol,
-        addr: ip(message.address.as_ref(), "VIP")?,
-        port: port(message.port, "port")?,
+    match &message.r#match {
+        Some(given) => Ok(ServiceKey {
+            matcher: Some(matcher(given)?),
+            ..ServiceKey::vip(protocol, Ipv4Addr::UNSPECIFIED.into(), 0)
+        }),
+        None => Ok(ServiceKey::vip(
+            protocol,
+            ip(message.address.as_ref(), "VIP")?,
+            port(message.port, "port")?,
+        )),
+    }
+}
+
+fn matcher(message: &v1::Match) -> Result<Match, Status> {
+    let device = |name: &str| match name {
+        "" => Ok(None),
+        name => DeviceName::new(name).map(Some).ok_or_else(|| {
+            Status::invalid_argument(format!("'{name}' is too long for a device's name"))
+        }),
+    };
+    Ok(Match {
+        src: message.src.as_ref().map(end_range).transpose()?,
+        dst: message.dst.as_ref().map(end_range).transpose()?,
+        iif: device(&message.iif)?,
+        oif: device(&message.oif)?,
     })
+}
+
+fn end_range(message: &v1::EndRange) -> Result<EndRange, Status> {
+    let addrs = (
+        ip(message.first.as_ref(), "first address of a range")?,
+        ip(message.last.as_ref(), "last address of a range")?,
+    );
+    let ports = (
+        port(message.first_port, "port")?,
+        port(message.last_port, "port")?,
+    );
+    if addrs.0.is_ipv4() != addrs.1.is_ipv4() || addrs.0 > addrs.1 || ports.0 > ports.1 {
+        return Err(Status::invalid_argument(format!(
+            "range {}-{}:{}-{}: the first must not be above the last",
+            addrs.0, addrs.1, ports.0, ports.1
+        )));
+    }
+    Ok(EndRange { addrs, ports })
+}
+
+fn match_message(matcher: &Match) -> v1::Match {
+    let range = |range: &EndRange| v1::EndRange {
+        first: Some(ip_message(range.addrs.0)),
+        last: Some(ip_message(range.addrs.1)),
+        first_port: range.ports.0.into(),
+        last_port: range.ports.1.into(),
+    };
+    let device = |name: &Option<DeviceName>| {
+        let name = name.as_ref().map(DeviceName::as_str);
+        name.unwrap_or_default().to_owned()
+    };
+    v1::Match {
+        src: matcher.src.as_ref().map(range),
+        dst: matcher.dst.as_ref().map(range),
+        iif: device(&matcher.iif),
+        oif: device(&matcher.oif),
+    }
 }
 
 pub(super) fn optional_service_key(
@@ -130,6 +190,7 @@ pub(super) fn service_key_message(key: &ServiceKey) -> v1::ServiceKey {
         protocol: protocol_message(key.protocol).into(),
         address: Some(ip_message(key.addr)),
         port: key.port.into(),
+        r#match: key.matcher.as_ref().map(match_message),
     }
 }
 
@@ -177,7 +238,7 @@ fn dest(message: Option<&v1::Dest>) -> Result<DestRequest, Status> {
 fn fwdmode(message: &v1::Dest) -> Result<FwdMode, Status> {
     let later = |name| {
         Status::unimplemented(format!(
-            "forwarding mode {name} is not supported yet: use -b (FullNAT), -g (DR), -i (tunnel) or -m (NAT)"
+            "forwarding mode {name} is not supported yet: use -b (FullNAT), -g (DR), -i (tunnel), -m (NAT) or -J (SNAT)"
         ))
     };
     Ok(match message.fwd_mode() {
@@ -185,7 +246,7 @@ fn fwdmode(message: &v1::Dest) -> Result<FwdMode, Status> {
         v1::FwdMode::Dr | v1::FwdMode::Unspecified => FwdMode::DirectRoute,
         v1::FwdMode::Nat => FwdMode::Nat,
         v1::FwdMode::Tunnel => FwdMode::Tunnel(encapsulation(message)?),
-        v1::FwdMode::Snat => return Err(later("SNAT (-J)")),
+        v1::FwdMode::Snat => FwdMode::Snat,
         v1::FwdMode::Local => return Err(later("local")),
     })
 }
@@ -282,6 +343,7 @@ pub(super) const fn fwdmode_message(fwdmode: FwdMode) -> v1::FwdMode {
         FwdMode::Nat => v1::FwdMode::Nat,
         FwdMode::DirectRoute => v1::FwdMode::Dr,
         FwdMode::Tunnel(_) => v1::FwdMode::Tunnel,
+        FwdMode::Snat => v1::FwdMode::Snat,
     }
 }
 

@@ -77,11 +77,15 @@ impl From<ServiceError> for Status {
         let text = error.to_string();
         match error {
             ServiceError::Missing(_) | ServiceError::DestMissing { .. } => Self::not_found(text),
+            ServiceError::NoWanAddress(_) => Self::failed_precondition(text),
             ServiceError::Exists(_) | ServiceError::DestExists { .. } => Self::already_exists(text),
             ServiceError::Ipv6(_) | ServiceError::PortZero(_) => Self::unimplemented(text),
             ServiceError::DestPortZero(_)
             | ServiceError::NotUnicast(_)
             | ServiceError::PortKept { .. }
+            | ServiceError::MatchesAll(_)
+            | ServiceError::NoDevice { .. }
+            | ServiceError::ModeOfMatch { .. }
             | ServiceError::QidNeedsUdp(_)
             | ServiceError::Thresholds { .. } => Self::invalid_argument(text),
             ServiceError::TooManyDests(_)

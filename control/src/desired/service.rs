@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipvs_core::{
-    Dest, DestId, FwdMode, HashTarget, Laddr, Protocol, SchedulerKind, Service, ServiceId,
+    Dest, DestId, FwdMode, HashTarget, Laddr, Match, Protocol, SchedulerKind, Service, ServiceId,
     ServiceKey, sched::Plan,
 };
 
@@ -145,6 +145,36 @@ pub enum ServiceError {
         /// Which mode
         fwdmode: &'static str,
     },
+    /// A match service has no address of its own
+    #[error(
+        "service {0}: say which packets it is for: src-range=, dst-range=, as in -H proto=tcp,src-range=192.168.100.0-192.168.100.254,oif=dpdk1"
+    )]
+    MatchesAll(ServiceKey),
+    /// It would never match
+    #[error("service {service}: no device {device}: `dpip link show` lists them")]
+    NoDevice {
+        /// The service
+        service: ServiceKey,
+        /// iif or oif
+        device: String,
+    },
+    /// SNAT goes with -H, everything else with a VIP
+    #[error(
+        "the dest {addr} of service {service}: {fwdmode} does not go with it: dests of a match service (-H) are WAN addresses with -J (SNAT), those of any other service are not"
+    )]
+    ModeOfMatch {
+        /// Of the service
+        service: ServiceKey,
+        /// RIP or WAN address
+        addr: IpAddr,
+        /// Which mode
+        fwdmode: &'static str,
+    },
+    /// SNAT needs ports
+    #[error(
+        "{0} is no address of the director whose ports are shared out: add it first, as in `dpip addr add {0}/32 dev dpdk1 sapool`"
+    )]
+    NoWanAddress(IpAddr),
     /// The addresses are used up
     #[error(
         "the dest {0} would be one too many: raise [conns] max_dests in the configuration file"
@@ -194,11 +224,11 @@ impl Desired {
         if key.addr.is_ipv6() {
             return Err(ServiceError::Ipv6(key.addr));
         }
-        if !is_host(key.addr) {
-            return Err(ServiceError::NotUnicast(key.addr));
-        }
-        if key.port == 0 {
-            return Err(ServiceError::PortZero(key));
+        match &key.matcher {
+            Some(matcher) => self.check_matcher(key, matcher)?,
+            None if !is_host(key.addr) => return Err(ServiceError::NotUnicast(key.addr)),
+            None if key.port == 0 => return Err(ServiceError::PortZero(key)),
+            None => {}
         }
         if self.services.contains(&key) {
             return Err(ServiceError::Exists(key));
@@ -220,6 +250,35 @@ impl Desired {
         self.services.insert(key, Arc::new(entry));
         self.dirty.services.insert(key);
         Ok(())
+    }
+
+    fn check_matcher(&self, service: ServiceKey, matcher: &Match) -> Result<(), ServiceError> {
+        if matcher.src.is_none() && matcher.dst.is_none() {
+            return Err(ServiceError::MatchesAll(service));
+        }
+        for name in [matcher.iif, matcher.oif].into_iter().flatten() {
+            if self.device(name.as_str()).is_err() {
+                let device = name.as_str().to_owned();
+                return Err(ServiceError::NoDevice { service, device });
+            }
+        }
+        Ok(())
+    }
+
+    /// The WAN address of a SNAT dest, to be used by one more service.
+    fn take_wan_address(&mut self, addr: IpAddr) -> Result<Laddr, ServiceError> {
+        let ifindex = self
+            .address(addr)
+            .filter(|address| address.sapool)
+            .map(|address| address.ifindex);
+        match (ifindex, self.laddrs.get_mut(&addr)) {
+            (Some(ifindex), Some(entry)) => {
+                entry.services += 1;
+                let id = entry.id;
+                Ok(Laddr { id, addr, ifindex })
+            }
+            _ => Err(ServiceError::NoWanAddress(addr)),
+        }
     }
 
     /// Changes a service's scheduler and timeout.
@@ -289,12 +348,24 @@ impl Desired {
             .take()
             .map(DestId)
             .ok_or(ServiceError::TooManyDests(addr))?;
+        let wan = match request.fwdmode {
+            FwdMode::Snat => match self.take_wan_address(addr) {
+                Ok(laddr) => Some(laddr),
+                Err(error) => {
+                    self.dest_ids.give_back(id.0);
+                    return Err(error);
+                }
+            },
+            _ => None,
+        };
         let entry = DestEntry {
             id,
             request,
             zero: zero(id),
         };
-        self.service_mut(key)?.dests.insert((addr, port), entry);
+        let service = self.service_mut(key)?;
+        service.dests.insert((addr, port), entry);
+        service.laddrs.extend(wan);
         Ok(())
     }
 
@@ -329,9 +400,17 @@ impl Desired {
     ) -> Result<(), ServiceError> {
         self.dest(key, addr, port)?;
         let service = self.service_mut(key)?;
-        if let Some(dest) = service.dests.remove(&(addr, port)) {
-            service.removed = service.removed + counts(&dest);
-            self.effects.push(Effect::CloseDest(dest.id));
+        let Some(dest) = service.dests.remove(&(addr, port)) else {
+            return Ok(());
+        };
+        service.removed = service.removed + counts(&dest);
+        let is_wan = dest.request.fwdmode == FwdMode::Snat;
+        if is_wan {
+            service.laddrs.retain(|laddr| laddr.addr != addr);
+        }
+        self.effects.push(Effect::CloseDest(dest.id));
+        if is_wan {
+            self.release_laddr(addr);
         }
         Ok(())
     }
@@ -395,7 +474,14 @@ impl DestRequest {
         if self.addr.is_ipv6() {
             return Err(ServiceError::Ipv6(self.addr));
         }
-        if self.port == 0 {
+        if (self.fwdmode == FwdMode::Snat) != service.matcher.is_some() {
+            return Err(ServiceError::ModeOfMatch {
+                service: *service,
+                addr: self.addr,
+                fwdmode: self.fwdmode.name(),
+            });
+        }
+        if self.port == 0 && self.fwdmode != FwdMode::Snat {
             return Err(ServiceError::DestPortZero(self.addr));
         }
         if !is_host(self.addr) {

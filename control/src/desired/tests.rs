@@ -49,6 +49,7 @@ const KEY: ServiceKey = ServiceKey {
     protocol: Protocol::Tcp,
     addr: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100)),
     port: 80,
+    matcher: None,
 };
 
 fn service() -> ServiceRequest {

@@ -23,6 +23,7 @@ pub fn core_key(addr: &str, port: u16) -> ServiceKey {
         protocol: Protocol::Tcp,
         addr: addr.parse().unwrap(),
         port,
+        matcher: None,
     }
 }
 
@@ -31,6 +32,7 @@ pub fn key(addr: &str, port: u32) -> v1::ServiceKey {
         protocol: v1::Protocol::Tcp.into(),
         address: ip(addr),
         port,
+        r#match: None,
     }
 }
 

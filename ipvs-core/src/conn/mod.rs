@@ -57,9 +57,15 @@ impl ConnFlags {
     /// Tunnel with GUE; the outbound side has the port.
     const GUE: Self = Self(1 << 8);
 
+    /// The source is rewritten to a WAN address
+    const SNAT: Self = Self(1 << 9);
+    /// It has a port of a pool: FullNAT and SNAT
+    pub const LOCAL_PORT: Self = Self(1 << 10);
+
     const fn of_mode(fwdmode: FwdMode) -> Self {
         let bits = match fwdmode {
-            FwdMode::FullNat => Self::FULL_NAT.0,
+            FwdMode::FullNat => Self::FULL_NAT.0 | Self::LOCAL_PORT.0,
+            FwdMode::Snat => Self::SNAT.0 | Self::LOCAL_PORT.0,
             FwdMode::Nat => 0,
             FwdMode::DirectRoute => Self::ONE_WAY.0,
             FwdMode::Tunnel(Encapsulation::IpIp) => Self::ONE_WAY.0 | Self::IPIP.0,
@@ -208,6 +214,8 @@ impl<A: Address> Conn<A> {
         let flags = self.flags;
         if flags.has(ConnFlags::FULL_NAT) {
             FwdMode::FullNat
+        } else if flags.has(ConnFlags::SNAT) {
+            FwdMode::Snat
         } else if !flags.has(ConnFlags::ONE_WAY) {
             FwdMode::Nat
         } else if flags.has(ConnFlags::IPIP) {

@@ -123,6 +123,7 @@ pub fn service_key(protocol: Protocol) -> ServiceKey {
         protocol,
         addr: ip("10.0.0.100"),
         port: 80,
+        matcher: None,
     }
 }
 

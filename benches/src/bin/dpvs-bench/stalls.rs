@@ -163,6 +163,7 @@ impl Worker<'_> {
             protocol,
             addr: IpAddr::V4(addr),
             port: 80,
+            matcher: None,
         };
         let services = &self.engine.snapshot().services;
         services

@@ -1,0 +1,170 @@
+//! Services that are for packets on their way through, not for an address of the director: `ipvsadm -H`.
+
+use std::fmt;
+use std::net::IpAddr;
+
+/// Bytes of a device's name: IFNAMSIZ of Linux, and of DPDK's users.
+const NAME_LEN: usize = 16;
+
+/// Which packets a service is for. What is `None` may be anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Match {
+    /// Where they come from
+    pub src: Option<EndRange>,
+    /// Where they go
+    pub dst: Option<EndRange>,
+    /// The device they come in by
+    pub iif: Option<DeviceName>,
+    /// The device they leave by
+    pub oif: Option<DeviceName>,
+}
+
+/// A packet as a [`Match`] sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Passing<'a> {
+    /// Where it comes from
+    pub src: (IpAddr, u16),
+    /// Where it goes
+    pub dst: (IpAddr, u16),
+    /// The device it came in by
+    pub iif: &'a str,
+    /// The device it would leave by
+    pub oif: &'a str,
+}
+
+impl Match {
+    /// Whether a packet is one of those.
+    pub fn has(&self, packet: &Passing<'_>) -> bool {
+        let within = |range: &Option<EndRange>, end| range.is_none_or(|range| range.has(end));
+        let by = |name: &Option<DeviceName>, device: &str| {
+            name.as_ref().is_none_or(|name| name.as_str() == device)
+        };
+        within(&self.src, packet.src)
+            && within(&self.dst, packet.dst)
+            && by(&self.iif, packet.iif)
+            && by(&self.oif, packet.oif)
+    }
+}
+
+impl fmt::Display for Match {
+    /// As `ipvsadm -ln` shows it behind the protocol.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, range) in [("from", &self.src), ("to", &self.dst)] {
+            if let Some(range) = range {
+                write!(f, ",{name}={range}")?;
+            }
+        }
+        for (name, device) in [("iif", &self.iif), ("oif", &self.oif)] {
+            if let Some(device) = device {
+                write!(f, ",{name}={}", device.as_str())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Addresses and ports from first to last. Ports 0 to 0 are all ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndRange {
+    /// First and last address
+    pub addrs: (IpAddr, IpAddr),
+    /// First and last port
+    pub ports: (u16, u16),
+}
+
+impl EndRange {
+    fn has(&self, (addr, port): (IpAddr, u16)) -> bool {
+        let (first, last) = self.addrs;
+        let (lowest, highest) = self.ports;
+        first <= addr && addr <= last && (highest == 0 || lowest <= port && port <= highest)
+    }
+}
+
+impl fmt::Display for EndRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ((first, last), (lowest, highest)) = (self.addrs, self.ports);
+        write!(f, "{first}-{last}:{lowest}-{highest}")
+    }
+}
+
+/// The name of a device, as plain data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeviceName([u8; NAME_LEN]);
+
+impl DeviceName {
+    /// `None` for a name that is empty or too long for a device.
+    pub fn new(name: &str) -> Option<Self> {
+        let mut bytes = [0; NAME_LEN];
+        let fits = !name.is_empty() && name.len() < NAME_LEN && !name.contains('\0');
+        if !fits {
+            return None;
+        }
+        bytes[..name.len()].copy_from_slice(name.as_bytes());
+        Some(Self(bytes))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        let len = self.0.iter().position(|byte| *byte == 0);
+        let bytes = &self.0[..len.unwrap_or(NAME_LEN)];
+        std::str::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn range(first: &str, last: &str, ports: (u16, u16)) -> Option<EndRange> {
+        Some(EndRange {
+            addrs: (ip(first), ip(last)),
+            ports,
+        })
+    }
+
+    #[test]
+    fn a_packet_must_fit_all_that_is_given() {
+        let matcher = Match {
+            src: range("192.168.100.0", "192.168.100.254", (0, 0)),
+            dst: range("0.0.0.0", "255.255.255.255", (80, 443)),
+            iif: None,
+            oif: DeviceName::new("dpdk1"),
+        };
+        let packet = |src: &str, port, oif: &'static str| {
+            matcher.has(&Passing {
+                src: (ip(src), 5000),
+                dst: (ip("1.1.1.1"), port),
+                iif: "dpdk0",
+                oif,
+            })
+        };
+        assert!(packet("192.168.100.254", 80, "dpdk1"));
+        assert!(packet("192.168.100.0", 443, "dpdk1"));
+        assert!(!packet("192.168.100.255", 80, "dpdk1"));
+        assert!(!packet("192.168.100.2", 444, "dpdk1"));
+        assert!(!packet("192.168.100.2", 80, "dpdk0"));
+    }
+
+    #[test]
+    fn it_is_shown_as_ipvsadm_does() {
+        let matcher = Match {
+            src: range("172.16.0.0", "172.16.255.254", (0, 0)),
+            dst: None,
+            iif: None,
+            oif: DeviceName::new("dpdk1"),
+        };
+        let shown = ",from=172.16.0.0-172.16.255.254:0-0,oif=dpdk1";
+        assert_eq!(matcher.to_string(), shown);
+    }
+
+    #[test]
+    fn device_names_fit_or_are_none() {
+        assert_eq!(DeviceName::new("dpdk1").unwrap().as_str(), "dpdk1");
+        assert!(DeviceName::new("").is_none());
+        assert!(DeviceName::new("a-name-that-is-too-long").is_none());
+    }
+}

@@ -1,0 +1,176 @@
+//! SNAT: hosts behind the director reach the world from a WAN address (tutorial, "SNAT").
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so by a panic"
+)]
+
+mod common;
+
+use std::sync::Arc;
+
+use common::*;
+use ipvs_core::{
+    DestId, DeviceName, DropReason, EndRange, FwdMode, Match, Protocol, SchedulerKind, Service,
+    ServiceId, ServiceKey, sched::Plan,
+};
+use packet::PortId;
+use testkit::frames::{self, Seen};
+
+/// A host behind the director, and one in the world: the harness's client.
+const HOST: &str = "192.168.100.2:40000";
+const WORLD: &str = "10.0.0.48:80";
+/// The WAN address: the harness makes it an address with pools.
+const WAN_ADDR: &str = "192.168.100.200";
+
+/// `-A -s rr -H proto=P,src-range=192.168.100.0-192.168.100.254,oif=dpdk1`, `-a ... -r WAN:0 -J`
+fn director(protocol: Protocol) -> Director {
+    let mut director = Setup {
+        protocol,
+        ..Setup::default()
+    }
+    .build();
+    let full_nat = director.snapshot.services.iter().next().unwrap();
+    let laddrs = full_nat.laddrs.clone();
+    let mut dest = full_nat.dests[0].clone();
+    dest.id = DestId(7);
+    dest.addr = WAN_ADDR.parse().unwrap();
+    dest.port = 0;
+    dest.fwdmode = FwdMode::Snat;
+    let dests = vec![dest];
+    let range = EndRange {
+        addrs: (
+            "192.168.100.0".parse().unwrap(),
+            "192.168.100.254".parse().unwrap(),
+        ),
+        ports: (0, 0),
+    };
+    let matcher = Match {
+        src: Some(range),
+        dst: None,
+        iif: None,
+        oif: DeviceName::new("dpdk1"),
+    };
+    let service = Service {
+        id: ServiceId(3),
+        key: ServiceKey {
+            matcher: Some(matcher),
+            ..ServiceKey::vip(protocol, [0, 0, 0, 0].into(), 0)
+        },
+        scheduler: SchedulerKind::Rr,
+        plan: Plan::new(SchedulerKind::Rr, &dests),
+        dests,
+        laddrs,
+        conn_timeout_s: None,
+    };
+    director.snapshot.services.insert_all([Arc::new(service)]);
+    director.publish();
+    director
+}
+
+/// What the world gets of a host's packet.
+fn from_host(director: &mut Director, frame: &[u8]) -> Seen {
+    only(director.receive(LAN, frame), WAN)
+}
+
+fn only(sent: Vec<(PortId, Vec<u8>)>, port: PortId) -> Seen {
+    let [(by, frame)] = &sent[..] else {
+        panic!("{} frames instead of one", sent.len())
+    };
+    assert_eq!(*by, port);
+    Seen::parse(frame)
+}
+
+#[test]
+fn a_host_s_tcp_conn_comes_from_the_wan_address_and_back() {
+    let mut director = director(Protocol::Tcp);
+    let syn = frames::tcp(HOST, WORLD).flags("S").seq(1000);
+    let seen = from_host(&mut director, &syn.options(&SYN_OPTIONS).frame(FROM_SERVER));
+    assert_eq!(seen.dst, WORLD);
+    assert!(seen.src.starts_with("192.168.100.200:"), "{}", seen.src);
+    assert_eq!(
+        (seen.seq, seen.options.as_slice()),
+        (1000, &SYN_OPTIONS[..])
+    );
+    assert_eq!(
+        (seen.ttl, seen.checksums_right, seen.to),
+        (63, true, CLIENT_MAC)
+    );
+
+    let reply = frames::tcp(WORLD, &seen.src)
+        .flags("SA")
+        .seq(5000)
+        .ack(1001);
+    let back = only(director.receive(WAN, &reply.frame(FROM_CLIENT)), LAN);
+    assert_eq!((back.src.as_str(), back.dst.as_str()), (WORLD, HOST));
+    assert_eq!((back.ack, back.checksums_right), (1001, true));
+
+    let ack = frames::tcp(HOST, WORLD).flags("A").seq(1001).ack(5001);
+    let seen = from_host(&mut director, &ack.frame(FROM_SERVER));
+    assert_eq!(seen.options, [], "no TOA towards the world");
+    assert_eq!(director.states(), ["ESTABLISHED"]);
+}
+
+#[test]
+fn hosts_share_the_wan_address_by_ports_and_give_them_back() {
+    let mut director = director(Protocol::Udp);
+    let ask = |host: &str| frames::udp(host, WORLD, b"ask", FROM_SERVER);
+    let one = from_host(&mut director, &ask("192.168.100.2:53"));
+    let two = from_host(&mut director, &ask("192.168.100.3:53"));
+    assert_ne!(one.src, two.src);
+    let answer = frames::udp(WORLD, &two.src, b"answer", FROM_CLIENT);
+    // 192.168.100.3 is nobody's neighbour yet: its packet is held, addressed right.
+    assert_eq!(director.receive(WAN, &answer), []);
+    assert_eq!(director.engine.stats().held.get(), 1);
+    director.wait_s(400);
+    assert!(director.states().is_empty());
+    let all = frames::udp(WORLD, &one.src, b"late", FROM_CLIENT);
+    director.refuses(WAN, &all, DropReason::NoConn);
+}
+
+#[test]
+fn what_does_not_match_is_the_kernel_s() {
+    let mut director = director(Protocol::Udp);
+    // Another source, another protocol, another way out, the director itself.
+    for frame in [
+        frames::udp("192.168.101.2:53", WORLD, b"", FROM_SERVER),
+        frames::tcp(HOST, WORLD).flags("S").frame(FROM_SERVER),
+        frames::udp(HOST, "192.168.100.77:53", b"", FROM_SERVER),
+        frames::udp(HOST, "10.0.0.100:53", b"", FROM_SERVER),
+    ] {
+        assert_eq!(director.receive(LAN, &frame), []);
+    }
+    assert_eq!(director.wire.to_kernel.len(), 4);
+}
+
+#[test]
+fn a_segment_in_the_middle_of_nothing_does_not_get_out() {
+    let mut director = director(Protocol::Tcp);
+    let stray = frames::tcp(HOST, WORLD).flags("A").frame(FROM_SERVER);
+    director.refuses(LAN, &stray, DropReason::TcpNotSyn);
+}
+
+#[test]
+fn errors_about_a_host_s_packet_reach_the_host() {
+    let mut director = director(Protocol::Udp);
+    let sent = director.receive(LAN, &frames::udp(HOST, WORLD, b"ask", FROM_SERVER));
+    let error = frames::unreachable("10.0.0.48", WAN_ADDR, &sent[0].1[14..], FROM_CLIENT);
+    let seen = only(director.receive(WAN, &error), LAN);
+    assert_eq!(
+        (seen.src.as_str(), seen.dst.as_str()),
+        ("10.0.0.48", "192.168.100.2")
+    );
+    assert!(seen.checksums_right);
+}
+
+/// FullNAT and SNAT in one director: the VIP is the VIP's.
+#[test]
+fn a_host_that_calls_the_vip_is_a_client_of_it() {
+    let mut director = director(Protocol::Tcp);
+    let syn = frames::tcp("192.168.100.9:5000", VIP)
+        .flags("S")
+        .frame(FROM_SERVER);
+    let seen = only(director.receive(LAN, &syn), LAN);
+    assert_eq!(seen.dst, SERVER);
+}

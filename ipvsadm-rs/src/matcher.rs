@@ -1,0 +1,162 @@
+//! `-H`, a service for packets on their way through: `proto=tcp,src-range=A-B[:P-Q],dst-range=...,iif=D,oif=D`.
+
+use std::net::Ipv4Addr;
+
+use cli::{CliError, ip_message, ip_or_zero};
+use proto::v1::{EndRange, Match, Protocol, ServiceKey};
+
+use crate::output::protocol_name;
+
+const WORDS: [&str; 6] = ["proto", "af", "src-range", "dst-range", "iif", "oif"];
+
+/// The service that a text names.
+///
+/// # Errors
+/// With the word that is not understood.
+pub fn parse(text: &str) -> Result<ServiceKey, CliError> {
+    let mut protocol = None;
+    let mut matcher = Match::default();
+    for part in text.split(',') {
+        let Some((word, value)) = part.split_once('=') else {
+            return Err(unknown(part));
+        };
+        match word {
+            "proto" => protocol = Some(parse_protocol(value)?),
+            "af" if value == "ipv4" => {}
+            "af" => return Err(CliError::unsupported(&format!("'af={value}'"))),
+            "src-range" => matcher.src = Some(parse_range(value)?),
+            "dst-range" => matcher.dst = Some(parse_range(value)?),
+            "iif" => value.clone_into(&mut matcher.iif),
+            "oif" => value.clone_into(&mut matcher.oif),
+            _ => return Err(unknown(word)),
+        }
+    }
+    let protocol = protocol
+        .ok_or_else(|| CliError::usage(format!("'{text}': say which protocol, as in proto=tcp")))?;
+    Ok(ServiceKey {
+        protocol: protocol.into(),
+        r#match: Some(matcher),
+        ..ServiceKey::default()
+    })
+}
+
+fn unknown(word: &str) -> CliError {
+    let hint = cli::did_you_mean(word, &WORDS);
+    CliError::usage(format!(
+        "-H: '{word}' is not understood{hint}. Valid: {}",
+        WORDS.join("=, ")
+    ))
+}
+
+fn parse_protocol(name: &str) -> Result<Protocol, CliError> {
+    match name {
+        "tcp" => Ok(Protocol::Tcp),
+        "udp" => Ok(Protocol::Udp),
+        "icmp" | "icmpv6" | "sctp" => Err(CliError::unsupported(&format!("'proto={name}'"))),
+        _ => Err(CliError::usage(format!(
+            "'proto={name}' is not understood: it is tcp or udp"
+        ))),
+    }
+}
+
+/// `A`, `A-B`, `A-B:P`, `A-B:P-Q`
+fn parse_range(text: &str) -> Result<EndRange, CliError> {
+    let wrong = || {
+        CliError::usage(format!(
+            "'{text}' is no range of addresses, as in 192.168.100.0-192.168.100.254 or 10.0.0.1-10.0.0.9:80-90"
+        ))
+    };
+    let (addrs, ports) = text.split_once(':').unwrap_or((text, "0-0"));
+    let (first, last) = addrs.split_once('-').unwrap_or((addrs, addrs));
+    let (first_port, last_port) = ports.split_once('-').unwrap_or((ports, ports));
+    let addr = |text: &str| text.parse::<Ipv4Addr>().map_err(|_| wrong());
+    let port = |text: &str| text.parse::<u16>().map_err(|_| wrong());
+    Ok(EndRange {
+        first: Some(ip_message(addr(first)?.into())),
+        last: Some(ip_message(addr(last)?.into())),
+        first_port: port(first_port)?.into(),
+        last_port: port(last_port)?.into(),
+    })
+}
+
+/// As `-ln` shows it: `tcp,from=A-B:P-Q,oif=D`.
+pub fn shown(protocol: Protocol, matcher: &Match) -> String {
+    written(protocol_name(protocol).to_owned(), matcher, "from", "to")
+}
+
+/// As [`parse`] reads it.
+pub fn saved(protocol: Protocol, matcher: &Match) -> String {
+    let protocol = format!("proto={}", protocol_name(protocol));
+    written(protocol, matcher, "src-range", "dst-range")
+}
+
+fn written(mut text: String, matcher: &Match, src: &str, dst: &str) -> String {
+    for (name, range) in [(src, &matcher.src), (dst, &matcher.dst)] {
+        if let Some(range) = range {
+            let (first, last) = (
+                ip_or_zero(range.first.as_ref()),
+                ip_or_zero(range.last.as_ref()),
+            );
+            let (first_port, last_port) = (range.first_port, range.last_port);
+            text.push_str(&format!(",{name}={first}-{last}:{first_port}-{last_port}"));
+        }
+    }
+    for (name, device) in [("iif", &matcher.iif), ("oif", &matcher.oif)] {
+        if !device.is_empty() {
+            text.push_str(&format!(",{name}={device}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tutorial's line, and features.md's form of the list.
+    #[test]
+    fn what_is_parsed_is_shown_and_saved() {
+        let text = "proto=tcp,src-range=192.168.100.0-192.168.100.254,oif=dpdk1";
+        let key = parse(text).unwrap();
+        let matcher = key.r#match.clone().unwrap();
+        let range = "192.168.100.0-192.168.100.254:0-0";
+        assert_eq!(
+            shown(key.protocol(), &matcher),
+            format!("tcp,from={range},oif=dpdk1")
+        );
+        let saved = saved(key.protocol(), &matcher);
+        assert_eq!(saved, format!("proto=tcp,src-range={range},oif=dpdk1"));
+        assert_eq!(parse(&saved).unwrap(), key);
+    }
+
+    #[test]
+    fn ranges_may_be_one_address_and_have_ports() {
+        let key = parse("proto=udp,af=ipv4,dst-range=10.0.0.1:53,iif=dpdk0").unwrap();
+        let text = saved(key.protocol(), &key.r#match.unwrap());
+        assert_eq!(
+            text,
+            "proto=udp,dst-range=10.0.0.1-10.0.0.1:53-53,iif=dpdk0"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, part) in [
+            ("src-range=10.0.0.1", "say which protocol"),
+            ("proto=tpc", "'proto=tpc'"),
+            ("proto=tcp,src-rnage=10.0.0.1", "did you mean 'src-range'"),
+            ("proto=tcp,src-range=10.0.0.300", "'10.0.0.300' is no range"),
+            ("proto=tcp,10.0.0.1", "'10.0.0.1' is not understood"),
+            (
+                "proto=icmp,src-range=10.0.0.1",
+                "'proto=icmp' is not supported yet",
+            ),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(
+                error.status == 2 && error.text.contains(part),
+                "{text}: {error}"
+            );
+        }
+    }
+}
