@@ -147,7 +147,7 @@ pub fn snapshot(spec: &Spec) -> Snapshot {
 
 fn service(spec: &Spec, number: u32, protocol: Protocol) -> Arc<Service> {
     let (first, id) = match protocol {
-        Protocol::Udp => (0, 0),
+        Protocol::Udp | Protocol::Icmp => (0, 0),
         Protocol::Tcp => (spec.dests, 1 + number),
     };
     let dests: Vec<Dest> = (0..spec.dests)

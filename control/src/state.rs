@@ -241,6 +241,8 @@ impl State {
             let option = match key.protocol {
                 Protocol::Tcp => "-t",
                 Protocol::Udp => "-u",
+                // A match service needs no local address.
+                Protocol::Icmp => return,
             };
             let (addr, port) = (key.addr, key.port);
             tracing::warn!(

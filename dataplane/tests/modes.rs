@@ -188,6 +188,10 @@ fn snat_lets_hosts_out_from_the_wan_address(#[case] workers: u16) {
     for _ in 0..20 {
         lab.servers[0].run(&["curl", "-sS", "--max-time", "3", url]);
     }
+    let ping = service.replace("tcp", "icmp");
+    lab.ipvsadm(&format!("-A -s rr {ping}"));
+    lab.ipvsadm(&format!("-a {ping} -r 10.0.0.100:0 -w 100 -J"));
+    lab.servers[0].run(&["ping", "-c", "3", "-i", "0.2", "-W", "3", "10.0.0.48"]);
     let list = lab.ipvsadm("-ln");
     let range = "192.168.100.0-192.168.100.254:0-0";
     let shown = format!(

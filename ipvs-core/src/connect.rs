@@ -70,31 +70,46 @@ impl<B: PacketBuf> Engine<B> {
         io: &mut impl Io<B>,
     ) {
         let mut openings = std::mem::take(&mut self.openings);
-        for Unknown {
-            packet,
-            flow,
-            lookup,
-        } in unknown.drain(..)
-        {
-            let made = match self.conns.find_again(&lookup, &flow.tuple) {
-                Some(_) => Ok(None),
-                None => self.open(now, &packet, &flow, &lookup, io).map(Some),
-            };
-            match made {
-                Ok(made) => openings.push(Opening {
-                    packet,
-                    flow,
-                    lookup,
-                    made,
-                }),
-                Err(Unserved::NoService) => self.without_service(packet, &flow, io),
-                Err(Unserved::Drop(reason)) => self.drop(packet, reason),
-            }
+        for packet in unknown.drain(..) {
+            openings.extend(self.begin(now, packet, io));
         }
         for opening in openings.drain(..) {
             self.complete(now, opening, io);
         }
         self.openings = openings;
+    }
+
+    /// Both steps for a single packet.
+    pub(crate) fn connect(&mut self, now: Now, unknown: Unknown<B>, io: &mut impl Io<B>) {
+        if let Some(opening) = self.begin(now, unknown, io) {
+            self.complete(now, opening, io);
+        }
+    }
+
+    /// The first step; `None` if the packet has come to its end already.
+    fn begin(&mut self, now: Now, unknown: Unknown<B>, io: &mut impl Io<B>) -> Option<Opening<B>> {
+        let Unknown {
+            packet,
+            flow,
+            lookup,
+        } = unknown;
+        let made = match self.conns.find_again(&lookup, &flow.tuple) {
+            Some(_) => Ok(None),
+            None => self.open(now, &packet, &flow, &lookup, io).map(Some),
+        };
+        match made {
+            Ok(made) => {
+                return Some(Opening {
+                    packet,
+                    flow,
+                    lookup,
+                    made,
+                });
+            }
+            Err(Unserved::NoService) => self.without_service(packet, &flow, io),
+            Err(Unserved::Drop(reason)) => self.drop(packet, reason),
+        }
+        None
     }
 
     /// The second step: the way back, then the packet goes like any other.
@@ -181,7 +196,7 @@ impl<B: PacketBuf> Engine<B> {
         }
     }
 
-    /// The first step: service, dest, local port, and a conn that is found by its inbound tuple.
+    /// A conn for a packet: service, dest, local port, and a conn that is found by its inbound tuple.
     fn open(
         &mut self,
         now: Now,
@@ -197,7 +212,7 @@ impl<B: PacketBuf> Engine<B> {
             .unwrap_or_default();
         let opening = match flow.protocol {
             Protocol::Tcp => Some(Segment::read(l4)?),
-            Protocol::Udp => None,
+            Protocol::Udp | Protocol::Icmp => None,
         };
         if opening.is_some_and(|segment| !segment.opens()) {
             return Err(DropReason::TcpNotSyn.into());
@@ -221,7 +236,7 @@ impl<B: PacketBuf> Engine<B> {
             Protocol::Tcp => timeouts.tcp_s[TcpState::SynSent as usize],
             // Nobody will hear the dest answer.
             Protocol::Udp if is_one_way => service_timeout_s.unwrap_or(timeouts.udp_s),
-            Protocol::Udp => service_timeout_s.unwrap_or(timeouts.udp_oneway_s),
+            Protocol::Udp | Protocol::Icmp => service_timeout_s.unwrap_or(timeouts.udp_oneway_s),
         };
         conn.timeout_s = u16::try_from(timeout_s).unwrap_or(u16::MAX);
         if let Some(segment) = opening
@@ -429,7 +444,7 @@ impl Choice<'_> {
 /// What follows the header of UDP (RFC 768); nothing for TCP, whose first segment has no data yet.
 fn payload_of<'a>(flow: &Flow, l4: &'a [u8]) -> &'a [u8] {
     match flow.protocol {
-        Protocol::Tcp => &[],
+        Protocol::Tcp | Protocol::Icmp => &[],
         Protocol::Udp => l4.get(8..).unwrap_or_default(),
     }
 }
@@ -469,6 +484,8 @@ fn deltas(ends: &Endpoints<[u8; 4]>) -> RewriteDeltas {
 fn verify_checksum(flow: &Flow, l4: &[u8]) -> Result<(), DropReason> {
     let (reason, l4) = match flow.protocol {
         Protocol::Tcp => (DropReason::TcpBadChecksum, l4),
+        // It was looked at already: it decided what kind of message this is.
+        Protocol::Icmp => return Ok(()),
         // RFC 768: no checksum at all is legal.
         Protocol::Udp if l4.get(6..8) == Some(&[0, 0]) => return Ok(()),
         Protocol::Udp => {

@@ -110,6 +110,7 @@ impl<B: PacketBuf> Engine<B> {
         match flow.protocol {
             Protocol::Udp => self.rewrite_datagram(now, packet, flow, found),
             Protocol::Tcp => self.rewrite_segment(now, packet, flow, found, mtu)?,
+            Protocol::Icmp => self.rewrite_echo(now, packet, flow, found),
         }
         Ok(())
     }
@@ -236,10 +237,10 @@ impl<B: PacketBuf> Engine<B> {
         }
     }
 
-    /// The dest of a UDP conn has answered.
+    /// The dest of a conn without states has answered.
     #[cold]
     #[inline(never)]
-    fn answer_udp(&mut self, id: ConnId) {
+    pub(crate) fn answer_udp(&mut self, id: ConnId) {
         let timeout_s = self.udp_timeout_s(self.conns.get(id), true);
         self.conns.get_mut(id).flags.put(ConnFlags::ANSWERED, true);
         self.set_timeout(id, timeout_s);
@@ -306,7 +307,7 @@ impl<B: PacketBuf> Engine<B> {
 
 /// The network header of a packet of a conn.
 #[inline]
-fn rewrite_network(bytes: &mut [u8], conn: &Conn<[u8; 4]>, direction: Direction) {
+pub(crate) fn rewrite_network(bytes: &mut [u8], conn: &Conn<[u8; 4]>, direction: Direction) {
     if let Some(header) = bytes
         .get_mut(ipv4::L2_LEN..)
         .and_then(<[u8]>::first_chunk_mut)

@@ -7,6 +7,7 @@ use packet::checksum::{self, Delta};
 
 use crate::conn::{Conn, ConnFlags, Direction, Found};
 use crate::drop_reason::DropReason;
+use crate::echo::{self, ECHO_REPLY, ECHO_REQUEST};
 use crate::engine::Engine;
 use crate::io::Io;
 use crate::output::Way;
@@ -17,8 +18,6 @@ use packet::ipv4::{self, Ipv4Facts, L2_LEN};
 
 /// RFC 792
 const DESTINATION_UNREACHABLE: u8 = 3;
-/// RFC 792
-const ECHO_REQUEST: u8 = 8;
 /// RFC 792
 const TIME_EXCEEDED: u8 = 11;
 /// RFC 792
@@ -60,7 +59,9 @@ impl<B: PacketBuf> Engine<B> {
             DESTINATION_UNREACHABLE | TIME_EXCEEDED | PARAMETER_PROBLEM
         );
         let is_to_us = self.snapshot.net.local_addr(IpAddr::from(ip.dst)).is_some();
-        if !(is_error || kind == ECHO_REQUEST && is_to_us) {
+        let is_echo = kind == ECHO_REQUEST || kind == ECHO_REPLY;
+        let has_snat = self.snapshot.services.has_passing();
+        if !(is_error || kind == ECHO_REQUEST && is_to_us || is_echo && has_snat) {
             return self.to_kernel(packet, io);
         }
         if checksum::fold(checksum::sum(icmp)) != 0xffff {
@@ -68,6 +69,8 @@ impl<B: PacketBuf> Engine<B> {
         }
         if is_error {
             self.receive_icmp_error(now, packet, ip, io);
+        } else if kind == ECHO_REPLY || !is_to_us {
+            self.receive_echo(now, packet, ip, kind, io);
         } else if inet::icmp::echo_reply_in_place(&mut packet) {
             self.stats.transmitted.add(1);
             io.transmit(packet.port(), packet);
@@ -180,14 +183,24 @@ fn read_quoted(icmp: &[u8]) -> Result<Option<Quoted>, DropReason> {
         .get(header_len..)
         .and_then(<[u8]>::first_chunk::<QUOTED_L4_LEN>)
         .ok_or(DropReason::IcmpMalformed)?;
+    let (sport, dport) = if header[9] == Protocol::Icmp.number() {
+        match (l4[0], echo::identifier(l4).unwrap_or_default()) {
+            (ECHO_REQUEST, identifier) => (identifier, 0),
+            (ECHO_REPLY, identifier) => (0, identifier),
+            _ => return Ok(None),
+        }
+    } else {
+        let ports = u32::from_be_bytes([l4[0], l4[1], l4[2], l4[3]]);
+        ((ports >> 16) as u16, ports as u16)
+    };
     Ok(Some(Quoted {
         ip_at: HEADER_LEN,
         l4_at: HEADER_LEN + header_len,
         tuple: Tuple {
             src: [header[12], header[13], header[14], header[15]],
             dst: [header[16], header[17], header[18], header[19]],
-            sport: u16::from_be_bytes([l4[0], l4[1]]),
-            dport: u16::from_be_bytes([l4[2], l4[3]]),
+            sport,
+            dport,
             protocol: header[9],
         },
     }))
@@ -249,6 +262,10 @@ fn restore_quoted(icmp: &mut [u8], quoted: &Quoted, conn: &Conn<[u8; 4]>, direct
     let Some(l4) = icmp.get_mut(quoted.l4_at..) else {
         return;
     };
+    if conn.protocol == Protocol::Icmp.number() {
+        // One of both ports is 0: the other is the identifier.
+        return echo::put_identifier(l4, sent.sport | sent.dport);
+    }
     l4[0..2].copy_from_slice(&sent.sport.to_be_bytes());
     l4[2..4].copy_from_slice(&sent.dport.to_be_bytes());
     let mut delta = undo.l4;

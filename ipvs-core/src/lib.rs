@@ -13,6 +13,7 @@ pub mod conn;
 mod connect;
 mod dest_hops;
 pub mod drop_reason;
+mod echo;
 pub mod engine;
 mod forward;
 mod fragments;

@@ -90,6 +90,8 @@ fn describe(conn: &Conn<[u8; 4]>, now: Tick) -> ConnInfo {
     let protocol = Protocol::from_number(conn.protocol).unwrap_or(Protocol::Udp);
     let state = match protocol {
         Protocol::Tcp => conn.tcp_state().name(),
+        Protocol::Icmp if conn.flags.has(ConnFlags::ANSWERED) => "ICMP_NORMAL",
+        Protocol::Icmp => "ICMP_ONEWAY",
         Protocol::Udp if conn.flags.has(ConnFlags::ANSWERED) => "UDP_NORMAL",
         Protocol::Udp => "UDP_ONEWAY",
     };

@@ -46,7 +46,10 @@ impl<B: PacketBuf> Engine<B> {
 
     /// A fragment without ports, or of a protocol that has none.
     pub(crate) fn receive_fragment(&mut self, packet: B, ip: &Ipv4Facts, io: &mut impl Io<B>) {
-        let tcp_or_udp = Protocol::from_number(ip.protocol).is_some();
+        let tcp_or_udp = matches!(
+            Protocol::from_number(ip.protocol),
+            Some(Protocol::Tcp | Protocol::Udp)
+        );
         if ip.protocol == Protocol::Tcp.number() && ip.fragment_offset == 8 {
             self.drop(packet, DropReason::TinyFragment);
         } else if tcp_or_udp {

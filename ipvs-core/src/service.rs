@@ -17,6 +17,8 @@ pub enum Protocol {
     Tcp,
     /// UDP, RFC 768
     Udp,
+    /// Echo of ICMP, RFC 792: through SNAT
+    Icmp,
 }
 
 impl Protocol {
@@ -25,6 +27,7 @@ impl Protocol {
         match self {
             Self::Tcp => 6,
             Self::Udp => 17,
+            Self::Icmp => 1,
         }
     }
 
@@ -33,6 +36,7 @@ impl Protocol {
         match number {
             6 => Some(Self::Tcp),
             17 => Some(Self::Udp),
+            1 => Some(Self::Icmp),
             _ => None,
         }
     }
@@ -43,6 +47,7 @@ impl fmt::Display for Protocol {
         f.write_str(match self {
             Self::Tcp => "TCP",
             Self::Udp => "UDP",
+            Self::Icmp => "ICMP",
         })
     }
 }

@@ -129,6 +129,61 @@ fn hosts_share_the_wan_address_by_ports_and_give_them_back() {
     director.refuses(WAN, &all, DropReason::NoConn);
 }
 
+/// RFC 3022, 2.2: the identifier of an echo request stands for the port.
+#[test]
+fn a_host_pings_the_world_and_hears_the_answer() {
+    let mut director = director(Protocol::Icmp);
+    let ping = frames::echo_request("192.168.100.2", "10.0.0.48", b"data", FROM_SERVER);
+    let (port, sent) = director.receive(LAN, &ping).remove(0);
+    let seen = Seen::parse(&sent);
+    assert_eq!((port, seen.icmp), (WAN, Some((8, 0))));
+    assert_eq!(
+        (seen.src.as_str(), seen.dst.as_str()),
+        (WAN_ADDR, "10.0.0.48")
+    );
+    assert_eq!((seen.ttl, seen.checksums_right), (63, true));
+    let identifier = |frame: &[u8]| u16::from_be_bytes([frame[38], frame[39]]);
+    assert!(identifier(&sent) >= 1025, "one of the pool");
+
+    // The world turns it round: addresses and type, and so the checksum (RFC 792).
+    let mut reply = frames::echo_request("10.0.0.48", WAN_ADDR, b"data", FROM_CLIENT);
+    reply[34..42].copy_from_slice(&sent[34..42]);
+    reply[34] = 0;
+    let sum = u16::from_be_bytes([reply[36], reply[37]]);
+    let sum = packet::checksum::Delta::of_u16(0x0800, 0).apply(sum);
+    reply[36..38].copy_from_slice(&sum.to_be_bytes());
+    let (port, back) = director.receive(WAN, &reply).remove(0);
+    let seen = Seen::parse(&back);
+    assert_eq!(
+        (port, seen.icmp, seen.checksums_right),
+        (LAN, Some((0, 0)), true)
+    );
+    assert_eq!(
+        (seen.src.as_str(), seen.dst.as_str()),
+        ("10.0.0.48", "192.168.100.2")
+    );
+    assert_eq!(identifier(&back), identifier(&ping));
+    assert_eq!(director.states(), ["ICMP_NORMAL"]);
+
+    // A router on the way has something to say about the request.
+    let error = frames::unreachable("10.0.0.1", WAN_ADDR, &sent[14..], FROM_CLIENT);
+    let (_, back) = director.receive(WAN, &error).remove(0);
+    let seen = Seen::parse(&back);
+    assert_eq!(
+        (seen.dst.as_str(), seen.checksums_right),
+        ("192.168.100.2", true)
+    );
+    let quoted = [&[0; 14][..], &seen.payload].concat();
+    assert_eq!(identifier(&quoted), identifier(&ping));
+
+    let ours = frames::echo_request("10.0.0.48", "10.0.0.100", b"", FROM_CLIENT);
+    assert_eq!(
+        only(director.receive(WAN, &ours), WAN).icmp,
+        Some((0, 0)),
+        "we still answer"
+    );
+}
+
 #[test]
 fn what_does_not_match_is_the_kernel_s() {
     let mut director = director(Protocol::Udp);

@@ -52,9 +52,10 @@ fn parse_protocol(name: &str) -> Result<Protocol, CliError> {
     match name {
         "tcp" => Ok(Protocol::Tcp),
         "udp" => Ok(Protocol::Udp),
-        "icmp" | "icmpv6" | "sctp" => Err(CliError::unsupported(&format!("'proto={name}'"))),
+        "icmp" => Ok(Protocol::Icmp),
+        "icmpv6" | "sctp" => Err(CliError::unsupported(&format!("'proto={name}'"))),
         _ => Err(CliError::usage(format!(
-            "'proto={name}' is not understood: it is tcp or udp"
+            "'proto={name}' is not understood: it is tcp, udp or icmp"
         ))),
     }
 }
@@ -148,8 +149,8 @@ mod tests {
             ("proto=tcp,src-range=10.0.0.300", "'10.0.0.300' is no range"),
             ("proto=tcp,10.0.0.1", "'10.0.0.1' is not understood"),
             (
-                "proto=icmp,src-range=10.0.0.1",
-                "'proto=icmp' is not supported yet",
+                "proto=sctp,src-range=10.0.0.1",
+                "'proto=sctp' is not supported yet",
             ),
         ] {
             let error = parse(text).unwrap_err();

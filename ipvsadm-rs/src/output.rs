@@ -125,6 +125,7 @@ fn service_name(key: &ServiceKey, names: &PortNames) -> String {
 pub const fn protocol_name(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Udp => "udp",
+        Protocol::Icmp => "icmp",
         Protocol::Tcp | Protocol::Unspecified => "tcp",
     }
 }

@@ -340,9 +340,9 @@ fn what_is_wrong_is_said_with_its_exit_status() {
             "--persistent is not supported yet",
         ),
         (
-            "-A -s rr -H proto=icmp,oif=dpdk1",
+            "-A -s rr -H proto=sctp,oif=dpdk1",
             2,
-            "'proto=icmp' is not supported yet",
+            "'proto=sctp' is not supported yet",
         ),
         (
             "--start-daemon master",

@@ -108,6 +108,12 @@ pub(super) fn service_key(message: Option<&v1::ServiceKey>) -> Result<ServiceKey
     let protocol = match message.protocol() {
         v1::Protocol::Tcp => Protocol::Tcp,
         v1::Protocol::Udp => Protocol::Udp,
+        v1::Protocol::Icmp if message.r#match.is_some() => Protocol::Icmp,
+        v1::Protocol::Icmp => {
+            return Err(Status::unimplemented(
+                "ICMP services on a VIP are not supported yet: ICMP goes with -H (SNAT)",
+            ));
+        }
         v1::Protocol::Unspecified => {
             return Err(Status::invalid_argument(
                 "the service's protocol must be TCP or UDP",
@@ -198,6 +204,7 @@ pub(super) const fn protocol_message(protocol: Protocol) -> v1::Protocol {
     match protocol {
         Protocol::Tcp => v1::Protocol::Tcp,
         Protocol::Udp => v1::Protocol::Udp,
+        Protocol::Icmp => v1::Protocol::Icmp,
     }
 }
 
