@@ -27,7 +27,8 @@ Usage:
   ipvsadm-rs -A|E -t|u VIP:PORT [-s SCHEDULER] [--sched-flags FLAG,...] [--hash-target sip|qid] [--conn-timeout SECONDS]
   ipvsadm-rs -D -t|u VIP:PORT
   ipvsadm-rs -C
-  ipvsadm-rs -a|e -t|u VIP:PORT -r RIP[:PORT] -b [-w WEIGHT] [-x UPPER] [-y LOWER]
+  ipvsadm-rs -a|e -t|u VIP:PORT -r RIP[:PORT] [MODE] [-w WEIGHT] [-x UPPER] [-y LOWER]
+  ipvsadm-rs -a|e -H MATCH -r WANIP:0 -J [-w WEIGHT]
   ipvsadm-rs -d -t|u VIP:PORT -r RIP[:PORT]
   ipvsadm-rs --add-laddr|-P -z LIP -t|u VIP:PORT -F DEVICE
   ipvsadm-rs --del-laddr|-Q -z LIP -t|u VIP:PORT [-F DEVICE]
@@ -38,8 +39,11 @@ Usage:
   ipvsadm-rs -S [-n] > FILE
   ipvsadm-rs -R [FILE]
   ipvsadm-rs --set TCP TCPFIN UDP
+MODE: -b FullNAT, -g DR (default), -m NAT, -i tunnel [--tun-type ipip|gre|gue [--tun-port PORT]]
+MATCH, instead of -t|u VIP:PORT: proto=tcp|udp|icmp,src-range=IP[-IP][:PORT[-PORT]],dst-range=...,iif=DEVICE,oif=DEVICE
 Long names: --add-service --edit-service --delete-service --clear --add-server --edit-server --delete-server
-  --list --zero --save --restore --tcp-service --udp-service --scheduler --real-server --fullnat --weight
+  --list --zero --save --restore --tcp-service --udp-service --scheduler --real-server --fullnat --gatewaying
+  --masquerading --ipip --snat --match --weight
   --u-threshold --l-threshold --laddr --ifname --numeric --connection
 Schedulers: rr wrr lc wlc (default) sed nq sh dh lblc lblcr fo ovf mh conhash
   flags of sh: sh-fallback sh-port; of mh: mh-fallback mh-port; hash target of conhash: sip (default), qid (UDP only)
