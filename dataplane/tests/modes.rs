@@ -32,6 +32,12 @@ fn give_servers_the_vip(lab: &Lab) {
         server.run(&["sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1"]);
         server.run(&["sysctl", "-qw", "net.ipv4.conf.all.arp_announce=2"]);
         server.ip("addr add 10.0.0.100/32 dev lo");
+    }
+}
+
+/// On one arm they reach the clients by the device that they have.
+fn route_servers_to_clients(lab: &Lab) {
+    for server in &lab.servers {
         server.ip("route add 10.0.0.0/16 dev eth0");
     }
 }
@@ -65,15 +71,46 @@ fn nat_brings_replies_back_through_the_director(#[case] workers: u16) {
     assert!(conns.contains("10.0.0.48:"), "{conns}");
 }
 
+#[test]
+fn nat_works_on_one_arm() {
+    let mut lab = Lab::one_arm(1);
+    set_up_one_arm(&lab, "-m");
+    for server in &lab.servers {
+        server.ip("route add default via 192.168.100.1");
+    }
+    lab.start_web();
+    lab.fetch_from_both_as("10.0.0.48");
+}
+
 /// Tutorial, "DR": the real servers answer by themselves, and the director never sees it.
 #[test]
 fn dr_lets_the_real_servers_answer_by_themselves() {
     let mut lab = Lab::one_arm(1);
     set_up_one_arm(&lab, "-g");
     give_servers_the_vip(&lab);
+    route_servers_to_clients(&lab);
     lab.start_web();
     lab.fetch_from_both_as("10.0.0.48");
     list_shows(&lab, "Route  ");
+    director_heard_no_reply(&lab);
+}
+
+/// The same with two arms: requests come by the one, and leave by the other.
+#[test]
+fn dr_works_with_two_arms() {
+    let mut lab = Lab::new(1);
+    lab.dpip("addr add 10.0.0.100/32 dev dpdk1");
+    lab.dpip("addr add 192.168.100.1/24 dev dpdk0");
+    lab.dpip("route add 10.0.0.0/16 dev dpdk1");
+    add_service(&lab, "-g");
+    lab.connect_servers_to_clients();
+    give_servers_the_vip(&lab);
+    lab.start_web();
+    lab.fetch_from_both_as("10.0.0.48");
+    director_heard_no_reply(&lab);
+}
+
+fn director_heard_no_reply(lab: &Lab) {
     let stats = lab.ipvsadm("-ln --stats");
     let service = stats.lines().find(|line| line.starts_with("TCP")).unwrap();
     let out_packets = service.split_whitespace().nth(4);
@@ -108,6 +145,7 @@ fn tunnels_reach_the_real_servers(#[case] kind: &str, #[case] mode: &str) {
     let mut lab = Lab::one_arm(1);
     set_up_one_arm(&lab, mode);
     give_servers_the_vip(&lab);
+    route_servers_to_clients(&lab);
     lab.start_on_servers(&["python3", "-c", TUNNEL_END, kind]);
     for server in &lab.servers {
         until(PATIENCE, "the tunnel's end", || {

@@ -47,15 +47,15 @@ impl Lab {
         let director_netns = Netns::new("director");
         let servers = [Netns::new("rs1"), Netns::new("rs2")];
         let switch = Netns::new("switch");
-        switch.ip("link add lan type bridge");
-        switch.ip("link set lan up");
-        if one_arm {
-            cable((&director_netns, "wan"), (&switch, "nowhere"));
-            cable((&client, "eth0"), (&switch, "client"));
-            switch.ip("link set client master lan");
-        } else {
-            cable((&director_netns, "wan"), (&client, "eth0"));
+        for bridge in ["lan", "wan"] {
+            switch.ip(&format!("link add {bridge} type bridge"));
+            switch.ip(&format!("link set {bridge} up"));
         }
+        cable((&director_netns, "wan"), (&switch, "outside"));
+        switch.ip("link set outside master wan");
+        cable((&client, "eth0"), (&switch, "client"));
+        let side = if one_arm { "lan" } else { "wan" };
+        switch.ip(&format!("link set client master {side}"));
         cable((&director_netns, "lan"), (&switch, "director"));
         switch.ip("link set director master lan");
         for (number, server) in (1..).zip(&servers) {
@@ -79,6 +79,16 @@ impl Lab {
         };
         lab.wait_until_it_answers();
         lab
+    }
+
+    /// Gives the real servers a way to the clients that does not lead through the director.
+    pub fn connect_servers_to_clients(&self) {
+        for (number, server) in (1..).zip(&self.servers) {
+            let port = format!("rs{number}wan");
+            cable((server, "eth1"), (&self.switch, &port));
+            self.switch.ip(&format!("link set {port} master wan"));
+            server.ip(&format!("addr add 10.0.0.{}/16 dev eth1", number + 10));
+        }
     }
 
     fn wait_until_it_answers(&self) {
