@@ -237,6 +237,10 @@ fn snat_lets_hosts_out_from_the_wan_address(#[case] workers: u16) {
     );
     assert!(list.contains(&shown), "{list}");
 
+    assert!(
+        lab.ipvsadm("-G")
+            .contains(&format!("tcp,from={range},oif=dpdk1"))
+    );
     let saved = lab.ipvsadm("-S -n");
     assert!(!saved.contains("--add-laddr"), "{saved}");
     lab.ipvsadm("-C");
@@ -255,6 +259,10 @@ fn snat_that_cannot_work_is_refused() {
         (
             format!("-a {service} -r 10.0.0.7:0 -J"),
             "`dpip addr add 10.0.0.7/32 dev dpdk1 sapool`",
+        ),
+        (
+            format!("-a {service} -r 10.0.0.7:80 -J"),
+            "-r 10.0.0.7:0 -J",
         ),
         (
             format!("-a {service} -r 10.0.0.7:0 -b"),

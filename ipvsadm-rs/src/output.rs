@@ -272,7 +272,10 @@ pub fn laddrs(services: &[VirtualService]) -> String {
     let mut text = row(["VIP:VPORT", "TOTAL", "SNAT_IP", "CONFLICTS", "CONNS"]);
     for service in services {
         let key = service.key.clone().unwrap_or_default();
-        let name = endpoint(ip_or_zero(key.address.as_ref()), key.port);
+        let name = match &key.r#match {
+            Some(matcher) => matcher::shown(key.protocol(), matcher),
+            None => endpoint(ip_or_zero(key.address.as_ref()), key.port),
+        };
         text.push_str(&row([&name, &service.laddrs.len().to_string(), "", "", ""]));
         for laddr in &service.laddrs {
             let addr = ip_or_zero(laddr.address.as_ref()).to_string();

@@ -84,6 +84,7 @@ impl From<ServiceError> for Status {
             | ServiceError::NotUnicast(_)
             | ServiceError::PortKept { .. }
             | ServiceError::MatchesAll(_)
+            | ServiceError::PortOfSnat { .. }
             | ServiceError::NoDevice { .. }
             | ServiceError::ModeOfMatch { .. }
             | ServiceError::QidNeedsUdp(_)

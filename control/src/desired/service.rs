@@ -170,6 +170,16 @@ pub enum ServiceError {
         /// Which mode
         fwdmode: &'static str,
     },
+    /// SNAT chooses the port
+    #[error(
+        "dest {addr}:{port}: SNAT chooses the ports of a WAN address itself: give port 0, as in -r {addr}:0 -J"
+    )]
+    PortOfSnat {
+        /// WAN address
+        addr: IpAddr,
+        /// What was given
+        port: u16,
+    },
     /// SNAT needs ports
     #[error(
         "{0} is no address of the director whose ports are shared out: add it first, as in `dpip addr add {0}/32 dev dpdk1 sapool`"
@@ -479,6 +489,12 @@ impl DestRequest {
                 service: *service,
                 addr: self.addr,
                 fwdmode: self.fwdmode.name(),
+            });
+        }
+        if self.fwdmode == FwdMode::Snat && self.port != 0 {
+            return Err(ServiceError::PortOfSnat {
+                addr: self.addr,
+                port: self.port,
             });
         }
         if self.port == 0 && self.fwdmode != FwdMode::Snat {
