@@ -85,7 +85,9 @@ fn routes(criterion: &mut Criterion) {
             .collect();
         group.bench_function(BenchmarkId::from_parameter(routes), |bencher| {
             bencher.iter(|| {
-                let found = wanted.iter().filter(|dst| table.lookup_v4(**dst).is_some());
+                let found = wanted
+                    .iter()
+                    .filter(|dst| table.lookup((**dst).into()).is_some());
                 found.count()
             });
         });

@@ -88,6 +88,7 @@ pub fn bare_engine<B: PacketBuf>(max_conns: u32, stats: Arc<WorkerStats>, now: N
         worker: 0,
         workers: 1,
         max_conns,
+        max_conns_v6: 16,
         keys: KEYS,
         max_held: 64,
         max_held_per_neighbour: 16,
@@ -147,7 +148,7 @@ pub fn snapshot(spec: &Spec) -> Snapshot {
 
 fn service(spec: &Spec, number: u32, protocol: Protocol) -> Arc<Service> {
     let (first, id) = match protocol {
-        Protocol::Udp | Protocol::Icmp => (0, 0),
+        Protocol::Udp | Protocol::Icmp | Protocol::IcmpV6 => (0, 0),
         Protocol::Tcp => (spec.dests, 1 + number),
     };
     let dests: Vec<Dest> = (0..spec.dests)

@@ -16,7 +16,7 @@ const MOST_WAITING_FRAMES: usize = 1024;
 /// How large a worker's conn table is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ConnTableSize {
-    /// Most conns at once
+    /// Most conns at once, of both families
     pub max_conns: u32,
     /// Bytes of conns, index and timer links
     pub bytes: usize,

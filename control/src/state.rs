@@ -1,7 +1,7 @@
 //! All that is behind the lock: what is asked for, what is known, what the workers were told.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use inet::neighbour::NeighbourConfig;
@@ -174,15 +174,19 @@ impl State {
         self.pool_usage.insert(id, usages);
     }
 
-    /// Gratuitous ARP, unless the address has gone again in the meantime.
-    fn announce(&mut self, ifindex: IfIndex, addr: Ipv4Addr) {
+    /// Gratuitous ARP, or an unsolicited advertisement, unless the address has gone again in the meantime.
+    fn announce(&mut self, ifindex: IfIndex, addr: IpAddr) {
         let is_ours = self
             .snapshot
             .net
-            .local_addr(IpAddr::V4(addr))
+            .local_addr(addr)
             .is_some_and(|local| local.ifindex == ifindex);
         if let Some(device) = self.snapshot.net.device(ifindex).filter(|_| is_ours) {
-            let (port, frame) = (device.port, inet::arp::gratuitous(device, addr));
+            let port = device.port;
+            let frame = match addr {
+                IpAddr::V4(addr) => inet::arp::gratuitous(device, addr),
+                IpAddr::V6(addr) => inet::nd::unsolicited(device, addr),
+            };
             self.fleet.send(0, Command::Transmit { port, frame });
         }
     }
@@ -242,11 +246,11 @@ impl State {
                 Protocol::Tcp => "-t",
                 Protocol::Udp => "-u",
                 // A match service needs no local address.
-                Protocol::Icmp => return,
+                Protocol::Icmp | Protocol::IcmpV6 => return,
             };
-            let (addr, port) = (key.addr, key.port);
+            let vip = std::net::SocketAddr::new(key.addr, key.port);
             tracing::warn!(
-                "service {key} has no local address: add one with `ipvsadm-rs --add-laddr -z LIP {option} {addr}:{port} -F DEV`"
+                "service {key} has no local address: add one with `ipvsadm-rs --add-laddr -z LIP {option} {vip} -F DEV`"
             );
         }
     }

@@ -143,6 +143,7 @@ async fn a_held_packet_s_neighbour_is_asked_for_and_its_answer_published() {
         addr,
         mac: MacAddr([2, 0, 0, 0, 0, 7]),
         create: true,
+        overrides: true,
     };
     director.workers[1]
         .lock()

@@ -77,6 +77,7 @@ pub fn wire(
             all_stats.clone(),
             clock.now(),
         );
+        let parts = engine.conn_table_memory().concat();
         handles.push(WorkerHandle {
             lcore: plan.lcore,
             socket: eal.socket_of(plan.lcore),
@@ -86,11 +87,11 @@ pub fn wire(
             stats: Arc::clone(&all_stats[number]),
             loop_stats: Arc::clone(&loop_stats),
             conn_table: ConnTableSize {
-                max_conns: config.max_conns,
-                bytes: engine.conn_table_bytes(),
+                max_conns: config.max_conns.saturating_add(config.max_conns_v6),
+                bytes: parts.iter().map(|(_, len)| len).sum(),
             },
         });
-        for (start, len) in engine.conn_table_memory() {
+        for (start, len) in parts {
             dpdk::memory::make_resident(start, len);
         }
         let ends = Ends {
@@ -157,6 +158,7 @@ fn engine_config(config: &Config, keys: Keys, worker: usize) -> EngineConfig {
         worker: worker as u16,
         workers: config.workers.len() as u16,
         max_conns: config.max_conns,
+        max_conns_v6: config.max_conns_v6,
         keys,
         max_held: MOST_HELD,
         max_held_per_neighbour: config.neighbours.queue_length,

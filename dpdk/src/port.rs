@@ -219,7 +219,15 @@ impl Port {
         if config.promiscuous {
             self.set_promiscuous(true)?;
         }
+        self.take_multicast();
         Ok(())
+    }
+
+    /// Neighbours ask for IPv6 addresses by multicast (RFC 4861, 4.3), and routers speak to each other so. A driver
+    /// without such a mode takes all frames instead; one without either is virtual and filters nothing.
+    fn take_multicast(&self) {
+        let taken = self.set_all_multicast(true);
+        let _ = taken.or_else(|_| self.set_promiscuous(true));
     }
 
     /// The next pair of queues of a started port; `None` when all are taken.

@@ -68,6 +68,7 @@ pub fn receive<B: PacketBuf>(net: &Net, device: &Device, packet: &mut B) -> ArpO
         addr: IpAddr::V4(arp.sender_ip),
         mac: arp.sender_mac,
         create: !is_gratuitous && is_for_us && is_on_link(net, device, arp.sender_ip),
+        overrides: true,
     });
     if arp.operation == REQUEST && is_for_us && !is_gratuitous {
         let reply = frame(
@@ -113,7 +114,7 @@ pub fn conflict(net: &Net, device: &Device, frame: &[u8]) -> Option<AddressConfl
 /// Whether packets to this sender would go to it directly, by this device. Of anyone else no entry is
 /// made: nothing would ever use it.
 fn is_on_link(net: &Net, device: &Device, sender: Ipv4Addr) -> bool {
-    net.route_to_v4(sender)
+    net.route_to(sender.into())
         .is_some_and(|hop| hop.ifindex == device.ifindex && hop.neighbour == sender)
 }
 

@@ -1,7 +1,7 @@
-//! The lite IP stack: devices, addresses, routes, neighbours, ARP and ICMP.
+//! The lite IP stack: devices, addresses, routes, neighbours, ARP, neighbour discovery and ICMP.
 //!
 //! Two halves. [`Net`] is what workers read: immutable, published by control inside the engine's
-//! snapshot. [`neighbour::NeighbourTable`] is what control owns: the ARP state machine that turns
+//! snapshot. [`neighbour::NeighbourTable`] is what control owns: the state machine of ARP and neighbour discovery that turns
 //! news from workers and the passing of time into a new [`Net`] and frames to send. Pure: the time
 //! is an argument, nothing does I/O.
 #![forbid(unsafe_code)]
@@ -12,6 +12,8 @@ pub mod device;
 pub mod frame;
 pub mod hash;
 pub mod icmp;
+pub mod icmpv6;
+pub mod nd;
 pub mod neighbour;
 pub mod net;
 pub mod rate_limit;

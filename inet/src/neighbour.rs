@@ -1,17 +1,18 @@
-//! Neighbours: the table control owns, and its ARP state machine (RFC 826, RFC 1122 2.3.2).
+//! Neighbours: the table control owns, and its state machine of ARP (RFC 826, RFC 1122 2.3.2) and of neighbour
+//! discovery (RFC 4861), whose states are told apart no finer than ARP's.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use packet::{MacAddr, PortId};
 
-use crate::arp;
 use crate::device::IfIndex;
 use crate::frame::Frame;
 use crate::net::{Net, Nexthop, NexthopId};
+use crate::{arp, nd};
 
-/// What a worker learned from one ARP packet.
+/// What a worker learned from one packet of ARP or neighbour discovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NeighbourNews {
     /// The device it came in by
@@ -24,6 +25,9 @@ pub struct NeighbourNews {
     /// entry. False for what was only overheard (gratuitous ARP, RFC 5227): it updates an entry that
     /// exists.
     pub create: bool,
+    /// Whether it counts also against another MAC address that is known: so with ARP, not with every advertisement
+    /// (RFC 4861, 7.2.5).
+    pub overrides: bool,
 }
 
 /// What is known of a neighbour, in the words of `dpip neigh show`.
@@ -187,7 +191,10 @@ impl NeighbourTable {
         let key = (news.ifindex, news.addr);
         let known = self.entries.get(&key).copied();
         let counts = match known {
-            Some(entry) => entry.state != NeighbourState::Permanent,
+            Some(entry) => {
+                let is_other = entry.mac.is_some_and(|mac| mac != news.mac);
+                entry.state != NeighbourState::Permanent && (news.overrides || !is_other)
+            }
             None => news.create && can_be_neighbour(news.addr),
         };
         if !counts {
@@ -465,17 +472,19 @@ fn request_for(
     net: &Net,
 ) -> Option<(PortId, Frame)> {
     let device = net.device(*ifindex)?;
-    let IpAddr::V4(target) = *addr else {
-        return None;
+    // Without an address of its own the device asks as a probe does (RFC 5227, 2.1.1; RFC 4862, 5.4.2).
+    let frame = match (*addr, net.source_for(*ifindex, *addr)) {
+        (IpAddr::V4(target), Some(IpAddr::V4(sender))) => {
+            arp::request(device, sender, target, last_known)
+        }
+        (IpAddr::V4(target), _) => arp::request(device, Ipv4Addr::UNSPECIFIED, target, last_known),
+        (IpAddr::V6(target), Some(IpAddr::V6(sender))) => {
+            nd::solicitation(device, sender, target, last_known)
+        }
+        // A probe goes to all that may have the address.
+        (IpAddr::V6(target), _) => nd::solicitation(device, Ipv6Addr::UNSPECIFIED, target, None),
     };
-    // Without an address of its own the device asks as a probe does (RFC 5227, 2.1.1).
-    let sender = net
-        .source_for(*ifindex, target)
-        .unwrap_or(Ipv4Addr::UNSPECIFIED);
-    Some((
-        device.port,
-        arp::request(device, sender, target, last_known),
-    ))
+    Some((device.port, frame))
 }
 
 fn can_be_neighbour(addr: IpAddr) -> bool {

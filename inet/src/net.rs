@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use packet::{MacAddr, PortId};
@@ -49,7 +49,7 @@ pub struct Hop<'a> {
     /// On this device
     pub ifindex: IfIndex,
     /// To this neighbour: the gateway, or the destination itself
-    pub neighbour: Ipv4Addr,
+    pub neighbour: IpAddr,
     /// Largest IP packet in bytes: the lesser of route and device
     pub mtu: u16,
 }
@@ -134,8 +134,8 @@ impl Net {
 
     /// The next hop of a neighbour, if control knows it (resolved or not).
     #[inline]
-    pub fn nexthop_of(&self, ifindex: IfIndex, neighbour: Ipv4Addr) -> Option<NexthopId> {
-        let key = neighbour_key(ifindex, IpAddr::V4(neighbour));
+    pub fn nexthop_of(&self, ifindex: IfIndex, neighbour: IpAddr) -> Option<NexthopId> {
+        let key = neighbour_key(ifindex, neighbour);
         self.nexthop_ids[shard_of(&key)].get(&key).copied()
     }
 
@@ -147,15 +147,12 @@ impl Net {
 
     /// Where a packet to `dst` goes next; `None` if there is no route, or it leads to the director
     /// itself.
-    pub fn route_to_v4(&self, dst: Ipv4Addr) -> Option<Hop<'_>> {
-        let route = self.routes.lookup_v4(dst)?;
+    pub fn route_to(&self, dst: IpAddr) -> Option<Hop<'_>> {
+        let route = self.routes.lookup(dst)?;
         if matches!(route.scope, RouteScope::Host | RouteScope::KniHost) {
             return None;
         }
-        let neighbour = match route.gateway {
-            Some(IpAddr::V4(gateway)) => gateway,
-            _ => dst,
-        };
+        let neighbour = route.gateway.unwrap_or(dst);
         let mtu = route.mtu.min(self.device(route.ifindex)?.mtu);
         Some(Hop {
             route,
@@ -165,25 +162,24 @@ impl Net {
         })
     }
 
-    /// The address that packets of our own to a neighbour carry: the route's, else one of the device,
-    /// preferably one whose ports are not shared out.
-    pub fn source_for(&self, ifindex: IfIndex, neighbour: Ipv4Addr) -> Option<Ipv4Addr> {
+    /// The address that packets of our own to a neighbour carry: the route's, else one of the device, preferably
+    /// one of the neighbour's scope (RFC 6724, 5) whose ports are not shared out.
+    pub fn source_for(&self, ifindex: IfIndex, neighbour: IpAddr) -> Option<IpAddr> {
+        let is_same_family = |addr: &IpAddr| addr.is_ipv4() == neighbour.is_ipv4();
         let of_route = self
             .routes
-            .lookup_v4(neighbour)
+            .lookup(neighbour)
             .filter(|route| route.ifindex == ifindex)
             .and_then(|route| route.src);
         let of_device = || {
+            let is_of_scope = |addr| is_link_local(addr) == is_link_local(neighbour);
             self.local_addrs
                 .values()
-                .filter(|local| local.ifindex == ifindex && local.addr.is_ipv4())
-                .min_by_key(|local| (local.sapool, local.addr))
+                .filter(|local| local.ifindex == ifindex && is_same_family(&local.addr))
+                .min_by_key(|local| (!is_of_scope(local.addr), local.sapool, local.addr))
                 .map(|local| local.addr)
         };
-        match of_route.or_else(of_device)? {
-            IpAddr::V4(addr) => Some(addr),
-            IpAddr::V6(_) => None,
-        }
+        of_route.filter(is_same_family).or_else(of_device)
     }
 
     /// Replaces the addresses. For control.
@@ -220,6 +216,11 @@ impl Net {
             };
         }
     }
+}
+
+/// RFC 4291, 2.5.6. IPv4 has none that matters here.
+const fn is_link_local(addr: IpAddr) -> bool {
+    matches!(addr, IpAddr::V6(addr) if addr.is_unicast_link_local())
 }
 
 fn shard_of((ifindex, addr): &NeighbourKey) -> usize {

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::hash::BuildHasherDefault;
-use std::net::{IpAddr, Ipv4Addr};
+use std::hash::{BuildHasherDefault, Hash};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::device::IfIndex;
@@ -20,17 +20,8 @@ impl Prefix {
     /// `len` leading bits of `addr`; `None` if `len` is longer than the address.
     pub fn new(addr: IpAddr, len: u8) -> Option<Self> {
         let addr = match addr {
-            IpAddr::V4(addr) if len <= 32 => {
-                IpAddr::V4(Ipv4Addr::from(u32::from(addr) & mask_v4(len)))
-            }
-            IpAddr::V6(addr) if len <= 128 => {
-                let mask = if len == 0 {
-                    0
-                } else {
-                    u128::MAX << (128 - len)
-                };
-                IpAddr::V6((u128::from(addr) & mask).into())
-            }
+            IpAddr::V4(addr) if len <= 32 => IpAddr::V4(addr.to_bits().leading(len).into()),
+            IpAddr::V6(addr) if len <= 128 => IpAddr::V6(addr.to_bits().leading(len).into()),
             _ => return None,
         };
         Some(Self { addr, len })
@@ -64,10 +55,6 @@ impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.addr, self.len)
     }
-}
-
-const fn mask_v4(len: u8) -> u32 {
-    if len == 0 { 0 } else { u32::MAX << (32 - len) }
 }
 
 /// Who a route's packets are for. The words of `dpip route`.
@@ -104,27 +91,98 @@ pub struct Route {
     pub auto: bool,
 }
 
-type OfLength = HashMap<u32, Vec<Route>, BuildHasherDefault<MixHasher>>;
-
-/// Routes by longest prefix. Cloning copies pointers; a change copies the routes of one length.
-#[derive(Debug, Clone)]
-pub struct RouteTable {
-    /// By prefix length; within one by the first address, lowest metric first.
-    v4: [Arc<OfLength>; 33],
-    /// A bit for each length that has routes.
-    v4_lengths: u64,
-    /// The order of configuration, for show.
-    order: Arc<Vec<(Prefix, IfIndex)>>,
+/// An address as a number: IPv4 and IPv6 are two instances of the same table.
+trait Bits: Copy + Eq + Hash {
+    /// The first `len` bits; the others are zero.
+    fn leading(self, len: u8) -> Self;
 }
 
-impl Default for RouteTable {
+impl Bits for u32 {
+    #[inline]
+    fn leading(self, len: u8) -> Self {
+        self & Self::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0)
+    }
+}
+
+impl Bits for u128 {
+    #[inline]
+    fn leading(self, len: u8) -> Self {
+        self & Self::MAX.checked_shl(128 - u32::from(len)).unwrap_or(0)
+    }
+}
+
+type OfLength<K> = HashMap<K, Vec<Route>, BuildHasherDefault<MixHasher>>;
+
+/// The routes of one family. `LENGTHS` is one more than its addresses have bits.
+#[derive(Debug, Clone)]
+struct Family<K, const LENGTHS: usize> {
+    /// By prefix length; within one by the first address, lowest metric first.
+    routes: [Arc<OfLength<K>>; LENGTHS],
+    /// The lengths that have routes, longest first.
+    lengths: Arc<Vec<u8>>,
+}
+
+impl<K, const LENGTHS: usize> Default for Family<K, LENGTHS> {
     fn default() -> Self {
+        let none: Arc<OfLength<K>> = Arc::default();
         Self {
-            v4: std::array::from_fn(|_| Arc::default()),
-            v4_lengths: 0,
-            order: Arc::default(),
+            routes: std::array::from_fn(|_| Arc::clone(&none)),
+            lengths: Arc::default(),
         }
     }
+}
+
+impl<K: Bits, const LENGTHS: usize> Family<K, LENGTHS> {
+    #[inline]
+    fn lookup(&self, dst: K) -> Option<&Route> {
+        self.lengths.iter().find_map(|len| {
+            self.routes[usize::from(*len)]
+                .get(&dst.leading(*len))?
+                .first()
+        })
+    }
+
+    fn of(&self, prefix: K, len: u8) -> &[Route] {
+        self.routes[usize::from(len)]
+            .get(&prefix)
+            .map_or(&[], Vec::as_slice)
+    }
+
+    fn put(&mut self, prefix: K, route: Route) {
+        let len = route.prefix.prefix_len();
+        let of_length = Arc::make_mut(&mut self.routes[usize::from(len)]);
+        let routes = of_length.entry(prefix).or_default();
+        routes.push(route);
+        routes.sort_by_key(|route| route.metric);
+        if !self.lengths.contains(&len) {
+            let lengths = Arc::make_mut(&mut self.lengths);
+            lengths.push(len);
+            lengths.sort_unstable_by(|a, b| b.cmp(a));
+        }
+    }
+
+    fn take(&mut self, prefix: K, len: u8, is_it: impl Fn(&Route) -> bool) -> Option<Route> {
+        let at = self.of(prefix, len).iter().position(is_it)?;
+        let of_length = Arc::make_mut(&mut self.routes[usize::from(len)]);
+        let routes = of_length.get_mut(&prefix)?;
+        let route = routes.remove(at);
+        if routes.is_empty() {
+            of_length.remove(&prefix);
+        }
+        if of_length.is_empty() {
+            Arc::make_mut(&mut self.lengths).retain(|other| *other != len);
+        }
+        Some(route)
+    }
+}
+
+/// Routes by longest prefix. Cloning copies pointers; a change copies the routes of one length.
+#[derive(Debug, Clone, Default)]
+pub struct RouteTable {
+    v4: Arc<Family<u32, 33>>,
+    v6: Arc<Family<u128, 129>>,
+    /// The order of configuration, for show.
+    order: Arc<Vec<(Prefix, IfIndex)>>,
 }
 
 /// A route to the same prefix by the same device is there.
@@ -134,16 +192,11 @@ pub struct RouteExists(pub Route);
 impl RouteTable {
     /// The route of the longest prefix that holds `dst`; among equals the lowest metric.
     #[inline]
-    pub fn lookup_v4(&self, dst: Ipv4Addr) -> Option<&Route> {
-        let mut lengths = self.v4_lengths;
-        while lengths != 0 {
-            let len = (u64::BITS - 1 - lengths.leading_zeros()) as u8;
-            lengths &= !(1 << len);
-            if let Some(routes) = self.v4[usize::from(len)].get(&(u32::from(dst) & mask_v4(len))) {
-                return routes.first();
-            }
+    pub fn lookup(&self, dst: IpAddr) -> Option<&Route> {
+        match dst {
+            IpAddr::V4(dst) => self.v4.lookup(dst.to_bits()),
+            IpAddr::V6(dst) => self.v6.lookup(dst.to_bits()),
         }
-        None
     }
 
     /// Adds a route.
@@ -195,10 +248,11 @@ impl RouteTable {
 
     /// A route by its prefix, and its device if given.
     pub fn get(&self, prefix: &Prefix, ifindex: Option<IfIndex>) -> Option<&Route> {
-        let IpAddr::V4(addr) = prefix.addr() else {
-            return None;
+        let len = prefix.prefix_len();
+        let routes = match prefix.addr() {
+            IpAddr::V4(addr) => self.v4.of(addr.to_bits(), len),
+            IpAddr::V6(addr) => self.v6.of(addr.to_bits(), len),
         };
-        let routes = self.v4[usize::from(prefix.prefix_len())].get(&u32::from(addr))?;
         routes
             .iter()
             .find(|route| ifindex.is_none_or(|ifindex| route.ifindex == ifindex))
@@ -214,37 +268,19 @@ impl RouteTable {
     }
 
     fn put(&mut self, route: Route) {
-        let IpAddr::V4(addr) = route.prefix.addr() else {
-            return;
-        };
-        let len = usize::from(route.prefix.prefix_len());
-        let routes = Arc::make_mut(&mut self.v4[len])
-            .entry(u32::from(addr))
-            .or_default();
-        routes.push(route);
-        routes.sort_by_key(|route| route.metric);
-        self.v4_lengths |= 1 << len;
+        match route.prefix.addr() {
+            IpAddr::V4(addr) => Arc::make_mut(&mut self.v4).put(addr.to_bits(), route),
+            IpAddr::V6(addr) => Arc::make_mut(&mut self.v6).put(addr.to_bits(), route),
+        }
     }
 
     fn take(&mut self, prefix: &Prefix, ifindex: Option<IfIndex>) -> Option<Route> {
-        self.get(prefix, ifindex)?;
-        let IpAddr::V4(addr) = prefix.addr() else {
-            return None;
-        };
-        let len = usize::from(prefix.prefix_len());
-        let of_length = Arc::make_mut(&mut self.v4[len]);
-        let routes = of_length.get_mut(&u32::from(addr))?;
-        let at = routes
-            .iter()
-            .position(|route| ifindex.is_none_or(|ifindex| route.ifindex == ifindex))?;
-        let route = routes.remove(at);
-        if routes.is_empty() {
-            of_length.remove(&u32::from(addr));
+        let is_it = |route: &Route| ifindex.is_none_or(|ifindex| route.ifindex == ifindex);
+        let len = prefix.prefix_len();
+        match prefix.addr() {
+            IpAddr::V4(addr) => Arc::make_mut(&mut self.v4).take(addr.to_bits(), len, is_it),
+            IpAddr::V6(addr) => Arc::make_mut(&mut self.v6).take(addr.to_bits(), len, is_it),
         }
-        if of_length.is_empty() {
-            self.v4_lengths &= !(1 << len);
-        }
-        Some(route)
     }
 }
 
@@ -254,9 +290,9 @@ mod tests {
 
     use super::*;
 
-    fn route(addr: Ipv4Addr, len: u8, metric: u32, ifindex: u16) -> Route {
+    fn route(addr: impl Into<IpAddr>, len: u8, metric: u32, ifindex: u16) -> Route {
         Route {
-            prefix: Prefix::new(IpAddr::V4(addr), len).unwrap(),
+            prefix: Prefix::new(addr.into(), len).unwrap(),
             ifindex: IfIndex(ifindex),
             gateway: None,
             src: None,
@@ -279,14 +315,10 @@ mod tests {
     #[test]
     fn the_lowest_metric_wins_among_routes_to_the_same_prefix() {
         let mut table = RouteTable::default();
-        table
-            .insert(route(Ipv4Addr::UNSPECIFIED, 0, 10, 1))
-            .unwrap();
-        table.insert(route(Ipv4Addr::UNSPECIFIED, 0, 5, 2)).unwrap();
+        table.insert(route([0, 0, 0, 0], 0, 10, 1)).unwrap();
+        table.insert(route([0, 0, 0, 0], 0, 5, 2)).unwrap();
         assert_eq!(
-            table
-                .lookup_v4([8, 8, 8, 8].into())
-                .map(|route| route.ifindex),
+            table.lookup([8, 8, 8, 8].into()).map(|route| route.ifindex),
             Some(IfIndex(2))
         );
         table.remove(
@@ -294,9 +326,7 @@ mod tests {
             Some(IfIndex(2)),
         );
         assert_eq!(
-            table
-                .lookup_v4([8, 8, 8, 8].into())
-                .map(|route| route.ifindex),
+            table.lookup([8, 8, 8, 8].into()).map(|route| route.ifindex),
             Some(IfIndex(1))
         );
     }
@@ -304,7 +334,7 @@ mod tests {
     #[test]
     fn a_second_route_to_a_prefix_by_the_same_device_is_refused() {
         let mut table = RouteTable::default();
-        let first = route([10, 0, 0, 0].into(), 8, 0, 1);
+        let first = route([10, 0, 0, 0], 8, 0, 1);
         table.insert(first).unwrap();
         assert_eq!(
             table.insert(Route { mtu: 9000, ..first }),
@@ -322,10 +352,10 @@ mod tests {
         let mut table = RouteTable::default();
         let by_address = Route {
             auto: true,
-            ..route([10, 0, 0, 1].into(), 32, 0, 1)
+            ..route([10, 0, 0, 1], 32, 0, 1)
         };
-        let other = route([10, 0, 0, 0].into(), 8, 1, 2);
-        for route in [by_address, route([10, 0, 0, 0].into(), 8, 0, 1), other] {
+        let other = route([10, 0, 0, 0], 8, 1, 2);
+        for route in [by_address, route([10, 0, 0, 0], 8, 0, 1), other] {
             table.insert(route).unwrap();
         }
         assert_eq!(table.remove_device(IfIndex(1), true), 1);
@@ -334,19 +364,19 @@ mod tests {
             [by_address, other]
         );
         assert_eq!(table.remove_device(IfIndex(1), false), 1);
-        assert_eq!(table.lookup_v4([10, 0, 0, 1].into()), Some(&other));
+        assert_eq!(table.lookup([10, 0, 0, 1].into()), Some(&other));
     }
 
     #[test]
     fn a_published_table_does_not_change_with_its_successor() {
         let mut table = RouteTable::default();
-        table.insert(route([10, 0, 0, 0].into(), 8, 0, 1)).unwrap();
+        table.insert(route([10, 0, 0, 0], 8, 0, 1)).unwrap();
         let published = table.clone();
-        table.insert(route([10, 1, 0, 0].into(), 16, 0, 2)).unwrap();
+        table.insert(route([10, 1, 0, 0], 16, 0, 2)).unwrap();
         table.remove(&Prefix::new([10, 0, 0, 0].into(), 8).unwrap(), None);
         let device = |table: &RouteTable| {
             table
-                .lookup_v4([10, 1, 2, 3].into())
+                .lookup([10, 1, 2, 3].into())
                 .map(|route| route.ifindex)
         };
         assert_eq!(
@@ -365,7 +395,7 @@ mod tests {
             ([192, 168, 100, 0], 24),
             ([192, 168, 100, 200], 32),
         ] {
-            table.insert(route(addr.into(), len, 0, 1)).unwrap();
+            table.insert(route(addr, len, 0, 1)).unwrap();
         }
         let listed: Vec<_> = table.iter().map(|route| route.prefix.to_string()).collect();
         assert_eq!(
@@ -382,21 +412,23 @@ mod tests {
     proptest! {
         #[test]
         fn a_look_up_finds_what_a_search_of_all_routes_finds(
-            routes in prop::collection::vec((any::<u32>(), 0u8..=32, 0u32..3), 0..60), dst in any::<u32>(), near in any::<prop::sample::Index>(),
+            routes in prop::collection::vec((any::<u128>(), 0u8..=128, 0u32..3), 0..60), dst in any::<u128>(), near in any::<prop::sample::Index>(),
         ) {
             let mut table = RouteTable::default();
             let mut model: Vec<Route> = Vec::new();
             for (addr, len, metric) in routes {
-                let route = route(addr.into(), len, metric, 1);
-                if table.insert(route).is_ok() {
-                    model.push(route);
+                for route in [route((addr as u32).to_be_bytes(), len / 4, metric, 1), route(addr.to_be_bytes(), len, metric, 1)] {
+                    if table.insert(route).is_ok() {
+                        model.push(route);
+                    }
                 }
             }
             let near = (!model.is_empty()).then(|| model[near.index(model.len())].prefix.addr());
-            for dst in [Some(IpAddr::V4(dst.into())), near].into_iter().flatten() {
-                let IpAddr::V4(v4) = dst else { unreachable!() };
-                let expected = model.iter().filter(|route| route.prefix.contains(dst)).max_by_key(|route| route.prefix.prefix_len());
-                prop_assert_eq!(table.lookup_v4(v4), expected);
+            let others = [IpAddr::from(dst.to_be_bytes()), IpAddr::from((dst as u32).to_be_bytes())];
+            for dst in others.into_iter().chain(near) {
+                let holds = |route: &&Route| route.prefix.addr().is_ipv4() == dst.is_ipv4() && route.prefix.contains(dst);
+                let expected = model.iter().filter(holds).max_by_key(|route| route.prefix.prefix_len());
+                prop_assert_eq!(table.lookup(dst), expected);
             }
         }
     }

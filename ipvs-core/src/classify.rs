@@ -1,16 +1,17 @@
 //! What kind of packet this is: the first stage, one packet at a time.
 
-use packet::ipv4::{self, Ipv4Error};
-use packet::{ChecksumState, PacketBuf};
+use packet::ip::IpFacts;
+use packet::{ChecksumState, PacketBuf, ipv4, ipv6};
 
 use crate::drop_reason::DropReason;
+use crate::family::Family;
 use crate::service::Protocol;
 use crate::tuple::Tuple;
 
 /// A TCP or UDP packet that may belong to a conn.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Flow {
-    pub(crate) tuple: Tuple<[u8; 4]>,
+pub(crate) struct Flow<A> {
+    pub(crate) tuple: Tuple<A>,
     pub(crate) protocol: Protocol,
     /// Where the L4 header begins in the frame.
     pub(crate) l4_at: u8,
@@ -23,9 +24,11 @@ pub(crate) struct Flow {
 /// Where a packet goes that is no [`Flow`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Aside {
-    /// An ICMP message over IPv4
+    /// An IPv6 packet, still to be looked at
+    Ipv6,
+    /// An ICMP message
     Icmp,
-    /// An IPv4 fragment without ports, or of a packet that has none
+    /// A fragment without ports, or of a packet that has none
     Fragment,
     /// ARP
     Arp,
@@ -43,14 +46,19 @@ impl From<DropReason> for Aside {
 }
 
 const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
+const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
 const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
 /// Classifies a packet that came in by a device with this MAC address.
 #[inline(always)]
-pub(crate) fn classify<B: PacketBuf>(packet: &mut B, mac: packet::MacAddr) -> Result<Flow, Aside> {
+pub(crate) fn classify<B: PacketBuf>(
+    packet: &mut B,
+    mac: packet::MacAddr,
+) -> Result<Flow<[u8; 4]>, Aside> {
     let Some(ethernet) = packet.bytes().first_chunk::<{ ipv4::L2_LEN }>() else {
         return Err(Aside::Drop(DropReason::FrameTooShort));
     };
@@ -60,14 +68,15 @@ pub(crate) fn classify<B: PacketBuf>(packet: &mut B, mac: packet::MacAddr) -> Re
     }
     match [ethernet[12], ethernet[13]] {
         ETHERTYPE_IPV4 => classify_ipv4(packet),
+        ETHERTYPE_IPV6 => Err(Aside::Ipv6),
         ETHERTYPE_ARP => Err(Aside::Arp),
         _ => Err(Aside::Kernel),
     }
 }
 
 #[inline(always)]
-fn classify_ipv4<B: PacketBuf>(packet: &mut B) -> Result<Flow, Aside> {
-    let ip = ipv4::check(packet).map_err(reason_of)?;
+fn classify_ipv4<B: PacketBuf>(packet: &mut B) -> Result<Flow<[u8; 4]>, Aside> {
+    let ip = <[u8; 4]>::check(packet)?;
     if ipv4::is_multicast_or_broadcast(ip.dst) {
         return Err(Aside::Kernel);
     }
@@ -101,12 +110,48 @@ fn classify_ipv4<B: PacketBuf>(packet: &mut B) -> Result<Flow, Aside> {
     })
 }
 
-pub(crate) const fn reason_of(error: Ipv4Error) -> DropReason {
-    match error {
-        Ipv4Error::Truncated => DropReason::FrameTooShort,
-        Ipv4Error::Malformed => DropReason::Ipv4Malformed,
-        Ipv4Error::BadChecksum => DropReason::Ipv4BadChecksum,
+/// Router and neighbour solicitations and advertisements, and redirects: RFC 4861, 4.
+pub(crate) fn is_neighbour_discovery(frame: &[u8], ip: &IpFacts<[u8; 16]>) -> bool {
+    let kind = frame.get(usize::from(ip.l4_at));
+    ip.protocol == ICMPV6 && !ip.is_fragment && kind.is_some_and(|kind| (133..=137).contains(kind))
+}
+
+/// What kind of packet this is, by its header that was checked. Never [`Aside::Ipv6`] or [`Aside::Arp`].
+pub(crate) fn flow_of_ipv6<B: PacketBuf>(
+    packet: &B,
+    ip: &IpFacts<[u8; 16]>,
+) -> Result<Flow<[u8; 16]>, Aside> {
+    if ip.is_fragment && (ip.fragment_offset != 0 || !matches!(ip.protocol, TCP | UDP)) {
+        return Err(Aside::Fragment);
     }
+    if ipv6::is_multicast(&ip.dst) {
+        return Err(Aside::Kernel);
+    }
+    if ipv6::is_martian_source(&ip.src) {
+        return Err(Aside::Drop(DropReason::Ipv6Martian));
+    }
+    if ip.src == ip.dst {
+        return Err(Aside::Drop(DropReason::LandAttack));
+    }
+    let (protocol, (sport, dport)) = match ip.protocol {
+        TCP => (Protocol::Tcp, tcp_ports(packet, ip.l4_at)?),
+        UDP => (Protocol::Udp, udp_ports(packet, ip.l4_at, ip.is_fragment)?),
+        ICMPV6 => return Err(Aside::Icmp),
+        _ => return Err(Aside::Kernel),
+    };
+    Ok(Flow {
+        tuple: Tuple {
+            src: ip.src,
+            dst: ip.dst,
+            sport,
+            dport,
+            protocol: ip.protocol,
+        },
+        protocol,
+        l4_at: ip.l4_at,
+        is_fragment: ip.is_fragment,
+        total_len: ip.total_len,
+    })
 }
 
 #[inline(always)]

@@ -5,7 +5,9 @@ use packet::PacketBuf;
 use crate::command::Event;
 use crate::conn::ConnId;
 use crate::engine::Engine;
+use crate::family::Family;
 use crate::io::Io;
+use crate::lane::Forwarder;
 use crate::service::DestId;
 use crate::time::Now;
 
@@ -27,22 +29,50 @@ impl Closing {
 }
 
 impl<B: PacketBuf> Engine<B> {
-    /// Goes on with the walk, or begins one. Both ends of an established conn are told by a reset.
+    /// Goes on with the end of removed dests: first their conns of IPv4, then the others.
     pub(crate) fn continue_closing(&mut self, now: Now, io: &mut impl Io<B>) {
-        let closing = &mut self.closing;
+        if self.v4().walk(now, io) {
+            for dest in self.v4.closing.walking.drain(..) {
+                self.v6.closing.add(dest);
+            }
+        }
+        if self.v6().walk(now, io) {
+            self.report_closed(io);
+        }
+    }
+
+    /// The walks are over. Reports that find no room stay for the next call.
+    fn report_closed(&mut self, io: &mut impl Io<B>) {
+        while let Some(dest) = self.v6.closing.walking.pop() {
+            if io.event(Event::DestGone(dest)).is_err() {
+                self.v6.closing.walking.push(dest);
+                return;
+            }
+        }
+    }
+}
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// Goes on with the walk, or begins one; whether it is over. Both ends of an established conn are told by a
+    /// reset.
+    fn walk(&mut self, now: Now, io: &mut impl Io<B>) -> bool {
+        let closing = &mut self.lane.closing;
         if closing.walking.is_empty() {
             if closing.waiting.is_empty() {
-                return;
+                return false;
             }
             std::mem::swap(&mut closing.walking, &mut closing.waiting);
             closing.walking.sort_unstable();
             closing.cursor = 0;
         }
-        let (ids, next) = self.conns.scan(self.closing.cursor, REACH);
+        let (ids, next) = self.lane.conns.scan(self.lane.closing.cursor, REACH);
         let mut found = [None::<ConnId>; REACH as usize];
-        let walking = &self.closing.walking;
-        let of_closed_dests =
-            ids.filter(|id| walking.binary_search(&self.conns.get(*id).dest()).is_ok());
+        let walking = &self.lane.closing.walking;
+        let of_closed_dests = ids.filter(|id| {
+            walking
+                .binary_search(&self.lane.conns.get(*id).dest())
+                .is_ok()
+        });
         for (slot, id) in found.iter_mut().zip(of_closed_dests) {
             *slot = Some(id);
         }
@@ -50,19 +80,9 @@ impl<B: PacketBuf> Engine<B> {
             self.reset_if_established(now, id, io);
             self.end(id, io);
         }
-        match next {
-            Some(cursor) => self.closing.cursor = cursor,
-            None => self.report_closed(io),
+        if let Some(cursor) = next {
+            self.lane.closing.cursor = cursor;
         }
-    }
-
-    /// The walk is over. Reports that find no room stay for the next call.
-    fn report_closed(&mut self, io: &mut impl Io<B>) {
-        while let Some(dest) = self.closing.walking.pop() {
-            if io.event(Event::DestGone(dest)).is_err() {
-                self.closing.walking.push(dest);
-                return;
-            }
-        }
+        next.is_none()
     }
 }

@@ -2,20 +2,13 @@
 
 use std::sync::Arc;
 
-use packet::{PacketBuf, ipv4};
+use packet::PacketBuf;
 
-use crate::classify::{Aside, Flow, classify, reason_of};
-use crate::closing::Closing;
-use crate::conn::{ConnTable, Lookup};
-use crate::connect::{Opening, Unknown};
-use crate::dest_hops::DestHops;
-use crate::drop_reason::DropReason;
-use crate::fragments::Fragments;
-use crate::held::Held;
-use crate::icmp_send::ERROR_LIMIT;
+use crate::classify::{Aside, Flow, classify, flow_of_ipv6, is_neighbour_discovery};
+use crate::family::Family;
 use crate::io::Io;
-use crate::laddrs::Laddrs;
-use crate::sched::{Memory, Turn};
+use crate::lane::{Forwarder, Lane, Work};
+use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::stats::WorkerStats;
 use crate::time::Now;
@@ -32,8 +25,10 @@ pub struct EngineConfig {
     pub worker: u16,
     /// All workers. Their order decides who owns which local port.
     pub workers: u16,
-    /// Most conns at once.
+    /// Most conns at once of IPv4.
     pub max_conns: u32,
+    /// Most conns at once of which an end has IPv6.
+    pub max_conns_v6: u32,
     /// Random per process: the conn table's hash, the initial sequence numbers.
     pub keys: Keys,
     /// Most packets that wait for neighbours at once.
@@ -69,41 +64,12 @@ pub enum Origin {
 /// The load balancer of one worker.
 #[derive(Debug)]
 pub struct Engine<B> {
-    pub(crate) config: EngineConfig,
-    pub(crate) snapshot: Arc<Snapshot>,
-    /// Of all workers, for what must be right over all of them; `[worker]` is this one's.
-    pub(crate) all_stats: Vec<Arc<WorkerStats>>,
-    pub(crate) stats: Arc<WorkerStats>,
-    pub(crate) conns: ConnTable<[u8; 4]>,
-    pub(crate) laddrs: Laddrs,
-    pub(crate) dest_hops: DestHops,
-    pub(crate) turns: Vec<Turn>,
-    pub(crate) scheduling: Memory,
-    pub(crate) held: Held<B>,
-    pub(crate) closing: Closing,
-    pub(crate) fragments: Fragments<B>,
-    /// Later fragments of this batch: their first may be in it too.
-    pub(crate) later_fragments: Vec<B>,
-    /// This batch had fragments.
-    pub(crate) has_fragments: bool,
-    pub(crate) icmp_limit: inet::RateLimit,
-    pub(crate) origin: Origin,
+    pub(crate) shared: Shared<B>,
+    pub(crate) v4: Lane<[u8; 4], B>,
+    /// IPv6, and conns between both families
+    pub(crate) v6: Lane<[u8; 16], B>,
     /// Packets whose headers are on their way into the cache.
     batch: Vec<B>,
-    /// Packets whose conns are.
-    work: Vec<Work<B>>,
-    /// Packets that have none.
-    unknown: Vec<Unknown<B>>,
-    /// Packets that are getting one.
-    pub(crate) openings: Vec<Opening<B>>,
-}
-
-/// A packet between the stages of its look-up.
-#[derive(Debug)]
-struct Work<B> {
-    packet: B,
-    flow: Flow,
-    lookup: Lookup,
 }
 
 impl<B: PacketBuf> Engine<B> {
@@ -113,49 +79,45 @@ impl<B: PacketBuf> Engine<B> {
     /// # Panics
     /// If `all_stats` has none for this worker.
     pub fn new(config: EngineConfig, all_stats: Vec<Arc<WorkerStats>>, now: Now) -> Self {
-        let stats = Arc::clone(&all_stats[usize::from(config.worker)]);
         Self {
-            snapshot: Arc::default(),
-            conns: ConnTable::new(config.max_conns, config.keys.conns, now.tick()),
-            laddrs: Laddrs::default(),
-            dest_hops: DestHops::new(stats.max_dests()),
-            turns: Vec::new(),
-            scheduling: Memory::new(stats.max_dests()),
-            held: Held::new(config.max_held, config.max_held_per_neighbour),
-            closing: Closing::default(),
-            fragments: Fragments::new(config.keys.conns),
-            later_fragments: Vec::with_capacity(BATCH),
-            has_fragments: false,
-            icmp_limit: ERROR_LIMIT,
-            origin: Origin::Nic,
+            v4: Lane::new(&config, config.max_conns, now),
+            v6: Lane::new(&config, config.max_conns_v6, now),
             batch: Vec::with_capacity(BATCH),
-            work: Vec::with_capacity(BATCH),
-            unknown: Vec::with_capacity(BATCH),
-            openings: Vec::with_capacity(BATCH),
-            all_stats,
-            stats,
-            config,
+            shared: Shared::new(config, all_stats),
         }
     }
 
     /// What this worker counts.
     pub fn stats(&self) -> &Arc<WorkerStats> {
-        &self.stats
+        &self.shared.stats
     }
 
     /// The configuration it forwards by.
     pub fn snapshot(&self) -> &Snapshot {
-        &self.snapshot
+        &self.shared.snapshot
     }
 
-    /// Bytes of the conn table when full.
-    pub fn conn_table_bytes(&self) -> usize {
-        self.conns.bytes()
+    /// Where the memory of the conn tables is, and how many bytes each part has: IPv4's, then IPv6's.
+    pub fn conn_table_memory(&self) -> [[(*const u8, usize); 3]; 2] {
+        [self.v4.conns.memory(), self.v6.conns.memory()]
     }
 
-    /// Where the memory of the conn table is, and how many bytes each part has.
-    pub fn conn_table_memory(&self) -> [(*const u8, usize); 3] {
-        self.conns.memory()
+    /// The engine as IPv4 packets see it.
+    #[inline]
+    pub(crate) fn v4(&mut self) -> Forwarder<'_, [u8; 4], B> {
+        Forwarder {
+            shared: &mut self.shared,
+            lane: &mut self.v4,
+        }
+    }
+
+    /// The engine as IPv6 packets see it.
+    #[inline]
+    pub(crate) fn v6(&mut self) -> Forwarder<'_, [u8; 16], B> {
+        Forwarder {
+            shared: &mut self.shared,
+            lane: &mut self.v6,
+        }
     }
 
     /// Takes packets from NICs or from other workers to their ends. At most [`BATCH`] of them go
@@ -168,7 +130,7 @@ impl<B: PacketBuf> Engine<B> {
         mut packets: impl Iterator<Item = B>,
         io: &mut impl Io<B>,
     ) {
-        self.origin = origin;
+        self.shared.origin = origin;
         let mut batch = std::mem::take(&mut self.batch);
         loop {
             for packet in packets.by_ref().take(BATCH) {
@@ -178,20 +140,20 @@ impl<B: PacketBuf> Engine<B> {
             if batch.is_empty() {
                 break;
             }
-            self.stats.received.add(batch.len() as u64);
+            let stats = &self.shared.stats;
+            stats.received.add(batch.len() as u64);
             if origin == Origin::Worker {
-                self.stats.redirected_in.add(batch.len() as u64);
+                stats.redirected_in.add(batch.len() as u64);
             }
             self.run_stages(now, &mut batch, io);
         }
         self.batch = batch;
     }
 
-    /// One stage for all packets, then the next: what a stage prefetches is there when the next wants it.
+    /// The packets are classified, then those of each family go through its stages.
     #[inline]
     fn run_stages(&mut self, now: Now, batch: &mut Vec<B>, io: &mut impl Io<B>) {
-        let mut work = std::mem::take(&mut self.work);
-        let mut unknown = std::mem::take(&mut self.unknown);
+        let mut work = std::mem::take(&mut self.v4.work);
         let mut has_first_fragments = false;
         for mut packet in batch.drain(..) {
             match self.classify(&mut packet, io) {
@@ -200,7 +162,7 @@ impl<B: PacketBuf> Engine<B> {
                     // in registers, a quarter of the whole cost.
                     has_first_fragments |= flow.is_fragment;
                     work.push(Work {
-                        lookup: self.conns.begin(&flow.tuple),
+                        lookup: self.v4.conns.begin(&flow.tuple),
                         packet,
                         flow,
                     });
@@ -208,118 +170,78 @@ impl<B: PacketBuf> Engine<B> {
                 Err(aside) => self.take_aside(now, packet, aside, io),
             }
         }
+        self.v4.work = work;
         if has_first_fragments {
-            self.note_first_fragments(now, &mut work);
+            self.v4().note_first_fragments(now);
         }
-        for item in &mut work {
-            self.conns.choose(&mut item.lookup);
+        self.v4().run_stages(now, io);
+        if !self.v4.unknown.is_empty() {
+            self.v4().connect_all(now, io);
         }
-        for item in &mut work {
-            self.conns.choose_again(&mut item.lookup);
+        if !self.v6.work.is_empty() {
+            self.run_ipv6_stages(now, io);
         }
-        for Work {
-            packet,
-            flow,
-            lookup,
-        } in work.drain(..)
-        {
-            match self.conns.finish(&lookup, &flow.tuple) {
-                Some(found) => self.forward(now, packet, &flow, found, io),
-                None => unknown.push(Unknown {
-                    packet,
-                    flow,
-                    lookup,
-                }),
-            }
+        if self.v4.has_fragments {
+            self.v4().follow_first_fragments(now, io);
         }
-        if !unknown.is_empty() {
-            self.connect_all(now, &mut unknown, io);
-        }
-        self.work = work;
-        self.unknown = unknown;
-        if self.has_fragments {
-            self.follow_first_fragments(now, io);
+        if self.v6.has_fragments {
+            self.v6().follow_first_fragments(now, io);
         }
     }
 
-    /// Their later ones find the way by these notes.
-    #[cold]
     #[inline(never)]
-    fn note_first_fragments(&mut self, now: Now, work: &mut [Work<B>]) {
-        for item in work.iter_mut().filter(|item| item.flow.is_fragment) {
-            self.note_fragment(now, &mut item.packet, &item.flow);
+    fn run_ipv6_stages(&mut self, now: Now, io: &mut impl Io<B>) {
+        if self.v6.work.iter().any(|item| item.flow.is_fragment) {
+            self.v6().note_first_fragments(now);
+        }
+        self.v6().run_stages(now, io);
+        if !self.v6.unknown.is_empty() {
+            self.v6().connect_all(now, io);
         }
     }
 
     #[inline(always)]
-    fn classify(&self, packet: &mut B, io: &mut impl Io<B>) -> Result<Flow, Aside> {
-        let Some(device) = self.snapshot.net.device_of(packet.port()) else {
+    fn classify(&self, packet: &mut B, io: &mut impl Io<B>) -> Result<Flow<[u8; 4]>, Aside> {
+        let Some(device) = self.shared.snapshot.net.device_of(packet.port()) else {
             return Err(Aside::Kernel);
         };
         if device.forward_to_kni {
-            self.show_to_kernel(packet, io);
+            self.shared.show_to_kernel(packet, io);
         }
         classify(packet, device.mac)
     }
 
-    #[cold]
-    fn show_to_kernel(&self, packet: &B, io: &mut impl Io<B>) {
-        io.copy_to_kernel(packet);
-        self.stats.received.add(1);
-        self.stats.originated.add(1);
-        self.stats.to_kernel.add(1);
-    }
-
-    /// What needs no conn of its own, or is for nobody.
-    #[cold]
+    /// IPv6, and what needs no conn of its own or is for nobody.
+    #[inline(never)]
     fn take_aside(&mut self, now: Now, mut packet: B, aside: Aside, io: &mut impl Io<B>) {
         match aside {
-            Aside::Icmp | Aside::Fragment => match ipv4::check(&mut packet) {
-                Ok(ip) if ip.is_fragment => self.receive_fragment(packet, &ip, io),
-                Ok(ip) => self.receive_icmp(now, packet, &ip, io),
-                Err(error) => self.drop(packet, reason_of(error)),
+            Aside::Ipv6 => self.take_ipv6(now, packet, io),
+            Aside::Icmp | Aside::Fragment => match <[u8; 4]>::check(&mut packet) {
+                Ok(ip) if ip.is_fragment => self.v4().receive_fragment(packet, &ip, io),
+                Ok(ip) => self.v4().receive_icmp(now, packet, &ip, io),
+                Err(reason) => self.shared.drop(packet, reason),
             },
-            Aside::Arp => self.receive_arp(packet, io),
-            Aside::Kernel => self.to_kernel(packet, io),
-            Aside::Drop(reason) => self.drop(packet, reason),
+            Aside::Arp => self.shared.receive_arp(packet, io),
+            Aside::Kernel => self.shared.to_kernel(packet, io),
+            Aside::Drop(reason) => self.shared.drop(packet, reason),
         }
     }
 
-    /// Ends a packet that is of no use to anyone.
-    #[inline]
-    pub(crate) fn drop(&self, packet: B, reason: DropReason) {
-        self.stats.drops_by(reason).add(1);
-        drop(packet);
-    }
-
-    /// Gives a packet to whom it may concern behind the kni device.
-    #[inline]
-    pub(crate) fn to_kernel(&self, packet: B, io: &mut impl Io<B>) {
-        let has_kni = self
-            .snapshot
-            .net
-            .device_of(packet.port())
-            .is_none_or(|device| device.kni);
-        if has_kni {
-            self.stats.to_kernel.add(1);
-            io.to_kernel(packet);
-        } else {
-            self.drop(packet, DropReason::KniDisabled);
+    fn take_ipv6(&mut self, now: Now, mut packet: B, io: &mut impl Io<B>) {
+        let ip = match <[u8; 16]>::check(&mut packet) {
+            Ok(ip) => ip,
+            Err(reason) => return self.shared.drop(packet, reason),
+        };
+        // Neighbours ask with all kinds of addresses.
+        if is_neighbour_discovery(packet.bytes(), &ip) {
+            return self.shared.receive_nd(packet, io);
         }
-    }
-
-    /// How often a packet was handed over already. What a NIC's driver leaves in the mark means nothing.
-    pub(crate) fn hand_overs(&self, packet: &B) -> u32 {
-        match self.origin {
-            Origin::Nic => 0,
-            Origin::Worker => packet.mark(),
+        match flow_of_ipv6(&packet, &ip) {
+            Ok(flow) => self.v6.admit(packet, flow),
+            Err(Aside::Icmp) => self.v6().receive_icmp(now, packet, &ip, io),
+            Err(Aside::Fragment) => self.v6().receive_fragment(packet, &ip, io),
+            Err(Aside::Drop(reason)) => self.shared.drop(packet, reason),
+            Err(_) => self.shared.to_kernel(packet, io),
         }
-    }
-
-    /// Hands a packet to the worker whose conn it belongs to.
-    pub(crate) fn redirect(&self, mut packet: B, worker: u16, io: &mut impl Io<B>) {
-        packet.set_mark(self.hand_overs(&packet) + 1);
-        self.stats.redirected.add(1);
-        io.redirect(worker, packet);
     }
 }

@@ -5,9 +5,10 @@ use packet::PacketBuf;
 use crate::classify::Flow;
 use crate::conn::{Conn, ConnFlags, ConnId, Direction, Found};
 use crate::drop_reason::DropReason;
-use crate::engine::Engine;
+use crate::family::{self, Family};
 use crate::icmp_send::Refusal;
 use crate::io::Io;
+use crate::lane::Forwarder;
 use crate::segment::{self, Segment, Toa};
 use crate::service::{FwdMode, Protocol};
 use crate::stats::WorkerStats;
@@ -15,16 +16,17 @@ use crate::tcp_state::TcpState;
 use crate::time::Now;
 use crate::tunnel;
 use crate::tuple::Tuple;
-use packet::ipv4::{self, Ipv4Facts};
+use packet::ip::IpFacts;
+use packet::ipv4::L2_LEN;
 
-impl<B: PacketBuf> Engine<B> {
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Rewrites a packet of a conn and sends it on.
     #[inline]
     pub(crate) fn forward(
         &mut self,
         now: Now,
         mut packet: B,
-        flow: &Flow,
+        flow: &Flow<A>,
         found: Found,
         io: &mut impl Io<B>,
     ) {
@@ -32,7 +34,7 @@ impl<B: PacketBuf> Engine<B> {
             return self.forward_unknown_way(now, packet, flow, found, io);
         };
         match self.rewrite(now, &mut packet, flow, found, mtu) {
-            Ok(()) => self.transmit_to(packet, id, io),
+            Ok(()) => self.shared.transmit_to(packet, id, io),
             Err(reason) => self.refuse_or_drop(now, packet, found, reason, io),
         }
     }
@@ -44,13 +46,13 @@ impl<B: PacketBuf> Engine<B> {
         &mut self,
         now: Now,
         mut packet: B,
-        flow: &Flow,
+        flow: &Flow<A>,
         found: Found,
         io: &mut impl Io<B>,
     ) {
         let way = match self.way_of(found.id, found.direction) {
             Ok(way) => way,
-            Err(reason) => return self.drop(packet, reason),
+            Err(reason) => return self.shared.drop(packet, reason),
         };
         match self.rewrite(now, &mut packet, flow, found, way.mtu()) {
             Ok(()) => self.deliver(now, packet, way, io),
@@ -70,20 +72,20 @@ impl<B: PacketBuf> Engine<B> {
         io: &mut impl Io<B>,
     ) {
         // Nothing of it was changed yet.
-        let Ok(ip) = ipv4::check(&mut packet) else {
-            return self.drop(packet, reason);
+        let Ok(ip) = A::check(&mut packet) else {
+            return self.shared.drop(packet, reason);
         };
         let refusal = match reason {
             DropReason::TtlExpired => Refusal::TimeExceeded,
             DropReason::MtuExceeded if ip.dont_fragment => {
                 match self.way_of(found.id, found.direction) {
-                    Ok(way) => Refusal::FragmentationNeeded {
-                        mtu: way.mtu() - self.overhead(found),
+                    Ok(way) => Refusal::PacketTooBig {
+                        mtu: way.mtu().saturating_add_signed(-self.growth(&ip, found)),
                     },
-                    Err(_) => return self.drop(packet, reason),
+                    Err(_) => return self.shared.drop(packet, reason),
                 }
             }
-            _ => return self.drop(packet, reason),
+            _ => return self.shared.drop(packet, reason),
         };
         self.refuse(now, packet, &ip, refusal, reason, io);
     }
@@ -93,24 +95,41 @@ impl<B: PacketBuf> Engine<B> {
         &mut self,
         now: Now,
         packet: &mut B,
-        flow: &Flow,
+        flow: &Flow<A>,
         found: Found,
         mtu: u16,
     ) -> Result<(), DropReason> {
-        if ipv4::ttl(packet.bytes()) <= 1 {
+        if A::ttl(packet.bytes()) <= 1 {
             return Err(DropReason::TtlExpired);
+        }
+        let flags = self.lane.conns.get(found.id).flags;
+        if flags.has(ConnFlags::ONE_WAY_OR_MIXED) {
+            if flags.has(ConnFlags::ONE_WAY) {
+                return self.pass_on(now, packet, flow, found, mtu);
+            }
+            return self.rewrite_mixed(now, packet, flow, found, mtu);
         }
         if flow.total_len > mtu {
             return Err(DropReason::MtuExceeded);
         }
-        if self.conns.get(found.id).flags.has(ConnFlags::ONE_WAY) {
-            return self.pass_on(now, packet, flow, found, mtu);
-        }
+        self.rewrite_in_place(now, packet, flow, found, mtu)
+    }
+
+    /// What is left to do once the network header of a mixed conn is the other family's.
+    #[inline]
+    pub(crate) fn rewrite_in_place(
+        &mut self,
+        now: Now,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        mtu: u16,
+    ) -> Result<(), DropReason> {
         self.count_packet(found, flow.total_len);
         match flow.protocol {
             Protocol::Udp => self.rewrite_datagram(now, packet, flow, found),
             Protocol::Tcp => self.rewrite_segment(now, packet, flow, found, mtu)?,
-            Protocol::Icmp => self.rewrite_echo(now, packet, flow, found),
+            Protocol::Icmp | Protocol::IcmpV6 => self.rewrite_echo(now, packet, flow, found),
         }
         Ok(())
     }
@@ -120,27 +139,27 @@ impl<B: PacketBuf> Engine<B> {
         &mut self,
         now: Now,
         mut packet: B,
-        ip: &Ipv4Facts,
+        ip: &IpFacts<A>,
         found: Found,
         io: &mut impl Io<B>,
     ) {
         let way = match self.way_of(found.id, found.direction) {
             Ok(way) => way,
-            Err(reason) => return self.drop(packet, reason),
+            Err(reason) => return self.shared.drop(packet, reason),
         };
         if ip.ttl <= 1 {
             return self.refuse_or_drop(now, packet, found, DropReason::TtlExpired, io);
         }
-        if ip.total_len + self.overhead(found) > way.mtu() {
+        if ip.total_len.saturating_add_signed(self.growth(ip, found)) > way.mtu() {
             return self.refuse_or_drop(now, packet, found, DropReason::MtuExceeded, io);
         }
         self.count_packet(found, ip.total_len);
-        let conn = self.conns.get_mut(found.id);
+        let conn = self.lane.conns.get_mut(found.id);
         conn.touch(now.tick());
         if conn.flags.has(ConnFlags::ONE_WAY) {
             let tuple = conn.tuple(found.direction);
             if let Err(reason) = self.pass_on_unchanged(&mut packet, found, &tuple) {
-                return self.drop(packet, reason);
+                return self.shared.drop(packet, reason);
             }
         } else {
             rewrite_network(packet.bytes_mut(), conn, found.direction);
@@ -154,24 +173,25 @@ impl<B: PacketBuf> Engine<B> {
         &mut self,
         now: Now,
         packet: &mut B,
-        flow: &Flow,
+        flow: &Flow<A>,
         found: Found,
         mtu: u16,
     ) -> Result<(), DropReason> {
-        if flow.total_len + self.overhead(found) > mtu {
+        let overhead = tunnel::overhead(self.lane.conns.get(found.id));
+        if flow.total_len + overhead > mtu {
             return Err(DropReason::MtuExceeded);
         }
         if flow.protocol == Protocol::Tcp {
             let l4 = packet.bytes().get(usize::from(flow.l4_at)..);
             let segment = Segment::read(l4.unwrap_or_default())?;
-            let state = self.conns.get(found.id).tcp_state();
+            let state = self.lane.conns.get(found.id).tcp_state();
             let next = state.next_one_way(segment.kind());
             if next != state {
                 self.set_tcp_state(found.id, next);
             }
         }
         self.count_packet(found, flow.total_len);
-        self.conns.get_mut(found.id).touch(now.tick());
+        self.lane.conns.get_mut(found.id).touch(now.tick());
         self.pass_on_unchanged(packet, found, &flow.tuple)
     }
 
@@ -180,36 +200,35 @@ impl<B: PacketBuf> Engine<B> {
         &self,
         packet: &mut B,
         found: Found,
-        tuple: &Tuple<[u8; 4]>,
+        tuple: &Tuple<A>,
     ) -> Result<(), DropReason> {
-        let header = packet
-            .bytes_mut()
-            .get_mut(ipv4::L2_LEN..)
-            .and_then(<[u8]>::first_chunk_mut);
-        if let Some(header) = header {
-            ipv4::decrement_ttl(header);
-        }
-        let conn = self.conns.get(found.id);
+        A::decrement_ttl(packet.bytes_mut());
+        let conn = self.lane.conns.get(found.id);
         match conn.fwdmode() {
             FwdMode::Tunnel(encapsulation) => {
-                let flow_hash = tuple.hash(&self.config.keys.sequence);
+                let flow_hash = tuple.hash(&self.shared.config.keys.sequence);
                 tunnel::encapsulate(packet, conn, encapsulation, flow_hash)
             }
             _ => Ok(()),
         }
     }
 
-    /// Bytes that the conn's packets grow by.
-    pub(crate) fn overhead(&self, found: Found) -> u16 {
-        match found.direction {
-            Direction::Inbound => tunnel::overhead(self.conns.get(found.id).fwdmode()),
-            Direction::Outbound => 0,
+    /// Bytes that a packet of a conn grows by, or shrinks.
+    pub(crate) fn growth(&self, ip: &IpFacts<A>, found: Found) -> i16 {
+        let conn = self.lane.conns.get(found.id);
+        if conn.flags.has(ConnFlags::ONE_WAY) {
+            return tunnel::overhead(conn) as i16;
         }
+        if !conn.flags.has(ConnFlags::MIXED) {
+            return 0;
+        }
+        let header_len = ip.l4_at - L2_LEN as u8;
+        family::header_len(conn.rewritten(found.direction).src) as i16 - i16::from(header_len)
     }
 
     #[inline]
     fn count_packet(&self, found: Found, bytes: u16) {
-        let stats = self.stats.dest(self.conns.get(found.id).dest());
+        let stats = self.shared.stats.dest(self.lane.conns.get(found.id).dest());
         let (packets, all_bytes) = match found.direction {
             Direction::Inbound => (&stats.in_packets, &stats.in_bytes),
             Direction::Outbound => (&stats.out_packets, &stats.out_bytes),
@@ -219,8 +238,8 @@ impl<B: PacketBuf> Engine<B> {
     }
 
     #[inline]
-    fn rewrite_datagram(&mut self, now: Now, packet: &mut B, flow: &Flow, found: Found) {
-        let conn = self.conns.get_mut(found.id);
+    fn rewrite_datagram(&mut self, now: Now, packet: &mut B, flow: &Flow<A>, found: Found) {
+        let conn = self.lane.conns.get_mut(found.id);
         conn.touch(now.tick());
         rewrite_network(packet.bytes_mut(), conn, found.direction);
         let l4 = packet
@@ -241,8 +260,12 @@ impl<B: PacketBuf> Engine<B> {
     #[cold]
     #[inline(never)]
     pub(crate) fn answer_udp(&mut self, id: ConnId) {
-        let timeout_s = self.udp_timeout_s(self.conns.get(id), true);
-        self.conns.get_mut(id).flags.put(ConnFlags::ANSWERED, true);
+        let timeout_s = self.udp_timeout_s(self.lane.conns.get(id), true);
+        self.lane
+            .conns
+            .get_mut(id)
+            .flags
+            .put(ConnFlags::ANSWERED, true);
         self.set_timeout(id, timeout_s);
         self.set_active(id, true);
     }
@@ -252,20 +275,20 @@ impl<B: PacketBuf> Engine<B> {
         &mut self,
         now: Now,
         packet: &mut B,
-        flow: &Flow,
+        flow: &Flow<A>,
         found: Found,
         mtu: u16,
     ) -> Result<(), DropReason> {
         let l4_at = usize::from(flow.l4_at);
         let segment = Segment::read(packet.bytes().get(l4_at..).unwrap_or_default())?;
-        let state = self.conns.get(found.id).tcp_state();
+        let state = self.lane.conns.get(found.id).tcp_state();
         let is_reopened = found.direction == Direction::Inbound
             && segment.opens()
             && matches!(state, TcpState::TimeWait | TcpState::Close);
         if is_reopened {
             self.reopen(now, found.id, segment);
         }
-        let conn = self.conns.get_mut(found.id);
+        let conn = self.lane.conns.get_mut(found.id);
         let l4 = packet.bytes_mut().get_mut(l4_at..).unwrap_or_default();
         segment::rewrite_tcp(
             l4,
@@ -277,7 +300,9 @@ impl<B: PacketBuf> Engine<B> {
         rewrite_network(packet.bytes_mut(), conn, found.direction);
         conn.touch(now.tick());
         match found.direction {
-            Direction::Inbound => inbound_segment(packet, l4_at, segment, conn, mtu, &self.stats),
+            Direction::Inbound => {
+                inbound_segment(packet, flow, segment, conn, mtu, &self.shared.stats)
+            }
             Direction::Outbound => outbound_segment(segment, state, conn),
         }
         let next = state.next(found.direction, segment.kind());
@@ -292,11 +317,11 @@ impl<B: PacketBuf> Engine<B> {
     #[cold]
     #[inline(never)]
     fn reopen(&mut self, now: Now, id: ConnId, segment: Segment) {
-        if !self.conns.get(id).flags.has(ConnFlags::FULL_NAT) {
+        if !self.lane.conns.get(id).flags.has(ConnFlags::FULL_NAT) {
             return;
         }
-        let chosen = self.initial_sequence(now, self.conns.get(id));
-        let conn = self.conns.get_mut(id);
+        let chosen = self.initial_sequence(now, self.lane.conns.get(id));
+        let conn = self.lane.conns.get_mut(id);
         let continued = segment.seq.wrapping_add(conn.seq_delta);
         let is_ahead = continued.wrapping_sub(chosen) < 1 << 31;
         let isn = if is_ahead { continued } else { chosen };
@@ -307,24 +332,23 @@ impl<B: PacketBuf> Engine<B> {
 
 /// The network header of a packet of a conn.
 #[inline]
-pub(crate) fn rewrite_network(bytes: &mut [u8], conn: &Conn<[u8; 4]>, direction: Direction) {
-    if let Some(header) = bytes
-        .get_mut(ipv4::L2_LEN..)
-        .and_then(<[u8]>::first_chunk_mut)
-    {
-        let to = conn.rewritten(direction);
-        ipv4::rewrite(header, to.src, to.dst, conn.deltas(direction).l3);
+pub(crate) fn rewrite_network<A: Family>(bytes: &mut [u8], conn: &Conn<A>, direction: Direction) {
+    // That of a mixed conn was replaced before.
+    if size_of::<A>() > 4 && conn.flags.has(ConnFlags::MIXED) {
+        return;
     }
+    let to = conn.rewritten(direction);
+    A::rewrite(bytes, to.src, to.dst, conn.deltas(direction).l3);
 }
 
 /// What is special about a segment to the dest: until the client acknowledges more than the dest's
 /// SYN, its segments carry its address (DPVS puts TOA there).
 #[inline]
-fn inbound_segment<B: PacketBuf>(
+fn inbound_segment<A: Family, B: PacketBuf>(
     packet: &mut B,
-    l4_at: usize,
+    flow: &Flow<A>,
     segment: Segment,
-    conn: &mut Conn<[u8; 4]>,
+    conn: &mut Conn<A>,
     mtu: u16,
     stats: &WorkerStats,
 ) {
@@ -334,11 +358,11 @@ fn inbound_segment<B: PacketBuf>(
     if conn.flags.has(ConnFlags::TOA_PENDING) {
         if segment.ack == conn.client_ack {
             // Data that moves would not fit the offsets of the fragments behind.
-            if ipv4::is_fragment(packet.bytes()) {
+            if flow.is_fragment {
                 stats.toa_no_space.add(1);
                 return;
             }
-            let count = match segment::insert_toa(packet, l4_at, conn, mtu) {
+            let count = match segment::insert_toa(packet, usize::from(flow.l4_at), conn, mtu) {
                 Toa::Inserted => &stats.toa_sent,
                 Toa::NoSpace => &stats.toa_no_space,
                 Toa::OverMtu => &stats.toa_over_mtu,
@@ -353,7 +377,7 @@ fn inbound_segment<B: PacketBuf>(
 
 /// What is special about a segment to the client.
 #[inline]
-fn outbound_segment(segment: Segment, state: TcpState, conn: &mut Conn<[u8; 4]>) {
+fn outbound_segment<A: Family>(segment: Segment, state: TcpState, conn: &mut Conn<A>) {
     if segment.has_ack() {
         conn.dest_ack = segment.ack;
     }

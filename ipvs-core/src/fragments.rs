@@ -1,9 +1,9 @@
 //! Fragments: the first one has the ports and leaves a note, the later ones follow it.
 
-use packet::ipv4::Ipv4Facts;
+use packet::ip::IpFacts;
 
 use crate::time::Tick;
-use crate::tuple::{HashKey, Tuple};
+use crate::tuple::{Address, HashKey, Tuple};
 
 /// Sets of notes, and notes in each. A flood of first fragments overwrites the oldest.
 const SETS: usize = 256;
@@ -19,20 +19,21 @@ const PATIENCE: u32 = 191;
 
 /// What the fragments of a packet have in common: RFC 791, 3.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Whole {
-    src: [u8; 4],
-    dst: [u8; 4],
-    identification: u16,
+pub(crate) struct Whole<A> {
+    src: A,
+    dst: A,
+    identification: u32,
     protocol: u8,
 }
 
-impl Whole {
-    pub(crate) const fn of(ip: &Ipv4Facts) -> Self {
+impl<A: Address> Whole<A> {
+    pub(crate) const fn of(ip: &IpFacts<A>) -> Self {
         Self {
             src: ip.src,
             dst: ip.dst,
             identification: ip.identification,
-            protocol: ip.protocol,
+            // RFC 8200, 4.5: IPv6's are told apart without it, and it may differ.
+            protocol: if size_of::<A>() == 4 { ip.protocol } else { 0 },
         }
     }
 
@@ -41,8 +42,8 @@ impl Whole {
         let tuple = Tuple {
             src: self.src,
             dst: self.dst,
-            sport: self.identification,
-            dport: 0,
+            sport: self.identification as u16,
+            dport: (self.identification >> 16) as u16,
             protocol: self.protocol,
         };
         tuple.hash(key) as usize % SETS
@@ -50,29 +51,29 @@ impl Whole {
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Note {
-    whole: Whole,
-    tuple: Tuple<[u8; 4]>,
+struct Note<A> {
+    whole: Whole<A>,
+    tuple: Tuple<A>,
     since: Tick,
     is_used: bool,
 }
 
 #[derive(Debug)]
-struct Waiting<B> {
-    whole: Whole,
+struct Waiting<A, B> {
+    whole: Whole<A>,
     since: Tick,
     packet: B,
 }
 
 /// Notes of first fragments, and later ones that came too early. Its memory is made once.
 #[derive(Debug)]
-pub(crate) struct Fragments<B> {
-    notes: Box<[[Note; WAYS]]>,
-    waiting: Vec<Waiting<B>>,
+pub(crate) struct Fragments<A, B> {
+    notes: Box<[[Note<A>; WAYS]]>,
+    waiting: Vec<Waiting<A, B>>,
     key: HashKey,
 }
 
-impl<B> Fragments<B> {
+impl<A: Address, B> Fragments<A, B> {
     pub(crate) fn new(key: HashKey) -> Self {
         Self {
             notes: vec![[Note::default(); WAYS]; SETS].into(),
@@ -82,9 +83,9 @@ impl<B> Fragments<B> {
     }
 
     /// Notes which conn a packet's fragments belong to.
-    pub(crate) fn note(&mut self, now: Tick, whole: Whole, tuple: Tuple<[u8; 4]>) {
+    pub(crate) fn note(&mut self, now: Tick, whole: Whole<A>, tuple: Tuple<A>) {
         let set = &mut self.notes[whole.set(&self.key)];
-        let age = |note: &Note| {
+        let age = |note: &Note<A>| {
             if !note.is_used || note.whole == whole {
                 u32::MAX
             } else {
@@ -102,7 +103,7 @@ impl<B> Fragments<B> {
     }
 
     /// The tuple of a packet whose first fragment came lately.
-    pub(crate) fn tuple_of(&self, now: Tick, whole: &Whole) -> Option<Tuple<[u8; 4]>> {
+    pub(crate) fn tuple_of(&self, now: Tick, whole: &Whole<A>) -> Option<Tuple<A>> {
         let set = &self.notes[whole.set(&self.key)];
         set.iter()
             .find(|note| note.is_used && note.whole == *whole && now.since(note.since) <= NOTE_LIFE)
@@ -113,7 +114,7 @@ impl<B> Fragments<B> {
     ///
     /// # Errors
     /// The packet, if too many wait.
-    pub(crate) fn wait(&mut self, now: Tick, whole: Whole, packet: B) -> Result<(), B> {
+    pub(crate) fn wait(&mut self, now: Tick, whole: Whole<A>, packet: B) -> Result<(), B> {
         let of_one = self.waiting.iter().filter(|other| other.whole == whole);
         if self.waiting.len() >= MOST_WAITING || of_one.count() >= MOST_OF_ONE {
             return Err(packet);
@@ -137,7 +138,7 @@ impl<B> Fragments<B> {
 
     /// The next one that has waited too long.
     pub(crate) fn pop_stale(&mut self, now: Tick) -> Option<B> {
-        let is_stale = |waiting: &Waiting<B>| now.since(waiting.since) > PATIENCE;
+        let is_stale = |waiting: &Waiting<A, B>| now.since(waiting.since) > PATIENCE;
         let at = self.waiting.iter().position(is_stale)?;
         Some(self.waiting.remove(at).packet)
     }
@@ -149,7 +150,7 @@ mod tests {
 
     const KEY: HashKey = HashKey([1, 2, 3, 4]);
 
-    fn whole(identification: u16) -> Whole {
+    fn whole(identification: u32) -> Whole<[u8; 4]> {
         Whole {
             src: [10, 0, 0, 1],
             dst: [10, 0, 0, 100],
@@ -160,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_note_serves_for_a_while() {
-        let mut fragments: Fragments<u8> = Fragments::new(KEY);
+        let mut fragments: Fragments<[u8; 4], u8> = Fragments::new(KEY);
         let tuple = Tuple::default();
         assert_eq!(fragments.tuple_of(Tick(0), &whole(1)), None);
         fragments.note(Tick(0), whole(1), tuple);
@@ -171,11 +172,11 @@ mod tests {
 
     #[test]
     fn a_flood_of_first_fragments_takes_no_memory_and_the_newest_stay() {
-        let mut fragments: Fragments<u8> = Fragments::new(KEY);
-        for identification in 0..=u16::MAX {
+        let mut fragments: Fragments<[u8; 4], u8> = Fragments::new(KEY);
+        for identification in 0..=0xffff {
             fragments.note(Tick(1), whole(identification), Tuple::default());
         }
-        let known = (0..=u16::MAX).filter(|at| fragments.tuple_of(Tick(1), &whole(*at)).is_some());
+        let known = (0..=0xffff).filter(|at| fragments.tuple_of(Tick(1), &whole(*at)).is_some());
         assert_eq!(known.count(), SETS * WAYS);
         fragments.note(Tick(2), whole(0), Tuple::default());
         assert!(fragments.tuple_of(Tick(2), &whole(0)).is_some());
@@ -190,7 +191,7 @@ mod tests {
         assert_eq!(fragments.wait(Tick(0), whole(1), 99), Err(99));
         for identification in 2.. {
             if fragments.wait(Tick(5), whole(identification), 7).is_err() {
-                assert_eq!(usize::from(identification) - 2, MOST_WAITING - MOST_OF_ONE);
+                assert_eq!(identification as usize - 2, MOST_WAITING - MOST_OF_ONE);
                 break;
             }
         }

@@ -1,6 +1,6 @@
 //! Packets that wait for their next hop's MAC address: a bounded queue per neighbour.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use inet::IfIndex;
 
@@ -18,7 +18,7 @@ const NIL: u32 = u32::MAX;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Awaited {
     pub(crate) ifindex: IfIndex,
-    pub(crate) addr: Ipv4Addr,
+    pub(crate) addr: IpAddr,
 }
 
 #[derive(Debug)]
@@ -149,15 +149,17 @@ impl<B> Held<B> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     const GATEWAY: Awaited = Awaited {
         ifindex: IfIndex(1),
-        addr: Ipv4Addr::new(10, 0, 0, 1),
+        addr: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
     };
     const OTHER: Awaited = Awaited {
         ifindex: IfIndex(1),
-        addr: Ipv4Addr::new(10, 0, 0, 2),
+        addr: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
     };
 
     #[test]

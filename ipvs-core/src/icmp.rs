@@ -1,27 +1,20 @@
 //! ICMP: echo requests to us, and errors about packets of our conns, translated for the other end.
 
-use std::net::IpAddr;
-
 use packet::PacketBuf;
 use packet::checksum::{self, Delta};
 
 use crate::conn::{Conn, ConnFlags, Direction, Found};
 use crate::drop_reason::DropReason;
-use crate::echo::{self, ECHO_REPLY, ECHO_REQUEST};
-use crate::engine::Engine;
+use crate::echo;
+use crate::family::{self, Family};
 use crate::io::Io;
+use crate::lane::Forwarder;
 use crate::output::Way;
 use crate::service::Protocol;
 use crate::time::Now;
 use crate::tuple::Tuple;
-use packet::ipv4::{self, Ipv4Facts, L2_LEN};
-
-/// RFC 792
-const DESTINATION_UNREACHABLE: u8 = 3;
-/// RFC 792
-const TIME_EXCEEDED: u8 = 11;
-/// RFC 792
-const PARAMETER_PROBLEM: u8 = 12;
+use packet::ip::IpFacts;
+use packet::ipv4::L2_LEN;
 
 /// Bytes of an ICMP header, before what it quotes.
 const HEADER_LEN: usize = 8;
@@ -30,21 +23,21 @@ const QUOTED_L4_LEN: usize = 8;
 
 /// What an ICMP error quotes of the packet it is about.
 #[derive(Debug, Clone, Copy)]
-struct Quoted {
+struct Quoted<A> {
     /// Where the quoted IP header begins, from the ICMP header's start.
     ip_at: usize,
     /// Where the quoted L4 header begins, likewise.
     l4_at: usize,
     /// As the packet looked where the error arose: after our rewrite.
-    tuple: Tuple<[u8; 4]>,
+    tuple: Tuple<A>,
 }
 
-impl<B: PacketBuf> Engine<B> {
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     pub(crate) fn receive_icmp(
         &mut self,
         now: Now,
         mut packet: B,
-        ip: &Ipv4Facts,
+        ip: &IpFacts<A>,
         io: &mut impl Io<B>,
     ) {
         let icmp = packet
@@ -52,44 +45,47 @@ impl<B: PacketBuf> Engine<B> {
             .get(usize::from(ip.l4_at)..)
             .unwrap_or_default();
         let Some(&[kind, ..]) = icmp.first_chunk::<HEADER_LEN>() else {
-            return self.drop(packet, DropReason::IcmpMalformed);
+            return self.shared.drop(packet, DropReason::IcmpMalformed);
         };
-        let is_error = matches!(
-            kind,
-            DESTINATION_UNREACHABLE | TIME_EXCEEDED | PARAMETER_PROBLEM
-        );
-        let is_to_us = self.snapshot.net.local_addr(IpAddr::from(ip.dst)).is_some();
-        let is_echo = kind == ECHO_REQUEST || kind == ECHO_REPLY;
-        let has_snat = self.snapshot.services.has_passing();
-        if !(is_error || kind == ECHO_REQUEST && is_to_us || is_echo && has_snat) {
-            return self.to_kernel(packet, io);
+        let is_error = A::is_icmp_error(kind);
+        let is_to_us = self
+            .shared
+            .snapshot
+            .net
+            .local_addr(ip.dst.to_ip())
+            .is_some();
+        let is_echo = kind == A::ECHO_REQUEST || kind == A::ECHO_REPLY;
+        let has_snat = self.shared.snapshot.services.has_passing();
+        if !(is_error || kind == A::ECHO_REQUEST && is_to_us || is_echo && has_snat) {
+            return self.shared.to_kernel(packet, io);
         }
-        if checksum::fold(checksum::sum(icmp)) != 0xffff {
-            return self.drop(packet, DropReason::IcmpBadChecksum);
+        let pseudo = A::icmp_pseudo_header(ip.src, ip.dst, icmp.len() as u16);
+        if checksum::fold(checksum::sum(icmp) + pseudo) != 0xffff {
+            return self.shared.drop(packet, DropReason::IcmpBadChecksum);
         }
         if is_error {
             self.receive_icmp_error(now, packet, ip, io);
-        } else if kind == ECHO_REPLY || !is_to_us {
+        } else if kind == A::ECHO_REPLY || !is_to_us {
             self.receive_echo(now, packet, ip, kind, io);
-        } else if inet::icmp::echo_reply_in_place(&mut packet) {
-            self.stats.transmitted.add(1);
+        } else if echo_reply_in_place(&mut packet) {
+            self.shared.stats.transmitted.add(1);
             io.transmit(packet.port(), packet);
         } else {
-            self.drop(packet, DropReason::IcmpMalformed);
+            self.shared.drop(packet, DropReason::IcmpMalformed);
         }
     }
 
-    fn receive_icmp_error(&mut self, now: Now, packet: B, ip: &Ipv4Facts, io: &mut impl Io<B>) {
+    fn receive_icmp_error(&mut self, now: Now, packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
         let icmp = packet
             .bytes()
             .get(usize::from(ip.l4_at)..)
             .unwrap_or_default();
-        let quoted = match read_quoted(icmp) {
+        let quoted = match read_quoted::<A>(icmp) {
             Ok(Some(quoted)) => quoted,
-            Ok(None) => return self.to_kernel(packet, io),
-            Err(reason) => return self.drop(packet, reason),
+            Ok(None) => return self.shared.to_kernel(packet, io),
+            Err(reason) => return self.shared.drop(packet, reason),
         };
-        match self.conns.find(&quoted.tuple.reversed()) {
+        match self.lane.conns.find(&quoted.tuple.reversed()) {
             Some(found) => self.translate_error(now, packet, ip, &quoted, found, io),
             None => self.error_without_conn(packet, ip, &quoted, io),
         }
@@ -99,50 +95,50 @@ impl<B: PacketBuf> Engine<B> {
     fn error_without_conn(
         &mut self,
         packet: B,
-        ip: &Ipv4Facts,
-        quoted: &Quoted,
+        ip: &IpFacts<A>,
+        quoted: &Quoted<A>,
         io: &mut impl Io<B>,
     ) {
-        let (worker, workers) = (self.config.worker, self.config.workers);
-        let Some(local) = self.snapshot.net.local_addr(IpAddr::from(ip.dst)) else {
-            return self.to_kernel(packet, io);
+        let (worker, workers) = (self.shared.config.worker, self.shared.config.workers);
+        let Some(local) = self.shared.snapshot.net.local_addr(ip.dst.to_ip()) else {
+            return self.shared.to_kernel(packet, io);
         };
-        let hops = self.hand_overs(&packet);
+        let hops = self.shared.hand_overs(&packet);
         if local.sapool {
             let owner = sapool::owner_of(quoted.tuple.sport, workers);
             if owner != worker && hops == 0 {
-                return self.redirect(packet, owner, io);
+                return self.shared.redirect(packet, owner, io);
             }
-            return self.drop(packet, DropReason::IcmpNoConn);
+            return self.shared.drop(packet, DropReason::IcmpNoConn);
         }
         if hops + 1 < u32::from(workers) {
-            return self.redirect(packet, (worker + 1) % workers, io);
+            return self.shared.redirect(packet, (worker + 1) % workers, io);
         }
-        self.to_kernel(packet, io);
+        self.shared.to_kernel(packet, io);
     }
 
     fn translate_error(
         &mut self,
         now: Now,
         mut packet: B,
-        ip: &Ipv4Facts,
-        quoted: &Quoted,
+        ip: &IpFacts<A>,
+        quoted: &Quoted<A>,
         found: Found,
         io: &mut impl Io<B>,
     ) {
         let way = match self.way_of(found.id, found.direction) {
-            Ok(_) if ip.ttl <= 1 => return self.drop(packet, DropReason::TtlExpired),
+            Ok(_) if ip.ttl <= 1 => return self.shared.drop(packet, DropReason::TtlExpired),
             Ok(way) => way,
-            Err(reason) => return self.drop(packet, reason),
+            Err(reason) => return self.shared.drop(packet, reason),
         };
-        if self.conns.get(found.id).flags.has(ConnFlags::ONE_WAY) {
+        if self.lane.conns.get(found.id).flags.has(ConnFlags::ONE_WAY) {
             return self.pass_on_error(now, packet, quoted, found, way, io);
         }
         translate(
             packet.bytes_mut(),
-            usize::from(ip.l4_at),
+            ip,
             quoted,
-            self.conns.get(found.id),
+            self.lane.conns.get(found.id),
             found.direction,
         );
         self.deliver(now, packet, way, io);
@@ -153,92 +149,91 @@ impl<B: PacketBuf> Engine<B> {
         &mut self,
         now: Now,
         mut packet: B,
-        quoted: &Quoted,
+        quoted: &Quoted<A>,
         found: Found,
         way: Way,
         io: &mut impl Io<B>,
     ) {
         match self.pass_on_unchanged(&mut packet, found, &quoted.tuple) {
             Ok(()) => self.deliver(now, packet, way, io),
-            Err(reason) => self.drop(packet, reason),
+            Err(reason) => self.shared.drop(packet, reason),
         }
     }
 }
 
-/// Reads what an error quotes; `None` if it is about something the engine has no conns of.
-fn read_quoted(icmp: &[u8]) -> Result<Option<Quoted>, DropReason> {
-    let ip = icmp.get(HEADER_LEN..).unwrap_or_default();
-    let header = ip
-        .first_chunk::<{ ipv4::HEADER_LEN }>()
-        .ok_or(DropReason::IcmpMalformed)?;
-    let header_len = usize::from(header[0] & 0x0f) * 4;
-    if header[0] >> 4 != 4 || header_len < ipv4::HEADER_LEN {
-        return Err(DropReason::IcmpMalformed);
+fn echo_reply_in_place<B: PacketBuf>(packet: &mut B) -> bool {
+    if family::is_ipv4(packet.bytes()) {
+        inet::icmp::echo_reply_in_place(packet)
+    } else {
+        inet::icmpv6::echo_reply_in_place(packet)
     }
-    let is_first = u16::from_be_bytes([header[6], header[7]]) & 0x1fff == 0;
-    if Protocol::from_number(header[9]).is_none() || !is_first {
+}
+
+/// Reads what an error quotes; `None` if it is about something the engine has no conns of.
+fn read_quoted<A: Family>(icmp: &[u8]) -> Result<Option<Quoted<A>>, DropReason> {
+    let quoted = icmp.get(HEADER_LEN..).unwrap_or_default();
+    let ip = A::check_quoted(quoted).ok_or(DropReason::IcmpMalformed)?;
+    if Protocol::from_number(ip.protocol).is_none() || ip.fragment_offset != 0 {
         return Ok(None);
     }
-    let l4 = ip
-        .get(header_len..)
+    let l4_at = usize::from(ip.l4_at) - L2_LEN;
+    let l4 = quoted
+        .get(l4_at..)
         .and_then(<[u8]>::first_chunk::<QUOTED_L4_LEN>)
         .ok_or(DropReason::IcmpMalformed)?;
-    let (sport, dport) = if header[9] == Protocol::Icmp.number() {
-        match (l4[0], echo::identifier(l4).unwrap_or_default()) {
-            (ECHO_REQUEST, identifier) => (identifier, 0),
-            (ECHO_REPLY, identifier) => (0, identifier),
+    let tuple = if ip.protocol == A::ICMP.number() {
+        match (l4[0], echo::identifier(l4)) {
+            (kind, Some(identifier)) if kind == A::ECHO_REQUEST || kind == A::ECHO_REPLY => {
+                echo::tuple(&ip, kind, identifier)
+            }
             _ => return Ok(None),
         }
     } else {
-        let ports = u32::from_be_bytes([l4[0], l4[1], l4[2], l4[3]]);
-        ((ports >> 16) as u16, ports as u16)
+        Tuple {
+            src: ip.src,
+            dst: ip.dst,
+            sport: u16::from_be_bytes([l4[0], l4[1]]),
+            dport: u16::from_be_bytes([l4[2], l4[3]]),
+            protocol: ip.protocol,
+        }
     };
     Ok(Some(Quoted {
         ip_at: HEADER_LEN,
-        l4_at: HEADER_LEN + header_len,
-        tuple: Tuple {
-            src: [header[12], header[13], header[14], header[15]],
-            dst: [header[16], header[17], header[18], header[19]],
-            sport,
-            dport,
-            protocol: header[9],
-        },
+        l4_at: HEADER_LEN + l4_at,
+        tuple,
     }))
 }
 
 /// Makes the error one that its receiver understands: the outer addresses are rewritten as those of
 /// any packet of the conn that goes its way, whatever router it is from, and the quoted packet
 /// becomes the one that the receiver had sent.
-fn translate(
+fn translate<A: Family>(
     frame: &mut [u8],
-    icmp_at: usize,
-    quoted: &Quoted,
-    conn: &Conn<[u8; 4]>,
+    ip: &IpFacts<A>,
+    quoted: &Quoted<A>,
+    conn: &Conn<A>,
     direction: Direction,
 ) {
     let outer = conn.rewritten(direction);
-    if let Some(header) = frame
-        .get_mut(L2_LEN..)
-        .and_then(<[u8]>::first_chunk_mut::<{ ipv4::HEADER_LEN }>)
-    {
-        let old = [
-            header[12], header[13], header[14], header[15], header[16], header[17], header[18],
-            header[19],
-        ];
-        let new = [outer.src, outer.dst].concat();
-        ipv4::rewrite(header, outer.src, outer.dst, Delta::replace(&old, &new));
-    }
-    let Some(icmp) = frame.get_mut(icmp_at..) else {
+    let change = A::delta(ip.src, outer.src).plus(A::delta(ip.dst, outer.dst));
+    A::rewrite(frame, outer.src, outer.dst, change);
+    let Some(icmp) = frame.get_mut(usize::from(ip.l4_at)..) else {
         return;
     };
     restore_quoted(icmp, quoted, conn, direction);
     icmp[2..4].fill(0);
-    let sum = checksum::checksum(icmp);
+    let pseudo = A::icmp_pseudo_header(outer.src, outer.dst, icmp.len() as u16);
+    let sum = !checksum::fold(checksum::sum(icmp) + pseudo);
     icmp[2..4].copy_from_slice(&sum.to_be_bytes());
 }
 
 /// Undoes our rewrite on the quoted packet.
-fn restore_quoted(icmp: &mut [u8], quoted: &Quoted, conn: &Conn<[u8; 4]>, direction: Direction) {
+fn restore_quoted<A: Family>(
+    icmp: &mut [u8],
+    quoted: &Quoted<A>,
+    conn: &Conn<A>,
+    direction: Direction,
+) {
     // An error that goes outbound is about a packet that went inbound, and the other way round.
     let (sent, undo) = match direction {
         Direction::Outbound => (
@@ -250,21 +245,21 @@ fn restore_quoted(icmp: &mut [u8], quoted: &Quoted, conn: &Conn<[u8; 4]>, direct
             conn.deltas(Direction::Inbound),
         ),
     };
-    if let Some(ip) = icmp
-        .get_mut(quoted.ip_at..)
-        .and_then(<[u8]>::first_chunk_mut::<{ ipv4::HEADER_LEN }>)
-    {
-        let sum = undo.l3.apply(u16::from_be_bytes([ip[10], ip[11]]));
-        ip[10..12].copy_from_slice(&sum.to_be_bytes());
-        ip[12..16].copy_from_slice(&sent.src);
-        ip[16..20].copy_from_slice(&sent.dst);
-    }
+    let ip = icmp.get_mut(quoted.ip_at..).unwrap_or_default();
+    A::readdress(ip, sent.src, sent.dst, undo.l3);
     let Some(l4) = icmp.get_mut(quoted.l4_at..) else {
         return;
     };
-    if conn.protocol == Protocol::Icmp.number() {
+    if conn.protocol == A::ICMP.number() {
         // One of both ports is 0: the other is the identifier.
-        return echo::put_identifier(l4, sent.sport | sent.dport);
+        let addresses =
+            A::delta(quoted.tuple.src, sent.src).plus(A::delta(quoted.tuple.dst, sent.dst));
+        let delta = if A::ICMP == Protocol::IcmpV6 {
+            addresses
+        } else {
+            Delta::ZERO
+        };
+        return echo::put_identifier(l4, sent.sport | sent.dport, delta);
     }
     l4[0..2].copy_from_slice(&sent.sport.to_be_bytes());
     l4[2..4].copy_from_slice(&sent.dport.to_be_bytes());

@@ -1,24 +1,25 @@
 //! ICMP errors about packets that the director cannot forward.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use inet::{RateLimit, icmp};
+use inet::{RateLimit, icmp, icmpv6};
 use packet::PacketBuf;
+use packet::ip::IpFacts;
 
 use crate::drop_reason::DropReason;
-use crate::engine::Engine;
+use crate::family::Family;
 use crate::io::Io;
+use crate::lane::Forwarder;
 use crate::time::Now;
-use packet::ipv4::Ipv4Facts;
 
-/// Errors per second and worker, and at once: RFC 1812, 4.3.2.8 asks for a limit.
+/// Errors per second and worker, and at once: RFC 1812, 4.3.2.8 and RFC 4443, 2.4 (f) ask for a limit.
 pub(crate) const ERROR_LIMIT: RateLimit = RateLimit::new(1000, 100);
 
 /// Which error.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Refusal {
     /// The next link takes this many bytes
-    FragmentationNeeded {
+    PacketTooBig {
         /// Its MTU
         mtu: u16,
     },
@@ -26,7 +27,7 @@ pub(crate) enum Refusal {
     TimeExceeded,
 }
 
-impl<B: PacketBuf> Engine<B> {
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Ends a packet with its reason and sends its sender the error, from the address that the
     /// packet was for. The error takes the packet's place in memory.
     #[cold]
@@ -34,22 +35,29 @@ impl<B: PacketBuf> Engine<B> {
         &mut self,
         now: Now,
         mut packet: B,
-        ip: &Ipv4Facts,
+        ip: &IpFacts<A>,
         refusal: Refusal,
         reason: DropReason,
         io: &mut impl Io<B>,
     ) {
-        self.stats.drops_by(reason).add(1);
-        let from = Ipv4Addr::from(ip.dst);
-        let is_told = self.icmp_limit.allow(now.ns / 1_000_000)
-            && match refusal {
-                Refusal::FragmentationNeeded { mtu } => icmp::frag_needed(&mut packet, from, mtu),
-                Refusal::TimeExceeded => icmp::time_exceeded(&mut packet, from),
+        self.shared.stats.drops_by(reason).add(1);
+        let is_told = self.shared.icmp_limit.allow(now.ns / 1_000_000)
+            && match (ip.dst.to_ip(), refusal) {
+                (IpAddr::V4(from), Refusal::PacketTooBig { mtu }) => {
+                    icmp::frag_needed(&mut packet, from, mtu)
+                }
+                (IpAddr::V4(from), Refusal::TimeExceeded) => icmp::time_exceeded(&mut packet, from),
+                (IpAddr::V6(from), Refusal::PacketTooBig { mtu }) => {
+                    icmpv6::packet_too_big(&mut packet, from, mtu.into())
+                }
+                (IpAddr::V6(from), Refusal::TimeExceeded) => {
+                    icmpv6::time_exceeded(&mut packet, from)
+                }
             };
         if is_told {
-            self.stats.received.add(1);
-            self.stats.originated.add(1);
-            self.stats.transmitted.add(1);
+            self.shared.stats.received.add(1);
+            self.shared.stats.originated.add(1);
+            self.shared.stats.transmitted.add(1);
             io.transmit(packet.port(), packet);
         }
     }

@@ -6,6 +6,7 @@
 //! allocates nothing per packet. A test drives it with packets in `Vec`s and a time it makes up.
 #![deny(unsafe_code)]
 
+mod choice;
 mod classify;
 mod closing;
 pub mod command;
@@ -15,6 +16,7 @@ mod dest_hops;
 pub mod drop_reason;
 mod echo;
 pub mod engine;
+mod family;
 mod forward;
 mod fragments;
 mod held;
@@ -22,8 +24,10 @@ mod icmp;
 mod icmp_send;
 pub mod io;
 mod laddrs;
+mod lane;
 mod lifetime;
 pub mod matcher;
+mod mixed;
 mod nat_dests;
 mod orders;
 mod output;
@@ -33,6 +37,7 @@ pub mod sched;
 mod segment;
 mod sequence;
 pub mod service;
+mod shared;
 mod simd;
 pub mod snapshot;
 pub mod stats;

@@ -1,18 +1,17 @@
 //! How long a conn lives: states, timeouts, expiry, and what its end sets free.
 
-use std::net::IpAddr;
-
 use packet::PacketBuf;
 
 use crate::command::Event;
 use crate::conn::{Conn, ConnFlags, ConnId};
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
+use crate::family::Family;
 use crate::io::Io;
+use crate::lane::Forwarder;
 use crate::service::{Protocol, ServiceKey};
 use crate::tcp_state::TcpState;
 use crate::time::Now;
-use crate::tuple::Address;
 
 /// Conns and timer slots looked at per call, so that no loop gets long when many expire at once.
 const EXPIRY_BUDGET: u32 = 128;
@@ -21,37 +20,45 @@ impl<B: PacketBuf> Engine<B> {
     /// Expires conns, gives up packets that waited too long, goes on with what was begun. A worker
     /// calls it every few loops; each call is short.
     pub fn housekeep(&mut self, now: Now, io: &mut impl Io<B>) {
-        let mut budget = EXPIRY_BUDGET;
-        while let Some(id) = self.conns.next_due(now.tick(), &mut budget) {
-            self.expire(now, id, io);
-        }
-        while let Some((_, packet)) = self.held.pop_stale(now.tick()) {
-            self.stats.held.sub(1);
-            self.drop(packet, DropReason::NeighbourUnresolved);
-        }
-        while let Some(packet) = self.fragments.pop_stale(now.tick()) {
-            self.stats.held.sub(1);
-            self.drop(packet, DropReason::Fragment);
+        self.v4().give_up(now, io);
+        self.v6().give_up(now, io);
+        while let Some((_, packet)) = self.shared.held.pop_stale(now.tick()) {
+            self.shared.stats.held.sub(1);
+            self.shared.drop(packet, DropReason::NeighbourUnresolved);
         }
         self.continue_closing(now, io);
+    }
+}
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// Expires conns, and gives up fragments whose first did not come.
+    fn give_up(&mut self, now: Now, io: &mut impl Io<B>) {
+        let mut budget = EXPIRY_BUDGET;
+        while let Some(id) = self.lane.conns.next_due(now.tick(), &mut budget) {
+            self.expire(now, id, io);
+        }
+        while let Some(packet) = self.lane.fragments.pop_stale(now.tick()) {
+            self.shared.stats.held.sub(1);
+            self.shared.drop(packet, DropReason::Fragment);
+        }
     }
 
     fn expire(&mut self, now: Now, id: ConnId, io: &mut impl Io<B>) {
         self.reset_if_established(now, id, io);
-        let conn = self.conns.release(id);
+        let conn = self.lane.conns.release(id);
         self.settle_end(&conn, io);
     }
 
     /// Ends a conn before its time, silently.
     pub(crate) fn end(&mut self, id: ConnId, io: &mut impl Io<B>) {
-        let conn = self.conns.remove(id);
+        let conn = self.lane.conns.remove(id);
         self.settle_end(&conn, io);
     }
 
     /// Gives back what a conn that is out of the table had.
-    pub(crate) fn settle_end(&mut self, conn: &Conn<[u8; 4]>, io: &mut impl Io<B>) {
-        self.stats.conns.sub(1);
-        let stats = self.stats.dest(conn.dest());
+    pub(crate) fn settle_end(&mut self, conn: &Conn<A>, io: &mut impl Io<B>) {
+        self.shared.stats.conns.sub(1);
+        let stats = self.shared.stats.dest(conn.dest());
         let was_active = conn.flags.has(ConnFlags::ACTIVE);
         let was = if was_active {
             &stats.active_conns
@@ -59,55 +66,55 @@ impl<B: PacketBuf> Engine<B> {
             &stats.inactive_conns
         };
         was.sub(1);
-        self.scheduling.conn_closed(conn.dest(), was_active);
+        self.shared.scheduling.conn_closed(conn.dest(), was_active);
         self.return_port(conn, io);
     }
 
     /// Gives the local port back; if it was the last of an address that leaves, the pool goes too.
-    pub(crate) fn return_port(&mut self, conn: &Conn<[u8; 4]>, io: &mut impl Io<B>) {
+    pub(crate) fn return_port(&mut self, conn: &Conn<A>, io: &mut impl Io<B>) {
         if !conn.flags.has(ConnFlags::LOCAL_PORT) {
             return;
         }
         let ((daddr, dport), (laddr, lport)) = (conn.real_server(), conn.local());
         let class = sapool::class_of(daddr.low_bits(), dport);
-        if let Some((id, pool)) = self.laddrs.put_port(laddr.to_ip(), class, lport) {
-            self.tell(Event::LaddrGone(id, pool), io);
+        if let Some((id, pool)) = self.shared.laddrs.put_port(laddr.to_ip(), class, lport) {
+            self.shared.tell(Event::LaddrGone(id, pool), io);
         }
     }
 
     /// Enters a TCP state.
     #[inline(never)]
     pub(crate) fn set_tcp_state(&mut self, id: ConnId, state: TcpState) {
-        self.conns.get_mut(id).set_tcp_state(state);
+        self.lane.conns.get_mut(id).set_tcp_state(state);
         let timeout_s = match state {
-            TcpState::Established => self.service_timeout_s(self.conns.get(id)),
+            TcpState::Established => self.service_timeout_s(self.lane.conns.get(id)),
             _ => None,
         };
-        let timeout_s = timeout_s.unwrap_or(self.snapshot.timeouts.tcp_s[state as usize]);
+        let timeout_s = timeout_s.unwrap_or(self.shared.snapshot.timeouts.tcp_s[state as usize]);
         self.set_timeout(id, clamp(timeout_s));
         self.set_active(id, state == TcpState::Established);
     }
 
     /// Changes the timeout from the next packet on; a shorter one also in the wheel.
     pub(crate) fn set_timeout(&mut self, id: ConnId, timeout_s: u16) {
-        let conn = self.conns.get_mut(id);
+        let conn = self.lane.conns.get_mut(id);
         let is_shorter = timeout_s < conn.timeout_s;
         conn.timeout_s = timeout_s;
         if is_shorter {
-            self.conns.reschedule(id);
+            self.lane.conns.reschedule(id);
         }
     }
 
     /// Moves a conn between the two counters of its dest.
     pub(crate) fn set_active(&mut self, id: ConnId, active: bool) {
-        let conn = self.conns.get_mut(id);
+        let conn = self.lane.conns.get_mut(id);
         if conn.flags.has(ConnFlags::ACTIVE) == active {
             return;
         }
         conn.flags.put(ConnFlags::ACTIVE, active);
         let dest = conn.dest();
-        self.scheduling.conn_changed(dest, active);
-        let stats = self.stats.dest(dest);
+        self.shared.scheduling.conn_changed(dest, active);
+        let stats = self.shared.stats.dest(dest);
         let (to, from) = if active {
             (&stats.active_conns, &stats.inactive_conns)
         } else {
@@ -118,8 +125,8 @@ impl<B: PacketBuf> Engine<B> {
     }
 
     /// The timeout of a UDP conn.
-    pub(crate) fn udp_timeout_s(&self, conn: &Conn<[u8; 4]>, answered: bool) -> u16 {
-        let timeouts = &self.snapshot.timeouts;
+    pub(crate) fn udp_timeout_s(&self, conn: &Conn<A>, answered: bool) -> u16 {
+        let timeouts = &self.shared.snapshot.timeouts;
         let usual = if answered {
             timeouts.udp_s
         } else {
@@ -129,11 +136,11 @@ impl<B: PacketBuf> Engine<B> {
     }
 
     /// What the service says of the timeout of established conns.
-    fn service_timeout_s(&self, conn: &Conn<[u8; 4]>) -> Option<u32> {
+    fn service_timeout_s(&self, conn: &Conn<A>) -> Option<u32> {
         let protocol = Protocol::from_number(conn.protocol)?;
         let (addr, port) = conn.vip();
-        let key = ServiceKey::vip(protocol, IpAddr::from(addr), port);
-        self.snapshot.services.get(&key)?.conn_timeout_s
+        let key = ServiceKey::vip(protocol, addr.to_ip(), port);
+        self.shared.snapshot.services.get(&key)?.conn_timeout_s
     }
 }
 

@@ -1,16 +1,16 @@
 //! The way out: next hop, MAC addresses, or waiting for them.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use inet::{Nexthop, NexthopId};
 use packet::PacketBuf;
 
 use crate::command::Event;
 use crate::conn::{ConnId, Direction};
 use crate::drop_reason::DropReason;
-use crate::engine::Engine;
+use crate::family::Family;
 use crate::held::{Awaited, Hold};
 use crate::io::Io;
+use crate::lane::Forwarder;
+use crate::shared::Shared;
 use crate::time::Now;
 
 /// How a packet gets out.
@@ -37,7 +37,7 @@ impl Way {
     }
 }
 
-impl<B: PacketBuf> Engine<B> {
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// The next hop of a conn's packets and its MTU, if the conn remembers it and its neighbour is known.
     #[inline]
     pub(crate) fn known_nexthop(
@@ -45,8 +45,8 @@ impl<B: PacketBuf> Engine<B> {
         id: ConnId,
         direction: Direction,
     ) -> Option<(NexthopId, u16)> {
-        let net = &self.snapshot.net;
-        let id = self.conns.get(id).nexthop(direction, net.generation)?;
+        let net = &self.shared.snapshot.net;
+        let id = self.lane.conns.get(id).nexthop(direction, net.generation)?;
         let nexthop = net.nexthop(id)?;
         nexthop.dst_mac.is_some().then_some((id, nexthop.mtu))
     }
@@ -55,7 +55,7 @@ impl<B: PacketBuf> Engine<B> {
     pub(crate) fn way_of(&mut self, id: ConnId, direction: Direction) -> Result<Way, DropReason> {
         let remembered = self
             .known_nexthop(id, direction)
-            .and_then(|(id, _)| self.snapshot.net.nexthop(id));
+            .and_then(|(id, _)| self.shared.snapshot.net.nexthop(id));
         match remembered {
             Some(nexthop) => Ok(Way::Known(*nexthop)),
             None => self.find_way(id, direction),
@@ -64,18 +64,18 @@ impl<B: PacketBuf> Engine<B> {
 
     #[cold]
     fn find_way(&mut self, id: ConnId, direction: Direction) -> Result<Way, DropReason> {
-        let net = &self.snapshot.net;
-        let dst = Ipv4Addr::from(self.conns.get(id).destination(direction));
-        let dest = self.conns.get(id).dest();
+        let net = &self.shared.snapshot.net;
+        let dst = self.lane.conns.get(id).destination(direction).to_ip();
+        let dest = self.lane.conns.get(id).dest();
         if direction == Direction::Inbound
-            && let Some(known) = self.dest_hops.get(dest, dst, net.generation)
+            && let Some(known) = self.shared.dest_hops.get(dest, dst, net.generation)
             && let Some(nexthop) = net.nexthop(known).filter(|hop| hop.dst_mac.is_some())
         {
-            let conn = self.conns.get_mut(id);
+            let conn = self.lane.conns.get_mut(id);
             conn.set_nexthop(direction, net.generation, known);
             return Ok(Way::Known(*nexthop));
         }
-        let hop = net.route_to_v4(dst).ok_or(DropReason::NoRoute)?;
+        let hop = net.route_to(dst).ok_or(DropReason::NoRoute)?;
         let awaited = Awaited {
             ifindex: hop.ifindex,
             addr: hop.neighbour,
@@ -97,11 +97,14 @@ impl<B: PacketBuf> Engine<B> {
         }
         // A route's own MTU binds the conn to its route only as long as that is looked up each time.
         if nexthop.mtu == hop.mtu {
-            self.conns
+            self.lane
+                .conns
                 .get_mut(id)
                 .set_nexthop(direction, net.generation, nexthop_id);
             if direction == Direction::Inbound {
-                self.dest_hops.put(dest, dst, net.generation, nexthop_id);
+                self.shared
+                    .dest_hops
+                    .put(dest, dst, net.generation, nexthop_id);
             }
         }
         Ok(Way::Known(Nexthop {
@@ -113,11 +116,13 @@ impl<B: PacketBuf> Engine<B> {
     /// Sends a packet its way, or holds it.
     pub(crate) fn deliver(&mut self, now: Now, packet: B, way: Way, io: &mut impl Io<B>) {
         match way {
-            Way::Known(nexthop) => self.transmit(packet, &nexthop, io),
-            Way::Await { neighbour, .. } => self.hold(now, packet, neighbour, io),
+            Way::Known(nexthop) => self.shared.transmit(packet, &nexthop, io),
+            Way::Await { neighbour, .. } => self.shared.hold(now, packet, neighbour, io),
         }
     }
+}
 
+impl<B: PacketBuf> Shared<B> {
     /// Sends a packet to a next hop that [`Self::known_nexthop`] gave.
     #[inline]
     pub(crate) fn transmit_to(&self, packet: B, id: NexthopId, io: &mut impl Io<B>) {
@@ -128,7 +133,7 @@ impl<B: PacketBuf> Engine<B> {
     }
 
     #[inline]
-    fn transmit(&self, mut packet: B, nexthop: &Nexthop, io: &mut impl Io<B>) {
+    pub(crate) fn transmit(&self, mut packet: B, nexthop: &Nexthop, io: &mut impl Io<B>) {
         if let (Some(header), Some(dst)) =
             (packet.bytes_mut().first_chunk_mut::<14>(), nexthop.dst_mac)
         {
@@ -140,14 +145,14 @@ impl<B: PacketBuf> Engine<B> {
     }
 
     #[cold]
-    fn hold(&mut self, now: Now, packet: B, neighbour: Awaited, io: &mut impl Io<B>) {
+    pub(crate) fn hold(&mut self, now: Now, packet: B, neighbour: Awaited, io: &mut impl Io<B>) {
         match self.held.push(now.tick(), neighbour, packet) {
             Hold::First => {
                 self.stats.held.add(1);
                 self.tell(
                     Event::Resolve {
                         ifindex: neighbour.ifindex,
-                        addr: IpAddr::V4(neighbour.addr),
+                        addr: neighbour.addr,
                     },
                     io,
                 );
@@ -175,13 +180,6 @@ impl<B: PacketBuf> Engine<B> {
             if let Some(nexthop) = known(&awaited) {
                 self.transmit(packet, &nexthop, io);
             }
-        }
-    }
-
-    /// Tells control; an event that finds no room is counted and lost, and its cause comes again.
-    pub(crate) fn tell(&self, event: Event, io: &mut impl Io<B>) {
-        if io.event(event).is_err() {
-            self.stats.events_lost.add(1);
         }
     }
 }

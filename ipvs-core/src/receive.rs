@@ -1,21 +1,22 @@
-//! Packets to the director itself: ARP and fragments.
-
-use std::net::IpAddr;
+//! Packets to the director itself: ARP, neighbour discovery and fragments.
 
 use inet::arp::ArpOutcome;
+use inet::nd::NdOutcome;
 use packet::PacketBuf;
 
-use crate::classify::{Flow, reason_of};
+use crate::classify::Flow;
 use crate::command::Event;
 use crate::drop_reason::DropReason;
-use crate::engine::Engine;
+use crate::family::Family;
 use crate::fragments::Whole;
 use crate::io::Io;
+use crate::lane::Forwarder;
 use crate::service::Protocol;
+use crate::shared::Shared;
 use crate::time::Now;
-use packet::ipv4::{self, Ipv4Facts};
+use packet::ip::IpFacts;
 
-impl<B: PacketBuf> Engine<B> {
+impl<B: PacketBuf> Shared<B> {
     pub(crate) fn receive_arp(&mut self, mut packet: B, io: &mut impl Io<B>) {
         let Some(device) = self.snapshot.net.device_of(packet.port()) else {
             return self.to_kernel(packet, io);
@@ -44,86 +45,113 @@ impl<B: PacketBuf> Engine<B> {
         }
     }
 
+    /// A message of neighbour discovery: RFC 4861.
+    pub(crate) fn receive_nd(&mut self, mut packet: B, io: &mut impl Io<B>) {
+        let Some(device) = self.snapshot.net.device_of(packet.port()) else {
+            return self.to_kernel(packet, io);
+        };
+        if inet::nd::conflict(&self.snapshot.net, device, packet.bytes()).is_some() {
+            self.stats.address_conflicts.add(1);
+        }
+        match inet::nd::receive(&self.snapshot.net, device, &mut packet) {
+            NdOutcome::Reply { news } => {
+                self.stats.transmitted.add(1);
+                io.transmit(packet.port(), packet);
+                self.tell_news(news, io);
+            }
+            // The kernel behind the kni device resolves neighbours too.
+            NdOutcome::ToKernel { news } => {
+                self.to_kernel(packet, io);
+                self.tell_news(news, io);
+            }
+            NdOutcome::Drop => self.drop(packet, DropReason::NdMalformed),
+        }
+    }
+}
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// A fragment without ports, or of a protocol that has none.
-    pub(crate) fn receive_fragment(&mut self, packet: B, ip: &Ipv4Facts, io: &mut impl Io<B>) {
+    pub(crate) fn receive_fragment(&mut self, packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
         let tcp_or_udp = matches!(
             Protocol::from_number(ip.protocol),
             Some(Protocol::Tcp | Protocol::Udp)
         );
         if ip.protocol == Protocol::Tcp.number() && ip.fragment_offset == 8 {
-            self.drop(packet, DropReason::TinyFragment);
+            self.shared.drop(packet, DropReason::TinyFragment);
         } else if tcp_or_udp {
-            self.has_fragments = true;
-            self.later_fragments.push(packet);
+            self.lane.has_fragments = true;
+            self.lane.later_fragments.push(packet);
         } else if self.is_local(ip.dst) {
-            self.drop(packet, DropReason::Fragment);
+            self.shared.drop(packet, DropReason::Fragment);
         } else {
-            self.to_kernel(packet, io);
+            self.shared.to_kernel(packet, io);
         }
     }
 
-    fn is_local(&self, addr: [u8; 4]) -> bool {
-        self.snapshot.net.local_addr(IpAddr::from(addr)).is_some()
+    fn is_local(&self, addr: A) -> bool {
+        self.shared.snapshot.net.local_addr(addr.to_ip()).is_some()
     }
 
     /// A packet's first fragment came: the others go where it goes.
     #[cold]
-    pub(crate) fn note_fragment(&mut self, now: Now, packet: &mut B, flow: &Flow) {
-        if let Ok(ip) = ipv4::check(packet) {
-            self.has_fragments = true;
-            self.fragments.note(now.tick(), Whole::of(&ip), flow.tuple);
+    pub(crate) fn note_fragment(&mut self, now: Now, packet: &mut B, flow: &Flow<A>) {
+        if let Ok(ip) = A::check(packet) {
+            self.lane.has_fragments = true;
+            self.lane
+                .fragments
+                .note(now.tick(), Whole::of(&ip), flow.tuple);
         }
     }
 
     /// At the end of a batch, when the first fragments in it have found or made their conns.
     #[cold]
     pub(crate) fn follow_first_fragments(&mut self, now: Now, io: &mut impl Io<B>) {
-        self.has_fragments = false;
-        let mut later = std::mem::take(&mut self.later_fragments);
+        self.lane.has_fragments = false;
+        let mut later = std::mem::take(&mut self.lane.later_fragments);
         for packet in later.drain(..) {
             self.follow_first_fragment(now, packet, io);
         }
-        self.later_fragments = later;
-        while let Some(packet) = self.fragments.pop_ready(now.tick()) {
-            self.stats.held.sub(1);
+        self.lane.later_fragments = later;
+        while let Some(packet) = self.lane.fragments.pop_ready(now.tick()) {
+            self.shared.stats.held.sub(1);
             self.follow_first_fragment(now, packet, io);
         }
     }
 
     fn follow_first_fragment(&mut self, now: Now, mut packet: B, io: &mut impl Io<B>) {
-        let ip = match ipv4::check(&mut packet) {
+        let ip = match A::check(&mut packet) {
             Ok(ip) => ip,
-            Err(error) => return self.drop(packet, reason_of(error)),
+            Err(reason) => return self.shared.drop(packet, reason),
         };
-        let Some(tuple) = self.fragments.tuple_of(now.tick(), &Whole::of(&ip)) else {
+        let Some(tuple) = self.lane.fragments.tuple_of(now.tick(), &Whole::of(&ip)) else {
             return self.await_first_fragment(now, packet, &ip, io);
         };
-        if let Some(found) = self.conns.find(&tuple) {
+        if let Some(found) = self.lane.conns.find(&tuple) {
             return self.forward_later_fragment(now, packet, &ip, found, io);
         }
-        let owner = sapool::owner_of(tuple.dport, self.config.workers);
-        let to_pool = self.snapshot.net.local_addr(IpAddr::from(ip.dst));
+        let owner = sapool::owner_of(tuple.dport, self.shared.config.workers);
+        let to_pool = self.shared.snapshot.net.local_addr(ip.dst.to_ip());
         if to_pool.is_some_and(|local| local.sapool)
-            && owner != self.config.worker
-            && self.hand_overs(&packet) == 0
+            && owner != self.shared.config.worker
+            && self.shared.hand_overs(&packet) == 0
         {
             // Its first fragment went there too.
-            self.redirect(packet, owner, io);
+            self.shared.redirect(packet, owner, io);
         } else if to_pool.is_some() {
-            self.drop(packet, DropReason::Fragment);
+            self.shared.drop(packet, DropReason::Fragment);
         } else {
-            self.to_kernel(packet, io);
+            self.shared.to_kernel(packet, io);
         }
     }
 
     /// It overtook its first fragment, or that is none of ours.
-    fn await_first_fragment(&mut self, now: Now, packet: B, ip: &Ipv4Facts, io: &mut impl Io<B>) {
+    fn await_first_fragment(&mut self, now: Now, packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
         if !self.is_local(ip.dst) {
-            return self.to_kernel(packet, io);
+            return self.shared.to_kernel(packet, io);
         }
-        match self.fragments.wait(now.tick(), Whole::of(ip), packet) {
-            Ok(()) => self.stats.held.add(1),
-            Err(packet) => self.drop(packet, DropReason::Fragment),
+        match self.lane.fragments.wait(now.tick(), Whole::of(ip), packet) {
+            Ok(()) => self.shared.stats.held.add(1),
+            Err(packet) => self.shared.drop(packet, DropReason::Fragment),
         }
     }
 }

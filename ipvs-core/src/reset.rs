@@ -2,26 +2,27 @@
 
 use packet::PacketBuf;
 use packet::checksum;
+use packet::ip::NewHeader;
 
 use crate::conn::{Conn, ConnFlags, ConnId, Direction};
 use crate::drop_reason::DropReason;
-use crate::engine::Engine;
+use crate::family::{self, Family};
 use crate::io::Io;
+use crate::lane::Forwarder;
 use crate::service::Protocol;
 use crate::tcp_state::TcpState;
 use crate::time::Now;
 use crate::tuple::Tuple;
 use packet::ipv4::L2_LEN;
 
-const FRAME_LEN: usize = L2_LEN + 20 + 20;
-/// RFC 1700's recommended default.
-const TTL: u8 = 64;
+/// A segment without options or data: RFC 9293, 3.1.
+const SEGMENT_LEN: usize = 20;
 const RST_ACK: u8 = 0x14;
 
-impl<B: PacketBuf> Engine<B> {
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Tells both ends of an established TCP conn that it is over.
     pub(crate) fn reset_if_established(&mut self, now: Now, id: ConnId, io: &mut impl Io<B>) {
-        let conn = *self.conns.get(id);
+        let conn = *self.lane.conns.get(id);
         if conn.protocol != Protocol::Tcp.number()
             || conn.tcp_state() != TcpState::Established
             || conn.flags.has(ConnFlags::ONE_WAY)
@@ -42,7 +43,7 @@ impl<B: PacketBuf> Engine<B> {
         &mut self,
         now: Now,
         id: ConnId,
-        conn: &Conn<[u8; 4]>,
+        conn: &Conn<A>,
         direction: Direction,
         numbers: (u32, u32),
         io: &mut impl Io<B>,
@@ -54,41 +55,34 @@ impl<B: PacketBuf> Engine<B> {
             crate::output::Way::Known(nexthop) => nexthop.port,
             crate::output::Way::Await { .. } => return,
         };
-        self.stats.received.add(1);
-        self.stats.originated.add(1);
-        let Some(mut packet) = io.allocate(port, FRAME_LEN) else {
-            self.stats.drops_by(DropReason::NoMbuf).add(1);
+        let tuple = conn.rewritten(direction);
+        let frame_len = L2_LEN + family::header_len(tuple.src) + SEGMENT_LEN;
+        self.shared.stats.received.add(1);
+        self.shared.stats.originated.add(1);
+        let Some(mut packet) = io.allocate(port, frame_len) else {
+            self.shared.stats.drops_by(DropReason::NoMbuf).add(1);
             return;
         };
-        write_reset(packet.bytes_mut(), &conn.rewritten(direction), numbers);
+        write_reset(packet.bytes_mut(), &tuple, numbers);
         self.deliver(now, packet, way, io);
     }
 }
 
 /// A whole RST segment, MAC addresses excepted. RFC 9293, 3.10.7: seq and ack as given.
-fn write_reset(frame: &mut [u8], tuple: &Tuple<[u8; 4]>, (seq, ack): (u32, u32)) {
-    let Some(frame) = frame.first_chunk_mut::<FRAME_LEN>() else {
+fn write_reset<A: Family>(frame: &mut [u8], tuple: &Tuple<A>, (seq, ack): (u32, u32)) {
+    frame.fill(0);
+    let header = NewHeader::of_ours(tuple.src, tuple.dst, tuple.protocol, SEGMENT_LEN as u16);
+    family::write_header(frame, &header);
+    let Some(tcp) = frame.last_chunk_mut::<SEGMENT_LEN>() else {
         return;
     };
-    frame.fill(0);
-    frame[12..14].copy_from_slice(&[0x08, 0x00]);
-    let (ip, tcp) = frame[L2_LEN..].split_at_mut(20);
-    ip[0] = 0x45;
-    ip[2..4].copy_from_slice(&40u16.to_be_bytes());
-    ip[6] = 0x40; // do not fragment
-    ip[8] = TTL;
-    ip[9] = tuple.protocol;
-    ip[12..16].copy_from_slice(&tuple.src);
-    ip[16..20].copy_from_slice(&tuple.dst);
-    let ip_checksum = checksum::checksum(ip);
-    ip[10..12].copy_from_slice(&ip_checksum.to_be_bytes());
     tcp[0..2].copy_from_slice(&tuple.sport.to_be_bytes());
     tcp[2..4].copy_from_slice(&tuple.dport.to_be_bytes());
     tcp[4..8].copy_from_slice(&seq.to_be_bytes());
     tcp[8..12].copy_from_slice(&ack.to_be_bytes());
     tcp[12] = 5 << 4;
     tcp[13] = RST_ACK;
-    let pseudo = checksum::pseudo_header_v4(tuple.src.into(), tuple.dst.into(), tuple.protocol, 20);
+    let pseudo = A::pseudo_header(tuple, SEGMENT_LEN as u16);
     let tcp_checksum = !checksum::fold(checksum::sum(tcp) + pseudo);
     tcp[16..18].copy_from_slice(&tcp_checksum.to_be_bytes());
 }

@@ -5,10 +5,11 @@ use packet::checksum::Delta;
 
 use crate::conn::{Conn, ConnFlags, Direction};
 use crate::drop_reason::DropReason;
-use crate::tcp_options::{self, HEADER_LEN, LONGEST_HEADER, TOA_V4_LEN};
+use crate::family::{self, Family};
+use crate::tcp_options::{self, HEADER_LEN, LONGEST_HEADER};
 use crate::tcp_state::SegmentKind;
 use crate::tuple::Tuple;
-use packet::ipv4::{self, L2_LEN};
+use packet::ipv4::L2_LEN;
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
@@ -75,7 +76,7 @@ impl Segment {
 
 /// Writes the endpoints of `to` into a UDP datagram.
 #[inline]
-pub(crate) fn rewrite_udp(udp: &mut [u8], to: &Tuple<[u8; 4]>, delta: Delta) {
+pub(crate) fn rewrite_udp<A>(udp: &mut [u8], to: &Tuple<A>, delta: Delta) {
     let Some(header) = udp.first_chunk_mut::<8>() else {
         return;
     };
@@ -95,10 +96,10 @@ pub(crate) fn rewrite_udp(udp: &mut [u8], to: &Tuple<[u8; 4]>, delta: Delta) {
 /// Writes the endpoints of `to` into a TCP segment and translates its numbers. `delta` is what the
 /// endpoints change in the checksum.
 #[inline]
-pub(crate) fn rewrite_tcp(
+pub(crate) fn rewrite_tcp<A: Family>(
     tcp: &mut [u8],
     segment: Segment,
-    conn: &Conn<[u8; 4]>,
+    conn: &Conn<A>,
     direction: Direction,
     mut delta: Delta,
 ) -> Result<(), DropReason> {
@@ -140,10 +141,10 @@ fn put_u32(header: &mut [u8; HEADER_LEN], at: usize, value: u32) -> Delta {
 }
 
 #[inline(never)]
-fn edit_options(
+fn edit_options<A: Family>(
     options: &mut [u8],
     segment: Segment,
-    conn: &Conn<[u8; 4]>,
+    conn: &Conn<A>,
     direction: Direction,
 ) -> Result<Delta, DropReason> {
     let edited = match direction {
@@ -152,9 +153,7 @@ fn edit_options(
             tcp_options::strip_toa(options)
         }
         Direction::Inbound => return Ok(Delta::ZERO),
-        Direction::Outbound if segment.has_syn() => {
-            tcp_options::lower_mss(options, TOA_V4_LEN as u16)
-        }
+        Direction::Outbound if segment.has_syn() => tcp_options::lower_mss(options, grown_by(conn)),
         Direction::Outbound => tcp_options::translate_sack(options, conn.seq_delta),
     };
     match edited {
@@ -179,43 +178,54 @@ pub(crate) enum Toa {
 /// Puts the client's address into a segment that was rewritten already: right after the fixed
 /// header, where the toa modules look first (FullNAT design, 4.3).
 #[inline(never)]
-pub(crate) fn insert_toa<B: PacketBuf>(
+pub(crate) fn insert_toa<A: Family, B: PacketBuf>(
     packet: &mut B,
     l4_at: usize,
-    conn: &Conn<[u8; 4]>,
+    conn: &Conn<A>,
     mtu: u16,
 ) -> Toa {
+    let (addr, port) = conn.client();
+    let toa = tcp_options::Toa::of(addr.to_ip(), port);
+    let option = toa.bytes();
     let bytes = packet.bytes();
-    if bytes.len() - L2_LEN + TOA_V4_LEN > usize::from(mtu) {
+    if bytes.len() - L2_LEN + option.len() > usize::from(mtu) {
         return Toa::OverMtu;
     }
     let header_len = bytes
         .get(l4_at + 12)
         .map_or(LONGEST_HEADER, |offset| usize::from(offset >> 4) * 4);
-    if header_len + TOA_V4_LEN > LONGEST_HEADER || !packet.prepend(TOA_V4_LEN) {
+    if header_len + option.len() > LONGEST_HEADER || !packet.prepend(option.len()) {
         return Toa::NoSpace;
     }
     let bytes = packet.bytes_mut();
-    bytes.copy_within(TOA_V4_LEN..TOA_V4_LEN + l4_at + HEADER_LEN, 0);
-    if let Some(ip) = bytes[L2_LEN..].first_chunk_mut::<{ ipv4::HEADER_LEN }>() {
-        ipv4::grow(ip, TOA_V4_LEN as u16);
-    }
-    let option = {
-        let (addr, port) = conn.client();
-        tcp_options::toa_v4(addr, port)
-    };
+    bytes.copy_within(option.len()..option.len() + l4_at + HEADER_LEN, 0);
+    family::grow(bytes, option.len() as u16);
     let segment_len = (bytes.len() - l4_at) as u16;
     let (header, rest) = bytes[l4_at..].split_at_mut(HEADER_LEN);
-    rest[..TOA_V4_LEN].copy_from_slice(&option);
+    rest[..option.len()].copy_from_slice(option);
     let offset_and_flags = u16::from_be_bytes([header[12], header[13]]);
-    header[12] += (TOA_V4_LEN as u8 / 4) << 4;
-    let delta = Delta::replace(&[0; TOA_V4_LEN], &option)
+    header[12] += (option.len() as u8 / 4) << 4;
+    let delta = Delta::replace(&[0; tcp_options::TOA_V6_LEN][..option.len()], option)
         .plus(Delta::of_u16(
             offset_and_flags,
             u16::from_be_bytes([header[12], header[13]]),
         ))
-        .plus(Delta::of_u16(segment_len - TOA_V4_LEN as u16, segment_len));
+        .plus(Delta::of_u16(
+            segment_len - option.len() as u16,
+            segment_len,
+        ));
     let checksum = delta.apply(u16::from_be_bytes([header[16], header[17]]));
     header[16..18].copy_from_slice(&checksum.to_be_bytes());
     Toa::Inserted
+}
+
+/// Bytes that the client's segments grow by on their way to the dest: the option, and a longer IP header.
+fn grown_by<A: Family>(conn: &Conn<A>) -> u16 {
+    let (client, _) = conn.client();
+    let option = tcp_options::toa_len(client.to_ip());
+    let (before, after) = (
+        family::header_len(client),
+        family::header_len(conn.real_server().0),
+    );
+    (option + after.saturating_sub(before)) as u16
 }

@@ -3,7 +3,8 @@
 use packet::PacketBuf;
 
 use crate::conn::{Conn, Direction};
-use crate::engine::Engine;
+use crate::family::Family;
+use crate::lane::Forwarder;
 use crate::time::Now;
 
 /// log2 of nanoseconds per step: 64 ns, as the kernel's secure_tcp_sequence_number that the FullNAT
@@ -11,13 +12,13 @@ use crate::time::Now;
 /// again opens above the dest's memory of its last use.
 const STEP_SHIFT: u32 = 6;
 
-impl<B: PacketBuf> Engine<B> {
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// The number for a SYN towards the dest: RFC 6528, `M + F(endpoints, secret)`, over the local
     /// address, since that is whom the dest sees.
-    pub(crate) fn initial_sequence(&self, now: Now, conn: &Conn<[u8; 4]>) -> u32 {
+    pub(crate) fn initial_sequence(&self, now: Now, conn: &Conn<A>) -> u32 {
         let offset = conn
             .tuple(Direction::Outbound)
-            .hash(&self.config.keys.sequence);
+            .hash(&self.shared.config.keys.sequence);
         (offset as u32).wrapping_add((now.ns >> STEP_SHIFT) as u32)
     }
 }

@@ -19,6 +19,8 @@ pub enum Protocol {
     Udp,
     /// Echo of ICMP, RFC 792: through SNAT
     Icmp,
+    /// Echo of ICMPv6, RFC 4443
+    IcmpV6,
 }
 
 impl Protocol {
@@ -28,6 +30,7 @@ impl Protocol {
             Self::Tcp => 6,
             Self::Udp => 17,
             Self::Icmp => 1,
+            Self::IcmpV6 => 58,
         }
     }
 
@@ -37,6 +40,7 @@ impl Protocol {
             6 => Some(Self::Tcp),
             17 => Some(Self::Udp),
             1 => Some(Self::Icmp),
+            58 => Some(Self::IcmpV6),
             _ => None,
         }
     }
@@ -48,6 +52,7 @@ impl fmt::Display for Protocol {
             Self::Tcp => "TCP",
             Self::Udp => "UDP",
             Self::Icmp => "ICMP",
+            Self::IcmpV6 => "ICMPv6",
         })
     }
 }
@@ -128,6 +133,11 @@ impl FwdMode {
     /// Whether the dest's port must be the service's, since no port is rewritten.
     pub const fn keeps_port(self) -> bool {
         !self.sees_replies()
+    }
+
+    /// Whether client and dest may be of different address families.
+    pub const fn joins_families(self) -> bool {
+        matches!(self, Self::FullNat | Self::Tunnel(_))
     }
 
     /// As users know it.

@@ -1,5 +1,7 @@
 //! Edits of TCP options in place, as FullNAT asks for them. None changes the header's length.
 
+use std::net::IpAddr;
+
 use packet::checksum::Delta;
 
 /// Bytes of a TCP header without options.
@@ -21,16 +23,48 @@ const TIMESTAMPS: u8 = 8;
 const TOA: u8 = 254;
 
 /// Bytes of a TOA option with an IPv4 address: kind, length, port, address.
-pub(crate) const TOA_V4_LEN: usize = 8;
+const TOA_V4_LEN: usize = 8;
+/// Bytes of one with an IPv6 address.
+pub(crate) const TOA_V6_LEN: usize = 20;
 
 /// An option overruns the header, or says it is shorter than itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BadOptions;
 
-/// A TOA option: port and address of the client in network byte order.
-pub(crate) fn toa_v4(addr: [u8; 4], port: u16) -> [u8; TOA_V4_LEN] {
-    let ([p0, p1], [a, b, c, d]) = (port.to_be_bytes(), addr);
-    [TOA, TOA_V4_LEN as u8, p0, p1, a, b, c, d]
+/// A TOA option.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Toa {
+    bytes: [u8; TOA_V6_LEN],
+    len: usize,
+}
+
+impl Toa {
+    /// Port and address of the client, in network byte order.
+    pub(crate) fn of(addr: IpAddr, port: u16) -> Self {
+        let len = toa_len(addr);
+        let mut bytes = [0; TOA_V6_LEN];
+        bytes[0] = TOA;
+        bytes[1] = len as u8;
+        bytes[2..4].copy_from_slice(&port.to_be_bytes());
+        match addr {
+            IpAddr::V4(addr) => bytes[4..8].copy_from_slice(&addr.octets()),
+            IpAddr::V6(addr) => bytes[4..].copy_from_slice(&addr.octets()),
+        }
+        Self { bytes, len }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// Bytes of the TOA option that tells this address.
+pub(crate) const fn toa_len(addr: IpAddr) -> usize {
+    if addr.is_ipv4() {
+        TOA_V4_LEN
+    } else {
+        TOA_V6_LEN
+    }
 }
 
 /// Takes the timestamps out of a client's SYN, so that dests that sort clients by them do not turn
@@ -157,9 +191,12 @@ mod tests {
     fn a_toa_option_is_what_the_toa_modules_read() {
         // features.md 5: kind 254, length 8, port, address
         assert_eq!(
-            toa_v4([10, 0, 0, 48], 37177),
+            Toa::of(IpAddr::from([10, 0, 0, 48]), 37177).bytes(),
             [254, 8, 0x91, 0x39, 10, 0, 0, 48]
         );
+        let v6 = Toa::of("2001:db8::48".parse().unwrap(), 37177);
+        let addr = [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x48];
+        assert_eq!(v6.bytes(), [&[254, 20, 0x91, 0x39][..], &addr].concat());
     }
 
     #[test]

@@ -1,32 +1,35 @@
-//! Packets inside packets: what a tunnel's own header needs, and how it is put in front.
+//! Packets inside packets: what a tunnel's own header needs, and how it is put in front. Inside and outside may be
+//! of different families.
 
 use packet::PacketBuf;
-use packet::checksum;
-use packet::ipv4::{HEADER_LEN, L2_LEN};
+use packet::ip::NewHeader;
+use packet::ipv4::L2_LEN;
 
 use crate::conn::{Conn, Direction};
 use crate::drop_reason::DropReason;
+use crate::family::{self, Family};
 use crate::service::{Encapsulation, FwdMode};
-use crate::tuple::Tuple;
 
-/// RFC 2003, 3.1: enough to reach the tunnel's end, whatever is left to the packet inside. RFC 1700's default.
-const TTL: u8 = 64;
-const IPIP: u8 = 4;
+/// The protocol number of IPv4 inside (RFC 2003, 3.1) and of IPv6 (RFC 2473, 3).
+const IPV4_INSIDE: u8 = 4;
+const IPV6_INSIDE: u8 = 41;
 const UDP: u8 = 17;
 const GRE: u8 = 47;
 /// RFC 2784, 2: no checksum, version 0, and the EtherType of what is inside.
-const GRE_IPV4: [u8; 4] = [0, 0, 0x08, 0x00];
-/// draft-ietf-intarea-gue, 3.1: version 0, no options, a data message with IPv4 inside.
-const GUE_IPV4: [u8; 4] = [0, IPIP, 0, 0];
+const GRE_LEN: usize = 4;
 const UDP_LEN: usize = 8;
+/// draft-ietf-intarea-gue, 3.1: version 0, no options, a data message, and the protocol of what is inside.
+const GUE_LEN: usize = 4;
 /// RFC 7348, 5 and others: the source port of a UDP tunnel is a hash of the flow, among the dynamic ones.
 const FIRST_DYNAMIC_PORT: u16 = 49_152;
 
 /// How many bytes a conn's inbound packets grow by.
-pub(crate) const fn overhead(fwdmode: FwdMode) -> u16 {
-    match fwdmode {
-        FwdMode::FullNat | FwdMode::Nat | FwdMode::DirectRoute | FwdMode::Snat => 0,
-        FwdMode::Tunnel(encapsulation) => (HEADER_LEN + shim_len(encapsulation)) as u16,
+pub(crate) fn overhead<A: Family>(conn: &Conn<A>) -> u16 {
+    match conn.fwdmode() {
+        FwdMode::Tunnel(encapsulation) => {
+            (family::header_len(conn.real_server().0) + shim_len(encapsulation)) as u16
+        }
+        _ => 0,
     }
 }
 
@@ -34,77 +37,119 @@ pub(crate) const fn overhead(fwdmode: FwdMode) -> u16 {
 const fn shim_len(encapsulation: Encapsulation) -> usize {
     match encapsulation {
         Encapsulation::IpIp => 0,
-        Encapsulation::Gre => GRE_IPV4.len(),
-        Encapsulation::Gue(_) => UDP_LEN + GUE_IPV4.len(),
+        Encapsulation::Gre => GRE_LEN,
+        Encapsulation::Gue(_) => UDP_LEN + GUE_LEN,
     }
 }
 
 /// Puts a packet of a conn into one to its dest. `flow_hash` tells flows apart for who balances over paths.
-pub(crate) fn encapsulate<B: PacketBuf>(
+pub(crate) fn encapsulate<A: Family, B: PacketBuf>(
     packet: &mut B,
-    conn: &Conn<[u8; 4]>,
+    conn: &Conn<A>,
     encapsulation: Encapsulation,
     flow_hash: u64,
 ) -> Result<(), DropReason> {
-    let grown = HEADER_LEN + shim_len(encapsulation);
+    let grown = usize::from(overhead(conn));
+    let inside = Inside::of(packet.bytes());
     if !packet.prepend(grown) {
         return Err(DropReason::NoHeadroom);
     }
     let bytes = packet.bytes_mut();
     bytes.copy_within(grown..grown + L2_LEN, 0);
     let inner_len = bytes.len() - L2_LEN - grown;
-    let (outer, inner) = bytes[L2_LEN..].split_at_mut(grown);
-    let (header, shim) = outer.split_at_mut(HEADER_LEN);
+    let shim_len = shim_len(encapsulation);
     let to = conn.rewritten(Direction::Inbound);
-    write_header(
-        header,
-        inner,
-        &to,
+    let header = NewHeader {
+        // RFC 6040, 4.1: both the class and what ECN says are copied.
+        traffic_class: inside.traffic_class,
+        // RFC 2003, 3.1: what must stay whole inside must outside. Each outer packet takes over the inner's
+        // identification, which tells it from the others of its sender.
+        identification: inside.identification,
+        dont_fragment: inside.dont_fragment,
+        ..NewHeader::of_ours(
+            to.src,
+            to.dst,
+            inside.outer_protocol(encapsulation),
+            (shim_len + inner_len) as u16,
+        )
+    };
+    family::write_header(bytes, &header);
+    let shim_at = L2_LEN + grown - shim_len;
+    inside.write_shim(
+        &mut bytes[shim_at..shim_at + shim_len],
         encapsulation,
-        (grown + inner_len) as u16,
+        FIRST_DYNAMIC_PORT | flow_hash as u16,
+        inner_len,
     );
-    match encapsulation {
-        Encapsulation::IpIp => {}
-        Encapsulation::Gre => shim.copy_from_slice(&GRE_IPV4),
-        Encapsulation::Gue(port) => {
-            let (udp, gue) = shim.split_at_mut(UDP_LEN);
-            let sport = FIRST_DYNAMIC_PORT | flow_hash as u16;
-            udp[0..2].copy_from_slice(&sport.to_be_bytes());
-            udp[2..4].copy_from_slice(&port.to_be_bytes());
-            let udp_len = (UDP_LEN + GUE_IPV4.len() + inner_len) as u16;
-            udp[4..6].copy_from_slice(&udp_len.to_be_bytes());
-            // RFC 768: none. What is inside has its own.
-            udp[6..8].fill(0);
-            gue.copy_from_slice(&GUE_IPV4);
-        }
-    }
     Ok(())
 }
 
-fn write_header(
-    header: &mut [u8],
-    inner: &[u8],
-    to: &Tuple<[u8; 4]>,
-    encapsulation: Encapsulation,
-    total_len: u16,
-) {
-    header.fill(0);
-    header[0] = 0x45;
-    // RFC 6040, 4.1: both the class and what ECN says are copied.
-    header[1] = inner[1];
-    header[2..4].copy_from_slice(&total_len.to_be_bytes());
-    // RFC 2003, 3.1: what must stay whole inside must outside. Each outer packet takes over the inner's
-    // identification, which tells it from the others of its sender.
-    header[4..6].copy_from_slice(&[inner[4], inner[5]]);
-    header[6] = inner[6] & 0x40;
-    header[8] = TTL;
-    header[9] = match encapsulation {
-        Encapsulation::IpIp => IPIP,
-        Encapsulation::Gre => GRE,
-        Encapsulation::Gue(_) => UDP,
-    };
-    header[12..16].copy_from_slice(&to.src);
-    header[16..20].copy_from_slice(&to.dst);
-    let sum = checksum::checksum(header);
-    header[10..12].copy_from_slice(&sum.to_be_bytes());
+/// What the outer header goes by.
+struct Inside {
+    is_ipv4: bool,
+    ethertype: [u8; 2],
+    traffic_class: u8,
+    identification: u16,
+    dont_fragment: bool,
+}
+
+impl Inside {
+    fn of(frame: &[u8]) -> Self {
+        let byte = |at: usize| frame.get(at).copied().unwrap_or_default();
+        let is_ipv4 = family::is_ipv4(frame);
+        let ip = L2_LEN;
+        Self {
+            is_ipv4,
+            ethertype: [byte(12), byte(13)],
+            traffic_class: family::traffic_class(frame),
+            identification: if is_ipv4 {
+                u16::from_be_bytes([byte(ip + 4), byte(ip + 5)])
+            } else {
+                0
+            },
+            dont_fragment: !is_ipv4 || byte(ip + 6) & 0x40 != 0,
+        }
+    }
+
+    const fn protocol(&self) -> u8 {
+        if self.is_ipv4 {
+            IPV4_INSIDE
+        } else {
+            IPV6_INSIDE
+        }
+    }
+
+    const fn outer_protocol(&self, encapsulation: Encapsulation) -> u8 {
+        match encapsulation {
+            Encapsulation::IpIp => self.protocol(),
+            Encapsulation::Gre => GRE,
+            Encapsulation::Gue(_) => UDP,
+        }
+    }
+
+    fn write_shim(
+        &self,
+        shim: &mut [u8],
+        encapsulation: Encapsulation,
+        sport: u16,
+        inner_len: usize,
+    ) {
+        match encapsulation {
+            Encapsulation::IpIp => {}
+            Encapsulation::Gre => {
+                shim[..2].fill(0);
+                shim[2..].copy_from_slice(&self.ethertype);
+            }
+            Encapsulation::Gue(port) => {
+                let (udp, gue) = shim.split_at_mut(UDP_LEN);
+                udp[0..2].copy_from_slice(&sport.to_be_bytes());
+                udp[2..4].copy_from_slice(&port.to_be_bytes());
+                let udp_len = (UDP_LEN + GUE_LEN + inner_len) as u16;
+                udp[4..6].copy_from_slice(&udp_len.to_be_bytes());
+                // RFC 768: none, and RFC 6935 lets tunnels over IPv6 do so. What is inside has its own.
+                udp[6..8].fill(0);
+                gue.copy_from_slice(&[0, self.protocol(), 0, 0]);
+            }
+        }
+    }
 }

@@ -8,8 +8,12 @@ use std::net::IpAddr;
 pub trait Address: Copy + Eq + Hash + Default + fmt::Debug + zerocopy::FromZeros {
     /// Folds two addresses into one number, keyed: part of the hash of a tuple.
     fn mix_pair(src: Self, dst: Self, key: &HashKey) -> u64;
-    /// For control and show.
+    /// For control and show: an IPv4 address also where IPv6 only maps it.
     fn to_ip(self) -> IpAddr;
+    /// In IPv6's form, into which IPv4 is mapped: RFC 4291, 2.5.5.2
+    fn to_mapped(self) -> [u8; 16];
+    /// Whether it is an IPv4 address in IPv6's form
+    fn is_mapped(&self) -> bool;
     /// The low bits, by which neighbouring dests differ.
     fn low_bits(self) -> u32;
 }
@@ -21,6 +25,15 @@ impl Address for [u8; 4] {
     }
     fn to_ip(self) -> IpAddr {
         IpAddr::from(self)
+    }
+    #[inline]
+    fn to_mapped(self) -> [u8; 16] {
+        let [a, b, c, d] = self;
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
+    }
+    #[inline]
+    fn is_mapped(&self) -> bool {
+        false
     }
     #[inline]
     fn low_bits(self) -> u32 {
@@ -36,7 +49,15 @@ impl Address for [u8; 16] {
             ^ folded_multiply(dst as u64 ^ key.0[3], (dst >> 64) as u64 ^ key.0[1])
     }
     fn to_ip(self) -> IpAddr {
-        IpAddr::from(self)
+        std::net::Ipv6Addr::from(self).to_canonical()
+    }
+    #[inline]
+    fn to_mapped(self) -> [u8; 16] {
+        self
+    }
+    #[inline]
+    fn is_mapped(&self) -> bool {
+        u128::from_be_bytes(*self) >> 32 == 0xffff
     }
     #[inline]
     fn low_bits(self) -> u32 {

@@ -44,7 +44,8 @@ fn the_first_packets_wait_until_the_neighbour_is_known() {
             ifindex: IfIndex(1),
             addr: "192.168.100.2".parse().unwrap(),
             mac: SERVER_MAC,
-            create: true
+            create: true,
+            overrides: true,
         }
     );
     director.neighbours.learn(0, &news);
@@ -102,6 +103,7 @@ fn a_new_mac_address_counts_for_conns_that_are_there() {
                 addr: addr.parse().unwrap(),
                 mac,
                 create: true,
+                overrides: true,
             },
         );
         director.publish();

@@ -126,6 +126,7 @@ pub const fn protocol_name(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Udp => "udp",
         Protocol::Icmp => "icmp",
+        Protocol::Icmpv6 => "icmpv6",
         Protocol::Tcp | Protocol::Unspecified => "tcp",
     }
 }

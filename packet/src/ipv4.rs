@@ -1,6 +1,7 @@
 //! The IPv4 header as the packet path reads and rewrites it: one check, then constant offsets.
 
 use crate::checksum::{self, Delta};
+use crate::ip::{IpFacts, NewHeader};
 use crate::{ChecksumState, PacketBuf};
 
 /// Bytes of an Ethernet header.
@@ -27,29 +28,7 @@ pub enum Ipv4Error {
 }
 
 /// What of a valid IPv4 header the packet path goes by.
-#[derive(Debug, Clone, Copy)]
-pub struct Ipv4Facts {
-    /// Source address
-    pub src: [u8; 4],
-    /// Destination address
-    pub dst: [u8; 4],
-    /// Number of the protocol above
-    pub protocol: u8,
-    /// Time to live
-    pub ttl: u8,
-    /// Where the L4 header begins in the frame.
-    pub l4_at: u8,
-    /// Of the IP packet, header included.
-    pub total_len: u16,
-    /// One of several, the first included
-    pub is_fragment: bool,
-    /// Where its payload was in the whole packet, in bytes
-    pub fragment_offset: u16,
-    /// What the fragments of a packet have in common
-    pub identification: u16,
-    /// It must stay whole
-    pub dont_fragment: bool,
-}
+pub type Ipv4Facts = IpFacts<[u8; 4]>;
 
 /// Checks the header, cuts off padding of the frame, and reads it.
 ///
@@ -86,8 +65,17 @@ pub fn check<B: PacketBuf>(packet: &mut B) -> Result<Ipv4Facts, Ipv4Error> {
             }
         }
     }
+    let facts = facts(header, header_len, total_len);
+    if frame_len < bytes.len() {
+        packet.truncate(frame_len);
+    }
+    Ok(facts)
+}
+
+#[inline(always)]
+fn facts(header: &[u8; HEADER_LEN], header_len: usize, total_len: u16) -> Ipv4Facts {
     let fragment = u16::from_be_bytes([header[6], header[7]]);
-    let facts = Ipv4Facts {
+    IpFacts {
         src: word(header, 12),
         dst: word(header, 16),
         protocol: header[9],
@@ -96,20 +84,19 @@ pub fn check<B: PacketBuf>(packet: &mut B) -> Result<Ipv4Facts, Ipv4Error> {
         total_len,
         is_fragment: fragment & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0,
         fragment_offset: (fragment & FRAGMENT_OFFSET) * 8,
-        identification: u16::from_be_bytes([header[4], header[5]]),
+        identification: u32::from(u16::from_be_bytes([header[4], header[5]])),
         dont_fragment: fragment & DONT_FRAGMENT != 0,
-    };
-    if frame_len < bytes.len() {
-        packet.truncate(frame_len);
     }
-    Ok(facts)
 }
 
-/// Whether a packet that [`check`] found sound is a fragment.
-#[inline]
-pub fn is_fragment(frame: &[u8]) -> bool {
-    let field = frame.get(L2_LEN + 6..).and_then(<[u8]>::first_chunk);
-    field.is_some_and(|field| u16::from_be_bytes(*field) & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0)
+/// Reads the header that an ICMP error quotes: of the packet itself much may be cut. `l4_at` is as if an
+/// Ethernet header stood before it.
+pub fn check_quoted(ip: &[u8]) -> Option<Ipv4Facts> {
+    let header = ip.first_chunk::<HEADER_LEN>()?;
+    let header_len = usize::from(header[0] & 0x0f) * 4;
+    let total_len = u16::from_be_bytes([header[2], header[3]]);
+    let is_sound = header[0] >> 4 == 4 && header_len >= HEADER_LEN && header_len <= ip.len();
+    is_sound.then(|| facts(header, header_len, total_len))
 }
 
 /// Four bytes of a header in one read: byte by byte, the compiler would keep them apart in as many
@@ -146,6 +133,31 @@ pub fn rewrite(header: &mut [u8; HEADER_LEN], src: [u8; 4], dst: [u8; 4], delta:
     apply(header, delta.plus(TTL_DELTA));
     header[12..16].copy_from_slice(&src);
     header[16..20].copy_from_slice(&dst);
+}
+
+/// Puts other addresses in, and nothing else. `delta` is what they change in the checksum.
+pub fn readdress(header: &mut [u8; HEADER_LEN], src: [u8; 4], dst: [u8; 4], delta: Delta) {
+    apply(header, delta);
+    header[12..16].copy_from_slice(&src);
+    header[16..20].copy_from_slice(&dst);
+}
+
+/// Writes a header without options.
+pub fn write(header: &mut [u8; HEADER_LEN], new: &NewHeader<[u8; 4]>) {
+    let total_len = new.payload_len.saturating_add(HEADER_LEN as u16);
+    header[0] = 0x45;
+    header[1] = new.traffic_class;
+    header[2..4].copy_from_slice(&total_len.to_be_bytes());
+    header[4..6].copy_from_slice(&new.identification.to_be_bytes());
+    let flags = if new.dont_fragment { DONT_FRAGMENT } else { 0 };
+    header[6..8].copy_from_slice(&flags.to_be_bytes());
+    header[8] = new.ttl;
+    header[9] = new.protocol;
+    header[10..12].fill(0);
+    header[12..16].copy_from_slice(&new.src);
+    header[16..20].copy_from_slice(&new.dst);
+    let sum = checksum::checksum(header);
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
 }
 
 /// Decrements the TTL, which must be above 1, and leaves the rest as it is.

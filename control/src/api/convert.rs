@@ -109,7 +109,8 @@ pub(super) fn service_key(message: Option<&v1::ServiceKey>) -> Result<ServiceKey
         v1::Protocol::Tcp => Protocol::Tcp,
         v1::Protocol::Udp => Protocol::Udp,
         v1::Protocol::Icmp if message.r#match.is_some() => Protocol::Icmp,
-        v1::Protocol::Icmp => {
+        v1::Protocol::Icmpv6 if message.r#match.is_some() => Protocol::IcmpV6,
+        v1::Protocol::Icmp | v1::Protocol::Icmpv6 => {
             return Err(Status::unimplemented(
                 "ICMP services on a VIP are not supported yet: ICMP goes with -H (SNAT)",
             ));
@@ -205,6 +206,7 @@ pub(super) const fn protocol_message(protocol: Protocol) -> v1::Protocol {
         Protocol::Tcp => v1::Protocol::Tcp,
         Protocol::Udp => v1::Protocol::Udp,
         Protocol::Icmp => v1::Protocol::Icmp,
+        Protocol::IcmpV6 => v1::Protocol::Icmpv6,
     }
 }
 

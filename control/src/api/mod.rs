@@ -50,7 +50,6 @@ impl From<AddressError> for Status {
             AddressError::NoDevice(_) | AddressError::Missing { .. } => Self::not_found(text),
             AddressError::Exists { .. } => Self::already_exists(text),
             AddressError::InUse { .. } => Self::failed_precondition(text),
-            AddressError::Ipv6(_) => Self::unimplemented(text),
             AddressError::TooMany => Self::resource_exhausted(text),
             AddressError::NotUnicast { .. } | AddressError::PrefixLen(_) => {
                 Self::invalid_argument(text)
@@ -66,7 +65,6 @@ impl From<RouteError> for Status {
             RouteError::NoDevice(_) | RouteError::Missing(_) => Self::not_found(text),
             RouteError::Exists { .. } => Self::already_exists(text),
             RouteError::OfAddress { .. } => Self::failed_precondition(text),
-            RouteError::Ipv6(_) => Self::unimplemented(text),
             _ => Self::invalid_argument(text),
         }
     }
@@ -79,10 +77,11 @@ impl From<ServiceError> for Status {
             ServiceError::Missing(_) | ServiceError::DestMissing { .. } => Self::not_found(text),
             ServiceError::NoWanAddress(_) => Self::failed_precondition(text),
             ServiceError::Exists(_) | ServiceError::DestExists { .. } => Self::already_exists(text),
-            ServiceError::Ipv6(_) | ServiceError::PortZero(_) => Self::unimplemented(text),
+            ServiceError::PortZero(_) => Self::unimplemented(text),
             ServiceError::DestPortZero(_)
             | ServiceError::NotUnicast(_)
             | ServiceError::PortKept { .. }
+            | ServiceError::OtherFamily { .. }
             | ServiceError::MatchesAll(_)
             | ServiceError::PortOfSnat { .. }
             | ServiceError::NoDevice { .. }

@@ -14,7 +14,7 @@ impl v1::neighbour_service_server::NeighbourService for Api {
     ) -> Result<Response<v1::Empty>, Status> {
         let message = request.get_ref();
         let addr = convert::ip(message.address.as_ref(), "neighbour")?;
-        crate::desired::host_v4(addr)?;
+        crate::desired::require_host(addr)?;
         let mac = convert::mac(&message.mac)?;
         let change = self.control.write(|state| {
             let ifindex = state.desired.device(&message.device)?.ifindex;

@@ -1,6 +1,6 @@
 //! Addresses of the director: `dpip addr`.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use inet::{IfIndex, Prefix, Route, RouteScope};
 use ipvs_core::LaddrId;
@@ -45,11 +45,8 @@ pub struct Address {
 
 impl Address {
     /// Tells the neighbours whose it is.
-    pub(super) const fn announcement(&self) -> Option<Effect> {
-        match self.addr {
-            IpAddr::V4(addr) => Some(Effect::Announce(self.ifindex, addr)),
-            IpAddr::V6(_) => None,
-        }
+    pub(super) const fn announcement(&self) -> Effect {
+        Effect::Announce(self.ifindex, self.addr)
     }
 }
 
@@ -96,11 +93,8 @@ pub enum AddressError {
         addr: IpAddr,
     },
     /// A prefix longer than the address, or none
-    #[error("prefix length {0} is out of range: 1 to 32 for IPv4")]
+    #[error("prefix length {0} is out of range: 1 to 32 for IPv4, 1 to 128 for IPv6")]
     PrefixLen(u8),
-    /// Later
-    #[error("{0}: IPv6 is not supported yet")]
-    Ipv6(IpAddr),
     /// No number left for its pools
     #[error("too many local addresses: at most 65536")]
     TooMany,
@@ -109,15 +103,21 @@ pub enum AddressError {
 /// Whether this can be the address of a single host.
 pub(super) const fn is_host(addr: IpAddr) -> bool {
     let is_broadcast = matches!(addr, IpAddr::V4(v4) if v4.is_broadcast());
-    !(addr.is_unspecified() || addr.is_multicast() || addr.is_loopback() || is_broadcast)
+    // RFC 4291, 2.5.5.2: IPv4 written as IPv6 is no address on a link.
+    let is_mapped = matches!(addr, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
+    !(addr.is_unspecified()
+        || addr.is_multicast()
+        || addr.is_loopback()
+        || is_broadcast
+        || is_mapped)
 }
 
-/// IPv4 of a host; IPv6 comes later.
-pub(crate) const fn host_v4(addr: IpAddr) -> Result<Ipv4Addr, AddressError> {
-    match addr {
-        IpAddr::V6(_) => Err(AddressError::Ipv6(addr)),
-        IpAddr::V4(_) if !is_host(addr) => Err(AddressError::NotUnicast { addr }),
-        IpAddr::V4(v4) => Ok(v4),
+/// Refuses what cannot be the address of a single host.
+pub(crate) const fn require_host(addr: IpAddr) -> Result<(), AddressError> {
+    if is_host(addr) {
+        Ok(())
+    } else {
+        Err(AddressError::NotUnicast { addr })
     }
 }
 
@@ -127,8 +127,9 @@ impl Desired {
     /// # Errors
     /// If it is refused; nothing has changed then.
     pub fn add_address(&mut self, request: &AddressRequest) -> Result<(), AddressError> {
-        host_v4(request.addr)?;
-        if !(1..=32).contains(&request.prefix_len) {
+        require_host(request.addr)?;
+        let longest = Prefix::host(request.addr).prefix_len();
+        if !(1..=longest).contains(&request.prefix_len) {
             return Err(AddressError::PrefixLen(request.prefix_len));
         }
         let ifindex = self.device(&request.device)?.ifindex;
@@ -231,7 +232,7 @@ impl Desired {
                 .or_default()
                 .push(address.addr);
         }
-        self.effects.extend(address.announcement());
+        self.effects.push(address.announcement());
         self.addresses.insert(address.addr, address);
         self.dirty.net = true;
         Ok(())

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use inet::{IfIndex, RouteScope};
+use inet::{IfIndex, Prefix, RouteScope};
 use ipvs_core::{Laddr, LaddrId, ServiceKey};
 
-use super::address::{Address, AddressError, host_v4};
+use super::address::{Address, AddressError, require_host};
 use super::service::ServiceError;
 use super::{Desired, NoDevice};
 
@@ -81,7 +81,7 @@ impl Desired {
         addr: IpAddr,
         device: &str,
     ) -> Result<(), LaddrError> {
-        host_v4(addr)?;
+        require_host(addr)?;
         let service = self.service(key)?;
         if service.laddrs.iter().any(|laddr| laddr.addr == addr) {
             return Err(LaddrError::Exists {
@@ -107,7 +107,7 @@ impl Desired {
             Some(_) => {}
             None => self.insert_address(Address {
                 addr,
-                prefix_len: 32,
+                prefix_len: Prefix::host(addr).prefix_len(),
                 ifindex,
                 broadcast: None,
                 scope: RouteScope::Global,

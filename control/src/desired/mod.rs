@@ -11,14 +11,14 @@ mod route;
 mod service;
 
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use inet::{Device, IfIndex, Prefix, RouteTable};
 use ipvs_core::{DestId, LaddrId, ServiceKey, Timeouts};
 use packet::MacAddr;
 
-pub(crate) use address::host_v4;
+pub(crate) use address::require_host;
 pub use address::{Address, AddressError, AddressRequest};
 pub use change::{Change, ChangeError};
 pub use ids::IdPool;
@@ -37,7 +37,7 @@ pub enum Effect {
     /// End the conns of a dest
     CloseDest(DestId),
     /// Tell the neighbours that an address is ours
-    Announce(IfIndex, Ipv4Addr),
+    Announce(IfIndex, IpAddr),
 }
 
 /// What changed since the last snapshot.
@@ -140,7 +140,7 @@ impl Desired {
                 .addresses
                 .values()
                 .filter(|address| address.ifindex == ifindex);
-            self.effects.extend(addrs.filter_map(Address::announcement));
+            self.effects.extend(addrs.map(Address::announcement));
         }
     }
 

@@ -70,7 +70,7 @@ pub enum RouteError {
         device: String,
     },
     /// The kernel is a single host
-    #[error("scope kni_host takes one address: use {0}/32")]
+    #[error("scope kni_host takes one address: use {}", Prefix::host(*.0))]
     KniHostPrefix(IpAddr),
     /// The source is not ours
     #[error(
@@ -85,9 +85,14 @@ pub enum RouteError {
         /// The device's
         most: u16,
     },
-    /// Later
-    #[error("{0}: IPv6 is not supported yet")]
-    Ipv6(Prefix),
+    /// A route is of one family
+    #[error("the route to {prefix} cannot have {addr}: both must be IPv4, or both IPv6")]
+    OtherFamily {
+        /// Where to
+        prefix: Prefix,
+        /// Gateway or src
+        addr: IpAddr,
+    },
 }
 
 impl Desired {
@@ -194,8 +199,9 @@ impl Desired {
 
     fn validate_route(&self, request: &RouteRequest) -> Result<Route, RouteError> {
         let prefix = request.prefix;
-        if prefix.addr().is_ipv6() {
-            return Err(RouteError::Ipv6(prefix));
+        let of_other_family = |addr: &IpAddr| addr.is_ipv4() != prefix.addr().is_ipv4();
+        if let Some(addr) = request.gateway.or(request.src).filter(of_other_family) {
+            return Err(RouteError::OtherFamily { prefix, addr });
         }
         let ifindex = match &request.device {
             Some(name) => self.device(name)?.ifindex,
@@ -208,7 +214,11 @@ impl Desired {
             .iter()
             .find(|device| device.ifindex == ifindex)
             .ok_or(RouteError::DeviceUnknown(prefix))?;
+        // A router's link-local address is on every link (RFC 4861, 6.2.1).
+        let is_link_local =
+            |gateway| matches!(gateway, IpAddr::V6(addr) if addr.is_unicast_link_local());
         if let Some(gateway) = request.gateway
+            && !is_link_local(gateway)
             && self.link_of(Some(gateway)) != Some(ifindex)
         {
             return Err(RouteError::GatewayUnreachable {
@@ -252,10 +262,7 @@ impl Desired {
 
     /// The device on whose link a gateway is.
     fn link_of(&self, gateway: Option<IpAddr>) -> Option<IfIndex> {
-        let IpAddr::V4(gateway) = gateway? else {
-            return None;
-        };
-        let route = self.routes.lookup_v4(gateway)?;
+        let route = self.routes.lookup(gateway?)?;
         (route.scope == RouteScope::Link && route.gateway.is_none()).then_some(route.ifindex)
     }
 }

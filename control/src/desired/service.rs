@@ -82,9 +82,18 @@ pub enum ServiceError {
         "service {0}: port 0 (any port) needs persistence, which is not supported yet: name a port"
     )]
     PortZero(ServiceKey),
-    /// Later
-    #[error("{0}: IPv6 is not supported yet")]
-    Ipv6(IpAddr),
+    /// Addresses that are not rewritten, or not all of them, cannot change their family
+    #[error(
+        "dest {addr} of service {service}: {fwdmode} cannot lead from one address family to the other, since the client's address stays: use -b (FullNAT), or -i (tunnel)"
+    )]
+    OtherFamily {
+        /// Of the service
+        service: ServiceKey,
+        /// RIP
+        addr: IpAddr,
+        /// Which mode
+        fwdmode: &'static str,
+    },
     /// QUIC is UDP
     #[error(
         "service {0}: hash target qid is the QUIC connection ID, which only UDP services see: name a UDP service (-u), or use --hash-target sip"
@@ -231,9 +240,6 @@ impl Desired {
     /// If it is refused; nothing has changed then.
     pub fn add_service(&mut self, request: ServiceRequest) -> Result<(), ServiceError> {
         let key = request.key;
-        if key.addr.is_ipv6() {
-            return Err(ServiceError::Ipv6(key.addr));
-        }
         match &key.matcher {
             Some(matcher) => self.check_matcher(key, matcher)?,
             None if !is_host(key.addr) => return Err(ServiceError::NotUnicast(key.addr)),
@@ -481,9 +487,6 @@ impl ServiceRequest {
 
 impl DestRequest {
     fn validate(&self, service: &ServiceKey) -> Result<(), ServiceError> {
-        if self.addr.is_ipv6() {
-            return Err(ServiceError::Ipv6(self.addr));
-        }
         if (self.fwdmode == FwdMode::Snat) != service.matcher.is_some() {
             return Err(ServiceError::ModeOfMatch {
                 service: *service,
@@ -502,6 +505,13 @@ impl DestRequest {
         }
         if !is_host(self.addr) {
             return Err(ServiceError::NotUnicast(self.addr));
+        }
+        if self.addr.is_ipv4() != service.addr.is_ipv4() && !self.fwdmode.joins_families() {
+            return Err(ServiceError::OtherFamily {
+                service: *service,
+                addr: self.addr,
+                fwdmode: self.fwdmode.name(),
+            });
         }
         if self.fwdmode.keeps_port() && self.port != service.port {
             return Err(ServiceError::PortKept {

@@ -36,6 +36,8 @@ pub struct Config {
     pub idle: IdleConfig,
     /// Most conns per worker
     pub max_conns: u32,
+    /// The same of conns of which an end has IPv6
+    pub max_conns_v6: u32,
     /// Most dests
     pub max_dests: u32,
     /// Mbufs of all ports together

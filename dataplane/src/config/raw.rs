@@ -25,6 +25,8 @@ const SPARE_MBUFS: u32 = 8192;
 const MBUF_BYTES: u64 = 2560;
 /// What DPDK needs beside mbufs, in MB.
 const EAL_MB: u64 = 64;
+/// One in this many conns may have an end with IPv6 unless the file says otherwise.
+const IPV6_SHARE: u32 = 4;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -120,6 +122,7 @@ enum IdleWord {
 #[serde(deny_unknown_fields, default)]
 struct Conns {
     max_per_worker: u32,
+    max_ipv6_per_worker: Option<u32>,
     max_dests: u32,
 }
 
@@ -127,6 +130,7 @@ impl Default for Conns {
     fn default() -> Self {
         Self {
             max_per_worker: 1 << 20,
+            max_ipv6_per_worker: None,
             max_dests: 1 << 20,
         }
     }
@@ -216,8 +220,14 @@ impl File {
             self.eal.main_lcore,
         )?;
         let idle = self.workers.idle(cpus);
-        if self.conns.max_per_worker == 0 || self.conns.max_dests == 0 {
-            return Err("[conns] max_per_worker and max_dests must be at least 1".into());
+        if self.conns.max_per_worker == 0
+            || self.conns.max_ipv6_per_worker == Some(0)
+            || self.conns.max_dests == 0
+        {
+            return Err(
+                "[conns] max_per_worker, max_ipv6_per_worker and max_dests must be at least 1"
+                    .into(),
+            );
         }
         let mbufs = self
             .mbufs
@@ -244,6 +254,10 @@ impl File {
             workers,
             idle,
             max_conns: self.conns.max_per_worker,
+            max_conns_v6: self
+                .conns
+                .max_ipv6_per_worker
+                .unwrap_or_else(|| (self.conns.max_per_worker / IPV6_SHARE).max(1)),
             max_dests: self.conns.max_dests,
             mbufs,
             mbuf_cache: self.mbufs.cache.min(512),

@@ -35,6 +35,7 @@ fn news(mac: MacAddr, create: bool) -> NeighbourNews {
         addr: addr(),
         mac,
         create,
+        overrides: true,
     }
 }
 
@@ -156,7 +157,7 @@ fn an_id_names_another_neighbour_only_after_conns_were_told_to_forget() {
             },
         );
         table.publish(&mut net);
-        let id = net.nexthop_of(IF1, addr).unwrap();
+        let id = net.nexthop_of(IF1, addr.into()).unwrap();
         let (generation, _) = *named.entry(id).or_insert((net.generation, n));
         let is_reused = named
             .insert(id, (net.generation, n))

@@ -61,24 +61,27 @@ fn two_arm() -> Net {
 fn the_neighbour_is_the_destination_on_the_link_and_else_the_gateway() {
     let net = two_arm();
     let hop = |dst: [u8; 4]| {
-        net.route_to_v4(dst.into())
-            .map(|hop| (hop.ifindex.0, hop.neighbour.octets()))
+        net.route_to(dst.into())
+            .map(|hop| (hop.ifindex.0, hop.neighbour))
     };
-    assert_eq!(hop([192, 168, 100, 2]), Some((1, [192, 168, 100, 2])));
-    assert_eq!(hop([8, 8, 8, 8]), Some((2, [10, 0, 0, 1])));
+    assert_eq!(
+        hop([192, 168, 100, 2]),
+        Some((1, [192, 168, 100, 2].into()))
+    );
+    assert_eq!(hop([8, 8, 8, 8]), Some((2, [10, 0, 0, 1].into())));
 }
 
 #[test]
 fn nothing_is_sent_to_ourselves_nor_to_the_kernel() {
     let net = two_arm();
-    assert!(net.route_to_v4([10, 0, 0, 100].into()).is_none());
-    assert!(net.route_to_v4([172, 10, 0, 2].into()).is_none());
+    assert!(net.route_to([10, 0, 0, 100].into()).is_none());
+    assert!(net.route_to([172, 10, 0, 2].into()).is_none());
 }
 
 #[test]
 fn the_mtu_is_the_lesser_of_route_and_device() {
     let net = two_arm();
-    let mtu = |dst: [u8; 4]| net.route_to_v4(dst.into()).map(|hop| hop.mtu);
+    let mtu = |dst: [u8; 4]| net.route_to(dst.into()).map(|hop| hop.mtu);
     assert_eq!(
         (mtu([192, 168, 100, 2]), mtu([10, 0, 0, 48])),
         (Some(1500), Some(1400))
@@ -88,13 +91,10 @@ fn the_mtu_is_the_lesser_of_route_and_device() {
 #[test]
 fn our_own_packets_carry_the_route_s_source_then_an_address_whose_ports_are_not_shared_out() {
     let mut net = two_arm();
-    let source = |net: &Net, ifindex, to: [u8; 4]| {
-        net.source_for(IfIndex(ifindex), to.into())
-            .map(|addr| addr.octets())
-    };
+    let source = |net: &Net, ifindex, to: [u8; 4]| net.source_for(IfIndex(ifindex), to.into());
     assert_eq!(
         source(&net, 1, [192, 168, 100, 2]),
-        Some([192, 168, 100, 200]),
+        Some([192, 168, 100, 200].into()),
         "any is better than none"
     );
     net.set_local_addrs([
@@ -103,7 +103,7 @@ fn our_own_packets_carry_the_route_s_source_then_an_address_whose_ports_are_not_
     ]);
     assert_eq!(
         source(&net, 1, [192, 168, 100, 2]),
-        Some([192, 168, 100, 201])
+        Some([192, 168, 100, 201].into())
     );
     let src = Some("192.168.100.200".parse().unwrap());
     net.routes.replace(Route {
@@ -112,7 +112,7 @@ fn our_own_packets_carry_the_route_s_source_then_an_address_whose_ports_are_not_
     });
     assert_eq!(
         source(&net, 1, [192, 168, 100, 2]),
-        Some([192, 168, 100, 200])
+        Some([192, 168, 100, 200].into())
     );
     assert_eq!(source(&net, 2, [10, 0, 0, 48]), None);
 }
@@ -135,14 +135,14 @@ fn devices_are_found_by_index_from_1_and_by_port() {
 #[test]
 fn a_published_view_does_not_change_with_its_successor() {
     let mut net = two_arm();
-    let neighbour: Ipv4Addr = [192, 168, 100, 2].into();
+    let neighbour: IpAddr = [192, 168, 100, 2].into();
     let nexthop = Nexthop {
         dst_mac: None,
         src_mac: MacAddr::ZERO,
         port: PortId(0),
         mtu: 1500,
     };
-    let key = (IfIndex(1), IpAddr::V4(neighbour));
+    let key = (IfIndex(1), neighbour);
     net.set_nexthop(key, NexthopId(3), Some(nexthop));
     let published = net.clone();
     net.set_nexthop(key, NexthopId(3), None);

@@ -62,6 +62,11 @@ impl ConnFlags {
     /// It has a port of a pool: FullNAT and SNAT
     pub const LOCAL_PORT: Self = Self(1 << 10);
 
+    /// An end has IPv4 and the other IPv6, or a tunnel leads through the other family.
+    pub const MIXED: Self = Self(1 << 11);
+    /// Its packets are not just rewritten in place.
+    pub const ONE_WAY_OR_MIXED: Self = Self(Self::ONE_WAY.0 | Self::MIXED.0);
+
     const fn of_mode(fwdmode: FwdMode) -> Self {
         let bits = match fwdmode {
             FwdMode::FullNat => Self::FULL_NAT.0 | Self::LOCAL_PORT.0,
@@ -166,11 +171,14 @@ impl<A: Address> Conn<A> {
         fwdmode: FwdMode,
         now: Tick,
     ) -> Self {
+        let mut flags = ConnFlags::of_mode(fwdmode);
+        let is_mixed = ends.inbound.src.is_mapped() || ends.outbound.src.is_mapped();
+        flags.put(ConnFlags::MIXED, is_mixed);
         Self {
             sides: [Side::of(ends.inbound), Side::of(ends.outbound)],
             protocol: ends.inbound.protocol,
             state: TcpState::None as u8,
-            flags: ConnFlags::of_mode(fwdmode),
+            flags,
             l3_delta: deltas.l3.to_bits(),
             l4_delta: deltas.l4.to_bits(),
             nexthops: [NO_NEXTHOP; 2],

@@ -140,6 +140,7 @@ impl Setup {
             worker: self.worker,
             workers: self.workers,
             max_conns: self.max_conns,
+            max_conns_v6: self.max_conns,
             keys,
             max_held: 64,
             max_held_per_neighbour: self.held_per_neighbour,

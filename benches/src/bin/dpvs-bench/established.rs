@@ -127,7 +127,7 @@ fn director(lab: &mut Lab, flows: u32, fwdmode: FwdMode, wan: PortId) -> Engine<
 pub fn resident_engine(lab: &mut Lab, spec: &Spec) -> Engine<Mbuf> {
     let now = lab.now();
     let engine = director::engine(spec, now, &mut lab.sink);
-    for (start, len) in engine.conn_table_memory() {
+    for (start, len) in engine.conn_table_memory().concat() {
         dpdk::memory::make_resident(start, len);
     }
     engine

@@ -224,7 +224,7 @@ fn phases(
         ahead_ns: 0,
         loops: 0,
     };
-    for (start, len) in worker.engine.conn_table_memory() {
+    for (start, len) in worker.engine.conn_table_memory().concat() {
         dpdk::memory::make_resident(start, len);
     }
     worker.run_until(|worker| {

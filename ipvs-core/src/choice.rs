@@ -1,0 +1,202 @@
+//! Which dest a new conn goes to, and whom the dest answers.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use inet::Net;
+use packet::checksum::Delta;
+
+use crate::classify::Flow;
+use crate::conn::{Conn, Endpoints, RewriteDeltas};
+use crate::drop_reason::DropReason;
+use crate::family::Family;
+use crate::laddrs::Laddrs;
+use crate::sched::{self, Arrival, Load, Memory, Turn};
+use crate::service::{Dest, Encapsulation, FwdMode, Laddr, Protocol, Service};
+use crate::stats::WorkerStats;
+use crate::time::Now;
+use crate::tuple::{Address, Tuple};
+
+/// How many local addresses are asked for a port before the new conn is given up.
+const LADDRS_TRIED: usize = 16;
+
+/// What the choice of a dest and of a local port goes by, and what it moves on.
+pub(crate) struct Choice<'a> {
+    pub(crate) turn: &'a mut Turn,
+    pub(crate) scheduling: &'a mut Memory,
+    pub(crate) all_stats: &'a [Arc<WorkerStats>],
+    pub(crate) laddrs: &'a mut Laddrs,
+    pub(crate) net: &'a Net,
+}
+
+impl Choice<'_> {
+    /// Chooses the dest, and what the dest answers to. A local port is taken when this succeeds.
+    pub(crate) fn make_conn<A: Family>(
+        mut self,
+        now: Now,
+        flow: &Flow<A>,
+        l4: &[u8],
+        service: &Service,
+    ) -> Result<Conn<A>, DropReason> {
+        let load_of = |dest: &Dest| {
+            let stats = self.all_stats.iter().map(|stats| stats.dest(dest.id));
+            stats.fold(Load::default(), |load, stats| Load {
+                active: load.active + stats.active_conns.get(),
+                inactive: load.inactive + stats.inactive_conns.get(),
+            })
+        };
+        let arrival = Arrival {
+            client: (flow.tuple.src.to_ip(), flow.tuple.sport),
+            daddr: service.key.addr,
+            payload: payload_of(flow, l4),
+            now: now.tick(),
+        };
+        let dest = sched::schedule(service, &arrival, self.turn, self.scheduling, load_of)
+            .ok_or(DropReason::NoDest)?;
+        // A conn between both families belongs to IPv6's lane.
+        let daddr = A::of(dest.addr).ok_or(DropReason::NoDest)?;
+        if dest.fwdmode == FwdMode::Snat {
+            return self.snat(now, flow, service, dest);
+        }
+        let answers_to = match dest.fwdmode {
+            FwdMode::FullNat => self.local_port(service, dest)?,
+            FwdMode::Snat => return Err(DropReason::NoLaddr),
+            FwdMode::Nat | FwdMode::DirectRoute => (flow.tuple.src, flow.tuple.sport),
+            FwdMode::Tunnel(_) => (self.tunnel_source(dest.addr)?, 0),
+        };
+        let dport = match dest.fwdmode {
+            FwdMode::Tunnel(Encapsulation::Gue(port)) => port,
+            _ => dest.port,
+        };
+        let ends = Endpoints {
+            inbound: flow.tuple,
+            outbound: Tuple {
+                src: daddr,
+                dst: answers_to.0,
+                sport: dport,
+                dport: answers_to.1,
+                protocol: flow.tuple.protocol,
+            },
+        };
+        let deltas = deltas(&ends);
+        Ok(Conn::new(&ends, deltas, dest.id, dest.fwdmode, now.tick()))
+    }
+
+    /// The packet goes where it wants to, from a port of the WAN address that was chosen.
+    fn snat<A: Family>(
+        self,
+        now: Now,
+        flow: &Flow<A>,
+        service: &Service,
+        dest: &Dest,
+    ) -> Result<Conn<A>, DropReason> {
+        let (remote, rport) = (flow.tuple.dst, flow.tuple.dport);
+        let wan = service.laddrs.iter().find(|laddr| laddr.addr == dest.addr);
+        let (Some(wan), Some(addr)) = (wan, A::of(dest.addr)) else {
+            return Err(DropReason::NoLaddr);
+        };
+        let class = sapool::class_of(remote.low_bits(), rport);
+        let port = self.laddrs.take_port(wan.id, class);
+        let ends = Endpoints {
+            inbound: flow.tuple,
+            outbound: Tuple {
+                src: remote,
+                dst: addr,
+                sport: rport,
+                dport: port.ok_or(DropReason::NoLocalPort)?,
+                protocol: flow.tuple.protocol,
+            },
+        };
+        let deltas = deltas(&ends);
+        Ok(Conn::new(&ends, deltas, dest.id, FwdMode::Snat, now.tick()))
+    }
+
+    /// The director's address on the way to a tunnel's other end.
+    fn tunnel_source<A: Family>(&self, daddr: IpAddr) -> Result<A, DropReason> {
+        let hop = self.net.route_to(daddr).ok_or(DropReason::NoRoute)?;
+        let source = self.net.source_for(hop.ifindex, daddr);
+        source.and_then(A::of).ok_or(DropReason::NoTunnelSource)
+    }
+
+    /// Takes a port of the local address whose turn it is, or of one after it, that can speak to the dest.
+    fn local_port<A: Family>(
+        &mut self,
+        service: &Service,
+        dest: &Dest,
+    ) -> Result<(A, u16), DropReason> {
+        let class = sapool::class_of(low_bits(dest.addr), dest.port);
+        let mut reason = DropReason::NoLaddr;
+        for laddr in laddrs_in_turn(service, self.turn) {
+            let Some(addr) =
+                A::of(laddr.addr).filter(|_| laddr.addr.is_ipv4() == dest.addr.is_ipv4())
+            else {
+                continue;
+            };
+            let Some(port) = self.laddrs.take_port(laddr.id, class) else {
+                reason = DropReason::NoLocalPort;
+                continue;
+            };
+            return Ok((addr, port));
+        }
+        Err(reason)
+    }
+}
+
+fn low_bits(addr: IpAddr) -> u32 {
+    match addr {
+        IpAddr::V4(addr) => addr.octets().low_bits(),
+        IpAddr::V6(addr) => addr.octets().low_bits(),
+    }
+}
+
+/// What follows the header of UDP (RFC 768); nothing for TCP, whose first segment has no data yet.
+fn payload_of<'a, A>(flow: &Flow<A>, l4: &'a [u8]) -> &'a [u8] {
+    match flow.protocol {
+        Protocol::Tcp | Protocol::Icmp | Protocol::IcmpV6 => &[],
+        Protocol::Udp => l4.get(8..).unwrap_or_default(),
+    }
+}
+
+/// The local addresses to ask, beginning with the one whose turn it is.
+fn laddrs_in_turn<'a>(
+    service: &'a Service,
+    turn: &mut Turn,
+) -> impl Iterator<Item = &'a Laddr> + use<'a> {
+    let laddrs = &service.laddrs;
+    let first = if laddrs.is_empty() {
+        0
+    } else {
+        turn.next_laddr as usize % laddrs.len()
+    };
+    turn.next_laddr = first as u32 + 1;
+    laddrs
+        .iter()
+        .cycle()
+        .skip(first)
+        .take(laddrs.len().min(LADDRS_TRIED))
+}
+
+/// What the inbound rewrite changes in the checksums, worked out once.
+fn deltas<A: Family>(ends: &Endpoints<A>) -> RewriteDeltas {
+    let (from, to) = (ends.inbound, ends.outbound.reversed());
+    let l3 = A::delta(from.src, to.src).plus(A::delta(from.dst, to.dst));
+    let ports = |tuple: &Tuple<A>| u32::from(tuple.sport) << 16 | u32::from(tuple.dport);
+    RewriteDeltas {
+        l3,
+        l4: l3.plus(Delta::of_u32(ports(&from), ports(&to))),
+    }
+}
+
+/// What a worker remembers of a service.
+pub(crate) fn turn_of<'a>(
+    turns: &'a mut Vec<Turn>,
+    service: &Service,
+    worker: u16,
+) -> &'a mut Turn {
+    let at = service.id.0 as usize;
+    if at >= turns.len() {
+        // Once per service: room for all that control may number.
+        turns.resize((at + 1).next_power_of_two(), Turn::of_worker(worker));
+    }
+    &mut turns[at]
+}

@@ -1,0 +1,118 @@
+//! The stages of a batch's packets of one address family.
+
+use packet::PacketBuf;
+
+use crate::classify::Flow;
+use crate::closing::Closing;
+use crate::conn::{ConnTable, Lookup};
+use crate::connect::{Opening, Unknown};
+use crate::engine::{BATCH, EngineConfig};
+use crate::family::Family;
+use crate::fragments::Fragments;
+use crate::io::Io;
+use crate::shared::Shared;
+use crate::time::Now;
+
+/// What an engine has for each address family.
+#[derive(Debug)]
+pub(crate) struct Lane<A, B> {
+    pub(crate) conns: ConnTable<A>,
+    pub(crate) closing: Closing,
+    pub(crate) fragments: Fragments<A, B>,
+    /// Later fragments of this batch: their first may be in it too.
+    pub(crate) later_fragments: Vec<B>,
+    /// Of the latest packet that went from IPv6 to IPv4 and may be fragmented there
+    pub(crate) identification: u16,
+    /// This batch had fragments.
+    pub(crate) has_fragments: bool,
+    /// Packets whose conns are on their way into the cache.
+    pub(crate) work: Vec<Work<A, B>>,
+    /// Packets that have none.
+    pub(crate) unknown: Vec<Unknown<A, B>>,
+    /// Packets that are getting one.
+    pub(crate) openings: Vec<Opening<A, B>>,
+}
+
+/// A packet between the stages of its look-up.
+#[derive(Debug)]
+pub(crate) struct Work<A, B> {
+    pub(crate) packet: B,
+    pub(crate) flow: Flow<A>,
+    pub(crate) lookup: Lookup,
+}
+
+impl<A: Family, B> Lane<A, B> {
+    pub(crate) fn new(config: &EngineConfig, max_conns: u32, now: Now) -> Self {
+        Self {
+            conns: ConnTable::new(max_conns, config.keys.conns, now.tick()),
+            closing: Closing::default(),
+            fragments: Fragments::new(config.keys.conns),
+            later_fragments: Vec::with_capacity(BATCH),
+            identification: 0,
+            has_fragments: false,
+            work: Vec::with_capacity(BATCH),
+            unknown: Vec::with_capacity(BATCH),
+            openings: Vec::with_capacity(BATCH),
+        }
+    }
+
+    /// Takes a packet into the stages: its bucket is fetched.
+    pub(crate) fn admit(&mut self, packet: B, flow: Flow<A>) {
+        self.work.push(Work {
+            lookup: self.conns.begin(&flow.tuple),
+            packet,
+            flow,
+        });
+    }
+}
+
+/// The engine as the packets of one family see it.
+#[derive(Debug)]
+pub(crate) struct Forwarder<'a, A, B> {
+    pub(crate) shared: &'a mut Shared<B>,
+    pub(crate) lane: &'a mut Lane<A, B>,
+}
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// One stage for all packets, then the next: what a stage prefetches is there when the next wants it. Those
+    /// without a conn are left in `unknown`.
+    #[inline]
+    pub(crate) fn run_stages(&mut self, now: Now, io: &mut impl Io<B>) {
+        let mut work = std::mem::take(&mut self.lane.work);
+        let mut unknown = std::mem::take(&mut self.lane.unknown);
+        for item in &mut work {
+            self.lane.conns.choose(&mut item.lookup);
+        }
+        for item in &mut work {
+            self.lane.conns.choose_again(&mut item.lookup);
+        }
+        for Work {
+            packet,
+            flow,
+            lookup,
+        } in work.drain(..)
+        {
+            match self.lane.conns.finish(&lookup, &flow.tuple) {
+                Some(found) => self.forward(now, packet, &flow, found, io),
+                None => unknown.push(Unknown {
+                    packet,
+                    flow,
+                    lookup,
+                }),
+            }
+        }
+        self.lane.work = work;
+        self.lane.unknown = unknown;
+    }
+
+    /// First fragments of this batch: their later ones find the way by these notes.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn note_first_fragments(&mut self, now: Now) {
+        let mut work = std::mem::take(&mut self.lane.work);
+        for item in work.iter_mut().filter(|item| item.flow.is_fragment) {
+            self.note_fragment(now, &mut item.packet, &item.flow);
+        }
+        self.lane.work = work;
+    }
+}
