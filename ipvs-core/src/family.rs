@@ -20,6 +20,8 @@ const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 /// The lane of IPv6 also has the conns whose ends are of both families: their IPv4 addresses are written as
 /// IPv6 maps them (RFC 4291, 2.5.5.2), and a frame may be of either.
 pub trait Family: Address {
+    /// Whether its lane has the conns between both families.
+    const CAN_BE_MIXED: bool;
     /// Echo, which goes with a service's packets through SNAT
     const ICMP: Protocol;
     /// Of an echo request: RFC 792, RFC 4443
@@ -55,6 +57,7 @@ pub trait Family: Address {
 }
 
 impl Family for [u8; 4] {
+    const CAN_BE_MIXED: bool = false;
     const ICMP: Protocol = Protocol::Icmp;
     const ECHO_REQUEST: u8 = 8;
     const ECHO_REPLY: u8 = 0;
@@ -72,7 +75,8 @@ impl Family for [u8; 4] {
         Delta::replace(&old, &new)
     }
 
-    #[inline]
+    // Into the loop that classifies: what it does not ask for is not even read there.
+    #[inline(always)]
     fn check<B: PacketBuf>(packet: &mut B) -> Result<IpFacts<Self>, DropReason> {
         ipv4::check(packet).map_err(|error| match error {
             Ipv4Error::Truncated => DropReason::FrameTooShort,
@@ -127,6 +131,7 @@ impl Family for [u8; 4] {
 }
 
 impl Family for [u8; 16] {
+    const CAN_BE_MIXED: bool = true;
     const ICMP: Protocol = Protocol::IcmpV6;
     const ECHO_REQUEST: u8 = 128;
     const ECHO_REPLY: u8 = 129;

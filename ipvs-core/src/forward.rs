@@ -103,33 +103,28 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return Err(DropReason::TtlExpired);
         }
         let flags = self.lane.conns.get(found.id).flags;
-        if flags.has(ConnFlags::ONE_WAY_OR_MIXED) {
-            if flags.has(ConnFlags::ONE_WAY) {
-                return self.pass_on(now, packet, flow, found, mtu);
-            }
-            return self.rewrite_mixed(now, packet, flow, found, mtu);
+        if flags.has(ConnFlags::ONE_WAY) {
+            return self.pass_on(now, packet, flow, found, mtu);
         }
+        let replaced;
+        let is_mixed = A::CAN_BE_MIXED && flags.has(ConnFlags::MIXED);
+        let flow = if is_mixed {
+            replaced = self.replace_network(packet, flow, found, mtu)?;
+            &replaced
+        } else {
+            flow
+        };
         if flow.total_len > mtu {
             return Err(DropReason::MtuExceeded);
         }
-        self.rewrite_in_place(now, packet, flow, found, mtu)
-    }
-
-    /// What is left to do once the network header of a mixed conn is the other family's.
-    #[inline]
-    pub(crate) fn rewrite_in_place(
-        &mut self,
-        now: Now,
-        packet: &mut B,
-        flow: &Flow<A>,
-        found: Found,
-        mtu: u16,
-    ) -> Result<(), DropReason> {
         self.count_packet(found, flow.total_len);
         match flow.protocol {
             Protocol::Udp => self.rewrite_datagram(now, packet, flow, found),
             Protocol::Tcp => self.rewrite_segment(now, packet, flow, found, mtu)?,
             Protocol::Icmp | Protocol::IcmpV6 => self.rewrite_echo(now, packet, flow, found),
+        }
+        if is_mixed {
+            self.complete_replaced(packet, flow, found);
         }
         Ok(())
     }
@@ -334,7 +329,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 #[inline]
 pub(crate) fn rewrite_network<A: Family>(bytes: &mut [u8], conn: &Conn<A>, direction: Direction) {
     // That of a mixed conn was replaced before.
-    if size_of::<A>() > 4 && conn.flags.has(ConnFlags::MIXED) {
+    if A::CAN_BE_MIXED && conn.flags.has(ConnFlags::MIXED) {
         return;
     }
     let to = conn.rewritten(direction);

@@ -11,7 +11,6 @@ use crate::drop_reason::DropReason;
 use crate::family::{self, Family};
 use crate::lane::Forwarder;
 use crate::service::Protocol;
-use crate::time::Now;
 use crate::tuple::Tuple;
 
 /// RFC 7915, 5.1: up to this length a packet that was IPv6 may be fragmented on its way.
@@ -20,16 +19,15 @@ const MAY_BE_FRAGMENTED: u16 = 1260;
 const UDP_CHECKSUM: std::ops::Range<usize> = 6..8;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// Replaces the network header, then rewrites what is above like any other packet's.
+    /// Replaces the network header. Says where what is above lies now: that is rewritten like any other packet's.
     #[inline(never)]
-    pub(crate) fn rewrite_mixed(
+    pub(crate) fn replace_network(
         &mut self,
-        now: Now,
         packet: &mut B,
         flow: &Flow<A>,
         found: Found,
         mtu: u16,
-    ) -> Result<(), DropReason> {
+    ) -> Result<Flow<A>, DropReason> {
         // Their headers say too little, and too much, of each other.
         if flow.is_fragment {
             return Err(DropReason::Fragment);
@@ -42,16 +40,20 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return Err(DropReason::MtuExceeded);
         }
         self.replace_header(packet, flow, &to, l4_len)?;
-        let flow = Flow {
+        Ok(Flow {
             l4_at: l4_at as u8,
             total_len,
             ..*flow
-        };
-        self.rewrite_in_place(now, packet, &flow, found, mtu)?;
+        })
+    }
+
+    /// What only the whole rewritten packet can tell.
+    #[inline(never)]
+    pub(crate) fn complete_replaced(&self, packet: &mut B, flow: &Flow<A>, found: Found) {
+        let to = self.lane.conns.get(found.id).rewritten(found.direction);
         if flow.protocol == Protocol::Udp && !to.src.is_mapped() {
-            give_checksum(packet.bytes_mut(), &to, l4_at);
+            give_checksum(packet.bytes_mut(), &to, usize::from(flow.l4_at));
         }
-        Ok(())
     }
 
     /// What is before the L4 header makes room for, or gives way to, a header between `to`'s addresses.

@@ -34,7 +34,7 @@ pub type Ipv4Facts = IpFacts<[u8; 4]>;
 ///
 /// # Errors
 /// If the frame is cut, a length lies, or the checksum is wrong or the NIC found it so.
-#[inline]
+#[inline(always)]
 pub fn check<B: PacketBuf>(packet: &mut B) -> Result<Ipv4Facts, Ipv4Error> {
     let bytes = packet.bytes();
     let header = bytes

@@ -64,8 +64,6 @@ impl ConnFlags {
 
     /// An end has IPv4 and the other IPv6, or a tunnel leads through the other family.
     pub const MIXED: Self = Self(1 << 11);
-    /// Its packets are not just rewritten in place.
-    pub const ONE_WAY_OR_MIXED: Self = Self(Self::ONE_WAY.0 | Self::MIXED.0);
 
     const fn of_mode(fwdmode: FwdMode) -> Self {
         let bits = match fwdmode {
