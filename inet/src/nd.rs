@@ -316,7 +316,7 @@ impl Message {
                     self.dst == solicited_node(self.target) && self.mac.is_none()
                 }
                 SOLICITATION => true,
-                _ => !(self.dst.is_multicast() && self.flags & SOLICITED != 0) && !is_probe,
+                _ => !(is_probe || self.dst.is_multicast() && self.flags & SOLICITED != 0),
             }
     }
 }

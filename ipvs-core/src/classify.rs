@@ -21,6 +21,19 @@ pub(crate) struct Flow<A> {
     pub(crate) total_len: u16,
 }
 
+impl<A: Family> Flow<A> {
+    /// The same in IPv6's form.
+    pub(crate) fn to_mapped(self) -> Flow<[u8; 16]> {
+        Flow {
+            tuple: self.tuple.to_mapped(),
+            protocol: self.protocol,
+            l4_at: self.l4_at,
+            is_fragment: self.is_fragment,
+            total_len: self.total_len,
+        }
+    }
+}
+
 /// Where a packet goes that is no [`Flow`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Aside {

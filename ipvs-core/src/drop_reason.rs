@@ -50,6 +50,7 @@ drop_reasons! {
     UdpBadChecksum => "the UDP checksum is wrong",
     IcmpMalformed => "the ICMP message, or the packet it quotes, is cut or wrong",
     IcmpBadChecksum => "the ICMP checksum is wrong",
+    IcmpUntranslatable => "an ICMP error that says nothing in the other address family (RFC 7915)",
     NoConn => "a packet to a local address that belongs to no conn",
     IcmpNoConn => "an ICMP error that names no conn of ours",
     TcpNotSyn => "a TCP packet to a service that neither belongs to a conn nor opens one",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use packet::PacketBuf;
 
 use crate::classify::{Aside, Flow, classify, flow_of_ipv6, is_neighbour_discovery};
-use crate::family::Family;
+use crate::family::{self, Family};
 use crate::io::Io;
 use crate::lane::{Forwarder, Lane, Work};
 use crate::shared::Shared;
@@ -176,6 +176,9 @@ impl<B: PacketBuf> Engine<B> {
         }
         self.v4().run_stages(now, io);
         if !self.v4.unknown.is_empty() {
+            if self.shared.snapshot.services.has_mixed() {
+                self.pass_mixed_on();
+            }
             self.v4().connect_all(now, io);
         }
         if !self.v6.work.is_empty() {
@@ -219,6 +222,9 @@ impl<B: PacketBuf> Engine<B> {
             Aside::Ipv6 => self.take_ipv6(now, packet, io),
             Aside::Icmp | Aside::Fragment => match <[u8; 4]>::check(&mut packet) {
                 Ok(ip) if ip.is_fragment => self.v4().receive_fragment(packet, &ip, io),
+                Ok(ip) if self.is_about_mixed(&packet, &ip) => {
+                    self.v6().receive_icmp(now, packet, &family::mapped(ip), io);
+                }
                 Ok(ip) => self.v4().receive_icmp(now, packet, &ip, io),
                 Err(reason) => self.shared.drop(packet, reason),
             },

@@ -175,6 +175,9 @@ impl Family for [u8; 16] {
     }
 
     fn icmp_pseudo_header(src: Self, dst: Self, len: u16) -> u64 {
+        if src.is_mapped() {
+            return 0;
+        }
         checksum::pseudo_header_v6(src.into(), dst.into(), Self::ICMP.number(), len.into())
     }
 
@@ -277,22 +280,29 @@ pub(crate) fn header_len<A: Family>(src: A) -> usize {
 
 /// Writes the EtherType and an IP header into a frame that has room for them.
 pub(crate) fn write_header<A: Family>(frame: &mut [u8], new: &NewHeader<A>) {
-    let Some((ethertype, header)) = frame
+    if let Some((ethertype, header)) = frame
         .get_mut(12..)
         .and_then(<[u8]>::split_first_chunk_mut::<2>)
-    else {
-        return;
-    };
+    {
+        *ethertype = if new.src.to_ip().is_ipv4() {
+            ETHERTYPE_IPV4
+        } else {
+            ETHERTYPE_IPV6
+        };
+        write_ip_header(header, new);
+    }
+}
+
+/// Writes an IP header to where there is room for it.
+pub(crate) fn write_ip_header<A: Family>(ip: &mut [u8], new: &NewHeader<A>) {
     if let (IpAddr::V4(src), IpAddr::V4(dst)) = (new.src.to_ip(), new.dst.to_ip()) {
-        *ethertype = ETHERTYPE_IPV4;
-        if let Some(header) = header.first_chunk_mut() {
+        if let Some(header) = ip.first_chunk_mut() {
             ipv4::write(header, &readdressed(new, src.octets(), dst.octets()));
         }
         return;
     }
-    *ethertype = ETHERTYPE_IPV6;
     let (src, dst) = (new.src.to_mapped(), new.dst.to_mapped());
-    if let Some(header) = header.first_chunk_mut() {
+    if let Some(header) = ip.first_chunk_mut() {
         ipv6::write(header, &readdressed(new, src, dst));
     }
 }

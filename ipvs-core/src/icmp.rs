@@ -17,19 +17,19 @@ use packet::ip::IpFacts;
 use packet::ipv4::L2_LEN;
 
 /// Bytes of an ICMP header, before what it quotes.
-const HEADER_LEN: usize = 8;
+pub(crate) const HEADER_LEN: usize = 8;
 /// What of the quoted packet's L4 header is there at least: RFC 792.
 const QUOTED_L4_LEN: usize = 8;
 
 /// What an ICMP error quotes of the packet it is about.
 #[derive(Debug, Clone, Copy)]
-struct Quoted<A> {
-    /// Where the quoted IP header begins, from the ICMP header's start.
-    ip_at: usize,
-    /// Where the quoted L4 header begins, likewise.
-    l4_at: usize,
+pub(crate) struct Quoted<A> {
+    /// What its IP header says
+    pub(crate) ip: IpFacts<A>,
+    /// Where the quoted L4 header begins, from the ICMP header's start.
+    pub(crate) l4_at: usize,
     /// As the packet looked where the error arose: after our rewrite.
-    tuple: Tuple<A>,
+    pub(crate) tuple: Tuple<A>,
 }
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
@@ -117,7 +117,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.shared.to_kernel(packet, io);
     }
 
-    fn translate_error(
+    pub(crate) fn translate_error(
         &mut self,
         now: Now,
         mut packet: B,
@@ -133,6 +133,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         };
         if self.lane.conns.get(found.id).flags.has(ConnFlags::ONE_WAY) {
             return self.pass_on_error(now, packet, quoted, found, way, io);
+        }
+        if A::CAN_BE_MIXED && self.lane.conns.get(found.id).flags.has(ConnFlags::MIXED) {
+            return match self.translate_mixed_error(&mut packet, ip, quoted, found) {
+                Ok(()) => self.deliver(now, packet, way, io),
+                Err(reason) => self.shared.drop(packet, reason),
+            };
         }
         translate(
             packet.bytes_mut(),
@@ -170,7 +176,7 @@ fn echo_reply_in_place<B: PacketBuf>(packet: &mut B) -> bool {
 }
 
 /// Reads what an error quotes; `None` if it is about something the engine has no conns of.
-fn read_quoted<A: Family>(icmp: &[u8]) -> Result<Option<Quoted<A>>, DropReason> {
+pub(crate) fn read_quoted<A: Family>(icmp: &[u8]) -> Result<Option<Quoted<A>>, DropReason> {
     let quoted = icmp.get(HEADER_LEN..).unwrap_or_default();
     let ip = A::check_quoted(quoted).ok_or(DropReason::IcmpMalformed)?;
     if Protocol::from_number(ip.protocol).is_none() || ip.fragment_offset != 0 {
@@ -198,7 +204,7 @@ fn read_quoted<A: Family>(icmp: &[u8]) -> Result<Option<Quoted<A>>, DropReason> 
         }
     };
     Ok(Some(Quoted {
-        ip_at: HEADER_LEN,
+        ip,
         l4_at: HEADER_LEN + l4_at,
         tuple,
     }))
@@ -234,22 +240,34 @@ fn restore_quoted<A: Family>(
     conn: &Conn<A>,
     direction: Direction,
 ) {
-    // An error that goes outbound is about a packet that went inbound, and the other way round.
-    let (sent, undo) = match direction {
-        Direction::Outbound => (
-            conn.tuple(Direction::Inbound),
-            conn.deltas(Direction::Outbound),
-        ),
-        Direction::Inbound => (
-            conn.tuple(Direction::Outbound),
-            conn.deltas(Direction::Inbound),
-        ),
-    };
-    let ip = icmp.get_mut(quoted.ip_at..).unwrap_or_default();
+    let sent = as_sent(conn, direction);
+    let undo = conn.deltas(direction);
+    let ip = icmp.get_mut(HEADER_LEN..).unwrap_or_default();
     A::readdress(ip, sent.src, sent.dst, undo.l3);
-    let Some(l4) = icmp.get_mut(quoted.l4_at..) else {
+    let l4 = icmp.get_mut(quoted.l4_at..).unwrap_or_default();
+    restore_l4(l4, quoted, conn, direction);
+}
+
+/// The tuple with which the receiver of an error had sent what the error quotes: one that goes outbound is about a
+/// packet that went inbound, and the other way round.
+pub(crate) const fn as_sent<A: Family>(conn: &Conn<A>, direction: Direction) -> Tuple<A> {
+    match direction {
+        Direction::Outbound => conn.tuple(Direction::Inbound),
+        Direction::Inbound => conn.tuple(Direction::Outbound),
+    }
+}
+
+/// Undoes our rewrite on the L4 header of the quoted packet, of which there are 8 bytes at least.
+pub(crate) fn restore_l4<A: Family>(
+    l4: &mut [u8],
+    quoted: &Quoted<A>,
+    conn: &Conn<A>,
+    direction: Direction,
+) {
+    let sent = as_sent(conn, direction);
+    if l4.len() < QUOTED_L4_LEN {
         return;
-    };
+    }
     if conn.protocol == A::ICMP.number() {
         // One of both ports is 0: the other is the identifier.
         let addresses =
@@ -263,7 +281,7 @@ fn restore_quoted<A: Family>(
     }
     l4[0..2].copy_from_slice(&sent.sport.to_be_bytes());
     l4[2..4].copy_from_slice(&sent.dport.to_be_bytes());
-    let mut delta = undo.l4;
+    let mut delta = conn.deltas(direction).l4;
     let is_tcp = conn.protocol == Protocol::Tcp.number();
     if is_tcp {
         delta = delta.plus(restore_numbers(l4, conn.seq_delta, direction));

@@ -2,19 +2,25 @@
 
 use packet::PacketBuf;
 use packet::checksum;
-use packet::ip::NewHeader;
+use packet::ip::{IpFacts, NewHeader};
 use packet::ipv4::L2_LEN;
+use packet::translate::IcmpError;
 
 use crate::classify::Flow;
 use crate::conn::Found;
 use crate::drop_reason::DropReason;
+use crate::engine::Engine;
 use crate::family::{self, Family};
+use crate::icmp::{self, Quoted};
 use crate::lane::Forwarder;
-use crate::service::Protocol;
-use crate::tuple::Tuple;
+use crate::service::{Protocol, ServiceKey};
+use crate::tuple::{Address, Tuple};
 
 /// RFC 7915, 5.1: up to this length a packet that was IPv6 may be fragmented on its way.
 const MAY_BE_FRAGMENTED: u16 = 1260;
+/// RFC 1812, 4.3.2.3, and RFC 4443, 2.4 (c)
+const LONGEST_ICMP_ERROR: usize = 576;
+const LONGEST_ICMPV6_ERROR: usize = 1280;
 /// Where a UDP header has its checksum.
 const UDP_CHECKSUM: std::ops::Range<usize> = 6..8;
 
@@ -56,6 +62,63 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
+    /// An error about a packet of a mixed conn becomes the other family's, and so does the packet that it quotes.
+    pub(crate) fn translate_mixed_error(
+        &self,
+        packet: &mut B,
+        ip: &IpFacts<A>,
+        quoted: &Quoted<A>,
+        found: Found,
+    ) -> Result<(), DropReason> {
+        let conn = self.lane.conns.get(found.id);
+        let outer = conn.rewritten(found.direction);
+        let sent = icmp::as_sent(conn, found.direction);
+        let (outer_len, inner_len) = (family::header_len(outer.src), family::header_len(sent.src));
+        let error = translate_kind(packet.bytes(), ip).ok_or(DropReason::IcmpUntranslatable)?;
+        // All that is before the quoted L4 header is written anew.
+        let icmp_at = L2_LEN + outer_len;
+        let l4_at = icmp_at + icmp::HEADER_LEN + inner_len;
+        resize_head(packet, usize::from(ip.l4_at) + quoted.l4_at, l4_at)?;
+        let longest = if outer.src.is_mapped() {
+            LONGEST_ICMP_ERROR
+        } else {
+            LONGEST_ICMPV6_ERROR
+        };
+        packet.truncate(L2_LEN + longest);
+        let frame = packet.bytes_mut();
+        icmp::restore_l4(&mut frame[l4_at..], quoted, conn, found.direction);
+        let quoted_header = NewHeader {
+            ttl: quoted.ip.ttl,
+            identification: quoted.ip.identification as u16,
+            dont_fragment: quoted.ip.dont_fragment,
+            ..NewHeader::of_ours(
+                sent.src,
+                sent.dst,
+                quoted.ip.protocol,
+                quoted.ip.total_len + L2_LEN as u16 - u16::from(quoted.ip.l4_at),
+            )
+        };
+        family::write_ip_header(&mut frame[icmp_at + icmp::HEADER_LEN..], &quoted_header);
+        let icmp_len = (frame.len() - icmp_at) as u16;
+        let protocol = if outer.src.is_mapped() {
+            Protocol::Icmp
+        } else {
+            Protocol::IcmpV6
+        };
+        let header = NewHeader {
+            ttl: ip.ttl - 1,
+            ..NewHeader::of_ours(outer.src, outer.dst, protocol.number(), icmp_len)
+        };
+        family::write_header(frame, &header);
+        let icmp = &mut frame[icmp_at..];
+        icmp[..4].copy_from_slice(&[error.kind, error.code, 0, 0]);
+        icmp[4..8].copy_from_slice(&error.rest.to_be_bytes());
+        let pseudo = A::icmp_pseudo_header(outer.src, outer.dst, icmp_len);
+        let sum = !checksum::fold(checksum::sum(icmp) + pseudo);
+        icmp[2..4].copy_from_slice(&sum.to_be_bytes());
+        Ok(())
+    }
+
     /// What is before the L4 header makes room for, or gives way to, a header between `to`'s addresses.
     fn replace_header(
         &mut self,
@@ -67,15 +130,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let ttl = A::ttl(packet.bytes()) - 1;
         let traffic_class = family::traffic_class(packet.bytes());
         let (old, new) = (usize::from(flow.l4_at), L2_LEN + family::header_len(to.src));
-        let ethernet = packet.bytes().first_chunk::<L2_LEN>().copied();
-        if old > new {
-            packet.trim_front(old - new);
-        } else if !packet.prepend(new - old) {
-            return Err(DropReason::NoHeadroom);
-        }
-        if let (Some(old), Some(new)) = (ethernet, packet.bytes_mut().first_chunk_mut()) {
-            *new = old;
-        }
+        resize_head(packet, old, new)?;
         let dont_fragment = l4_len + (new - L2_LEN) as u16 > MAY_BE_FRAGMENTED;
         if !dont_fragment {
             self.lane.identification = self.lane.identification.wrapping_add(1);
@@ -93,6 +148,78 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         };
         family::write_header(packet.bytes_mut(), &header);
         Ok(())
+    }
+}
+
+/// What takes `old` bytes at the front of a frame takes `new` ones, to be written; the Ethernet header stays.
+fn resize_head<B: PacketBuf>(packet: &mut B, old: usize, new: usize) -> Result<(), DropReason> {
+    let ethernet = packet.bytes().first_chunk::<L2_LEN>().copied();
+    if old > new {
+        packet.trim_front(old - new);
+    } else if !packet.prepend(new - old) {
+        return Err(DropReason::NoHeadroom);
+    }
+    if let (Some(old), Some(new)) = (ethernet, packet.bytes_mut().first_chunk_mut()) {
+        *new = old;
+    }
+    Ok(())
+}
+
+/// What an error says in the other family.
+fn translate_kind<A: Family>(frame: &[u8], ip: &IpFacts<A>) -> Option<IcmpError> {
+    let icmp = frame.get(usize::from(ip.l4_at)..)?;
+    let [kind, code, _, _, rest @ ..] = icmp.first_chunk::<{ icmp::HEADER_LEN }>()?;
+    let error = IcmpError {
+        kind: *kind,
+        code: *code,
+        rest: u32::from_be_bytes(*rest),
+    };
+    if family::is_ipv4(frame) {
+        error.to_v6()
+    } else {
+        error.to_v4()
+    }
+}
+
+impl<B: PacketBuf> Engine<B> {
+    /// IPv4 packets of conns between both families go through the other lane.
+    #[cold]
+    pub(crate) fn pass_mixed_on(&mut self) {
+        let mut at = 0;
+        while let Some(item) = self.v4.unknown.get(at) {
+            if self.is_mixed(&item.flow.tuple) {
+                let item = self.v4.unknown.remove(at);
+                self.v6.admit(item.packet, item.flow.to_mapped());
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    /// Whether an IPv4 packet belongs to such a conn, or opens one.
+    fn is_mixed(&self, tuple: &Tuple<[u8; 4]>) -> bool {
+        let services = &self.shared.snapshot.services;
+        let protocol = Protocol::from_number(tuple.protocol);
+        let is_of_service = protocol.is_some_and(|protocol| {
+            let key = ServiceKey::vip(protocol, tuple.dst.to_ip(), tuple.dport);
+            services.get(&key).is_some_and(|service| service.is_mixed())
+        });
+        is_of_service || self.v6.conns.find(&tuple.to_mapped()).is_some()
+    }
+
+    /// Whether an ICMP error is about a packet of such a conn.
+    pub(crate) fn is_about_mixed(&self, packet: &B, ip: &IpFacts<[u8; 4]>) -> bool {
+        if !self.shared.snapshot.services.has_mixed() {
+            return false;
+        }
+        let icmp = packet.bytes().get(usize::from(ip.l4_at)..);
+        let quoted = icmp::read_quoted::<[u8; 4]>(icmp.unwrap_or_default());
+        quoted.is_ok_and(|quoted| {
+            quoted.is_some_and(|quoted| {
+                let sent = quoted.tuple.reversed().to_mapped();
+                self.v6.conns.find(&sent).is_some()
+            })
+        })
     }
 }
 

@@ -264,6 +264,14 @@ pub struct Service {
     pub conn_timeout_s: Option<u32>,
 }
 
+impl Service {
+    /// Whether it has dests of the other address family.
+    pub fn is_mixed(&self) -> bool {
+        let is_other = |dest: &Dest| dest.addr.is_ipv4() != self.key.addr.is_ipv4();
+        self.dests.iter().any(is_other)
+    }
+}
+
 /// Number of shards of a [`ServiceTable`]: one change copies one shard and the array of pointers.
 const SHARDS: usize = 4096;
 
@@ -272,6 +280,8 @@ const SHARDS: usize = 4096;
 pub struct ServiceTable {
     shards: Arc<[Arc<Shard>]>,
     nat_dests: NatDests,
+    /// How many have dests of the other address family
+    mixed: usize,
     /// Those for packets on their way through, in the order they came
     passing: Arc<Vec<Arc<Service>>>,
 }
@@ -285,6 +295,7 @@ impl Default for ServiceTable {
         Self {
             shards: (0..SHARDS).map(|_| Arc::clone(&empty)).collect(),
             nat_dests: NatDests::default(),
+            mixed: 0,
             passing: Arc::default(),
         }
     }
@@ -299,6 +310,12 @@ impl ServiceTable {
             .iter()
             .find(|(other, service)| *other == hash && service.key == *key)
             .map(|(_, service)| service)
+    }
+
+    /// Whether there are services with dests of the other address family.
+    #[inline]
+    pub const fn has_mixed(&self) -> bool {
+        self.mixed > 0
     }
 
     /// Whether there are services for packets on their way through.
@@ -333,11 +350,13 @@ impl ServiceTable {
                 continue;
             }
             self.nat_dests.add(&service);
+            self.mixed += usize::from(service.is_mixed());
             let hash = hash_of(&service.key);
             let shard = Arc::make_mut(&mut shards[shard_of(hash)]);
             match shard.iter_mut().find(|(_, old)| old.key == service.key) {
                 Some((_, old)) => {
                     self.nat_dests.remove(old);
+                    self.mixed -= usize::from(old.is_mixed());
                     *old = service;
                 }
                 None => shard.push((hash, service)),
@@ -356,6 +375,7 @@ impl ServiceTable {
         if let Some(at) = shard.iter().position(|(_, service)| service.key == *key) {
             let (_, service) = shard.swap_remove(at);
             self.nat_dests.remove(&service);
+            self.mixed -= usize::from(service.is_mixed());
         }
     }
 

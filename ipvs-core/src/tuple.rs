@@ -94,6 +94,17 @@ impl<A: Address> Tuple<A> {
         }
     }
 
+    /// The same in IPv6's form.
+    pub fn to_mapped(self) -> Tuple<[u8; 16]> {
+        Tuple {
+            src: self.src.to_mapped(),
+            dst: self.dst.to_mapped(),
+            sport: self.sport,
+            dport: self.dport,
+            protocol: self.protocol,
+        }
+    }
+
     /// The hash by which the conn index finds it.
     #[inline]
     pub fn hash(&self, key: &HashKey) -> u64 {

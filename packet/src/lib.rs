@@ -9,5 +9,6 @@ pub mod ip;
 pub mod ipv4;
 pub mod ipv6;
 pub mod quic;
+pub mod translate;
 
 pub use buf::{ChecksumState, MacAddr, PacketBuf, PortId};

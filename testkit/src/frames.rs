@@ -1,10 +1,11 @@
 //! Frames built and checked by etherparse, so that our own header code is not its own judge.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use etherparse::{
-    ArpHardwareId, ArpOperation, ArpPacket, EtherType, Icmpv4Type, LinkSlice, NetSlice,
-    PacketBuilder, SlicedPacket, TransportSlice, icmpv4,
+    ArpHardwareId, ArpOperation, ArpPacket, EtherType, Icmpv4Type, Icmpv6Type, IpHeaders,
+    LinkSlice, NetSlice, PacketBuilder, PacketBuilderStep, SlicedPacket, TransportSlice, icmpv4,
+    icmpv6,
 };
 use packet::MacAddr;
 
@@ -14,8 +15,8 @@ pub type Macs = (MacAddr, MacAddr);
 /// A TCP segment to be built.
 #[derive(Debug, Clone)]
 pub struct Tcp {
-    src: SocketAddrV4,
-    dst: SocketAddrV4,
+    src: SocketAddr,
+    dst: SocketAddr,
     seq: u32,
     ack: u32,
     flags: String,
@@ -24,7 +25,7 @@ pub struct Tcp {
     ttl: u8,
 }
 
-/// A segment from `src` to `dst`, both as `10.0.0.1:80`.
+/// A segment from `src` to `dst`, both as `10.0.0.1:80` or `[2001:db8::1]:80`.
 pub fn tcp(src: &str, dst: &str) -> Tcp {
     Tcp {
         src: src.parse().expect("an address with a port"),
@@ -71,9 +72,12 @@ impl Tcp {
     }
     /// The whole frame.
     pub fn frame(&self, (from, to): Macs) -> Vec<u8> {
-        let mut builder = PacketBuilder::ethernet2(from.0, to.0)
-            .ipv4(self.src.ip().octets(), self.dst.ip().octets(), self.ttl)
-            .tcp(self.src.port(), self.dst.port(), self.seq, 65535);
+        let mut builder = ip_builder(self.src.ip(), self.dst.ip(), self.ttl, (from, to)).tcp(
+            self.src.port(),
+            self.dst.port(),
+            self.seq,
+            65535,
+        );
         for flag in self.flags.chars() {
             builder = match flag {
                 'S' => builder.syn(),
@@ -95,15 +99,22 @@ impl Tcp {
     }
 }
 
+fn ip_builder(src: IpAddr, dst: IpAddr, ttl: u8, (from, to): Macs) -> PacketBuilderStep<IpHeaders> {
+    let builder = PacketBuilder::ethernet2(from.0, to.0);
+    match (src, dst) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => builder.ipv4(src.octets(), dst.octets(), ttl),
+        (IpAddr::V6(src), IpAddr::V6(dst)) => builder.ipv6(src.octets(), dst.octets(), ttl),
+        _ => panic!("{src} and {dst} are of two families"),
+    }
+}
+
 /// A UDP datagram.
-pub fn udp(src: &str, dst: &str, payload: &[u8], (from, to): Macs) -> Vec<u8> {
-    let (src, dst): (SocketAddrV4, SocketAddrV4) = (
+pub fn udp(src: &str, dst: &str, payload: &[u8], macs: Macs) -> Vec<u8> {
+    let (src, dst): (SocketAddr, SocketAddr) = (
         src.parse().expect("an address"),
         dst.parse().expect("an address"),
     );
-    let builder = PacketBuilder::ethernet2(from.0, to.0)
-        .ipv4(src.ip().octets(), dst.ip().octets(), 64)
-        .udp(src.port(), dst.port());
+    let builder = ip_builder(src.ip(), dst.ip(), 64, macs).udp(src.port(), dst.port());
     let mut frame = Vec::new();
     builder
         .write(&mut frame, payload)
@@ -113,50 +124,53 @@ pub fn udp(src: &str, dst: &str, payload: &[u8], (from, to): Macs) -> Vec<u8> {
 
 /// An echo request.
 pub fn echo_request(src: &str, dst: &str, payload: &[u8], macs: Macs) -> Vec<u8> {
-    icmp(
-        src,
-        dst,
-        Icmpv4Type::EchoRequest(etherparse::IcmpEchoHeader { id: 7, seq: 1 }),
-        payload,
-        macs,
-    )
+    let header = etherparse::IcmpEchoHeader { id: 7, seq: 1 };
+    let (v4, v6) = (
+        Icmpv4Type::EchoRequest(header),
+        Icmpv6Type::EchoRequest(header),
+    );
+    icmp(src, dst, (v4, v6), payload, macs)
 }
 
-/// An error about a packet, of which it quotes the bytes given.
+/// A port-unreachable error about a packet, of which it quotes the bytes given.
 pub fn unreachable(src: &str, dst: &str, quoted: &[u8], macs: Macs) -> Vec<u8> {
-    icmp(
-        src,
-        dst,
-        Icmpv4Type::DestinationUnreachable(icmpv4::DestUnreachableHeader::Port),
-        quoted,
-        macs,
-    )
+    let v4 = Icmpv4Type::DestinationUnreachable(icmpv4::DestUnreachableHeader::Port);
+    let v6 = Icmpv6Type::DestinationUnreachable(icmpv6::DestUnreachableCode::Port);
+    icmp(src, dst, (v4, v6), quoted, macs)
 }
 
-/// The error of a router whose next link takes only `mtu` bytes.
+/// The error of a router whose next link takes only `mtu` bytes: fragmentation needed, or packet too big.
 pub fn fragmentation_needed(src: &str, dst: &str, mtu: u16, quoted: &[u8], macs: Macs) -> Vec<u8> {
     let header = icmpv4::DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: mtu };
+    let v6 = Icmpv6Type::PacketTooBig { mtu: mtu.into() };
     icmp(
         src,
         dst,
-        Icmpv4Type::DestinationUnreachable(header),
+        (Icmpv4Type::DestinationUnreachable(header), v6),
         quoted,
         macs,
     )
 }
 
-fn icmp(src: &str, dst: &str, kind: Icmpv4Type, payload: &[u8], (from, to): Macs) -> Vec<u8> {
-    let (src, dst): (Ipv4Addr, Ipv4Addr) = (
+fn icmp(
+    src: &str,
+    dst: &str,
+    (v4, v6): (Icmpv4Type, Icmpv6Type),
+    payload: &[u8],
+    macs: Macs,
+) -> Vec<u8> {
+    let (src, dst): (IpAddr, IpAddr) = (
         src.parse().expect("an address"),
         dst.parse().expect("an address"),
     );
-    let builder = PacketBuilder::ethernet2(from.0, to.0)
-        .ipv4(src.octets(), dst.octets(), 64)
-        .icmpv4(kind);
+    let builder = ip_builder(src, dst, 64, macs);
     let mut frame = Vec::new();
-    builder
-        .write(&mut frame, payload)
-        .expect("a vector takes all");
+    let written = if src.is_ipv4() {
+        builder.icmpv4(v4).write(&mut frame, payload)
+    } else {
+        builder.icmpv6(v6).write(&mut frame, payload)
+    };
+    written.expect("a vector takes all");
     frame
 }
 
@@ -200,7 +214,7 @@ fn arp(
     frame
 }
 
-/// A frame with IPv4 as etherparse sees it.
+/// A frame with IPv4 or IPv6 as etherparse sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// From whom on the wire
@@ -235,22 +249,19 @@ impl Seen {
     /// Takes a frame apart; anything wrong with its lengths is a failed test.
     pub fn parse(frame: &[u8]) -> Self {
         let sliced = SlicedPacket::from_ethernet(frame).expect("a well-formed frame");
-        let Some(LinkSlice::Ethernet2(ethernet)) = sliced.link else {
+        let Some(LinkSlice::Ethernet2(ethernet)) = &sliced.link else {
             panic!("no Ethernet header")
         };
-        let Some(NetSlice::Ipv4(ip)) = sliced.net else {
-            panic!("no IPv4 header")
-        };
-        let header = ip.header();
-        let ip_right = header.to_header().calc_header_checksum() == header.header_checksum();
-        let (src, dst) = (header.source_addr(), header.destination_addr());
+        let ip = Ip::of(&sliced);
+        let (src, dst) = (ip.src, ip.dst);
+        let end = |addr, port| SocketAddr::new(addr, port).to_string();
         let mut seen = Self {
             from: MacAddr(ethernet.source()),
             to: MacAddr(ethernet.destination()),
             src: src.to_string(),
             dst: dst.to_string(),
-            ttl: header.ttl(),
-            total_len: header.total_len(),
+            ttl: ip.ttl,
+            total_len: ip.total_len,
             seq: 0,
             ack: 0,
             flags: String::new(),
@@ -277,29 +288,91 @@ impl Seen {
                     .collect();
                 seen.options = tcp.options().to_vec();
                 seen.payload = tcp.payload().to_vec();
-                seen.src = format!("{src}:{}", tcp.source_port());
-                seen.dst = format!("{dst}:{}", tcp.destination_port());
-                tcp.calc_checksum_ipv4(src.octets(), dst.octets()) == Ok(tcp.checksum())
+                seen.src = end(src, tcp.source_port());
+                seen.dst = end(dst, tcp.destination_port());
+                let right = match (src, dst) {
+                    (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                        tcp.calc_checksum_ipv4(src.octets(), dst.octets())
+                    }
+                    (IpAddr::V6(src), IpAddr::V6(dst)) => {
+                        tcp.calc_checksum_ipv6(src.octets(), dst.octets())
+                    }
+                    _ => panic!("{src} and {dst} in one header"),
+                };
+                right == Ok(tcp.checksum())
             }
             Some(TransportSlice::Udp(udp)) => {
                 seen.payload = udp.payload().to_vec();
-                seen.src = format!("{src}:{}", udp.source_port());
-                seen.dst = format!("{dst}:{}", udp.destination_port());
-                let right = udp.to_header().calc_checksum_ipv4_raw(
-                    src.octets(),
-                    dst.octets(),
-                    udp.payload(),
-                );
-                udp.checksum() == 0 || right == Ok(udp.checksum())
+                seen.src = end(src, udp.source_port());
+                seen.dst = end(dst, udp.destination_port());
+                let header = udp.to_header();
+                let (right, may_be_none) = match (src, dst) {
+                    (IpAddr::V4(src), IpAddr::V4(dst)) => (
+                        header.calc_checksum_ipv4_raw(src.octets(), dst.octets(), udp.payload()),
+                        true,
+                    ),
+                    (IpAddr::V6(src), IpAddr::V6(dst)) => (
+                        header.calc_checksum_ipv6_raw(src.octets(), dst.octets(), udp.payload()),
+                        false,
+                    ),
+                    _ => panic!("{src} and {dst} in one header"),
+                };
+                udp.checksum() == 0 && may_be_none || right == Ok(udp.checksum())
             }
             Some(TransportSlice::Icmpv4(icmp)) => {
                 seen.payload = icmp.payload().to_vec();
                 seen.icmp = Some((icmp.type_u8(), icmp.code_u8()));
                 icmp.icmp_type().calc_checksum(icmp.payload()) == icmp.checksum()
             }
+            Some(TransportSlice::Icmpv6(icmp)) => {
+                seen.payload = icmp.payload().to_vec();
+                seen.icmp = Some((icmp.type_u8(), icmp.code_u8()));
+                let (IpAddr::V6(src), IpAddr::V6(dst)) = (src, dst) else {
+                    panic!("ICMPv6 over IPv4")
+                };
+                icmp.is_checksum_valid(src.octets(), dst.octets())
+            }
             _ => panic!("no L4 header that a test looks for"),
         };
-        seen.checksums_right = ip_right && l4_right;
+        seen.checksums_right = ip.is_right && l4_right;
         seen
+    }
+}
+
+/// What both IP headers have.
+struct Ip {
+    src: IpAddr,
+    dst: IpAddr,
+    ttl: u8,
+    total_len: u16,
+    /// IPv4's checksum is; IPv6 has none.
+    is_right: bool,
+}
+
+impl Ip {
+    fn of(sliced: &SlicedPacket<'_>) -> Self {
+        match &sliced.net {
+            Some(NetSlice::Ipv4(ip)) => {
+                let header = ip.header();
+                Self {
+                    src: header.source_addr().into(),
+                    dst: header.destination_addr().into(),
+                    ttl: header.ttl(),
+                    total_len: header.total_len(),
+                    is_right: header.to_header().calc_header_checksum() == header.header_checksum(),
+                }
+            }
+            Some(NetSlice::Ipv6(ip)) => {
+                let header = ip.header();
+                Self {
+                    src: header.source_addr().into(),
+                    dst: header.destination_addr().into(),
+                    ttl: header.hop_limit(),
+                    total_len: header.payload_length() + 40,
+                    is_right: true,
+                }
+            }
+            _ => panic!("no IP header"),
+        }
     }
 }

@@ -1,3 +1,5 @@
+use std::net::Ipv4Addr;
+
 use inet::{Prefix, RouteScope};
 use ipvs_core::{FwdMode, HashTarget, Protocol, SchedulerKind};
 use packet::{MacAddr, PortId};
@@ -284,7 +286,7 @@ fn a_gateway_on_a_link_names_its_device() {
     desired
         .add_route(&route("0.0.0.0", 0, None, Some("10.0.0.254")))
         .unwrap();
-    let default = desired.routes.lookup_v4(Ipv4Addr::new(8, 8, 8, 8)).unwrap();
+    let default = desired.routes.lookup(ip("8.8.8.8")).unwrap();
     assert_eq!(
         (default.ifindex, default.scope),
         (IfIndex(2), RouteScope::Global)

@@ -7,7 +7,7 @@
     reason = "a test that cannot go on says so by a panic"
 )]
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use inet::neighbour::NeighbourConfig;
@@ -37,6 +37,10 @@ pub const CLIENT: &str = "10.0.0.48:40000";
 pub const VIP: &str = "10.0.0.100:80";
 pub const SERVER: &str = "192.168.100.2:80";
 pub const LIP: &str = "192.168.100.200";
+pub const CLIENT6: &str = "[2001:db8:1::48]:40000";
+pub const VIP6: &str = "[2001:db8:1::100]:80";
+pub const SERVER6: &str = "[2001:db8:100::2]:80";
+pub const LIP6: &str = "2001:db8:100::200";
 
 /// What left the director.
 #[derive(Debug, Default)]
@@ -88,6 +92,7 @@ pub struct Setup {
     pub max_conns: u32,
     pub protocol: Protocol,
     pub fwdmode: FwdMode,
+    pub vip: &'static str,
     pub dests: Vec<&'static str>,
     pub laddrs: Vec<&'static str>,
     pub lan_mtu: u16,
@@ -104,6 +109,7 @@ impl Default for Setup {
             max_conns: 1024,
             protocol: Protocol::Tcp,
             fwdmode: FwdMode::FullNat,
+            vip: VIP,
             dests: vec![SERVER],
             laddrs: vec![LIP],
             lan_mtu: 1500,
@@ -115,6 +121,11 @@ impl Default for Setup {
 }
 
 fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// `10.0.0.1:80` or `[2001:db8::1]:80`
+fn end(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
@@ -171,14 +182,14 @@ impl Setup {
             .services
             .insert_all([Arc::new(self.service())]);
         if self.resolve {
-            director
-                .neighbours
-                .add_static(self.client_side(), ip("10.0.0.48"), CLIENT_MAC);
+            for client in [CLIENT, CLIENT6] {
+                let addr = end(client).ip();
+                let side = self.client_side();
+                director.neighbours.add_static(side, addr, CLIENT_MAC);
+            }
             for dest in &self.dests {
-                let (addr, _) = dest.rsplit_once(':').unwrap();
-                director
-                    .neighbours
-                    .add_static(IfIndex(1), ip(addr), SERVER_MAC);
+                let addr = end(dest).ip();
+                director.neighbours.add_static(IfIndex(1), addr, SERVER_MAC);
             }
         }
         director.publish();
@@ -202,7 +213,7 @@ impl Setup {
         };
         let mut net = Net::new([device(0, LAN_MAC, self.lan_mtu), device(1, WAN_MAC, 1500)]);
         let mut addrs = vec![LocalAddr {
-            addr: ip("10.0.0.100"),
+            addr: end(self.vip).ip(),
             ifindex: self.client_side(),
             sapool: false,
         }];
@@ -232,8 +243,13 @@ impl Setup {
         net.routes
             .insert(route("192.168.100.0", 24, 1, RouteScope::Link))
             .unwrap();
+        let client_side = self.client_side().0;
+        for (prefix, ifindex) in [("2001:db8:1::", client_side), ("2001:db8:100::", 1)] {
+            let route = route(prefix, 64, ifindex, RouteScope::Link);
+            net.routes.insert(route).unwrap();
+        }
         for addr in &addrs {
-            let len = 32;
+            let len = Prefix::host(addr.addr).prefix_len();
             net.routes
                 .insert(route(
                     &addr.addr.to_string(),
@@ -251,11 +267,11 @@ impl Setup {
         let dests: Vec<Dest> = (0..)
             .zip(&self.dests)
             .map(|(id, dest)| {
-                let (addr, port) = dest.rsplit_once(':').unwrap();
+                let dest = end(dest);
                 Dest {
                     id: DestId(id),
-                    addr: ip(addr),
-                    port: port.parse().unwrap(),
+                    addr: dest.ip(),
+                    port: dest.port(),
                     weight: 1,
                     fwdmode: self.fwdmode,
                     upper_threshold: 0,
@@ -270,7 +286,7 @@ impl Setup {
         };
         Service {
             id: ServiceId(0),
-            key: service_key(self.protocol),
+            key: ServiceKey::vip(self.protocol, end(self.vip).ip(), end(self.vip).port()),
             scheduler: SchedulerKind::Rr,
             plan: Plan::new(SchedulerKind::Rr, &dests),
             dests,
