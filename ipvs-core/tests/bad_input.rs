@@ -11,11 +11,7 @@ use testkit::frames;
 fn with_ip(frame: &[u8], at: usize, value: u8) -> Vec<u8> {
     let mut frame = frame.to_vec();
     frame[14 + at] = value;
-    let header_len = usize::from(frame[14] & 0xf) * 4;
-    frame[24..26].fill(0);
-    let end = (14 + header_len).min(frame.len());
-    let sum = packet::checksum::checksum(&frame[14..end]);
-    frame[24..26].copy_from_slice(&sum.to_be_bytes());
+    repair_ip(&mut frame);
     frame
 }
 
@@ -194,43 +190,4 @@ fn random_frames_do_no_harm() {
     director.check_that_every_packet_has_its_end();
     director.wait_s(120);
     director.open();
-}
-
-/// xorshift: the same frames in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % below
-    }
-
-    fn frame(&mut self, samples: &[Vec<u8>]) -> VecBuf {
-        let mut bytes = samples[self.next(samples.len())].clone();
-        if self.next(2) == 0 {
-            let noise_from = [0, 12, 14, 34][self.next(4)];
-            for byte in &mut bytes[noise_from..] {
-                *byte = self.next(256) as u8;
-            }
-        } else {
-            for _ in 0..self.next(4) {
-                let at = self.next(bytes.len());
-                bytes[at] = self.next(256) as u8;
-            }
-        }
-        let len = if self.next(4) == 0 {
-            self.next(bytes.len() + 1)
-        } else {
-            bytes.len()
-        };
-        let mut packet = VecBuf::new(packet::PortId(self.next(2) as u16), &bytes[..len]);
-        // as from a NIC that has verified checksums: the rest of the code is reached more often
-        if self.next(2) == 0 {
-            packet.ip_checksum = packet::ChecksumState::Good;
-            packet.l4_checksum = packet::ChecksumState::Good;
-        }
-        packet
-    }
 }

@@ -11,7 +11,7 @@ mod common;
 use common::*;
 use etherparse::{NetSlice, SlicedPacket};
 use ipvs_core::{Dest, DestId, DropReason, Encapsulation, FwdMode, Origin, Protocol, ServiceId};
-use packet::{MacAddr, PortId};
+use packet::MacAddr;
 use rstest::rstest;
 use testkit::VecBuf;
 use testkit::frames::{self, Seen};
@@ -35,13 +35,6 @@ fn udp_director(fwdmode: FwdMode) -> Director {
         ..Setup::default()
     };
     setup.build()
-}
-
-fn only(sent: Vec<(PortId, Vec<u8>)>) -> (PortId, Vec<u8>) {
-    let [one] = &sent[..] else {
-        panic!("{} frames instead of one", sent.len())
-    };
-    one.clone()
 }
 
 fn syn() -> Vec<u8> {
@@ -435,14 +428,4 @@ fn a_tunnel_without_headroom_drops_and_counts() {
     let packet = VecBuf::without_headroom(WAN, &frame);
     assert_eq!(director.receive_from(Origin::Nic, packet), []);
     assert_eq!(director.drops()[DropReason::NoHeadroom as usize], 1);
-}
-
-/// The IP header's checksum after a change.
-fn repair_ip(frame: &mut [u8]) {
-    frame[L2_LEN + 10..L2_LEN + 12].fill(0);
-    let header = etherparse::Ipv4Header::from_slice(&frame[L2_LEN..])
-        .unwrap()
-        .0;
-    let sum = header.calc_header_checksum();
-    frame[L2_LEN + 10..L2_LEN + 12].copy_from_slice(&sum.to_be_bytes());
 }

@@ -15,7 +15,6 @@ use ipvs_core::{
     DestId, DeviceName, DropReason, EndRange, FwdMode, Match, Protocol, SchedulerKind, Service,
     ServiceId, ServiceKey, sched::Plan,
 };
-use packet::PortId;
 use testkit::frames::{self, Seen};
 
 /// A host behind the director, and one in the world: the harness's client.
@@ -71,15 +70,7 @@ fn director(protocol: Protocol) -> Director {
 
 /// What the world gets of a host's packet.
 fn from_host(director: &mut Director, frame: &[u8]) -> Seen {
-    only(director.receive(LAN, frame), WAN)
-}
-
-fn only(sent: Vec<(PortId, Vec<u8>)>, port: PortId) -> Seen {
-    let [(by, frame)] = &sent[..] else {
-        panic!("{} frames instead of one", sent.len())
-    };
-    assert_eq!(*by, port);
-    Seen::parse(frame)
+    one(director.receive(LAN, frame), WAN)
 }
 
 #[test]
@@ -102,7 +93,7 @@ fn a_host_s_tcp_conn_comes_from_the_wan_address_and_back() {
         .flags("SA")
         .seq(5000)
         .ack(1001);
-    let back = only(director.receive(WAN, &reply.frame(FROM_CLIENT)), LAN);
+    let back = one(director.receive(WAN, &reply.frame(FROM_CLIENT)), LAN);
     assert_eq!((back.src.as_str(), back.dst.as_str()), (WORLD, HOST));
     assert_eq!((back.ack, back.checksums_right), (1001, true));
 
@@ -178,7 +169,7 @@ fn a_host_pings_the_world_and_hears_the_answer() {
 
     let ours = frames::echo_request("10.0.0.48", "10.0.0.100", b"", FROM_CLIENT);
     assert_eq!(
-        only(director.receive(WAN, &ours), WAN).icmp,
+        one(director.receive(WAN, &ours), WAN).icmp,
         Some((0, 0)),
         "we still answer"
     );
@@ -211,7 +202,7 @@ fn errors_about_a_host_s_packet_reach_the_host() {
     let mut director = director(Protocol::Udp);
     let sent = director.receive(LAN, &frames::udp(HOST, WORLD, b"ask", FROM_SERVER));
     let error = frames::unreachable("10.0.0.48", WAN_ADDR, &sent[0].1[14..], FROM_CLIENT);
-    let seen = only(director.receive(WAN, &error), LAN);
+    let seen = one(director.receive(WAN, &error), LAN);
     assert_eq!(
         (seen.src.as_str(), seen.dst.as_str()),
         ("10.0.0.48", "192.168.100.2")
@@ -226,6 +217,6 @@ fn a_host_that_calls_the_vip_is_a_client_of_it() {
     let syn = frames::tcp("192.168.100.9:5000", VIP)
         .flags("S")
         .frame(FROM_SERVER);
-    let seen = only(director.receive(LAN, &syn), LAN);
+    let seen = one(director.receive(LAN, &syn), LAN);
     assert_eq!(seen.dst, SERVER);
 }

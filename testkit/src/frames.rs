@@ -1,6 +1,6 @@
 //! Frames built and checked by etherparse, so that our own header code is not its own judge.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use etherparse::{
     ArpHardwareId, ArpOperation, ArpPacket, EtherType, Icmpv4Type, Icmpv6Type, IpHeaders,
@@ -171,6 +171,53 @@ fn icmp(
         builder.icmpv6(v6).write(&mut frame, payload)
     };
     written.expect("a vector takes all");
+    frame
+}
+
+/// Who has `target`? Tell `sender` (RFC 4861, 4.3).
+pub fn neighbour_solicitation(sender: (&str, MacAddr), target: &str) -> Vec<u8> {
+    let target: Ipv6Addr = target.parse().expect("an IPv6 address");
+    let [.., high, middle, low] = target.octets();
+    let group = Ipv6Addr::new(
+        0xff02,
+        0,
+        0,
+        0,
+        0,
+        1,
+        0xff00 | u16::from(high),
+        u16::from_be_bytes([middle, low]),
+    );
+    let group_mac = MacAddr([0x33, 0x33, 0xff, high, middle, low]);
+    neighbour_message(135, [0; 4], sender, (group, group_mac), target, 1)
+}
+
+/// `sender` tells `target`, which had asked (RFC 4861, 4.4).
+pub fn neighbour_advertisement(sender: (&str, MacAddr), target: (&str, MacAddr)) -> Vec<u8> {
+    let of: Ipv6Addr = sender.0.parse().expect("an IPv6 address");
+    let to = target.0.parse().expect("an IPv6 address");
+    const SOLICITED_AND_OVERRIDE: [u8; 4] = [0x60, 0, 0, 0];
+    neighbour_message(136, SOLICITED_AND_OVERRIDE, sender, (to, target.1), of, 2)
+}
+
+fn neighbour_message(
+    kind: u8,
+    flags: [u8; 4],
+    sender: (&str, MacAddr),
+    to: (Ipv6Addr, MacAddr),
+    about: Ipv6Addr,
+    option: u8,
+) -> Vec<u8> {
+    let src: Ipv6Addr = sender.0.parse().expect("an IPv6 address");
+    let mut body = about.octets().to_vec();
+    body.extend([option, 1]);
+    body.extend(sender.1.0);
+    let mut frame = Vec::new();
+    PacketBuilder::ethernet2(sender.1.0, to.1.0)
+        .ipv6(src.octets(), to.0.octets(), 255)
+        .icmpv6_raw(kind, 0, flags)
+        .write(&mut frame, &body)
+        .expect("a vector takes all");
     frame
 }
 

@@ -14,9 +14,9 @@ use inet::neighbour::NeighbourConfig;
 use inet::{Device, IfIndex, LocalAddr, NeighbourTable, Net, Prefix, Route, RouteScope};
 use ipvs_core::tuple::HashKey;
 use ipvs_core::{
-    Command, Dest, DestId, DropReason, Engine, EngineConfig, Event, FwdMode, Io, Keys, Laddr,
-    LaddrId, Now, Origin, Protocol, SchedulerKind, Service, ServiceId, ServiceKey, Snapshot,
-    WorkerStats, sched::Plan,
+    Command, ConnInfo, ConnPage, Dest, DestId, DropReason, Engine, EngineConfig, Event, FwdMode,
+    Io, Keys, Laddr, LaddrId, Now, Origin, Protocol, SchedulerKind, Service, ServiceId, ServiceKey,
+    Snapshot, WorkerStats, sched::Plan,
 };
 use packet::{MacAddr, PacketBuf, PortId};
 use sapool::{PoolShare, PortPool};
@@ -41,6 +41,18 @@ pub const CLIENT6: &str = "[2001:db8:1::48]:40000";
 pub const VIP6: &str = "[2001:db8:1::100]:80";
 pub const SERVER6: &str = "[2001:db8:100::2]:80";
 pub const LIP6: &str = "2001:db8:100::200";
+
+/// Clients and dests with IPv6.
+pub fn setup6(protocol: Protocol, fwdmode: FwdMode) -> Setup {
+    Setup {
+        protocol,
+        fwdmode,
+        vip: VIP6,
+        dests: vec![SERVER6],
+        laddrs: vec![LIP6],
+        ..Setup::default()
+    }
+}
 
 /// What left the director.
 #[derive(Debug, Default)]
@@ -371,38 +383,52 @@ impl Director {
         assert_eq!(stats.received.get(), ends);
     }
 
-    /// The states of all conns.
-    pub fn states(&mut self) -> Vec<&'static str> {
-        let page = Box::new(ipvs_core::ConnPage {
+    /// All conns, IPv4's first.
+    pub fn conns(&mut self) -> Vec<ConnInfo> {
+        let mut all = Vec::new();
+        let mut page = Box::new(ConnPage {
             conns: Vec::with_capacity(1000),
             ..Default::default()
         });
-        self.wire.events.clear();
-        self.command(Command::ListConns(page));
-        let Some(Event::Conns(page)) = self.wire.events.pop() else {
-            panic!("no answer")
-        };
-        page.conns.iter().map(|conn| conn.state).collect()
+        while !page.done {
+            self.wire.events.clear();
+            self.command(Command::ListConns(page));
+            let Some(Event::Conns(filled)) = self.wire.events.pop() else {
+                panic!("no answer")
+            };
+            all.extend(&filled.conns);
+            page = filled;
+        }
+        all
+    }
+
+    /// The states of all conns.
+    pub fn states(&mut self) -> Vec<&'static str> {
+        self.conns().iter().map(|conn| conn.state).collect()
     }
 
     /// A handshake; the numbers that the server and the client see.
     pub fn open(&mut self) -> Opened {
+        self.open_between(CLIENT, VIP, SERVER)
+    }
+
+    pub fn open_between(&mut self, client: &str, vip: &str, server: &str) -> Opened {
         let syn = self.to_server(
-            &testkit::frames::tcp(CLIENT, VIP)
+            &testkit::frames::tcp(client, vip)
                 .flags("S")
                 .seq(1000)
                 .options(&SYN_OPTIONS)
                 .frame(FROM_CLIENT),
         );
         let laddr = syn.src.clone();
-        let syn_ack = testkit::frames::tcp(SERVER, &laddr)
+        let syn_ack = testkit::frames::tcp(server, &laddr)
             .flags("SA")
             .seq(5000)
             .ack(syn.seq + 1)
             .options(&[2, 4, 5, 0xb4]);
         let syn_ack = self.to_client(&syn_ack.frame(FROM_SERVER));
         let ack = self.to_server(
-            &testkit::frames::tcp(CLIENT, VIP)
+            &testkit::frames::tcp(client, vip)
                 .flags("A")
                 .seq(1001)
                 .ack(5001)
@@ -435,10 +461,67 @@ pub struct Opened {
     pub ack: Seen,
 }
 
-fn one(sent: Vec<(PortId, Vec<u8>)>, port: PortId) -> Seen {
-    let [(to, frame)] = &sent[..] else {
+/// The one frame that left, which it must have by this port.
+pub fn one(sent: Vec<(PortId, Vec<u8>)>, port: PortId) -> Seen {
+    let (to, frame) = only(sent);
+    assert_eq!(to, port);
+    Seen::parse(&frame)
+}
+
+/// The one frame that left, and by which port.
+pub fn only(sent: Vec<(PortId, Vec<u8>)>) -> (PortId, Vec<u8>) {
+    let [one] = &sent[..] else {
         panic!("{} frames instead of one", sent.len())
     };
-    assert_eq!(*to, port);
-    Seen::parse(frame)
+    one.clone()
+}
+
+/// xorshift: the same frames in every run.
+#[derive(Debug)]
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % below
+    }
+
+    /// Noise, or one of the samples with a few bytes changed; often cut.
+    pub fn frame(&mut self, samples: &[Vec<u8>]) -> VecBuf {
+        let mut bytes = samples[self.next(samples.len())].clone();
+        if self.next(2) == 0 {
+            let noise_from = [0, 12, 14, 34][self.next(4)];
+            for byte in &mut bytes[noise_from..] {
+                *byte = self.next(256) as u8;
+            }
+        } else {
+            for _ in 0..self.next(4) {
+                let at = self.next(bytes.len());
+                bytes[at] = self.next(256) as u8;
+            }
+        }
+        let len = if self.next(4) == 0 {
+            self.next(bytes.len() + 1)
+        } else {
+            bytes.len()
+        };
+        let mut packet = VecBuf::new(PortId(self.next(2) as u16), &bytes[..len]);
+        // As from a NIC that has verified checksums: the rest of the code is reached more often
+        if self.next(2) == 0 {
+            packet.ip_checksum = packet::ChecksumState::Good;
+            packet.l4_checksum = packet::ChecksumState::Good;
+        }
+        packet
+    }
+}
+
+/// Makes the checksum of an IPv4 header right again after a change.
+pub fn repair_ip(frame: &mut [u8]) {
+    frame[24..26].fill(0);
+    let header_len = usize::from(frame[14] & 0xf) * 4;
+    let end = (14 + header_len).min(frame.len());
+    let sum = packet::checksum::checksum(&frame[14..end]);
+    frame[24..26].copy_from_slice(&sum.to_be_bytes());
 }
