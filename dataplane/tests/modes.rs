@@ -1,4 +1,4 @@
-//! NAT, DR and tunnel with real kernels at both ends.
+//! Every mode, for IPv4 and IPv6, with real kernels at both ends.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,106 +7,203 @@
 
 mod lab;
 
-use lab::{Lab, PATIENCE};
+use lab::{Addrs, Lab, PATIENCE, V4, V6, bracketed};
 use rstest::rstest;
 use testkit::netns::until;
 
 /// The tutorial's lines for a service on one arm, with dests of this mode.
-fn set_up_one_arm(lab: &Lab, mode: &str) {
-    lab.dpip("addr add 10.0.0.100/32 dev dpdk0");
-    lab.dpip("addr add 192.168.100.1/24 dev dpdk0");
-    lab.dpip("route add 10.0.0.0/16 dev dpdk0");
-    add_service(lab, mode);
+fn set_up_one_arm(lab: &Lab, addrs: &Addrs, mode: &str) {
+    lab.dpip(&format!("addr add {}/{} dev dpdk0", addrs.vip, addrs.host));
+    give_director_a_place(lab, addrs);
+    lab.dpip(&format!("route add {} dev dpdk0", addrs.clients));
+    add_service(lab, addrs, mode);
 }
 
-fn add_service(lab: &Lab, mode: &str) {
-    lab.ipvsadm("-A -t 10.0.0.100:80 -s rr");
-    for server in ["192.168.100.2", "192.168.100.3"] {
-        lab.ipvsadm(&format!("-a -t 10.0.0.100:80 -r {server} {mode}"));
+fn set_up_two_arm(lab: &Lab, addrs: &Addrs, mode: &str) {
+    lab.dpip(&format!("addr add {}/{} dev dpdk1", addrs.vip, addrs.host));
+    give_director_a_place(lab, addrs);
+    lab.dpip(&format!("route add {} dev dpdk1", addrs.clients));
+    add_service(lab, addrs, mode);
+}
+
+/// An address among the real servers.
+fn give_director_a_place(lab: &Lab, addrs: &Addrs) {
+    let (_, len) = addrs.lan.split_once('/').unwrap();
+    lab.dpip(&format!("addr add {}/{len} dev dpdk0", addrs.director));
+}
+
+fn add_service(lab: &Lab, addrs: &Addrs, mode: &str) {
+    let service = addrs.service();
+    lab.ipvsadm(&format!("-A -t {service} -s rr"));
+    for server in addrs.servers {
+        let server = bracketed(server);
+        lab.ipvsadm(&format!("-a -t {service} -r {server} {mode}"));
+    }
+}
+
+fn add_laddr(lab: &Lab, addrs: &Addrs, laddr: &str) {
+    let service = addrs.service();
+    lab.ipvsadm(&format!("--add-laddr -z {laddr} -t {service} -F dpdk0"));
+}
+
+/// The director is the real servers' gateway.
+fn route_servers_through_the_director(lab: &Lab, addrs: &Addrs) {
+    for server in &lab.servers {
+        server.ip(&format!("route add default via {}", addrs.director));
     }
 }
 
 /// The real servers have the VIP too, and keep quiet about it (tutorial, "DR").
-fn give_servers_the_vip(lab: &Lab) {
+fn give_servers_the_vip(lab: &Lab, addrs: &Addrs) {
     for server in &lab.servers {
         server.run(&["sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1"]);
         server.run(&["sysctl", "-qw", "net.ipv4.conf.all.arp_announce=2"]);
-        server.ip("addr add 10.0.0.100/32 dev lo");
+        // On lo nobody answers neighbour discovery for it.
+        server.ip(&format!("addr add {}/{} dev lo", addrs.vip, addrs.host));
     }
 }
 
 /// On one arm they reach the clients by the device that they have.
-fn route_servers_to_clients(lab: &Lab) {
+fn route_servers_to_clients(lab: &Lab, addrs: &Addrs) {
     for server in &lab.servers {
-        server.ip("route add 10.0.0.0/16 dev eth0");
+        server.ip(&format!("route add {} dev eth0", addrs.clients));
     }
 }
 
-fn list_shows(lab: &Lab, mode: &str) {
+fn list_shows(lab: &Lab, addrs: &Addrs, mode: &str) {
     let list = lab.ipvsadm("-ln");
-    let line = format!("  -> 192.168.100.2:80             {mode} 1      ");
+    let server = format!("{}:80", bracketed(addrs.servers[0]));
+    let line = format!("  -> {server:<28} {mode} 1      ");
     assert!(list.contains(&line), "{list}");
 }
 
-/// Tutorial, "NAT" with two arms: the director is the real servers' gateway.
+/// Two arms: the real servers see a local address, and answer it.
+#[rstest]
+#[case::v4(V4)]
+#[case::v6(V6)]
+fn fullnat_needs_nothing_of_the_real_servers(#[case] addrs: Addrs, #[values(1, 2)] workers: u16) {
+    let mut lab = Lab::new(workers);
+    set_up_two_arm(&lab, &addrs, "-b");
+    add_laddr(&lab, &addrs, addrs.laddr);
+    lab.start_web();
+    lab.fetch_from_both_as(&addrs, addrs.laddr);
+    for _ in 0..20 {
+        assert!(lab.fetch_by(&addrs).is_some(), "no fetch may fail");
+    }
+    list_shows(&lab, &addrs, "FullNat");
+    let saved = lab.ipvsadm("-S -n");
+    let laddr = format!(
+        "--add-laddr -z {} -t {} -F dpdk0",
+        addrs.laddr,
+        addrs.service()
+    );
+    assert!(saved.contains(&laddr), "{saved}");
+    let file = lab.folder.write("rules", &saved);
+    lab.ipvsadm("-C");
+    lab.ipvsadm(&format!("-R {}", file.display()));
+    assert_eq!(lab.ipvsadm("-S -n"), saved);
+    lab.fetch_from_both_as(&addrs, addrs.laddr);
+}
+
+/// A VIP of one family, real servers of the other: NAT64, and NAT46.
+#[rstest]
+#[case::nat64(V6, V4)]
+#[case::nat46(V4, V6)]
+fn clients_of_one_family_reach_real_servers_of_the_other(
+    #[case] outside: Addrs,
+    #[case] inside: Addrs,
+) {
+    let mut lab = Lab::new(1);
+    let service = outside.service();
+    lab.dpip(&format!(
+        "addr add {}/{} dev dpdk1",
+        outside.vip, outside.host
+    ));
+    lab.dpip(&format!("route add {} dev dpdk1", outside.clients));
+    give_director_a_place(&lab, &inside);
+    lab.ipvsadm(&format!("-A -t {service} -s rr"));
+    for server in inside.servers {
+        let line = format!("-a -t {service} -r {}:80", bracketed(server));
+        let (status, sentence) = lab.refused("ipvsadm-rs", &format!("{line} -m"));
+        assert_eq!(status, 1);
+        assert!(sentence.contains("-b"), "{sentence}");
+        lab.ipvsadm(&format!("{line} -b"));
+    }
+    add_laddr(&lab, &outside, inside.laddr);
+    lab.start_web();
+    lab.fetch_from_both_as(&outside, inside.laddr);
+    for _ in 0..20 {
+        assert!(lab.fetch_by(&outside).is_some(), "no fetch may fail");
+    }
+    let conns = lab.ipvsadm("-lnc");
+    let daddr = format!("{}:80", bracketed(inside.servers[0]));
+    assert!(
+        conns.contains(&service) && conns.contains(&daddr),
+        "{conns}"
+    );
+}
+
+/// Tutorial, "NAT" with two arms.
 #[rstest]
 #[case::one_worker(1)]
 #[case::a_reply_may_reach_another_worker(2)]
-fn nat_brings_replies_back_through_the_director(#[case] workers: u16) {
+fn nat_brings_replies_back_through_the_director(
+    #[case] workers: u16,
+    #[values(V4, V6)] addrs: Addrs,
+) {
     let mut lab = Lab::new(workers);
-    lab.dpip("addr add 10.0.0.100/32 dev dpdk1");
-    lab.dpip("addr add 192.168.100.1/24 dev dpdk0");
-    lab.dpip("route add 10.0.0.0/16 dev dpdk1");
-    for server in &lab.servers {
-        server.ip("route add default via 192.168.100.1");
-    }
-    add_service(&lab, "-m");
+    set_up_two_arm(&lab, &addrs, "-m");
+    route_servers_through_the_director(&lab, &addrs);
     lab.start_web();
-    lab.fetch_from_both_as("10.0.0.48");
+    lab.fetch_from_both_as(&addrs, addrs.client);
     for _ in 0..20 {
-        assert!(lab.fetch().is_some(), "no fetch may fail");
+        assert!(lab.fetch_by(&addrs).is_some(), "no fetch may fail");
     }
-    list_shows(&lab, "Masq   ");
+    list_shows(&lab, &addrs, "Masq   ");
     let conns = lab.ipvsadm("-lnc");
-    assert!(conns.contains("10.0.0.48:"), "{conns}");
+    assert!(conns.contains(addrs.client), "{conns}");
 }
 
-#[test]
-fn nat_works_on_one_arm() {
+#[rstest]
+fn nat_and_fullnat_work_on_one_arm(
+    #[values("-m", "-b")] mode: &str,
+    #[values(V4, V6)] addrs: Addrs,
+) {
     let mut lab = Lab::one_arm(1);
-    set_up_one_arm(&lab, "-m");
-    for server in &lab.servers {
-        server.ip("route add default via 192.168.100.1");
-    }
+    set_up_one_arm(&lab, &addrs, mode);
+    let seen = if mode == "-b" {
+        add_laddr(&lab, &addrs, addrs.laddr);
+        addrs.laddr
+    } else {
+        route_servers_through_the_director(&lab, &addrs);
+        addrs.client
+    };
     lab.start_web();
-    lab.fetch_from_both_as("10.0.0.48");
+    lab.fetch_from_both_as(&addrs, seen);
 }
 
 /// Tutorial, "DR": the real servers answer by themselves, and the director never sees it.
-#[test]
-fn dr_lets_the_real_servers_answer_by_themselves() {
+#[rstest]
+fn dr_lets_the_real_servers_answer_by_themselves(#[values(V4, V6)] addrs: Addrs) {
     let mut lab = Lab::one_arm(1);
-    set_up_one_arm(&lab, "-g");
-    give_servers_the_vip(&lab);
-    route_servers_to_clients(&lab);
+    set_up_one_arm(&lab, &addrs, "-g");
+    give_servers_the_vip(&lab, &addrs);
+    route_servers_to_clients(&lab, &addrs);
     lab.start_web();
-    lab.fetch_from_both_as("10.0.0.48");
-    list_shows(&lab, "Route  ");
+    lab.fetch_from_both_as(&addrs, addrs.client);
+    list_shows(&lab, &addrs, "Route  ");
     director_heard_no_reply(&lab);
 }
 
 /// The same with two arms: requests come by the one, and leave by the other.
-#[test]
-fn dr_works_with_two_arms() {
+#[rstest]
+fn dr_works_with_two_arms(#[values(V4, V6)] addrs: Addrs) {
     let mut lab = Lab::new(1);
-    lab.dpip("addr add 10.0.0.100/32 dev dpdk1");
-    lab.dpip("addr add 192.168.100.1/24 dev dpdk0");
-    lab.dpip("route add 10.0.0.0/16 dev dpdk1");
-    add_service(&lab, "-g");
+    set_up_two_arm(&lab, &addrs, "-g");
     lab.connect_servers_to_clients();
-    give_servers_the_vip(&lab);
+    give_servers_the_vip(&lab, &addrs);
     lab.start_web();
-    lab.fetch_from_both_as("10.0.0.48");
+    lab.fetch_from_both_as(&addrs, addrs.client);
     director_heard_no_reply(&lab);
 }
 
@@ -119,34 +216,56 @@ fn director_heard_no_reply(lab: &Lab) {
 
 /// Takes packets out of their tunnel and gives them to the kernel, which need not know tunnels.
 const TUNNEL_END: &str = r"
-import fcntl, os, socket, struct, subprocess, sys
-kind = sys.argv[1]
+import fcntl, os, select, socket, struct, subprocess, sys
+kind, is_outside_v6 = sys.argv[1], ':' in sys.argv[2]
 tun = os.open('/dev/net/tun', os.O_RDWR)
 fcntl.ioctl(tun, 0x400454ca, struct.pack('16sH14x', b'tunl', 0x1001))
 subprocess.check_call('sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.tunl.rp_filter=0; ip link set tunl up', shell=True)
+family = socket.AF_INET6 if is_outside_v6 else socket.AF_INET
+# A raw socket of IPv4 hands out the header too.
+header = 0 if is_outside_v6 or kind == 'gue' else 20
 if kind == 'gue':
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', 6080)); skip, shim = 0, bytes([0, 4, 0, 0])
+    ends = [socket.socket(family, socket.SOCK_DGRAM)]
+    if is_outside_v6: ends[0].setsockopt(socket.IPPROTO_UDP, 102, 1) # UDP_NO_CHECK6_RX: RFC 6935
+    ends[0].bind(('', 6080))
 elif kind == 'gre':
-    s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 47); skip, shim = 20, bytes([0, 0, 8, 0])
+    ends = [socket.socket(family, socket.SOCK_RAW, 47)]
 else:
-    s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 4); skip, shim = 20, b''
+    ends = [socket.socket(family, socket.SOCK_RAW, protocol) for protocol in (4, 41)]
+shim = {'ipip': 0, 'gre': 4, 'gue': 4}[kind]
 while True:
-    packet = s.recv(65535)[skip:]
-    assert packet.startswith(shim)
-    os.write(tun, packet[len(shim):])
+    for end in select.select(ends, [], [])[0]:
+        packet = end.recv(65535)[header:]
+        inner = packet[shim:]
+        is_v4 = inner[0] >> 4 == 4
+        told = {'ipip': b'', 'gre': b'\0\0\x08\0' if is_v4 else b'\0\0\x86\xdd', 'gue': bytes([0, 4 if is_v4 else 41, 0, 0])}[kind]
+        assert packet.startswith(told), packet
+        os.write(tun, inner)
 ";
 
-/// Tutorial, "Tunnel", and ipvsadm's other types of tunnel.
+/// Tutorial, "Tunnel", and ipvsadm's other types of tunnel, for every combination of families.
 #[rstest]
 #[case("ipip", "-i")]
 #[case("gre", "-i --tun-type gre")]
 #[case("gue", "-i --tun-type gue --tun-port 6080")]
-fn tunnels_reach_the_real_servers(#[case] kind: &str, #[case] mode: &str) {
+fn tunnels_reach_the_real_servers(
+    #[case] kind: &str,
+    #[case] mode: &str,
+    #[values(V4, V6)] inside: Addrs,
+    #[values(V4, V6)] outside: Addrs,
+) {
     let mut lab = Lab::one_arm(1);
-    set_up_one_arm(&lab, mode);
-    give_servers_the_vip(&lab);
-    route_servers_to_clients(&lab);
-    lab.start_on_servers(&["python3", "-c", TUNNEL_END, kind]);
+    let addrs = Addrs {
+        servers: outside.servers,
+        ..inside
+    };
+    set_up_one_arm(&lab, &addrs, mode);
+    if outside.host != inside.host {
+        give_director_a_place(&lab, &outside);
+    }
+    give_servers_the_vip(&lab, &addrs);
+    route_servers_to_clients(&lab, &addrs);
+    lab.start_on_servers(&["python3", "-c", TUNNEL_END, kind, outside.vip]);
     for server in &lab.servers {
         until(PATIENCE, "the tunnel's end", || {
             let link = server.output(&["ip", "link", "show", "tunl"]);
@@ -155,11 +274,13 @@ fn tunnels_reach_the_real_servers(#[case] kind: &str, #[case] mode: &str) {
         });
     }
     lab.start_web();
-    lab.fetch_from_both_as("10.0.0.48");
-    list_shows(&lab, "Tunnel ");
+    lab.fetch_from_both_as(&addrs, addrs.client);
+    list_shows(&lab, &addrs, "Tunnel ");
     let saved = lab.ipvsadm("-S -n");
     let line = format!(
-        "-a -t 10.0.0.100:80 -r 192.168.100.2:80 {}",
+        "-a -t {} -r {}:80 {}",
+        addrs.service(),
+        bracketed(addrs.servers[0]),
         mode.replace("-i", "-i -w 1")
     );
     assert!(saved.contains(&line), "{saved}");
@@ -195,51 +316,67 @@ fn modes_live_together_and_refuse_what_they_cannot_do() {
 
 /// Answers with the address of who asks.
 const WHO_ASKS: &str = r"
-import http.server
+import http.server, socket
+class Server(http.server.HTTPServer):
+    address_family = socket.AF_INET6
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200); self.end_headers(); self.wfile.write(self.client_address[0].encode())
     def log_message(self, *args): pass
-http.server.HTTPServer(('', 8000), Handler).serve_forever()";
+Server(('::', 8000), Handler).serve_forever()";
 
 /// Tutorial, "SNAT", its lines: hosts behind the director reach the world from the WAN address.
 #[rstest]
 #[case::one_worker(1)]
 #[case::the_port_tells_the_worker(2)]
-fn snat_lets_hosts_out_from_the_wan_address(#[case] workers: u16) {
+fn snat_lets_hosts_out_from_the_wan_address(#[case] workers: u16, #[values(V4, V6)] addrs: Addrs) {
     let lab = Lab::new(workers);
-    lab.dpip("addr add 192.168.100.1/24 dev dpdk0");
-    lab.dpip("addr add 10.0.0.100/16 dev dpdk1 sapool");
-    let service = "-H proto=tcp,src-range=192.168.100.0-192.168.100.254,oif=dpdk1";
+    let (_, len) = addrs.clients.split_once('/').unwrap();
+    give_director_a_place(&lab, &addrs);
+    lab.dpip(&format!("addr add {}/{len} dev dpdk1 sapool", addrs.vip));
+    let (range, ping, shown_range) = if addrs.host == 32 {
+        (
+            "192.168.100.0-192.168.100.254",
+            "icmp",
+            "192.168.100.0-192.168.100.254:0-0",
+        )
+    } else {
+        (
+            "2001:db8:100::-2001:db8:100::ff",
+            "icmpv6",
+            "[2001:db8:100::-2001:db8:100::ff]:0-0",
+        )
+    };
+    let service = format!("-H proto=tcp,src-range={range},oif=dpdk1");
+    let wan = format!("{}:0", bracketed(addrs.vip));
     lab.ipvsadm(&format!("-A -s rr {service}"));
-    lab.ipvsadm(&format!("-a {service} -r 10.0.0.100:0 -w 100 -J"));
+    lab.ipvsadm(&format!("-a {service} -r {wan} -w 100 -J"));
     let _world = lab.client.spawn(&["python3", "-c", WHO_ASKS]);
-    let url = "http://10.0.0.48:8000/";
+    let url = format!("http://{}:8000/", bracketed(addrs.client));
+    route_servers_through_the_director(&lab, &addrs);
     for server in &lab.servers {
-        server.ip("route add default via 192.168.100.1");
         let seen = until(PATIENCE, "the world", || {
-            let output = server.output(&["curl", "-s", "--max-time", "3", url]);
+            let output = server.output(&["curl", "-sg", "--max-time", "3", &url]);
             output.status.success().then_some(output.stdout)
         });
-        assert_eq!(String::from_utf8(seen).unwrap(), "10.0.0.100");
+        let seen = String::from_utf8(seen).unwrap();
+        assert_eq!(seen.trim_start_matches("::ffff:"), addrs.vip);
     }
     for _ in 0..20 {
-        lab.servers[0].run(&["curl", "-sS", "--max-time", "3", url]);
+        lab.servers[0].run(&["curl", "-sSg", "--max-time", "3", &url]);
     }
-    let ping = service.replace("tcp", "icmp");
+    let ping = service.replace("tcp", ping);
     lab.ipvsadm(&format!("-A -s rr {ping}"));
-    lab.ipvsadm(&format!("-a {ping} -r 10.0.0.100:0 -w 100 -J"));
-    lab.servers[0].run(&["ping", "-c", "3", "-i", "0.2", "-W", "3", "10.0.0.48"]);
+    lab.ipvsadm(&format!("-a {ping} -r {wan} -w 100 -J"));
+    lab.servers[0].run(&["ping", "-c", "3", "-i", "0.2", "-W", "3", addrs.client]);
     let list = lab.ipvsadm("-ln");
-    let range = "192.168.100.0-192.168.100.254:0-0";
-    let shown = format!(
-        "MATCH tcp,from={range},oif=dpdk1 rr\n  -> 10.0.0.100:0                 SNAT    100    "
-    );
+    let shown =
+        format!("MATCH tcp,from={shown_range},oif=dpdk1 rr\n  -> {wan:<28} SNAT    100    ");
     assert!(list.contains(&shown), "{list}");
 
     assert!(
         lab.ipvsadm("-G")
-            .contains(&format!("tcp,from={range},oif=dpdk1"))
+            .contains(&format!("tcp,from={shown_range},oif=dpdk1"))
     );
     let saved = lab.ipvsadm("-S -n");
     assert!(!saved.contains("--add-laddr"), "{saved}");

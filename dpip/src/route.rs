@@ -1,5 +1,7 @@
 //! `dpip route`.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use cli::{CliError, ip_message, ip_or_zero};
 use proto::v1::route_service_client::RouteServiceClient;
 use proto::v1::{Family, FlushRoutesRequest, ListRoutesRequest, Route};
@@ -69,6 +71,7 @@ async fn change(context: &Context, verb: Verb, request: Route) -> Result<(), Cli
 
 fn parse(mut words: Words, is_v6: bool) -> Result<Route, CliError> {
     let mut route = Route::default();
+    let mut is_default = false;
     while let Some(word) = words.next() {
         match word.as_str() {
             "via" => route.gateway = Some(ip_message(words.addr("via")?)),
@@ -77,12 +80,8 @@ fn parse(mut words: Words, is_v6: bool) -> Result<Route, CliError> {
             "mtu" => route.mtu = words.number("mtu")?,
             "metric" => route.metric = words.number("metric")?,
             "scope" => route.scope = scope(&words.value("scope")?)?.into(),
-            "default" if route.address.is_none() => {
-                let any = if is_v6 { [0; 16].into() } else { [0; 4].into() };
-                route.address = Some(ip_message(any));
-                route.prefix_len = 0;
-            }
-            _ if route.address.is_none() && looks_like_addr(&word) => {
+            "default" if !is_default && route.address.is_none() => is_default = true,
+            _ if !is_default && route.address.is_none() && looks_like_addr(&word) => {
                 let (addr, len) = parse_prefix(&word)?;
                 route.address = Some(ip_message(addr));
                 route.prefix_len = len;
@@ -90,17 +89,27 @@ fn parse(mut words: Words, is_v6: bool) -> Result<Route, CliError> {
             _ => return Err(unknown(&word, KEYWORDS)),
         }
     }
+    if is_default {
+        let is_v6 = is_v6 || cli::ip(route.gateway.as_ref()).is_some_and(|addr| addr.is_ipv6());
+        let any = if is_v6 { [0; 16].into() } else { [0; 4].into() };
+        route.address = Some(ip_message(any));
+    }
     Ok(route)
 }
 
 fn text(route: &Route) -> String {
     let addr = ip_or_zero(route.address.as_ref());
-    let family = if addr.is_ipv4() { "inet" } else { "inet6" };
+    let (family, none) = if addr.is_ipv4() {
+        ("inet", Ipv4Addr::UNSPECIFIED.into())
+    } else {
+        ("inet6", Ipv6Addr::UNSPECIFIED.into())
+    };
+    let or_none = |addr: &Option<_>| cli::ip(addr.as_ref()).unwrap_or(none);
     format!(
         "{family} {addr}/{} via {} src {} dev {} mtu {} tos 0 scope {} metric {} proto auto\n",
         route.prefix_len,
-        ip_or_zero(route.gateway.as_ref()),
-        ip_or_zero(route.src.as_ref()),
+        or_none(&route.gateway),
+        or_none(&route.src),
         route.device,
         route.mtu,
         scope_name(route.scope()),
@@ -164,6 +173,8 @@ mod tests {
                 "0.0.0.0/0 via 123.1.2.1 dpdk1",
             ),
             ("default via 10.0.0.1", "0.0.0.0/0 via 10.0.0.1 "),
+            ("default via 2001:db8::1", "::/0 via 2001:db8::1 "),
+            ("2001:db8:1::/64 dev dpdk1", "2001:db8:1::/64 dpdk1"),
         ] {
             assert_eq!(written(&parsed(line).unwrap()), meant, "{line}");
         }
@@ -199,6 +210,7 @@ mod tests {
             ("192.168.100.200/32 dev dpdk0 mtu 1500 scope host"),
             ("192.168.100.0/24 dev dpdk0 mtu 1500 scope link"),
             ("10.0.0.0/16 dev dpdk1 mtu 1500 scope link"),
+            ("2001:db8:1::/64 dev dpdk1 mtu 1500 scope link"),
         ]
         .map(|line| text(&parsed(line).unwrap()))
         .concat();
@@ -209,6 +221,7 @@ inet 10.0.0.100/32 via 0.0.0.0 src 0.0.0.0 dev dpdk1 mtu 1500 tos 0 scope host m
 inet 192.168.100.200/32 via 0.0.0.0 src 0.0.0.0 dev dpdk0 mtu 1500 tos 0 scope host metric 0 proto auto
 inet 192.168.100.0/24 via 0.0.0.0 src 0.0.0.0 dev dpdk0 mtu 1500 tos 0 scope link metric 0 proto auto
 inet 10.0.0.0/16 via 0.0.0.0 src 0.0.0.0 dev dpdk1 mtu 1500 tos 0 scope link metric 0 proto auto
+inet6 2001:db8:1::/64 via :: src :: dev dpdk1 mtu 1500 tos 0 scope link metric 0 proto auto
 "
         );
     }

@@ -1,6 +1,6 @@
 //! Frames into the engine, several per input: whatever they are, no panic, and every packet has its
-//! end. The input is a byte for protocol, mode and begun conns, then a list of `port, length (2 bytes), bytes`;
-//! a port's bit 7 lets time pass, bit 6 puts the frame into one batch with the next.
+//! end. The input is a byte for protocol, begun conns, families and mode, then a list of `port, length (2 bytes),
+//! bytes`; a port's bit 7 lets time pass, bit 6 puts the frame into one batch with the next.
 
 #![no_main]
 
@@ -8,7 +8,7 @@
 #[allow(unused)]
 mod common;
 
-use common::{Director, Setup, Wire};
+use common::{CLIENT, CLIENT6, Director, LIP, LIP6, SERVER, SERVER6, Setup, VIP, VIP6, Wire};
 use ipvs_core::{Encapsulation, FwdMode, Origin, Protocol};
 use libfuzzer_sys::fuzz_target;
 use packet::PortId;
@@ -23,17 +23,31 @@ const MODES: [FwdMode; 6] = [
     FwdMode::Tunnel(Encapsulation::Gue(6080)),
 ];
 
-fn director(protocol: Protocol, fwdmode: FwdMode) -> Director {
-    Setup { protocol, fwdmode, max_conns: 64, ..Setup::default() }.build()
+/// Client, VIP, dest and local address: IPv4, NAT64, NAT46, IPv6.
+const FAMILIES: [[&str; 4]; 4] = [
+    [CLIENT, VIP, SERVER, LIP],
+    [CLIENT6, VIP6, SERVER, LIP],
+    [CLIENT, VIP, SERVER6, LIP6],
+    [CLIENT6, VIP6, SERVER6, LIP6],
+];
+
+fn director(protocol: Protocol, fwdmode: FwdMode, [_, vip, dest, laddr]: [&'static str; 4]) -> Director {
+    let (dests, laddrs) = (vec![dest], vec![laddr]);
+    Setup { protocol, fwdmode, vip, dests, laddrs, max_conns: 64, ..Setup::default() }.build()
 }
 
 fuzz_target!(|data: &[u8]| {
     let Some((&kind, mut rest)) = data.split_first() else { return };
     let protocol = if kind & 1 == 0 { Protocol::Tcp } else { Protocol::Udp };
-    let fwdmode = MODES[usize::from(kind >> 2) % MODES.len()];
-    let mut director = director(protocol, fwdmode);
+    let ends = FAMILIES[usize::from(kind >> 2 & 3)];
+    let fwdmode = MODES[usize::from(kind >> 4) % MODES.len()];
+    let is_mixed = ends[1].contains('[') != ends[2].contains('[');
+    if is_mixed && matches!(fwdmode, FwdMode::Nat | FwdMode::DirectRoute) {
+        return;
+    }
+    let mut director = director(protocol, fwdmode, ends);
     if kind & 2 != 0 && protocol == Protocol::Tcp && fwdmode == FwdMode::FullNat {
-        director.open();
+        director.open_between(ends[0], ends[1], ends[2]);
     }
     let mut batch = Vec::new();
     while let [port, high, low, after @ ..] = rest {

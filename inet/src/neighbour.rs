@@ -232,14 +232,15 @@ impl NeighbourTable {
         true
     }
 
-    /// Takes out all neighbours that were learned, of a device or of all.
-    pub fn flush(&mut self, ifindex: Option<IfIndex>) {
+    /// Takes out all neighbours that were learned and are meant, of a device or of all.
+    pub fn flush(&mut self, ifindex: Option<IfIndex>, is_meant: impl Fn(IpAddr) -> bool) {
         let learned: Vec<Key> = self
             .entries
             .iter()
             .filter(|(key, entry)| {
                 entry.state != NeighbourState::Permanent
                     && ifindex.is_none_or(|ifindex| key.0 == ifindex)
+                    && is_meant(key.1)
             })
             .map(|(key, _)| *key)
             .collect();

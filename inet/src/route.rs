@@ -228,20 +228,18 @@ impl RouteTable {
         Some(route)
     }
 
-    /// Takes out all routes of a device, or all but those that addresses made; how many there were.
-    pub fn remove_device(&mut self, ifindex: IfIndex, keep_auto: bool) -> usize {
-        let goes = |route: &Route| route.ifindex == ifindex && !(keep_auto && route.auto);
-        let gone: HashSet<Prefix> = self
+    /// Takes out all routes that are meant; how many there were.
+    pub fn remove_all(&mut self, is_meant: impl Fn(&Route) -> bool) -> usize {
+        let gone: HashSet<(Prefix, IfIndex)> = self
             .iter()
-            .filter(|route| goes(route))
-            .map(|route| route.prefix)
+            .filter(|route| is_meant(route))
+            .map(|route| (route.prefix, route.ifindex))
             .collect();
-        for prefix in &gone {
-            self.take(prefix, Some(ifindex));
+        for (prefix, ifindex) in &gone {
+            self.take(prefix, Some(*ifindex));
         }
         if !gone.is_empty() {
-            Arc::make_mut(&mut self.order)
-                .retain(|(prefix, device)| *device != ifindex || !gone.contains(prefix));
+            Arc::make_mut(&mut self.order).retain(|key| !gone.contains(key));
         }
         gone.len()
     }
@@ -358,12 +356,15 @@ mod tests {
         for route in [by_address, route([10, 0, 0, 0], 8, 0, 1), other] {
             table.insert(route).unwrap();
         }
-        assert_eq!(table.remove_device(IfIndex(1), true), 1);
+        assert_eq!(
+            table.remove_all(|route| route.ifindex == IfIndex(1) && !route.auto),
+            1
+        );
         assert_eq!(
             table.iter().copied().collect::<Vec<_>>(),
             [by_address, other]
         );
-        assert_eq!(table.remove_device(IfIndex(1), false), 1);
+        assert_eq!(table.remove_all(|route| route.ifindex == IfIndex(1)), 1);
         assert_eq!(table.lookup([10, 0, 0, 1].into()), Some(&other));
     }
 

@@ -1,6 +1,6 @@
 //! `-H`, a service for packets on their way through: `proto=tcp,src-range=A-B[:P-Q],dst-range=...,iif=D,oif=D`.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use cli::{CliError, ip_message, ip_or_zero};
 use proto::v1::{EndRange, Match, Protocol, ServiceKey};
@@ -16,14 +16,14 @@ const WORDS: [&str; 6] = ["proto", "af", "src-range", "dst-range", "iif", "oif"]
 pub fn parse(text: &str) -> Result<ServiceKey, CliError> {
     let mut protocol = None;
     let mut matcher = Match::default();
+    let mut wants_ipv6 = None;
     for part in text.split(',') {
         let Some((word, value)) = part.split_once('=') else {
             return Err(unknown(part));
         };
         match word {
             "proto" => protocol = Some(parse_protocol(value)?),
-            "af" if value == "ipv4" => {}
-            "af" => return Err(CliError::unsupported(&format!("'af={value}'"))),
+            "af" => wants_ipv6 = Some(parse_family(value)?),
             "src-range" => matcher.src = Some(parse_range(value)?),
             "dst-range" => matcher.dst = Some(parse_range(value)?),
             "iif" => value.clone_into(&mut matcher.iif),
@@ -33,6 +33,7 @@ pub fn parse(text: &str) -> Result<ServiceKey, CliError> {
     }
     let protocol = protocol
         .ok_or_else(|| CliError::usage(format!("'{text}': say which protocol, as in proto=tcp")))?;
+    check_family(text, protocol, &matcher, wants_ipv6)?;
     Ok(ServiceKey {
         protocol: protocol.into(),
         r#match: Some(matcher),
@@ -53,31 +54,80 @@ fn parse_protocol(name: &str) -> Result<Protocol, CliError> {
         "tcp" => Ok(Protocol::Tcp),
         "udp" => Ok(Protocol::Udp),
         "icmp" => Ok(Protocol::Icmp),
-        "icmpv6" | "sctp" => Err(CliError::unsupported(&format!("'proto={name}'"))),
+        "icmpv6" => Ok(Protocol::Icmpv6),
+        "sctp" => Err(CliError::unsupported(&format!("'proto={name}'"))),
         _ => Err(CliError::usage(format!(
-            "'proto={name}' is not understood: it is tcp, udp or icmp"
+            "'proto={name}' is not understood: it is tcp, udp, icmp or icmpv6"
         ))),
     }
 }
 
-/// `A`, `A-B`, `A-B:P`, `A-B:P-Q`
+/// Whether IPv6 is meant.
+fn parse_family(name: &str) -> Result<bool, CliError> {
+    match name {
+        "ipv4" => Ok(false),
+        "ipv6" => Ok(true),
+        _ => Err(CliError::usage(format!(
+            "'af={name}' is not understood: it is ipv4 or ipv6"
+        ))),
+    }
+}
+
+/// Ranges, protocol and `af` must be of one family.
+fn check_family(
+    text: &str,
+    protocol: Protocol,
+    matcher: &Match,
+    wants_ipv6: Option<bool>,
+) -> Result<(), CliError> {
+    let of_protocol = match protocol {
+        Protocol::Icmp => Some(false),
+        Protocol::Icmpv6 => Some(true),
+        _ => None,
+    };
+    let ranges = [&matcher.src, &matcher.dst].into_iter().flatten();
+    let of_ranges = ranges.map(|range| ip_or_zero(range.first.as_ref()).is_ipv6());
+    let mut said = of_ranges.chain(of_protocol).chain(wants_ipv6);
+    let first = said.next();
+    if said.any(|other| Some(other) != first) {
+        return Err(CliError::usage(format!(
+            "'{text}': IPv4 and IPv6 do not go together in one service"
+        )));
+    }
+    Ok(())
+}
+
+/// `A`, `A-B`, `A-B:P`, `A-B:P-Q`; IPv6 addresses before ports stand in brackets: `[A-B]:P-Q`, `[A]-[B]:P`
 fn parse_range(text: &str) -> Result<EndRange, CliError> {
     let wrong = || {
         CliError::usage(format!(
             "'{text}' is no range of addresses, as in 192.168.100.0-192.168.100.254 or 10.0.0.1-10.0.0.9:80-90"
         ))
     };
-    let (addrs, ports) = text.split_once(':').unwrap_or((text, "0-0"));
+    let (addrs, ports) = split_ports(text);
     let (first, last) = addrs.split_once('-').unwrap_or((addrs, addrs));
     let (first_port, last_port) = ports.split_once('-').unwrap_or((ports, ports));
-    let addr = |text: &str| text.parse::<Ipv4Addr>().map_err(|_| wrong());
+    let addr = |text: &str| {
+        let bare = text.trim_start_matches('[').trim_end_matches(']');
+        bare.parse::<IpAddr>().map_err(|_| wrong())
+    };
     let port = |text: &str| text.parse::<u16>().map_err(|_| wrong());
     Ok(EndRange {
-        first: Some(ip_message(addr(first)?.into())),
-        last: Some(ip_message(addr(last)?.into())),
+        first: Some(ip_message(addr(first)?)),
+        last: Some(ip_message(addr(last)?)),
         first_port: port(first_port)?.into(),
         last_port: port(last_port)?.into(),
     })
+}
+
+/// Addresses, and ports if there are any.
+fn split_ports(text: &str) -> (&str, &str) {
+    const ALL: &str = "0-0";
+    match text.rsplit_once("]:") {
+        Some((addrs, ports)) => (addrs, ports),
+        None if text.contains('[') || text.matches(':').count() > 1 => (text, ALL),
+        None => text.split_once(':').unwrap_or((text, ALL)),
+    }
 }
 
 /// As `-ln` shows it: `tcp,from=A-B:P-Q,oif=D`.
@@ -99,7 +149,12 @@ fn written(mut text: String, matcher: &Match, src: &str, dst: &str) -> String {
                 ip_or_zero(range.last.as_ref()),
             );
             let (first_port, last_port) = (range.first_port, range.last_port);
-            text.push_str(&format!(",{name}={first}-{last}:{first_port}-{last_port}"));
+            let addrs = if first.is_ipv4() {
+                format!("{first}-{last}")
+            } else {
+                format!("[{first}-{last}]")
+            };
+            text.push_str(&format!(",{name}={addrs}:{first_port}-{last_port}"));
         }
     }
     for (name, device) in [("iif", &matcher.iif), ("oif", &matcher.oif)] {
@@ -141,6 +196,22 @@ mod tests {
     }
 
     #[test]
+    fn ipv6_ranges_stand_in_brackets_before_ports() {
+        let shown = "proto=icmpv6,src-range=[2001:db8::-2001:db8::ff]:0-0,oif=dpdk1";
+        for text in [
+            shown,
+            "proto=icmpv6,af=ipv6,src-range=2001:db8::-2001:db8::ff,oif=dpdk1",
+            "proto=icmpv6,src-range=[2001:db8::]-[2001:db8::ff],oif=dpdk1",
+        ] {
+            let key = parse(text).unwrap();
+            assert_eq!(saved(key.protocol(), &key.r#match.unwrap()), shown);
+        }
+        let key = parse("proto=udp,dst-range=[2001:db8::1]:53").unwrap();
+        let text = saved(key.protocol(), &key.r#match.unwrap());
+        assert_eq!(text, "proto=udp,dst-range=[2001:db8::1-2001:db8::1]:53-53");
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (text, part) in [
             ("src-range=10.0.0.1", "say which protocol"),
@@ -148,6 +219,15 @@ mod tests {
             ("proto=tcp,src-rnage=10.0.0.1", "did you mean 'src-range'"),
             ("proto=tcp,src-range=10.0.0.300", "'10.0.0.300' is no range"),
             ("proto=tcp,10.0.0.1", "'10.0.0.1' is not understood"),
+            ("proto=tcp,af=ipx", "it is ipv4 or ipv6"),
+            (
+                "proto=tcp,af=ipv6,src-range=10.0.0.1",
+                "IPv4 and IPv6 do not go together",
+            ),
+            (
+                "proto=icmp,src-range=2001:db8::1",
+                "IPv4 and IPv6 do not go together",
+            ),
             (
                 "proto=sctp,src-range=10.0.0.1",
                 "'proto=sctp' is not supported yet",

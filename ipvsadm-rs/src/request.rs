@@ -201,9 +201,10 @@ pub fn service(line: &Line) -> Result<Option<ServiceKey>, CliError> {
     }))
 }
 
-/// `ADDR`, `ADDR:PORT`, `[ADDR6]:PORT`; the port may be a name of /etc/services.
+/// `ADDR`, `[ADDR6]`, `ADDR:PORT`, `[ADDR6]:PORT`; the port may be a name of /etc/services.
 pub fn endpoint(text: &str, protocol: Protocol) -> Result<(IpAddr, Option<u16>), CliError> {
-    if let Ok(addr) = text.parse::<IpAddr>() {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    if let Ok(addr) = bare.unwrap_or(text).parse::<IpAddr>() {
         return Ok((addr, None));
     }
     if let Ok(addr) = text.parse::<SocketAddr>() {
@@ -505,6 +506,8 @@ mod tests {
     #[test]
     fn endpoints_have_numbers_in_range() {
         let parsed = |text| endpoint(text, Protocol::Tcp);
+        let six = "2001:db8::1".parse().unwrap();
+        assert_eq!(parsed("[2001:db8::1]").unwrap(), (six, None));
         let addr = IpAddr::from([10, 0, 0, 1]);
         assert_eq!(parsed("10.0.0.1").unwrap(), (addr, None));
         assert_eq!(parsed("10.0.0.1:80").unwrap(), (addr, Some(80)));

@@ -31,7 +31,7 @@ pub struct Netns {
 }
 
 impl Netns {
-    /// A new namespace whose loopback is up; `role` is part of its name.
+    /// A new namespace whose loopback is up, without IPv6; `role` is part of its name.
     pub fn new(role: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -43,6 +43,13 @@ impl Netns {
         netns.sysctl("net.ipv6.conf.default.disable_ipv6=1");
         netns.ip("link set lo up");
         netns
+    }
+
+    /// Lets it have IPv6 addresses, which count at once: no duplicates are looked for (RFC 4862, 5.4).
+    pub fn enable_ipv6(&self) {
+        self.sysctl("net.ipv6.conf.default.accept_dad=0");
+        self.sysctl("net.ipv6.conf.all.disable_ipv6=0");
+        self.sysctl("net.ipv6.conf.default.disable_ipv6=0");
     }
 
     /// `ip -n NAME ...`

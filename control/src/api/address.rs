@@ -48,11 +48,12 @@ impl v1::address_service_server::AddressService for Api {
         request: Request<v1::FlushAddressesRequest>,
     ) -> Result<Response<v1::Empty>, Status> {
         let message = request.into_inner();
-        if convert::is_v4(message.family()) {
-            self.control
-                .write_all(move |desired, _| Ok(desired.flush_addresses(&message.device)?))
-                .await?;
-        }
+        self.control
+            .write_all(move |desired, _| {
+                let is_meant = |addr| convert::is_of(message.family(), addr);
+                Ok(desired.flush_addresses(&message.device, is_meant)?)
+            })
+            .await?;
         Ok(Response::new(v1::Empty {}))
     }
 

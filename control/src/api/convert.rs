@@ -1,6 +1,6 @@
 //! Messages of the API to our own types and back, each in one place.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use inet::RouteScope;
 use ipvs_core::{
@@ -122,16 +122,31 @@ pub(super) fn service_key(message: Option<&v1::ServiceKey>) -> Result<ServiceKey
         }
     };
     match &message.r#match {
-        Some(given) => Ok(ServiceKey {
-            matcher: Some(matcher(given)?),
-            ..ServiceKey::vip(protocol, Ipv4Addr::UNSPECIFIED.into(), 0)
-        }),
+        Some(given) => {
+            let matcher = matcher(given)?;
+            let any = if is_ipv6(protocol, &matcher) {
+                Ipv6Addr::UNSPECIFIED.into()
+            } else {
+                Ipv4Addr::UNSPECIFIED.into()
+            };
+            Ok(ServiceKey {
+                matcher: Some(matcher),
+                ..ServiceKey::vip(protocol, any, 0)
+            })
+        }
         None => Ok(ServiceKey::vip(
             protocol,
             ip(message.address.as_ref(), "VIP")?,
             port(message.port, "port")?,
         )),
     }
+}
+
+/// Whether a service for packets on their way through is about those of IPv6: its ranges say so.
+fn is_ipv6(protocol: Protocol, matcher: &Match) -> bool {
+    let ranges = [&matcher.src, &matcher.dst];
+    let mut ranges = ranges.into_iter().flatten();
+    protocol == Protocol::IcmpV6 || ranges.any(|range| range.addrs.0.is_ipv6())
 }
 
 fn matcher(message: &v1::Match) -> Result<Match, Status> {
@@ -383,9 +398,4 @@ pub(super) const fn is_of(family: v1::Family, addr: IpAddr) -> bool {
         v1::Family::Inet => addr.is_ipv4(),
         v1::Family::Inet6 => addr.is_ipv6(),
     }
-}
-
-/// Whether IPv4, all that there is so far, is asked for: `-6` must not flush it.
-pub(super) const fn is_v4(family: v1::Family) -> bool {
-    matches!(family, v1::Family::Any | v1::Family::Inet)
 }

@@ -56,15 +56,14 @@ impl v1::neighbour_service_server::NeighbourService for Api {
         &self,
         request: Request<v1::FlushNeighboursRequest>,
     ) -> Result<Response<v1::Empty>, Status> {
-        let name = &request.get_ref().device;
-        if !convert::is_v4(request.get_ref().family()) {
-            return Ok(Response::new(v1::Empty {}));
-        }
+        let (name, family) = (&request.get_ref().device, request.get_ref().family());
         let change = self.control.write(|state| {
             let device = (!name.is_empty())
                 .then(|| state.desired.device(name))
                 .transpose()?;
-            state.neighbours.flush(device.map(|device| device.ifindex));
+            let is_meant = |addr| convert::is_of(family, addr);
+            let ifindex = device.map(|device| device.ifindex);
+            state.neighbours.flush(ifindex, is_meant);
             Ok::<_, Status>(())
         });
         change.await?;

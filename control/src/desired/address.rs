@@ -192,13 +192,17 @@ impl Desired {
         Ok(())
     }
 
-    /// Takes all addresses of a device away, save those that services use as local addresses.
+    /// Takes all addresses of a device away that are meant, save those that services use as local addresses.
     ///
     /// # Errors
     /// If there is no such device.
-    pub fn flush_addresses(&mut self, device: &str) -> Result<(), NoDevice> {
+    pub fn flush_addresses(
+        &mut self,
+        device: &str,
+        is_meant: impl Fn(IpAddr) -> bool,
+    ) -> Result<(), NoDevice> {
         let ifindex = self.device(device)?.ifindex;
-        let of_device = |address: &&Address| address.ifindex == ifindex;
+        let of_device = |address: &&Address| address.ifindex == ifindex && is_meant(address.addr);
         let all: Vec<IpAddr> = self
             .addresses
             .values()

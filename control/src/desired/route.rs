@@ -146,13 +146,19 @@ impl Desired {
         Ok(())
     }
 
-    /// Takes all routes of a device away but those that addresses made.
+    /// Takes all routes of a device away that are meant but those that addresses made.
     ///
     /// # Errors
     /// If there is no such device.
-    pub fn flush_routes(&mut self, device: &str) -> Result<(), RouteError> {
+    pub fn flush_routes(
+        &mut self,
+        device: &str,
+        is_meant: impl Fn(IpAddr) -> bool,
+    ) -> Result<(), RouteError> {
         let ifindex = self.device(device)?.ifindex;
-        self.routes.remove_device(ifindex, true);
+        self.routes.remove_all(|route| {
+            route.ifindex == ifindex && !route.auto && is_meant(route.prefix.addr())
+        });
         let left: Vec<Route> = self.routes.iter().copied().collect();
         self.route_srcs.clear();
         left.iter().for_each(|route| self.count_src(route, 1));

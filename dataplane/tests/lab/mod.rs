@@ -15,6 +15,60 @@ use testkit::netns::{Folder, Netns, Running, cable, until};
 /// How long anything may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The addresses of a family, as the tutorial gives them, and their like in IPv6.
+#[derive(Debug, Clone, Copy)]
+pub struct Addrs {
+    /// The service, as in a URL
+    pub vip: &'static str,
+    pub client: &'static str,
+    pub clients: &'static str,
+    pub servers: [&'static str; 2],
+    pub laddr: &'static str,
+    /// The director's own among the servers
+    pub director: &'static str,
+    pub lan: &'static str,
+    /// A prefix of one address
+    pub host: u8,
+}
+
+pub const V4: Addrs = Addrs {
+    vip: "10.0.0.100",
+    client: "10.0.0.48",
+    clients: "10.0.0.0/16",
+    servers: ["192.168.100.2", "192.168.100.3"],
+    laddr: "192.168.100.200",
+    director: "192.168.100.1",
+    lan: "192.168.100.0/24",
+    host: 32,
+};
+
+pub const V6: Addrs = Addrs {
+    vip: "2001:db8:1::100",
+    client: "2001:db8:1::48",
+    clients: "2001:db8:1::/64",
+    servers: ["2001:db8:100::2", "2001:db8:100::3"],
+    laddr: "2001:db8:100::200",
+    director: "2001:db8:100::1",
+    lan: "2001:db8:100::/64",
+    host: 128,
+};
+
+/// An address before a port.
+pub fn bracketed(addr: &str) -> String {
+    if addr.contains(':') {
+        format!("[{addr}]")
+    } else {
+        addr.to_owned()
+    }
+}
+
+impl Addrs {
+    /// `10.0.0.100:80`
+    pub fn service(&self) -> String {
+        format!("{}:80", bracketed(self.vip))
+    }
+}
+
 pub struct Lab {
     pub director: Running,
     pub client: Netns,
@@ -47,6 +101,10 @@ impl Lab {
         let director_netns = Netns::new("director");
         let servers = [Netns::new("rs1"), Netns::new("rs2")];
         let switch = Netns::new("switch");
+        // The director's kernel, and the switch's, keep out of it.
+        for end in [&client, &servers[0], &servers[1]] {
+            end.enable_ipv6();
+        }
         for bridge in ["lan", "wan"] {
             switch.ip(&format!("link add {bridge} type bridge"));
             switch.ip(&format!("link set {bridge} up"));
@@ -63,8 +121,11 @@ impl Lab {
             cable((server, "eth0"), (&switch, &port));
             switch.ip(&format!("link set {port} master lan"));
             server.ip(&format!("addr add 192.168.100.{}/24 dev eth0", number + 1));
+            let addr = format!("2001:db8:100::{}/64", number + 1);
+            server.ip(&format!("addr add {addr} dev eth0 nodad"));
         }
         client.ip("addr add 10.0.0.48/16 dev eth0");
+        client.ip("addr add 2001:db8:1::48/64 dev eth0 nodad");
         let folder = Folder::new();
         folder.write("dpvsd.toml", &config(&folder, workers));
         let director = start_dpvsd(&director_netns, &folder);
@@ -88,6 +149,8 @@ impl Lab {
             cable((server, "eth1"), (&self.switch, &port));
             self.switch.ip(&format!("link set {port} master wan"));
             server.ip(&format!("addr add 10.0.0.{}/16 dev eth1", number + 10));
+            let addr = format!("2001:db8:1::{}/64", number + 10);
+            server.ip(&format!("addr add {addr} dev eth1 nodad"));
         }
     }
 
@@ -165,7 +228,7 @@ impl Lab {
                     "daemon off; pid {dir}/pid; error_log {dir}/error.log; events {{}}
                      http {{ access_log off; client_body_temp_path {dir}; proxy_temp_path {dir};
                      fastcgi_temp_path {dir}; uwsgi_temp_path {dir}; scgi_temp_path {dir};
-                     server {{ listen 80; location / {{ return 200 \"rs{number} $remote_addr\"; }} }} }}"
+                     server {{ listen 80; listen [::]:80; location / {{ return 200 \"rs{number} $remote_addr\"; }} }} }}"
                 ),
             );
             let log = format!("{dir}/error.log");
@@ -196,9 +259,15 @@ impl Lab {
 
     /// Fetches the page through the VIP.
     pub fn fetch(&self) -> Option<String> {
+        self.fetch_by(&V4)
+    }
+
+    /// Fetches the page through the VIP of a family.
+    pub fn fetch_by(&self, addrs: &Addrs) -> Option<String> {
+        let url = format!("http://{}/", addrs.service());
         let output = self
             .client
-            .output(&["curl", "-s", "--max-time", "3", "http://10.0.0.100/"]);
+            .output(&["curl", "-sg", "--max-time", "3", &url]);
         output
             .status
             .success()
@@ -207,14 +276,14 @@ impl Lab {
 
     /// Fetches until both real servers have answered, who see the local address.
     pub fn fetch_from_both(&self) {
-        self.fetch_from_both_as("192.168.100.200");
+        self.fetch_from_both_as(&V4, V4.laddr);
     }
 
     /// Fetches until both real servers have answered, who see this address.
-    pub fn fetch_from_both_as(&self, seen: &str) {
+    pub fn fetch_from_both_as(&self, by: &Addrs, seen: &str) {
         for name in ["rs1", "rs2"] {
             let answer = until(PATIENCE, name, || {
-                self.fetch().filter(|answer| answer.starts_with(name))
+                self.fetch_by(by).filter(|answer| answer.starts_with(name))
             });
             assert_eq!(answer, format!("{name} {seen}"), "whom the dest sees");
         }

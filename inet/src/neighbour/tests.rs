@@ -126,7 +126,7 @@ fn a_configured_neighbour_neither_ages_nor_changes() {
     table.learn(0, &news(OTHER, true));
     assert!(table.poll(u64::MAX - 1, &net).is_empty());
     assert_eq!(published_mac(&mut table, &mut net), Some(MAC));
-    table.flush(None);
+    table.flush(None, |_| true);
     assert_eq!(state(&table), Some(NeighbourState::Permanent));
 }
 
