@@ -7,9 +7,9 @@ use inet::neighbour::NeighbourConfig;
 use inet::{Device, IfIndex, LocalAddr, NeighbourTable, Net, Prefix, Route, RouteScope};
 use ipvs_core::tuple::HashKey;
 use ipvs_core::{
-    Command, Dest, DestId, Engine, EngineConfig, FwdMode, Io, Keys, Laddr, LaddrId, Now, Protocol,
-    SchedulerKind, Service, ServiceId, ServiceKey, Snapshot, TcpState, Timeouts, WorkerStats,
-    sched::Plan,
+    Access, Command, Dest, DestId, Engine, EngineConfig, FwdMode, Io, Keys, Laddr, LaddrId, Now,
+    Protocol, SchedulerKind, Service, ServiceId, ServiceKey, ServiceOptions, Snapshot, TcpState,
+    Timeouts, WorkerStats, sched::Plan,
 };
 use packet::{MacAddr, PacketBuf, PortId};
 use sapool::{PoolShare, PortPool};
@@ -98,7 +98,7 @@ pub fn bare_engine<B: PacketBuf>(max_conns: u32, stats: Arc<WorkerStats>, now: N
 
 /// An engine with a FullNAT service for UDP and those of the spec for TCP, ready to forward.
 pub fn engine<B: PacketBuf>(spec: &Spec, now: Now, io: &mut impl Io<B>) -> Engine<B> {
-    let stats = Arc::new(WorkerStats::new(2 * spec.dests as usize));
+    let stats = Arc::new(WorkerStats::new(2 * spec.dests as usize, 64));
     let mut engine = bare_engine(spec.max_conns, stats, now);
     // The bench has no use for what the engine answers.
     let mut order = |command| drop(engine.apply(now, command, io));
@@ -180,7 +180,11 @@ fn service(spec: &Spec, number: u32, protocol: Protocol) -> Arc<Service> {
         plan: Plan::new(spec.scheduler, &dests),
         dests,
         laddrs: laddrs.collect(),
-        conn_timeout_s: spec.conn_timeout_s,
+        options: ServiceOptions {
+            conn_timeout_s: spec.conn_timeout_s,
+            ..ServiceOptions::default()
+        },
+        access: Access::default(),
     })
 }
 

@@ -11,7 +11,7 @@ use control::{
 };
 use inet::Device;
 use inet::neighbour::NeighbourConfig;
-use ipvs_core::{Command, Event, Timeouts, WorkerStats};
+use ipvs_core::{Command, Defence, Event, Timeouts, WorkerStats};
 use packet::{MacAddr, PortId};
 use proto::v1;
 use proto::v1::address_service_client::AddressServiceClient;
@@ -43,7 +43,7 @@ pub struct WorkerEnds {
 pub fn worker_rings(number: u32, max_dests: u32) -> (WorkerHandle, WorkerEnds) {
     let (orders, commands) = rtrb::RingBuffer::new(RING);
     let (events, answers) = rtrb::RingBuffer::new(RING);
-    let stats = Arc::new(WorkerStats::new(max_dests as usize));
+    let stats = Arc::new(WorkerStats::new(max_dests as usize, 64));
     let handle = WorkerHandle {
         lcore: number + 1,
         socket: 0,
@@ -111,6 +111,7 @@ impl Plane {
             workers,
             platform: Arc::new(Ports),
             timeouts: Timeouts::default(),
+            defence: Defence::default(),
             neighbours: NeighbourConfig::default(),
             max_dests,
         });

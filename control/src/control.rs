@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use inet::Device;
 use inet::neighbour::NeighbourConfig;
-use ipvs_core::{ConnPage, DestId, Timeouts};
+use ipvs_core::{ConnPage, Defence, DestId, Timeouts};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tonic::Status;
@@ -35,6 +35,8 @@ pub struct ControlConfig {
     pub platform: Arc<dyn Platform>,
     /// Timeouts of conns
     pub timeouts: Timeouts,
+    /// What of a VIP the kernels behind the kni devices do not get to see
+    pub defence: Defence,
     /// Times and bounds of the neighbour table
     pub neighbours: NeighbourConfig,
     /// Most dests
@@ -85,7 +87,12 @@ impl Control {
             platform: config.platform,
             meter: Meter::new(worker_stats),
             writer: tokio::sync::Mutex::new(()),
-            state: Mutex::new(State::new(desired, config.neighbours, config.workers)),
+            state: Mutex::new(State::new(
+                desired,
+                config.neighbours,
+                config.defence,
+                config.workers,
+            )),
             started: Instant::now(),
             changed: Notify::new(),
         };

@@ -155,6 +155,13 @@ impl Fleet {
         }
     }
 
+    /// Lets all workers end the conns of a dest that stays.
+    pub(crate) fn end_conns(&mut self, id: DestId) {
+        for worker in 0..self.workers.len() {
+            self.send(worker, Command::EndConns(id));
+        }
+    }
+
     /// Lets all workers give their pools of a local address back.
     pub(crate) fn remove_laddr(&mut self, id: LaddrId) {
         self.leaving_laddrs.insert(id, self.workers.len());

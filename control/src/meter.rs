@@ -62,6 +62,12 @@ impl Meter {
         of_workers.fold(Counts::default(), |sum, stats| sum + Counts::of(stats))
     }
 
+    /// Clients that keep to a dest, over all workers.
+    pub(crate) fn persistent_conns(&self, id: DestId) -> u64 {
+        let of_workers = self.workers.iter().map(|stats| stats.dest(id));
+        of_workers.map(|stats| stats.persistent_conns.get()).sum()
+    }
+
     /// Active and inactive conns of a dest over all workers.
     pub(crate) fn conns(&self, id: DestId) -> (u64, u64) {
         let of_workers = self.workers.iter().map(|stats| stats.dest(id));
@@ -116,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_rate_is_what_was_counted_by_the_time_it_took() {
-        let workers: Vec<_> = (0..2).map(|_| Arc::new(WorkerStats::new(4))).collect();
+        let workers: Vec<_> = (0..2).map(|_| Arc::new(WorkerStats::new(4, 4))).collect();
         let meter = Meter::new(workers.clone());
         let id = DestId(1);
         workers[0].dest(id).conns.add(1_000_000);

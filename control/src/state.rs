@@ -7,7 +7,7 @@ use std::sync::Arc;
 use inet::neighbour::NeighbourConfig;
 use inet::{IfIndex, LocalAddr, NeighbourTable, Net};
 use ipvs_core::{
-    Command, ConnPage, DestId, FwdMode, LaddrId, Protocol, Service, ServiceKey, Snapshot,
+    Command, ConnPage, Defence, DestId, FwdMode, LaddrId, Protocol, Service, ServiceKey, Snapshot,
 };
 use sapool::{PoolShare, PoolUsage, PortPool};
 use tokio::sync::oneshot;
@@ -22,6 +22,8 @@ pub(crate) struct State {
     /// Of each local address, at each worker.
     pool_usage: HashMap<LaddrId, Vec<Arc<PoolUsage>>>,
     snapshot: Snapshot,
+    /// Of the latest tick
+    pub(crate) now_ms: u64,
     /// Ids that no worker knows any more: the next writer may use them.
     gone_dests: Vec<DestId>,
     gone_laddrs: Vec<LaddrId>,
@@ -35,6 +37,7 @@ impl State {
     pub(crate) fn new(
         desired: Desired,
         neighbours: NeighbourConfig,
+        defence: Defence,
         workers: Vec<WorkerHandle>,
     ) -> Self {
         Self {
@@ -43,8 +46,10 @@ impl State {
             pool_usage: HashMap::new(),
             snapshot: Snapshot {
                 net: Net::new(desired.devices.clone()),
+                defence,
                 ..Snapshot::default()
             },
+            now_ms: 0,
             gone_dests: Vec::new(),
             gone_laddrs: Vec::new(),
             waiting_pages: HashMap::new(),
@@ -74,7 +79,9 @@ impl State {
     /// Takes what the workers said, does what is due, publishes what changed. What the workers gave
     /// back is returned, to be freed.
     pub(crate) fn tick(&mut self, now_ms: u64) -> Vec<Arc<Snapshot>> {
+        self.now_ms = now_ms;
         let retired = self.take_reports(now_ms);
+        self.desired.end_drains(now_ms);
         self.ask_neighbours(now_ms);
         self.commit();
         retired
@@ -153,6 +160,7 @@ impl State {
                 Effect::AddPools(..) => {}
                 Effect::RemovePools(id) => self.fleet.remove_laddr(id),
                 Effect::CloseDest(id) => self.fleet.close_dest(id),
+                Effect::EndConns(id) => self.fleet.end_conns(id),
                 Effect::Announce(ifindex, addr) => self.announce(ifindex, addr),
             }
         }

@@ -51,6 +51,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
         workers: wired.handles,
         platform: Arc::new(DpdkPlatform::new(ports, pool)),
         timeouts: config.timeouts,
+        defence: config.defence,
         neighbours: neighbour_config(config),
         max_dests: config.max_dests,
     });

@@ -51,7 +51,12 @@ pub fn wire(
     let clock = Clock::new(dpdk::eal::tsc_hz());
     let count = config.workers.len();
     let all_stats: Vec<_> = (0..count)
-        .map(|_| Arc::new(WorkerStats::new(config.max_dests as usize)))
+        .map(|_| {
+            Arc::new(WorkerStats::new(
+                config.max_dests as usize,
+                config.max_conns as usize,
+            ))
+        })
         .collect();
     let mut redirects = redirect_rings(count);
     let (to_worker, from_kernel) = rtrb::RingBuffer::new(KERNEL_RING);

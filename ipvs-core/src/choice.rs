@@ -7,7 +7,7 @@ use inet::Net;
 use packet::checksum::Delta;
 
 use crate::classify::Flow;
-use crate::conn::{Conn, Endpoints, RewriteDeltas};
+use crate::conn::{Conn, ConnFlags, Endpoints, RewriteDeltas};
 use crate::drop_reason::DropReason;
 use crate::family::Family;
 use crate::laddrs::Laddrs;
@@ -27,6 +27,8 @@ pub(crate) struct Choice<'a> {
     pub(crate) all_stats: &'a [Arc<WorkerStats>],
     pub(crate) laddrs: &'a mut Laddrs,
     pub(crate) net: &'a Net,
+    /// What the client is remembered by, if the service is persistent
+    pub(crate) template: Option<u64>,
 }
 
 impl Choice<'_> {
@@ -51,22 +53,33 @@ impl Choice<'_> {
             payload: payload_of(flow, l4),
             now: now.tick(),
         };
-        let dest = sched::schedule(service, &arrival, self.turn, self.scheduling, load_of)
-            .ok_or(DropReason::NoDest)?;
+        let kept = self
+            .template
+            .and_then(|key| self.kept_dest(service, key, now));
+        let dest = match kept {
+            Some(dest) => dest,
+            None => sched::schedule(service, &arrival, self.turn, self.scheduling, load_of)
+                .ok_or(DropReason::NoDest)?,
+        };
         // A conn between both families belongs to IPv6's lane.
         let daddr = A::of(dest.addr).ok_or(DropReason::NoDest)?;
         if dest.fwdmode == FwdMode::Snat {
             return self.snat(now, flow, service, dest);
         }
+        // A service of any port hands each to the same port of the dest.
+        let rport = match dest.port {
+            0 => flow.tuple.dport,
+            port => port,
+        };
         let answers_to = match dest.fwdmode {
-            FwdMode::FullNat => self.local_port(service, dest)?,
+            FwdMode::FullNat => self.local_port(service, dest, rport)?,
             FwdMode::Snat => return Err(DropReason::NoLaddr),
             FwdMode::Nat | FwdMode::DirectRoute => (flow.tuple.src, flow.tuple.sport),
             FwdMode::Tunnel(_) => (self.tunnel_source(dest.addr)?, 0),
         };
         let dport = match dest.fwdmode {
             FwdMode::Tunnel(Encapsulation::Gue(port)) => port,
-            _ => dest.port,
+            _ => rport,
         };
         let ends = Endpoints {
             inbound: flow.tuple,
@@ -79,7 +92,21 @@ impl Choice<'_> {
             },
         };
         let deltas = deltas(&ends);
-        Ok(Conn::new(&ends, deltas, dest.id, dest.fwdmode, now.tick()))
+        let mut conn = Conn::new(&ends, deltas, dest.id, dest.fwdmode, now.tick());
+        let options = &service.options;
+        conn.flags
+            .put(ConnFlags::PERSISTENT, self.template.is_some());
+        conn.flags.put(ConnFlags::ONE_PACKET, options.is_one_packet);
+        Ok(conn)
+    }
+
+    /// The dest that the client keeps to, by what this worker or another one remembers.
+    fn kept_dest<'s>(&self, service: &'s Service, key: u64, now: Now) -> Option<&'s Dest> {
+        let find = |stats: &Arc<WorkerStats>| stats.templates.find(key, now.tick());
+        let id = self.all_stats.iter().find_map(find)?;
+        let dest = service.dests.iter().find(|dest| dest.id == id)?;
+        let is_left = dest.weight == 0 && service.options.expires_quiescent;
+        (!is_left).then_some(dest)
     }
 
     /// The packet goes where it wants to, from a port of the WAN address that was chosen.
@@ -123,8 +150,9 @@ impl Choice<'_> {
         &mut self,
         service: &Service,
         dest: &Dest,
+        rport: u16,
     ) -> Result<(A, u16), DropReason> {
-        let class = sapool::class_of(low_bits(dest.addr), dest.port);
+        let class = sapool::class_of(low_bits(dest.addr), rport);
         let mut reason = DropReason::NoLaddr;
         for laddr in laddrs_in_turn(service, self.turn) {
             let Some(addr) =

@@ -1,4 +1,4 @@
-//! The end of removed dests: their conns are found by walking the table, a few at a time.
+//! The end of all conns of a dest: they are found by walking the table, a few at a time.
 
 use packet::PacketBuf;
 
@@ -17,23 +17,31 @@ const REACH: u32 = 256;
 /// Dests that are being closed: those of this walk, and those that came after it began.
 #[derive(Debug, Default)]
 pub(crate) struct Closing {
-    walking: Vec<DestId>,
-    waiting: Vec<DestId>,
+    walking: Vec<Closed>,
+    waiting: Vec<Closed>,
     cursor: u32,
 }
 
+/// A dest whose conns end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Closed {
+    pub(crate) dest: DestId,
+    /// It was removed: control waits for the last conn's end.
+    pub(crate) is_removed: bool,
+}
+
 impl Closing {
-    pub(crate) fn add(&mut self, dest: DestId) {
-        self.waiting.push(dest);
+    pub(crate) fn add(&mut self, closed: Closed) {
+        self.waiting.push(closed);
     }
 }
 
 impl<B: PacketBuf> Engine<B> {
-    /// Goes on with the end of removed dests: first their conns of IPv4, then the others.
+    /// Goes on with the end of dests' conns: first those of IPv4, then the others.
     pub(crate) fn continue_closing(&mut self, now: Now, io: &mut impl Io<B>) {
         if self.v4().walk(now, io) {
-            for dest in self.v4.closing.walking.drain(..) {
-                self.v6.closing.add(dest);
+            for closed in self.v4.closing.walking.drain(..) {
+                self.v6.closing.add(closed);
             }
         }
         if self.v6().walk(now, io) {
@@ -43,9 +51,9 @@ impl<B: PacketBuf> Engine<B> {
 
     /// The walks are over. Reports that find no room stay for the next call.
     fn report_closed(&mut self, io: &mut impl Io<B>) {
-        while let Some(dest) = self.v6.closing.walking.pop() {
-            if io.event(Event::DestGone(dest)).is_err() {
-                self.v6.closing.walking.push(dest);
+        while let Some(closed) = self.v6.closing.walking.pop() {
+            if closed.is_removed && io.event(Event::DestGone(closed.dest)).is_err() {
+                self.v6.closing.walking.push(closed);
                 return;
             }
         }
@@ -69,8 +77,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let mut found = [None::<ConnId>; REACH as usize];
         let walking = &self.lane.closing.walking;
         let of_closed_dests = ids.filter(|id| {
+            let dest = self.lane.conns.get(*id).dest();
             walking
-                .binary_search(&self.lane.conns.get(*id).dest())
+                .binary_search_by_key(&dest, |closed| closed.dest)
                 .is_ok()
         });
         for (slot, id) in found.iter_mut().zip(of_closed_dests) {
@@ -78,7 +87,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         for id in found.into_iter().map_while(|id| id) {
             self.reset_if_established(now, id, io);
-            self.end(id, io);
+            self.end(now, id, io);
         }
         if let Some(cursor) = next {
             self.lane.closing.cursor = cursor;

@@ -29,6 +29,8 @@ pub enum Command {
     RemoveLaddr(LaddrId),
     /// End all conns of this dest: it was removed. Answered by [`Event::DestGone`].
     CloseDest(DestId),
+    /// End all conns of this dest, which stays.
+    EndConns(DestId),
     /// Copy conns into `page` and send it back as [`Event::Conns`].
     ListConns(Box<ConnPage>),
     /// Send this frame as it is.
@@ -95,8 +97,12 @@ pub struct ConnInfo {
 }
 
 impl ConnInfo {
-    /// The service the conn belongs to.
-    pub fn service_key(&self) -> ServiceKey {
-        ServiceKey::vip(self.protocol, self.vaddr.0, self.vaddr.1)
+    /// Whether it is to the VIP of this service, and to its port, if it has one.
+    pub fn is_of(&self, service: &ServiceKey) -> bool {
+        let (vip, port) = self.vaddr;
+        let has_port = service.port == 0 || service.port == port;
+        service.matcher.is_none()
+            && (service.protocol, service.addr) == (self.protocol, vip)
+            && has_port
     }
 }

@@ -12,11 +12,13 @@ use crate::drop_reason::DropReason;
 use crate::family::Family;
 use crate::io::Io;
 use crate::lane::Forwarder;
+use crate::limits;
 use crate::matcher::Passing;
 use crate::segment::Segment;
-use crate::service::{FwdMode, Protocol, Service, ServiceKey};
+use crate::service::{FwdMode, Protocol, Service, ServiceId};
 use crate::snapshot::Snapshot;
 use crate::tcp_state::TcpState;
+use crate::templates;
 use crate::time::Now;
 
 /// A packet whose look-up found no conn.
@@ -116,16 +118,51 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             made,
         } = opening;
         let found = match made {
-            Some((id, outbound)) => self.complete_conn(id, outbound, &flow, io),
-            None => self
-                .lane
-                .conns
-                .find_again(&lookup, &flow.tuple)
-                .ok_or(DropReason::ConnTableFull),
+            Some((id, outbound)) => self.complete_conn(now, id, outbound, &flow, io),
+            None => match self.lane.conns.find_again(&lookup, &flow.tuple) {
+                Some(found) => Ok(found),
+                None => return self.connect_again(now, packet, flow, lookup, io),
+            },
         };
-        match found {
-            Ok(found) => self.forward(now, packet, &flow, found, io),
-            Err(reason) => self.shared.drop(packet, reason),
+        let found = match found {
+            Ok(found) => found,
+            Err(reason) => return self.shared.drop(packet, reason),
+        };
+        let is_over = self
+            .lane
+            .conns
+            .get(found.id)
+            .flags
+            .has(ConnFlags::ONE_PACKET);
+        self.forward(now, packet, &flow, found, io);
+        if is_over {
+            self.end(now, found.id, io);
+        }
+    }
+
+    /// The conn that an earlier packet of the batch made is over already: it was that packet's alone, or gave way to
+    /// another.
+    fn connect_again(
+        &mut self,
+        now: Now,
+        packet: B,
+        flow: Flow<A>,
+        lookup: Lookup,
+        io: &mut impl Io<B>,
+    ) {
+        match self.open(now, &packet, &flow, &lookup, io) {
+            Ok(made) => {
+                let made = Some(made);
+                let opening = Opening {
+                    packet,
+                    flow,
+                    lookup,
+                    made,
+                };
+                self.complete(now, opening, io);
+            }
+            Err(Unserved::NoService) => self.without_service(packet, &flow, io),
+            Err(Unserved::Drop(reason)) => self.shared.drop(packet, reason),
         }
     }
 
@@ -133,6 +170,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// batch may have recycled it already.
     fn complete_conn(
         &mut self,
+        now: Now,
         id: ConnId,
         outbound: Lookup,
         flow: &Flow<A>,
@@ -147,11 +185,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if conn.fwdmode() == FwdMode::Nat
             && self.lane.conns.find_again(&outbound, &way_back).is_some()
         {
-            self.end(id, io);
+            self.end(now, id, io);
             return Err(DropReason::NatTupleInUse);
         }
         if self.lane.conns.insert_outbound(id, outbound).is_err() {
-            self.settle_end(&conn, io);
+            self.settle_end(now, &conn, io);
             return Err(DropReason::ConnTableFull);
         }
         Ok(Found {
@@ -185,13 +223,29 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let (addr, port) = (flow.tuple.src.to_ip(), flow.tuple.sport);
         let services = &self.shared.snapshot.services;
         if !services.is_nat_dest(flow.protocol, addr, port) {
-            return self.shared.to_kernel(packet, io);
+            return self.without_anyone(packet, flow, io);
         }
         let (worker, workers) = (self.shared.config.worker, self.shared.config.workers);
         if self.shared.hand_overs(&packet) + 1 < u32::from(workers) {
             self.shared.redirect(packet, (worker + 1) % workers, io);
         } else {
             self.shared.drop(packet, DropReason::NatNoConn);
+        }
+    }
+
+    /// It is the kernel's, unless VIPs are defended.
+    fn without_anyone(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
+        let defence = self.shared.snapshot.defence;
+        let is_defended = match flow.protocol {
+            Protocol::Tcp => defence.tcp_drop,
+            Protocol::Udp => defence.udp_drop,
+            Protocol::Icmp | Protocol::IcmpV6 => false,
+        };
+        let services = &self.shared.snapshot.services;
+        if is_defended && services.is_vip(flow.protocol, flow.tuple.dst.to_ip()) {
+            self.shared.drop(packet, DropReason::NoService);
+        } else {
+            self.shared.to_kernel(packet, io);
         }
     }
 
@@ -220,13 +274,24 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if packet.l4_checksum() == ChecksumState::Unknown && !flow.is_fragment {
             verify_checksum(flow, l4)?;
         }
-        let service_timeout_s = service.conn_timeout_s;
+        let options = service.options;
+        let (client, _) = (flow.tuple.src, flow.tuple.sport);
+        service.access.check(client.to_ip())?;
+        let turn = turn_of(&mut self.shared.turns, service, self.shared.config.worker);
+        limits::check(service, &mut turn.rate, &self.shared.all_stats, now)?;
+        let service_id = service.id;
+        let hash_key = &self.shared.config.keys.conns;
+        let template = options.persistence.map(|persistence| {
+            let key = templates::key_of(client, &service.key, persistence, hash_key);
+            (key, persistence.timeout_s)
+        });
         let choice = Choice {
-            turn: turn_of(&mut self.shared.turns, service, self.shared.config.worker),
+            turn,
             scheduling: &mut self.shared.scheduling,
             all_stats: &self.shared.all_stats,
             laddrs: &mut self.shared.laddrs,
             net: &self.shared.snapshot.net,
+            template: template.map(|(key, _)| key),
         };
         let mut conn = choice.make_conn(now, flow, l4, service)?;
         let timeouts = &self.shared.snapshot.timeouts;
@@ -234,9 +299,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let timeout_s = match flow.protocol {
             Protocol::Tcp => timeouts.tcp_s[TcpState::SynSent as usize],
             // Nobody will hear the dest answer.
-            Protocol::Udp if is_one_way => service_timeout_s.unwrap_or(timeouts.udp_s),
+            Protocol::Udp if is_one_way => options.conn_timeout_s.unwrap_or(timeouts.udp_s),
             Protocol::Udp | Protocol::Icmp | Protocol::IcmpV6 => {
-                service_timeout_s.unwrap_or(timeouts.udp_oneway_s)
+                options.conn_timeout_s.unwrap_or(timeouts.udp_oneway_s)
             }
         };
         conn.timeout_s = u16::try_from(timeout_s).unwrap_or(u16::MAX);
@@ -249,14 +314,21 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             let is_udp = flow.protocol == Protocol::Udp;
             conn.flags.put(ConnFlags::ANSWERED, is_udp);
         }
-        Ok(self.insert(lookup, conn, io)?)
+        let made = self.insert(now, lookup, conn, service_id, io)?;
+        if let Some((key, timeout_s)) = template {
+            self.shared
+                .hold_template(key, conn.dest(), timeout_s, now.tick());
+        }
+        Ok(made)
     }
 
     /// Puts the conn into the table, in place of a half-open one if it is full.
     fn insert(
         &mut self,
+        now: Now,
         lookup: &Lookup,
         conn: Conn<A>,
+        service: ServiceId,
         io: &mut impl Io<B>,
     ) -> Result<(ConnId, Lookup), DropReason> {
         let mut inserted = self.lane.conns.insert_inbound(lookup, conn);
@@ -264,7 +336,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             && let Some(victim) = self.lane.conns.recyclable()
         {
             self.shared.stats.conns_recycled.add(1);
-            self.end(victim, io);
+            self.end(now, victim, io);
             inserted = self.lane.conns.insert_inbound(lookup, conn);
         }
         let Ok(inserted) = inserted else {
@@ -273,6 +345,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         };
         self.shared.stats.conns.add(1);
         self.shared.stats.conns_made.add(1);
+        self.shared.note_conn(service, conn.dest());
         let stats = self.shared.stats.dest(conn.dest());
         stats.conns.add(1);
         stats.inactive_conns.add(1);
@@ -290,7 +363,7 @@ fn service_of<'a, A: Family, B: PacketBuf>(
     let tuple = &flow.tuple;
     let (src, dst) = (tuple.src.to_ip(), tuple.dst.to_ip());
     let services = &snapshot.services;
-    let of_vip = services.get(&ServiceKey::vip(flow.protocol, dst, tuple.dport));
+    let of_vip = services.of_vip(flow.protocol, dst, tuple.dport);
     if of_vip.is_some() || !services.has_passing() || snapshot.net.local_addr(dst).is_some() {
         return of_vip;
     }

@@ -6,6 +6,8 @@
 //! allocates nothing per packet. A test drives it with packets in `Vec`s and a time it makes up.
 #![deny(unsafe_code)]
 
+pub mod access;
+mod census;
 mod choice;
 mod classify;
 mod closing;
@@ -26,9 +28,9 @@ pub mod io;
 mod laddrs;
 mod lane;
 mod lifetime;
+mod limits;
 pub mod matcher;
 mod mixed;
-mod nat_dests;
 mod orders;
 mod output;
 mod receive;
@@ -43,22 +45,25 @@ pub mod snapshot;
 pub mod stats;
 mod tcp_options;
 pub mod tcp_state;
+pub mod templates;
 pub mod time;
 pub mod timeouts;
 mod tunnel;
 pub mod tuple;
 
+pub use access::{Access, AddrSet};
 pub use command::{Command, ConnInfo, ConnPage, Event};
 pub use drop_reason::DropReason;
 pub use engine::{BATCH, Engine, EngineConfig, Keys, Origin};
 pub use io::Io;
 pub use matcher::{DeviceName, EndRange, Match};
 pub use service::{
-    Dest, DestId, Encapsulation, FwdMode, HashOptions, HashTarget, Laddr, LaddrId, Protocol,
-    SchedulerKind, Service, ServiceId, ServiceKey, ServiceTable,
+    Dest, DestId, Encapsulation, FwdMode, HashOptions, HashTarget, Laddr, LaddrId, MAX_SERVICES,
+    Persistence, Protocol, SchedulerKind, Service, ServiceId, ServiceKey, ServiceOptions,
+    ServiceTable,
 };
-pub use snapshot::Snapshot;
-pub use stats::{Counter, DestStats, WorkerStats};
+pub use snapshot::{Defence, Snapshot};
+pub use stats::{Counter, DestStats, ServiceStats, WorkerStats};
 pub use tcp_state::TcpState;
 pub use time::{Now, Tick};
 pub use timeouts::Timeouts;

@@ -1,5 +1,7 @@
 //! How long a conn lives: states, timeouts, expiry, and what its end sets free.
 
+use std::sync::Arc;
+
 use packet::PacketBuf;
 
 use crate::command::Event;
@@ -9,9 +11,10 @@ use crate::engine::Engine;
 use crate::family::Family;
 use crate::io::Io;
 use crate::lane::Forwarder;
-use crate::service::{Protocol, ServiceKey};
+use crate::service::{Protocol, Service};
 use crate::tcp_state::TcpState;
-use crate::time::Now;
+use crate::templates;
+use crate::time::{Now, Tick};
 
 /// Conns and timer slots looked at per call, so that no loop gets long when many expire at once.
 const EXPIRY_BUDGET: u32 = 128;
@@ -27,6 +30,7 @@ impl<B: PacketBuf> Engine<B> {
             self.shared.drop(packet, DropReason::NeighbourUnresolved);
         }
         self.continue_closing(now, io);
+        self.shared.expire_templates(now.tick());
     }
 }
 
@@ -46,18 +50,23 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     fn expire(&mut self, now: Now, id: ConnId, io: &mut impl Io<B>) {
         self.reset_if_established(now, id, io);
         let conn = self.lane.conns.release(id);
-        self.settle_end(&conn, io);
+        self.settle_end(now, &conn, io);
     }
 
     /// Ends a conn before its time, silently.
-    pub(crate) fn end(&mut self, id: ConnId, io: &mut impl Io<B>) {
+    pub(crate) fn end(&mut self, now: Now, id: ConnId, io: &mut impl Io<B>) {
         let conn = self.lane.conns.remove(id);
-        self.settle_end(&conn, io);
+        self.settle_end(now, &conn, io);
     }
 
     /// Gives back what a conn that is out of the table had.
-    pub(crate) fn settle_end(&mut self, conn: &Conn<A>, io: &mut impl Io<B>) {
+    pub(crate) fn settle_end(&mut self, now: Now, conn: &Conn<A>, io: &mut impl Io<B>) {
         self.shared.stats.conns.sub(1);
+        let service = self.shared.service_of_dest[conn.dest().0 as usize];
+        self.shared.stats.service(service).conns.sub(1);
+        if conn.flags.has(ConnFlags::PERSISTENT) {
+            self.release_template(now.tick(), conn);
+        }
         let stats = self.shared.stats.dest(conn.dest());
         let was_active = conn.flags.has(ConnFlags::ACTIVE);
         let was = if was_active {
@@ -137,10 +146,30 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// What the service says of the timeout of established conns.
     fn service_timeout_s(&self, conn: &Conn<A>) -> Option<u32> {
+        self.service_of(conn)?.options.conn_timeout_s
+    }
+
+    /// The service of a conn, if it is still there. Those of SNAT are not found by their conns.
+    fn service_of(&self, conn: &Conn<A>) -> Option<&Service> {
         let protocol = Protocol::from_number(conn.protocol)?;
         let (addr, port) = conn.vip();
-        let key = ServiceKey::vip(protocol, addr.to_ip(), port);
-        self.shared.snapshot.services.get(&key)?.conn_timeout_s
+        let services = &self.shared.snapshot.services;
+        services
+            .of_vip(protocol, addr.to_ip(), port)
+            .map(Arc::as_ref)
+    }
+
+    /// The template of a client whose conn has ended may end some time, too.
+    fn release_template(&self, now: Tick, conn: &Conn<A>) {
+        let Some(service) = self.service_of(conn) else {
+            return;
+        };
+        if let Some(persistence) = service.options.persistence {
+            let hash_key = &self.shared.config.keys.conns;
+            let (client, _) = conn.client();
+            let key = templates::key_of(client, &service.key, persistence, hash_key);
+            self.shared.stats.templates.release(key, conn.dest(), now);
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::family::{self, Family};
 use crate::icmp::{self, Quoted};
 use crate::lane::Forwarder;
-use crate::service::{Protocol, ServiceKey};
+use crate::service::Protocol;
 use crate::tuple::{Address, Tuple};
 
 /// RFC 7915, 5.1: up to this length a packet that was IPv6 may be fragmented on its way.
@@ -201,8 +201,8 @@ impl<B: PacketBuf> Engine<B> {
         let services = &self.shared.snapshot.services;
         let protocol = Protocol::from_number(tuple.protocol);
         let is_of_service = protocol.is_some_and(|protocol| {
-            let key = ServiceKey::vip(protocol, tuple.dst.to_ip(), tuple.dport);
-            services.get(&key).is_some_and(|service| service.is_mixed())
+            let of_vip = services.of_vip(protocol, tuple.dst.to_ip(), tuple.dport);
+            of_vip.is_some_and(|service| service.is_mixed())
         });
         is_of_service || self.v6.conns.find(&tuple.to_mapped()).is_some()
     }

@@ -2,6 +2,7 @@
 
 use packet::PacketBuf;
 
+use crate::closing::Closed;
 use crate::command::{Command, ConnInfo, ConnPage, Event};
 use crate::conn::{Conn, ConnFlags, ConnTable};
 use crate::drop_reason::DropReason;
@@ -37,7 +38,13 @@ impl<B: PacketBuf> Engine<B> {
                 None => Ok(()),
             },
             Command::CloseDest(dest) => {
-                self.v4.closing.add(dest);
+                let is_removed = true;
+                self.v4.closing.add(Closed { dest, is_removed });
+                Ok(())
+            }
+            Command::EndConns(dest) => {
+                let is_removed = false;
+                self.v4.closing.add(Closed { dest, is_removed });
                 Ok(())
             }
             Command::ListConns(mut page) => {

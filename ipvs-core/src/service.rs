@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use inet::IfIndex;
 
+use crate::access::Access;
+use crate::census::Census;
 use crate::matcher::{Match, Passing};
-use crate::nat_dests::NatDests;
+
 use crate::sched::Plan;
 
 /// The transport protocol of a service.
@@ -97,7 +99,10 @@ impl fmt::Display for ServiceKey {
     }
 }
 
-/// Index of a service in the per-worker arrays. Stable while the service exists.
+/// Most services at once.
+pub const MAX_SERVICES: u32 = 1 << 20;
+
+/// Index of a service in the per-worker arrays, below [`MAX_SERVICES`]. Stable while the service exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServiceId(pub u32);
 
@@ -245,6 +250,32 @@ pub struct Laddr {
     pub ifindex: IfIndex,
 }
 
+/// What a service asks of its conns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ServiceOptions {
+    /// Instead of the protocol's timeout of an established conn, in seconds.
+    pub conn_timeout_s: Option<u32>,
+    /// Clients keep to their dest.
+    pub persistence: Option<Persistence>,
+    /// Each datagram is a conn of its own.
+    pub is_one_packet: bool,
+    /// A dest whose weight is 0 keeps neither conns nor clients.
+    pub expires_quiescent: bool,
+    /// Most conns at once, over all workers.
+    pub conn_limit: Option<u32>,
+    /// Most new conns per second, over all workers.
+    pub conn_rate_limit: Option<u32>,
+}
+
+/// `-p`: who was at a dest comes back to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Persistence {
+    /// Seconds after the latest conn was made; longer while there are conns.
+    pub timeout_s: u32,
+    /// Clients whose addresses have these bits in common are one: 32, or 128, if each is its own.
+    pub prefix_len: u8,
+}
+
 /// A service with all that a worker needs to schedule a new conn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
@@ -260,8 +291,10 @@ pub struct Service {
     pub plan: Plan,
     /// Its local addresses, in the order they were added.
     pub laddrs: Vec<Laddr>,
-    /// Instead of the protocol's timeout of an established conn, in seconds.
-    pub conn_timeout_s: Option<u32>,
+    /// What it asks of its conns.
+    pub options: ServiceOptions,
+    /// Whom it serves.
+    pub access: Access,
 }
 
 impl Service {
@@ -279,9 +312,8 @@ const SHARDS: usize = 4096;
 #[derive(Debug, Clone)]
 pub struct ServiceTable {
     shards: Arc<[Arc<Shard>]>,
-    nat_dests: NatDests,
-    /// How many have dests of the other address family
-    mixed: usize,
+    /// Of those of VIPs
+    census: Census,
     /// Those for packets on their way through, in the order they came
     passing: Arc<Vec<Arc<Service>>>,
 }
@@ -294,8 +326,7 @@ impl Default for ServiceTable {
         let empty: Arc<Shard> = Arc::default();
         Self {
             shards: (0..SHARDS).map(|_| Arc::clone(&empty)).collect(),
-            nat_dests: NatDests::default(),
-            mixed: 0,
+            census: Census::default(),
             passing: Arc::default(),
         }
     }
@@ -312,10 +343,26 @@ impl ServiceTable {
             .map(|(_, service)| service)
     }
 
+    /// The service of a VIP's port, or of all its ports. Called by a worker for the first packet of a conn, and
+    /// when a conn asks for its service's options.
+    #[inline]
+    pub fn of_vip(&self, protocol: Protocol, addr: IpAddr, port: u16) -> Option<&Arc<Service>> {
+        let of_port = self.get(&ServiceKey::vip(protocol, addr, port));
+        if of_port.is_some() || !self.census.has_any_port() {
+            return of_port;
+        }
+        self.get(&ServiceKey::vip(protocol, addr, 0))
+    }
+
+    /// Whether any port of this address has a service.
+    pub fn is_vip(&self, protocol: Protocol, addr: IpAddr) -> bool {
+        self.census.is_vip(protocol, addr)
+    }
+
     /// Whether there are services with dests of the other address family.
     #[inline]
     pub const fn has_mixed(&self) -> bool {
-        self.mixed > 0
+        self.census.has_mixed()
     }
 
     /// Whether there are services for packets on their way through.
@@ -334,7 +381,7 @@ impl ServiceTable {
 
     /// Whether a packet from there is from a dest of a NAT service: its way leads through a conn, or nowhere.
     pub fn is_nat_dest(&self, protocol: Protocol, addr: IpAddr, port: u16) -> bool {
-        self.nat_dests.contains(protocol, addr, port)
+        self.census.is_nat_dest(protocol, addr, port)
     }
 
     /// Adds services, or replaces those with the same key, copying each touched shard once.
@@ -349,14 +396,12 @@ impl ServiceTable {
                 }
                 continue;
             }
-            self.nat_dests.add(&service);
-            self.mixed += usize::from(service.is_mixed());
+            self.census.add(&service);
             let hash = hash_of(&service.key);
             let shard = Arc::make_mut(&mut shards[shard_of(hash)]);
             match shard.iter_mut().find(|(_, old)| old.key == service.key) {
                 Some((_, old)) => {
-                    self.nat_dests.remove(old);
-                    self.mixed -= usize::from(old.is_mixed());
+                    self.census.remove(old);
                     *old = service;
                 }
                 None => shard.push((hash, service)),
@@ -374,8 +419,7 @@ impl ServiceTable {
         let shard = Arc::make_mut(shard);
         if let Some(at) = shard.iter().position(|(_, service)| service.key == *key) {
             let (_, service) = shard.swap_remove(at);
-            self.nat_dests.remove(&service);
-            self.mixed -= usize::from(service.is_mixed());
+            self.census.remove(&service);
         }
     }
 
@@ -440,7 +484,8 @@ pub(crate) mod tests {
             plan: Plan::new(scheduler, &dests),
             dests,
             laddrs: Vec::new(),
-            conn_timeout_s: None,
+            options: ServiceOptions::default(),
+            access: Access::default(),
         }
     }
 

@@ -13,8 +13,10 @@ use crate::icmp_send::ERROR_LIMIT;
 use crate::io::Io;
 use crate::laddrs::Laddrs;
 use crate::sched::{Memory, Turn};
+use crate::service::{DestId, ServiceId};
 use crate::snapshot::Snapshot;
 use crate::stats::WorkerStats;
+use crate::time::Tick;
 
 /// The part of an engine that both lanes work with.
 #[derive(Debug)]
@@ -27,6 +29,10 @@ pub(crate) struct Shared<B> {
     pub(crate) laddrs: Laddrs,
     pub(crate) dest_hops: DestHops,
     pub(crate) turns: Vec<Turn>,
+    /// The service of each dest that conns were made to
+    pub(crate) service_of_dest: Box<[ServiceId]>,
+    /// Where the search for templates that have expired goes on
+    template_cursor: usize,
     pub(crate) scheduling: Memory,
     pub(crate) held: Held<B>,
     pub(crate) icmp_limit: inet::RateLimit,
@@ -41,6 +47,8 @@ impl<B: PacketBuf> Shared<B> {
             laddrs: Laddrs::default(),
             dest_hops: DestHops::new(stats.max_dests()),
             turns: Vec::new(),
+            service_of_dest: vec![ServiceId(0); stats.max_dests()].into_boxed_slice(),
+            template_cursor: 0,
             scheduling: Memory::new(stats.max_dests()),
             held: Held::new(config.max_held, config.max_held_per_neighbour),
             icmp_limit: ERROR_LIMIT,
@@ -49,6 +57,32 @@ impl<B: PacketBuf> Shared<B> {
             stats,
             config,
         }
+    }
+
+    /// Notes whose conn was made: for the service's gauge, and for the client's template.
+    pub(crate) fn note_conn(&mut self, service: ServiceId, dest: DestId) {
+        self.service_of_dest[dest.0 as usize] = service;
+        let stats = self.stats.service(service);
+        stats.conns_made.add(1);
+        stats.conns.add(1);
+    }
+
+    /// A conn of a client that keeps to its dest was made.
+    pub(crate) fn hold_template(&self, key: u64, dest: DestId, timeout_s: u32, now: Tick) {
+        let change = self.stats.templates.hold(key, dest, timeout_s, now);
+        if let Some(dest) = change.came {
+            self.stats.dest(dest).persistent_conns.add(1);
+        }
+        if let Some(dest) = change.went {
+            self.stats.dest(dest).persistent_conns.sub(1);
+        }
+    }
+
+    /// Forgets a few clients whose time is over.
+    pub(crate) fn expire_templates(&mut self, now: Tick) {
+        let gone = |dest| self.stats.dest(dest).persistent_conns.sub(1);
+        let templates = &self.stats.templates;
+        templates.expire_some(&mut self.template_cursor, now, gone);
     }
 
     /// Ends a packet that is of no use to anyone.

@@ -15,4 +15,16 @@ pub struct Snapshot {
     pub net: Net,
     /// Timeouts of conns.
     pub timeouts: Timeouts,
+    /// What of a VIP the kernel does not get to see.
+    pub defence: Defence,
+}
+
+/// Whether packets to a VIP's ports that have no service are dropped rather than given to the kernel: DPVS's
+/// `defence_tcp_drop` and `defence_udp_drop`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Defence {
+    /// Those of TCP
+    pub tcp_drop: bool,
+    /// Those of UDP
+    pub udp_drop: bool,
 }

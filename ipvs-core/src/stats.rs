@@ -3,7 +3,8 @@
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::drop_reason::DropReason;
-use crate::service::DestId;
+use crate::service::{DestId, MAX_SERVICES, ServiceId};
+use crate::templates::Templates;
 
 /// A counter with one writer: adding is a plain load and store, never a locked instruction.
 #[derive(Debug, Default, zerocopy::FromBytes)]
@@ -54,7 +55,18 @@ pub struct DestStats {
     pub active_conns: Counter,
     /// Conns in any other state.
     pub inactive_conns: Counter,
-    reserved: Counter,
+    /// Clients that keep to it: templates.
+    pub persistent_conns: Counter,
+}
+
+/// What one worker counts of one service.
+#[derive(Debug, Default, zerocopy::FromBytes)]
+#[repr(C)]
+pub struct ServiceStats {
+    /// Conns made.
+    pub conns_made: Counter,
+    /// Conns now: a gauge.
+    pub conns: Counter,
 }
 
 /// All that one worker counts.
@@ -94,15 +106,24 @@ pub struct WorkerStats {
     pub address_conflicts: Counter,
     /// Events that control did not take in time.
     pub events_lost: Counter,
+    /// Which dests clients keep to.
+    pub templates: Templates,
     /// Per dest, indexed by `DestId`.
     dests: Box<[DestStats]>,
+    /// Per service, indexed by `ServiceId`.
+    services: Box<[ServiceStats]>,
 }
 
 impl WorkerStats {
-    /// Counters at zero, for at most `max_dests` dests. Memory of dests that never count is never touched.
-    pub fn new(max_dests: usize) -> Self {
+    /// Counters at zero, for at most `max_dests` dests, and room for about `max_templates` clients that keep to a
+    /// dest. Memory of what never counts is never touched.
+    pub fn new(max_dests: usize, max_templates: usize) -> Self {
         let dests = <[DestStats] as zerocopy::FromZeros>::new_box_zeroed_with_elems(max_dests)
             .expect("the size of the dest counters was checked when the config was read");
+        let services = <[ServiceStats] as zerocopy::FromZeros>::new_box_zeroed_with_elems(
+            MAX_SERVICES as usize,
+        )
+        .expect("16 MB of addresses");
         Self {
             received: Counter::default(),
             redirected_in: Counter::default(),
@@ -121,7 +142,9 @@ impl WorkerStats {
             toa_over_mtu: Counter::default(),
             address_conflicts: Counter::default(),
             events_lost: Counter::default(),
+            templates: Templates::new(max_templates),
             dests,
+            services,
         }
     }
 
@@ -129,6 +152,12 @@ impl WorkerStats {
     #[inline]
     pub fn dest(&self, id: DestId) -> &DestStats {
         &self.dests[id.0 as usize]
+    }
+
+    /// The counters of a service.
+    #[inline]
+    pub fn service(&self, id: ServiceId) -> &ServiceStats {
+        &self.services[id.0 as usize]
     }
 
     /// How many dests there is room for.

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use common::*;
 use inet::IfIndex;
 use ipvs_core::{
-    Dest, DestId, DeviceName, DropReason, Encapsulation, Event, FwdMode, Match, Origin, Protocol,
-    SchedulerKind, Service, ServiceId, ServiceKey, sched::Plan,
+    Access, Dest, DestId, DeviceName, DropReason, Encapsulation, Event, FwdMode, Match, Origin,
+    Protocol, SchedulerKind, Service, ServiceId, ServiceKey, ServiceOptions, sched::Plan,
 };
 use packet::MacAddr;
 use rstest::rstest;
@@ -522,9 +522,7 @@ fn frames_cut_anywhere_martians_and_wrong_checksums_are_dropped() {
     let mut director = director(Protocol::Tcp, FwdMode::FullNat);
     let syn = syn();
     for len in 0..syn.len() {
-        let reason = if len < 14 {
-            DropReason::FrameTooShort
-        } else if len < L2_LEN + HEADER_LEN {
+        let reason = if len < L2_LEN + HEADER_LEN {
             DropReason::FrameTooShort
         } else {
             DropReason::Ipv6Malformed
@@ -580,7 +578,8 @@ fn snat_director(protocol: Protocol) -> Director {
         plan: Plan::new(SchedulerKind::Rr, &dests),
         dests,
         laddrs,
-        conn_timeout_s: None,
+        options: ServiceOptions::default(),
+        access: Access::default(),
     };
     director.snapshot.services.insert_all([Arc::new(service)]);
     director.publish();

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use common::*;
 use ipvs_core::{
-    DestId, DeviceName, DropReason, EndRange, FwdMode, Match, Protocol, SchedulerKind, Service,
-    ServiceId, ServiceKey, sched::Plan,
+    Access, DestId, DeviceName, DropReason, EndRange, FwdMode, Match, Protocol, SchedulerKind,
+    Service, ServiceId, ServiceKey, ServiceOptions, sched::Plan,
 };
 use testkit::frames::{self, Seen};
 
@@ -61,7 +61,8 @@ fn director(protocol: Protocol) -> Director {
         plan: Plan::new(SchedulerKind::Rr, &dests),
         dests,
         laddrs,
-        conn_timeout_s: None,
+        options: ServiceOptions::default(),
+        access: Access::default(),
     };
     director.snapshot.services.insert_all([Arc::new(service)]);
     director.publish();

@@ -21,11 +21,17 @@ pub enum Command {
     AddLaddr,
     DelLaddr,
     GetLaddr,
+    AddDenied,
+    DelDenied,
+    GetDenied,
+    AddAllowed,
+    DelAllowed,
+    GetAllowed,
     SetTimeouts,
     Help,
     Version,
-    /// Of a later release, with the words it was asked for by
-    Later(&'static str),
+    /// One that does not exist here
+    Absent(&'static str),
 }
 
 impl fmt::Display for Command {
@@ -45,10 +51,16 @@ impl fmt::Display for Command {
             Self::AddLaddr => "add-laddr",
             Self::DelLaddr => "del-laddr",
             Self::GetLaddr => "get-laddr",
+            Self::AddDenied => "add-blklst",
+            Self::DelDenied => "del-blklst",
+            Self::GetDenied => "get-blklst",
+            Self::AddAllowed => "add-whtlst",
+            Self::DelAllowed => "del-whtlst",
+            Self::GetAllowed => "get-whtlst",
             Self::SetTimeouts => "set",
             Self::Help => "help",
             Self::Version => "version",
-            Self::Later(name) => name,
+            Self::Absent(name) => name,
         })
     }
 }
@@ -115,15 +127,15 @@ const COMMANDS: &[(char, &str, Command)] = &[
     ('G', "get-laddr", Command::GetLaddr),
     ('h', "help", Command::Help),
     ('v', "version", Command::Version),
-    ('U', "add-blklst", Command::Later("--add-blklst")),
-    ('V', "del-blklst", Command::Later("--del-blklst")),
-    ('B', "get-blklst", Command::Later("--get-blklst")),
-    ('O', "add-whtlst", Command::Later("--add-whtlst")),
-    ('Y', "del-whtlst", Command::Later("--del-whtlst")),
-    ('W', "get-whtlst", Command::Later("--get-whtlst")),
+    ('U', "add-blklst", Command::AddDenied),
+    ('V', "del-blklst", Command::DelDenied),
+    ('B', "get-blklst", Command::GetDenied),
+    ('O', "add-whtlst", Command::AddAllowed),
+    ('Y', "del-whtlst", Command::DelAllowed),
+    ('W', "get-whtlst", Command::GetAllowed),
     ('\0', "set", Command::SetTimeouts),
-    ('\0', "start-daemon", Command::Later("--start-daemon")),
-    ('\0', "stop-daemon", Command::Later("--stop-daemon")),
+    ('\0', "start-daemon", Command::Absent("start-daemon")),
+    ('\0', "stop-daemon", Command::Absent("stop-daemon")),
 ];
 
 const OPTIONS: &[(char, &str, Takes)] = &[
@@ -155,6 +167,9 @@ const OPTIONS: &[(char, &str, Takes)] = &[
     ('\0', "sockpair", Takes::Value),
     ('\0', "cpu", Takes::Value),
     ('\0', "conn-timeout", Takes::Value),
+    ('\0', "conn-limit", Takes::Value),
+    ('\0', "conn-rate-limit", Takes::Value),
+    ('\0', "drain", Takes::Value),
     ('\0', "json", Takes::Nothing),
     ('\0', "socket", Takes::Value),
     ('6', "ipv6", Takes::Nothing),
@@ -182,27 +197,44 @@ const OPTIONS: &[(char, &str, Takes)] = &[
     ('\0', "tun-port", Takes::Value),
 ];
 
+/// Commands and options of LVS and DPVS that do not exist here, and why.
+const ABSENT: &[(&str, &str)] = &[
+    (
+        "fwmark-service",
+        "no firewall marks packets in front of a dataplane: say which packets are meant, as in -H proto=tcp,dst-range=10.0.0.100-10.0.0.109:80-89",
+    ),
+    (
+        "ipv6",
+        "it tells the family of a fwmark service: all others are told by their addresses, as in -t [2001:db8::1]:80",
+    ),
+    (
+        "pe",
+        "persistence goes by the client's address (-p) or the QUIC connection ID (-s conhash --hash-target qid)",
+    ),
+    (
+        "quic",
+        "any UDP service may be QUIC: -s conhash --hash-target qid follows its connection IDs",
+    ),
+    (
+        "dest-check",
+        "real servers are checked from outside, by keepalived's TCP_CHECK, HTTP_GET and others",
+    ),
+    ("start-daemon", NO_SYNC),
+    ("stop-daemon", NO_SYNC),
+    ("daemon", NO_SYNC),
+    ("mcast-interface", NO_SYNC),
+    ("syncid", NO_SYNC),
+];
+const NO_SYNC: &str =
+    "directors do not share conns: with -s mh or conhash another one chooses the same dests";
+
 /// Options whose meaning comes with a later release.
 const LATER: &[&str] = &[
-    "ipv6",
-    "fwmark-service",
     "icmp-service",
     "icmpv6-service",
     "sctp-service",
-    "persistent",
-    "netmask",
-    "ops",
     "synproxy",
-    "blklst",
-    "whtlst",
-    "pe",
-    "quic",
-    "expire-quiescent",
     "proxy-protocol",
-    "dest-check",
-    "mcast-interface",
-    "syncid",
-    "daemon",
 ];
 
 /// Takes a command line apart.
@@ -228,7 +260,7 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Line, CliError> {
     }
     line.command = command.unwrap_or(Command::List);
     read_as_sched_flags(&mut line);
-    refuse_later(&line)?;
+    refuse_absent(&line)?;
     Ok(line)
 }
 
@@ -341,9 +373,16 @@ fn unknown(option: &str) -> CliError {
     CliError::usage(format!("unknown option '{option}': {hint}"))
 }
 
-fn refuse_later(line: &Line) -> Result<(), CliError> {
-    if let Command::Later(name) = line.command {
-        return Err(CliError::unsupported(name));
+fn refuse_absent(line: &Line) -> Result<(), CliError> {
+    let command = match line.command {
+        Command::Absent(name) => Some(name),
+        _ => None,
+    };
+    let options = line.options.iter().map(|given| given.name);
+    for name in command.into_iter().chain(options) {
+        if let Some((_, why)) = ABSENT.iter().find(|(absent, _)| *absent == name) {
+            return Err(CliError::usage(format!("there is no --{name}: {why}")));
+        }
     }
     match line
         .options
@@ -432,32 +471,37 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_exist_says_why_in_one_sentence() {
+        for (line, why) in [
+            ("-A -f 1 -6", "say which packets are meant"),
+            ("-A -t 1.1.1.1:80 --pe sip", "the client's address (-p)"),
+            ("-A -u 1.1.1.1:443 --quic", "--hash-target qid"),
+            ("-A -t 1.1.1.1:80 --dest-check tcp", "keepalived"),
+            ("--stop-daemon", "do not share conns"),
+            (
+                "--start-daemon master --mcast-interface eth0",
+                "do not share conns",
+            ),
+            ("-l --daemon", "do not share conns"),
+        ] {
+            let error = parsed(line).unwrap_err();
+            assert_eq!(error.status, 2, "{line}");
+            assert!(
+                error.text.starts_with("there is no --") && error.text.contains(why),
+                "{line}: {}",
+                error.text
+            );
+        }
+    }
+
+    #[test]
     fn what_comes_later_says_so_with_status_2() {
         for line in [
-            "-A -f 1 -6",
             "-A -q 1.1.1.1:80",
             "-A -1 ::1",
             "-A --sctp-service 1.1.1.1:80",
-            "-A -t 1.1.1.1:80 -p",
-            "-A -t 1.1.1.1:80 -p 300 -M 255.255.255.0",
-            "-A -u 1.1.1.1:53 -o",
-            "-A -t 1.1.1.1:80 --pe sip",
-            "-A -u 1.1.1.1:443 --quic",
-            "-A -t 1.1.1.1:80 --expire-quiescent",
             "-A -t 1.1.1.1:80 --proxy-protocol v2",
-            "-A -t 1.1.1.1:80 --dest-check tcp --dest-check ping",
-            "-U -t 1.1.1.1:80 -k 2.2.2.2",
-            "-V -t 1.1.1.1:80 -k 2.2.2.2",
-            "-O -t 1.1.1.1:80 -2 2.2.2.2",
-            "-Y -t 1.1.1.1:80 -2 2.2.2.2",
-            "-W",
-            "--stop-daemon",
-            "--start-daemon master --mcast-interface eth0",
-            "-A -t 1.1.1.1:80 -p 300",
-            "-B",
             "-A -t 1.1.1.1:80 -j enable",
-            "--start-daemon",
-            "-l --daemon",
         ] {
             let error = parsed(line).unwrap_err();
             assert_eq!(error.status, 2, "{line}");

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio_stream::StreamExt;
 
 use crate::Client;
+use crate::access;
 use crate::args::Line;
 use crate::json;
 use crate::names::PortNames;
@@ -104,7 +105,15 @@ pub async fn version(socket: &str) -> Result<(), CliError> {
 /// `-S`: in the order in which they were made, which `-R` makes them in again.
 pub async fn save(client: &mut Client) -> Result<(), CliError> {
     let services = services(client, None).await?;
-    cli::print(&services.iter().map(save::save).collect::<String>())
+    let access = access::all(client, None).await?;
+    let of = |service: &VirtualService| -> Vec<_> {
+        let entries = access.iter().filter(|entry| entry.service == service.key);
+        entries.cloned().collect()
+    };
+    let lines = services
+        .iter()
+        .map(|service| save::save(service, &of(service)));
+    cli::print(&lines.collect::<String>())
 }
 
 /// `-G`

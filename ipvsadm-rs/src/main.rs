@@ -1,6 +1,7 @@
 //! `ipvsadm-rs`: services, real servers, local addresses and connections of dpvsd, with the grammar
 //! and output of DPVS's ipvsadm.
 
+mod access;
 mod args;
 mod json;
 mod list;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 use args::Command;
 use cli::CliError;
 use proto::v1::ipvs_service_client::IpvsServiceClient;
-use proto::v1::{Empty, ZeroCountersRequest};
+use proto::v1::{AccessList, Empty, ZeroCountersRequest};
 use tonic::transport::Channel;
 
 pub(crate) type Client = IpvsServiceClient<Channel>;
@@ -25,14 +26,18 @@ const HELP: &str = "\
 ipvsadm-rs, for dpvsd
 Usage:
   ipvsadm-rs -A|E -t|u VIP:PORT [-s SCHEDULER] [--sched-flags FLAG,...] [--hash-target sip|qid] [--conn-timeout SECONDS]
+                 [-p [SECONDS] [-M NETMASK|LENGTH]] [--ops] [--expire-quiescent] [--conn-limit N] [--conn-rate-limit N]
   ipvsadm-rs -D -t|u VIP:PORT
   ipvsadm-rs -C
-  ipvsadm-rs -a|e -t|u VIP:PORT -r RIP[:PORT] [MODE] [-w WEIGHT] [-x UPPER] [-y LOWER]
+  ipvsadm-rs -a|e -t|u VIP:PORT -r RIP[:PORT] [MODE] [-w WEIGHT] [-x UPPER] [-y LOWER] [-w 0 --drain SECONDS]
   ipvsadm-rs -a|e -H MATCH -r WANIP:0 -J [-w WEIGHT]
   ipvsadm-rs -d -t|u VIP:PORT -r RIP[:PORT]
   ipvsadm-rs --add-laddr|-P -z LIP -t|u VIP:PORT -F DEVICE
   ipvsadm-rs --del-laddr|-Q -z LIP -t|u VIP:PORT [-F DEVICE]
   ipvsadm-rs --get-laddr|-G [-t|u VIP:PORT]
+  ipvsadm-rs --add-blklst|-U -t|u VIP:PORT -k IP[/LENGTH]     deny list; --del-blklst|-V likewise
+  ipvsadm-rs --add-whtlst|-O -t|u VIP:PORT -2 IP[/LENGTH]     allow list; --del-whtlst|-Y likewise
+  ipvsadm-rs --get-blklst|-B, --get-whtlst|-W [-t|u VIP:PORT] [--json]
   ipvsadm-rs -L|l [-t|u VIP:PORT] [-n] [-c] [--stats] [--rate] [--exact] [--thresholds] [--persistent-conn] [--timeout]
                  [--sockpair PROTO:CIP:CPORT:VIP:VPORT] [--cpu LCORE] [--nosort] [--json]
   ipvsadm-rs -Z [-t|u VIP:PORT]
@@ -40,7 +45,7 @@ Usage:
   ipvsadm-rs -R [FILE]
   ipvsadm-rs --set TCP TCPFIN UDP
 MODE: -b FullNAT, -g DR (default), -m NAT, -i tunnel [--tun-type ipip|gre|gue [--tun-port PORT]]
-MATCH, instead of -t|u VIP:PORT: proto=tcp|udp|icmp,src-range=IP[-IP][:PORT[-PORT]],dst-range=...,iif=DEVICE,oif=DEVICE
+MATCH, instead of -t|u VIP:PORT: proto=tcp|udp|icmp|icmpv6,src-range=IP[-IP][:PORT[-PORT]],dst-range=...,iif=DEVICE,oif=DEVICE
 Long names: --add-service --edit-service --delete-service --clear --add-server --edit-server --delete-server
   --list --zero --save --restore --tcp-service --udp-service --scheduler --real-server --fullnat --gatewaying
   --masquerading --ipip --snat --match --weight
@@ -66,6 +71,12 @@ async fn run(args: Vec<String>) -> Result<(), CliError> {
         Command::Version => list::version(&socket).await,
         Command::List => list::list(&mut connect(&socket).await?, &line).await,
         Command::Save => list::save(&mut connect(&socket).await?).await,
+        Command::GetDenied => {
+            access::show(&mut connect(&socket).await?, &line, AccessList::Deny).await
+        }
+        Command::GetAllowed => {
+            access::show(&mut connect(&socket).await?, &line, AccessList::Allow).await
+        }
         Command::GetLaddr => list::laddrs(&mut connect(&socket).await?, &line).await,
         Command::Restore => {
             let changes = restore::changes(&restore::text(&line)?)?;

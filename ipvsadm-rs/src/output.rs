@@ -72,14 +72,10 @@ pub fn service(
     names: &PortNames,
 ) -> String {
     let key = service.key.clone().unwrap_or_default();
-    let name = service_name(&key, names);
+    let name = head_of(&key, names);
     let head = match columns {
         Columns::Plain => {
-            let timeout = match service.conn_timeout_s {
-                0 => String::new(),
-                secs => format!(" conn-timeout {secs}"),
-            };
-            format!("{name} {}{timeout}\n", scheduler(service))
+            format!("{name} {}{}\n", scheduler(service), options(service))
         }
         Columns::Stats => format!("{name:<33}{}\n", five(stats(service.counters), numbers)),
         Columns::Rate => format!("{name:<33}{}\n", five(rates(service.rates), numbers)),
@@ -108,8 +104,62 @@ fn scheduler(service: &VirtualService) -> String {
     text
 }
 
+/// What a service asks of its conns, in DPVS's words and order.
+fn options(service: &VirtualService) -> String {
+    let mut text = String::new();
+    if service.persistence_s > 0 {
+        text.push_str(&format!(" persistent {}", service.persistence_s));
+        text.push_str(
+            &mask(service)
+                .map(|mask| format!(" mask {mask}"))
+                .unwrap_or_default(),
+        );
+    }
+    if service.one_packet {
+        text.push_str(" ops");
+    }
+    for (word, value) in [
+        ("conn-timeout", service.conn_timeout_s),
+        ("conn-limit", service.conn_limit),
+        ("conn-rate-limit", service.conn_rate_limit),
+    ] {
+        if value > 0 {
+            text.push_str(&format!(" {word} {value}"));
+        }
+    }
+    if service.expire_quiescent {
+        text.push_str(" expire-quiescent");
+    }
+    text
+}
+
+/// The netmask of persistence as `-M` takes it, unless each client is its own.
+pub fn mask(service: &VirtualService) -> Option<String> {
+    let key = service.key.as_ref()?;
+    let len = service.persistence_prefix_len;
+    match ip_or_zero(key.address.as_ref()) {
+        std::net::IpAddr::V4(_) if (1..32).contains(&len) => {
+            Some(std::net::Ipv4Addr::from_bits(u32::MAX << (32 - len)).to_string())
+        }
+        std::net::IpAddr::V6(_) if (1..128).contains(&len) => Some(len.to_string()),
+        _ => None,
+    }
+}
+
+/// Protocol and endpoint of a service, `TCP` and `10.0.0.100:80`, or what it matches.
+pub fn service_name(key: &ServiceKey) -> (String, String) {
+    if let Some(matcher) = &key.r#match {
+        return ("MATCH".into(), matcher::shown(key.protocol(), matcher));
+    }
+    let protocol = protocol_name(key.protocol()).to_uppercase();
+    (
+        protocol,
+        endpoint(ip_or_zero(key.address.as_ref()), key.port),
+    )
+}
+
 /// `TCP  10.0.0.100:80`, `MATCH tcp,from=...`
-fn service_name(key: &ServiceKey, names: &PortNames) -> String {
+fn head_of(key: &ServiceKey, names: &PortNames) -> String {
     if let Some(matcher) = &key.r#match {
         return format!("MATCH {}", matcher::shown(key.protocol(), matcher));
     }
@@ -161,8 +211,12 @@ fn dest_row(name: &str, dest: &Dest, columns: Columns, numbers: Numbers) -> Stri
                 (false, true) => " overload",
                 (false, false) => "",
             };
+            let drain = match dest.drain_s {
+                0 => String::new(),
+                secs => format!(" drains within {secs}s"),
+            };
             format!(
-                " {:<7} {:<6} {active:<10} {inactive:<10}{flags}",
+                " {:<7} {:<6} {active:<10} {inactive:<10}{flags}{drain}",
                 forward_name(dest.fwd_mode()),
                 dest.weight
             )
@@ -175,7 +229,10 @@ fn dest_row(name: &str, dest: &Dest, columns: Columns, numbers: Numbers) -> Stri
                 dest.upper_threshold, dest.lower_threshold
             )
         }
-        Columns::Persistent => format!(" {:<9} {:<11} {active:<10} {inactive:<10}", dest.weight, 0),
+        Columns::Persistent => format!(
+            " {:<9} {:<11} {active:<10} {inactive:<10}",
+            dest.weight, dest.persistent_conns
+        ),
     };
     format!("{}\n", format!("  -> {name:<28}{rest}").trim_end())
 }

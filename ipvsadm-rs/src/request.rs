@@ -4,10 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use cli::{CliError, ip_message};
 use proto::v1::{
-    self, Change, Dest, DestRequest, FwdMode, Laddr, LaddrRequest, Protocol, ServiceKey, Timeouts,
-    TunnelType, VirtualService,
+    self, AccessList, Change, Dest, DestRequest, FwdMode, Laddr, LaddrRequest, Protocol,
+    ServiceKey, Timeouts, TunnelType, VirtualService,
 };
 
+use crate::access;
 use crate::args::{Command, Line};
 use crate::matcher;
 use crate::names::{PortNames, SERVICES_FILE};
@@ -17,7 +18,18 @@ const fn rules(command: Command) -> (&'static [&'static str], &'static [&'static
     match command {
         Command::AddService | Command::EditService => (
             &[],
-            &["scheduler", "hash-target", "sched-flags", "conn-timeout"],
+            &[
+                "scheduler",
+                "hash-target",
+                "sched-flags",
+                "conn-timeout",
+                "persistent",
+                "netmask",
+                "ops",
+                "expire-quiescent",
+                "conn-limit",
+                "conn-rate-limit",
+            ],
         ),
         Command::AddDest | Command::EditDest => (
             &["real-server"],
@@ -32,11 +44,15 @@ const fn rules(command: Command) -> (&'static [&'static str], &'static [&'static
                 "snat",
                 "tun-type",
                 "tun-port",
+                "drain",
             ],
         ),
         Command::DelDest => (&["real-server"], &[]),
         Command::AddLaddr => (&["laddr", "ifname"], &[]),
         Command::DelLaddr => (&["laddr"], &["ifname"]),
+        Command::AddDenied | Command::DelDenied => (&["blklst"], &[]),
+        Command::AddAllowed | Command::DelAllowed => (&["whtlst"], &[]),
+        Command::GetDenied | Command::GetAllowed => (&[], &["numeric", "json"]),
         Command::List => (
             &[],
             &[
@@ -73,6 +89,10 @@ const fn needs_service(command: Command) -> bool {
             | Command::DelDest
             | Command::AddLaddr
             | Command::DelLaddr
+            | Command::AddDenied
+            | Command::DelDenied
+            | Command::AddAllowed
+            | Command::DelAllowed
     )
 }
 
@@ -105,7 +125,11 @@ fn check_options(line: &Line) -> Result<(), CliError> {
     let takes_service = needs_service(line.command)
         || matches!(
             line.command,
-            Command::List | Command::Zero | Command::GetLaddr
+            Command::List
+                | Command::Zero
+                | Command::GetLaddr
+                | Command::GetDenied
+                | Command::GetAllowed
         );
     for given in &line.options {
         let is_service = takes_service && SERVICE_OPTIONS.contains(&given.name);
@@ -203,7 +227,9 @@ pub fn service(line: &Line) -> Result<Option<ServiceKey>, CliError> {
 
 /// `ADDR`, `[ADDR6]`, `ADDR:PORT`, `[ADDR6]:PORT`; the port may be a name of /etc/services.
 pub fn endpoint(text: &str, protocol: Protocol) -> Result<(IpAddr, Option<u16>), CliError> {
-    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
     if let Ok(addr) = bare.unwrap_or(text).parse::<IpAddr>() {
         return Ok((addr, None));
     }
@@ -248,6 +274,14 @@ pub fn change(line: &Line) -> Result<Option<Change>, CliError> {
         Command::DelDest => Kind::DelDest(dest(line, service_key)?),
         Command::AddLaddr => Kind::AddLaddr(laddr(line, key)?),
         Command::DelLaddr => Kind::DelLaddr(laddr(line, key)?),
+        Command::AddDenied => Kind::AddAccess(access::entry(line, service_key, AccessList::Deny)?),
+        Command::DelDenied => Kind::DelAccess(access::entry(line, service_key, AccessList::Deny)?),
+        Command::AddAllowed => {
+            Kind::AddAccess(access::entry(line, service_key, AccessList::Allow)?)
+        }
+        Command::DelAllowed => {
+            Kind::DelAccess(access::entry(line, service_key, AccessList::Allow)?)
+        }
         _ => return Ok(None),
     };
     Ok(Some(Change { change: Some(kind) }))
@@ -260,7 +294,50 @@ fn virtual_service(line: &Line, key: Option<ServiceKey>) -> Result<VirtualServic
         hash_target: line.get("hash-target").unwrap_or_default().to_owned(),
         scheduler_flags: sched_flags(line.get("sched-flags").unwrap_or_default()),
         conn_timeout_s: number(line, "conn-timeout", u32::MAX)?.unwrap_or(0),
+        persistence_s: persistence_s(line)?,
+        persistence_prefix_len: prefix_len(line)?,
+        one_packet: line.has("ops"),
+        expire_quiescent: line.has("expire-quiescent"),
+        conn_limit: number(line, "conn-limit", u32::MAX)?.unwrap_or(0),
+        conn_rate_limit: number(line, "conn-rate-limit", u32::MAX)?.unwrap_or(0),
         ..VirtualService::default()
+    })
+}
+
+/// `-p`, `-p 600`
+fn persistence_s(line: &Line) -> Result<u32, CliError> {
+    /// ipvsadm's
+    const DEFAULT_S: u32 = 300;
+    match line.get("persistent") {
+        None => Ok(0),
+        Some("") => Ok(DEFAULT_S),
+        Some("0") => Err(CliError::usage(
+            "--persistent 0: give a number of seconds from 1 on",
+        )),
+        Some(_) => Ok(number(line, "persistent", u32::MAX)?.unwrap_or(DEFAULT_S)),
+    }
+}
+
+/// `-M 255.255.255.0`, `-M 24`, `-M 64`
+fn prefix_len(line: &Line) -> Result<u32, CliError> {
+    let Some(text) = line.get("netmask") else {
+        return Ok(0);
+    };
+    if !line.has("persistent") {
+        return Err(missing("persistent", line.command));
+    }
+    let of_mask = |mask: std::net::Ipv4Addr| {
+        let bits = mask.to_bits();
+        (bits.leading_ones() == bits.count_ones() && bits != 0).then_some(bits.count_ones())
+    };
+    let len = match text.parse() {
+        Ok(mask) => of_mask(mask),
+        Err(_) => text.parse().ok().filter(|len| (1..=128).contains(len)),
+    };
+    len.ok_or_else(|| {
+        CliError::usage(format!(
+            "'{text}' is no netmask, as in 255.255.255.0, or a length, as in 24 or 64"
+        ))
     })
 }
 
@@ -296,6 +373,7 @@ fn dest(line: &Line, service: ServiceKey) -> Result<DestRequest, CliError> {
         weight: number(line, "weight", 65_535)?.unwrap_or(1),
         upper_threshold: number(line, "u-threshold", u32::MAX)?.unwrap_or(0),
         lower_threshold: number(line, "l-threshold", u32::MAX)?.unwrap_or(0),
+        drain_s: number(line, "drain", 65_535)?.unwrap_or(0),
         ..Dest::default()
     };
     Ok(DestRequest {

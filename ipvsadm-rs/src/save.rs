@@ -3,13 +3,13 @@
 //! Ports are numbers here even without `-n`, so that a file means the same on every machine.
 
 use cli::ip_or_zero;
-use proto::v1::{FwdMode, Protocol, TunnelType, VirtualService};
+use proto::v1::{AccessEntry, FwdMode, Protocol, TunnelType, VirtualService};
 
-use crate::matcher;
-use crate::output::endpoint;
+use crate::output::{self, endpoint};
+use crate::{access, matcher};
 
-/// The lines that bring a service back, for `-R`.
-pub fn save(service: &VirtualService) -> String {
+/// The lines that bring a service back, for `-R`. `access` is what its lists have.
+pub fn save(service: &VirtualService, access: &[AccessEntry]) -> String {
     let key = service.key.clone().unwrap_or_default();
     let flag = if key.protocol() == Protocol::Udp {
         "-u"
@@ -31,9 +31,7 @@ pub fn save(service: &VirtualService) -> String {
     if !service.hash_target.is_empty() {
         text.push_str(&format!(" --hash-target {}", service.hash_target));
     }
-    if service.conn_timeout_s > 0 {
-        text.push_str(&format!(" --conn-timeout {}", service.conn_timeout_s));
-    }
+    text.push_str(&options(service));
     text.push('\n');
     for dest in &service.dests {
         let mode = match dest.fwd_mode() {
@@ -68,6 +66,35 @@ pub fn save(service: &VirtualService) -> String {
             laddr.device
         ));
     }
+    let lines = access.iter().map(|entry| access::save(entry, &name));
+    text.extend(lines);
+    text
+}
+
+/// What a service asks of its conns.
+fn options(service: &VirtualService) -> String {
+    let mut text = String::new();
+    for (option, value) in [
+        ("-p", service.persistence_s),
+        ("--conn-timeout", service.conn_timeout_s),
+        ("--conn-limit", service.conn_limit),
+        ("--conn-rate-limit", service.conn_rate_limit),
+    ] {
+        if value > 0 {
+            text.push_str(&format!(" {option} {value}"));
+        }
+    }
+    if let Some(mask) = output::mask(service) {
+        text.push_str(&format!(" -M {mask}"));
+    }
+    for (option, is_on) in [
+        ("--ops", service.one_packet),
+        ("--expire-quiescent", service.expire_quiescent),
+    ] {
+        if is_on {
+            text.push_str(&format!(" {option}"));
+        }
+    }
     text
 }
 
@@ -81,6 +108,11 @@ mod tests {
     fn example() -> VirtualService {
         let mut service = tutorial();
         service.conn_timeout_s = 120;
+        service.persistence_s = 600;
+        service.persistence_prefix_len = 24;
+        service.expire_quiescent = true;
+        service.conn_limit = 1000;
+        service.conn_rate_limit = 50;
         service.dests[0].upper_threshold = 100;
         service.dests[0].lower_threshold = 50;
         service.dests[1].weight = 0;
@@ -90,8 +122,8 @@ mod tests {
     #[test]
     fn what_is_saved_is_everything() {
         assert_eq!(
-            save(&example()),
-            "-A -t 10.0.0.100:80 -s rr --conn-timeout 120
+            save(&example(), &[]),
+            "-A -t 10.0.0.100:80 -s rr -p 600 --conn-timeout 120 --conn-limit 1000 --conn-rate-limit 50 -M 255.255.255.0 --expire-quiescent
 -a -t 10.0.0.100:80 -r 192.168.100.2:80 -b -w 1 -x 100 -y 50
 -a -t 10.0.0.100:80 -r 192.168.100.3:80 -b -w 0
 --add-laddr -z 192.168.100.200 -t 10.0.0.100:80 -F dpdk0
@@ -106,7 +138,11 @@ mod tests {
             service.scheduler = name.into();
             service.scheduler_flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
             service.hash_target = target.into();
-            save(&service).lines().next().unwrap_or_default().to_owned()
+            save(&service, &[])
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned()
         };
         assert_eq!(
             first_line("mh", &["mh-fallback", "mh-port"], ""),
@@ -127,12 +163,13 @@ mod tests {
             if protocol == Protocol::Udp {
                 before.scheduler = "conhash".into();
                 before.hash_target = "qid".into();
+                before.one_packet = true;
             } else {
                 before.scheduler = "sh".into();
                 before.scheduler_flags = vec!["sh-fallback".into(), "sh-port".into()];
             }
             let mut after = VirtualService::default();
-            for (_, change) in changes(&save(&before)).unwrap() {
+            for (_, change) in changes(&save(&before, &[])).unwrap() {
                 match change.change.unwrap() {
                     Kind::AddService(service) => after = service,
                     Kind::AddDest(request) => {

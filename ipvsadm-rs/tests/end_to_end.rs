@@ -52,6 +52,60 @@ VIP:VPORT            TOTAL    SNAT_IP              CONFLICTS  CONNS
     );
 }
 
+/// DPVS's words after the scheduler, in its order; -B and -W as it prints them.
+#[test]
+fn options_and_lists_are_shown_and_saved() {
+    let daemon = Daemon::start();
+    let lines = [
+        "-A -t 10.0.0.100:80 -s rr -p 600 --conn-timeout 90 --conn-limit 1000 --conn-rate-limit 50 -M 255.255.255.0 --expire-quiescent",
+        "-a -t 10.0.0.100:80 -r 192.168.100.2:80 -b -w 0",
+        "-U -t 10.0.0.100:80 -k 192.0.2.0/24",
+        "-U -t 10.0.0.100:80 -k 2001:db8::1",
+        "-A -u [2001:db8::100]:53 -s rr -p 300 -M 64 --ops",
+        "-O -u [2001:db8::100]:53 -2 192.0.2.7",
+    ];
+    for line in lines {
+        assert_eq!(daemon.ipvsadm(line), "", "{line}");
+    }
+    let listed = daemon.ipvsadm("-ln");
+    for line in [
+        "TCP  10.0.0.100:80 rr persistent 600 mask 255.255.255.0 conn-timeout 90 conn-limit 1000 conn-rate-limit 50 expire-quiescent\n",
+        "UDP  [2001:db8::100]:53 rr persistent 300 mask 64 ops\n",
+    ] {
+        assert!(listed.contains(line), "{listed}");
+    }
+    assert_eq!(
+        daemon.ipvsadm("-B"),
+        "\
+PROTO    VIP:VPORT                      BLACKLIST
+TCP      10.0.0.100:80                  192.0.2.0/24
+TCP      10.0.0.100:80                  2001:db8::1
+"
+    );
+    assert_eq!(
+        daemon.ipvsadm("-W"),
+        "\
+PROTO    VIP:VPORT                      WHITELIST
+UDP      [2001:db8::100]:53             192.0.2.7
+"
+    );
+    assert_eq!(
+        daemon.ipvsadm("-S"),
+        lines.map(|line| format!("{line}\n")).concat()
+    );
+    daemon.ipvsadm("-V -t 10.0.0.100:80 -k 2001:db8::1");
+    assert_eq!(daemon.ipvsadm("-B").lines().count(), 2);
+    daemon.ipvsadm("-A -t 10.0.0.101:80 -p");
+    assert!(
+        daemon
+            .ipvsadm("-ln")
+            .contains("TCP  10.0.0.101:80  persistent 300\n")
+    );
+    daemon.ipvsadm("-e -t 10.0.0.100:80 -r 192.168.100.2 -b -w 0 --drain 30");
+    let drains = "inhibited drains within 30s\n";
+    assert!(daemon.ipvsadm("-ln").contains(drains));
+}
+
 #[test]
 fn lists_come_in_every_form() {
     let daemon = tutorial();
@@ -182,11 +236,7 @@ fn a_wrong_line_is_named_and_nothing_is_restored() {
     for (wrong, status, part) in [
         // The line is wrong.
         ("-A -t 10.0.0.100:99999", 2, "line 4: '10.0.0.100:99999'"),
-        (
-            "-A -f 1",
-            2,
-            "line 4: --fwmark-service is not supported yet",
-        ),
+        ("-A -f 1", 2, "line 4: there is no --fwmark-service"),
         ("-l", 2, "line 4: 'list' cannot be restored"),
         // The daemon refuses it.
         ("-A -t 10.0.0.100:80", 1, "line 4: service exists"),
@@ -335,9 +385,25 @@ fn what_is_wrong_is_said_with_its_exit_status() {
         ),
         ("-A -D -t 10.0.0.100:80", 2, "multiple commands specified"),
         (
-            "-A -t 10.0.0.100:80 -p 300",
+            "-A -t 10.0.0.100:80 -p 300 -M 255.0.255.0",
             2,
-            "--persistent is not supported yet",
+            "'255.0.255.0' is no netmask",
+        ),
+        (
+            "-A -t 10.0.0.100:80 -M 255.255.255.0",
+            2,
+            "'persistent' option",
+        ),
+        (
+            "-U -t 10.0.0.100:80 -k 10.0.0.0/x",
+            2,
+            "no address or network",
+        ),
+        ("-U -t 10.0.0.100:80", 2, "'blklst' option"),
+        (
+            "-A -t 10.0.0.100:80 -j enable",
+            2,
+            "--synproxy is not supported yet",
         ),
         (
             "-A -s rr -H proto=sctp,oif=dpdk1",
@@ -347,9 +413,9 @@ fn what_is_wrong_is_said_with_its_exit_status() {
         (
             "--start-daemon master",
             2,
-            "--start-daemon is not supported yet",
+            "there is no --start-daemon: directors do not share conns",
         ),
-        ("-ln --daemon", 2, "--daemon is not supported yet"),
+        ("-ln --daemon", 2, "there is no --daemon"),
         ("--set 1 2", 2, "three numbers"),
         (
             "-a -t 10.0.0.100:80 -r 192.168.100.2:70000 -b",

@@ -10,7 +10,7 @@ use packet::MacAddr;
 use proto::v1;
 use tonic::Status;
 
-use super::scheduler;
+use super::{access, options, scheduler};
 use crate::counts::Counts;
 use crate::desired::{AddressRequest, Change, DestRequest, ServiceRequest};
 
@@ -226,16 +226,11 @@ pub(super) const fn protocol_message(protocol: Protocol) -> v1::Protocol {
 }
 
 fn service(message: &v1::VirtualService) -> Result<ServiceRequest, Status> {
-    let conn_timeout_s = Some(message.conn_timeout_s).filter(|secs| *secs > 0);
-    if conn_timeout_s.is_some_and(|secs| secs > LONGEST_TIMEOUT_S) {
-        return Err(Status::invalid_argument(format!(
-            "conn-timeout: at most {LONGEST_TIMEOUT_S} seconds"
-        )));
-    }
+    let key = service_key(message.key.as_ref())?;
     Ok(ServiceRequest {
-        key: service_key(message.key.as_ref())?,
+        key,
         scheduler: scheduler::scheduler(message)?,
-        conn_timeout_s,
+        options: options::options(message, &key)?,
     })
 }
 
@@ -256,6 +251,7 @@ fn dest(message: Option<&v1::Dest>) -> Result<DestRequest, Status> {
         weight,
         upper_threshold: message.upper_threshold,
         lower_threshold: message.lower_threshold,
+        drain_s: Some(message.drain_s).filter(|secs| *secs > 0),
     })
 }
 
@@ -327,6 +323,14 @@ pub(super) fn change(message: v1::change::Change) -> Result<Change, Status> {
         Message::DelLaddr(message) => {
             let (key, addr, _) = laddr(message)?;
             Change::DelLaddr(key, addr)
+        }
+        Message::AddAccess(message) => {
+            let (key, list, prefix) = access::entry(message)?;
+            Change::AddAccess(key, list, prefix)
+        }
+        Message::DelAccess(message) => {
+            let (key, list, prefix) = access::entry(message)?;
+            Change::DelAccess(key, list, prefix)
         }
     })
 }

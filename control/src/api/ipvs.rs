@@ -24,6 +24,7 @@ type Done = Result<Response<v1::Empty>, Status>;
 #[tonic::async_trait]
 impl v1::ipvs_service_server::IpvsService for Api {
     type ListServicesStream = BoxStream<v1::VirtualService>;
+    type ListAccessStream = BoxStream<v1::AccessEntry>;
     type ListConnsStream = BoxStream<v1::Conn>;
 
     async fn add_service(&self, request: Request<v1::VirtualService>) -> Done {
@@ -83,6 +84,22 @@ impl v1::ipvs_service_server::IpvsService for Api {
 
     async fn del_laddr(&self, request: Request<v1::LaddrRequest>) -> Done {
         self.change(Message::DelLaddr(request.into_inner())).await
+    }
+
+    async fn add_access(&self, request: Request<v1::AccessEntry>) -> Done {
+        self.change(Message::AddAccess(request.into_inner())).await
+    }
+
+    async fn del_access(&self, request: Request<v1::AccessEntry>) -> Done {
+        self.change(Message::DelAccess(request.into_inner())).await
+    }
+
+    async fn list_access(
+        &self,
+        request: Request<v1::ListServicesRequest>,
+    ) -> Result<Response<Self::ListAccessStream>, Status> {
+        let key = convert::optional_service_key(request.get_ref().key.as_ref())?;
+        Ok(Response::new(self.access(key)?))
     }
 
     async fn list_conns(

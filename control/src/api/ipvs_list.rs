@@ -10,7 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::ipvs::BoxStream;
-use super::{Api, convert, scheduler};
+use super::{Api, convert, options, scheduler};
 use crate::control::Control;
 use crate::counts::Counts;
 use crate::desired::{DestEntry, ServiceEntry};
@@ -36,7 +36,7 @@ struct Wanted {
 
 impl Wanted {
     fn matches(&self, conn: &ConnInfo) -> bool {
-        self.service.is_none_or(|key| conn.service_key() == key)
+        self.service.is_none_or(|key| conn.is_of(&key))
             && self.client.is_none_or(|addr| conn.caddr.0 == addr)
             && (self.client_port == 0 || conn.caddr.1 == self.client_port)
     }
@@ -161,19 +161,15 @@ fn service_message(meter: &Meter, state: &State, service: &ServiceEntry) -> v1::
     let dests = service.dests.values();
     let rates = dests.fold(Counts::default(), |sum, dest| sum + meter.rates(dest.id));
     let counts = service.counts(|id| meter.counts(id));
-    v1::VirtualService {
+    let dest_message = |dest| dest_message(meter, state, service, dest);
+    let mut message = v1::VirtualService {
         key: Some(convert::service_key_message(&service.request.key)),
         scheduler: scheduler::name_of(service.request.scheduler).to_owned(),
         scheduler_flags: scheduler::flags_of(service.request.scheduler),
         hash_target: scheduler::hash_target_of(service.request.scheduler).to_owned(),
-        conn_timeout_s: service.request.conn_timeout_s.unwrap_or(0),
         counters: Some(convert::counters_message(&counts)),
         rates: Some(convert::rates_message(&rates)),
-        dests: service
-            .dests
-            .values()
-            .map(|dest| dest_message(meter, dest))
-            .collect(),
+        dests: service.dests.values().map(dest_message).collect(),
         laddrs: service
             .laddrs
             .iter()
@@ -192,11 +188,23 @@ fn service_message(meter: &Meter, state: &State, service: &ServiceEntry) -> v1::
                     .sum(),
             })
             .collect(),
-    }
+        ..v1::VirtualService::default()
+    };
+    options::put(&service.request.options, &mut message);
+    message
 }
 
-fn dest_message(meter: &Meter, dest: &DestEntry) -> v1::Dest {
+fn dest_message(
+    meter: &Meter,
+    state: &State,
+    service: &ServiceEntry,
+    dest: &DestEntry,
+) -> v1::Dest {
     let request = &dest.request;
+    let end = (request.addr, request.port);
+    let drain_left_s = state
+        .desired
+        .drain_left_s(&service.request.key, end, state.now_ms);
     let (active, inactive) = meter.conns(dest.id);
     let counts = meter.counts(dest.id) - dest.zero;
     let (tunnel_type, tunnel_port) = convert::tunnel_message(request.fwdmode);
@@ -215,5 +223,7 @@ fn dest_message(meter: &Meter, dest: &DestEntry) -> v1::Dest {
             && active + inactive >= u64::from(request.upper_threshold),
         counters: Some(convert::counters_message(&counts)),
         rates: Some(convert::rates_message(&meter.rates(dest.id))),
+        persistent_conns: meter.persistent_conns(dest.id),
+        drain_s: drain_left_s.unwrap_or(0),
     }
 }

@@ -1,5 +1,6 @@
 //! The gRPC services: one file per noun, each a thin translation.
 
+mod access;
 mod address;
 mod convert;
 mod ipvs;
@@ -7,6 +8,7 @@ mod ipvs_list;
 mod link;
 mod memory;
 mod neighbour;
+mod options;
 mod route;
 mod scheduler;
 
@@ -16,7 +18,9 @@ use tokio::sync::Semaphore;
 use tonic::Status;
 
 use crate::control::Control;
-use crate::desired::{AddressError, ChangeError, LaddrError, NoDevice, RouteError, ServiceError};
+use crate::desired::{
+    AccessError, AddressError, ChangeError, LaddrError, NoDevice, RouteError, ServiceError,
+};
 
 /// Changes that all `Apply` calls together may hold: some 300 MB.
 const MOST_CHANGES: usize = 4_000_000;
@@ -77,8 +81,13 @@ impl From<ServiceError> for Status {
             ServiceError::Missing(_) | ServiceError::DestMissing { .. } => Self::not_found(text),
             ServiceError::NoWanAddress(_) => Self::failed_precondition(text),
             ServiceError::Exists(_) | ServiceError::DestExists { .. } => Self::already_exists(text),
-            ServiceError::PortZero(_) => Self::unimplemented(text),
-            ServiceError::DestPortZero(_)
+            ServiceError::PortZero(_)
+            | ServiceError::DestPortZero(_)
+            | ServiceError::DestPortOfAnyPort { .. }
+            | ServiceError::OnePacketNeedsUdp(_)
+            | ServiceError::OnePacketNeedsNoReply { .. }
+            | ServiceError::PersistentMatch(_)
+            | ServiceError::DrainWithWeight(_)
             | ServiceError::NotUnicast(_)
             | ServiceError::PortKept { .. }
             | ServiceError::OtherFamily { .. }
@@ -115,6 +124,17 @@ impl From<ChangeError> for Status {
         match error {
             ChangeError::Service(error) => error.into(),
             ChangeError::Laddr(error) => error.into(),
+            ChangeError::Access(error) => error.into(),
+        }
+    }
+}
+
+impl From<AccessError> for Status {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::Service(error) => error.into(),
+            AccessError::Exists { .. } => Self::already_exists(error.to_string()),
+            AccessError::Missing { .. } => Self::not_found(error.to_string()),
         }
     }
 }

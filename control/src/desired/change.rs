@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
+use inet::Prefix;
 use ipvs_core::ServiceKey;
 
 use super::Desired;
+use super::access::{AccessError, AccessList};
 use super::laddr::LaddrError;
 use super::service::{DestRequest, ServiceError, ServiceRequest};
 use crate::meter::Meter;
@@ -28,6 +30,10 @@ pub enum Change {
     AddLaddr(ServiceKey, IpAddr, String),
     /// --del-laddr
     DelLaddr(ServiceKey, IpAddr),
+    /// -U, -O
+    AddAccess(ServiceKey, AccessList, Prefix),
+    /// -V, -Y
+    DelAccess(ServiceKey, AccessList, Prefix),
 }
 
 /// Why a change was refused.
@@ -39,6 +45,9 @@ pub enum ChangeError {
     /// Of a local address
     #[error(transparent)]
     Laddr(#[from] LaddrError),
+    /// Of a deny or allow list
+    #[error(transparent)]
+    Access(#[from] AccessError),
 }
 
 impl Desired {
@@ -58,6 +67,8 @@ impl Desired {
             }
             Change::AddLaddr(key, addr, device) => self.add_laddr(&key, addr, &device)?,
             Change::DelLaddr(key, addr) => self.del_laddr(&key, addr)?,
+            Change::AddAccess(key, list, prefix) => self.add_access(&key, list, prefix)?,
+            Change::DelAccess(key, list, prefix) => self.del_access(&key, list, prefix)?,
         }
         Ok(())
     }

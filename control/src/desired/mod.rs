@@ -2,8 +2,10 @@
 //! touched. Pure data: no rings, no clock. Cloning it copies pointers to the services, not the services,
 //! so that many changes are made to a clone, which takes the place of the original or is thrown away.
 
+mod access;
 mod address;
 mod change;
+mod drain;
 mod ids;
 mod laddr;
 mod ordered;
@@ -15,12 +17,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use inet::{Device, IfIndex, Prefix, RouteTable};
-use ipvs_core::{DestId, LaddrId, ServiceKey, Timeouts};
+use ipvs_core::{DestId, LaddrId, MAX_SERVICES, ServiceKey, Timeouts};
 use packet::MacAddr;
 
+pub use access::{AccessError, AccessList};
 pub(crate) use address::require_host;
 pub use address::{Address, AddressError, AddressRequest};
 pub use change::{Change, ChangeError};
+use drain::Drain;
 pub use ids::IdPool;
 pub use laddr::{LaddrEntry, LaddrError};
 pub use ordered::Ordered;
@@ -34,8 +38,10 @@ pub enum Effect {
     AddPools(LaddrId, IpAddr),
     /// Give its pools back
     RemovePools(LaddrId),
-    /// End the conns of a dest
+    /// End the conns of a dest, which was removed
     CloseDest(DestId),
+    /// End the conns of a dest, which stays
+    EndConns(DestId),
     /// Tell the neighbours that an address is ours
     Announce(IfIndex, IpAddr),
 }
@@ -67,6 +73,7 @@ pub struct Desired {
     pub(crate) service_ids: IdPool,
     pub(crate) dest_ids: IdPool,
     pub(crate) laddr_ids: IdPool,
+    pub(crate) drains: Vec<Drain>,
     pub(crate) dirty: Dirty,
     pub(crate) effects: Vec<Effect>,
 }
@@ -91,9 +98,10 @@ impl Desired {
             services: Ordered::default(),
             laddrs: HashMap::new(),
             timeouts,
-            service_ids: IdPool::new(1 << 20),
+            service_ids: IdPool::new(MAX_SERVICES),
             dest_ids: IdPool::new(max_dests),
             laddr_ids: IdPool::new(1 << 16),
+            drains: Vec::new(),
             dirty: Dirty {
                 net: true,
                 timeouts: true,

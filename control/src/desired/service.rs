@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipvs_core::{
-    Dest, DestId, FwdMode, HashTarget, Laddr, Match, Protocol, SchedulerKind, Service, ServiceId,
-    ServiceKey, sched::Plan,
+    Access, AddrSet, Dest, DestId, FwdMode, HashTarget, Laddr, Match, Protocol, SchedulerKind,
+    Service, ServiceId, ServiceKey, ServiceOptions, sched::Plan,
 };
 
+use super::access::AccessList;
 use super::address::is_host;
 use super::{Desired, Effect, Ordered};
 use crate::counts::Counts;
@@ -19,8 +20,8 @@ pub struct ServiceRequest {
     pub key: ServiceKey,
     /// Its scheduler
     pub scheduler: SchedulerKind,
-    /// Instead of the protocol's timeout
-    pub conn_timeout_s: Option<u32>,
+    /// What it asks of its conns
+    pub options: ServiceOptions,
 }
 
 /// A dest as it was asked for.
@@ -38,6 +39,8 @@ pub struct DestRequest {
     pub upper_threshold: u32,
     /// Kept for show and save
     pub lower_threshold: u32,
+    /// With weight 0: the conns that are left by then end
+    pub drain_s: Option<u32>,
 }
 
 /// A service with its dests and local addresses.
@@ -51,6 +54,8 @@ pub struct ServiceEntry {
     pub dests: Ordered<(IpAddr, u16), DestEntry>,
     /// In the order they were added
     pub laddrs: Vec<Laddr>,
+    /// Whom it serves
+    pub(crate) access: Access,
     /// What dests that are gone had counted, less what -Z took
     pub(crate) removed: Counts,
     /// What workers read of it, if that was made already
@@ -79,9 +84,44 @@ pub enum ServiceError {
     Missing(ServiceKey),
     /// Any port needs persistence
     #[error(
-        "service {0}: port 0 (any port) needs persistence, which is not supported yet: name a port"
+        "service {0}: port 0 (any port) needs persistence, so that a client's conns meet at one dest: give -p too, or name a port"
     )]
     PortZero(ServiceKey),
+    /// Every port goes to the same port of the dest
+    #[error(
+        "dest {addr}:{port}: service {service} is for any port, and hands each to the same port of the dest: give port 0, as in -r {addr}:0"
+    )]
+    DestPortOfAnyPort {
+        /// Of the service
+        service: ServiceKey,
+        /// RIP
+        addr: IpAddr,
+        /// What was given
+        port: u16,
+    },
+    /// TCP's segments belong together
+    #[error("service {0}: one-packet scheduling (--ops) is for UDP, whose datagrams stand alone")]
+    OnePacketNeedsUdp(ServiceKey),
+    /// Without a conn no reply is rewritten
+    #[error(
+        "dest {addr} of service {service}: one-packet scheduling (--ops) keeps no conn, and without one {fwdmode} cannot rewrite a reply: use -g (DR) or -i (tunnel)"
+    )]
+    OnePacketNeedsNoReply {
+        /// The service
+        service: ServiceKey,
+        /// RIP
+        addr: IpAddr,
+        /// Which mode
+        fwdmode: &'static str,
+    },
+    /// Not for packets on their way through
+    #[error(
+        "service {0}: persistence (-p) is for services on a VIP: -s sh keeps a host to its WAN address"
+    )]
+    PersistentMatch(ServiceKey),
+    /// A dest that takes new conns never gets empty
+    #[error("dest {0}: a dest drains with weight 0: give -w 0 beside --drain")]
+    DrainWithWeight(IpAddr),
     /// Addresses that are not rewritten, or not all of them, cannot change their family
     #[error(
         "dest {addr} of service {service}: {fwdmode} cannot lead from one address family to the other, since the client's address stays: use -b (FullNAT), or -i (tunnel)"
@@ -243,13 +283,12 @@ impl Desired {
         match &key.matcher {
             Some(matcher) => self.check_matcher(key, matcher)?,
             None if !is_host(key.addr) => return Err(ServiceError::NotUnicast(key.addr)),
-            None if key.port == 0 => return Err(ServiceError::PortZero(key)),
             None => {}
         }
         if self.services.contains(&key) {
             return Err(ServiceError::Exists(key));
         }
-        request.validate_scheduler()?;
+        request.validate()?;
         let id = self
             .service_ids
             .take()
@@ -260,6 +299,7 @@ impl Desired {
             request,
             dests: Ordered::default(),
             laddrs: Vec::new(),
+            access: Access::default(),
             removed: Counts::default(),
             compiled: None,
         };
@@ -297,12 +337,22 @@ impl Desired {
         }
     }
 
-    /// Changes a service's scheduler and timeout.
+    /// Changes a service's scheduler and options.
     ///
     /// # Errors
-    /// If there is none with this key, or the scheduler cannot do it.
+    /// If there is none with this key, or it or its dests cannot do it.
     pub fn edit_service(&mut self, request: ServiceRequest) -> Result<(), ServiceError> {
-        request.validate_scheduler()?;
+        request.validate()?;
+        let before = self.service(&request.key)?;
+        for dest in before.dests.values() {
+            dest.request.validate(&request)?;
+        }
+        let options = (&before.request.options, &request.options);
+        let begins_to_expire = !options.0.expires_quiescent && options.1.expires_quiescent;
+        let is_quiescent = |dest: &&DestEntry| begins_to_expire && dest.request.weight == 0;
+        let quiescent = before.dests.values().filter(is_quiescent);
+        let ends: Vec<_> = quiescent.map(|dest| Effect::EndConns(dest.id)).collect();
+        self.effects.extend(ends);
         self.service_mut(&request.key)?.request = request;
         Ok(())
     }
@@ -348,7 +398,7 @@ impl Desired {
     ) -> Result<(), ServiceError> {
         let service = self.service(key)?;
         let (addr, port) = (request.addr, request.port);
-        request.validate(key)?;
+        request.validate(&service.request)?;
         if service.dests.contains(&(addr, port)) {
             return Err(ServiceError::DestExists {
                 service: *key,
@@ -382,6 +432,7 @@ impl Desired {
         let service = self.service_mut(key)?;
         service.dests.insert((addr, port), entry);
         service.laddrs.extend(wan);
+        self.drain(*key, (addr, port), request.drain_s);
         Ok(())
     }
 
@@ -394,12 +445,19 @@ impl Desired {
         key: &ServiceKey,
         request: DestRequest,
     ) -> Result<(), ServiceError> {
-        self.dest(key, request.addr, request.port)?;
-        request.validate(key)?;
+        let before = self.dest(key, request.addr, request.port)?;
+        let service = &self.service(key)?.request;
+        request.validate(service)?;
+        let becomes_quiescent = before.request.weight != 0 && request.weight == 0;
+        if becomes_quiescent && service.options.expires_quiescent {
+            let id = before.id;
+            self.effects.push(Effect::EndConns(id));
+        }
         let dests = &mut self.service_mut(key)?.dests;
         if let Some(dest) = dests.get_mut(&(request.addr, request.port)) {
             dest.request = request;
         }
+        self.drain(*key, (request.addr, request.port), request.drain_s);
         Ok(())
     }
 
@@ -476,7 +534,17 @@ impl Desired {
 }
 
 impl ServiceRequest {
-    fn validate_scheduler(&self) -> Result<(), ServiceError> {
+    fn validate(&self) -> Result<(), ServiceError> {
+        let is_persistent = self.options.persistence.is_some();
+        if self.key.matcher.is_some() && is_persistent {
+            return Err(ServiceError::PersistentMatch(self.key));
+        }
+        if self.key.matcher.is_none() && self.key.port == 0 && !is_persistent {
+            return Err(ServiceError::PortZero(self.key));
+        }
+        if self.options.is_one_packet && self.key.protocol != Protocol::Udp {
+            return Err(ServiceError::OnePacketNeedsUdp(self.key));
+        }
         let by_quic = self.scheduler == SchedulerKind::Conhash(HashTarget::Qid);
         if by_quic && self.key.protocol != Protocol::Udp {
             return Err(ServiceError::QidNeedsUdp(self.key));
@@ -486,7 +554,26 @@ impl ServiceRequest {
 }
 
 impl DestRequest {
-    fn validate(&self, service: &ServiceKey) -> Result<(), ServiceError> {
+    fn validate(&self, request: &ServiceRequest) -> Result<(), ServiceError> {
+        let service = &request.key;
+        if request.options.is_one_packet && self.fwdmode.sees_replies() {
+            return Err(ServiceError::OnePacketNeedsNoReply {
+                service: *service,
+                addr: self.addr,
+                fwdmode: self.fwdmode.name(),
+            });
+        }
+        if self.drain_s.is_some() && self.weight != 0 {
+            return Err(ServiceError::DrainWithWeight(self.addr));
+        }
+        let is_any_port = service.matcher.is_none() && service.port == 0;
+        if is_any_port && self.port != 0 {
+            return Err(ServiceError::DestPortOfAnyPort {
+                service: *service,
+                addr: self.addr,
+                port: self.port,
+            });
+        }
         if (self.fwdmode == FwdMode::Snat) != service.matcher.is_some() {
             return Err(ServiceError::ModeOfMatch {
                 service: *service,
@@ -500,7 +587,7 @@ impl DestRequest {
                 port: self.port,
             });
         }
-        if self.port == 0 && self.fwdmode != FwdMode::Snat {
+        if self.port == 0 && !is_any_port && self.fwdmode != FwdMode::Snat {
             return Err(ServiceError::DestPortZero(self.addr));
         }
         if !is_host(self.addr) {
@@ -546,10 +633,18 @@ impl ServiceEntry {
                 plan: Plan::new(request.scheduler, &dests),
                 dests,
                 laddrs: laddrs.clone(),
-                conn_timeout_s: request.conn_timeout_s,
+                options: request.options,
+                access: self.access.clone(),
             })
         };
         Arc::clone(self.compiled.get_or_insert_with(make))
+    }
+
+    pub(super) const fn access_list(&mut self, list: AccessList) -> &mut Option<AddrSet> {
+        match list {
+            AccessList::Deny => &mut self.access.deny,
+            AccessList::Allow => &mut self.access.allow,
+        }
     }
 
     /// What its counters sum up to, dests that are gone included. `now` reads those of a dest.

@@ -1,7 +1,7 @@
 use std::net::Ipv4Addr;
 
 use inet::{Prefix, RouteScope};
-use ipvs_core::{FwdMode, HashTarget, Protocol, SchedulerKind};
+use ipvs_core::{FwdMode, HashTarget, Protocol, SchedulerKind, ServiceOptions};
 use packet::{MacAddr, PortId};
 
 use super::*;
@@ -58,7 +58,7 @@ fn service() -> ServiceRequest {
     ServiceRequest {
         key: KEY,
         scheduler: SchedulerKind::Rr,
-        conn_timeout_s: None,
+        options: ServiceOptions::default(),
     }
 }
 
@@ -70,6 +70,7 @@ fn dest(addr: &str, port: u16) -> DestRequest {
         weight: 1,
         upper_threshold: 0,
         lower_threshold: 0,
+        drain_s: None,
     }
 }
 

@@ -100,12 +100,11 @@ pub fn change(change: Change) -> v1::Change {
 pub fn saved(service: &v1::VirtualService) -> Vec<v1::Change> {
     let key = service.key.clone();
     let bare = v1::VirtualService {
-        key: key.clone(),
-        scheduler: service.scheduler.clone(),
-        scheduler_flags: service.scheduler_flags.clone(),
-        hash_target: service.hash_target.clone(),
-        conn_timeout_s: service.conn_timeout_s,
-        ..Default::default()
+        dests: Vec::new(),
+        laddrs: Vec::new(),
+        counters: None,
+        rates: None,
+        ..service.clone()
     };
     let dests = service.dests.iter().map(|dest| {
         Change::AddDest(v1::DestRequest {

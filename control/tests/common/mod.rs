@@ -17,7 +17,7 @@ use control::{ConnTableSize, Control, ControlConfig, WorkerHandle};
 use hyper_util::rt::TokioIo;
 use inet::neighbour::NeighbourConfig;
 use inet::{Device, IfIndex};
-use ipvs_core::{Timeouts, WorkerStats};
+use ipvs_core::{Defence, Timeouts, WorkerStats};
 use packet::{MacAddr, PortId};
 use parking_lot::Mutex;
 use proto::v1;
@@ -81,7 +81,7 @@ impl Director {
         for number in 0..setup.workers {
             let (commands, orders) = rtrb::RingBuffer::new(setup.ring);
             let (answers, events) = rtrb::RingBuffer::new(setup.ring);
-            let counted = Arc::new(WorkerStats::new(setup.max_dests as usize));
+            let counted = Arc::new(WorkerStats::new(setup.max_dests as usize, 64));
             let state = Arc::new(Mutex::new(WorkerState::default()));
             threads.push(worker::spawn(
                 orders,
@@ -110,6 +110,7 @@ impl Director {
             workers: handles,
             platform: platform.clone(),
             timeouts: Timeouts::default(),
+            defence: Defence::default(),
             neighbours: NeighbourConfig::default(),
             max_dests: setup.max_dests,
         });

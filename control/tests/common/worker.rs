@@ -18,6 +18,7 @@ pub enum Seen {
     AddLaddr(LaddrId, IpAddr),
     RemoveLaddr(LaddrId),
     CloseDest(DestId),
+    EndConns(DestId),
     Transmit(PortId, Vec<u8>),
 }
 
@@ -118,6 +119,10 @@ impl WorkerState {
                     service.dests.iter().any(|dest| dest.id == id)
                 });
                 self.gone(Event::DestGone(id))
+            }
+            Command::EndConns(id) => {
+                self.seen.push(Seen::EndConns(id));
+                None
             }
             Command::ListConns(page) => Some(Event::Conns(self.fill(page))),
             Command::Transmit { port, frame } => {

@@ -10,7 +10,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipvs_core::Timeouts;
+use ipvs_core::{Defence, Timeouts};
 use packet::MacAddr;
 
 pub use error::ConfigError;
@@ -46,6 +46,8 @@ pub struct Config {
     pub mbuf_cache: u32,
     /// Timeouts of conns
     pub timeouts: Timeouts,
+    /// What of a VIP the kernels behind the kni devices do not get to see
+    pub defence: Defence,
     /// Neighbours
     pub neighbours: NeighbourConfig,
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipvs_core::{TcpState, Timeouts};
+use ipvs_core::{Defence, TcpState, Timeouts};
 use packet::MacAddr;
 use serde::Deserialize;
 
@@ -49,6 +49,15 @@ pub(super) struct File {
     timeouts: BTreeMap<TimeoutKey, u32>,
     #[serde(default)]
     neighbours: Neighbours,
+    #[serde(default)]
+    defence: RawDefence,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawDefence {
+    tcp_drop: bool,
+    udp_drop: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -262,6 +271,10 @@ impl File {
             mbufs,
             mbuf_cache: self.mbufs.cache.min(512),
             timeouts: timeouts(&self.timeouts)?,
+            defence: Defence {
+                tcp_drop: self.defence.tcp_drop,
+                udp_drop: self.defence.udp_drop,
+            },
             neighbours: NeighbourConfig {
                 timeout: Duration::from_secs(u64::from(self.neighbours.timeout_s.max(1))),
                 queue_length: self.neighbours.queue_length.max(1),

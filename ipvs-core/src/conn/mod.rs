@@ -64,6 +64,10 @@ impl ConnFlags {
 
     /// An end has IPv4 and the other IPv6, or a tunnel leads through the other family.
     pub const MIXED: Self = Self(1 << 11);
+    /// The client keeps to its dest by a template that this conn holds.
+    pub const PERSISTENT: Self = Self(1 << 12);
+    /// It ends with the packet that made it.
+    pub const ONE_PACKET: Self = Self(1 << 13);
 
     const fn of_mode(fwdmode: FwdMode) -> Self {
         let bits = match fwdmode {

@@ -26,6 +26,7 @@ use locality::Locality;
 pub(crate) use overload::Overload;
 pub use plan::Plan;
 
+use crate::limits::RateBucket;
 use crate::service::{Dest, DestId, HashTarget, SchedulerKind, Service};
 use crate::time::Tick;
 
@@ -36,6 +37,8 @@ pub struct Turn {
     next_dest: u32,
     /// Where the round robin of local addresses goes on.
     pub next_laddr: u32,
+    /// How many new conns it may have yet.
+    pub(crate) rate: RateBucket,
 }
 
 impl Turn {
@@ -45,6 +48,7 @@ impl Turn {
         Self {
             next_dest: worker as u32,
             next_laddr: worker as u32,
+            rate: RateBucket::NEW,
         }
     }
 }

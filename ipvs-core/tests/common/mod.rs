@@ -14,9 +14,9 @@ use inet::neighbour::NeighbourConfig;
 use inet::{Device, IfIndex, LocalAddr, NeighbourTable, Net, Prefix, Route, RouteScope};
 use ipvs_core::tuple::HashKey;
 use ipvs_core::{
-    Command, ConnInfo, ConnPage, Dest, DestId, DropReason, Engine, EngineConfig, Event, FwdMode,
-    Io, Keys, Laddr, LaddrId, Now, Origin, Protocol, SchedulerKind, Service, ServiceId, ServiceKey,
-    Snapshot, WorkerStats, sched::Plan,
+    Access, Command, ConnInfo, ConnPage, Dest, DestId, DropReason, Engine, EngineConfig, Event,
+    FwdMode, Io, Keys, Laddr, LaddrId, Now, Origin, Protocol, SchedulerKind, Service, ServiceId,
+    ServiceKey, ServiceOptions, Snapshot, WorkerStats, sched::Plan,
 };
 use packet::{MacAddr, PacketBuf, PortId};
 use sapool::{PoolShare, PortPool};
@@ -152,9 +152,28 @@ pub fn service_key(protocol: Protocol) -> ServiceKey {
 
 impl Setup {
     pub fn build(&self) -> Director {
-        let all_stats = (0..self.workers)
-            .map(|_| Arc::new(WorkerStats::new(64)))
-            .collect();
+        self.build_with(self.all_stats())
+    }
+
+    /// All workers of a director, which read each other's counters.
+    pub fn build_all(&self) -> Vec<Director> {
+        let all_stats = self.all_stats();
+        let setup_of = |worker| Setup {
+            worker,
+            ..self.clone()
+        };
+        (0..self.workers)
+            .map(|worker| setup_of(worker).build_with(all_stats.clone()))
+            .collect()
+    }
+
+    fn all_stats(&self) -> Vec<Arc<WorkerStats>> {
+        (0..self.workers)
+            .map(|_| Arc::new(WorkerStats::new(64, 64)))
+            .collect()
+    }
+
+    fn build_with(&self, all_stats: Vec<Arc<WorkerStats>>) -> Director {
         let keys = Keys {
             conns: HashKey([11, 22, 33, 44]),
             sequence: HashKey([55, 66, 77, 88]),
@@ -303,12 +322,23 @@ impl Setup {
             plan: Plan::new(SchedulerKind::Rr, &dests),
             dests,
             laddrs: (0..).zip(&self.laddrs).map(laddr).collect(),
-            conn_timeout_s: None,
+            options: ServiceOptions::default(),
+            access: Access::default(),
         }
     }
 }
 
 impl Director {
+    /// Changes the service.
+    pub fn edit(&mut self, change: impl FnOnce(&mut Service)) {
+        let mut service = (**self.snapshot.services.iter().next().unwrap()).clone();
+        self.snapshot.services.remove(&service.key);
+        change(&mut service);
+        service.plan = Plan::new(service.scheduler, &service.dests);
+        self.snapshot.services.insert_all([Arc::new(service)]);
+        self.publish();
+    }
+
     /// Publishes the snapshot with what the neighbour table knows.
     pub fn publish(&mut self) {
         self.neighbours.publish(&mut self.snapshot.net);

@@ -22,6 +22,7 @@ type Stream<T> = Iter<std::vec::IntoIter<Result<T, Status>>>;
 pub struct State {
     pub services: Vec<VirtualService>,
     pub conns: Vec<Conn>,
+    pub access: Vec<AccessEntry>,
     pub timeouts: Timeouts,
     /// What was asked for when counters were zeroed
     pub zeroed: Vec<Option<ServiceKey>>,
@@ -146,15 +147,18 @@ impl State {
             }
             Kind::EditService(new) => {
                 let old = self.service(new.key.as_ref())?;
-                old.scheduler = new.scheduler;
-                old.scheduler_flags = new.scheduler_flags;
-                old.hash_target = new.hash_target;
-                old.conn_timeout_s = new.conn_timeout_s;
+                *old = VirtualService {
+                    dests: std::mem::take(&mut old.dests),
+                    laddrs: std::mem::take(&mut old.laddrs),
+                    ..new
+                };
             }
             Kind::DelService(key) => {
                 self.service(Some(&key))?;
                 self.services
                     .retain(|service| service.key.as_ref() != Some(&key));
+                self.access
+                    .retain(|entry| entry.service.as_ref() != Some(&key));
             }
             Kind::AddDest(request) => {
                 let service = self.service(request.service.as_ref())?;
@@ -180,6 +184,8 @@ impl State {
                 let laddr = request.laddr.unwrap();
                 service.laddrs.retain(|old| old.address != laddr.address);
             }
+            Kind::AddAccess(entry) => self.access.push(entry),
+            Kind::DelAccess(entry) => self.access.retain(|old| *old != entry),
         }
         Ok(())
     }
@@ -199,6 +205,7 @@ impl Fake {
 impl IpvsService for Fake {
     type ListServicesStream = Stream<VirtualService>;
     type ListConnsStream = Stream<Conn>;
+    type ListAccessStream = Stream<AccessEntry>;
 
     async fn add_service(&self, request: Request<VirtualService>) -> Answer<Empty> {
         self.one(Kind::AddService(request.into_inner()))
@@ -252,6 +259,25 @@ impl IpvsService for Fake {
 
     async fn del_laddr(&self, request: Request<LaddrRequest>) -> Answer<Empty> {
         self.one(Kind::DelLaddr(request.into_inner()))
+    }
+
+    async fn add_access(&self, request: Request<AccessEntry>) -> Answer<Empty> {
+        self.one(Kind::AddAccess(request.into_inner()))
+    }
+
+    async fn del_access(&self, request: Request<AccessEntry>) -> Answer<Empty> {
+        self.one(Kind::DelAccess(request.into_inner()))
+    }
+
+    async fn list_access(
+        &self,
+        request: Request<ListServicesRequest>,
+    ) -> Answer<Self::ListAccessStream> {
+        let key = request.into_inner().key;
+        let mut entries = self.0.lock().unwrap().access.clone();
+        entries.retain(|entry| key.is_none() || entry.service == key);
+        let answers: Vec<_> = entries.into_iter().map(Ok).collect();
+        Ok(Response::new(tokio_stream::iter(answers)))
     }
 
     async fn list_conns(

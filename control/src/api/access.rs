@@ -1,0 +1,83 @@
+//! `ipvsadm-rs -U -V -B -O -Y -W`: deny and allow lists.
+
+use std::sync::Arc;
+
+use inet::Prefix;
+use ipvs_core::ServiceKey;
+use proto::v1;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::ipvs::BoxStream;
+use super::{Api, convert};
+use crate::desired::AccessList;
+
+/// Entries made before the client has taken them.
+const AHEAD: usize = 256;
+
+/// Service, list and prefix of a request.
+pub(super) fn entry(message: v1::AccessEntry) -> Result<(ServiceKey, AccessList, Prefix), Status> {
+    let key = convert::service_key(message.service.as_ref())?;
+    let addr = convert::ip(message.address.as_ref(), "address")?;
+    let len = convert::prefix_len(message.prefix_len, addr)?;
+    let wrong = || Status::invalid_argument(format!("{addr}/{len} is no network"));
+    let prefix = Prefix::new(addr, len).ok_or_else(wrong)?;
+    Ok((key, list(message.list()), prefix))
+}
+
+const fn list(message: v1::AccessList) -> AccessList {
+    match message {
+        v1::AccessList::Deny => AccessList::Deny,
+        v1::AccessList::Allow => AccessList::Allow,
+    }
+}
+
+impl Api {
+    /// Both lists of one service, or of all.
+    pub(super) fn access(
+        &self,
+        key: Option<ServiceKey>,
+    ) -> Result<BoxStream<v1::AccessEntry>, Status> {
+        // Lists are copied by pointers.
+        let lists: Vec<_> = self.control.read(|state| {
+            let one = key.map(|key| state.desired.service(&key).map(|service| vec![service]));
+            let services = match one {
+                Some(one) => one?,
+                None => state.desired.services.values().map(Arc::as_ref).collect(),
+            };
+            let lists = services
+                .into_iter()
+                .map(|service| (service.request.key, service.access.clone()));
+            Ok::<_, Status>(lists.collect())
+        })?;
+        let (send, receive) = mpsc::channel(AHEAD);
+        tokio::spawn(async move {
+            for (key, access) in lists {
+                for (name, list) in [
+                    (v1::AccessList::Deny, access.deny),
+                    (v1::AccessList::Allow, access.allow),
+                ] {
+                    let mut prefixes: Vec<Prefix> =
+                        list.iter().flat_map(|list| list.iter()).collect();
+                    prefixes.sort_unstable_by_key(|prefix| (prefix.addr(), prefix.prefix_len()));
+                    for prefix in prefixes {
+                        if send.send(Ok(message(&key, name, prefix))).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            }
+        });
+        Ok(Box::pin(ReceiverStream::new(receive)))
+    }
+}
+
+fn message(key: &ServiceKey, list: v1::AccessList, prefix: Prefix) -> v1::AccessEntry {
+    v1::AccessEntry {
+        service: Some(convert::service_key_message(key)),
+        list: list.into(),
+        address: Some(convert::ip_message(prefix.addr())),
+        prefix_len: prefix.prefix_len().into(),
+    }
+}

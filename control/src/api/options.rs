@@ -1,0 +1,82 @@
+//! What a service asks of its conns, as the API carries it.
+
+use std::net::IpAddr;
+
+use ipvs_core::{Persistence, ServiceKey, ServiceOptions};
+use proto::v1;
+use tonic::Status;
+
+/// Timeouts of conns and templates are kept in 16 bits.
+const LONGEST_TIMEOUT_S: u32 = 65_535;
+
+/// The options of a request.
+pub(super) fn options(
+    message: &v1::VirtualService,
+    key: &ServiceKey,
+) -> Result<ServiceOptions, Status> {
+    Ok(ServiceOptions {
+        conn_timeout_s: timeout(message.conn_timeout_s, "conn-timeout")?,
+        persistence: persistence(message, key)?,
+        is_one_packet: message.one_packet,
+        expires_quiescent: message.expire_quiescent,
+        conn_limit: given(message.conn_limit),
+        conn_rate_limit: given(message.conn_rate_limit),
+    })
+}
+
+/// Puts them into an answer.
+pub(super) fn put(options: &ServiceOptions, message: &mut v1::VirtualService) {
+    message.conn_timeout_s = options.conn_timeout_s.unwrap_or(0);
+    if let Some(persistence) = options.persistence {
+        message.persistence_s = persistence.timeout_s;
+        message.persistence_prefix_len = persistence.prefix_len.into();
+    }
+    message.one_packet = options.is_one_packet;
+    message.expire_quiescent = options.expires_quiescent;
+    message.conn_limit = options.conn_limit.unwrap_or(0);
+    message.conn_rate_limit = options.conn_rate_limit.unwrap_or(0);
+}
+
+fn persistence(
+    message: &v1::VirtualService,
+    key: &ServiceKey,
+) -> Result<Option<Persistence>, Status> {
+    let Some(timeout_s) = timeout(message.persistence_s, "persistent")? else {
+        return match message.persistence_prefix_len {
+            0 => Ok(None),
+            _ => Err(Status::invalid_argument(
+                "a netmask (-M) is for persistent services: give -p too",
+            )),
+        };
+    };
+    let most = match key.addr {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    };
+    let prefix_len = match message.persistence_prefix_len {
+        0 => most,
+        len if len <= most => len,
+        len => {
+            return Err(Status::invalid_argument(format!(
+                "netmask (-M): prefix length {len} is out of range: 1 to {most}"
+            )));
+        }
+    };
+    Ok(Some(Persistence {
+        timeout_s,
+        prefix_len: prefix_len as u8,
+    }))
+}
+
+fn given(number: u32) -> Option<u32> {
+    Some(number).filter(|number| *number > 0)
+}
+
+fn timeout(secs: u32, option: &str) -> Result<Option<u32>, Status> {
+    if secs > LONGEST_TIMEOUT_S {
+        return Err(Status::invalid_argument(format!(
+            "{option}: at most {LONGEST_TIMEOUT_S} seconds"
+        )));
+    }
+    Ok(given(secs))
+}

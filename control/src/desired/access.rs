@@ -1,0 +1,114 @@
+//! Deny and allow lists of services.
+
+use inet::Prefix;
+use ipvs_core::{AddrSet, ServiceKey};
+
+use super::Desired;
+use super::service::ServiceError;
+
+/// Which list of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessList {
+    /// Who gets no conn
+    Deny,
+    /// Who alone gets conns
+    Allow,
+}
+
+/// Why an entry was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AccessError {
+    /// Of the service
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// It is listed
+    #[error("{1} is on the {0} list of service {2} already", .list.name(), .prefix, .service)]
+    Exists {
+        /// Which list
+        list: AccessList,
+        /// What was to be added
+        prefix: Prefix,
+        /// Whose list
+        service: ServiceKey,
+    },
+    /// It is not listed
+    #[error(
+        "{1} is not on the {0} list of service {2}: `ipvsadm-rs {3}` shows it",
+        .list.name(), .prefix, .service, .list.option()
+    )]
+    Missing {
+        /// Which list
+        list: AccessList,
+        /// What was to be taken off
+        prefix: Prefix,
+        /// Whose list
+        service: ServiceKey,
+    },
+}
+
+impl AccessList {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Deny => "deny",
+            Self::Allow => "allow",
+        }
+    }
+
+    const fn option(self) -> &'static str {
+        match self {
+            Self::Deny => "-B",
+            Self::Allow => "-W",
+        }
+    }
+}
+
+impl Desired {
+    /// Lists a prefix.
+    ///
+    /// # Errors
+    /// If there is no such service, or the prefix is listed.
+    pub fn add_access(
+        &mut self,
+        key: &ServiceKey,
+        list: AccessList,
+        prefix: Prefix,
+    ) -> Result<(), AccessError> {
+        let entry = self.service_mut(key)?.access_list(list);
+        if entry.get_or_insert_default().insert(prefix) {
+            return Ok(());
+        }
+        let service = *key;
+        Err(AccessError::Exists {
+            list,
+            prefix,
+            service,
+        })
+    }
+
+    /// Takes a prefix off a list. A list without entries is none: everyone is allowed again.
+    ///
+    /// # Errors
+    /// If there is no such service, or the prefix is not listed.
+    pub fn del_access(
+        &mut self,
+        key: &ServiceKey,
+        list: AccessList,
+        prefix: Prefix,
+    ) -> Result<(), AccessError> {
+        let entry = self.service_mut(key)?.access_list(list);
+        let was_there = entry.as_mut().is_some_and(|set| set.remove(prefix));
+        if entry.as_ref().is_some_and(AddrSet::is_empty) {
+            *entry = None;
+        }
+        let service = *key;
+        if was_there {
+            Ok(())
+        } else {
+            Err(AccessError::Missing {
+                list,
+                prefix,
+                service,
+            })
+        }
+    }
+}

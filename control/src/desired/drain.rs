@@ -1,0 +1,68 @@
+//! Dests that are to be empty by a deadline.
+
+use std::net::IpAddr;
+
+use ipvs_core::ServiceKey;
+
+use super::{Desired, Effect};
+
+/// A dest whose last conns end when its time is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drain {
+    service: ServiceKey,
+    dest: (IpAddr, u16),
+    within_s: u32,
+    /// When its time is over, once somebody who has a clock has seen it
+    deadline_ms: Option<u64>,
+}
+
+impl Desired {
+    /// Begins a drain, or ends one.
+    pub(super) fn drain(
+        &mut self,
+        service: ServiceKey,
+        dest: (IpAddr, u16),
+        within_s: Option<u32>,
+    ) {
+        self.drains
+            .retain(|drain| (drain.service, drain.dest) != (service, dest));
+        self.drains.extend(within_s.map(|within_s| Drain {
+            service,
+            dest,
+            within_s,
+            deadline_ms: None,
+        }));
+    }
+
+    /// Seconds until a dest's last conns end, if it drains.
+    pub(crate) fn drain_left_s(
+        &self,
+        service: &ServiceKey,
+        dest: (IpAddr, u16),
+        now_ms: u64,
+    ) -> Option<u32> {
+        let is_it = |drain: &&Drain| drain.service == *service && drain.dest == dest;
+        let drain = self.drains.iter().find(is_it)?;
+        let left = drain.deadline_ms.map_or(drain.within_s, |deadline| {
+            (deadline.saturating_sub(now_ms).div_ceil(1000)) as u32
+        });
+        Some(left)
+    }
+
+    /// Ends the conns of dests whose time is over.
+    pub(crate) fn end_drains(&mut self, now_ms: u64) {
+        for drain in &mut self.drains {
+            let allowed_ms = u64::from(drain.within_s) * 1000;
+            drain.deadline_ms.get_or_insert(now_ms + allowed_ms);
+        }
+        let is_over = |drain: &Drain| drain.deadline_ms.is_some_and(|deadline| now_ms >= deadline);
+        while let Some(at) = self.drains.iter().position(is_over) {
+            let drain = self.drains.swap_remove(at);
+            if let Ok(service) = self.service(&drain.service)
+                && let Some(dest) = service.dests.get(&drain.dest)
+            {
+                self.effects.push(Effect::EndConns(dest.id));
+            }
+        }
+    }
+}

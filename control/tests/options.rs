@@ -1,0 +1,248 @@
+//! What a service asks of its conns, and whom it serves.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::*;
+use ipvs_core::{DestId, Persistence, ServiceOptions};
+use proto::v1;
+use tonic::Code;
+
+fn with(change: impl FnOnce(&mut v1::VirtualService)) -> v1::VirtualService {
+    let mut message = service(VIP, 80, "rr");
+    change(&mut message);
+    message
+}
+
+#[tokio::test]
+async fn options_reach_the_workers_and_come_back_as_they_were() {
+    let director = director().await;
+    let asked = with(|service| {
+        service.persistence_s = 600;
+        service.persistence_prefix_len = 24;
+        service.expire_quiescent = true;
+        service.conn_limit = 1000;
+        service.conn_rate_limit = 50;
+        service.conn_timeout_s = 90;
+    });
+    let mut ipvs = director.ipvs().await;
+    ipvs.add_service(asked.clone()).await.unwrap();
+    let expected = ServiceOptions {
+        conn_timeout_s: Some(90),
+        persistence: Some(Persistence {
+            timeout_s: 600,
+            prefix_len: 24,
+        }),
+        is_one_packet: false,
+        expires_quiescent: true,
+        conn_limit: Some(1000),
+        conn_rate_limit: Some(50),
+    };
+    director
+        .until_workers("the options", |worker| {
+            let service = worker.service(&core_key(VIP, 80));
+            service.is_some_and(|service| service.options == expected)
+        })
+        .await;
+    let shown = director.services().await.remove(0);
+    let answers = v1::VirtualService {
+        counters: None,
+        rates: None,
+        ..shown
+    };
+    assert_eq!(answers, asked);
+    // -E says all anew.
+    ipvs.edit_service(with(|service| service.persistence_s = 5))
+        .await
+        .unwrap();
+    let edited = director.services().await.remove(0);
+    assert_eq!(
+        (edited.persistence_s, edited.persistence_prefix_len),
+        (5, 32)
+    );
+    assert_eq!((edited.conn_limit, edited.expire_quiescent), (0, false));
+}
+
+#[tokio::test]
+async fn options_that_cannot_work_are_refused() {
+    let director = director().await;
+    let mut ipvs = director.ipvs().await;
+    for (message, words) in [
+        (
+            with(|service| service.persistence_s = 70_000),
+            "at most 65535",
+        ),
+        (
+            with(|service| service.persistence_prefix_len = 24),
+            "give -p too",
+        ),
+        (
+            with(|service| {
+                service.persistence_s = 1;
+                service.persistence_prefix_len = 33;
+            }),
+            "1 to 32",
+        ),
+        (with(|service| service.one_packet = true), "is for UDP"),
+        (
+            with(|service| service.key.as_mut().unwrap().port = 0),
+            "port 0 (any port) needs persistence",
+        ),
+    ] {
+        refused(
+            ipvs.add_service(message).await,
+            Code::InvalidArgument,
+            words,
+        );
+    }
+    assert!(director.services().await.is_empty());
+
+    let any_port = with(|service| {
+        service.key.as_mut().unwrap().port = 0;
+        service.persistence_s = 300;
+    });
+    ipvs.add_service(any_port).await.unwrap();
+    let real = dest(VIP, 0, "192.168.100.2", 80);
+    let result = ipvs.add_dest(real).await;
+    refused(result, Code::InvalidArgument, "-r 192.168.100.2:0");
+    ipvs.add_dest(dest(VIP, 0, "192.168.100.2", 0))
+        .await
+        .unwrap();
+
+    let mut datagrams = with(|service| service.one_packet = true);
+    datagrams.key.as_mut().unwrap().protocol = v1::Protocol::Udp.into();
+    let key = datagrams.key.clone();
+    ipvs.add_service(datagrams.clone()).await.unwrap();
+    let real = v1::DestRequest {
+        service: key,
+        dest: Some(a_dest("192.168.100.2", 80)),
+    };
+    let result = ipvs.add_dest(real.clone()).await;
+    refused(result, Code::InvalidArgument, "use -g (DR) or -i (tunnel)");
+    // Nor by a way round.
+    datagrams.one_packet = false;
+    ipvs.edit_service(datagrams.clone()).await.unwrap();
+    ipvs.add_dest(real).await.unwrap();
+    datagrams.one_packet = true;
+    let result = ipvs.edit_service(datagrams).await;
+    refused(result, Code::InvalidArgument, "use -g (DR) or -i (tunnel)");
+}
+
+fn access(list: v1::AccessList, addr: &str, prefix_len: u32) -> v1::AccessEntry {
+    v1::AccessEntry {
+        service: Some(key(VIP, 80)),
+        list: list.into(),
+        address: ip(addr),
+        prefix_len,
+    }
+}
+
+#[tokio::test]
+async fn lists_are_kept_shown_and_published() {
+    let director = director().await;
+    let mut ipvs = director.ipvs().await;
+    let denied = access(v1::AccessList::Deny, "192.0.2.0", 24);
+    refused(
+        ipvs.add_access(denied.clone()).await,
+        Code::NotFound,
+        "no service",
+    );
+    ipvs.add_service(service(VIP, 80, "rr")).await.unwrap();
+    ipvs.add_access(denied.clone()).await.unwrap();
+    let allowed = access(v1::AccessList::Allow, "2001:db8::1", 128);
+    ipvs.add_access(allowed.clone()).await.unwrap();
+    refused(
+        ipvs.add_access(denied.clone()).await,
+        Code::AlreadyExists,
+        "192.0.2.0/24 is on the deny list",
+    );
+    refused(
+        ipvs.add_access(access(v1::AccessList::Deny, "192.0.2.1", 33))
+            .await,
+        Code::InvalidArgument,
+        "0 to 32",
+    );
+    director
+        .until_workers("the lists", |worker| {
+            worker.service(&core_key(VIP, 80)).is_some_and(|service| {
+                let denies = service.access.deny.as_ref();
+                denies.is_some_and(|list| list.contains("192.0.2.9".parse().unwrap()))
+            })
+        })
+        .await;
+    let all = v1::ListServicesRequest { key: None };
+    let stream = ipvs.list_access(all).await.unwrap().into_inner();
+    use tokio_stream::StreamExt;
+    let shown: Vec<_> = stream.map(Result::unwrap).collect().await;
+    assert_eq!(shown, [denied.clone(), allowed]);
+    ipvs.del_access(denied.clone()).await.unwrap();
+    refused(
+        ipvs.del_access(denied).await,
+        Code::NotFound,
+        "`ipvsadm-rs -B` shows it",
+    );
+    director
+        .until_workers("no deny list", |worker| {
+            let service = worker.service(&core_key(VIP, 80));
+            service.is_some_and(|service| service.access.deny.is_none())
+        })
+        .await;
+}
+
+fn ends(worker: &WorkerState, id: u32) -> usize {
+    worker.count(|seen| matches!(seen, Seen::EndConns(dest) if *dest == DestId(id)))
+}
+
+#[tokio::test]
+async fn a_dest_that_becomes_quiescent_loses_its_conns_if_its_service_says_so() {
+    let director = director().await;
+    let mut ipvs = director.ipvs().await;
+    ipvs.add_service(with(|service| service.expire_quiescent = true))
+        .await
+        .unwrap();
+    let mut real = dest(VIP, 80, "192.168.100.2", 80);
+    ipvs.add_dest(real.clone()).await.unwrap();
+    real.dest.as_mut().unwrap().weight = 0;
+    ipvs.edit_dest(real).await.unwrap();
+    director
+        .until_workers("the end of its conns", |worker| ends(worker, 0) == 1)
+        .await;
+    // A service that begins to, too.
+    ipvs.edit_service(with(|_| {})).await.unwrap();
+    ipvs.edit_service(with(|service| service.expire_quiescent = true))
+        .await
+        .unwrap();
+    director
+        .until_workers("the end of its conns", |worker| ends(worker, 0) == 2)
+        .await;
+}
+
+#[tokio::test]
+async fn a_dest_drains_until_its_deadline() {
+    let director = director().await;
+    let mut ipvs = director.ipvs().await;
+    ipvs.add_service(service(VIP, 80, "rr")).await.unwrap();
+    let mut real = dest(VIP, 80, "192.168.100.2", 80);
+    ipvs.add_dest(real.clone()).await.unwrap();
+    real.dest.as_mut().unwrap().drain_s = 1;
+    refused(
+        ipvs.edit_dest(real.clone()).await,
+        Code::InvalidArgument,
+        "give -w 0 beside --drain",
+    );
+    real.dest.as_mut().unwrap().weight = 0;
+    ipvs.edit_dest(real.clone()).await.unwrap();
+    assert_eq!(director.services().await[0].dests[0].drain_s, 1);
+    director
+        .until_workers("its deadline", |worker| ends(worker, 0) == 1)
+        .await;
+    assert_eq!(director.services().await[0].dests[0].drain_s, 0);
+    // One that gets weight again keeps its conns.
+    real.dest.as_mut().unwrap().drain_s = 1000;
+    ipvs.edit_dest(real.clone()).await.unwrap();
+    real.dest.as_mut().unwrap().weight = 1;
+    real.dest.as_mut().unwrap().drain_s = 0;
+    ipvs.edit_dest(real).await.unwrap();
+    assert_eq!(director.services().await[0].dests[0].drain_s, 0);
+}

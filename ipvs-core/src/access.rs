@@ -1,0 +1,225 @@
+//! Whom a service serves: its deny list and its allow list.
+
+use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use inet::Prefix;
+use inet::hash::MixHasher;
+
+use crate::drop_reason::DropReason;
+
+/// A change copies one of these.
+const SHARDS: usize = 256;
+
+/// Bits before an IPv4 address in IPv6's form: RFC 4291, 2.5.5.2
+const IPV4_IN_IPV6: u8 = 96;
+
+/// A prefix in IPv6's form: its bits, and how many of them count.
+type Bits = (u128, u8);
+type Shard = HashSet<Bits, BuildHasherDefault<MixHasher>>;
+
+/// Addresses and prefixes, any number of them: a look-up costs as much as there are different lengths among them.
+/// Cloning copies pointers; a change copies a small part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddrSet {
+    shards: Arc<[Arc<Shard>]>,
+    /// Lengths that occur, and how often
+    lengths: Vec<(u8, u32)>,
+}
+
+impl Default for AddrSet {
+    fn default() -> Self {
+        let empty: Arc<Shard> = Arc::default();
+        Self {
+            shards: (0..SHARDS).map(|_| Arc::clone(&empty)).collect(),
+            lengths: Vec::new(),
+        }
+    }
+}
+
+impl AddrSet {
+    /// Whether an address, or a prefix that it is in, is listed.
+    pub fn contains(&self, addr: IpAddr) -> bool {
+        let bits = bits_of(addr);
+        // ::/0 is all of IPv6, not of IPv4, though that is written as a part of it.
+        let least = if addr.is_ipv4() { IPV4_IN_IPV6 } else { 0 };
+        let mut lengths = self.lengths.iter().filter(|(len, _)| *len >= least);
+        lengths.any(|(len, _)| self.has(&(bits & mask(*len), *len)))
+    }
+
+    /// Lists a prefix; false if it is listed already.
+    pub fn insert(&mut self, prefix: Prefix) -> bool {
+        let bits = of_prefix(prefix);
+        let is_new = !self.has(&bits) && self.shard_mut(&bits).insert(bits);
+        if is_new {
+            match self.lengths.iter_mut().find(|(len, _)| *len == bits.1) {
+                Some((_, count)) => *count += 1,
+                None => self.lengths.push((bits.1, 1)),
+            }
+        }
+        is_new
+    }
+
+    /// Takes a prefix off the list; false if it is not on it.
+    pub fn remove(&mut self, prefix: Prefix) -> bool {
+        let bits = of_prefix(prefix);
+        let was_there = self.has(&bits) && self.shard_mut(&bits).remove(&bits);
+        if was_there {
+            for (len, count) in &mut self.lengths {
+                *count -= u32::from(*len == bits.1);
+            }
+            self.lengths.retain(|(_, count)| *count > 0);
+        }
+        was_there
+    }
+
+    /// Whether nothing is listed.
+    pub const fn is_empty(&self) -> bool {
+        self.lengths.is_empty()
+    }
+
+    /// How many are listed.
+    pub fn len(&self) -> usize {
+        self.lengths.iter().map(|(_, count)| *count as usize).sum()
+    }
+
+    /// All that is listed, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = Prefix> {
+        let all = self.shards.iter().flat_map(|shard| shard.iter());
+        all.filter_map(|bits| to_prefix(*bits))
+    }
+
+    fn has(&self, bits: &Bits) -> bool {
+        self.shards[shard_of(bits)].contains(bits)
+    }
+
+    fn shard_mut(&mut self, bits: &Bits) -> &mut Shard {
+        Arc::make_mut(&mut Arc::make_mut(&mut self.shards)[shard_of(bits)])
+    }
+}
+
+/// Both lists of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Access {
+    /// Who gets no conn
+    pub deny: Option<AddrSet>,
+    /// If there is one: who alone gets conns
+    pub allow: Option<AddrSet>,
+}
+
+impl Access {
+    /// Whether a client may have a conn.
+    pub(crate) fn check(&self, client: IpAddr) -> Result<(), DropReason> {
+        let is_on = |list: &AddrSet| list.contains(client);
+        if self.deny.as_ref().is_some_and(is_on) {
+            return Err(DropReason::Denied);
+        }
+        if self.allow.as_ref().is_some_and(|list| !is_on(list)) {
+            return Err(DropReason::NotAllowed);
+        }
+        Ok(())
+    }
+}
+
+fn bits_of(addr: IpAddr) -> u128 {
+    match addr {
+        IpAddr::V4(addr) => addr.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(addr) => addr.to_bits(),
+    }
+}
+
+const fn mask(len: u8) -> u128 {
+    match u128::MAX.checked_shl(128 - len as u32) {
+        Some(mask) => mask,
+        None => 0,
+    }
+}
+
+fn of_prefix(prefix: Prefix) -> Bits {
+    let longer = if prefix.addr().is_ipv4() {
+        IPV4_IN_IPV6
+    } else {
+        0
+    };
+    (bits_of(prefix.addr()), prefix.prefix_len() + longer)
+}
+
+fn to_prefix((bits, len): Bits) -> Option<Prefix> {
+    match std::net::Ipv6Addr::from_bits(bits).to_canonical() {
+        addr @ IpAddr::V4(_) => Prefix::new(addr, len.checked_sub(IPV4_IN_IPV6)?),
+        addr @ IpAddr::V6(_) => Prefix::new(addr, len),
+    }
+}
+
+fn shard_of((bits, len): &Bits) -> usize {
+    let folded = (*bits as u64) ^ (*bits >> 64) as u64 ^ u64::from(*len) << 56;
+    (folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as usize % SHARDS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix(addr: &str, len: u8) -> Prefix {
+        Prefix::new(addr.parse().unwrap(), len).unwrap()
+    }
+
+    #[test]
+    fn addresses_and_prefixes_of_both_families_are_found() {
+        let mut set = AddrSet::default();
+        for (addr, len) in [
+            ("10.1.0.0", 16),
+            ("192.0.2.7", 32),
+            ("2001:db8::", 32),
+            ("::", 1),
+        ] {
+            assert!(set.insert(prefix(addr, len)));
+            assert!(!set.insert(prefix(addr, len)));
+        }
+        let has = |set: &AddrSet, addr: &str| set.contains(addr.parse().unwrap());
+        for addr in ["10.1.255.9", "192.0.2.7", "2001:db8:1::1", "1::1"] {
+            assert!(has(&set, addr), "{addr}");
+        }
+        for addr in ["10.2.0.1", "192.0.2.8", "ff00::1"] {
+            assert!(!has(&set, addr), "{addr}");
+        }
+        let before = set.clone();
+        assert!(set.remove(prefix("10.1.0.0", 16)) && !set.remove(prefix("10.1.0.0", 16)));
+        assert!(!has(&set, "10.1.255.9") && has(&before, "10.1.255.9"));
+        assert_eq!((set.len(), set.iter().count()), (3, 3));
+    }
+
+    #[test]
+    fn a_list_may_be_long() {
+        let mut set = AddrSet::default();
+        for number in 0..100_000u32 {
+            set.insert(Prefix::host(std::net::Ipv4Addr::from_bits(number).into()));
+        }
+        assert_eq!((set.len(), set.lengths.len()), (100_000, 1), "one look-up");
+        let copy = set.clone();
+        set.insert(prefix("10.0.0.1", 32));
+        let shared = copy.shards.iter().zip(set.shards.iter());
+        let copied = shared.filter(|(a, b)| !Arc::ptr_eq(a, b)).count();
+        assert_eq!(copied, 1, "of {SHARDS}");
+    }
+
+    #[test]
+    fn who_is_denied_or_not_allowed_gets_nothing() {
+        let list = |addr: &str| {
+            let mut set = AddrSet::default();
+            set.insert(prefix(addr, 24));
+            Some(set)
+        };
+        let access = Access {
+            deny: list("10.0.1.0"),
+            allow: list("10.0.2.0"),
+        };
+        let check = |addr: [u8; 4]| access.check(addr.into());
+        assert_eq!(check([10, 0, 1, 1]), Err(DropReason::Denied));
+        assert_eq!(check([10, 0, 2, 1]), Ok(()));
+        assert_eq!(check([10, 0, 3, 1]), Err(DropReason::NotAllowed));
+        assert_eq!(Access::default().check([1; 4].into()), Ok(()));
+    }
+}

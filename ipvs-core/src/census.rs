@@ -1,0 +1,177 @@
+//! What can be said of all services at once, without a look at each.
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use inet::hash::MixHasher;
+
+use crate::service::{Dest, FwdMode, Protocol, Service};
+
+/// A change copies one of these.
+const SHARDS: usize = 256;
+
+/// An end of packets; port 0 stands for all.
+type End = (Protocol, IpAddr, u16);
+/// How many services have it.
+type Shard = HashMap<End, u32, BuildHasherDefault<MixHasher>>;
+
+/// Facts about all services of VIPs, kept up as they come and go. Cloning copies pointers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Census {
+    /// Dests of NAT services by their own address: whose packets must not get out untranslated
+    nat_dests: Ends,
+    /// VIPs, whatever the port
+    vips: Ends,
+    /// Services for any port of their VIP
+    any_port: usize,
+    /// Services with dests of the other address family
+    mixed: usize,
+}
+
+impl Census {
+    /// A service comes.
+    pub(crate) fn add(&mut self, service: &Service) {
+        nat_dests_of(service).for_each(|end| self.nat_dests.add(end));
+        self.vips.add(vip_of(service));
+        self.any_port += usize::from(service.key.port == 0);
+        self.mixed += usize::from(service.is_mixed());
+    }
+
+    /// A service goes.
+    pub(crate) fn remove(&mut self, service: &Service) {
+        nat_dests_of(service).for_each(|end| self.nat_dests.remove(&end));
+        self.vips.remove(&vip_of(service));
+        self.any_port -= usize::from(service.key.port == 0);
+        self.mixed -= usize::from(service.is_mixed());
+    }
+
+    /// Whether there are services for any port of their VIP.
+    #[inline]
+    pub(crate) const fn has_any_port(&self) -> bool {
+        self.any_port > 0
+    }
+
+    /// Whether there are services with dests of the other address family.
+    #[inline]
+    pub(crate) const fn has_mixed(&self) -> bool {
+        self.mixed > 0
+    }
+
+    /// Whether any port of this address has a service.
+    pub(crate) fn is_vip(&self, protocol: Protocol, addr: IpAddr) -> bool {
+        self.vips.contains(&(protocol, addr, 0))
+    }
+
+    /// Whether a packet from there is from a dest of a NAT service.
+    pub(crate) fn is_nat_dest(&self, protocol: Protocol, addr: IpAddr, port: u16) -> bool {
+        self.nat_dests.contains(&(protocol, addr, port))
+            || self.any_port > 0 && self.nat_dests.contains(&(protocol, addr, 0))
+    }
+}
+
+fn vip_of(service: &Service) -> End {
+    (service.key.protocol, service.key.addr, 0)
+}
+
+fn nat_dests_of(service: &Service) -> impl Iterator<Item = End> {
+    let protocol = service.key.protocol;
+    let of_nat = |dest: &&Dest| dest.fwdmode == FwdMode::Nat;
+    let dests = service.dests.iter().filter(of_nat);
+    dests.map(move |dest| (protocol, dest.addr, dest.port))
+}
+
+/// Ends, counted.
+#[derive(Debug, Clone)]
+struct Ends {
+    shards: Arc<[Arc<Shard>]>,
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        let empty: Arc<Shard> = Arc::default();
+        Self {
+            shards: (0..SHARDS).map(|_| Arc::clone(&empty)).collect(),
+        }
+    }
+}
+
+impl Ends {
+    fn contains(&self, end: &End) -> bool {
+        self.shards[shard_of(end)].contains_key(end)
+    }
+
+    fn add(&mut self, end: End) {
+        *self.shard_mut(&end).entry(end).or_default() += 1;
+    }
+
+    fn remove(&mut self, end: &End) {
+        let shard = self.shard_mut(end);
+        if let Some(services) = shard.get_mut(end) {
+            *services -= 1;
+            if *services == 0 {
+                shard.remove(end);
+            }
+        }
+    }
+
+    fn shard_mut(&mut self, end: &End) -> &mut Shard {
+        Arc::make_mut(&mut Arc::make_mut(&mut self.shards)[shard_of(end)])
+    }
+}
+
+fn shard_of((_, addr, port): &End) -> usize {
+    let low = match addr {
+        IpAddr::V4(addr) => addr.to_bits(),
+        IpAddr::V6(addr) => addr.to_bits() as u32,
+    };
+    let spread = (low ^ u32::from(*port) << 16).wrapping_mul(0x9E37_79B1);
+    (spread >> 24) as usize % SHARDS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::SchedulerKind;
+    use crate::service::tests::service_with;
+
+    #[test]
+    fn a_dest_of_two_services_stays_until_both_are_gone() {
+        let mut service = service_with(SchedulerKind::Rr, &[1, 1]);
+        service.dests[0].fwdmode = FwdMode::Nat;
+        let known = |census: &Census, at: usize| {
+            let dest = &service.dests[at];
+            census.is_nat_dest(Protocol::Tcp, dest.addr, dest.port)
+        };
+        let mut census = Census::default();
+        assert!(!known(&census, 0));
+        census.add(&service);
+        census.add(&service);
+        let before = census.clone();
+        census.remove(&service);
+        assert!(
+            known(&census, 0) && !known(&census, 1),
+            "the other is FullNAT"
+        );
+        assert!(census.is_vip(Protocol::Tcp, service.key.addr));
+        assert!(!census.is_vip(Protocol::Udp, service.key.addr));
+        census.remove(&service);
+        assert!(!known(&census, 0) && known(&before, 0));
+        assert!(!census.is_vip(Protocol::Tcp, service.key.addr));
+    }
+
+    #[test]
+    fn a_dest_for_any_port_is_known_by_each() {
+        let mut service = service_with(SchedulerKind::Rr, &[1]);
+        service.key.port = 0;
+        service.dests[0].fwdmode = FwdMode::Nat;
+        service.dests[0].port = 0;
+        let mut census = Census::default();
+        census.add(&service);
+        assert!(census.has_any_port());
+        assert!(census.is_nat_dest(Protocol::Tcp, service.dests[0].addr, 4711));
+        census.remove(&service);
+        assert!(!census.has_any_port());
+    }
+}

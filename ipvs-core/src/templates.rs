@@ -1,0 +1,252 @@
+//! Persistence: which dest a client, or its network, keeps to. IPVS calls such a memory a template.
+//!
+//! A client's conns may be made by any worker. Each keeps the templates of the conns that it made, and reads those of
+//! the others where they lie, as it reads their counters: one writer, plain loads and stores.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use crate::service::{DestId, Persistence, ServiceKey};
+use crate::time::Tick;
+use crate::tuple::{Address, HashKey, Tuple};
+
+/// Slots that a key may be in.
+const WAYS: usize = 8;
+/// A template whose last conn has ended lives for this long at least, as in IPVS.
+const AFTER_LAST_CONN_S: u32 = 60;
+/// A conn whose end was not noticed (its service was changed meanwhile) holds its template no longer than this.
+const HELD_AT_MOST_S: u32 = 24 * 3600;
+/// Slots looked at by one call of [`Templates::expire_some`].
+const REACH: usize = 64;
+
+/// A client's memory of its dest; no key if the slot is free.
+#[derive(Debug, Default, zerocopy::FromBytes)]
+#[repr(C)]
+struct Slot {
+    key: AtomicU64,
+    dest: AtomicU32,
+    /// A tick, of which the lowest bits do not matter
+    expires: AtomicU32,
+    /// Conns of this worker that it was used for
+    conns: AtomicU32,
+    reserved: AtomicU32,
+}
+
+/// The templates of one worker.
+#[derive(Debug)]
+pub struct Templates {
+    slots: Box<[Slot]>,
+}
+
+/// What a change of the table does to counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Change {
+    /// A template of this dest has come
+    pub(crate) came: Option<DestId>,
+    /// A template of this dest has gone
+    pub(crate) went: Option<DestId>,
+}
+
+/// What a client of a service is found by. Chosen keys cannot collide on purpose, since the hash is keyed; by chance
+/// they may, and then two clients share a dest.
+pub(crate) fn key_of<A: Address>(
+    client: A,
+    service: &ServiceKey,
+    persistence: Persistence,
+    hash_key: &HashKey,
+) -> u64 {
+    let client = client.to_mapped();
+    let is_v4 = client.is_mapped();
+    let prefix_len = u32::from(persistence.prefix_len) + if is_v4 { 96 } else { 0 };
+    let mask = u128::MAX.checked_shl(128 - prefix_len).unwrap_or(0);
+    let tuple = Tuple {
+        src: (u128::from_be_bytes(client) & mask).to_be_bytes(),
+        dst: match service.addr {
+            std::net::IpAddr::V4(addr) => addr.octets().to_mapped(),
+            std::net::IpAddr::V6(addr) => addr.octets(),
+        },
+        sport: 0,
+        dport: service.port,
+        protocol: service.protocol.number(),
+    };
+    // 0 stands for a free slot.
+    tuple.hash(hash_key).max(1)
+}
+
+impl Templates {
+    /// Room for this many, and a few more.
+    pub(crate) fn new(capacity: usize) -> Self {
+        let slots = capacity.max(WAYS).next_power_of_two();
+        Self {
+            slots: <[Slot] as zerocopy::FromZeros>::new_box_zeroed_with_elems(slots)
+                .expect("as many as conns, whose memory was checked when the config was read"),
+        }
+    }
+
+    /// Slots in all
+    pub fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The dest that this client keeps to, by what this worker knows. Called by any worker.
+    pub(crate) fn find(&self, key: u64, now: Tick) -> Option<DestId> {
+        let slot = self.slot_of(key)?;
+        let dest = DestId(slot.dest.load(Relaxed));
+        // Another client may have taken the slot between two loads: then this one has none.
+        let is_same = slot.key.load(Relaxed) == key;
+        (is_same && slot.is_alive(now)).then_some(dest)
+    }
+
+    /// A conn of the client was made: the template is made too, or lives on.
+    pub(crate) fn hold(&self, key: u64, dest: DestId, timeout_s: u32, now: Tick) -> Change {
+        let mut change = Change::default();
+        let slot = match self.slot_of(key) {
+            Some(slot) => slot,
+            None => {
+                let slot = self.free_slot(key, now);
+                change.went = slot.clear();
+                slot
+            }
+        };
+        let is_new = slot.key.load(Relaxed) == 0;
+        let before = DestId(slot.dest.load(Relaxed));
+        if !is_new && before != dest {
+            change.went = Some(before);
+        }
+        if is_new || before != dest {
+            change.came = Some(dest);
+            slot.conns.store(0, Relaxed);
+        }
+        slot.dest.store(dest.0, Relaxed);
+        let expires = now.after(Tick::from_secs(timeout_s));
+        slot.expires.store(expires.0, Relaxed);
+        slot.conns.store(slot.conns.load(Relaxed) + 1, Relaxed);
+        slot.key.store(key, Relaxed);
+        change
+    }
+
+    /// A conn of the client has ended.
+    pub(crate) fn release(&self, key: u64, dest: DestId, now: Tick) {
+        let Some(slot) = self.slot_of(key) else {
+            return;
+        };
+        if slot.dest.load(Relaxed) != dest.0 {
+            return;
+        }
+        let left = slot.conns.load(Relaxed).saturating_sub(1);
+        slot.conns.store(left, Relaxed);
+        let least = now.after(Tick::from_secs(AFTER_LAST_CONN_S));
+        if left == 0 && least.reached(Tick(slot.expires.load(Relaxed))) {
+            slot.expires.store(least.0, Relaxed);
+        }
+    }
+
+    /// Looks at a few slots, beginning at `cursor`, which moves on; `gone` hears of the dests of those that expired.
+    pub(crate) fn expire_some(&self, cursor: &mut usize, now: Tick, mut gone: impl FnMut(DestId)) {
+        for _ in 0..REACH.min(self.slots.len()) {
+            *cursor = (*cursor + 1) % self.slots.len();
+            let slot = &self.slots[*cursor];
+            if slot.key.load(Relaxed) != 0
+                && !slot.is_alive(now)
+                && let Some(dest) = slot.clear()
+            {
+                gone(dest);
+            }
+        }
+    }
+
+    fn bucket(&self, key: u64) -> &[Slot] {
+        let buckets = self.slots.len() / WAYS;
+        let at = (key >> 32) as usize % buckets * WAYS;
+        &self.slots[at..at + WAYS]
+    }
+
+    fn slot_of(&self, key: u64) -> Option<&Slot> {
+        let mut slots = self.bucket(key).iter();
+        slots.find(|slot| slot.key.load(Relaxed) == key)
+    }
+
+    /// A free slot for the key, or that of who has least time left.
+    fn free_slot(&self, key: u64, now: Tick) -> &Slot {
+        let time_left = |slot: &&Slot| match slot.key.load(Relaxed) {
+            0 => 0,
+            _ => 1 + Tick(slot.expires.load(Relaxed)).since(now),
+        };
+        let bucket = self.bucket(key);
+        bucket.iter().min_by_key(time_left).unwrap_or(&bucket[0])
+    }
+}
+
+impl Slot {
+    fn is_alive(&self, now: Tick) -> bool {
+        let expires = Tick(self.expires.load(Relaxed));
+        let given_up = expires.after(Tick::from_secs(HELD_AT_MOST_S));
+        let is_held = self.conns.load(Relaxed) > 0 && !now.reached(given_up);
+        is_held || !now.reached(expires)
+    }
+
+    /// Makes it free; whose it was.
+    fn clear(&self) -> Option<DestId> {
+        let was = self.key.load(Relaxed);
+        self.key.store(0, Relaxed);
+        self.conns.store(0, Relaxed);
+        (was != 0).then(|| DestId(self.dest.load(Relaxed)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::Protocol;
+    use crate::time::Now;
+
+    fn at(secs: u64) -> Tick {
+        Now::from_secs(secs).tick()
+    }
+
+    #[test]
+    fn a_template_lives_as_long_as_conns_and_then_a_while() {
+        let table = Templates::new(64);
+        assert_eq!(table.find(7, at(0)), None);
+        let made = table.hold(7, DestId(3), 300, at(0));
+        assert_eq!((made.came, made.went), (Some(DestId(3)), None));
+        assert_eq!(table.hold(7, DestId(3), 300, at(10)), Change::default());
+        table.release(7, DestId(3), at(20));
+        assert_eq!(table.find(7, at(5000)), Some(DestId(3)), "a conn is left");
+        table.release(7, DestId(3), at(5000));
+        assert_eq!(table.find(7, at(5050)), Some(DestId(3)));
+        assert_eq!(table.find(7, at(5061)), None);
+        let mut gone = Vec::new();
+        table.expire_some(&mut 0, at(5061), |dest| gone.push(dest));
+        assert_eq!(gone, [DestId(3)]);
+    }
+
+    #[test]
+    fn a_full_bucket_forgets_who_has_least_time_left() {
+        let table = Templates::new(WAYS);
+        for key in 1..=WAYS as u64 {
+            table.hold(key, DestId(key as u32), 100 + key as u32, at(0));
+        }
+        let change = table.hold(100, DestId(50), 300, at(0));
+        assert_eq!(
+            (change.came, change.went),
+            (Some(DestId(50)), Some(DestId(1)))
+        );
+        assert_eq!(table.find(1, at(0)), None);
+        assert_eq!(table.find(2, at(0)), Some(DestId(2)));
+    }
+
+    #[test]
+    fn a_prefix_makes_neighbours_one_client() {
+        let service = ServiceKey::vip(Protocol::Tcp, [10, 0, 0, 100].into(), 80);
+        let key = |client: [u8; 4], prefix_len| {
+            let persistence = Persistence {
+                timeout_s: 300,
+                prefix_len,
+            };
+            key_of(client, &service, persistence, &HashKey([1, 2, 3, 4]))
+        };
+        assert_eq!(key([10, 1, 2, 3], 24), key([10, 1, 2, 200], 24));
+        assert_ne!(key([10, 1, 2, 3], 24), key([10, 1, 3, 3], 24));
+        assert_ne!(key([10, 1, 2, 3], 32), key([10, 1, 2, 200], 32));
+    }
+}
