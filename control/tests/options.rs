@@ -5,7 +5,8 @@
 mod common;
 
 use common::*;
-use ipvs_core::{DestId, Persistence, ServiceOptions};
+use ipvs_core::{DestId, Persistence, ProxyProtocol, ServiceOptions};
+use packet::proxy::Version;
 use proto::v1;
 use tonic::Code;
 
@@ -24,6 +25,7 @@ async fn options_reach_the_workers_and_come_back_as_they_were() {
         service.expire_quiescent = true;
         service.conn_limit = 1000;
         service.conn_rate_limit = 50;
+        service.proxy_protocol = "v2-insecure".into();
         service.conn_timeout_s = 90;
     });
     let mut ipvs = director.ipvs().await;
@@ -38,6 +40,10 @@ async fn options_reach_the_workers_and_come_back_as_they_were() {
         expires_quiescent: true,
         conn_limit: Some(1000),
         conn_rate_limit: Some(50),
+        proxy_protocol: Some(ProxyProtocol {
+            version: Version::V2,
+            is_insecure: true,
+        }),
     };
     director
         .until_workers("the options", |worker| {
@@ -89,6 +95,17 @@ async fn options_that_cannot_work_are_refused() {
             with(|service| service.key.as_mut().unwrap().port = 0),
             "port 0 (any port) needs persistence",
         ),
+        (
+            with(|service| service.proxy_protocol = "v3".into()),
+            "one of disable, v1, v2",
+        ),
+        (
+            with(|service| {
+                service.proxy_protocol = "v1".into();
+                service.key.as_mut().unwrap().protocol = v1::Protocol::Udp.into();
+            }),
+            "use --proxy-protocol v2",
+        ),
     ] {
         refused(
             ipvs.add_service(message).await,
@@ -97,6 +114,18 @@ async fn options_that_cannot_work_are_refused() {
         );
     }
     assert!(director.services().await.is_empty());
+
+    ipvs.add_service(with(|service| service.proxy_protocol = "v2".into()))
+        .await
+        .unwrap();
+    let mut direct = dest(VIP, 80, "192.168.100.2", 80);
+    direct.dest.as_mut().unwrap().fwd_mode = v1::FwdMode::Dr.into();
+    let result = ipvs.add_dest(direct).await;
+    refused(
+        result,
+        Code::InvalidArgument,
+        "passes packets on as they are",
+    );
 
     let any_port = with(|service| {
         service.key.as_mut().unwrap().port = 0;

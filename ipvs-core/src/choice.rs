@@ -97,6 +97,8 @@ impl Choice<'_> {
         conn.flags
             .put(ConnFlags::PERSISTENT, self.template.is_some());
         conn.flags.put(ConnFlags::ONE_PACKET, options.is_one_packet);
+        let is_told = options.proxy_protocol.is_some() && dest.fwdmode.sees_replies();
+        conn.flags.put(ConnFlags::PROXY, is_told);
         Ok(conn)
     }
 

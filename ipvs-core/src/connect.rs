@@ -9,6 +9,7 @@ use crate::choice::{Choice, turn_of};
 use crate::classify::Flow;
 use crate::conn::{Conn, ConnFlags, ConnId, Direction, Found, Lookup};
 use crate::drop_reason::DropReason;
+use crate::extra::Extra;
 use crate::family::Family;
 use crate::io::Io;
 use crate::lane::Forwarder;
@@ -315,6 +316,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             conn.flags.put(ConnFlags::ANSWERED, is_udp);
         }
         let made = self.insert(now, lookup, conn, service_id, io)?;
+        if let Some(proxy) = options.proxy_protocol {
+            *self.lane.extras.get_mut(made.0) = Extra::of_proxy(proxy);
+        }
         if let Some((key, timeout_s)) = template {
             self.shared
                 .hold_template(key, conn.dest(), timeout_s, now.tick());

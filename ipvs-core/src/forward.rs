@@ -9,6 +9,7 @@ use crate::family::{self, Family};
 use crate::icmp_send::Refusal;
 use crate::io::Io;
 use crate::lane::Forwarder;
+use crate::proxy_protocol;
 use crate::segment::{self, Segment, Toa};
 use crate::service::{FwdMode, Protocol};
 use crate::stats::WorkerStats;
@@ -114,6 +115,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         } else {
             flow
         };
+        let edited;
+        let flow = if flags.has(ConnFlags::PROXY) {
+            edited = self.edit_proxied(packet, flow, found, mtu)?;
+            &edited
+        } else {
+            flow
+        };
         if flow.total_len > mtu {
             return Err(DropReason::MtuExceeded);
         }
@@ -213,6 +221,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let conn = self.lane.conns.get(found.id);
         if conn.flags.has(ConnFlags::ONE_WAY) {
             return tunnel::overhead(conn) as i16;
+        }
+        if conn.flags.has(ConnFlags::PROXY) {
+            return proxy_protocol::LONGEST_HEADER as i16;
         }
         if !conn.flags.has(ConnFlags::MIXED) {
             return 0;
@@ -378,7 +389,7 @@ fn outbound_segment<A: Family>(segment: Segment, state: TcpState, conn: &mut Con
     }
     if segment.has_syn() && matches!(state, TcpState::SynSent | TcpState::SynRecv) {
         conn.client_ack = segment.seq.wrapping_add(1);
-        let has_toa = conn.flags.has(ConnFlags::FULL_NAT);
+        let has_toa = conn.flags.has(ConnFlags::FULL_NAT) && !conn.flags.has(ConnFlags::PROXY);
         conn.flags.put(ConnFlags::TOA_PENDING, has_toa);
     }
 }

@@ -7,6 +7,7 @@ use crate::closing::Closing;
 use crate::conn::{ConnTable, Lookup};
 use crate::connect::{Opening, Unknown};
 use crate::engine::{BATCH, EngineConfig};
+use crate::extra::Extras;
 use crate::family::Family;
 use crate::fragments::Fragments;
 use crate::io::Io;
@@ -17,6 +18,7 @@ use crate::time::Now;
 #[derive(Debug)]
 pub(crate) struct Lane<A, B> {
     pub(crate) conns: ConnTable<A>,
+    pub(crate) extras: Extras,
     pub(crate) closing: Closing,
     pub(crate) fragments: Fragments<A, B>,
     /// Later fragments of this batch: their first may be in it too.
@@ -45,6 +47,7 @@ impl<A: Family, B> Lane<A, B> {
     pub(crate) fn new(config: &EngineConfig, max_conns: u32, now: Now) -> Self {
         Self {
             conns: ConnTable::new(max_conns, config.keys.conns, now.tick()),
+            extras: Extras::new(max_conns),
             closing: Closing::default(),
             fragments: Fragments::new(config.keys.conns),
             later_fragments: Vec::with_capacity(BATCH),

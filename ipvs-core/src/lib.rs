@@ -18,6 +18,7 @@ mod dest_hops;
 pub mod drop_reason;
 mod echo;
 pub mod engine;
+mod extra;
 mod family;
 mod forward;
 mod fragments;
@@ -33,6 +34,7 @@ pub mod matcher;
 mod mixed;
 mod orders;
 mod output;
+mod proxy_protocol;
 mod receive;
 mod reset;
 pub mod sched;
@@ -59,8 +61,8 @@ pub use io::Io;
 pub use matcher::{DeviceName, EndRange, Match};
 pub use service::{
     Dest, DestId, Encapsulation, FwdMode, HashOptions, HashTarget, Laddr, LaddrId, MAX_SERVICES,
-    Persistence, Protocol, SchedulerKind, Service, ServiceId, ServiceKey, ServiceOptions,
-    ServiceTable,
+    Persistence, Protocol, ProxyProtocol, SchedulerKind, Service, ServiceId, ServiceKey,
+    ServiceOptions, ServiceTable,
 };
 pub use snapshot::{Defence, Snapshot};
 pub use stats::{Counter, DestStats, ServiceStats, WorkerStats};

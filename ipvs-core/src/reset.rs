@@ -32,8 +32,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         // The sequence number is the one the receiver expects next, for only then does it believe
         // the reset at once (RFC 5961, 3.2): what it acknowledged last.
         let client_expects = conn.client_ack;
-        let dest_expects = conn.dest_ack;
-        let for_client = (client_expects, dest_expects.wrapping_sub(conn.seq_delta));
+        let for_client = (client_expects, conn.dest_ack.wrapping_sub(conn.seq_delta));
+        let dest_expects = conn.dest_ack.wrapping_add(self.lane.header_shift(id));
         let for_dest = (dest_expects, client_expects);
         self.send_reset(now, id, &conn, Direction::Outbound, for_client, io);
         self.send_reset(now, id, &conn, Direction::Inbound, for_dest, io);

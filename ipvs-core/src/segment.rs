@@ -6,6 +6,7 @@ use packet::checksum::Delta;
 use crate::conn::{Conn, ConnFlags, Direction};
 use crate::drop_reason::DropReason;
 use crate::family::{self, Family};
+use crate::proxy_protocol;
 use crate::tcp_options::{self, HEADER_LEN, LONGEST_HEADER};
 use crate::tcp_state::SegmentKind;
 use crate::tuple::Tuple;
@@ -219,10 +220,15 @@ pub(crate) fn insert_toa<A: Family, B: PacketBuf>(
     Toa::Inserted
 }
 
-/// Bytes that the client's segments grow by on their way to the dest: the option, and a longer IP header.
+/// Bytes that the client's segments grow by on their way to the dest: an option or a PROXY header, and a longer IP
+/// header.
 fn grown_by<A: Family>(conn: &Conn<A>) -> u16 {
     let (client, _) = conn.client();
-    let option = tcp_options::toa_len(client.to_ip());
+    let option = if conn.flags.has(ConnFlags::PROXY) {
+        usize::from(proxy_protocol::LONGEST_HEADER)
+    } else {
+        tcp_options::toa_len(client.to_ip())
+    };
     let (before, after) = (
         family::header_len(client),
         family::header_len(conn.real_server().0),

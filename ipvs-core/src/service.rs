@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use inet::IfIndex;
+use packet::proxy::Version;
 
 use crate::access::Access;
 use crate::census::Census;
@@ -261,10 +262,21 @@ pub struct ServiceOptions {
     pub is_one_packet: bool,
     /// A dest whose weight is 0 keeps neither conns nor clients.
     pub expires_quiescent: bool,
+    /// Dests are told who the client is before what it says.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// Most conns at once, over all workers.
     pub conn_limit: Option<u32>,
     /// Most new conns per second, over all workers.
     pub conn_rate_limit: Option<u32>,
+}
+
+/// `--proxy-protocol`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    /// Text or binary
+    pub version: Version,
+    /// A header that the client itself sends is believed and passed on, rather than replaced.
+    pub is_insecure: bool,
 }
 
 /// `-p`: who was at a dest comes back to it.

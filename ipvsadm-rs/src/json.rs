@@ -25,6 +25,7 @@ pub fn service(service: &VirtualService) -> Value {
         "expire_quiescent": service.expire_quiescent,
         "conn_limit": service.conn_limit,
         "conn_rate_limit": service.conn_rate_limit,
+        "proxy_protocol": service.proxy_protocol,
         "stats": five(stats(service.counters)),
         "rate": five(rates(service.rates)),
         "dests": service.dests.iter().map(dest).collect::<Value>(),

@@ -127,6 +127,9 @@ fn options(service: &VirtualService) -> String {
             text.push_str(&format!(" {word} {value}"));
         }
     }
+    if !service.proxy_protocol.is_empty() {
+        text.push_str(&format!(" pp{}", service.proxy_protocol));
+    }
     if service.expire_quiescent {
         text.push_str(" expire-quiescent");
     }

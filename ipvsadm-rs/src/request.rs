@@ -29,6 +29,7 @@ const fn rules(command: Command) -> (&'static [&'static str], &'static [&'static
                 "expire-quiescent",
                 "conn-limit",
                 "conn-rate-limit",
+                "proxy-protocol",
             ],
         ),
         Command::AddDest | Command::EditDest => (
@@ -300,6 +301,7 @@ fn virtual_service(line: &Line, key: Option<ServiceKey>) -> Result<VirtualServic
         expire_quiescent: line.has("expire-quiescent"),
         conn_limit: number(line, "conn-limit", u32::MAX)?.unwrap_or(0),
         conn_rate_limit: number(line, "conn-rate-limit", u32::MAX)?.unwrap_or(0),
+        proxy_protocol: line.get("proxy-protocol").unwrap_or_default().to_owned(),
         ..VirtualService::default()
     })
 }

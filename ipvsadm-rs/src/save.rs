@@ -87,6 +87,9 @@ fn options(service: &VirtualService) -> String {
     if let Some(mask) = output::mask(service) {
         text.push_str(&format!(" -M {mask}"));
     }
+    if !service.proxy_protocol.is_empty() {
+        text.push_str(&format!(" --proxy-protocol {}", service.proxy_protocol));
+    }
     for (option, is_on) in [
         ("--ops", service.one_packet),
         ("--expire-quiescent", service.expire_quiescent),
@@ -113,6 +116,7 @@ mod tests {
         service.expire_quiescent = true;
         service.conn_limit = 1000;
         service.conn_rate_limit = 50;
+        service.proxy_protocol = "v2".into();
         service.dests[0].upper_threshold = 100;
         service.dests[0].lower_threshold = 50;
         service.dests[1].weight = 0;
@@ -123,7 +127,7 @@ mod tests {
     fn what_is_saved_is_everything() {
         assert_eq!(
             save(&example(), &[]),
-            "-A -t 10.0.0.100:80 -s rr -p 600 --conn-timeout 120 --conn-limit 1000 --conn-rate-limit 50 -M 255.255.255.0 --expire-quiescent
+            "-A -t 10.0.0.100:80 -s rr -p 600 --conn-timeout 120 --conn-limit 1000 --conn-rate-limit 50 -M 255.255.255.0 --proxy-protocol v2 --expire-quiescent
 -a -t 10.0.0.100:80 -r 192.168.100.2:80 -b -w 1 -x 100 -y 50
 -a -t 10.0.0.100:80 -r 192.168.100.3:80 -b -w 0
 --add-laddr -z 192.168.100.200 -t 10.0.0.100:80 -F dpdk0

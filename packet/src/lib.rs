@@ -8,6 +8,7 @@ pub mod checksum;
 pub mod ip;
 pub mod ipv4;
 pub mod ipv6;
+pub mod proxy;
 pub mod quic;
 pub mod translate;
 

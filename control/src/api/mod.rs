@@ -87,6 +87,9 @@ impl From<ServiceError> for Status {
             | ServiceError::OnePacketNeedsUdp(_)
             | ServiceError::OnePacketNeedsNoReply { .. }
             | ServiceError::PersistentMatch(_)
+            | ServiceError::ProxyMatch(_)
+            | ServiceError::ProxyV1NeedsTcp(_)
+            | ServiceError::ProxyNeedsRewrite { .. }
             | ServiceError::DrainWithWeight(_)
             | ServiceError::NotUnicast(_)
             | ServiceError::PortKept { .. }

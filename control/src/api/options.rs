@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use ipvs_core::{Persistence, ServiceKey, ServiceOptions};
+use ipvs_core::{Persistence, ProxyProtocol, ServiceKey, ServiceOptions};
+use packet::proxy::Version;
 use proto::v1;
 use tonic::Status;
 
@@ -21,7 +22,37 @@ pub(super) fn options(
         expires_quiescent: message.expire_quiescent,
         conn_limit: given(message.conn_limit),
         conn_rate_limit: given(message.conn_rate_limit),
+        proxy_protocol: proxy_protocol(&message.proxy_protocol)?,
     })
+}
+
+/// As DPVS names them.
+const PROXY_PROTOCOLS: [(&str, ProxyProtocol); 4] = [
+    ("v1", proxy(Version::V1, false)),
+    ("v2", proxy(Version::V2, false)),
+    ("v1-insecure", proxy(Version::V1, true)),
+    ("v2-insecure", proxy(Version::V2, true)),
+];
+
+const fn proxy(version: Version, is_insecure: bool) -> ProxyProtocol {
+    ProxyProtocol {
+        version,
+        is_insecure,
+    }
+}
+
+fn proxy_protocol(name: &str) -> Result<Option<ProxyProtocol>, Status> {
+    if matches!(name, "" | "disable") {
+        return Ok(None);
+    }
+    let found = PROXY_PROTOCOLS.iter().find(|(known, _)| *known == name);
+    let wrong = || {
+        let known = PROXY_PROTOCOLS.map(|(known, _)| known).join(", ");
+        Status::invalid_argument(format!(
+            "unknown proxy protocol '{name}': it is one of disable, {known}"
+        ))
+    };
+    found.map(|(_, proxy)| Some(*proxy)).ok_or_else(wrong)
 }
 
 /// Puts them into an answer.
@@ -33,6 +64,10 @@ pub(super) fn put(options: &ServiceOptions, message: &mut v1::VirtualService) {
     }
     message.one_packet = options.is_one_packet;
     message.expire_quiescent = options.expires_quiescent;
+    let proxy = PROXY_PROTOCOLS
+        .iter()
+        .find(|(_, proxy)| Some(*proxy) == options.proxy_protocol);
+    message.proxy_protocol = proxy.map_or("", |(name, _)| name).to_owned();
     message.conn_limit = options.conn_limit.unwrap_or(0);
     message.conn_rate_limit = options.conn_rate_limit.unwrap_or(0);
 }

@@ -8,6 +8,8 @@ use ipvs_core::{
     Service, ServiceId, ServiceKey, ServiceOptions, sched::Plan,
 };
 
+use packet::proxy::Version;
+
 use super::access::AccessList;
 use super::address::is_host;
 use super::{Desired, Effect, Ordered};
@@ -119,6 +121,26 @@ pub enum ServiceError {
         "service {0}: persistence (-p) is for services on a VIP: -s sh keeps a host to its WAN address"
     )]
     PersistentMatch(ServiceKey),
+    /// Nobody behind SNAT is a server
+    #[error("service {0}: the PROXY protocol (--proxy-protocol) is for services on a VIP")]
+    ProxyMatch(ServiceKey),
+    /// Version 1 is a line of text before a stream
+    #[error(
+        "service {0}: version 1 of the PROXY protocol is for TCP: use --proxy-protocol v2 for datagrams"
+    )]
+    ProxyV1NeedsTcp(ServiceKey),
+    /// Nothing can be put into what is passed on as it is
+    #[error(
+        "dest {addr} of service {service}: {fwdmode} passes packets on as they are, and the dest sees the client itself: the PROXY protocol (--proxy-protocol) is for -b (FullNAT) and -m (NAT)"
+    )]
+    ProxyNeedsRewrite {
+        /// The service
+        service: ServiceKey,
+        /// RIP
+        addr: IpAddr,
+        /// Which mode
+        fwdmode: &'static str,
+    },
     /// A dest that takes new conns never gets empty
     #[error("dest {0}: a dest drains with weight 0: give -w 0 beside --drain")]
     DrainWithWeight(IpAddr),
@@ -545,6 +567,14 @@ impl ServiceRequest {
         if self.options.is_one_packet && self.key.protocol != Protocol::Udp {
             return Err(ServiceError::OnePacketNeedsUdp(self.key));
         }
+        if let Some(proxy) = self.options.proxy_protocol {
+            if self.key.matcher.is_some() {
+                return Err(ServiceError::ProxyMatch(self.key));
+            }
+            if proxy.version == Version::V1 && self.key.protocol != Protocol::Tcp {
+                return Err(ServiceError::ProxyV1NeedsTcp(self.key));
+            }
+        }
         let by_quic = self.scheduler == SchedulerKind::Conhash(HashTarget::Qid);
         if by_quic && self.key.protocol != Protocol::Udp {
             return Err(ServiceError::QidNeedsUdp(self.key));
@@ -558,6 +588,13 @@ impl DestRequest {
         let service = &request.key;
         if request.options.is_one_packet && self.fwdmode.sees_replies() {
             return Err(ServiceError::OnePacketNeedsNoReply {
+                service: *service,
+                addr: self.addr,
+                fwdmode: self.fwdmode.name(),
+            });
+        }
+        if request.options.proxy_protocol.is_some() && !self.fwdmode.sees_replies() {
+            return Err(ServiceError::ProxyNeedsRewrite {
                 service: *service,
                 addr: self.addr,
                 fwdmode: self.fwdmode.name(),

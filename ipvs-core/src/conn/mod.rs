@@ -68,6 +68,8 @@ impl ConnFlags {
     pub const PERSISTENT: Self = Self(1 << 12);
     /// It ends with the packet that made it.
     pub const ONE_PACKET: Self = Self(1 << 13);
+    /// The dest is told who the client is by the PROXY protocol.
+    pub const PROXY: Self = Self(1 << 14);
 
     const fn of_mode(fwdmode: FwdMode) -> Self {
         let bits = match fwdmode {

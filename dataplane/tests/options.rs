@@ -1,0 +1,124 @@
+//! What a service asks of its conns, with real clients and servers.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by a panic"
+)]
+
+mod lab;
+
+use lab::{Addrs, Lab, PATIENCE, V4, V6, bracketed};
+use rstest::rstest;
+use testkit::netns::until;
+
+/// Two arms, FullNAT, and dests on this port; `options` are the service's.
+fn set_up(lab: &Lab, outside: &Addrs, inside: &Addrs, port: u16, options: &str) {
+    let service = outside.service();
+    let (_, len) = inside.lan.split_once('/').unwrap();
+    lab.dpip(&format!(
+        "addr add {}/{} dev dpdk1",
+        outside.vip, outside.host
+    ));
+    lab.dpip(&format!("addr add {}/{len} dev dpdk0", inside.director));
+    lab.dpip(&format!("route add {} dev dpdk1", outside.clients));
+    lab.ipvsadm(&format!("-A -t {service} -s rr {options}"));
+    for server in inside.servers {
+        let server = bracketed(server);
+        lab.ipvsadm(&format!("-a -t {service} -r {server}:{port} -b"));
+    }
+    lab.ipvsadm(&format!(
+        "--add-laddr -z {} -t {service} -F dpdk0",
+        inside.laddr
+    ));
+}
+
+/// A stock nginx with `listen ... proxy_protocol` learns the client's address, whatever lies between.
+#[rstest]
+#[case::v4(V4, V4)]
+#[case::v6(V6, V6)]
+#[case::nat64(V6, V4)]
+fn nginx_sees_the_client_by_the_proxy_protocol(
+    #[case] outside: Addrs,
+    #[case] inside: Addrs,
+    #[values("v1", "v2")] version: &str,
+) {
+    let mut lab = Lab::new(1);
+    let options = format!("--proxy-protocol {version}");
+    set_up(&lab, &outside, &inside, 81, &options);
+    lab.start_web();
+    lab.fetch_from_both_as(&outside, outside.client);
+    for _ in 0..20 {
+        assert!(lab.fetch_by(&outside).is_some(), "no fetch may fail");
+    }
+    let list = lab.ipvsadm("-ln");
+    assert!(list.contains(&format!("rr pp{version}\n")), "{list}");
+}
+
+/// HAProxy with `accept-proxy`.
+#[rstest]
+fn haproxy_sees_the_client_by_the_proxy_protocol(#[values("v1", "v2")] version: &str) {
+    let mut lab = Lab::new(1);
+    set_up(&lab, &V4, &V4, 82, &format!("--proxy-protocol {version}"));
+    let config = lab.folder.write(
+        "haproxy.cfg",
+        "defaults\n mode http\n timeout client 5s\n timeout server 5s\n timeout connect 5s\n\
+         frontend web\n bind :82 accept-proxy\n \
+         http-request return status 200 content-type text/plain lf-string %[src]\n",
+    );
+    lab.start_on_servers(&["haproxy", "-db", "-f", config.to_str().unwrap()]);
+    let seen = until(PATIENCE, "haproxy", || lab.fetch());
+    assert_eq!(seen, V4.client);
+}
+
+#[test]
+fn a_client_keeps_to_its_real_server() {
+    let mut lab = Lab::new(2);
+    set_up(&lab, &V4, &V4, 80, "-p 600");
+    lab.start_web();
+    let first = until(PATIENCE, "the page", || lab.fetch());
+    for _ in 0..10 {
+        assert_eq!(lab.fetch().as_ref(), Some(&first));
+    }
+    let list = lab.ipvsadm("-ln --persistent-conn");
+    let server = if first.starts_with("rs1") {
+        V4.servers[0]
+    } else {
+        V4.servers[1]
+    };
+    let row = list.lines().find(|line| line.contains(server)).unwrap();
+    let clients: u32 = row.split_whitespace().nth(3).unwrap().parse().unwrap();
+    assert!(
+        (1..=2).contains(&clients),
+        "one, at each worker that it came by: {row}"
+    );
+}
+
+#[test]
+fn a_denied_client_is_counted_and_a_drained_server_gets_empty() {
+    let mut lab = Lab::new(1);
+    set_up(&lab, &V4, &V4, 80, "");
+    lab.start_web();
+    lab.fetch_from_both_as(&V4, V4.laddr);
+    lab.ipvsadm("-U -t 10.0.0.100:80 -k 10.0.0.0/24");
+    until(PATIENCE, "the deny list", || {
+        lab.client
+            .output(&["curl", "-s", "--max-time", "1", "http://10.0.0.100/"]);
+        let dropped = lab.dpip("-s link show cpu");
+        dropped.contains("deny list").then_some(())
+    });
+    lab.ipvsadm("-V -t 10.0.0.100:80 -k 10.0.0.0/24");
+    // A conn that would last: the server waits for a request that does not come.
+    let _idle = lab.client.spawn(&["nc", "10.0.0.100", "80"]);
+    until(PATIENCE, "an established conn", || {
+        lab.ipvsadm("-lnc").contains("ESTABLISHED").then_some(())
+    });
+    for server in V4.servers {
+        lab.ipvsadm(&format!(
+            "-e -t 10.0.0.100:80 -r {server}:80 -b -w 0 --drain 1"
+        ));
+    }
+    assert!(lab.ipvsadm("-ln").contains("inhibited drains within 1s"));
+    until(PATIENCE, "the end of all conns", || {
+        (!lab.ipvsadm("-lnc").contains("ESTABLISHED")).then_some(())
+    });
+}

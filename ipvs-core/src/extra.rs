@@ -1,0 +1,59 @@
+//! What few conns have beside what all have: memory that is touched for them alone.
+
+use zerocopy::FromZeros;
+
+use crate::conn::ConnId;
+use crate::service::ProxyProtocol;
+
+/// Of one conn, by its flags.
+#[derive(Debug, Clone, Copy, Default, FromZeros)]
+#[repr(C)]
+pub(crate) struct Extra {
+    /// [`crate::conn::ConnFlags::PROXY`]: which header goes before what the client says
+    pub(crate) proxy: u8,
+    /// TCP: the dest has acknowledged the header
+    pub(crate) is_header_acked: u8,
+    /// TCP: bytes of the header that was sent
+    pub(crate) inserted: u16,
+    /// TCP: bytes of the header that the client itself sent, which that one replaces
+    pub(crate) stripped: u16,
+    pub(crate) reserved: u16,
+    /// TCP: the number of the client's first byte
+    pub(crate) first_data: u32,
+}
+
+impl Extra {
+    /// Of a conn whose service tells dests who the client is.
+    pub(crate) fn of_proxy(proxy: ProxyProtocol) -> Self {
+        Self {
+            proxy: proxy.to_bits(),
+            ..Self::default()
+        }
+    }
+
+    /// By how much the client's numbers grow after its first byte.
+    pub(crate) const fn shift(&self) -> u32 {
+        (self.inserted as u32).wrapping_sub(self.stripped as u32)
+    }
+}
+
+/// Of all conns of a table.
+#[derive(Debug)]
+pub(crate) struct Extras(Box<[Extra]>);
+
+impl Extras {
+    /// Room for what this many conns have. Memory is touched as it is used.
+    pub(crate) fn new(conns: u32) -> Self {
+        let extras = <[Extra]>::new_box_zeroed_with_elems(conns.max(1) as usize)
+            .expect("less than the conns take, whose memory was checked when the config was read");
+        Self(extras)
+    }
+
+    pub(crate) fn get(&self, id: ConnId) -> &Extra {
+        &self.0[id.0 as usize]
+    }
+
+    pub(crate) fn get_mut(&mut self, id: ConnId) -> &mut Extra {
+        &mut self.0[id.0 as usize]
+    }
+}

@@ -1,0 +1,358 @@
+//! The PROXY protocol: before the first byte that a client says, the dest is told who says it.
+//!
+//! A segment is edited before its addresses and numbers are rewritten, as if the client itself had sent the header:
+//! what comes after it need not know.
+
+use std::net::SocketAddr;
+
+use packet::PacketBuf;
+use packet::checksum::{self, Delta};
+use packet::proxy::{Ends, Header, Sent, Transport, Version};
+
+use crate::classify::Flow;
+use crate::conn::{ConnFlags, Direction, Found};
+use crate::drop_reason::DropReason;
+use crate::extra::Extra;
+use crate::family::{self, Family};
+use crate::lane::Forwarder;
+use crate::segment::Segment;
+use crate::service::{Protocol, ProxyProtocol};
+use crate::tcp_options;
+
+/// The longest header: by so much a segment may grow.
+pub(crate) const LONGEST_HEADER: u16 = 107;
+const UDP_HEADER_LEN: usize = 8;
+/// Where a UDP header has its length.
+const UDP_LEN: std::ops::Range<usize> = 4..6;
+/// Where a TCP header has its sequence number, its acknowledgment, its length, its checksum.
+const SEQ: usize = 4;
+const ACK: usize = 8;
+const DATA_OFFSET: usize = 12;
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// Makes a packet what it would be, had the client sent the header. Says how long it is then.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn edit_proxied(
+        &mut self,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        mtu: u16,
+    ) -> Result<Flow<A>, DropReason> {
+        let grown = match (flow.protocol, found.direction) {
+            (Protocol::Tcp, Direction::Inbound) => self.edit_inbound(packet, flow, found, mtu)?,
+            (Protocol::Tcp, Direction::Outbound) => {
+                self.edit_outbound(packet, flow, found)?;
+                0
+            }
+            (_, Direction::Inbound) => self.edit_datagram(packet, flow, found, mtu)?,
+            (_, Direction::Outbound) => 0,
+        };
+        Ok(Flow {
+            total_len: flow.total_len.wrapping_add_signed(grown),
+            ..*flow
+        })
+    }
+
+    fn edit_inbound(
+        &mut self,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        mtu: u16,
+    ) -> Result<i16, DropReason> {
+        let l4_at = usize::from(flow.l4_at);
+        let tcp = packet.bytes().get(l4_at..).unwrap_or_default();
+        let segment = Segment::read(tcp)?;
+        let payload_at = l4_at + usize::from(tcp[DATA_OFFSET] >> 4) * 4;
+        let has_payload = payload_at < end_of(flow);
+        let extra = *self.lane.extras.get(found.id);
+        if segment.has_syn() {
+            let extra = Extra {
+                proxy: extra.proxy,
+                first_data: segment.seq.wrapping_add(1),
+                ..Extra::default()
+            };
+            *self.lane.extras.get_mut(found.id) = extra;
+            return Ok(0);
+        }
+        let offset = segment.seq.wrapping_sub(extra.first_data);
+        if extra.is_header_acked == 0 && offset == 0 {
+            return if has_payload {
+                self.insert_header(packet, flow, found, payload_at, mtu)
+            } else {
+                Ok(0)
+            };
+        }
+        // More than 2 GB ahead is behind: a probe for a sign of life.
+        if extra.is_header_acked != 0 || offset < 1 << 31 {
+            let seq = segment.seq.wrapping_add(extra.shift());
+            put_number(packet.bytes_mut(), l4_at, SEQ, seq);
+        }
+        Ok(0)
+    }
+
+    /// The client's first byte: the header goes before it. By how much the packet has grown.
+    fn insert_header(
+        &mut self,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        payload_at: usize,
+        mtu: u16,
+    ) -> Result<i16, DropReason> {
+        let payload = packet.bytes().get(payload_at..end_of(flow));
+        let edit = self.header_for(found, Transport::Stream, payload.unwrap_or_default());
+        let grown = edit.put(packet, flow, payload_at, mtu)?;
+        let extra = self.lane.extras.get_mut(found.id);
+        extra.inserted = edit.inserted() as u16;
+        extra.stripped = edit.stripped as u16;
+        Ok(grown)
+    }
+
+    /// The dest acknowledges more than the client has said.
+    fn edit_outbound(
+        &mut self,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+    ) -> Result<(), DropReason> {
+        let l4_at = usize::from(flow.l4_at);
+        let segment = Segment::read(packet.bytes().get(l4_at..).unwrap_or_default())?;
+        let seq_delta = self.lane.conns.get(found.id).seq_delta;
+        let extra = self.lane.extras.get_mut(found.id);
+        if !segment.has_ack() || segment.has_syn() || extra.inserted == extra.stripped {
+            return Ok(());
+        }
+        let first = extra.first_data.wrapping_add(seq_delta);
+        let acked = segment.ack.wrapping_sub(first);
+        if extra.is_header_acked == 0 {
+            if acked == 0 || acked >= 1 << 31 {
+                return Ok(());
+            }
+            // A part of the header alone is nothing that the client has said.
+            if acked < u32::from(extra.inserted) {
+                put_number(packet.bytes_mut(), l4_at, ACK, first);
+                return Ok(());
+            }
+            extra.is_header_acked = 1;
+        }
+        let shift = extra.shift();
+        put_number(
+            packet.bytes_mut(),
+            l4_at,
+            ACK,
+            segment.ack.wrapping_sub(shift),
+        );
+        shift_sack(packet.bytes_mut(), l4_at, shift);
+        Ok(())
+    }
+
+    /// Each datagram tells its sender.
+    fn edit_datagram(
+        &mut self,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        mtu: u16,
+    ) -> Result<i16, DropReason> {
+        let payload_at = usize::from(flow.l4_at) + UDP_HEADER_LEN;
+        let payload = packet.bytes().get(payload_at..end_of(flow));
+        let edit = self.header_for(found, Transport::Datagram, payload.unwrap_or_default());
+        edit.put(packet, flow, payload_at, mtu)
+    }
+
+    /// What the dest is told before this payload.
+    fn header_for(&self, found: Found, transport: Transport, payload: &[u8]) -> Edit {
+        let conn = self.lane.conns.get(found.id);
+        let end = |(addr, port): (A, u16)| SocketAddr::new(addr.to_ip(), port);
+        let real = Ends {
+            src: end(conn.client()),
+            dst: end(conn.vip()),
+        };
+        let proxy = ProxyProtocol::from_bits(self.lane.extras.get(found.id).proxy);
+        let told = |ends: &Ends| Some(Header::new(proxy.version, transport, ends));
+        match Sent::read(payload) {
+            // Whom a client claims to speak for counts only if it is trusted.
+            Some(sent) if proxy.is_insecure => match sent.ends {
+                Some(ends) if sent.version != proxy.version => Edit {
+                    stripped: sent.len,
+                    header: told(&ends),
+                },
+                _ => Edit {
+                    stripped: 0,
+                    header: None,
+                },
+            },
+            Some(sent) => Edit {
+                stripped: sent.len,
+                header: told(&real),
+            },
+            None => Edit {
+                stripped: 0,
+                header: told(&real),
+            },
+        }
+    }
+}
+
+/// What happens to the front of a payload.
+struct Edit {
+    /// So many bytes of it go
+    stripped: usize,
+    /// And these come
+    header: Option<Header>,
+}
+
+impl Edit {
+    fn inserted(&self) -> usize {
+        self.header
+            .as_ref()
+            .map_or(0, |header| header.bytes().len())
+    }
+
+    /// Carries it out; by how much the packet has grown. If it cannot be, nothing has changed.
+    fn put<A: Family, B: PacketBuf>(
+        &self,
+        packet: &mut B,
+        flow: &Flow<A>,
+        payload_at: usize,
+        mtu: u16,
+    ) -> Result<i16, DropReason> {
+        let Some(header) = &self.header else {
+            return Ok(0);
+        };
+        // The offsets of later fragments count from the packet as it was.
+        if flow.is_fragment {
+            return Err(DropReason::Fragment);
+        }
+        let (inserted, stripped) = (self.inserted(), self.stripped);
+        if usize::from(flow.total_len) + inserted - stripped > usize::from(mtu) {
+            return Err(DropReason::MtuExceeded);
+        }
+        // A checksum that is wrong must not become right.
+        check_checksum(packet.bytes(), flow)?;
+        // What Ethernet padded a short frame with is not the packet's.
+        packet.truncate(end_of(flow));
+        if inserted >= stripped {
+            let by = inserted - stripped;
+            if !packet.prepend(by) {
+                return Err(DropReason::NoHeadroom);
+            }
+            packet.bytes_mut().copy_within(by..by + payload_at, 0);
+        } else {
+            let by = stripped - inserted;
+            packet.bytes_mut().copy_within(..payload_at, by);
+            packet.trim_front(by);
+        }
+        let grown = inserted as i16 - stripped as i16;
+        let bytes = packet.bytes_mut();
+        if let Some(front) = bytes.get_mut(payload_at..payload_at + inserted) {
+            front.copy_from_slice(header.bytes());
+        }
+        family::grow(bytes, grown as u16);
+        complete(bytes, flow);
+        Ok(grown)
+    }
+}
+
+/// Where a frame's packet ends by its own length.
+fn end_of<A>(flow: &Flow<A>) -> usize {
+    packet::ipv4::L2_LEN + usize::from(flow.total_len)
+}
+
+/// Length and checksum of the edited L4 header.
+fn complete<A: Family>(frame: &mut [u8], flow: &Flow<A>) {
+    let l4 = frame.get_mut(usize::from(flow.l4_at)..).unwrap_or_default();
+    let len = l4.len() as u16;
+    let is_udp = flow.protocol == Protocol::Udp;
+    let checksum_at = if is_udp { 6 } else { 16 };
+    if is_udp {
+        l4[UDP_LEN].copy_from_slice(&len.to_be_bytes());
+        // RFC 768: its sender made none.
+        if l4[checksum_at..checksum_at + 2] == [0, 0] {
+            return;
+        }
+    }
+    l4[checksum_at..checksum_at + 2].fill(0);
+    let sum = !checksum::fold(checksum::sum(l4) + A::pseudo_header(&flow.tuple, len));
+    let sum = if is_udp && sum == 0 { u16::MAX } else { sum };
+    l4[checksum_at..checksum_at + 2].copy_from_slice(&sum.to_be_bytes());
+}
+
+fn check_checksum<A: Family>(frame: &[u8], flow: &Flow<A>) -> Result<(), DropReason> {
+    let l4 = frame.get(usize::from(flow.l4_at)..end_of(flow));
+    let l4 = l4.unwrap_or_default();
+    let (is_none, reason) = match flow.protocol {
+        Protocol::Udp => (l4.get(6..8) == Some(&[0, 0]), DropReason::UdpBadChecksum),
+        _ => (false, DropReason::TcpBadChecksum),
+    };
+    let pseudo = A::pseudo_header(&flow.tuple, l4.len() as u16);
+    if is_none || checksum::fold(checksum::sum(l4) + pseudo) == 0xffff {
+        Ok(())
+    } else {
+        Err(reason)
+    }
+}
+
+/// Replaces a number in a TCP header.
+fn put_number(frame: &mut [u8], l4_at: usize, at: usize, new: u32) {
+    let tcp = frame.get_mut(l4_at..).unwrap_or_default();
+    let Some(header) = tcp.first_chunk_mut::<{ tcp_options::HEADER_LEN }>() else {
+        return;
+    };
+    let old = u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    header[at..at + 4].copy_from_slice(&new.to_be_bytes());
+    let sum = u16::from_be_bytes([header[16], header[17]]);
+    let sum = Delta::of_u32(old, new).apply(sum);
+    header[16..18].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// What the dest acknowledges selectively lies behind the header.
+fn shift_sack(frame: &mut [u8], l4_at: usize, shift: u32) {
+    let tcp = frame.get_mut(l4_at..).unwrap_or_default();
+    let Some((header, rest)) = tcp.split_first_chunk_mut::<{ tcp_options::HEADER_LEN }>() else {
+        return;
+    };
+    let options_len = (usize::from(header[DATA_OFFSET] >> 4) * 4).saturating_sub(header.len());
+    if let Some(options) = rest.get_mut(..options_len)
+        && let Ok(delta) = tcp_options::translate_sack(options, shift)
+    {
+        let sum = u16::from_be_bytes([header[16], header[17]]);
+        header[16..18].copy_from_slice(&delta.apply(sum).to_be_bytes());
+    }
+}
+
+impl<A: Family, B> crate::lane::Lane<A, B> {
+    /// What the dest of a conn expects next beyond what was translated for the client.
+    pub(crate) fn header_shift(&self, id: crate::conn::ConnId) -> u32 {
+        if self.conns.get(id).flags.has(ConnFlags::PROXY) {
+            self.extras.get(id).shift()
+        } else {
+            0
+        }
+    }
+}
+
+impl ProxyProtocol {
+    /// In a byte of a conn
+    pub(crate) const fn to_bits(self) -> u8 {
+        let version = match self.version {
+            Version::V1 => 1,
+            Version::V2 => 2,
+        };
+        version | (self.is_insecure as u8) << 4
+    }
+
+    pub(crate) const fn from_bits(bits: u8) -> Self {
+        Self {
+            version: if bits & 0xf == 1 {
+                Version::V1
+            } else {
+                Version::V2
+            },
+            is_insecure: bits >> 4 != 0,
+        }
+    }
+}
