@@ -5,7 +5,7 @@
 mod common;
 
 use common::*;
-use ipvs_core::{DestId, Persistence, ProxyProtocol, ServiceOptions};
+use ipvs_core::{DestId, Persistence, ProxyProtocol, ServiceOptions, SynProxy};
 use packet::proxy::Version;
 use proto::v1;
 use tonic::Code;
@@ -26,6 +26,8 @@ async fn options_reach_the_workers_and_come_back_as_they_were() {
         service.conn_limit = 1000;
         service.conn_rate_limit = 50;
         service.proxy_protocol = "v2-insecure".into();
+        service.syn_proxy = true;
+        service.syn_proxy_above = 1000;
         service.conn_timeout_s = 90;
     });
     let mut ipvs = director.ipvs().await;
@@ -44,6 +46,7 @@ async fn options_reach_the_workers_and_come_back_as_they_were() {
             version: Version::V2,
             is_insecure: true,
         }),
+        syn_proxy: Some(SynProxy::Above(1000)),
     };
     director
         .until_workers("the options", |worker| {
@@ -120,6 +123,14 @@ async fn options_that_cannot_work_are_refused() {
         .unwrap();
     let mut direct = dest(VIP, 80, "192.168.100.2", 80);
     direct.dest.as_mut().unwrap().fwd_mode = v1::FwdMode::Dr.into();
+    ipvs.edit_service(with(|service| service.syn_proxy = true))
+        .await
+        .unwrap();
+    let result = ipvs.add_dest(direct.clone()).await;
+    refused(result, Code::InvalidArgument, "which DR (-g) does not see");
+    ipvs.edit_service(with(|service| service.proxy_protocol = "v2".into()))
+        .await
+        .unwrap();
     let result = ipvs.add_dest(direct).await;
     refused(
         result,

@@ -70,6 +70,82 @@ fn haproxy_sees_the_client_by_the_proxy_protocol(#[values("v1", "v2")] version: 
     assert_eq!(seen, V4.client);
 }
 
+/// curl speaks first, ssh's server does: both get through, and the real server never sees a SYN of who is not there.
+#[rstest]
+#[case::v4(V4, V4)]
+#[case::v6(V6, V6)]
+#[case::nat64(V6, V4)]
+fn clients_shake_hands_with_the_director(#[case] outside: Addrs, #[case] inside: Addrs) {
+    let mut lab = Lab::new(2);
+    set_up(&lab, &outside, &inside, 80, "-j enable");
+    lab.start_web();
+    lab.fetch_from_both_as(&outside, inside.laddr);
+    for _ in 0..20 {
+        assert!(lab.fetch_by(&outside).is_some(), "no fetch may fail");
+    }
+    let banner = "import socketserver\n\
+        class H(socketserver.BaseRequestHandler):\n  \
+        def handle(self): self.request.sendall(b'SSH-2.0-hello\\r\\n'); self.request.recv(1)\n\
+        class S(socketserver.ThreadingTCPServer): address_family = socketserver.socket.AF_INET6\n\
+        S(('::', 22), H).serve_forever()";
+    lab.start_on_servers(&["python3", "-c", banner]);
+    let service = format!("{}:22", bracketed(outside.vip));
+    lab.ipvsadm(&format!("-A -t {service} -s rr -j enable"));
+    lab.ipvsadm(&format!(
+        "-a -t {service} -r {}:22 -b",
+        bracketed(inside.servers[0])
+    ));
+    lab.ipvsadm(&format!(
+        "--add-laddr -z {} -t {service} -F dpdk0",
+        inside.laddr
+    ));
+    let ask = format!(
+        "import socket; s = socket.create_connection(('{}', 22), timeout=3); print(s.recv(100).decode())",
+        outside.vip
+    );
+    let heard = until(PATIENCE, "the server's greeting", || {
+        let output = lab.client.output(&["python3", "-c", &ask]);
+        output.status.success().then_some(output.stdout)
+    });
+    assert!(heard.starts_with(b"SSH-2.0-hello"));
+    assert!(lab.ipvsadm("-ln").contains("rr synproxy\n"));
+    // A large answer, with windows and losses as they come.
+    let big = "import http.server, socket\n\
+        class H(http.server.BaseHTTPRequestHandler):\n  \
+        def do_GET(self): self.send_response(200); self.end_headers(); self.wfile.write(b'x' * 20_000_000)\n  \
+        def log_message(self, *args): pass\n\
+        class S(http.server.ThreadingHTTPServer): address_family = socket.AF_INET6\n\
+        S(('::', 8080), H).serve_forever()";
+    lab.start_on_servers(&["python3", "-c", big]);
+    let service = format!("{}:8080", bracketed(outside.vip));
+    lab.ipvsadm(&format!("-A -t {service} -s rr -j enable"));
+    lab.ipvsadm(&format!(
+        "-a -t {service} -r {}:8080 -b",
+        bracketed(inside.servers[0])
+    ));
+    lab.ipvsadm(&format!(
+        "--add-laddr -z {} -t {service} -F dpdk0",
+        inside.laddr
+    ));
+    let url = format!("http://{service}/");
+    let got = until(PATIENCE, "20 MB", || {
+        let args = [
+            "curl",
+            "-sg",
+            "--max-time",
+            "20",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{size_download}",
+            &url,
+        ];
+        let output = lab.client.output(&args);
+        output.status.success().then_some(output.stdout)
+    });
+    assert_eq!(String::from_utf8(got).unwrap(), "20000000");
+}
+
 #[test]
 fn a_client_keeps_to_its_real_server() {
     let mut lab = Lab::new(2);

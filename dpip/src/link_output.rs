@@ -164,6 +164,9 @@ fn ends(stats: &WorkerStats) -> String {
         ("toa-sent", stats.toa_sent),
         ("toa-no-space", stats.toa_no_space),
         ("toa-over-mtu", stats.toa_over_mtu),
+        ("cookies-sent", stats.syn_cookies_sent),
+        ("cookies-taken", stats.syn_cookies_taken),
+        ("cookies-wrong", stats.syn_cookies_wrong),
         ("conns-made", stats.conns_made),
         ("addr-conflicts", stats.address_conflicts),
     ];
@@ -272,6 +275,8 @@ pub fn worker_json(worker: &Worker) -> Value {
         "held": stats.held, "consumed": stats.consumed, "drops": drops,
         "conns": stats.conns, "conns_made": stats.conns_made, "conns_recycled": stats.conns_recycled,
         "toa_sent": stats.toa_sent, "toa_no_space": stats.toa_no_space, "toa_over_mtu": stats.toa_over_mtu,
+        "syn_cookies_sent": stats.syn_cookies_sent, "syn_cookies_taken": stats.syn_cookies_taken,
+        "syn_cookies_wrong": stats.syn_cookies_wrong,
         "address_conflicts": stats.address_conflicts,
         "loops": stats.loops, "loop_worst_ns": stats.loop_worst_ns, "loop_p99_ns": stats.loop_p99_ns,
         "rx_bursts": stats.rx_bursts, "rx_bursts_empty": stats.rx_bursts_empty, "rx_bursts_full": stats.rx_bursts_full,

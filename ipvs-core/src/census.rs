@@ -28,6 +28,8 @@ pub(crate) struct Census {
     any_port: usize,
     /// Services with dests of the other address family
     mixed: usize,
+    /// Services with a SYN proxy
+    syn_proxy: usize,
 }
 
 impl Census {
@@ -37,6 +39,7 @@ impl Census {
         self.vips.add(vip_of(service));
         self.any_port += usize::from(service.key.port == 0);
         self.mixed += usize::from(service.is_mixed());
+        self.syn_proxy += usize::from(service.options.syn_proxy.is_some());
     }
 
     /// A service goes.
@@ -45,6 +48,7 @@ impl Census {
         self.vips.remove(&vip_of(service));
         self.any_port -= usize::from(service.key.port == 0);
         self.mixed -= usize::from(service.is_mixed());
+        self.syn_proxy -= usize::from(service.options.syn_proxy.is_some());
     }
 
     /// Whether there are services for any port of their VIP.
@@ -57,6 +61,12 @@ impl Census {
     #[inline]
     pub(crate) const fn has_mixed(&self) -> bool {
         self.mixed > 0
+    }
+
+    /// Whether there are services with a SYN proxy.
+    #[inline]
+    pub(crate) const fn has_syn_proxy(&self) -> bool {
+        self.syn_proxy > 0
     }
 
     /// Whether any port of this address has a service.

@@ -18,6 +18,7 @@ use crate::matcher::Passing;
 use crate::segment::Segment;
 use crate::service::{FwdMode, Protocol, Service, ServiceId};
 use crate::snapshot::Snapshot;
+use crate::syn_proxy::Handshake;
 use crate::tcp_state::TcpState;
 use crate::templates;
 use crate::time::Now;
@@ -87,16 +88,29 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         io: &mut impl Io<B>,
     ) -> Option<Opening<A, B>> {
         let Unknown {
-            packet,
-            flow,
+            mut packet,
+            mut flow,
             lookup,
         } = unknown;
+        let mut shaken = None;
+        if self.shared.snapshot.services.has_syn_proxy() && flow.protocol == Protocol::Tcp {
+            match self.shake_hands_of_unknown(now, packet, &flow, &lookup, io) {
+                Handshake::Over => return None,
+                Handshake::Plain(same) => packet = same,
+                Handshake::Shaken(syn, flow_of_syn, extra) => {
+                    (packet, flow, shaken) = (syn, flow_of_syn, Some(extra));
+                }
+            }
+        }
         let made = match self.lane.conns.find_again(&lookup, &flow.tuple) {
             Some(_) => Ok(None),
             None => self.open(now, &packet, &flow, &lookup, io).map(Some),
         };
         match made {
             Ok(made) => {
+                if let (Some(extra), Some((id, _))) = (shaken, &made) {
+                    self.note_shaken(*id, extra);
+                }
                 return Some(Opening {
                     packet,
                     flow,
@@ -108,6 +122,48 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Err(Unserved::Drop(reason)) => self.shared.drop(packet, reason),
         }
         None
+    }
+
+    /// If the conn is not there by now.
+    #[cold]
+    fn shake_hands_of_unknown(
+        &mut self,
+        now: Now,
+        packet: B,
+        flow: &Flow<A>,
+        lookup: &Lookup,
+        io: &mut impl Io<B>,
+    ) -> Handshake<A, B> {
+        match self.lane.conns.find_again(lookup, &flow.tuple) {
+            Some(_) => Handshake::Plain(packet),
+            None => self.shake_hands(now, packet, flow, io),
+        }
+    }
+
+    /// What the conn of a client that shook hands with the director remembers.
+    fn note_shaken(&mut self, id: ConnId, extra: Extra) {
+        let proxy = self.lane.extras.get(id).proxy;
+        *self.lane.extras.get_mut(id) = Extra { proxy, ..extra };
+        let flags = &mut self.lane.conns.get_mut(id).flags;
+        flags.put(ConnFlags::SYN_PROXIED, true);
+    }
+
+    /// A packet whose conn is over: looked up once more.
+    pub(crate) fn connect_anew(
+        &mut self,
+        now: Now,
+        packet: B,
+        flow: &Flow<A>,
+        io: &mut impl Io<B>,
+    ) {
+        let lookup = self.lane.conns.begin(&flow.tuple);
+        let flow = *flow;
+        let unknown = Unknown {
+            packet,
+            flow,
+            lookup,
+        };
+        self.connect(now, unknown, io);
     }
 
     /// The second step: the way back, then the packet goes like any other.
@@ -386,7 +442,7 @@ fn service_of<'a, A: Family, B: PacketBuf>(
 }
 
 /// The first packet of a conn must be sound: nothing is remembered for the sake of a broken one.
-fn verify_checksum<A: Family>(flow: &Flow<A>, l4: &[u8]) -> Result<(), DropReason> {
+pub(crate) fn verify_checksum<A: Family>(flow: &Flow<A>, l4: &[u8]) -> Result<(), DropReason> {
     let (reason, l4) = match flow.protocol {
         Protocol::Tcp => (DropReason::TcpBadChecksum, l4),
         // It was looked at already: it decided what kind of message this is.

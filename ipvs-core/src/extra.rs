@@ -17,9 +17,25 @@ pub(crate) struct Extra {
     pub(crate) inserted: u16,
     /// TCP: bytes of the header that the client itself sent, which that one replaces
     pub(crate) stripped: u16,
-    pub(crate) reserved: u16,
+    /// [`crate::conn::ConnFlags::SYN_PROXIED`]: the window of the client that took the cookie
+    pub(crate) client_window: u16,
     /// TCP: the number of the client's first byte
     pub(crate) first_data: u32,
+    /// The number of the SYN that the director answered with
+    pub(crate) cookie: u32,
+    /// What is added to the dest's numbers for the client
+    pub(crate) dest_delta: u32,
+    /// The dest has answered its SYN: the delta is right
+    pub(crate) is_dest_known: u8,
+    /// Shifts of windows (RFC 7323, 2.2): the client's,
+    pub(crate) client_scale: u8,
+    /// and the dest's
+    pub(crate) dest_scale: u8,
+    /// The client scales windows,
+    pub(crate) has_scale: u8,
+    /// and the dest does not
+    pub(crate) dest_has_no_scale: u8,
+    pub(crate) reserved: [u8; 3],
 }
 
 impl Extra {

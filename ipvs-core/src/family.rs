@@ -268,6 +268,9 @@ pub(crate) fn grow(frame: &mut [u8], by: u16) {
     }
 }
 
+/// Of packets of our own: RFC 1700
+pub(crate) const DEFAULT_TTL: u8 = 64;
+
 /// Bytes of the IP header of packets from `src`.
 #[inline]
 pub(crate) fn header_len<A: Family>(src: A) -> usize {

@@ -31,8 +31,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         found: Found,
         io: &mut impl Io<B>,
     ) {
+        let flags = self.lane.conns.get(found.id).flags;
+        if flags.has(ConnFlags::SYN_PROXIED) {
+            return self.forward_shaken(now, packet, flow, found, io);
+        }
         let Some((id, mtu)) = self.known_nexthop(found.id, found.direction) else {
-            return self.forward_unknown_way(now, packet, flow, found, io);
+            return self.forward_by_way(now, packet, flow, found, io);
         };
         match self.rewrite(now, &mut packet, flow, found, mtu) {
             Ok(()) => self.shared.transmit_to(packet, id, io),
@@ -40,10 +44,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// The first packet of a conn in its direction, the first after routes changed, and those that wait.
+    /// The first packet of a conn in its direction, the first after routes changed, those that wait, and those of a
+    /// client that shook hands with the director.
     #[cold]
     #[inline(never)]
-    fn forward_unknown_way(
+    pub(crate) fn forward_by_way(
         &mut self,
         now: Now,
         mut packet: B,
@@ -56,7 +61,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Err(reason) => return self.shared.drop(packet, reason),
         };
         match self.rewrite(now, &mut packet, flow, found, way.mtu()) {
-            Ok(()) => self.deliver(now, packet, way, io),
+            Ok(()) => {
+                let flags = self.lane.conns.get(found.id).flags;
+                if flags.has(ConnFlags::SYN_PROXIED) && found.direction == Direction::Outbound {
+                    let l4_at = self.l4_at_of(&packet, flow, found);
+                    self.finish_shaken(&mut packet, l4_at, found.id);
+                }
+                self.deliver(now, packet, way, io);
+            }
             Err(reason) => self.refuse_or_drop(now, packet, found, reason, io),
         }
     }
@@ -214,6 +226,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Where the L4 header of a packet of a conn lies once the packet was rewritten.
+    fn l4_at_of(&self, packet: &B, flow: &Flow<A>, found: Found) -> usize {
+        let conn = self.lane.conns.get(found.id);
+        if conn.flags.has(ConnFlags::MIXED) {
+            return L2_LEN + family::header_len(conn.rewritten(found.direction).src);
+        }
+        usize::from(flow.l4_at).min(packet.bytes().len())
     }
 
     /// Bytes that a packet of a conn grows by, or shrinks.

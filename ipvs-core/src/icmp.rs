@@ -10,6 +10,7 @@ use crate::family::{self, Family};
 use crate::io::Io;
 use crate::lane::Forwarder;
 use crate::output::Way;
+use crate::segment;
 use crate::service::Protocol;
 use crate::time::Now;
 use crate::tuple::Tuple;
@@ -140,12 +141,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 Err(reason) => self.shared.drop(packet, reason),
             };
         }
+        let dest_delta = self.lane.dest_delta(found.id);
         translate(
             packet.bytes_mut(),
             ip,
             quoted,
             self.lane.conns.get(found.id),
             found.direction,
+            dest_delta,
         );
         self.deliver(now, packet, way, io);
     }
@@ -219,6 +222,7 @@ fn translate<A: Family>(
     quoted: &Quoted<A>,
     conn: &Conn<A>,
     direction: Direction,
+    dest_delta: u32,
 ) {
     let outer = conn.rewritten(direction);
     let change = A::delta(ip.src, outer.src).plus(A::delta(ip.dst, outer.dst));
@@ -226,7 +230,7 @@ fn translate<A: Family>(
     let Some(icmp) = frame.get_mut(usize::from(ip.l4_at)..) else {
         return;
     };
-    restore_quoted(icmp, quoted, conn, direction);
+    restore_quoted(icmp, quoted, conn, direction, dest_delta);
     icmp[2..4].fill(0);
     let pseudo = A::icmp_pseudo_header(outer.src, outer.dst, icmp.len() as u16);
     let sum = !checksum::fold(checksum::sum(icmp) + pseudo);
@@ -239,13 +243,14 @@ fn restore_quoted<A: Family>(
     quoted: &Quoted<A>,
     conn: &Conn<A>,
     direction: Direction,
+    dest_delta: u32,
 ) {
     let sent = as_sent(conn, direction);
     let undo = conn.deltas(direction);
     let ip = icmp.get_mut(HEADER_LEN..).unwrap_or_default();
     A::readdress(ip, sent.src, sent.dst, undo.l3);
     let l4 = icmp.get_mut(quoted.l4_at..).unwrap_or_default();
-    restore_l4(l4, quoted, conn, direction);
+    restore_l4(l4, quoted, conn, direction, dest_delta);
 }
 
 /// The tuple with which the receiver of an error had sent what the error quotes: one that goes outbound is about a
@@ -257,12 +262,14 @@ pub(crate) const fn as_sent<A: Family>(conn: &Conn<A>, direction: Direction) -> 
     }
 }
 
-/// Undoes our rewrite on the L4 header of the quoted packet, of which there are 8 bytes at least.
+/// Undoes our rewrite on the L4 header of the quoted packet, of which there are 8 bytes at least. `dest_delta` is what
+/// was added to the dest's numbers.
 pub(crate) fn restore_l4<A: Family>(
     l4: &mut [u8],
     quoted: &Quoted<A>,
     conn: &Conn<A>,
     direction: Direction,
+    dest_delta: u32,
 ) {
     let sent = as_sent(conn, direction);
     if l4.len() < QUOTED_L4_LEN {
@@ -284,7 +291,21 @@ pub(crate) fn restore_l4<A: Family>(
     let mut delta = conn.deltas(direction).l4;
     let is_tcp = conn.protocol == Protocol::Tcp.number();
     if is_tcp {
-        delta = delta.plus(restore_numbers(l4, conn.seq_delta, direction));
+        let [at_seq, at_ack] = [segment::SEQ, segment::ACK_NUMBER];
+        // What the client was sent, as the dest had sent it; or what the dest was sent, as the client had.
+        let numbers = match direction {
+            Direction::Inbound => [
+                (at_seq, dest_delta.wrapping_neg()),
+                (at_ack, conn.seq_delta),
+            ],
+            Direction::Outbound => [
+                (at_seq, conn.seq_delta.wrapping_neg()),
+                (at_ack, dest_delta),
+            ],
+        };
+        for (at, back) in numbers {
+            delta = delta.plus(add_to_number(l4, at, back));
+        }
     }
     let checksum_at = if is_tcp { 16 } else { 6 };
     if let Some(field) = l4.get_mut(checksum_at..checksum_at + 2) {
@@ -295,13 +316,8 @@ pub(crate) fn restore_l4<A: Family>(
     }
 }
 
-/// The number that we had translated, if it is quoted: the sequence number of the client's segments
-/// is within the 8 bytes that always are, the acknowledgment of the dest's is not.
-fn restore_numbers(l4: &mut [u8], seq_delta: u32, direction: Direction) -> Delta {
-    let (at, back) = match direction {
-        Direction::Outbound => (4, seq_delta.wrapping_neg()),
-        Direction::Inbound => (8, seq_delta),
-    };
+/// Adds to a number in a TCP header, if that much of it is quoted, and says what that changes in the checksum.
+fn add_to_number(l4: &mut [u8], at: usize, back: u32) -> Delta {
     let Some(field) = l4.get_mut(at..at + 4) else {
         return Delta::ZERO;
     };

@@ -45,6 +45,8 @@ mod shared;
 mod simd;
 pub mod snapshot;
 pub mod stats;
+mod syn_cookie;
+mod syn_proxy;
 mod tcp_options;
 pub mod tcp_state;
 pub mod templates;
@@ -62,7 +64,7 @@ pub use matcher::{DeviceName, EndRange, Match};
 pub use service::{
     Dest, DestId, Encapsulation, FwdMode, HashOptions, HashTarget, Laddr, LaddrId, MAX_SERVICES,
     Persistence, Protocol, ProxyProtocol, SchedulerKind, Service, ServiceId, ServiceKey,
-    ServiceOptions, ServiceTable,
+    ServiceOptions, ServiceTable, SynProxy,
 };
 pub use snapshot::{Defence, Snapshot};
 pub use stats::{Counter, DestStats, ServiceStats, WorkerStats};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::drop_reason::DropReason;
-use crate::service::Service;
-use crate::stats::WorkerStats;
+use crate::service::{Service, ServiceId};
+use crate::stats::{ServiceStats, WorkerStats};
 use crate::time::Now;
 
 const NS_PER_S: i64 = 1_000_000_000;
@@ -29,7 +29,7 @@ impl RateBucket {
     };
 
     /// Whether one more may be made, which counts once it is among `conns_made`.
-    fn allows(&mut self, now: Now, conns_made: u64, per_s: u32) -> bool {
+    pub(crate) fn allows(&mut self, now: Now, conns_made: u64, per_s: u32) -> bool {
         let depth = i64::from(per_s) * NS_PER_S;
         if self.seen_ns == 0 {
             self.level = depth;
@@ -40,7 +40,8 @@ impl RateBucket {
                 .wrapping_sub(self.seen_conns)
                 .min(u64::from(per_s));
             let level = self.level.saturating_add(filled).min(depth);
-            self.level = level.saturating_sub(made as i64 * NS_PER_S);
+            // What was too many a moment ago is forgotten: the next second has its own.
+            self.level = level.saturating_sub(made as i64 * NS_PER_S).max(-NS_PER_S);
         }
         self.seen_ns = now.ns;
         self.seen_conns = conns_made;
@@ -55,12 +56,7 @@ pub(crate) fn check(
     all_stats: &[Arc<WorkerStats>],
     now: Now,
 ) -> Result<(), DropReason> {
-    let of_all = |count: fn(&crate::stats::ServiceStats) -> u64| -> u64 {
-        all_stats
-            .iter()
-            .map(|stats| count(stats.service(service.id)))
-            .sum()
-    };
+    let of_all = |count| of_all(all_stats, service.id, count);
     if let Some(most) = service.options.conn_limit
         && of_all(|stats| stats.conns.get()) >= u64::from(most)
     {
@@ -72,4 +68,14 @@ pub(crate) fn check(
         return Err(DropReason::ConnRateLimit);
     }
     Ok(())
+}
+
+/// What all workers have counted of a service.
+pub(crate) fn of_all(
+    all_stats: &[Arc<WorkerStats>],
+    service: ServiceId,
+    count: fn(&ServiceStats) -> u64,
+) -> u64 {
+    let of_workers = all_stats.iter().map(|stats| stats.service(service));
+    of_workers.map(count).sum()
 }

@@ -86,7 +86,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         };
         packet.truncate(L2_LEN + longest);
         let frame = packet.bytes_mut();
-        icmp::restore_l4(&mut frame[l4_at..], quoted, conn, found.direction);
+        let dest_delta = self.lane.dest_delta(found.id);
+        icmp::restore_l4(
+            &mut frame[l4_at..],
+            quoted,
+            conn,
+            found.direction,
+            dest_delta,
+        );
         let quoted_header = NewHeader {
             ttl: quoted.ip.ttl,
             identification: quoted.ip.identification as u16,

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use packet::PacketBuf;
-use packet::checksum::{self, Delta};
+use packet::checksum;
 use packet::proxy::{Ends, Header, Sent, Transport, Version};
 
 use crate::classify::Flow;
@@ -15,18 +15,15 @@ use crate::drop_reason::DropReason;
 use crate::extra::Extra;
 use crate::family::{self, Family};
 use crate::lane::Forwarder;
-use crate::segment::Segment;
+use crate::segment::{self, Segment};
 use crate::service::{Protocol, ProxyProtocol};
-use crate::tcp_options;
 
 /// The longest header: by so much a segment may grow.
 pub(crate) const LONGEST_HEADER: u16 = 107;
 const UDP_HEADER_LEN: usize = 8;
 /// Where a UDP header has its length.
 const UDP_LEN: std::ops::Range<usize> = 4..6;
-/// Where a TCP header has its sequence number, its acknowledgment, its length, its checksum.
-const SEQ: usize = 4;
-const ACK: usize = 8;
+/// Where a TCP header has its length.
 const DATA_OFFSET: usize = 12;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
@@ -69,10 +66,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let has_payload = payload_at < end_of(flow);
         let extra = *self.lane.extras.get(found.id);
         if segment.has_syn() {
+            let first_data = segment.seq.wrapping_add(1);
             let extra = Extra {
-                proxy: extra.proxy,
-                first_data: segment.seq.wrapping_add(1),
-                ..Extra::default()
+                is_header_acked: 0,
+                inserted: 0,
+                stripped: 0,
+                first_data,
+                ..extra
             };
             *self.lane.extras.get_mut(found.id) = extra;
             return Ok(0);
@@ -88,7 +88,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         // More than 2 GB ahead is behind: a probe for a sign of life.
         if extra.is_header_acked != 0 || offset < 1 << 31 {
             let seq = segment.seq.wrapping_add(extra.shift());
-            put_number(packet.bytes_mut(), l4_at, SEQ, seq);
+            segment::put_number(packet.bytes_mut(), l4_at, segment::SEQ, seq);
         }
         Ok(0)
     }
@@ -133,19 +133,19 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             }
             // A part of the header alone is nothing that the client has said.
             if acked < u32::from(extra.inserted) {
-                put_number(packet.bytes_mut(), l4_at, ACK, first);
+                segment::put_number(packet.bytes_mut(), l4_at, segment::ACK_NUMBER, first);
                 return Ok(());
             }
             extra.is_header_acked = 1;
         }
         let shift = extra.shift();
-        put_number(
+        segment::put_number(
             packet.bytes_mut(),
             l4_at,
-            ACK,
+            segment::ACK_NUMBER,
             segment.ack.wrapping_sub(shift),
         );
-        shift_sack(packet.bytes_mut(), l4_at, shift);
+        segment::shift_sack(packet.bytes_mut(), l4_at, shift);
         Ok(())
     }
 
@@ -293,34 +293,6 @@ fn check_checksum<A: Family>(frame: &[u8], flow: &Flow<A>) -> Result<(), DropRea
         Ok(())
     } else {
         Err(reason)
-    }
-}
-
-/// Replaces a number in a TCP header.
-fn put_number(frame: &mut [u8], l4_at: usize, at: usize, new: u32) {
-    let tcp = frame.get_mut(l4_at..).unwrap_or_default();
-    let Some(header) = tcp.first_chunk_mut::<{ tcp_options::HEADER_LEN }>() else {
-        return;
-    };
-    let old = u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    header[at..at + 4].copy_from_slice(&new.to_be_bytes());
-    let sum = u16::from_be_bytes([header[16], header[17]]);
-    let sum = Delta::of_u32(old, new).apply(sum);
-    header[16..18].copy_from_slice(&sum.to_be_bytes());
-}
-
-/// What the dest acknowledges selectively lies behind the header.
-fn shift_sack(frame: &mut [u8], l4_at: usize, shift: u32) {
-    let tcp = frame.get_mut(l4_at..).unwrap_or_default();
-    let Some((header, rest)) = tcp.split_first_chunk_mut::<{ tcp_options::HEADER_LEN }>() else {
-        return;
-    };
-    let options_len = (usize::from(header[DATA_OFFSET] >> 4) * 4).saturating_sub(header.len());
-    if let Some(options) = rest.get_mut(..options_len)
-        && let Ok(delta) = tcp_options::translate_sack(options, shift)
-    {
-        let sum = u16::from_be_bytes([header[16], header[17]]);
-        header[16..18].copy_from_slice(&delta.apply(sum).to_be_bytes());
     }
 }
 

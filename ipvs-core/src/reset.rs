@@ -23,6 +23,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Tells both ends of an established TCP conn that it is over.
     pub(crate) fn reset_if_established(&mut self, now: Now, id: ConnId, io: &mut impl Io<B>) {
         let conn = *self.lane.conns.get(id);
+        if conn.flags.has(ConnFlags::SYN_PROXIED) && conn.tcp_state() == TcpState::SynSent {
+            return self.reset_waiting_client(now, id, io);
+        }
         if conn.protocol != Protocol::Tcp.number()
             || conn.tcp_state() != TcpState::Established
             || conn.flags.has(ConnFlags::ONE_WAY)
@@ -31,12 +34,20 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         // The sequence number is the one the receiver expects next, for only then does it believe
         // the reset at once (RFC 5961, 3.2): what it acknowledged last.
-        let client_expects = conn.client_ack;
+        let client_expects = conn.client_ack.wrapping_add(self.lane.dest_delta(id));
         let for_client = (client_expects, conn.dest_ack.wrapping_sub(conn.seq_delta));
         let dest_expects = conn.dest_ack.wrapping_add(self.lane.header_shift(id));
-        let for_dest = (dest_expects, client_expects);
+        let for_dest = (dest_expects, conn.client_ack);
         self.send_reset(now, id, &conn, Direction::Outbound, for_client, io);
         self.send_reset(now, id, &conn, Direction::Inbound, for_dest, io);
+    }
+
+    /// The client has shaken hands, and the dest did not answer.
+    fn reset_waiting_client(&mut self, now: Now, id: ConnId, io: &mut impl Io<B>) {
+        let conn = *self.lane.conns.get(id);
+        let extra = self.lane.extras.get(id);
+        let numbers = (extra.cookie.wrapping_add(1), extra.first_data);
+        self.send_reset(now, id, &conn, Direction::Outbound, numbers, io);
     }
 
     fn send_reset(

@@ -12,6 +12,11 @@ use crate::tcp_state::SegmentKind;
 use crate::tuple::Tuple;
 use packet::ipv4::L2_LEN;
 
+/// Where a TCP header has its sequence number.
+pub(crate) const SEQ: usize = 4;
+/// Where it has its acknowledgment.
+pub(crate) const ACK_NUMBER: usize = 8;
+
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
@@ -139,6 +144,38 @@ fn put_u32(header: &mut [u8; HEADER_LEN], at: usize, value: u32) -> Delta {
     let old = u32::from_be_bytes([field[0], field[1], field[2], field[3]]);
     field.copy_from_slice(&value.to_be_bytes());
     Delta::of_u32(old, value)
+}
+
+/// Replaces a number in a TCP header, at [`SEQ`] or [`ACK_NUMBER`].
+pub(crate) fn put_number(frame: &mut [u8], l4_at: usize, at: usize, new: u32) {
+    let tcp = frame.get_mut(l4_at..).unwrap_or_default();
+    let Some(header) = tcp.first_chunk_mut::<{ HEADER_LEN }>() else {
+        return;
+    };
+    let delta = put_u32(header, at, new);
+    apply_delta(header, delta);
+}
+
+/// What is acknowledged selectively is so many bytes further in front.
+pub(crate) fn shift_sack(frame: &mut [u8], l4_at: usize, shift: u32) {
+    let tcp = frame.get_mut(l4_at..).unwrap_or_default();
+    let Some((header, rest)) = tcp.split_first_chunk_mut::<{ HEADER_LEN }>() else {
+        return;
+    };
+    let options_len = (usize::from(header[12] >> 4) * 4).saturating_sub(header.len());
+    if let Some(options) = rest.get_mut(..options_len)
+        && let Ok(delta) = tcp_options::translate_sack(options, shift)
+    {
+        apply_delta(header, delta);
+    }
+}
+
+/// Changes the checksum of a TCP header.
+pub(crate) fn apply_delta(tcp: &mut [u8], delta: Delta) {
+    if let Some(field) = tcp.get_mut(16..18) {
+        let sum = u16::from_be_bytes([field[0], field[1]]);
+        field.copy_from_slice(&delta.apply(sum).to_be_bytes());
+    }
 }
 
 #[inline(never)]

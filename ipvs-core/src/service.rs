@@ -264,10 +264,21 @@ pub struct ServiceOptions {
     pub expires_quiescent: bool,
     /// Dests are told who the client is before what it says.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// Clients shake hands with the director before dests hear of them.
+    pub syn_proxy: Option<SynProxy>,
     /// Most conns at once, over all workers.
     pub conn_limit: Option<u32>,
     /// Most new conns per second, over all workers.
     pub conn_rate_limit: Option<u32>,
+}
+
+/// `-j`: whose SYNs are answered with cookies
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SynProxy {
+    /// All
+    Always,
+    /// Those beyond so many per second, over all workers
+    Above(u32),
 }
 
 /// `--proxy-protocol`
@@ -369,6 +380,12 @@ impl ServiceTable {
     /// Whether any port of this address has a service.
     pub fn is_vip(&self, protocol: Protocol, addr: IpAddr) -> bool {
         self.census.is_vip(protocol, addr)
+    }
+
+    /// Whether there are services with a SYN proxy.
+    #[inline]
+    pub const fn has_syn_proxy(&self) -> bool {
+        self.census.has_syn_proxy()
     }
 
     /// Whether there are services with dests of the other address family.

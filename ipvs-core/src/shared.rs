@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use packet::PacketBuf;
 
+use crate::choice::turn_of;
 use crate::command::Event;
 use crate::dest_hops::DestHops;
 use crate::drop_reason::DropReason;
@@ -13,7 +14,7 @@ use crate::icmp_send::ERROR_LIMIT;
 use crate::io::Io;
 use crate::laddrs::Laddrs;
 use crate::sched::{Memory, Turn};
-use crate::service::{DestId, ServiceId};
+use crate::service::{DestId, Service, ServiceId};
 use crate::snapshot::Snapshot;
 use crate::stats::WorkerStats;
 use crate::time::Tick;
@@ -57,6 +58,11 @@ impl<B: PacketBuf> Shared<B> {
             stats,
             config,
         }
+    }
+
+    /// What this worker remembers of a service.
+    pub(crate) fn turn_of(&mut self, service: &Service) -> &mut Turn {
+        turn_of(&mut self.turns, service, self.config.worker)
     }
 
     /// Notes whose conn was made: for the service's gauge, and for the client's template.

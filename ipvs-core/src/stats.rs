@@ -67,6 +67,9 @@ pub struct ServiceStats {
     pub conns_made: Counter,
     /// Conns now: a gauge.
     pub conns: Counter,
+    /// SYNs, as long as they are counted: a SYN proxy that switches itself on.
+    pub syns: Counter,
+    reserved: Counter,
 }
 
 /// All that one worker counts.
@@ -102,6 +105,12 @@ pub struct WorkerStats {
     pub toa_no_space: Counter,
     /// Segments sent without TOA because they would exceed the MTU.
     pub toa_over_mtu: Counter,
+    /// SYNs answered with cookies.
+    pub syn_cookies_sent: Counter,
+    /// Cookies that came back.
+    pub syn_cookies_taken: Counter,
+    /// Acknowledgments that no cookie was sent for, or too long ago.
+    pub syn_cookies_wrong: Counter,
     /// ARP packets of others that claim an address of ours (RFC 5227).
     pub address_conflicts: Counter,
     /// Events that control did not take in time.
@@ -123,7 +132,7 @@ impl WorkerStats {
         let services = <[ServiceStats] as zerocopy::FromZeros>::new_box_zeroed_with_elems(
             MAX_SERVICES as usize,
         )
-        .expect("16 MB of addresses");
+        .expect("32 MB of addresses");
         Self {
             received: Counter::default(),
             redirected_in: Counter::default(),
@@ -140,6 +149,9 @@ impl WorkerStats {
             toa_sent: Counter::default(),
             toa_no_space: Counter::default(),
             toa_over_mtu: Counter::default(),
+            syn_cookies_sent: Counter::default(),
+            syn_cookies_taken: Counter::default(),
+            syn_cookies_wrong: Counter::default(),
             address_conflicts: Counter::default(),
             events_lost: Counter::default(),
             templates: Templates::new(max_templates),

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use packet::checksum::Delta;
 
+use crate::syn_cookie::SynOffer;
+
 /// Bytes of a TCP header without options.
 pub(crate) const HEADER_LEN: usize = 20;
 /// Longest TCP header: the data offset has four bits.
@@ -12,9 +14,13 @@ pub(crate) const LONGEST_HEADER: usize = 60;
 /// RFC 9293, 3.1
 const END: u8 = 0;
 /// RFC 9293, 3.1
-const NOP: u8 = 1;
+pub(crate) const NOP: u8 = 1;
 /// Maximum segment size, RFC 9293, 3.7.1
-const MSS: u8 = 2;
+pub(crate) const MSS: u8 = 2;
+/// RFC 7323, 2.2
+pub(crate) const WINDOW_SCALE: u8 = 3;
+/// RFC 2018, 2
+pub(crate) const SACK_PERMITTED: u8 = 4;
 /// Selective acknowledgment, RFC 2018, 3
 const SACK: u8 = 5;
 /// RFC 7323, 3
@@ -108,6 +114,35 @@ pub(crate) fn translate_sack(options: &mut [u8], seq_delta: u32) -> Result<Delta
             }
         }
     })
+}
+
+/// What a SYN's options offer. Where they overrun, or say nothing: what RFC 9293, 3.7.1 has.
+pub(crate) fn read_syn(options: &[u8]) -> SynOffer {
+    let mut offer = SynOffer {
+        mss: 536,
+        scale: None,
+        sack: false,
+    };
+    let mut rest = options;
+    while let [kind, after @ ..] = rest {
+        let len = match (*kind, after) {
+            (END, _) => break,
+            (NOP, _) => 1,
+            (_, [len, ..]) if *len >= 2 => usize::from(*len),
+            _ => break,
+        };
+        let Some((option, next)) = rest.split_at_checked(len) else {
+            break;
+        };
+        match option {
+            [MSS, _, high, low] => offer.mss = u16::from_be_bytes([*high, *low]),
+            [WINDOW_SCALE, _, scale] => offer.scale = Some((*scale).min(14)),
+            [SACK_PERMITTED, _] => offer.sack = true,
+            _ => {}
+        }
+        rest = next;
+    }
+    offer
 }
 
 /// Shows every option to `change`, and says what that changed in the checksum. Options that overrun

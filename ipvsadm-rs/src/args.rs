@@ -229,7 +229,7 @@ const NO_SYNC: &str =
     "directors do not share conns: with -s mh or conhash another one chooses the same dests";
 
 /// Options whose meaning comes with a later release.
-const LATER: &[&str] = &["icmp-service", "icmpv6-service", "sctp-service", "synproxy"];
+const LATER: &[&str] = &["icmp-service", "icmpv6-service", "sctp-service"];
 
 /// Takes a command line apart.
 ///
@@ -494,7 +494,6 @@ mod tests {
             "-A -q 1.1.1.1:80",
             "-A -1 ::1",
             "-A --sctp-service 1.1.1.1:80",
-            "-A -t 1.1.1.1:80 -j enable",
         ] {
             let error = parsed(line).unwrap_err();
             assert_eq!(error.status, 2, "{line}");

@@ -26,6 +26,8 @@ pub fn service(service: &VirtualService) -> Value {
         "conn_limit": service.conn_limit,
         "conn_rate_limit": service.conn_rate_limit,
         "proxy_protocol": service.proxy_protocol,
+        "syn_proxy": service.syn_proxy,
+        "syn_proxy_above": service.syn_proxy_above,
         "stats": five(stats(service.counters)),
         "rate": five(rates(service.rates)),
         "dests": service.dests.iter().map(dest).collect::<Value>(),

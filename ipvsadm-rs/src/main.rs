@@ -27,7 +27,7 @@ ipvsadm-rs, for dpvsd
 Usage:
   ipvsadm-rs -A|E -t|u VIP:PORT [-s SCHEDULER] [--sched-flags FLAG,...] [--hash-target sip|qid] [--conn-timeout SECONDS]
                  [-p [SECONDS] [-M NETMASK|LENGTH]] [--ops] [--expire-quiescent] [--conn-limit N] [--conn-rate-limit N]
-                 [--proxy-protocol disable|v1|v2|v1-insecure|v2-insecure]
+                 [-j enable|disable|SYNS-PER-SECOND] [--proxy-protocol disable|v1|v2|v1-insecure|v2-insecure]
   ipvsadm-rs -D -t|u VIP:PORT
   ipvsadm-rs -C
   ipvsadm-rs -a|e -t|u VIP:PORT -r RIP[:PORT] [MODE] [-w WEIGHT] [-x UPPER] [-y LOWER] [-w 0 --drain SECONDS]

@@ -118,6 +118,11 @@ fn options(service: &VirtualService) -> String {
     if service.one_packet {
         text.push_str(" ops");
     }
+    match (service.syn_proxy, service.syn_proxy_above) {
+        (false, _) => {}
+        (true, 0) => text.push_str(" synproxy"),
+        (true, above) => text.push_str(&format!(" synproxy above {above}")),
+    }
     for (word, value) in [
         ("conn-timeout", service.conn_timeout_s),
         ("conn-limit", service.conn_limit),

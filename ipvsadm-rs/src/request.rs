@@ -30,6 +30,7 @@ const fn rules(command: Command) -> (&'static [&'static str], &'static [&'static
                 "conn-limit",
                 "conn-rate-limit",
                 "proxy-protocol",
+                "synproxy",
             ],
         ),
         Command::AddDest | Command::EditDest => (
@@ -289,7 +290,10 @@ pub fn change(line: &Line) -> Result<Option<Change>, CliError> {
 }
 
 fn virtual_service(line: &Line, key: Option<ServiceKey>) -> Result<VirtualService, CliError> {
+    let (syn_proxy, syn_proxy_above) = syn_proxy(line)?;
     Ok(VirtualService {
+        syn_proxy,
+        syn_proxy_above,
         key,
         scheduler: line.get("scheduler").unwrap_or_default().to_owned(),
         hash_target: line.get("hash-target").unwrap_or_default().to_owned(),
@@ -304,6 +308,23 @@ fn virtual_service(line: &Line, key: Option<ServiceKey>) -> Result<VirtualServic
         proxy_protocol: line.get("proxy-protocol").unwrap_or_default().to_owned(),
         ..VirtualService::default()
     })
+}
+
+/// `-j enable`, `-j disable`, `-j 10000`: above so many SYNs per second
+fn syn_proxy(line: &Line) -> Result<(bool, u32), CliError> {
+    let wrong = |text| {
+        CliError::usage(format!(
+            "--synproxy {text}: give enable, disable, or a number of SYNs per second above which it is on"
+        ))
+    };
+    match line.get("synproxy") {
+        None | Some("disable") => Ok((false, 0)),
+        Some("enable") => Ok((true, 0)),
+        Some(text) => match text.parse() {
+            Ok(per_s) if per_s > 0 => Ok((true, per_s)),
+            _ => Err(wrong(text)),
+        },
+    }
 }
 
 /// `-p`, `-p 600`

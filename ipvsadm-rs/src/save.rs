@@ -87,6 +87,11 @@ fn options(service: &VirtualService) -> String {
     if let Some(mask) = output::mask(service) {
         text.push_str(&format!(" -M {mask}"));
     }
+    match (service.syn_proxy, service.syn_proxy_above) {
+        (false, _) => {}
+        (true, 0) => text.push_str(" -j enable"),
+        (true, above) => text.push_str(&format!(" -j {above}")),
+    }
     if !service.proxy_protocol.is_empty() {
         text.push_str(&format!(" --proxy-protocol {}", service.proxy_protocol));
     }
@@ -117,6 +122,8 @@ mod tests {
         service.conn_limit = 1000;
         service.conn_rate_limit = 50;
         service.proxy_protocol = "v2".into();
+        service.syn_proxy = true;
+        service.syn_proxy_above = 1000;
         service.dests[0].upper_threshold = 100;
         service.dests[0].lower_threshold = 50;
         service.dests[1].weight = 0;
@@ -127,7 +134,7 @@ mod tests {
     fn what_is_saved_is_everything() {
         assert_eq!(
             save(&example(), &[]),
-            "-A -t 10.0.0.100:80 -s rr -p 600 --conn-timeout 120 --conn-limit 1000 --conn-rate-limit 50 -M 255.255.255.0 --proxy-protocol v2 --expire-quiescent
+            "-A -t 10.0.0.100:80 -s rr -p 600 --conn-timeout 120 --conn-limit 1000 --conn-rate-limit 50 -M 255.255.255.0 -j 1000 --proxy-protocol v2 --expire-quiescent
 -a -t 10.0.0.100:80 -r 192.168.100.2:80 -b -w 1 -x 100 -y 50
 -a -t 10.0.0.100:80 -r 192.168.100.3:80 -b -w 0
 --add-laddr -z 192.168.100.200 -t 10.0.0.100:80 -F dpdk0

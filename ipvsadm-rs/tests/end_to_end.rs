@@ -57,7 +57,7 @@ VIP:VPORT            TOTAL    SNAT_IP              CONFLICTS  CONNS
 fn options_and_lists_are_shown_and_saved() {
     let daemon = Daemon::start();
     let lines = [
-        "-A -t 10.0.0.100:80 -s rr -p 600 --conn-timeout 90 --conn-limit 1000 --conn-rate-limit 50 -M 255.255.255.0 --proxy-protocol v1-insecure --expire-quiescent",
+        "-A -t 10.0.0.100:80 -s rr -p 600 --conn-timeout 90 --conn-limit 1000 --conn-rate-limit 50 -M 255.255.255.0 -j enable --proxy-protocol v1-insecure --expire-quiescent",
         "-a -t 10.0.0.100:80 -r 192.168.100.2:80 -b -w 0",
         "-U -t 10.0.0.100:80 -k 192.0.2.0/24",
         "-U -t 10.0.0.100:80 -k 2001:db8::1",
@@ -69,7 +69,7 @@ fn options_and_lists_are_shown_and_saved() {
     }
     let listed = daemon.ipvsadm("-ln");
     for line in [
-        "TCP  10.0.0.100:80 rr persistent 600 mask 255.255.255.0 conn-timeout 90 conn-limit 1000 conn-rate-limit 50 ppv1-insecure expire-quiescent\n",
+        "TCP  10.0.0.100:80 rr persistent 600 mask 255.255.255.0 synproxy conn-timeout 90 conn-limit 1000 conn-rate-limit 50 ppv1-insecure expire-quiescent\n",
         "UDP  [2001:db8::100]:53 rr persistent 300 mask 64 ops\n",
     ] {
         assert!(listed.contains(line), "{listed}");
@@ -401,9 +401,9 @@ fn what_is_wrong_is_said_with_its_exit_status() {
         ),
         ("-U -t 10.0.0.100:80", 2, "'blklst' option"),
         (
-            "-A -t 10.0.0.100:80 -j enable",
+            "-A -t 10.0.0.100:80 -j perhaps",
             2,
-            "--synproxy is not supported yet",
+            "give enable, disable, or a number",
         ),
         (
             "-A -s rr -H proto=sctp,oif=dpdk1",

@@ -88,6 +88,8 @@ impl From<ServiceError> for Status {
             | ServiceError::OnePacketNeedsNoReply { .. }
             | ServiceError::PersistentMatch(_)
             | ServiceError::ProxyMatch(_)
+            | ServiceError::SynProxyNeedsTcp(_)
+            | ServiceError::SynProxyNeedsReplies { .. }
             | ServiceError::ProxyV1NeedsTcp(_)
             | ServiceError::ProxyNeedsRewrite { .. }
             | ServiceError::DrainWithWeight(_)

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipvs_core::{Persistence, ProxyProtocol, ServiceKey, ServiceOptions};
+use ipvs_core::{Persistence, ProxyProtocol, ServiceKey, ServiceOptions, SynProxy};
 use packet::proxy::Version;
 use proto::v1;
 use tonic::Status;
@@ -23,7 +23,19 @@ pub(super) fn options(
         conn_limit: given(message.conn_limit),
         conn_rate_limit: given(message.conn_rate_limit),
         proxy_protocol: proxy_protocol(&message.proxy_protocol)?,
+        syn_proxy: syn_proxy(message)?,
     })
+}
+
+fn syn_proxy(message: &v1::VirtualService) -> Result<Option<SynProxy>, Status> {
+    match (message.syn_proxy, message.syn_proxy_above) {
+        (false, 0) => Ok(None),
+        (false, _) => Err(Status::invalid_argument(
+            "a rate above which the SYN proxy is on, but no SYN proxy: set both",
+        )),
+        (true, 0) => Ok(Some(SynProxy::Always)),
+        (true, per_s) => Ok(Some(SynProxy::Above(per_s))),
+    }
 }
 
 /// As DPVS names them.
@@ -68,6 +80,10 @@ pub(super) fn put(options: &ServiceOptions, message: &mut v1::VirtualService) {
         .iter()
         .find(|(_, proxy)| Some(*proxy) == options.proxy_protocol);
     message.proxy_protocol = proxy.map_or("", |(name, _)| name).to_owned();
+    message.syn_proxy = options.syn_proxy.is_some();
+    if let Some(SynProxy::Above(per_s)) = options.syn_proxy {
+        message.syn_proxy_above = per_s;
+    }
     message.conn_limit = options.conn_limit.unwrap_or(0);
     message.conn_rate_limit = options.conn_rate_limit.unwrap_or(0);
 }

@@ -121,6 +121,21 @@ pub enum ServiceError {
         "service {0}: persistence (-p) is for services on a VIP: -s sh keeps a host to its WAN address"
     )]
     PersistentMatch(ServiceKey),
+    /// Nothing else has SYNs
+    #[error("service {0}: the SYN proxy (-j) is for TCP services on a VIP")]
+    SynProxyNeedsTcp(ServiceKey),
+    /// The dest's numbers must be translated
+    #[error(
+        "dest {addr} of service {service}: the SYN proxy (-j) translates what the dest answers, which {fwdmode} does not see: use -b (FullNAT) or -m (NAT)"
+    )]
+    SynProxyNeedsReplies {
+        /// The service
+        service: ServiceKey,
+        /// RIP
+        addr: IpAddr,
+        /// Which mode
+        fwdmode: &'static str,
+    },
     /// Nobody behind SNAT is a server
     #[error("service {0}: the PROXY protocol (--proxy-protocol) is for services on a VIP")]
     ProxyMatch(ServiceKey),
@@ -567,6 +582,10 @@ impl ServiceRequest {
         if self.options.is_one_packet && self.key.protocol != Protocol::Udp {
             return Err(ServiceError::OnePacketNeedsUdp(self.key));
         }
+        let is_tcp_vip = self.key.matcher.is_none() && self.key.protocol == Protocol::Tcp;
+        if self.options.syn_proxy.is_some() && !is_tcp_vip {
+            return Err(ServiceError::SynProxyNeedsTcp(self.key));
+        }
         if let Some(proxy) = self.options.proxy_protocol {
             if self.key.matcher.is_some() {
                 return Err(ServiceError::ProxyMatch(self.key));
@@ -588,6 +607,13 @@ impl DestRequest {
         let service = &request.key;
         if request.options.is_one_packet && self.fwdmode.sees_replies() {
             return Err(ServiceError::OnePacketNeedsNoReply {
+                service: *service,
+                addr: self.addr,
+                fwdmode: self.fwdmode.name(),
+            });
+        }
+        if request.options.syn_proxy.is_some() && !self.fwdmode.sees_replies() {
+            return Err(ServiceError::SynProxyNeedsReplies {
                 service: *service,
                 addr: self.addr,
                 fwdmode: self.fwdmode.name(),

@@ -70,6 +70,8 @@ impl ConnFlags {
     pub const ONE_PACKET: Self = Self(1 << 13);
     /// The dest is told who the client is by the PROXY protocol.
     pub const PROXY: Self = Self(1 << 14);
+    /// The client shook hands with the director, by a cookie.
+    pub const SYN_PROXIED: Self = Self(1 << 15);
 
     const fn of_mode(fwdmode: FwdMode) -> Self {
         let bits = match fwdmode {

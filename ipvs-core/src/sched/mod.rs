@@ -39,6 +39,8 @@ pub struct Turn {
     pub next_laddr: u32,
     /// How many new conns it may have yet.
     pub(crate) rate: RateBucket,
+    /// How many SYNs it may have until its SYN proxy switches itself on.
+    pub(crate) syn_rate: RateBucket,
 }
 
 impl Turn {
@@ -49,6 +51,7 @@ impl Turn {
             next_dest: worker as u32,
             next_laddr: worker as u32,
             rate: RateBucket::NEW,
+            syn_rate: RateBucket::NEW,
         }
     }
 }

@@ -1,0 +1,508 @@
+//! The SYN proxy: the director shakes hands with the client by a cookie, and with the dest only once the client has
+//! shown that it is there. A flood of SYNs costs neither conns nor the dests' backlog.
+//!
+//! Until the dest has answered, the client is told to wait by a window of 0. From then on the dest's numbers are
+//! translated into those of the cookie. All other code sees the dest's numbers.
+
+use packet::PacketBuf;
+use packet::checksum;
+use packet::ip::NewHeader;
+use packet::ipv4::L2_LEN;
+
+use crate::classify::Flow;
+use crate::conn::{ConnFlags, ConnId, Direction, Found};
+use crate::connect;
+use crate::drop_reason::DropReason;
+use crate::extra::Extra;
+use crate::family::{self, Family};
+use crate::io::Io;
+use crate::lane::{Forwarder, Lane};
+use crate::limits;
+use crate::segment::{self, Segment};
+use crate::service::{Protocol, Service, SynProxy};
+use crate::syn_cookie::{CookieJar, SynOffer};
+use crate::tcp_options::{self, HEADER_LEN};
+use crate::tcp_state::TcpState;
+use crate::time::Now;
+
+/// The shift of windows that clients are told (RFC 7323, 2.2): Linux's own for buffers of 6 MB.
+const OUR_SCALE: u8 = 7;
+/// Options of ours: MSS, SACK permitted, window scale, padding.
+const MOST_OPTIONS: usize = 12;
+const SYN: u8 = 0x02;
+const ACK: u8 = 0x10;
+/// Where a TCP header has its flags and its window.
+const FLAGS: usize = 13;
+const WINDOW: std::ops::Range<usize> = 14..16;
+
+/// What became of a packet without a conn.
+pub(crate) enum Handshake<A, B> {
+    /// It has nothing to do with cookies.
+    Plain(B),
+    /// It was answered with a cookie, or is of no use.
+    Over,
+    /// The client is there: this is its SYN again, to be taken like any other, and what its conn remembers.
+    Shaken(B, Flow<A>, Extra),
+}
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// A TCP segment to a service that may have a SYN proxy.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn shake_hands(
+        &mut self,
+        now: Now,
+        packet: B,
+        flow: &Flow<A>,
+        io: &mut impl Io<B>,
+    ) -> Handshake<A, B> {
+        let services = &self.shared.snapshot.services;
+        let of_vip = services.of_vip(flow.protocol, flow.tuple.dst.to_ip(), flow.tuple.dport);
+        let Some(service) = of_vip.filter(|service| service.options.syn_proxy.is_some()) else {
+            return Handshake::Plain(packet);
+        };
+        let service = std::sync::Arc::clone(service);
+        let l4 = packet.bytes().get(usize::from(flow.l4_at)..);
+        let Ok(segment) = Segment::read(l4.unwrap_or_default()) else {
+            return Handshake::Plain(packet);
+        };
+        if segment.opens() {
+            if !self.is_proxied(now, &service) || flow.is_fragment {
+                return Handshake::Plain(packet);
+            }
+            self.answer_with_cookie(now, packet, flow, segment, &service, io);
+            return Handshake::Over;
+        }
+        if segment.has_ack() && !segment.has_syn() && !segment.has_rst() {
+            return self.take_cookie(now, packet, flow, segment);
+        }
+        Handshake::Plain(packet)
+    }
+
+    /// Whether SYNs are answered with cookies now.
+    fn is_proxied(&mut self, now: Now, service: &Service) -> bool {
+        match service.options.syn_proxy {
+            None => false,
+            Some(SynProxy::Always) => true,
+            Some(SynProxy::Above(per_s)) => {
+                self.shared.stats.service(service.id).syns.add(1);
+                let all_stats = &self.shared.all_stats;
+                let syns = limits::of_all(all_stats, service.id, |stats| stats.syns.get());
+                let rate = &mut self.shared.turn_of(service).syn_rate;
+                !rate.allows(now, syns, per_s)
+            }
+        }
+    }
+
+    /// The SYN becomes the answer to itself.
+    fn answer_with_cookie(
+        &mut self,
+        now: Now,
+        mut packet: B,
+        flow: &Flow<A>,
+        segment: Segment,
+        service: &Service,
+        io: &mut impl Io<B>,
+    ) {
+        let l4 = packet
+            .bytes()
+            .get(usize::from(flow.l4_at)..)
+            .unwrap_or_default();
+        if let Err(reason) = connect::verify_checksum(flow, l4) {
+            return self.shared.drop(packet, reason);
+        }
+        if let Err(reason) = service.access.check(flow.tuple.src.to_ip()) {
+            return self.shared.drop(packet, reason);
+        }
+        let offer = tcp_options::read_syn(options_of(l4));
+        let jar = CookieJar::new(&self.shared.config.keys.sequence);
+        let cookie = jar.make(now, &flow.tuple, segment.seq, offer);
+        let mss = self.mss_for(&packet, flow);
+        let mut answer = flow.tuple.reversed();
+        answer.protocol = flow.tuple.protocol;
+        let ours = NewSegment {
+            seq: cookie,
+            ack: segment.seq.wrapping_add(1),
+            flags: SYN | ACK,
+            window: 0,
+            offer: Some(SynOffer {
+                mss,
+                scale: offer.scale.map(|_| OUR_SCALE),
+                sack: offer.sack,
+            }),
+        };
+        if !ours.write(&mut packet, &answer, family::DEFAULT_TTL) {
+            return self.shared.drop(packet, DropReason::NoHeadroom);
+        }
+        swap_macs(packet.bytes_mut());
+        self.shared.stats.syn_cookies_sent.add(1);
+        self.shared.stats.transmitted.add(1);
+        io.transmit(packet.port(), packet);
+    }
+
+    /// The largest segment for clients: as large as their link takes, with room for what is put into it.
+    fn mss_for(&self, packet: &B, flow: &Flow<A>) -> u16 {
+        let device = self.shared.snapshot.net.device_of(packet.port());
+        let mtu = device.map_or(1280, |device| device.mtu);
+        let headers = family::header_len(flow.tuple.src) + HEADER_LEN;
+        // TOA with an IPv6 address, or a header of the other family: whatever this client's conn will need.
+        let room = tcp_options::TOA_V6_LEN;
+        mtu.saturating_sub((headers + room) as u16)
+    }
+
+    /// An acknowledgment of what may be a cookie.
+    fn take_cookie(
+        &mut self,
+        now: Now,
+        mut packet: B,
+        flow: &Flow<A>,
+        segment: Segment,
+    ) -> Handshake<A, B> {
+        let client_isn = segment.seq.wrapping_sub(1);
+        let cookie = segment.ack.wrapping_sub(1);
+        let jar = CookieJar::new(&self.shared.config.keys.sequence);
+        let Some(offer) = jar.read(now, &flow.tuple, client_isn, cookie) else {
+            self.shared.stats.syn_cookies_wrong.add(1);
+            return Handshake::Plain(packet);
+        };
+        let l4 = packet
+            .bytes()
+            .get(usize::from(flow.l4_at)..)
+            .unwrap_or_default();
+        if let Err(reason) = connect::verify_checksum(flow, l4) {
+            self.shared.drop(packet, reason);
+            return Handshake::Over;
+        }
+        let window = window_of(l4);
+        let extra = Extra {
+            first_data: segment.seq,
+            cookie,
+            client_window: window,
+            client_scale: offer.scale.unwrap_or(0),
+            has_scale: u8::from(offer.scale.is_some()),
+            ..Extra::default()
+        };
+        let ttl = A::ttl(packet.bytes());
+        if !syn_again(client_isn, offer, window).write(&mut packet, &flow.tuple, ttl) {
+            self.shared.drop(packet, DropReason::NoHeadroom);
+            return Handshake::Over;
+        }
+        self.shared.stats.syn_cookies_taken.add(1);
+        let flow = flow_of(&packet, flow);
+        Handshake::Shaken(packet, flow, extra)
+    }
+
+    /// A packet of a conn whose client shook hands with the director.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn forward_shaken(
+        &mut self,
+        now: Now,
+        packet: B,
+        flow: &Flow<A>,
+        found: Found,
+        io: &mut impl Io<B>,
+    ) {
+        let l4 = packet
+            .bytes()
+            .get(usize::from(flow.l4_at)..)
+            .unwrap_or_default();
+        let segment = match Segment::read(l4) {
+            Ok(segment) => segment,
+            Err(reason) => return self.shared.drop(packet, reason),
+        };
+        match found.direction {
+            Direction::Inbound => self.shaken_inbound(now, packet, flow, segment, found, io),
+            Direction::Outbound => self.shaken_outbound(now, packet, flow, segment, found, io),
+        }
+    }
+
+    fn shaken_inbound(
+        &mut self,
+        now: Now,
+        mut packet: B,
+        flow: &Flow<A>,
+        segment: Segment,
+        found: Found,
+        io: &mut impl Io<B>,
+    ) {
+        let state = self.lane.conns.get(found.id).tcp_state();
+        let extra = *self.lane.extras.get(found.id);
+        let is_first = segment.opens() && segment.seq == extra.first_data.wrapping_sub(1);
+        let is_over = matches!(state, TcpState::TimeWait | TcpState::Close);
+        if segment.opens() && is_over && !is_first {
+            // The client begins anew: with a cookie again.
+            self.end(now, found.id, io);
+            return self.connect_anew(now, packet, flow, io);
+        }
+        if extra.is_dest_known == 0 && !segment.opens() && !segment.has_rst() {
+            // It asks again; the dest may not have heard of it.
+            let cookie = segment.ack.wrapping_sub(1);
+            if cookie != extra.cookie || flow.is_fragment {
+                return self.shared.drop(packet, DropReason::TcpNotSyn);
+            }
+            let offer = SynOffer::of_cookie(cookie);
+            let isn = extra.first_data.wrapping_sub(1);
+            let ttl = A::ttl(packet.bytes());
+            let again = syn_again(isn, offer, extra.client_window);
+            if !again.write(&mut packet, &flow.tuple, ttl) {
+                return self.shared.drop(packet, DropReason::NoHeadroom);
+            }
+            let flow = flow_of(&packet, flow);
+            return self.forward_by_way(now, packet, &flow, found, io);
+        }
+        let l4_at = usize::from(flow.l4_at);
+        if segment.has_ack() {
+            let delta = extra.dest_delta;
+            let frame = packet.bytes_mut();
+            segment::put_number(
+                frame,
+                l4_at,
+                segment::ACK_NUMBER,
+                segment.ack.wrapping_sub(delta),
+            );
+            segment::shift_sack(frame, l4_at, delta);
+        }
+        if extra.dest_has_no_scale != 0 && extra.has_scale != 0 && !segment.opens() {
+            rescale(packet.bytes_mut(), l4_at, extra.client_scale, 0);
+        }
+        self.forward_by_way(now, packet, flow, found, io);
+    }
+
+    fn shaken_outbound(
+        &mut self,
+        now: Now,
+        packet: B,
+        flow: &Flow<A>,
+        segment: Segment,
+        found: Found,
+        io: &mut impl Io<B>,
+    ) {
+        if !(segment.has_syn() && segment.has_ack()) {
+            return self.forward_by_way(now, packet, flow, found, io);
+        }
+        let l4 = packet
+            .bytes()
+            .get(usize::from(flow.l4_at)..)
+            .unwrap_or_default();
+        let scale = tcp_options::read_syn(options_of(l4)).scale;
+        let extra = self.lane.extras.get_mut(found.id);
+        extra.dest_delta = extra.cookie.wrapping_sub(segment.seq);
+        extra.dest_scale = scale.unwrap_or(0).min(14);
+        extra.dest_has_no_scale = u8::from(scale.is_none());
+        extra.is_dest_known = 1;
+        let port = packet.port();
+        self.forward_by_way(now, packet, flow, found, io);
+        self.acknowledge_dest(now, port, found.id, io);
+    }
+
+    /// The client's part of the handshake with the dest, which the client believes to be over long ago.
+    fn acknowledge_dest(
+        &mut self,
+        now: Now,
+        port: packet::PortId,
+        id: ConnId,
+        io: &mut impl Io<B>,
+    ) {
+        let tuple = self.lane.conns.get(id).tuple(Direction::Inbound);
+        let extra = *self.lane.extras.get(id);
+        let len = L2_LEN + family::header_len(tuple.src) + HEADER_LEN;
+        self.shared.stats.received.add(1);
+        self.shared.stats.originated.add(1);
+        let Some(mut packet) = io.allocate(port, len) else {
+            return self.shared.stats.drops_by(DropReason::NoMbuf).add(1);
+        };
+        let ours = NewSegment {
+            seq: extra.first_data,
+            ack: extra.cookie.wrapping_add(1),
+            flags: ACK,
+            window: extra.client_window,
+            offer: None,
+        };
+        if !ours.write(&mut packet, &tuple, family::DEFAULT_TTL) {
+            return self.shared.drop(packet, DropReason::NoHeadroom);
+        }
+        let flow = Flow {
+            tuple,
+            protocol: Protocol::Tcp,
+            l4_at: (len - HEADER_LEN) as u8,
+            is_fragment: false,
+            total_len: (len - L2_LEN) as u16,
+        };
+        let direction = Direction::Inbound;
+        self.forward_shaken(now, packet, &flow, Found { id, direction }, io);
+    }
+
+    /// What is left to do on the dest's segments when all else is rewritten: the client's numbers and windows, and
+    /// instead of a SYN, which it has had, that it may send now.
+    pub(crate) fn finish_shaken(&mut self, packet: &mut B, l4_at: usize, id: ConnId) {
+        let extra = *self.lane.extras.get(id);
+        let frame = packet.bytes_mut();
+        let Ok(segment) = Segment::read(frame.get(l4_at..).unwrap_or_default()) else {
+            return;
+        };
+        if extra.is_dest_known == 0 {
+            // A refusal: the client believes only one with the number that it expects (RFC 5961, 3.2).
+            let seq = extra.cookie.wrapping_add(1);
+            return segment::put_number(frame, l4_at, segment::SEQ, seq);
+        }
+        let seq = segment.seq.wrapping_add(extra.dest_delta);
+        if segment.has_syn() {
+            segment::put_number(frame, l4_at, segment::SEQ, seq.wrapping_add(1));
+            make_ack(frame, l4_at);
+            // A SYN's window is not scaled: RFC 7323, 2.2.
+            if extra.has_scale != 0 {
+                rescale(frame, l4_at, 0, OUR_SCALE);
+            }
+        } else {
+            segment::put_number(frame, l4_at, segment::SEQ, seq);
+            if extra.has_scale != 0 && extra.dest_scale != OUR_SCALE {
+                rescale(frame, l4_at, extra.dest_scale, OUR_SCALE);
+            }
+        }
+    }
+}
+
+impl<A: Family, B> Lane<A, B> {
+    /// What is added to the dest's numbers for the client.
+    pub(crate) fn dest_delta(&self, id: ConnId) -> u32 {
+        if self.conns.get(id).flags.has(ConnFlags::SYN_PROXIED) {
+            self.extras.get(id).dest_delta
+        } else {
+            0
+        }
+    }
+}
+
+/// The client's SYN, as it was but for what a cookie does not hold.
+const fn syn_again(isn: u32, offer: SynOffer, window: u16) -> NewSegment {
+    NewSegment {
+        seq: isn,
+        ack: 0,
+        flags: SYN,
+        window,
+        offer: Some(offer),
+    }
+}
+
+/// A segment to be written, without data.
+struct NewSegment {
+    seq: u32,
+    ack: u32,
+    flags: u8,
+    window: u16,
+    /// Of a SYN
+    offer: Option<SynOffer>,
+}
+
+impl NewSegment {
+    /// Writes the packet anew, MAC addresses excepted. `false` if its buffer has no room.
+    fn write<A: Family, B: PacketBuf>(
+        &self,
+        packet: &mut B,
+        tuple: &crate::tuple::Tuple<A>,
+        ttl: u8,
+    ) -> bool {
+        let mut options = [tcp_options::NOP; MOST_OPTIONS];
+        let options_len = self
+            .offer
+            .map_or(0, |offer| write_offer(&mut options, offer));
+        let l4_at = L2_LEN + family::header_len(tuple.src);
+        let l4_len = HEADER_LEN + options_len;
+        let len = l4_at + l4_len;
+        packet.truncate(len);
+        let lacking = len - packet.bytes().len();
+        if lacking > 0 && !packet.append(lacking) {
+            return false;
+        }
+        let frame = packet.bytes_mut();
+        let header = NewHeader {
+            ttl,
+            ..NewHeader::of_ours(tuple.src, tuple.dst, tuple.protocol, l4_len as u16)
+        };
+        family::write_header(frame, &header);
+        let tcp = &mut frame[l4_at..];
+        tcp[0..2].copy_from_slice(&tuple.sport.to_be_bytes());
+        tcp[2..4].copy_from_slice(&tuple.dport.to_be_bytes());
+        tcp[4..8].copy_from_slice(&self.seq.to_be_bytes());
+        tcp[8..12].copy_from_slice(&self.ack.to_be_bytes());
+        tcp[12] = ((l4_len / 4) as u8) << 4;
+        tcp[FLAGS] = self.flags;
+        tcp[WINDOW].copy_from_slice(&self.window.to_be_bytes());
+        tcp[16..20].fill(0);
+        tcp[HEADER_LEN..].copy_from_slice(&options[..options_len]);
+        let pseudo = A::pseudo_header(tuple, l4_len as u16);
+        let sum = !checksum::fold(checksum::sum(tcp) + pseudo);
+        tcp[16..18].copy_from_slice(&sum.to_be_bytes());
+        true
+    }
+}
+
+/// RFC 9293, 3.7.1; RFC 2018, 2; RFC 7323, 2.2. How long they are, padded.
+fn write_offer(options: &mut [u8; MOST_OPTIONS], offer: SynOffer) -> usize {
+    let [high, low] = offer.mss.to_be_bytes();
+    options[..4].copy_from_slice(&[tcp_options::MSS, 4, high, low]);
+    let mut len = 4;
+    if offer.sack {
+        options[len..len + 2].copy_from_slice(&[tcp_options::SACK_PERMITTED, 2]);
+        len += 2;
+    }
+    if let Some(scale) = offer.scale {
+        options[len..len + 3].copy_from_slice(&[tcp_options::WINDOW_SCALE, 3, scale]);
+        len += 3;
+    }
+    len.next_multiple_of(4)
+}
+
+/// What a packet is after it was written anew.
+fn flow_of<A: Family, B: PacketBuf>(packet: &B, flow: &Flow<A>) -> Flow<A> {
+    Flow {
+        l4_at: (L2_LEN + family::header_len(flow.tuple.src)) as u8,
+        total_len: (packet.bytes().len() - L2_LEN) as u16,
+        ..*flow
+    }
+}
+
+fn options_of(tcp: &[u8]) -> &[u8] {
+    let header_len = tcp.get(12).map_or(0, |offset| usize::from(offset >> 4) * 4);
+    tcp.get(HEADER_LEN..header_len).unwrap_or_default()
+}
+
+fn window_of(tcp: &[u8]) -> u16 {
+    tcp.get(WINDOW)
+        .map_or(0, |window| u16::from_be_bytes([window[0], window[1]]))
+}
+
+fn swap_macs(frame: &mut [u8]) {
+    if let Some(macs) = frame.first_chunk_mut::<12>() {
+        macs.rotate_left(6);
+    }
+}
+
+/// The answer to a SYN becomes the acknowledgment that follows it. The options of a SYN mean nothing there.
+fn make_ack(frame: &mut [u8], l4_at: usize) {
+    let tcp = frame.get_mut(l4_at..).unwrap_or_default();
+    let options_len = options_of(tcp).len();
+    let mut words = [0; tcp_options::LONGEST_HEADER];
+    let changed = 12..HEADER_LEN + options_len;
+    let (Some(old), Some(now)) = (words.get_mut(..changed.len()), tcp.get_mut(changed)) else {
+        return;
+    };
+    old.copy_from_slice(now);
+    now[FLAGS - 12] = ACK;
+    now[HEADER_LEN - 12..].fill(tcp_options::NOP);
+    let delta = checksum::Delta::replace(old, now);
+    segment::apply_delta(tcp, delta);
+}
+
+/// A window counts in units of 2^from bytes, and is to in those of 2^to.
+fn rescale(frame: &mut [u8], l4_at: usize, from: u8, to: u8) {
+    let tcp = frame.get_mut(l4_at..).unwrap_or_default();
+    let old = window_of(tcp);
+    let bytes = u32::from(old) << from.min(14);
+    let new = u16::try_from(bytes >> to.min(14)).unwrap_or(u16::MAX);
+    if let Some(field) = tcp.get_mut(WINDOW) {
+        field.copy_from_slice(&new.to_be_bytes());
+        segment::apply_delta(tcp, checksum::Delta::of_u16(old, new));
+    }
+}
