@@ -386,6 +386,43 @@ fn snat_lets_hosts_out_from_the_wan_address(#[case] workers: u16, #[values(V4, V
     assert_eq!(lab.ipvsadm("-S -n"), saved);
 }
 
+/// What LVS does with firewall marks: one service for many VIPs and ports, by what packets have in common.
+#[rstest]
+#[case("-b", V4.laddr)]
+#[case("-m", V4.client)]
+fn a_service_may_be_for_all_packets_that_match(#[case] mode: &str, #[case] seen: &str) {
+    let mut lab = Lab::new(2);
+    give_director_a_place(&lab, &V4);
+    lab.dpip("route add 10.0.0.0/16 dev dpdk1");
+    for vip in ["10.0.0.100", "10.0.0.101"] {
+        lab.dpip(&format!("addr add {vip}/32 dev dpdk1"));
+    }
+    let service = "-H proto=tcp,dst-range=10.0.0.100-10.0.0.109:80-89";
+    lab.ipvsadm(&format!("-A -s rr {service}"));
+    for server in V4.servers {
+        lab.ipvsadm(&format!("-a {service} -r {server}:80 {mode}"));
+    }
+    if mode == "-b" {
+        lab.ipvsadm(&format!("--add-laddr -z {} {service} -F dpdk0", V4.laddr));
+    } else {
+        route_servers_through_the_director(&lab, &V4);
+    }
+    lab.start_web();
+    for url in ["http://10.0.0.100/", "http://10.0.0.101:85/"] {
+        let answer = until(PATIENCE, url, || {
+            let output = lab.client.output(&["curl", "-s", "--max-time", "3", url]);
+            output.status.success().then_some(output.stdout)
+        });
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.ends_with(seen), "{answer}");
+    }
+    let saved = lab.ipvsadm("-S -n");
+    lab.ipvsadm("-C");
+    let file = lab.folder.write("rules", &saved);
+    lab.ipvsadm(&format!("-R {}", file.display()));
+    assert_eq!(lab.ipvsadm("-S -n"), saved);
+}
+
 #[test]
 fn snat_that_cannot_work_is_refused() {
     let lab = Lab::new(1);
@@ -402,12 +439,8 @@ fn snat_that_cannot_work_is_refused() {
             "-r 10.0.0.7:0 -J",
         ),
         (
-            format!("-a {service} -r 10.0.0.7:0 -b"),
-            "FullNAT (-b) does not go with it",
-        ),
-        (
             "-a -t 10.0.0.100:80 -r 10.0.0.7 -J".to_owned(),
-            "SNAT (-J) does not go with it",
+            "say which with -H",
         ),
         (
             "-A -s rr -H proto=tcp,oif=dpdk1".to_owned(),

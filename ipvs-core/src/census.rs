@@ -17,7 +17,7 @@ type End = (Protocol, IpAddr, u16);
 /// How many services have it.
 type Shard = HashMap<End, u32, BuildHasherDefault<MixHasher>>;
 
-/// Facts about all services of VIPs, kept up as they come and go. Cloning copies pointers.
+/// Facts about all services, kept up as they come and go. Cloning copies pointers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Census {
     /// Dests of NAT services by their own address: whose packets must not get out untranslated
@@ -26,6 +26,8 @@ pub(crate) struct Census {
     vips: Ends,
     /// Services for any port of their VIP
     any_port: usize,
+    /// Services that match packets
+    matching: usize,
     /// Services with dests of the other address family
     mixed: usize,
     /// Services with a SYN proxy
@@ -36,6 +38,10 @@ impl Census {
     /// A service comes.
     pub(crate) fn add(&mut self, service: &Service) {
         nat_dests_of(service).for_each(|end| self.nat_dests.add(end));
+        if service.key.matcher.is_some() {
+            self.matching += 1;
+            return;
+        }
         self.vips.add(vip_of(service));
         self.any_port += usize::from(service.key.port == 0);
         self.mixed += usize::from(service.is_mixed());
@@ -45,6 +51,10 @@ impl Census {
     /// A service goes.
     pub(crate) fn remove(&mut self, service: &Service) {
         nat_dests_of(service).for_each(|end| self.nat_dests.remove(&end));
+        if service.key.matcher.is_some() {
+            self.matching -= 1;
+            return;
+        }
         self.vips.remove(&vip_of(service));
         self.any_port -= usize::from(service.key.port == 0);
         self.mixed -= usize::from(service.is_mixed());
@@ -77,7 +87,7 @@ impl Census {
     /// Whether a packet from there is from a dest of a NAT service.
     pub(crate) fn is_nat_dest(&self, protocol: Protocol, addr: IpAddr, port: u16) -> bool {
         self.nat_dests.contains(&(protocol, addr, port))
-            || self.any_port > 0 && self.nat_dests.contains(&(protocol, addr, 0))
+            || self.any_port + self.matching > 0 && self.nat_dests.contains(&(protocol, addr, 0))
     }
 }
 

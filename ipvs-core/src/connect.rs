@@ -414,7 +414,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 }
 
-/// The service of the packet's destination, or one for packets on their way through.
+/// The service of the packet's destination, or one that matches it.
 fn service_of<'a, A: Family, B: PacketBuf>(
     snapshot: &'a Snapshot,
     packet: &B,
@@ -424,21 +424,29 @@ fn service_of<'a, A: Family, B: PacketBuf>(
     let (src, dst) = (tuple.src.to_ip(), tuple.dst.to_ip());
     let services = &snapshot.services;
     let of_vip = services.of_vip(flow.protocol, dst, tuple.dport);
-    if of_vip.is_some() || !services.has_passing() || snapshot.net.local_addr(dst).is_some() {
+    if of_vip.is_some() || !services.has_passing() {
         return of_vip;
     }
-    // What a dest of NAT says goes through a conn, or nowhere.
-    if services.is_nat_dest(flow.protocol, src, tuple.sport) {
+    // Replies without a conn are no new ones; what a dest of NAT says goes through a conn, or nowhere.
+    let local = snapshot.net.local_addr(dst);
+    if local.is_some_and(|local| local.sapool)
+        || services.is_nat_dest(flow.protocol, src, tuple.sport)
+    {
         return None;
     }
-    let hop = snapshot.net.route_to(dst)?;
+    let is_to_us = local.is_some();
+    let hop = snapshot.net.route_to(dst);
+    let oif = hop.and_then(|hop| snapshot.net.device(hop.ifindex));
     let passing = Passing {
         src: (src, tuple.sport),
         dst: (dst, tuple.dport),
         iif: &snapshot.net.device_of(packet.port())?.name,
-        oif: &snapshot.net.device(hop.ifindex)?.name,
+        oif: oif.map_or("", |device| &device.name),
     };
-    services.passing(flow.protocol, &passing)
+    services
+        .matching(flow.protocol, &passing, is_to_us)
+        // Nobody gets out where there is no way.
+        .filter(|_| is_to_us || oif.is_some())
 }
 
 /// The first packet of a conn must be sound: nothing is remembered for the sake of a broken one.

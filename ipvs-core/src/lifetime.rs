@@ -149,13 +149,16 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.service_of(conn)?.options.conn_timeout_s
     }
 
-    /// The service of a conn, if it is still there. Those of SNAT are not found by their conns.
+    /// The service of a conn, if it is still there.
     fn service_of(&self, conn: &Conn<A>) -> Option<&Service> {
         let protocol = Protocol::from_number(conn.protocol)?;
         let (addr, port) = conn.vip();
         let services = &self.shared.snapshot.services;
-        services
-            .of_vip(protocol, addr.to_ip(), port)
+        let id = self.shared.service_of_dest[conn.dest().0 as usize];
+        let of_vip = services.of_vip(protocol, addr.to_ip(), port);
+        of_vip
+            .filter(|service| service.id == id)
+            .or_else(|| services.matching_by_id(id))
             .map(Arc::as_ref)
     }
 

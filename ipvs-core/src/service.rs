@@ -321,6 +321,12 @@ pub struct Service {
 }
 
 impl Service {
+    /// Whether its dests are WAN addresses: SNAT.
+    pub fn leads_out(&self) -> bool {
+        let is_wan = |dest: &Dest| dest.fwdmode == FwdMode::Snat;
+        self.key.matcher.is_some() && self.dests.iter().all(is_wan)
+    }
+
     /// Whether it has dests of the other address family.
     pub fn is_mixed(&self) -> bool {
         let is_other = |dest: &Dest| dest.addr.is_ipv4() != self.key.addr.is_ipv4();
@@ -400,12 +406,25 @@ impl ServiceTable {
         !self.passing.is_empty()
     }
 
-    /// The first service for a packet on its way through.
-    pub fn passing(&self, protocol: Protocol, packet: &Passing<'_>) -> Option<&Arc<Service>> {
+    /// The first service that matches a packet: for one to the director itself, the first that leads to real
+    /// servers rather than out into the world.
+    pub fn matching(
+        &self,
+        protocol: Protocol,
+        packet: &Passing<'_>,
+        is_to_us: bool,
+    ) -> Option<&Arc<Service>> {
         self.passing.iter().find(|service| {
             let matches = |matcher: Match| matcher.has(packet);
-            service.key.protocol == protocol && service.key.matcher.is_some_and(matches)
+            service.key.protocol == protocol
+                && service.leads_out() != is_to_us
+                && service.key.matcher.is_some_and(matches)
         })
+    }
+
+    /// A service that matches packets, by its number.
+    pub fn matching_by_id(&self, id: ServiceId) -> Option<&Arc<Service>> {
+        self.passing.iter().find(|service| service.id == id)
     }
 
     /// Whether a packet from there is from a dest of a NAT service: its way leads through a conn, or nowhere.
@@ -418,9 +437,13 @@ impl ServiceTable {
         let shards = Arc::make_mut(&mut self.shards);
         for service in services {
             if service.key.matcher.is_some() {
+                self.census.add(&service);
                 let passing = Arc::make_mut(&mut self.passing);
                 match passing.iter_mut().find(|old| old.key == service.key) {
-                    Some(old) => *old = service,
+                    Some(old) => {
+                        self.census.remove(old);
+                        *old = service;
+                    }
                     None => passing.push(service),
                 }
                 continue;
@@ -441,7 +464,10 @@ impl ServiceTable {
     /// Takes a service out.
     pub fn remove(&mut self, key: &ServiceKey) {
         if key.matcher.is_some() {
-            Arc::make_mut(&mut self.passing).retain(|service| service.key != *key);
+            let passing = Arc::make_mut(&mut self.passing);
+            if let Some(at) = passing.iter().position(|service| service.key == *key) {
+                self.census.remove(&passing.remove(at));
+            }
             return;
         }
         let shard = &mut Arc::make_mut(&mut self.shards)[shard_of(hash_of(key))];

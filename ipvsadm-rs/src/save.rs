@@ -3,7 +3,7 @@
 //! Ports are numbers here even without `-n`, so that a file means the same on every machine.
 
 use cli::ip_or_zero;
-use proto::v1::{AccessEntry, FwdMode, Protocol, TunnelType, VirtualService};
+use proto::v1::{AccessEntry, Dest, FwdMode, Protocol, TunnelType, VirtualService};
 
 use crate::output::{self, endpoint};
 use crate::{access, matcher};
@@ -58,7 +58,8 @@ pub fn save(service: &VirtualService, access: &[AccessEntry]) -> String {
         text.push('\n');
     }
     // SNAT's local addresses are its dests.
-    let has_laddrs = key.r#match.is_none();
+    let leads_out = |dest: &Dest| dest.fwd_mode() == FwdMode::Snat;
+    let has_laddrs = !service.dests.iter().any(leads_out);
     for laddr in service.laddrs.iter().filter(|_| has_laddrs) {
         let addr = ip_or_zero(laddr.address.as_ref());
         text.push_str(&format!(

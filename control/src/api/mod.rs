@@ -100,6 +100,7 @@ impl From<ServiceError> for Status {
             | ServiceError::PortOfSnat { .. }
             | ServiceError::NoDevice { .. }
             | ServiceError::ModeOfMatch { .. }
+            | ServiceError::SnatOfVip { .. }
             | ServiceError::QidNeedsUdp(_)
             | ServiceError::Thresholds { .. } => Self::invalid_argument(text),
             ServiceError::TooManyDests(_)

@@ -244,9 +244,21 @@ pub enum ServiceError {
         /// iif or oif
         device: String,
     },
-    /// SNAT goes with -H, everything else with a VIP
+    /// SNAT goes with -H
     #[error(
-        "the dest {addr} of service {service}: {fwdmode} does not go with it: dests of a match service (-H) are WAN addresses with -J (SNAT), those of any other service are not"
+        "the dest {addr} of service {service}: {fwdmode} does not go with it: SNAT is for hosts behind the director, say which with -H"
+    )]
+    SnatOfVip {
+        /// Of the service
+        service: ServiceKey,
+        /// WAN address
+        addr: IpAddr,
+        /// Which mode
+        fwdmode: &'static str,
+    },
+    /// What leads out and what leads to real servers are two services
+    #[error(
+        "the dest {addr} of service {service}: {fwdmode} does not go with its other dests: WAN addresses (-J) and real servers are of two services"
     )]
     ModeOfMatch {
         /// Of the service
@@ -443,6 +455,16 @@ impl Desired {
                 port,
             });
         }
+        let leads_out = |mode: FwdMode| mode == FwdMode::Snat;
+        let is_other =
+            |dest: &DestEntry| leads_out(dest.request.fwdmode) != leads_out(request.fwdmode);
+        if service.dests.values().any(is_other) {
+            return Err(ServiceError::ModeOfMatch {
+                service: *key,
+                addr,
+                fwdmode: request.fwdmode.name(),
+            });
+        }
         if service.dests.len() >= usize::from(u16::MAX) {
             return Err(ServiceError::ServiceFull(*key));
         }
@@ -485,6 +507,15 @@ impl Desired {
         let before = self.dest(key, request.addr, request.port)?;
         let service = &self.service(key)?.request;
         request.validate(service)?;
+        // A WAN address has ports, which a real server has not: one does not become the other.
+        let is_wan = |mode: FwdMode| mode == FwdMode::Snat;
+        if is_wan(before.request.fwdmode) != is_wan(request.fwdmode) {
+            return Err(ServiceError::ModeOfMatch {
+                service: *key,
+                addr: request.addr,
+                fwdmode: request.fwdmode.name(),
+            });
+        }
         let becomes_quiescent = before.request.weight != 0 && request.weight == 0;
         if becomes_quiescent && service.options.expires_quiescent {
             let id = before.id;
@@ -629,16 +660,18 @@ impl DestRequest {
         if self.drain_s.is_some() && self.weight != 0 {
             return Err(ServiceError::DrainWithWeight(self.addr));
         }
-        let is_any_port = service.matcher.is_none() && service.port == 0;
-        if is_any_port && self.port != 0 {
+        let is_match = service.matcher.is_some();
+        let keeps_port = self.fwdmode.keeps_port() || !is_match;
+        let is_any_port = service.port == 0 && self.fwdmode != FwdMode::Snat;
+        if is_any_port && keeps_port && self.port != 0 {
             return Err(ServiceError::DestPortOfAnyPort {
                 service: *service,
                 addr: self.addr,
                 port: self.port,
             });
         }
-        if (self.fwdmode == FwdMode::Snat) != service.matcher.is_some() {
-            return Err(ServiceError::ModeOfMatch {
+        if self.fwdmode == FwdMode::Snat && service.matcher.is_none() {
+            return Err(ServiceError::SnatOfVip {
                 service: *service,
                 addr: self.addr,
                 fwdmode: self.fwdmode.name(),
@@ -656,7 +689,8 @@ impl DestRequest {
         if !is_host(self.addr) {
             return Err(ServiceError::NotUnicast(self.addr));
         }
-        if self.addr.is_ipv4() != service.addr.is_ipv4() && !self.fwdmode.joins_families() {
+        let is_other_family = self.addr.is_ipv4() != service.addr.is_ipv4();
+        if is_other_family && (is_match || !self.fwdmode.joins_families()) {
             return Err(ServiceError::OtherFamily {
                 service: *service,
                 addr: self.addr,
