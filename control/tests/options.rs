@@ -47,6 +47,7 @@ async fn options_reach_the_workers_and_come_back_as_they_were() {
             is_insecure: true,
         }),
         syn_proxy: Some(SynProxy::Above(1000)),
+        uoa: None,
     };
     director
         .until_workers("the options", |worker| {
@@ -97,6 +98,14 @@ async fn options_that_cannot_work_are_refused() {
         (
             with(|service| service.key.as_mut().unwrap().port = 0),
             "port 0 (any port) needs persistence",
+        ),
+        (
+            with(|service| service.uoa = "opp".into()),
+            "to TCP, TOA tells the same",
+        ),
+        (
+            with(|service| service.uoa = "xxx".into()),
+            "ipo (an IP option) or opp",
         ),
         (
             with(|service| service.proxy_protocol = "v3".into()),
@@ -160,6 +169,14 @@ async fn options_that_cannot_work_are_refused() {
     };
     let result = ipvs.add_dest(real.clone()).await;
     refused(result, Code::InvalidArgument, "use -g (DR) or -i (tunnel)");
+    // UOA asks for FullNAT, and for IPv4 if it is an option of that.
+    let mut told = datagrams.clone();
+    (told.one_packet, told.uoa) = (false, "ipo".into());
+    ipvs.edit_service(told).await.unwrap();
+    let mut other = real.clone();
+    other.dest.as_mut().unwrap().address = ip("2001:db8::2");
+    let result = ipvs.add_dest(other).await;
+    refused(result, Code::InvalidArgument, "use --uoa opp");
     // Nor by a way round.
     datagrams.one_packet = false;
     ipvs.edit_service(datagrams.clone()).await.unwrap();

@@ -97,8 +97,12 @@ impl Choice<'_> {
         conn.flags
             .put(ConnFlags::PERSISTENT, self.template.is_some());
         conn.flags.put(ConnFlags::ONE_PACKET, options.is_one_packet);
-        let is_told = options.proxy_protocol.is_some() && dest.fwdmode.sees_replies();
-        conn.flags.put(ConnFlags::PROXY, is_told);
+        let is_told = match dest.fwdmode {
+            FwdMode::FullNat => options.proxy_protocol.is_some() || options.uoa.is_some(),
+            FwdMode::Nat => options.proxy_protocol.is_some(),
+            _ => false,
+        };
+        conn.flags.put(ConnFlags::TOLD, is_told);
         Ok(conn)
     }
 

@@ -372,8 +372,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             conn.flags.put(ConnFlags::ANSWERED, is_udp);
         }
         let made = self.insert(now, lookup, conn, service_id, io)?;
-        if let Some(proxy) = options.proxy_protocol {
-            *self.lane.extras.get_mut(made.0) = Extra::of_proxy(proxy);
+        if conn.flags.has(ConnFlags::TOLD) {
+            *self.lane.extras.get_mut(made.0) = Extra::of_told(&options);
         }
         if let Some((key, timeout_s)) = template {
             self.shared

@@ -1,15 +1,16 @@
 //! What few conns have beside what all have: memory that is touched for them alone.
 
+use packet::uoa::Mode;
 use zerocopy::FromZeros;
 
 use crate::conn::ConnId;
-use crate::service::ProxyProtocol;
+use crate::service::{ProxyProtocol, ServiceOptions};
 
 /// Of one conn, by its flags.
 #[derive(Debug, Clone, Copy, Default, FromZeros)]
 #[repr(C)]
 pub(crate) struct Extra {
-    /// [`crate::conn::ConnFlags::PROXY`]: which header goes before what the client says
+    /// [`crate::conn::ConnFlags::TOLD`]: which PROXY header, if any, goes before what the client says
     pub(crate) proxy: u8,
     /// TCP: the dest has acknowledged the header
     pub(crate) is_header_acked: u8,
@@ -35,14 +36,21 @@ pub(crate) struct Extra {
     pub(crate) has_scale: u8,
     /// and the dest does not
     pub(crate) dest_has_no_scale: u8,
-    pub(crate) reserved: [u8; 3],
+    /// So many datagrams are still to tell the client's address by UOA,
+    pub(crate) uoa_left: u8,
+    /// as an option of IPv4
+    pub(crate) uoa_by_option: u8,
+    pub(crate) reserved: u8,
 }
 
 impl Extra {
     /// Of a conn whose service tells dests who the client is.
-    pub(crate) fn of_proxy(proxy: ProxyProtocol) -> Self {
+    pub(crate) fn of_told(options: &ServiceOptions) -> Self {
+        let uoa = options.uoa;
         Self {
-            proxy: proxy.to_bits(),
+            proxy: options.proxy_protocol.map_or(0, ProxyProtocol::to_bits),
+            uoa_left: uoa.map_or(0, |uoa| uoa.max_trail),
+            uoa_by_option: u8::from(uoa.is_some_and(|uoa| uoa.mode == Mode::IpOption)),
             ..Self::default()
         }
     }

@@ -93,7 +93,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             DropReason::MtuExceeded if ip.dont_fragment => {
                 match self.way_of(found.id, found.direction) {
                     Ok(way) => Refusal::PacketTooBig {
-                        mtu: way.mtu().saturating_add_signed(-self.growth(&ip, found)),
+                        mtu: way
+                            .mtu()
+                            .saturating_add_signed(-self.growth(&ip, found))
+                            .saturating_sub(self.header_room(found)),
                     },
                     Err(_) => return self.shared.drop(packet, reason),
                 }
@@ -128,7 +131,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             flow
         };
         let edited;
-        let flow = if flags.has(ConnFlags::PROXY) {
+        let flow = if flags.has(ConnFlags::TOLD) {
             edited = self.edit_proxied(packet, flow, found, mtu)?;
             &edited
         } else {
@@ -145,6 +148,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         if is_mixed {
             self.complete_replaced(packet, flow, found);
+        }
+        if flags.has(ConnFlags::TOLD) {
+            self.tell_by_uoa(packet, flow, found, mtu);
         }
         Ok(())
     }
@@ -237,14 +243,21 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         usize::from(flow.l4_at).min(packet.bytes().len())
     }
 
+    /// Bytes that the first packets of a conn may grow by beyond that: a PROXY header.
+    fn header_room(&self, found: Found) -> u16 {
+        let is_told = self.lane.conns.get(found.id).flags.has(ConnFlags::TOLD);
+        if is_told && found.direction == Direction::Inbound {
+            proxy_protocol::LONGEST_HEADER
+        } else {
+            0
+        }
+    }
+
     /// Bytes that a packet of a conn grows by, or shrinks.
     pub(crate) fn growth(&self, ip: &IpFacts<A>, found: Found) -> i16 {
         let conn = self.lane.conns.get(found.id);
         if conn.flags.has(ConnFlags::ONE_WAY) {
             return tunnel::overhead(conn) as i16;
-        }
-        if conn.flags.has(ConnFlags::PROXY) {
-            return proxy_protocol::LONGEST_HEADER as i16;
         }
         if !conn.flags.has(ConnFlags::MIXED) {
             return 0;
@@ -410,7 +423,7 @@ fn outbound_segment<A: Family>(segment: Segment, state: TcpState, conn: &mut Con
     }
     if segment.has_syn() && matches!(state, TcpState::SynSent | TcpState::SynRecv) {
         conn.client_ack = segment.seq.wrapping_add(1);
-        let has_toa = conn.flags.has(ConnFlags::FULL_NAT) && !conn.flags.has(ConnFlags::PROXY);
+        let has_toa = conn.flags.has(ConnFlags::FULL_NAT) && !conn.flags.has(ConnFlags::TOLD);
         conn.flags.put(ConnFlags::TOA_PENDING, has_toa);
     }
 }

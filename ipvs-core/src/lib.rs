@@ -54,6 +54,7 @@ pub mod time;
 pub mod timeouts;
 mod tunnel;
 pub mod tuple;
+mod uoa;
 
 pub use access::{Access, AddrSet};
 pub use command::{Command, ConnInfo, ConnPage, Event};
@@ -64,7 +65,7 @@ pub use matcher::{DeviceName, EndRange, Match};
 pub use service::{
     Dest, DestId, Encapsulation, FwdMode, HashOptions, HashTarget, Laddr, LaddrId, MAX_SERVICES,
     Persistence, Protocol, ProxyProtocol, SchedulerKind, Service, ServiceId, ServiceKey,
-    ServiceOptions, ServiceTable, SynProxy,
+    ServiceOptions, ServiceTable, SynProxy, UoaOptions,
 };
 pub use snapshot::{Defence, Snapshot};
 pub use stats::{Counter, DestStats, ServiceStats, WorkerStats};

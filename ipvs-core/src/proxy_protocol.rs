@@ -37,6 +37,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         found: Found,
         mtu: u16,
     ) -> Result<Flow<A>, DropReason> {
+        if self.lane.extras.get(found.id).proxy == 0 {
+            return Ok(*flow);
+        }
         let grown = match (flow.protocol, found.direction) {
             (Protocol::Tcp, Direction::Inbound) => self.edit_inbound(packet, flow, found, mtu)?,
             (Protocol::Tcp, Direction::Outbound) => {
@@ -299,7 +302,7 @@ fn check_checksum<A: Family>(frame: &[u8], flow: &Flow<A>) -> Result<(), DropRea
 impl<A: Family, B> crate::lane::Lane<A, B> {
     /// What the dest of a conn expects next beyond what was translated for the client.
     pub(crate) fn header_shift(&self, id: crate::conn::ConnId) -> u32 {
-        if self.conns.get(id).flags.has(ConnFlags::PROXY) {
+        if self.conns.get(id).flags.has(ConnFlags::TOLD) {
             self.extras.get(id).shift()
         } else {
             0

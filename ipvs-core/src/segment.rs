@@ -261,7 +261,7 @@ pub(crate) fn insert_toa<A: Family, B: PacketBuf>(
 /// header.
 fn grown_by<A: Family>(conn: &Conn<A>) -> u16 {
     let (client, _) = conn.client();
-    let option = if conn.flags.has(ConnFlags::PROXY) {
+    let option = if conn.flags.has(ConnFlags::TOLD) {
         usize::from(proxy_protocol::LONGEST_HEADER)
     } else {
         tcp_options::toa_len(client.to_ip())

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use inet::IfIndex;
 use packet::proxy::Version;
+use packet::uoa::Mode;
 
 use crate::access::Access;
 use crate::census::Census;
@@ -264,12 +265,23 @@ pub struct ServiceOptions {
     pub expires_quiescent: bool,
     /// Dests are told who the client is before what it says.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// Dests are told who the client is by UOA.
+    pub uoa: Option<UoaOptions>,
     /// Clients shake hands with the director before dests hear of them.
     pub syn_proxy: Option<SynProxy>,
     /// Most conns at once, over all workers.
     pub conn_limit: Option<u32>,
     /// Most new conns per second, over all workers.
     pub conn_rate_limit: Option<u32>,
+}
+
+/// `--uoa`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UoaOptions {
+    /// How
+    pub mode: Mode,
+    /// How many datagrams of a conn tell it: DPVS's `uoa_max_trail`
+    pub max_trail: u8,
 }
 
 /// `-j`: whose SYNs are answered with cookies

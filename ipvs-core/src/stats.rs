@@ -105,6 +105,10 @@ pub struct WorkerStats {
     pub toa_no_space: Counter,
     /// Segments sent without TOA because they would exceed the MTU.
     pub toa_over_mtu: Counter,
+    /// Datagrams that told the client's address by UOA.
+    pub uoa_sent: Counter,
+    /// Those that should have, and had no room.
+    pub uoa_no_space: Counter,
     /// SYNs answered with cookies.
     pub syn_cookies_sent: Counter,
     /// Cookies that came back.
@@ -149,6 +153,8 @@ impl WorkerStats {
             toa_sent: Counter::default(),
             toa_no_space: Counter::default(),
             toa_over_mtu: Counter::default(),
+            uoa_sent: Counter::default(),
+            uoa_no_space: Counter::default(),
             syn_cookies_sent: Counter::default(),
             syn_cookies_taken: Counter::default(),
             syn_cookies_wrong: Counter::default(),

@@ -168,6 +168,8 @@ const OPTIONS: &[(char, &str, Takes)] = &[
     ('\0', "cpu", Takes::Value),
     ('\0', "conn-timeout", Takes::Value),
     ('\0', "conn-limit", Takes::Value),
+    ('\0', "uoa", Takes::Value),
+    ('\0', "uoa-max-trail", Takes::Value),
     ('\0', "conn-rate-limit", Takes::Value),
     ('\0', "drain", Takes::Value),
     ('\0', "json", Takes::Nothing),

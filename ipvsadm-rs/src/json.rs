@@ -25,6 +25,8 @@ pub fn service(service: &VirtualService) -> Value {
         "expire_quiescent": service.expire_quiescent,
         "conn_limit": service.conn_limit,
         "conn_rate_limit": service.conn_rate_limit,
+        "uoa": service.uoa,
+        "uoa_max_trail": service.uoa_max_trail,
         "proxy_protocol": service.proxy_protocol,
         "syn_proxy": service.syn_proxy,
         "syn_proxy_above": service.syn_proxy_above,

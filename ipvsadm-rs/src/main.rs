@@ -28,10 +28,11 @@ Usage:
   ipvsadm-rs -A|E -t|u VIP:PORT [-s SCHEDULER] [--sched-flags FLAG,...] [--hash-target sip|qid] [--conn-timeout SECONDS]
                  [-p [SECONDS] [-M NETMASK|LENGTH]] [--ops] [--expire-quiescent] [--conn-limit N] [--conn-rate-limit N]
                  [-j enable|disable|SYNS-PER-SECOND] [--proxy-protocol disable|v1|v2|v1-insecure|v2-insecure]
+                 [--uoa ipo|opp [--uoa-max-trail DATAGRAMS]]
   ipvsadm-rs -D -t|u VIP:PORT
   ipvsadm-rs -C
   ipvsadm-rs -a|e -t|u VIP:PORT -r RIP[:PORT] [MODE] [-w WEIGHT] [-x UPPER] [-y LOWER] [-w 0 --drain SECONDS]
-  ipvsadm-rs -a|e -H MATCH -r WANIP:0 -J [-w WEIGHT]
+  ipvsadm-rs -a|e -H MATCH -r WANIP:0 -J [-w WEIGHT], or -r RIP[:PORT] [MODE] as above
   ipvsadm-rs -d -t|u VIP:PORT -r RIP[:PORT]
   ipvsadm-rs --add-laddr|-P -z LIP -t|u VIP:PORT -F DEVICE
   ipvsadm-rs --del-laddr|-Q -z LIP -t|u VIP:PORT [-F DEVICE]

@@ -132,6 +132,9 @@ fn options(service: &VirtualService) -> String {
             text.push_str(&format!(" {word} {value}"));
         }
     }
+    if !service.uoa.is_empty() {
+        text.push_str(&format!(" uoa {} {}", service.uoa, service.uoa_max_trail));
+    }
     if !service.proxy_protocol.is_empty() {
         text.push_str(&format!(" pp{}", service.proxy_protocol));
     }

@@ -31,6 +31,8 @@ const fn rules(command: Command) -> (&'static [&'static str], &'static [&'static
                 "conn-rate-limit",
                 "proxy-protocol",
                 "synproxy",
+                "uoa",
+                "uoa-max-trail",
             ],
         ),
         Command::AddDest | Command::EditDest => (
@@ -305,6 +307,8 @@ fn virtual_service(line: &Line, key: Option<ServiceKey>) -> Result<VirtualServic
         expire_quiescent: line.has("expire-quiescent"),
         conn_limit: number(line, "conn-limit", u32::MAX)?.unwrap_or(0),
         conn_rate_limit: number(line, "conn-rate-limit", u32::MAX)?.unwrap_or(0),
+        uoa: line.get("uoa").unwrap_or_default().to_owned(),
+        uoa_max_trail: number(line, "uoa-max-trail", 255)?.unwrap_or(0),
         proxy_protocol: line.get("proxy-protocol").unwrap_or_default().to_owned(),
         ..VirtualService::default()
     })

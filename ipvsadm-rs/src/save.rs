@@ -93,6 +93,10 @@ fn options(service: &VirtualService) -> String {
         (true, 0) => text.push_str(" -j enable"),
         (true, above) => text.push_str(&format!(" -j {above}")),
     }
+    if !service.uoa.is_empty() {
+        let (mode, trail) = (&service.uoa, service.uoa_max_trail);
+        text.push_str(&format!(" --uoa {mode} --uoa-max-trail {trail}"));
+    }
     if !service.proxy_protocol.is_empty() {
         text.push_str(&format!(" --proxy-protocol {}", service.proxy_protocol));
     }
@@ -176,6 +180,8 @@ mod tests {
                 before.scheduler = "conhash".into();
                 before.hash_target = "qid".into();
                 before.one_packet = true;
+                before.uoa = "opp".into();
+                before.uoa_max_trail = 5;
             } else {
                 before.scheduler = "sh".into();
                 before.scheduler_flags = vec!["sh-fallback".into(), "sh-port".into()];

@@ -11,5 +11,6 @@ pub mod ipv6;
 pub mod proxy;
 pub mod quic;
 pub mod translate;
+pub mod uoa;
 
 pub use buf::{ChecksumState, MacAddr, PacketBuf, PortId};

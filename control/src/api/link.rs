@@ -257,6 +257,8 @@ fn worker_stats_message(stats: &Arc<WorkerStats>, worker: &WorkerHandle) -> v1::
         tx_bytes: loops.tx_bytes.get(),
         loop_worst_ns: loops.worst_ns(),
         loop_p99_ns: loops.p99_ns(),
+        uoa_sent: stats.uoa_sent.get(),
+        uoa_no_space: stats.uoa_no_space.get(),
         syn_cookies_sent: stats.syn_cookies_sent.get(),
         syn_cookies_taken: stats.syn_cookies_taken.get(),
         syn_cookies_wrong: stats.syn_cookies_wrong.get(),

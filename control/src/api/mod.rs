@@ -88,6 +88,10 @@ impl From<ServiceError> for Status {
             | ServiceError::OnePacketNeedsNoReply { .. }
             | ServiceError::PersistentMatch(_)
             | ServiceError::ProxyMatch(_)
+            | ServiceError::UoaNeedsUdp(_)
+            | ServiceError::UoaBesideProxy(_)
+            | ServiceError::UoaNeedsFullNat { .. }
+            | ServiceError::UoaOptionNeedsIpv4 { .. }
             | ServiceError::SynProxyNeedsTcp(_)
             | ServiceError::SynProxyNeedsReplies { .. }
             | ServiceError::ProxyV1NeedsTcp(_)

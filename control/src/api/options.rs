@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use ipvs_core::{Persistence, ProxyProtocol, ServiceKey, ServiceOptions, SynProxy};
+use ipvs_core::{Persistence, ProxyProtocol, ServiceKey, ServiceOptions, SynProxy, UoaOptions};
 use packet::proxy::Version;
+use packet::uoa::Mode;
 use proto::v1;
 use tonic::Status;
 
@@ -24,6 +25,7 @@ pub(super) fn options(
         conn_rate_limit: given(message.conn_rate_limit),
         proxy_protocol: proxy_protocol(&message.proxy_protocol)?,
         syn_proxy: syn_proxy(message)?,
+        uoa: uoa(message)?,
     })
 }
 
@@ -36,6 +38,34 @@ fn syn_proxy(message: &v1::VirtualService) -> Result<Option<SynProxy>, Status> {
         (true, 0) => Ok(Some(SynProxy::Always)),
         (true, per_s) => Ok(Some(SynProxy::Above(per_s))),
     }
+}
+
+/// As DPVS names them.
+const UOA_MODES: [(&str, Mode); 2] = [("ipo", Mode::IpOption), ("opp", Mode::OwnProtocol)];
+
+fn uoa(message: &v1::VirtualService) -> Result<Option<UoaOptions>, Status> {
+    /// DPVS's
+    const DEFAULT_TRAIL: u8 = 3;
+    if matches!(message.uoa.as_str(), "" | "disable") {
+        return Ok(None);
+    }
+    let found = UOA_MODES.iter().find(|(name, _)| *name == message.uoa);
+    let (_, mode) = found.ok_or_else(|| {
+        Status::invalid_argument(format!(
+            "unknown way of UOA '{}': it is ipo (an IP option) or opp (a protocol of its own)",
+            message.uoa
+        ))
+    })?;
+    let max_trail = match message.uoa_max_trail {
+        0 => DEFAULT_TRAIL,
+        trail => u8::try_from(trail).map_err(|_| {
+            Status::invalid_argument(format!("uoa-max-trail {trail} is out of range: 1 to 255"))
+        })?,
+    };
+    Ok(Some(UoaOptions {
+        mode: *mode,
+        max_trail,
+    }))
 }
 
 /// As DPVS names them.
@@ -80,6 +110,11 @@ pub(super) fn put(options: &ServiceOptions, message: &mut v1::VirtualService) {
         .iter()
         .find(|(_, proxy)| Some(*proxy) == options.proxy_protocol);
     message.proxy_protocol = proxy.map_or("", |(name, _)| name).to_owned();
+    if let Some(uoa) = options.uoa {
+        let name = UOA_MODES.iter().find(|(_, mode)| *mode == uoa.mode);
+        message.uoa = name.map_or("", |(name, _)| name).to_owned();
+        message.uoa_max_trail = uoa.max_trail.into();
+    }
     message.syn_proxy = options.syn_proxy.is_some();
     if let Some(SynProxy::Above(per_s)) = options.syn_proxy {
         message.syn_proxy_above = per_s;

@@ -9,6 +9,7 @@ use ipvs_core::{
 };
 
 use packet::proxy::Version;
+use packet::uoa::Mode;
 
 use super::access::AccessList;
 use super::address::is_host;
@@ -135,6 +136,36 @@ pub enum ServiceError {
         addr: IpAddr,
         /// Which mode
         fwdmode: &'static str,
+    },
+    /// TCP has TOA
+    #[error("service {0}: UOA (--uoa) is for UDP services: to TCP, TOA tells the same")]
+    UoaNeedsUdp(ServiceKey),
+    /// Once is enough
+    #[error(
+        "service {0}: UOA (--uoa) and the PROXY protocol (--proxy-protocol) tell the same: choose one"
+    )]
+    UoaBesideProxy(ServiceKey),
+    /// All other dests see the client
+    #[error(
+        "dest {addr} of service {service}: UOA (--uoa) is for -b (FullNAT): with {fwdmode} the dest sees the client itself"
+    )]
+    UoaNeedsFullNat {
+        /// The service
+        service: ServiceKey,
+        /// RIP
+        addr: IpAddr,
+        /// Which mode
+        fwdmode: &'static str,
+    },
+    /// The option is one of IPv4
+    #[error(
+        "dest {addr} of service {service}: UOA by an IP option (--uoa ipo) is for IPv4 clients and dests: use --uoa opp"
+    )]
+    UoaOptionNeedsIpv4 {
+        /// The service
+        service: ServiceKey,
+        /// RIP
+        addr: IpAddr,
     },
     /// Nobody behind SNAT is a server
     #[error("service {0}: the PROXY protocol (--proxy-protocol) is for services on a VIP")]
@@ -617,6 +648,14 @@ impl ServiceRequest {
         if self.options.syn_proxy.is_some() && !is_tcp_vip {
             return Err(ServiceError::SynProxyNeedsTcp(self.key));
         }
+        if self.options.uoa.is_some() {
+            if self.key.protocol != Protocol::Udp || self.key.matcher.is_some() {
+                return Err(ServiceError::UoaNeedsUdp(self.key));
+            }
+            if self.options.proxy_protocol.is_some() {
+                return Err(ServiceError::UoaBesideProxy(self.key));
+            }
+        }
         if let Some(proxy) = self.options.proxy_protocol {
             if self.key.matcher.is_some() {
                 return Err(ServiceError::ProxyMatch(self.key));
@@ -642,6 +681,22 @@ impl DestRequest {
                 addr: self.addr,
                 fwdmode: self.fwdmode.name(),
             });
+        }
+        if let Some(uoa) = request.options.uoa {
+            if self.fwdmode != FwdMode::FullNat {
+                return Err(ServiceError::UoaNeedsFullNat {
+                    service: *service,
+                    addr: self.addr,
+                    fwdmode: self.fwdmode.name(),
+                });
+            }
+            let is_v4 = self.addr.is_ipv4() && service.addr.is_ipv4();
+            if uoa.mode == Mode::IpOption && !is_v4 {
+                return Err(ServiceError::UoaOptionNeedsIpv4 {
+                    service: *service,
+                    addr: self.addr,
+                });
+            }
         }
         if request.options.syn_proxy.is_some() && !self.fwdmode.sees_replies() {
             return Err(ServiceError::SynProxyNeedsReplies {

@@ -1,0 +1,134 @@
+//! UOA: DPVS's include/uoa.h (features.md 5), for UDP what TOA is for TCP.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by a panic"
+)]
+
+mod common;
+
+use common::*;
+use etherparse::{Ipv4Header, Ipv6Header};
+use ipvs_core::{FwdMode, Protocol, UoaOptions};
+use packet::uoa::Mode;
+use testkit::frames::{self, Seen};
+
+const L2_LEN: usize = 14;
+const OPTION: [u8; 8] = [0x1f, 8, 0x9c, 0x40, 10, 0, 0, 48];
+
+fn director(setup: Setup, mode: Mode) -> Director {
+    let mut director = setup.build();
+    let max_trail = 3;
+    director.edit(|service| service.options.uoa = Some(UoaOptions { mode, max_trail }));
+    director
+}
+
+fn udp() -> Setup {
+    Setup {
+        protocol: Protocol::Udp,
+        ..Setup::default()
+    }
+}
+
+fn ask(payload: &[u8]) -> Vec<u8> {
+    frames::udp(CLIENT, VIP, payload, FROM_CLIENT)
+}
+
+/// What is left when UOA is taken out of a packet whose outer header has this length.
+fn without(frame: &[u8], at: usize, len: usize, restore: impl Fn(&mut [u8])) -> Seen {
+    let mut plain = [&frame[..at], &frame[at + len..]].concat();
+    restore(&mut plain);
+    Seen::parse(&plain)
+}
+
+#[test]
+fn the_first_datagrams_have_an_ip_option() {
+    let mut director = director(udp(), Mode::IpOption);
+    for number in 0..5 {
+        let (port, sent) = only(director.receive(WAN, &ask(b"ask")));
+        let (header, l4) = Ipv4Header::from_slice(&sent[L2_LEN..]).unwrap();
+        assert_eq!(port, LAN);
+        assert_eq!(header.header_checksum, header.calc_header_checksum());
+        assert_eq!(usize::from(header.total_len), sent.len() - L2_LEN);
+        let expected: &[u8] = if number < 3 { &OPTION } else { &[] };
+        assert_eq!(header.options.as_slice(), expected, "{number}");
+        assert_eq!(l4[8..], *b"ask");
+        let seen = without(&sent, L2_LEN + 20, expected.len(), |frame| {
+            frame[L2_LEN] = 0x45;
+            frame[L2_LEN + 3] = 31;
+            repair_ip(frame);
+        });
+        assert_eq!((seen.dst.as_str(), seen.checksums_right), (SERVER, true));
+    }
+    assert_eq!(director.engine.stats().uoa_sent.get(), 3);
+}
+
+#[test]
+fn the_first_datagrams_have_a_header_of_its_own() {
+    let mut director = director(udp(), Mode::OwnProtocol);
+    let (_, sent) = only(director.receive(WAN, &ask(b"ask")));
+    let (header, rest) = Ipv4Header::from_slice(&sent[L2_LEN..]).unwrap();
+    assert_eq!(
+        (header.protocol.0, usize::from(header.total_len)),
+        (248, sent.len() - L2_LEN)
+    );
+    assert_eq!(header.header_checksum, header.calc_header_checksum());
+    assert_eq!(rest[..12], [&[0x10, 17, 0, 12][..], &OPTION].concat());
+    let seen = without(&sent, L2_LEN + 20, 12, |frame| {
+        frame[L2_LEN + 3] = 31;
+        frame[L2_LEN + 9] = 17;
+        repair_ip(frame);
+    });
+    assert_eq!((seen.dst.as_str(), seen.checksums_right), (SERVER, true));
+    // Replies and what comes after are plain.
+    let back = director.to_client(&frames::udp(SERVER, &seen.src, b"answer", FROM_SERVER));
+    assert_eq!(
+        (back.dst.as_str(), back.payload.as_slice()),
+        (CLIENT, &b"answer"[..])
+    );
+    for _ in 0..2 {
+        director.receive(WAN, &ask(b"ask"));
+    }
+    let plain = director.to_server(&ask(b"ask"));
+    assert_eq!(plain.payload, b"ask");
+}
+
+#[test]
+fn ipv6_and_nat64_tell_an_ipv6_address() {
+    for dest in [SERVER6, SERVER] {
+        let setup = Setup {
+            dests: vec![dest],
+            laddrs: vec![LIP, LIP6],
+            ..setup6(Protocol::Udp, FwdMode::FullNat)
+        };
+        let mut director = director(setup, Mode::OwnProtocol);
+        let ask = frames::udp(CLIENT6, VIP6, b"ask", FROM_CLIENT);
+        let (_, sent) = only(director.receive(WAN, &ask));
+        let (protocol, rest) = if dest == SERVER {
+            let (header, rest) = Ipv4Header::from_slice(&sent[L2_LEN..]).unwrap();
+            assert_eq!(header.header_checksum, header.calc_header_checksum());
+            (header.protocol, rest)
+        } else {
+            let (header, rest) = Ipv6Header::from_slice(&sent[L2_LEN..]).unwrap();
+            (header.next_header, rest)
+        };
+        let client = [0x20, 1, 0xd, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x48];
+        assert_eq!(protocol.0, 248);
+        assert_eq!(
+            rest[..24],
+            [&[0x20, 17, 0, 24, 0x1f, 20, 0x9c, 0x40][..], &client].concat()
+        );
+        assert_eq!(rest[32..], *b"ask");
+    }
+}
+
+#[test]
+fn a_datagram_without_room_goes_without_and_the_next_one_tells() {
+    let mut director = director(udp(), Mode::OwnProtocol);
+    let large = director.to_server(&ask(&[7; 1472]));
+    assert_eq!(large.total_len, 1500);
+    let (_, sent) = only(director.receive(WAN, &ask(b"ask")));
+    assert_eq!(sent[L2_LEN + 9], 248);
+    let stats = director.engine.stats();
+    assert_eq!((stats.uoa_no_space.get(), stats.uoa_sent.get()), (1, 1));
+}
