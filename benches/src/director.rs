@@ -70,6 +70,7 @@ impl Default for Spec {
                 tcp_s: [LONG_S; TcpState::COUNT],
                 udp_s: LONG_S,
                 udp_oneway_s: LONG_S,
+                ..Timeouts::default()
             },
             conn_timeout_s: Some(LONG_S),
         }
@@ -148,8 +149,8 @@ pub fn snapshot(spec: &Spec) -> Snapshot {
 
 fn service(spec: &Spec, number: u32, protocol: Protocol) -> Arc<Service> {
     let (first, id) = match protocol {
-        Protocol::Udp | Protocol::Icmp | Protocol::IcmpV6 => (0, 0),
         Protocol::Tcp => (spec.dests, 1 + number),
+        _ => (0, 0),
     };
     let dests: Vec<Dest> = (0..spec.dests)
         .map(|at| Dest {

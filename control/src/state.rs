@@ -253,6 +253,7 @@ impl State {
             let option = match key.protocol {
                 Protocol::Tcp => "-t",
                 Protocol::Udp => "-u",
+                Protocol::Sctp => "--sctp-service",
                 // A match service needs no local address.
                 Protocol::Icmp | Protocol::IcmpV6 => return,
             };

@@ -186,7 +186,7 @@ fn low_bits(addr: IpAddr) -> u32 {
 /// What follows the header of UDP (RFC 768); nothing for TCP, whose first segment has no data yet.
 fn payload_of<'a, A>(flow: &Flow<A>, l4: &'a [u8]) -> &'a [u8] {
     match flow.protocol {
-        Protocol::Tcp | Protocol::Icmp | Protocol::IcmpV6 => &[],
+        Protocol::Tcp | Protocol::Sctp | Protocol::Icmp | Protocol::IcmpV6 => &[],
         Protocol::Udp => l4.get(8..).unwrap_or_default(),
     }
 }

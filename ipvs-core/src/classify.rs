@@ -1,7 +1,7 @@
 //! What kind of packet this is: the first stage, one packet at a time.
 
 use packet::ip::IpFacts;
-use packet::{ChecksumState, PacketBuf, ipv4, ipv6};
+use packet::{ChecksumState, PacketBuf, ipv4, ipv6, sctp};
 
 use crate::drop_reason::DropReason;
 use crate::family::Family;
@@ -65,6 +65,7 @@ const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+const SCTP: u8 = 132;
 
 /// Classifies a packet that came in by a device with this MAC address.
 #[inline(always)]
@@ -105,6 +106,7 @@ fn classify_ipv4<B: PacketBuf>(packet: &mut B) -> Result<Flow<[u8; 4]>, Aside> {
     let (protocol, (sport, dport)) = match ip.protocol {
         TCP => (Protocol::Tcp, tcp_ports(packet, ip.l4_at)?),
         UDP => (Protocol::Udp, udp_ports(packet, ip.l4_at, ip.is_fragment)?),
+        SCTP => (Protocol::Sctp, sctp_ports(packet, ip.l4_at)?),
         ICMP => return Err(Aside::Icmp),
         _ => return Err(Aside::Kernel),
     };
@@ -149,6 +151,7 @@ pub(crate) fn flow_of_ipv6<B: PacketBuf>(
     let (protocol, (sport, dport)) = match ip.protocol {
         TCP => (Protocol::Tcp, tcp_ports(packet, ip.l4_at)?),
         UDP => (Protocol::Udp, udp_ports(packet, ip.l4_at, ip.is_fragment)?),
+        SCTP => (Protocol::Sctp, sctp_ports(packet, ip.l4_at)?),
         ICMPV6 => return Err(Aside::Icmp),
         _ => return Err(Aside::Kernel),
     };
@@ -205,4 +208,10 @@ fn ports(header: &[u8]) -> (u16, u16) {
         .first_chunk()
         .map_or(0, |ports| u32::from_be_bytes(*ports));
     ((ports >> 16) as u16, ports as u16)
+}
+
+#[cold]
+fn sctp_ports<B: PacketBuf>(packet: &B, l4_at: u8) -> Result<(u16, u16), DropReason> {
+    let l4 = packet.bytes().get(usize::from(l4_at)..);
+    sctp::ports(l4.unwrap_or_default()).ok_or(DropReason::SctpMalformed)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use packet::checksum;
-use packet::{ChecksumState, PacketBuf};
+use packet::{ChecksumState, PacketBuf, sctp};
 
 use crate::choice::{Choice, turn_of};
 use crate::classify::Flow;
@@ -296,7 +296,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let is_defended = match flow.protocol {
             Protocol::Tcp => defence.tcp_drop,
             Protocol::Udp => defence.udp_drop,
-            Protocol::Icmp | Protocol::IcmpV6 => false,
+            Protocol::Sctp | Protocol::Icmp | Protocol::IcmpV6 => false,
         };
         let services = &self.shared.snapshot.services;
         if is_defended && services.is_vip(flow.protocol, flow.tuple.dst.to_ip()) {
@@ -322,7 +322,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             .unwrap_or_default();
         let opening = match flow.protocol {
             Protocol::Tcp => Some(Segment::read(l4)?),
-            Protocol::Udp | Protocol::Icmp | Protocol::IcmpV6 => None,
+            Protocol::Sctp if sctp::kind(l4) != sctp::Kind::Init => {
+                return Err(DropReason::SctpNotInit.into());
+            }
+            Protocol::Udp | Protocol::Sctp | Protocol::Icmp | Protocol::IcmpV6 => None,
         };
         if opening.is_some_and(|segment| !segment.opens()) {
             return Err(DropReason::TcpNotSyn.into());
@@ -356,6 +359,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let timeout_s = match flow.protocol {
             Protocol::Tcp => timeouts.tcp_s[TcpState::SynSent as usize],
             // Nobody will hear the dest answer.
+            Protocol::Sctp if is_one_way => options.conn_timeout_s.unwrap_or(timeouts.sctp_s),
+            Protocol::Sctp => timeouts.sctp_init_s,
             Protocol::Udp if is_one_way => options.conn_timeout_s.unwrap_or(timeouts.udp_s),
             Protocol::Udp | Protocol::Icmp | Protocol::IcmpV6 => {
                 options.conn_timeout_s.unwrap_or(timeouts.udp_oneway_s)
@@ -368,8 +373,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             conn.seq_delta = self.initial_sequence(now, &conn).wrapping_sub(segment.seq);
         }
         if is_one_way {
-            let is_udp = flow.protocol == Protocol::Udp;
-            conn.flags.put(ConnFlags::ANSWERED, is_udp);
+            let has_no_states = flow.protocol != Protocol::Tcp;
+            conn.flags.put(ConnFlags::ANSWERED, has_no_states);
         }
         let made = self.insert(now, lookup, conn, service_id, io)?;
         if conn.flags.has(ConnFlags::TOLD) {
@@ -455,6 +460,8 @@ pub(crate) fn verify_checksum<A: Family>(flow: &Flow<A>, l4: &[u8]) -> Result<()
         Protocol::Tcp => (DropReason::TcpBadChecksum, l4),
         // It was looked at already: it decided what kind of message this is.
         Protocol::Icmp | Protocol::IcmpV6 => return Ok(()),
+        Protocol::Sctp if sctp::is_checksum_right(l4) => return Ok(()),
+        Protocol::Sctp => return Err(DropReason::SctpBadChecksum),
         // RFC 768: no checksum at all is legal.
         Protocol::Udp if l4.get(6..8) == Some(&[0, 0]) => return Ok(()),
         Protocol::Udp => {

@@ -120,7 +120,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         };
         put_identifier(icmp.unwrap_or_default(), new, addresses);
         if found.direction == Direction::Outbound && !conn.flags.has(ConnFlags::ANSWERED) {
-            self.answer_udp(found.id);
+            self.note_answer(found.id);
         }
     }
 }

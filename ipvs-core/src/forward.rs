@@ -144,6 +144,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         match flow.protocol {
             Protocol::Udp => self.rewrite_datagram(now, packet, flow, found),
             Protocol::Tcp => self.rewrite_segment(now, packet, flow, found, mtu)?,
+            Protocol::Sctp => self.rewrite_sctp(now, packet, flow, found)?,
             Protocol::Icmp | Protocol::IcmpV6 => self.rewrite_echo(now, packet, flow, found),
         }
         if is_mixed {
@@ -292,15 +293,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             conn.deltas(found.direction).l4,
         );
         if found.direction == Direction::Outbound && !conn.flags.has(ConnFlags::ANSWERED) {
-            self.answer_udp(found.id);
+            self.note_answer(found.id);
         }
     }
 
     /// The dest of a conn without states has answered.
     #[cold]
     #[inline(never)]
-    pub(crate) fn answer_udp(&mut self, id: ConnId) {
-        let timeout_s = self.udp_timeout_s(self.lane.conns.get(id), true);
+    pub(crate) fn note_answer(&mut self, id: ConnId) {
+        let timeout_s = self.quiet_timeout_s(self.lane.conns.get(id), true);
         self.lane
             .conns
             .get_mut(id)

@@ -38,6 +38,7 @@ mod proxy_protocol;
 mod receive;
 mod reset;
 pub mod sched;
+mod sctp;
 mod segment;
 mod sequence;
 pub mod service;

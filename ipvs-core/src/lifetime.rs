@@ -133,13 +133,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         from.sub(1);
     }
 
-    /// The timeout of a UDP conn.
-    pub(crate) fn udp_timeout_s(&self, conn: &Conn<A>, answered: bool) -> u16 {
+    /// The timeout of a conn of UDP, SCTP or echo.
+    pub(crate) fn quiet_timeout_s(&self, conn: &Conn<A>, answered: bool) -> u16 {
         let timeouts = &self.shared.snapshot.timeouts;
-        let usual = if answered {
-            timeouts.udp_s
-        } else {
-            timeouts.udp_oneway_s
+        let is_sctp = conn.protocol == Protocol::Sctp.number();
+        let usual = match (is_sctp, answered) {
+            (false, true) => timeouts.udp_s,
+            (false, false) => timeouts.udp_oneway_s,
+            (true, true) => timeouts.sctp_s,
+            (true, false) => return clamp(timeouts.sctp_init_s),
         };
         clamp(self.service_timeout_s(conn).unwrap_or(usual))
     }

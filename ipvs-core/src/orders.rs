@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::family::Family;
 use crate::io::Io;
 use crate::service::Protocol;
+use crate::tcp_state::TcpState;
 use crate::time::{Now, Tick};
 
 /// Slots of the table looked at for one page, so that a page of a sparse table is short work too.
@@ -112,6 +113,9 @@ fn describe<A: Family>(conn: &Conn<A>, now: Tick) -> ConnInfo {
     let protocol = Protocol::from_number(conn.protocol).unwrap_or(Protocol::Udp);
     let state = match protocol {
         Protocol::Tcp => conn.tcp_state().name(),
+        Protocol::Sctp if conn.tcp_state() == TcpState::Close => "CLOSED",
+        Protocol::Sctp if conn.flags.has(ConnFlags::ANSWERED) => "ESTABLISHED",
+        Protocol::Sctp => "INIT",
         Protocol::Icmp | Protocol::IcmpV6 if conn.flags.has(ConnFlags::ANSWERED) => "ICMP_NORMAL",
         Protocol::Icmp | Protocol::IcmpV6 => "ICMP_ONEWAY",
         Protocol::Udp if conn.flags.has(ConnFlags::ANSWERED) => "UDP_NORMAL",

@@ -21,6 +21,8 @@ pub enum Protocol {
     Tcp,
     /// UDP, RFC 768
     Udp,
+    /// SCTP, RFC 9260
+    Sctp,
     /// Echo of ICMP, RFC 792: through SNAT
     Icmp,
     /// Echo of ICMPv6, RFC 4443
@@ -33,6 +35,7 @@ impl Protocol {
         match self {
             Self::Tcp => 6,
             Self::Udp => 17,
+            Self::Sctp => 132,
             Self::Icmp => 1,
             Self::IcmpV6 => 58,
         }
@@ -43,6 +46,7 @@ impl Protocol {
         match number {
             6 => Some(Self::Tcp),
             17 => Some(Self::Udp),
+            132 => Some(Self::Sctp),
             1 => Some(Self::Icmp),
             58 => Some(Self::IcmpV6),
             _ => None,
@@ -55,6 +59,7 @@ impl fmt::Display for Protocol {
         f.write_str(match self {
             Self::Tcp => "TCP",
             Self::Udp => "UDP",
+            Self::Sctp => "SCTP",
             Self::Icmp => "ICMP",
             Self::IcmpV6 => "ICMPv6",
         })

@@ -11,6 +11,12 @@ pub struct Timeouts {
     pub udp_s: u32,
     /// A UDP conn that only one side has spoken on. DPVS gives it the same time as any other.
     pub udp_oneway_s: u32,
+    /// An SCTP conn that the dest has not answered yet. These three are IPVS's.
+    pub sctp_init_s: u32,
+    /// One that it has.
+    pub sctp_s: u32,
+    /// One that is over.
+    pub sctp_closed_s: u32,
 }
 
 impl Default for Timeouts {
@@ -35,6 +41,9 @@ impl Default for Timeouts {
             tcp_s,
             udp_s: 300,
             udp_oneway_s: 300,
+            sctp_init_s: 60,
+            sctp_s: 900,
+            sctp_closed_s: 2,
         }
     }
 }

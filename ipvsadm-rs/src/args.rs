@@ -231,7 +231,7 @@ const NO_SYNC: &str =
     "directors do not share conns: with -s mh or conhash another one chooses the same dests";
 
 /// Options whose meaning comes with a later release.
-const LATER: &[&str] = &["icmp-service", "icmpv6-service", "sctp-service"];
+const LATER: &[&str] = &["icmp-service", "icmpv6-service"];
 
 /// Takes a command line apart.
 ///
@@ -492,11 +492,7 @@ mod tests {
 
     #[test]
     fn what_comes_later_says_so_with_status_2() {
-        for line in [
-            "-A -q 1.1.1.1:80",
-            "-A -1 ::1",
-            "-A --sctp-service 1.1.1.1:80",
-        ] {
+        for line in ["-A -q 1.1.1.1:80", "-A -1 ::1"] {
             let error = parsed(line).unwrap_err();
             assert_eq!(error.status, 2, "{line}");
             assert!(

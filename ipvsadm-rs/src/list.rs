@@ -202,6 +202,7 @@ fn sockpair(text: &str) -> Result<ListConnsRequest, CliError> {
     let protocol = match protocol {
         "tcp" => Protocol::Tcp,
         "udp" => Protocol::Udp,
+        "sctp" => Protocol::Sctp,
         _ => return Err(wrong()),
     };
     let addr = |word: &str| word.parse::<IpAddr>().map(ip_message).map_err(|_| wrong());

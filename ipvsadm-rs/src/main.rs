@@ -47,7 +47,8 @@ Usage:
   ipvsadm-rs -R [FILE]
   ipvsadm-rs --set TCP TCPFIN UDP
 MODE: -b FullNAT, -g DR (default), -m NAT, -i tunnel [--tun-type ipip|gre|gue [--tun-port PORT]]
-MATCH, instead of -t|u VIP:PORT: proto=tcp|udp|icmp|icmpv6,src-range=IP[-IP][:PORT[-PORT]],dst-range=...,iif=DEVICE,oif=DEVICE
+--sctp-service VIP:PORT goes wherever -t|u does.
+MATCH, instead of -t|u VIP:PORT: proto=tcp|udp|sctp|icmp|icmpv6,src-range=IP[-IP][:PORT[-PORT]],dst-range=...,iif=DEVICE,oif=DEVICE
 Long names: --add-service --edit-service --delete-service --clear --add-server --edit-server --delete-server
   --list --zero --save --restore --tcp-service --udp-service --scheduler --real-server --fullnat --gatewaying
   --masquerading --ipip --snat --match --weight

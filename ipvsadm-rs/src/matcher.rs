@@ -55,9 +55,9 @@ fn parse_protocol(name: &str) -> Result<Protocol, CliError> {
         "udp" => Ok(Protocol::Udp),
         "icmp" => Ok(Protocol::Icmp),
         "icmpv6" => Ok(Protocol::Icmpv6),
-        "sctp" => Err(CliError::unsupported(&format!("'proto={name}'"))),
+        "sctp" => Ok(Protocol::Sctp),
         _ => Err(CliError::usage(format!(
-            "'proto={name}' is not understood: it is tcp, udp, icmp or icmpv6"
+            "'proto={name}' is not understood: it is tcp, udp, sctp, icmp or icmpv6"
         ))),
     }
 }
@@ -227,10 +227,6 @@ mod tests {
             (
                 "proto=icmp,src-range=2001:db8::1",
                 "IPv4 and IPv6 do not go together",
-            ),
-            (
-                "proto=sctp,src-range=10.0.0.1",
-                "'proto=sctp' is not supported yet",
             ),
         ] {
             let error = parse(text).unwrap_err();

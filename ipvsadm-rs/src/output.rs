@@ -186,6 +186,7 @@ fn head_of(key: &ServiceKey, names: &PortNames) -> String {
 pub const fn protocol_name(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Udp => "udp",
+        Protocol::Sctp => "sctp",
         Protocol::Icmp => "icmp",
         Protocol::Icmpv6 => "icmpv6",
         Protocol::Tcp | Protocol::Unspecified => "tcp",

@@ -122,7 +122,7 @@ pub fn check(line: &Line) -> Result<(), CliError> {
 }
 
 /// What names a service.
-const SERVICE_OPTIONS: [&str; 3] = ["tcp-service", "udp-service", "match"];
+const SERVICE_OPTIONS: [&str; 4] = ["tcp-service", "udp-service", "sctp-service", "match"];
 
 fn check_options(line: &Line) -> Result<(), CliError> {
     let (needed, allowed) = rules(line.command);
@@ -216,6 +216,7 @@ pub fn service(line: &Line) -> Result<Option<ServiceKey>, CliError> {
         [(first, _), (second, _), ..] => return Err(conflict(first, second, line.command)),
         [("tcp-service", text)] => (Protocol::Tcp, text),
         [("udp-service", text)] => (Protocol::Udp, text),
+        [("sctp-service", text)] => (Protocol::Sctp, text),
         [(_, text)] => return matcher::parse(text).map(Some),
     };
     let (addr, port) = endpoint(text, protocol)?;

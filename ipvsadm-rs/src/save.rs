@@ -11,10 +11,10 @@ use crate::{access, matcher};
 /// The lines that bring a service back, for `-R`. `access` is what its lists have.
 pub fn save(service: &VirtualService, access: &[AccessEntry]) -> String {
     let key = service.key.clone().unwrap_or_default();
-    let flag = if key.protocol() == Protocol::Udp {
-        "-u"
-    } else {
-        "-t"
+    let flag = match key.protocol() {
+        Protocol::Udp => "-u",
+        Protocol::Sctp => "--sctp-service",
+        _ => "-t",
     };
     let name = match &key.r#match {
         Some(given) => format!("-H {}", matcher::saved(key.protocol(), given)),
@@ -173,7 +173,7 @@ mod tests {
     /// A service is put together again from the lines it was saved as.
     #[test]
     fn what_is_saved_is_read_back_as_it_was() {
-        for protocol in [Protocol::Tcp, Protocol::Udp] {
+        for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp] {
             let mut before = example();
             before.key.as_mut().unwrap().protocol = protocol.into();
             if protocol == Protocol::Udp {

@@ -406,11 +406,6 @@ fn what_is_wrong_is_said_with_its_exit_status() {
             "give enable, disable, or a number",
         ),
         (
-            "-A -s rr -H proto=sctp,oif=dpdk1",
-            2,
-            "'proto=sctp' is not supported yet",
-        ),
-        (
             "--start-daemon master",
             2,
             "there is no --start-daemon: directors do not share conns",

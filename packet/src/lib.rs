@@ -10,6 +10,7 @@ pub mod ipv4;
 pub mod ipv6;
 pub mod proxy;
 pub mod quic;
+pub mod sctp;
 pub mod translate;
 pub mod uoa;
 

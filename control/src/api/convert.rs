@@ -108,6 +108,7 @@ pub(super) fn service_key(message: Option<&v1::ServiceKey>) -> Result<ServiceKey
     let protocol = match message.protocol() {
         v1::Protocol::Tcp => Protocol::Tcp,
         v1::Protocol::Udp => Protocol::Udp,
+        v1::Protocol::Sctp => Protocol::Sctp,
         v1::Protocol::Icmp if message.r#match.is_some() => Protocol::Icmp,
         v1::Protocol::Icmpv6 if message.r#match.is_some() => Protocol::IcmpV6,
         v1::Protocol::Icmp | v1::Protocol::Icmpv6 => {
@@ -220,6 +221,7 @@ pub(super) const fn protocol_message(protocol: Protocol) -> v1::Protocol {
     match protocol {
         Protocol::Tcp => v1::Protocol::Tcp,
         Protocol::Udp => v1::Protocol::Udp,
+        Protocol::Sctp => v1::Protocol::Sctp,
         Protocol::Icmp => v1::Protocol::Icmp,
         Protocol::IcmpV6 => v1::Protocol::Icmpv6,
     }

@@ -197,6 +197,9 @@ enum TimeoutKey {
     TcpSynack,
     Udp,
     UdpOneway,
+    SctpInit,
+    SctpEstablished,
+    SctpClosed,
 }
 
 const fn usual_mtu() -> u16 {
@@ -422,6 +425,9 @@ fn timeouts(raw: &BTreeMap<TimeoutKey, u32>) -> Result<Timeouts, String> {
         let field = match key {
             TimeoutKey::Udp => &mut timeouts.udp_s,
             TimeoutKey::UdpOneway => &mut timeouts.udp_oneway_s,
+            TimeoutKey::SctpInit => &mut timeouts.sctp_init_s,
+            TimeoutKey::SctpEstablished => &mut timeouts.sctp_s,
+            TimeoutKey::SctpClosed => &mut timeouts.sctp_closed_s,
             tcp => &mut timeouts.tcp_s[tcp_state(*tcp) as usize],
         };
         *field = secs;
@@ -441,6 +447,6 @@ const fn tcp_state(key: TimeoutKey) -> TcpState {
         TimeoutKey::TcpLastAck => TcpState::LastAck,
         TimeoutKey::TcpListen => TcpState::Listen,
         TimeoutKey::TcpSynack => TcpState::SynAck,
-        TimeoutKey::TcpNone | TimeoutKey::Udp | TimeoutKey::UdpOneway => TcpState::None,
+        _ => TcpState::None,
     }
 }

@@ -1,0 +1,59 @@
+//! The rewrite of SCTP packets, and what they mean for their conns (RFC 9260). Single-homed: addresses in chunks are
+//! the ends' own.
+
+use packet::PacketBuf;
+use packet::sctp::{self, Kind};
+
+use crate::classify::Flow;
+use crate::conn::{ConnFlags, Direction, Found};
+use crate::drop_reason::DropReason;
+use crate::family::Family;
+use crate::forward::rewrite_network;
+use crate::lane::Forwarder;
+use crate::tcp_state::TcpState;
+use crate::time::Now;
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn rewrite_sctp(
+        &mut self,
+        now: Now,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+    ) -> Result<(), DropReason> {
+        let l4_at = usize::from(flow.l4_at);
+        let l4 = packet.bytes().get(l4_at..).unwrap_or_default();
+        // The checksum is made anew below: a wrong one must not become right.
+        if !sctp::is_checksum_right(l4) {
+            return Err(DropReason::SctpBadChecksum);
+        }
+        let kind = sctp::kind(l4);
+        let conn = self.lane.conns.get_mut(found.id);
+        conn.touch(now.tick());
+        rewrite_network(packet.bytes_mut(), conn, found.direction);
+        let to = conn.rewritten(found.direction);
+        let l4 = packet.bytes_mut().get_mut(l4_at..).unwrap_or_default();
+        sctp::rewrite(l4, to.sport, to.dport);
+        let is_over = conn.tcp_state() == TcpState::Close;
+        let is_answered = conn.flags.has(ConnFlags::ANSWERED);
+        match (kind, found.direction) {
+            (Kind::Init, Direction::Inbound) if is_over => {
+                conn.set_tcp_state(TcpState::None);
+                conn.flags.put(ConnFlags::ANSWERED, false);
+                let timeout_s = self.quiet_timeout_s(self.lane.conns.get(found.id), false);
+                self.set_timeout(found.id, timeout_s);
+            }
+            (Kind::End, _) => {
+                conn.set_tcp_state(TcpState::Close);
+                let timeout_s = self.shared.snapshot.timeouts.sctp_closed_s;
+                self.set_timeout(found.id, u16::try_from(timeout_s).unwrap_or(u16::MAX));
+                self.set_active(found.id, false);
+            }
+            (_, Direction::Outbound) if !is_over && !is_answered => self.note_answer(found.id),
+            _ => {}
+        }
+        Ok(())
+    }
+}

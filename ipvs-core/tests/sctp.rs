@@ -1,0 +1,161 @@
+//! SCTP through the director: RFC 9260.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by a panic"
+)]
+
+mod common;
+
+use common::*;
+use ipvs_core::{DropReason, Encapsulation, FwdMode, Protocol};
+use packet::{checksum, sctp};
+use rstest::rstest;
+
+const L2_LEN: usize = 14;
+const INIT: u8 = 1;
+const INIT_ACK: u8 = 2;
+const ABORT: u8 = 6;
+const DATA: u8 = 0;
+
+/// One chunk of 20 bytes from `src` to `dst`, made of a UDP frame's headers.
+fn packet_of(kind: u8, src: &str, dst: &str, macs: testkit::frames::Macs) -> Vec<u8> {
+    let mut frame = testkit::frames::udp(src, dst, &[0; 24], macs);
+    let is_v4 = frame[12..14] == [8, 0];
+    let l4_at = if is_v4 { L2_LEN + 20 } else { L2_LEN + 40 };
+    if is_v4 {
+        frame[L2_LEN + 9] = 132;
+        repair_ip(&mut frame);
+    } else {
+        frame[L2_LEN + 6] = 132;
+    }
+    let l4 = &mut frame[l4_at..];
+    l4[4..].fill(0);
+    l4[12..16].copy_from_slice(&[kind, 0, 0, 20]);
+    // Through another port and back: the checksum is made on the way.
+    let (sport, dport) = sctp::ports(l4).unwrap();
+    sctp::rewrite(l4, sport ^ 1, dport);
+    sctp::rewrite(l4, sport, dport);
+    assert!(sctp::is_checksum_right(l4));
+    frame
+}
+
+/// Addresses and ports as they left, checksums checked.
+fn seen(frame: &[u8]) -> (String, String) {
+    let is_v4 = frame[12..14] == [8, 0];
+    let (src, dst, l4) = if is_v4 {
+        assert_eq!(
+            checksum::fold(checksum::sum(&frame[L2_LEN..L2_LEN + 20])),
+            0xffff
+        );
+        let (ip, l4) = etherparse::Ipv4Header::from_slice(&frame[L2_LEN..]).unwrap();
+        (
+            std::net::IpAddr::from(ip.source),
+            std::net::IpAddr::from(ip.destination),
+            l4,
+        )
+    } else {
+        let (ip, l4) = etherparse::Ipv6Header::from_slice(&frame[L2_LEN..]).unwrap();
+        (
+            std::net::IpAddr::from(ip.source),
+            std::net::IpAddr::from(ip.destination),
+            l4,
+        )
+    };
+    assert!(sctp::is_checksum_right(l4));
+    let (sport, dport) = sctp::ports(l4).unwrap();
+    let end = |addr, port| std::net::SocketAddr::new(addr, port).to_string();
+    (end(src, sport), end(dst, dport))
+}
+
+fn director(fwdmode: FwdMode) -> Director {
+    let setup = Setup {
+        protocol: Protocol::Sctp,
+        fwdmode,
+        ..Setup::default()
+    };
+    setup.build()
+}
+
+#[test]
+fn fullnat_rewrites_ports_and_checksum_both_ways() {
+    let mut director = director(FwdMode::FullNat);
+    let (port, sent) = only(director.receive(WAN, &packet_of(INIT, CLIENT, VIP, FROM_CLIENT)));
+    let (src, dst) = seen(&sent);
+    assert_eq!((port, dst.as_str()), (LAN, SERVER));
+    assert!(src.starts_with(LIP));
+    assert_eq!(director.states(), ["INIT"]);
+    let answer = packet_of(INIT_ACK, SERVER, &src, FROM_SERVER);
+    let (port, back) = only(director.receive(LAN, &answer));
+    assert_eq!(
+        (port, seen(&back)),
+        (WAN, (VIP.to_owned(), CLIENT.to_owned()))
+    );
+    assert_eq!(director.states(), ["ESTABLISHED"]);
+    let abort = packet_of(ABORT, CLIENT, VIP, FROM_CLIENT);
+    assert_eq!(seen(&only(director.receive(WAN, &abort)).1).1, SERVER);
+    assert_eq!(director.states(), ["CLOSED"]);
+    director.receive(WAN, &packet_of(INIT, CLIENT, VIP, FROM_CLIENT));
+    assert_eq!(director.states(), ["INIT"], "it begins anew");
+    director.wait_s(70);
+    assert!(director.states().is_empty());
+}
+
+#[rstest]
+#[case(FwdMode::Nat, CLIENT, SERVER)]
+#[case(FwdMode::DirectRoute, CLIENT, VIP)]
+fn other_modes_lead_there_too(#[case] fwdmode: FwdMode, #[case] src: &str, #[case] dst: &str) {
+    let mut director = director(fwdmode);
+    let (port, sent) = only(director.receive(WAN, &packet_of(INIT, CLIENT, VIP, FROM_CLIENT)));
+    assert_eq!((port, seen(&sent)), (LAN, (src.to_owned(), dst.to_owned())));
+    if fwdmode == FwdMode::Nat {
+        let answer = packet_of(INIT_ACK, SERVER, CLIENT, FROM_SERVER);
+        let (_, back) = only(director.receive(LAN, &answer));
+        assert_eq!(seen(&back), (VIP.to_owned(), CLIENT.to_owned()));
+    }
+    assert_eq!(director.states(), ["ESTABLISHED"]);
+}
+
+#[test]
+fn a_tunnel_and_ipv6_and_nat64() {
+    let mut tunnel = director(FwdMode::Tunnel(Encapsulation::IpIp));
+    let sent = packet_of(INIT, CLIENT, VIP, FROM_CLIENT);
+    let (_, received) = only(tunnel.receive(WAN, &sent));
+    assert_eq!(received[L2_LEN + 20 + 20..], sent[L2_LEN + 20..]);
+    for (vip, client, dest, laddr) in [
+        (VIP6, CLIENT6, SERVER6, LIP6),
+        (VIP6, CLIENT6, SERVER, LIP),
+        (VIP, CLIENT, SERVER6, LIP6),
+    ] {
+        let mut director = Setup {
+            vip,
+            dests: vec![dest],
+            laddrs: vec![laddr],
+            protocol: Protocol::Sctp,
+            ..Setup::default()
+        }
+        .build();
+        let (_, sent) = only(director.receive(WAN, &packet_of(INIT, client, vip, FROM_CLIENT)));
+        let (src, dst) = seen(&sent);
+        assert_eq!(dst, dest);
+        let (_, back) = only(director.receive(LAN, &packet_of(INIT_ACK, dest, &src, FROM_SERVER)));
+        assert_eq!(seen(&back), (vip.to_owned(), client.to_owned()));
+    }
+}
+
+#[test]
+fn what_opens_nothing_or_is_broken_is_dropped() {
+    let mut director = director(FwdMode::FullNat);
+    let data = packet_of(DATA, CLIENT, VIP, FROM_CLIENT);
+    director.refuses(WAN, &data, DropReason::SctpNotInit);
+    let mut wrong = packet_of(INIT, CLIENT, VIP, FROM_CLIENT);
+    *wrong.last_mut().unwrap() ^= 1;
+    director.refuses(WAN, &wrong, DropReason::SctpBadChecksum);
+    director.receive(WAN, &packet_of(INIT, CLIENT, VIP, FROM_CLIENT));
+    director.refuses(WAN, &wrong, DropReason::SctpBadChecksum);
+    let mut short = packet_of(INIT, CLIENT, VIP, FROM_CLIENT);
+    short.truncate(L2_LEN + 20 + 11);
+    short[L2_LEN + 3] = 31;
+    repair_ip(&mut short);
+    director.refuses(WAN, &short, DropReason::SctpMalformed);
+}
