@@ -35,7 +35,7 @@ impl<A: Family> Flow<A> {
 }
 
 /// Where a packet goes that is no [`Flow`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Aside {
     /// An IPv6 packet, still to be looked at
     Ipv6,
@@ -43,6 +43,8 @@ pub(crate) enum Aside {
     Icmp,
     /// A fragment without ports, or of a packet that has none
     Fragment,
+    /// AH or ESP
+    Ipsec,
     /// ARP
     Arp,
     /// Not for the engine
@@ -65,6 +67,8 @@ const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+const ESP: u8 = 50;
+const AH: u8 = 51;
 const SCTP: u8 = 132;
 
 /// Classifies a packet that came in by a device with this MAC address.
@@ -108,6 +112,7 @@ fn classify_ipv4<B: PacketBuf>(packet: &mut B) -> Result<Flow<[u8; 4]>, Aside> {
         UDP => (Protocol::Udp, udp_ports(packet, ip.l4_at, ip.is_fragment)?),
         SCTP => (Protocol::Sctp, sctp_ports(packet, ip.l4_at)?),
         ICMP => return Err(Aside::Icmp),
+        ESP | AH => return Err(Aside::Ipsec),
         _ => return Err(Aside::Kernel),
     };
     Ok(Flow {
@@ -153,6 +158,7 @@ pub(crate) fn flow_of_ipv6<B: PacketBuf>(
         UDP => (Protocol::Udp, udp_ports(packet, ip.l4_at, ip.is_fragment)?),
         SCTP => (Protocol::Sctp, sctp_ports(packet, ip.l4_at)?),
         ICMPV6 => return Err(Aside::Icmp),
+        ESP | AH => return Err(Aside::Ipsec),
         _ => return Err(Aside::Kernel),
     };
     Ok(Flow {

@@ -51,6 +51,7 @@ drop_reasons! {
     SctpMalformed => "the SCTP packet is shorter than its header",
     SctpBadChecksum => "the SCTP checksum is wrong",
     SctpNotInit => "an SCTP packet to a service that neither belongs to a conn nor opens one",
+    IpsecMode => "AH or ESP of a conn whose mode tells clients apart by ports, which these have not: use -g, -i or -m",
     IcmpMalformed => "the ICMP message, or the packet it quotes, is cut or wrong",
     IcmpBadChecksum => "the ICMP checksum is wrong",
     IcmpUntranslatable => "an ICMP error that says nothing in the other address family (RFC 7915)",

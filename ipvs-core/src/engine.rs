@@ -220,7 +220,8 @@ impl<B: PacketBuf> Engine<B> {
     fn take_aside(&mut self, now: Now, mut packet: B, aside: Aside, io: &mut impl Io<B>) {
         match aside {
             Aside::Ipv6 => self.take_ipv6(now, packet, io),
-            Aside::Icmp | Aside::Fragment => match <[u8; 4]>::check(&mut packet) {
+            Aside::Icmp | Aside::Fragment | Aside::Ipsec => match <[u8; 4]>::check(&mut packet) {
+                Ok(ip) if aside == Aside::Ipsec => self.v4().receive_ipsec(now, packet, &ip, io),
                 Ok(ip) if ip.is_fragment => self.v4().receive_fragment(packet, &ip, io),
                 Ok(ip) if self.is_about_mixed(&packet, &ip) => {
                     self.v6().receive_icmp(now, packet, &family::mapped(ip), io);
@@ -246,6 +247,7 @@ impl<B: PacketBuf> Engine<B> {
         match flow_of_ipv6(&packet, &ip) {
             Ok(flow) => self.v6.admit(packet, flow),
             Err(Aside::Icmp) => self.v6().receive_icmp(now, packet, &ip, io),
+            Err(Aside::Ipsec) => self.v6().receive_ipsec(now, packet, &ip, io),
             Err(Aside::Fragment) => self.v6().receive_fragment(packet, &ip, io),
             Err(Aside::Drop(reason)) => self.shared.drop(packet, reason),
             Err(_) => self.shared.to_kernel(packet, io),

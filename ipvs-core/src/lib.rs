@@ -26,6 +26,7 @@ mod held;
 mod icmp;
 mod icmp_send;
 pub mod io;
+mod ipsec;
 mod laddrs;
 mod lane;
 mod lifetime;

@@ -210,6 +210,14 @@ const ABSENT: &[(&str, &str)] = &[
         "it tells the family of a fwmark service: all others are told by their addresses, as in -t [2001:db8::1]:80",
     ),
     (
+        "icmp-service",
+        "the director answers pings to its VIPs; those of hosts behind it go out with -H proto=icmp",
+    ),
+    (
+        "icmpv6-service",
+        "the director answers pings to its VIPs; those of hosts behind it go out with -H proto=icmpv6",
+    ),
+    (
         "pe",
         "persistence goes by the client's address (-p) or the QUIC connection ID (-s conhash --hash-target qid)",
     ),
@@ -229,9 +237,6 @@ const ABSENT: &[(&str, &str)] = &[
 ];
 const NO_SYNC: &str =
     "directors do not share conns: with -s mh or conhash another one chooses the same dests";
-
-/// Options whose meaning comes with a later release.
-const LATER: &[&str] = &["icmp-service", "icmpv6-service"];
 
 /// Takes a command line apart.
 ///
@@ -380,14 +385,7 @@ fn refuse_absent(line: &Line) -> Result<(), CliError> {
             return Err(CliError::usage(format!("there is no --{name}: {why}")));
         }
     }
-    match line
-        .options
-        .iter()
-        .find(|given| LATER.contains(&given.name))
-    {
-        Some(given) => Err(CliError::unsupported(&format!("--{}", given.name))),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -470,6 +468,8 @@ mod tests {
     fn what_does_not_exist_says_why_in_one_sentence() {
         for (line, why) in [
             ("-A -f 1 -6", "say which packets are meant"),
+            ("-A -q 1.1.1.1:80", "answers pings"),
+            ("-A -1 ::1", "-H proto=icmpv6"),
             ("-A -t 1.1.1.1:80 --pe sip", "the client's address (-p)"),
             ("-A -u 1.1.1.1:443 --quic", "--hash-target qid"),
             ("-A -t 1.1.1.1:80 --dest-check tcp", "keepalived"),
@@ -485,19 +485,6 @@ mod tests {
             assert!(
                 error.text.starts_with("there is no --") && error.text.contains(why),
                 "{line}: {}",
-                error.text
-            );
-        }
-    }
-
-    #[test]
-    fn what_comes_later_says_so_with_status_2() {
-        for line in ["-A -q 1.1.1.1:80", "-A -1 ::1"] {
-            let error = parsed(line).unwrap_err();
-            assert_eq!(error.status, 2, "{line}");
-            assert!(
-                error.text.ends_with("is not supported yet"),
-                "{}",
                 error.text
             );
         }
