@@ -7,6 +7,8 @@
 
 mod lab;
 
+use std::os::unix::fs::PermissionsExt;
+
 use lab::{Addrs, Lab, PATIENCE, V4, V6, bracketed};
 use rstest::rstest;
 use testkit::netns::until;
@@ -144,6 +146,82 @@ fn clients_shake_hands_with_the_director(#[case] outside: Addrs, #[case] inside:
         output.status.success().then_some(output.stdout)
     });
     assert_eq!(String::from_utf8(got).unwrap(), "20000000");
+}
+
+/// The rows of the LVS-NAT how-to: VIP:80 to two real servers with different ports and weights, VIP:21 to one of them.
+/// A real client and a real server of FTP, who call each other both ways.
+#[rstest]
+#[case::nat("-m", V4.client)]
+#[case::fullnat("-b", V4.laddr)]
+fn the_how_to_s_rows_and_ftp(#[case] mode: &str, #[case] seen: &str, #[values(1, 2)] workers: u16) {
+    let mut lab = Lab::new(workers);
+    lab.dpip("addr add 10.0.0.100/32 dev dpdk1");
+    lab.dpip("addr add 192.168.100.1/24 dev dpdk0");
+    lab.dpip("route add 10.0.0.0/16 dev dpdk1");
+    let [first, second] = V4.servers;
+    for (service, rows) in [
+        ("10.0.0.100:80", vec![(first, 80, 1), (second, 8000, 2)]),
+        ("10.0.0.100:21", vec![(second, 21, 1)]),
+    ] {
+        lab.ipvsadm(&format!("-A -t {service} -s wrr"));
+        for (server, port, weight) in rows {
+            lab.ipvsadm(&format!(
+                "-a -t {service} -r {server}:{port} {mode} -w {weight}"
+            ));
+        }
+        if mode == "-b" {
+            lab.ipvsadm(&format!(
+                "--add-laddr -z {} -t {service} -F dpdk0",
+                V4.laddr
+            ));
+        }
+    }
+    for server in &lab.servers {
+        server.ip("route add default via 192.168.100.1");
+    }
+    lab.start_web();
+    lab.fetch_from_both_as(&V4, seen);
+    let second_of_three = (0..30)
+        .filter(|_| lab.fetch().unwrap().starts_with("rs2"))
+        .count();
+    assert!(
+        (18..=22).contains(&second_of_three),
+        "{second_of_three} of 30"
+    );
+
+    let [files, empty] = ["ftp", "empty"].map(|name| lab.folder.file(name));
+    for folder in [&files, &empty] {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    // It reads as a user of its own.
+    let all_may_read = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(files.parent().unwrap(), all_may_read).unwrap();
+    let content = "what is in the file\n".repeat(10_000);
+    std::fs::write(files.join("file"), &content).unwrap();
+    let config = lab.folder.write(
+        "vsftpd.conf",
+        &format!(
+            "listen=YES\nbackground=NO\nanonymous_enable=YES\nlocal_enable=NO\nanon_root={}\nconnect_from_port_20=YES\n\
+             secure_chroot_dir={}\nno_anon_password=YES\nseccomp_sandbox=NO\n",
+            files.display(),
+            empty.display()
+        ),
+    );
+    lab.start_on_servers(&["vsftpd", config.to_str().unwrap()]);
+    for how in [
+        &["--ftp-pasv"][..],
+        &["--disable-epsv"],
+        &["--ftp-port", "-"],
+        &["--ftp-port", "-", "--disable-eprt"],
+    ] {
+        let got = until(PATIENCE, "the file", || {
+            let url = "ftp://10.0.0.100/file";
+            let args = [&["curl", "-s", "--max-time", "10"][..], how, &[url]].concat();
+            let output = lab.client.output(&args);
+            output.status.success().then_some(output.stdout)
+        });
+        assert!(got == content.as_bytes(), "{how:?}: {} bytes", got.len());
+    }
 }
 
 #[test]

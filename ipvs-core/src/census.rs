@@ -32,6 +32,10 @@ pub(crate) struct Census {
     mixed: usize,
     /// Services with a SYN proxy
     syn_proxy: usize,
+    /// Services of FTP
+    ftp: usize,
+    /// Their dests, whatever the port
+    ftp_dests: Ends,
 }
 
 impl Census {
@@ -45,6 +49,8 @@ impl Census {
         self.vips.add(vip_of(service));
         self.any_port += usize::from(service.key.port == 0);
         self.mixed += usize::from(service.is_mixed());
+        self.ftp += usize::from(service.is_ftp());
+        ftp_dests_of(service).for_each(|end| self.ftp_dests.add(end));
         self.syn_proxy += usize::from(service.options.syn_proxy.is_some());
     }
 
@@ -58,6 +64,8 @@ impl Census {
         self.vips.remove(&vip_of(service));
         self.any_port -= usize::from(service.key.port == 0);
         self.mixed -= usize::from(service.is_mixed());
+        self.ftp -= usize::from(service.is_ftp());
+        ftp_dests_of(service).for_each(|end| self.ftp_dests.remove(&end));
         self.syn_proxy -= usize::from(service.options.syn_proxy.is_some());
     }
 
@@ -71,6 +79,17 @@ impl Census {
     #[inline]
     pub(crate) const fn has_mixed(&self) -> bool {
         self.mixed > 0
+    }
+
+    /// Whether there are services of FTP.
+    #[inline]
+    pub(crate) const fn has_ftp(&self) -> bool {
+        self.ftp > 0
+    }
+
+    /// Whether this is the address of a dest of FTP.
+    pub(crate) fn is_ftp_dest(&self, addr: IpAddr) -> bool {
+        self.ftp_dests.contains(&(Protocol::Tcp, addr, 0))
     }
 
     /// Whether there are services with a SYN proxy.
@@ -100,6 +119,11 @@ fn nat_dests_of(service: &Service) -> impl Iterator<Item = End> {
     let of_nat = |dest: &&Dest| dest.fwdmode == FwdMode::Nat;
     let dests = service.dests.iter().filter(of_nat);
     dests.map(move |dest| (protocol, dest.addr, dest.port))
+}
+
+fn ftp_dests_of(service: &Service) -> impl Iterator<Item = End> {
+    let dests = service.dests.iter().filter(|_| service.is_ftp());
+    dests.map(|dest| (Protocol::Tcp, dest.addr, 0))
 }
 
 /// Ends, counted.

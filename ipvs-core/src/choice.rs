@@ -12,7 +12,7 @@ use crate::drop_reason::DropReason;
 use crate::family::Family;
 use crate::laddrs::Laddrs;
 use crate::sched::{self, Arrival, Load, Memory, Turn};
-use crate::service::{Dest, Encapsulation, FwdMode, Laddr, Protocol, Service};
+use crate::service::{Dest, DestId, Encapsulation, FwdMode, Laddr, Protocol, Service};
 use crate::stats::WorkerStats;
 use crate::time::Now;
 use crate::tuple::{Address, Tuple};
@@ -29,6 +29,8 @@ pub(crate) struct Choice<'a> {
     pub(crate) net: &'a Net,
     /// What the client is remembered by, if the service is persistent
     pub(crate) template: Option<u64>,
+    /// Of a data conn of FTP: the dest of its control conn
+    pub(crate) expected: Option<DestId>,
 }
 
 impl Choice<'_> {
@@ -56,7 +58,11 @@ impl Choice<'_> {
         let kept = self
             .template
             .and_then(|key| self.kept_dest(service, key, now));
-        let dest = match kept {
+        let expected = self.expected.and_then(|id| {
+            let mut dests = service.dests.iter();
+            dests.find(|dest| dest.id == id)
+        });
+        let dest = match expected.or(kept) {
             Some(dest) => dest,
             None => sched::schedule(service, &arrival, self.turn, self.scheduling, load_of)
                 .ok_or(DropReason::NoDest)?,
@@ -68,6 +74,8 @@ impl Choice<'_> {
         }
         // A service of any port hands each to the same port of the dest.
         let rport = match dest.port {
+            // FTP's data conns go to the port that the dest named.
+            _ if expected.is_some() => flow.tuple.dport,
             0 => flow.tuple.dport,
             port => port,
         };
@@ -97,12 +105,14 @@ impl Choice<'_> {
         conn.flags
             .put(ConnFlags::PERSISTENT, self.template.is_some());
         conn.flags.put(ConnFlags::ONE_PACKET, options.is_one_packet);
-        let is_told = match dest.fwdmode {
-            FwdMode::FullNat => options.proxy_protocol.is_some() || options.uoa.is_some(),
-            FwdMode::Nat => options.proxy_protocol.is_some(),
+        let is_edited = match dest.fwdmode {
+            FwdMode::FullNat => {
+                options.proxy_protocol.is_some() || options.uoa.is_some() || service.is_ftp()
+            }
+            FwdMode::Nat => options.proxy_protocol.is_some() || service.is_ftp(),
             _ => false,
         };
-        conn.flags.put(ConnFlags::TOLD, is_told);
+        conn.flags.put(ConnFlags::EDITED, is_edited);
         Ok(conn)
     }
 
@@ -211,7 +221,7 @@ fn laddrs_in_turn<'a>(
 }
 
 /// What the inbound rewrite changes in the checksums, worked out once.
-fn deltas<A: Family>(ends: &Endpoints<A>) -> RewriteDeltas {
+pub(crate) fn deltas<A: Family>(ends: &Endpoints<A>) -> RewriteDeltas {
     let (from, to) = (ends.inbound, ends.outbound.reversed());
     let l3 = A::delta(from.src, to.src).plus(A::delta(from.dst, to.dst));
     let ports = |tuple: &Tuple<A>| u32::from(tuple.sport) << 16 | u32::from(tuple.dport);

@@ -9,14 +9,16 @@ use crate::choice::{Choice, turn_of};
 use crate::classify::Flow;
 use crate::conn::{Conn, ConnFlags, ConnId, Direction, Found, Lookup};
 use crate::drop_reason::DropReason;
+use crate::expected::Expected;
 use crate::extra::Extra;
 use crate::family::Family;
+use crate::ftp::{CONTROL_PORT, DATA_PORT};
 use crate::io::Io;
 use crate::lane::Forwarder;
 use crate::limits;
 use crate::matcher::Passing;
 use crate::segment::Segment;
-use crate::service::{FwdMode, Protocol, Service, ServiceId};
+use crate::service::{FwdMode, Protocol, Service, ServiceId, ServiceKey};
 use crate::snapshot::Snapshot;
 use crate::syn_proxy::Handshake;
 use crate::tcp_state::TcpState;
@@ -104,7 +106,19 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         let made = match self.lane.conns.find_again(&lookup, &flow.tuple) {
             Some(_) => Ok(None),
-            None => self.open(now, &packet, &flow, &lookup, io).map(Some),
+            None => {
+                let expected = self.expected_call(now, &packet, &flow);
+                match &expected {
+                    Some(expected) if expected.vip != flow.tuple.dst.to_ip() => {
+                        self.connect_active(now, packet, &flow, expected, io);
+                        return None;
+                    }
+                    _ => {}
+                }
+                let expected = expected.as_ref();
+                self.open(now, &packet, &flow, &lookup, expected, io)
+                    .map(Some)
+            }
         };
         match made {
             Ok(made) => {
@@ -122,6 +136,16 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Err(Unserved::Drop(reason)) => self.shared.drop(packet, reason),
         }
         None
+    }
+
+    /// What FTP has announced, if this is it.
+    fn expected_call(&self, now: Now, packet: &B, flow: &Flow<A>) -> Option<Expected> {
+        if !self.shared.snapshot.services.has_ftp() || flow.protocol != Protocol::Tcp {
+            return None;
+        }
+        let l4 = packet.bytes().get(usize::from(flow.l4_at)..);
+        let segment = Segment::read(l4.unwrap_or_default()).ok()?;
+        segment.opens().then(|| self.expected(now, flow))?
     }
 
     /// If the conn is not there by now.
@@ -142,8 +166,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// What the conn of a client that shook hands with the director remembers.
     fn note_shaken(&mut self, id: ConnId, extra: Extra) {
-        let proxy = self.lane.extras.get(id).proxy;
-        *self.lane.extras.get_mut(id) = Extra { proxy, ..extra };
+        let Extra { proxy, is_ftp, .. } = *self.lane.extras.get(id);
+        *self.lane.extras.get_mut(id) = Extra {
+            proxy,
+            is_ftp,
+            ..extra
+        };
         let flags = &mut self.lane.conns.get_mut(id).flags;
         flags.put(ConnFlags::SYN_PROXIED, true);
     }
@@ -207,7 +235,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         lookup: Lookup,
         io: &mut impl Io<B>,
     ) {
-        match self.open(now, &packet, &flow, &lookup, io) {
+        match self.open(now, &packet, &flow, &lookup, None, io) {
             Ok(made) => {
                 let made = Some(made);
                 let opening = Opening {
@@ -275,19 +303,31 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// A dest's reply in NAT mode may belong to any worker's conn: each is asked. It never gets out as it is.
+    /// A dest's reply in NAT mode may belong to any worker's conn, and so may what belongs to a data conn of FTP: each
+    /// is asked. What a dest of NAT says from its service's port never gets out as it is.
     fn without_pool(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
-        let (addr, port) = (flow.tuple.src.to_ip(), flow.tuple.sport);
+        let (src, port) = (flow.tuple.src.to_ip(), flow.tuple.sport);
         let services = &self.shared.snapshot.services;
-        if !services.is_nat_dest(flow.protocol, addr, port) {
-            return self.without_anyone(packet, flow, io);
-        }
+        let is_nat_dest = services.is_nat_dest(flow.protocol, src, port);
         let (worker, workers) = (self.shared.config.worker, self.shared.config.workers);
-        if self.shared.hand_overs(&packet) + 1 < u32::from(workers) {
+        let is_last = self.shared.hand_overs(&packet) + 1 >= u32::from(workers);
+        if !is_last && (is_nat_dest || self.may_be_ftp_data(flow)) {
             self.shared.redirect(packet, (worker + 1) % workers, io);
-        } else {
+        } else if is_nat_dest {
             self.shared.drop(packet, DropReason::NatNoConn);
+        } else {
+            self.without_anyone(packet, flow, io);
         }
+    }
+
+    /// Whether it is from a dest of FTP, or for the port that such a dest calls from.
+    fn may_be_ftp_data(&self, flow: &Flow<A>) -> bool {
+        let services = &self.shared.snapshot.services;
+        let (src, dst) = (flow.tuple.src.to_ip(), flow.tuple.dst.to_ip());
+        services.has_ftp()
+            && flow.protocol == Protocol::Tcp
+            && (services.is_ftp_dest(src)
+                || flow.tuple.dport == DATA_PORT && services.is_vip(flow.protocol, dst))
     }
 
     /// It is the kernel's, unless VIPs are defended.
@@ -313,9 +353,20 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         packet: &B,
         flow: &Flow<A>,
         lookup: &Lookup,
+        expected: Option<&Expected>,
         io: &mut impl Io<B>,
     ) -> Result<(ConnId, Lookup), Unserved> {
-        let service = service_of(&self.shared.snapshot, packet, flow).ok_or(Unserved::NoService)?;
+        let snapshot = &self.shared.snapshot;
+        let ftp = expected.map(|expected| {
+            let key = ServiceKey::vip(Protocol::Tcp, expected.vip, CONTROL_PORT);
+            snapshot.services.get(&key)
+        });
+        let service = match ftp {
+            Some(service) => service,
+            None => service_of(snapshot, packet, flow),
+        };
+        let service = service.ok_or(Unserved::NoService)?;
+        let is_ftp = service.is_ftp() && expected.is_none();
         let l4 = packet
             .bytes()
             .get(usize::from(flow.l4_at)..)
@@ -352,6 +403,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             laddrs: &mut self.shared.laddrs,
             net: &self.shared.snapshot.net,
             template: template.map(|(key, _)| key),
+            expected: expected.map(|expected| expected.dest),
         };
         let mut conn = choice.make_conn(now, flow, l4, service)?;
         let timeouts = &self.shared.snapshot.timeouts;
@@ -377,8 +429,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             conn.flags.put(ConnFlags::ANSWERED, has_no_states);
         }
         let made = self.insert(now, lookup, conn, service_id, io)?;
-        if conn.flags.has(ConnFlags::TOLD) {
-            *self.lane.extras.get_mut(made.0) = Extra::of_told(&options);
+        if conn.flags.has(ConnFlags::EDITED) {
+            *self.lane.extras.get_mut(made.0) = Extra::of_told(&options, is_ftp);
         }
         if let Some((key, timeout_s)) = template {
             self.shared
@@ -408,6 +460,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             self.return_port(&conn, io);
             return Err(DropReason::ConnTableFull);
         };
+        self.note_made(service, &conn);
+        Ok(inserted)
+    }
+
+    /// A conn is in the table.
+    pub(crate) fn note_made(&mut self, service: ServiceId, conn: &Conn<A>) {
         self.shared.stats.conns.add(1);
         self.shared.stats.conns_made.add(1);
         self.shared.note_conn(service, conn.dest());
@@ -415,7 +473,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         stats.conns.add(1);
         stats.inactive_conns.add(1);
         self.shared.scheduling.conn_opened(conn.dest());
-        Ok(inserted)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::service::{ProxyProtocol, ServiceOptions};
 #[derive(Debug, Clone, Copy, Default, FromZeros)]
 #[repr(C)]
 pub(crate) struct Extra {
-    /// [`crate::conn::ConnFlags::TOLD`]: which PROXY header, if any, goes before what the client says
+    /// [`crate::conn::ConnFlags::EDITED`]: which PROXY header, if any, goes before what the client says
     pub(crate) proxy: u8,
     /// TCP: the dest has acknowledged the header
     pub(crate) is_header_acked: u8,
@@ -40,14 +40,21 @@ pub(crate) struct Extra {
     pub(crate) uoa_left: u8,
     /// as an option of IPv4
     pub(crate) uoa_by_option: u8,
-    pub(crate) reserved: u8,
+    /// It is a control conn of FTP
+    pub(crate) is_ftp: u8,
+    /// The local port of the call that it announced last
+    pub(crate) expected_lport: u16,
+    pub(crate) reserved: u16,
+    /// How far the numbers of both directions have moved
+    pub(crate) shifts: [SeqShift; 2],
 }
 
 impl Extra {
     /// Of a conn whose service tells dests who the client is.
-    pub(crate) fn of_told(options: &ServiceOptions) -> Self {
+    pub(crate) fn of_told(options: &ServiceOptions, is_ftp: bool) -> Self {
         let uoa = options.uoa;
         Self {
+            is_ftp: u8::from(is_ftp),
             proxy: options.proxy_protocol.map_or(0, ProxyProtocol::to_bits),
             uoa_left: uoa.map_or(0, |uoa| uoa.max_trail),
             uoa_by_option: u8::from(uoa.is_some_and(|uoa| uoa.mode == Mode::IpOption)),
@@ -59,6 +66,58 @@ impl Extra {
     pub(crate) const fn shift(&self) -> u32 {
         (self.inserted as u32).wrapping_sub(self.stripped as u32)
     }
+}
+
+/// How far the numbers of a direction have moved by lines that were edited. Only the latest one may still be under
+/// way: its sender waits for the answer.
+#[derive(Debug, Clone, Copy, Default, FromZeros)]
+#[repr(C)]
+pub(crate) struct SeqShift {
+    /// The number of the segment with the latest of them, as its sender counts
+    at: u32,
+    /// Up to it
+    before: u32,
+    /// After it
+    after: u32,
+}
+
+impl SeqShift {
+    /// Whether nothing has moved.
+    pub(crate) const fn is_none(&self) -> bool {
+        self.before == 0 && self.after == 0
+    }
+
+    /// What is added to a number of the sender.
+    pub(crate) const fn of_seq(&self, seq: u32) -> u32 {
+        if is_after(seq, self.at) {
+            self.after
+        } else {
+            self.before
+        }
+    }
+
+    /// What is taken from a number that the receiver acknowledges.
+    pub(crate) const fn of_ack(&self, ack: u32) -> u32 {
+        if is_after(ack, self.at.wrapping_add(self.after)) {
+            self.after
+        } else {
+            self.before
+        }
+    }
+
+    /// The segment with this number has grown. One that is sent again grows again, and moves nothing more.
+    pub(crate) const fn note(&mut self, seq: u32, grown: i16) {
+        if grown == 0 || !self.is_none() && !is_after(seq, self.at) {
+            return;
+        }
+        self.before = self.after;
+        self.after = self.after.wrapping_add(grown as u32);
+        self.at = seq;
+    }
+}
+
+const fn is_after(a: u32, b: u32) -> bool {
+    (a.wrapping_sub(b) as i32) > 0
 }
 
 /// Of all conns of a table.

@@ -131,8 +131,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             flow
         };
         let edited;
-        let flow = if flags.has(ConnFlags::TOLD) {
-            edited = self.edit_proxied(packet, flow, found, mtu)?;
+        let flow = if flags.has(ConnFlags::EDITED) {
+            edited = self.edit(now, packet, flow, found, mtu)?;
             &edited
         } else {
             flow
@@ -150,7 +150,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if is_mixed {
             self.complete_replaced(packet, flow, found);
         }
-        if flags.has(ConnFlags::TOLD) {
+        if flags.has(ConnFlags::EDITED) {
             self.tell_by_uoa(packet, flow, found, mtu);
         }
         Ok(())
@@ -246,7 +246,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// Bytes that the first packets of a conn may grow by beyond that: a PROXY header.
     fn header_room(&self, found: Found) -> u16 {
-        let is_told = self.lane.conns.get(found.id).flags.has(ConnFlags::TOLD);
+        let is_told = self.lane.conns.get(found.id).flags.has(ConnFlags::EDITED);
         if is_told && found.direction == Direction::Inbound {
             proxy_protocol::LONGEST_HEADER
         } else {
@@ -329,6 +329,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if is_reopened {
             self.reopen(now, found.id, segment);
         }
+        let has_header = self.lane.has_proxy_header(found.id);
         let conn = self.lane.conns.get_mut(found.id);
         let l4 = packet.bytes_mut().get_mut(l4_at..).unwrap_or_default();
         segment::rewrite_tcp(
@@ -344,7 +345,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Direction::Inbound => {
                 inbound_segment(packet, flow, segment, conn, mtu, &self.shared.stats)
             }
-            Direction::Outbound => outbound_segment(segment, state, conn),
+            Direction::Outbound => outbound_segment(segment, state, conn, has_header),
         }
         let next = state.next(found.direction, segment.kind());
         if next != state {
@@ -416,15 +417,20 @@ fn inbound_segment<A: Family, B: PacketBuf>(
     conn.client_ack = segment.ack;
 }
 
-/// What is special about a segment to the client.
+/// What is special about a segment to the client. `has_header`: the dest learns of the client without TOA.
 #[inline]
-fn outbound_segment<A: Family>(segment: Segment, state: TcpState, conn: &mut Conn<A>) {
+fn outbound_segment<A: Family>(
+    segment: Segment,
+    state: TcpState,
+    conn: &mut Conn<A>,
+    has_header: bool,
+) {
     if segment.has_ack() {
         conn.dest_ack = segment.ack;
     }
     if segment.has_syn() && matches!(state, TcpState::SynSent | TcpState::SynRecv) {
         conn.client_ack = segment.seq.wrapping_add(1);
-        let has_toa = conn.flags.has(ConnFlags::FULL_NAT) && !conn.flags.has(ConnFlags::TOLD);
+        let has_toa = conn.flags.has(ConnFlags::FULL_NAT) && !has_header;
         conn.flags.put(ConnFlags::TOA_PENDING, has_toa);
     }
 }

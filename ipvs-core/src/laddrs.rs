@@ -60,6 +60,11 @@ impl Laddrs {
         self.take_if_idle(id)
     }
 
+    /// The number of an address.
+    pub(crate) fn id_of(&self, addr: IpAddr) -> Option<LaddrId> {
+        self.ids.get(&addr).copied()
+    }
+
     /// A port of the address towards dests of a class.
     #[inline]
     pub(crate) fn take_port(&mut self, id: LaddrId, class: usize) -> Option<u16> {

@@ -31,6 +31,7 @@ impl<B: PacketBuf> Engine<B> {
         }
         self.continue_closing(now, io);
         self.shared.expire_templates(now.tick());
+        self.shared.expire_expected(now.tick());
     }
 }
 

@@ -6,41 +6,44 @@
 use std::net::SocketAddr;
 
 use packet::PacketBuf;
-use packet::checksum;
 use packet::proxy::{Ends, Header, Sent, Transport, Version};
 
 use crate::classify::Flow;
 use crate::conn::{ConnFlags, Direction, Found};
 use crate::drop_reason::DropReason;
 use crate::extra::Extra;
-use crate::family::{self, Family};
+use crate::family::Family;
 use crate::lane::Forwarder;
 use crate::segment::{self, Segment};
 use crate::service::{Protocol, ProxyProtocol};
+use crate::splice::{end_of, splice};
+use crate::time::Now;
 
 /// The longest header: by so much a segment may grow.
 pub(crate) const LONGEST_HEADER: u16 = 107;
 const UDP_HEADER_LEN: usize = 8;
-/// Where a UDP header has its length.
-const UDP_LEN: std::ops::Range<usize> = 4..6;
 /// Where a TCP header has its length.
 const DATA_OFFSET: usize = 12;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// Makes a packet what it would be, had the client sent the header. Says how long it is then.
+    /// Makes a packet what it would be, had its sender said what the dest, or the client, is to hear. Says how long it
+    /// is then.
     #[cold]
     #[inline(never)]
-    pub(crate) fn edit_proxied(
+    pub(crate) fn edit(
         &mut self,
+        now: Now,
         packet: &mut B,
         flow: &Flow<A>,
         found: Found,
         mtu: u16,
     ) -> Result<Flow<A>, DropReason> {
-        if self.lane.extras.get(found.id).proxy == 0 {
-            return Ok(*flow);
-        }
+        let extra = self.lane.extras.get(found.id);
         let grown = match (flow.protocol, found.direction) {
+            (Protocol::Tcp, _) if extra.is_ftp != 0 => {
+                self.edit_ftp(now, packet, flow, found, mtu)?
+            }
+            _ if extra.proxy == 0 => 0,
             (Protocol::Tcp, Direction::Inbound) => self.edit_inbound(packet, flow, found, mtu)?,
             (Protocol::Tcp, Direction::Outbound) => {
                 self.edit_outbound(packet, flow, found)?;
@@ -226,83 +229,20 @@ impl Edit {
         let Some(header) = &self.header else {
             return Ok(0);
         };
-        // The offsets of later fragments count from the packet as it was.
-        if flow.is_fragment {
-            return Err(DropReason::Fragment);
-        }
-        let (inserted, stripped) = (self.inserted(), self.stripped);
-        if usize::from(flow.total_len) + inserted - stripped > usize::from(mtu) {
-            return Err(DropReason::MtuExceeded);
-        }
-        // A checksum that is wrong must not become right.
-        check_checksum(packet.bytes(), flow)?;
-        // What Ethernet padded a short frame with is not the packet's.
-        packet.truncate(end_of(flow));
-        if inserted >= stripped {
-            let by = inserted - stripped;
-            if !packet.prepend(by) {
-                return Err(DropReason::NoHeadroom);
-            }
-            packet.bytes_mut().copy_within(by..by + payload_at, 0);
-        } else {
-            let by = stripped - inserted;
-            packet.bytes_mut().copy_within(..payload_at, by);
-            packet.trim_front(by);
-        }
-        let grown = inserted as i16 - stripped as i16;
-        let bytes = packet.bytes_mut();
-        if let Some(front) = bytes.get_mut(payload_at..payload_at + inserted) {
-            front.copy_from_slice(header.bytes());
-        }
-        family::grow(bytes, grown as u16);
-        complete(bytes, flow);
-        Ok(grown)
-    }
-}
-
-/// Where a frame's packet ends by its own length.
-fn end_of<A>(flow: &Flow<A>) -> usize {
-    packet::ipv4::L2_LEN + usize::from(flow.total_len)
-}
-
-/// Length and checksum of the edited L4 header.
-fn complete<A: Family>(frame: &mut [u8], flow: &Flow<A>) {
-    let l4 = frame.get_mut(usize::from(flow.l4_at)..).unwrap_or_default();
-    let len = l4.len() as u16;
-    let is_udp = flow.protocol == Protocol::Udp;
-    let checksum_at = if is_udp { 6 } else { 16 };
-    if is_udp {
-        l4[UDP_LEN].copy_from_slice(&len.to_be_bytes());
-        // RFC 768: its sender made none.
-        if l4[checksum_at..checksum_at + 2] == [0, 0] {
-            return;
-        }
-    }
-    l4[checksum_at..checksum_at + 2].fill(0);
-    let sum = !checksum::fold(checksum::sum(l4) + A::pseudo_header(&flow.tuple, len));
-    let sum = if is_udp && sum == 0 { u16::MAX } else { sum };
-    l4[checksum_at..checksum_at + 2].copy_from_slice(&sum.to_be_bytes());
-}
-
-fn check_checksum<A: Family>(frame: &[u8], flow: &Flow<A>) -> Result<(), DropReason> {
-    let l4 = frame.get(usize::from(flow.l4_at)..end_of(flow));
-    let l4 = l4.unwrap_or_default();
-    let (is_none, reason) = match flow.protocol {
-        Protocol::Udp => (l4.get(6..8) == Some(&[0, 0]), DropReason::UdpBadChecksum),
-        _ => (false, DropReason::TcpBadChecksum),
-    };
-    let pseudo = A::pseudo_header(&flow.tuple, l4.len() as u16);
-    if is_none || checksum::fold(checksum::sum(l4) + pseudo) == 0xffff {
-        Ok(())
-    } else {
-        Err(reason)
+        splice(packet, flow, payload_at, self.stripped, header.bytes(), mtu)
     }
 }
 
 impl<A: Family, B> crate::lane::Lane<A, B> {
+    /// Whether the dest learns of the client by a PROXY header.
+    #[inline]
+    pub(crate) fn has_proxy_header(&self, id: crate::conn::ConnId) -> bool {
+        self.conns.get(id).flags.has(ConnFlags::EDITED) && self.extras.get(id).proxy != 0
+    }
+
     /// What the dest of a conn expects next beyond what was translated for the client.
     pub(crate) fn header_shift(&self, id: crate::conn::ConnId) -> u32 {
-        if self.conns.get(id).flags.has(ConnFlags::TOLD) {
+        if self.conns.get(id).flags.has(ConnFlags::EDITED) {
             self.extras.get(id).shift()
         } else {
             0

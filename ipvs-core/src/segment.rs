@@ -8,7 +8,7 @@ use crate::drop_reason::DropReason;
 use crate::family::{self, Family};
 use crate::proxy_protocol;
 use crate::tcp_options::{self, HEADER_LEN, LONGEST_HEADER};
-use crate::tcp_state::SegmentKind;
+use crate::tcp_state::{SegmentKind, TcpState};
 use crate::tuple::Tuple;
 use packet::ipv4::L2_LEN;
 
@@ -186,6 +186,10 @@ fn edit_options<A: Family>(
     direction: Direction,
 ) -> Result<Delta, DropReason> {
     let edited = match direction {
+        // The answer to a dest that calls, as FTP's do, keeps what was agreed.
+        Direction::Inbound if segment.has_syn() && conn.tcp_state() == TcpState::Listen => {
+            return Ok(Delta::ZERO);
+        }
         Direction::Inbound if segment.has_syn() => tcp_options::strip_timestamps(options),
         Direction::Inbound if conn.flags.has(ConnFlags::TOA_PENDING) => {
             tcp_options::strip_toa(options)
@@ -261,7 +265,7 @@ pub(crate) fn insert_toa<A: Family, B: PacketBuf>(
 /// header.
 fn grown_by<A: Family>(conn: &Conn<A>) -> u16 {
     let (client, _) = conn.client();
-    let option = if conn.flags.has(ConnFlags::TOLD) {
+    let option = if conn.flags.has(ConnFlags::EDITED) {
         usize::from(proxy_protocol::LONGEST_HEADER)
     } else {
         tcp_options::toa_len(client.to_ip())

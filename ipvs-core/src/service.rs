@@ -10,6 +10,7 @@ use packet::uoa::Mode;
 
 use crate::access::Access;
 use crate::census::Census;
+use crate::ftp::CONTROL_PORT;
 use crate::matcher::{Match, Passing};
 
 use crate::sched::Plan;
@@ -338,6 +339,15 @@ pub struct Service {
 }
 
 impl Service {
+    /// Whether its conns are control conns of FTP, whose data conns follow them.
+    pub fn is_ftp(&self) -> bool {
+        let key = &self.key;
+        key.matcher.is_none()
+            && key.protocol == Protocol::Tcp
+            && key.port == CONTROL_PORT
+            && self.options.proxy_protocol.is_none()
+    }
+
     /// Whether its dests are WAN addresses: SNAT.
     pub fn leads_out(&self) -> bool {
         let is_wan = |dest: &Dest| dest.fwdmode == FwdMode::Snat;
@@ -403,6 +413,17 @@ impl ServiceTable {
     /// Whether any port of this address has a service.
     pub fn is_vip(&self, protocol: Protocol, addr: IpAddr) -> bool {
         self.census.is_vip(protocol, addr)
+    }
+
+    /// Whether there are services whose conns are control conns of FTP.
+    #[inline]
+    pub const fn has_ftp(&self) -> bool {
+        self.census.has_ftp()
+    }
+
+    /// Whether this is the address of a dest of FTP.
+    pub fn is_ftp_dest(&self, addr: IpAddr) -> bool {
+        self.census.is_ftp_dest(addr)
     }
 
     /// Whether there are services with a SYN proxy.

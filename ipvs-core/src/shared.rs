@@ -34,6 +34,8 @@ pub(crate) struct Shared<B> {
     pub(crate) service_of_dest: Box<[ServiceId]>,
     /// Where the search for templates that have expired goes on
     template_cursor: usize,
+    /// The same of calls that are expected
+    pub(crate) expected_cursor: usize,
     pub(crate) scheduling: Memory,
     pub(crate) held: Held<B>,
     pub(crate) icmp_limit: inet::RateLimit,
@@ -50,6 +52,7 @@ impl<B: PacketBuf> Shared<B> {
             turns: Vec::new(),
             service_of_dest: vec![ServiceId(0); stats.max_dests()].into_boxed_slice(),
             template_cursor: 0,
+            expected_cursor: 0,
             scheduling: Memory::new(stats.max_dests()),
             held: Held::new(config.max_held, config.max_held_per_neighbour),
             icmp_limit: ERROR_LIMIT,

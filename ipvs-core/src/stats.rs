@@ -3,6 +3,7 @@
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::drop_reason::DropReason;
+use crate::expected::Expectations;
 use crate::service::{DestId, MAX_SERVICES, ServiceId};
 use crate::templates::Templates;
 
@@ -119,6 +120,8 @@ pub struct WorkerStats {
     pub address_conflicts: Counter,
     /// Events that control did not take in time.
     pub events_lost: Counter,
+    /// Data conns of FTP that are to come.
+    pub expectations: Expectations,
     /// Which dests clients keep to.
     pub templates: Templates,
     /// Per dest, indexed by `DestId`.
@@ -160,6 +163,7 @@ impl WorkerStats {
             syn_cookies_wrong: Counter::default(),
             address_conflicts: Counter::default(),
             events_lost: Counter::default(),
+            expectations: Expectations::new(),
             templates: Templates::new(max_templates),
             dests,
             services,

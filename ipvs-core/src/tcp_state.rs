@@ -140,9 +140,9 @@ const TRANSITIONS: [[[TcpState; 4]; 2]; TcpState::COUNT] = [
     // LAST_ACK: the dest's FIN waits for the client's ACK, which then rests in TIME_WAIT itself.
     /* in  */ [[    Close, LastAck,     LastAck,   TimeWait],
     /* out */  [    Close, LastAck,     LastAck,   LastAck]],
-    // LISTEN: never entered.
-    /* in  */ [[    Listen, Listen,     Listen,    Listen],
-    /* out */  [    Listen, Listen,     Listen,    Listen]],
+    // LISTEN: the dest has called, as FTP does (RFC 959, 3.2), and the client answers.
+    /* in  */ [[    Close, Established, Listen,    Listen],
+    /* out */  [    Close, Listen,      Listen,    Listen]],
     // SYNACK: never entered without SYN proxy.
     /* in  */ [[    Close, SynAck,      SynAck,    SynAck],
     /* out */  [    Close, SynAck,      SynAck,    SynAck]],

@@ -5,6 +5,7 @@
 
 pub mod buf;
 pub mod checksum;
+pub mod ftp;
 pub mod ip;
 pub mod ipv4;
 pub mod ipv6;

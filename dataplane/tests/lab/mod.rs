@@ -228,7 +228,7 @@ impl Lab {
                     "daemon off; pid {dir}/pid; error_log {dir}/error.log; events {{}}
                      http {{ access_log off; client_body_temp_path {dir}; proxy_temp_path {dir};
                      fastcgi_temp_path {dir}; uwsgi_temp_path {dir}; scgi_temp_path {dir};
-                     server {{ listen 80; listen [::]:80; location / {{ return 200 \"rs{number} $remote_addr\"; }} }}
+                     server {{ listen 80; listen [::]:80; listen 8000; location / {{ return 200 \"rs{number} $remote_addr\"; }} }}
                      server {{ listen 81 proxy_protocol; listen [::]:81 proxy_protocol;
                      location / {{ return 200 \"rs{number} $proxy_protocol_addr\"; }} }} }}"
                 ),

@@ -68,8 +68,8 @@ impl ConnFlags {
     pub const PERSISTENT: Self = Self(1 << 12);
     /// It ends with the packet that made it.
     pub const ONE_PACKET: Self = Self(1 << 13);
-    /// The dest is told who the client is by the PROXY protocol, or by UOA.
-    pub const TOLD: Self = Self(1 << 14);
+    /// More than headers is edited: by the PROXY protocol, UOA, or the helper for FTP, as its extra says.
+    pub const EDITED: Self = Self(1 << 14);
     /// The client shook hands with the director, by a cookie.
     pub const SYN_PROXIED: Self = Self(1 << 15);
 

@@ -1,0 +1,312 @@
+//! FTP through NAT and FullNAT: what its control conn says of data conns is translated, and they are expected.
+//!
+//! A line that gets longer or shorter moves all numbers of its direction: they are translated from then on, like
+//! those behind a PROXY header, before anything else happens to a segment.
+
+use std::net::{IpAddr, SocketAddr};
+
+use packet::PacketBuf;
+use packet::ftp::{self, Named, Text};
+
+use crate::choice;
+use crate::classify::Flow;
+use crate::conn::{Conn, Direction, Endpoints, Found};
+use crate::connect;
+use crate::drop_reason::DropReason;
+use crate::expected::Expected;
+use crate::extra::SeqShift;
+use crate::family::Family;
+use crate::io::Io;
+use crate::lane::Forwarder;
+use crate::segment::{self, Segment};
+use crate::service::{FwdMode, Protocol, ServiceKey};
+use crate::splice::{end_of, splice};
+use crate::tcp_state::TcpState;
+use crate::time::Now;
+use crate::tuple::{Address, Tuple};
+
+/// Of control conns: RFC 959, 8
+pub(crate) const CONTROL_PORT: u16 = 21;
+/// Which a server calls from: RFC 959, 3.2
+pub(crate) const DATA_PORT: u16 = 20;
+
+/// What takes the place of an end in a line.
+struct Replacement {
+    named: Named,
+    text: Text,
+}
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// A segment of a control conn.
+    pub(crate) fn edit_ftp(
+        &mut self,
+        now: Now,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        mtu: u16,
+    ) -> Result<i16, DropReason> {
+        let l4_at = usize::from(flow.l4_at);
+        let tcp = packet.bytes().get(l4_at..).unwrap_or_default();
+        let segment = Segment::read(tcp)?;
+        let payload_at = l4_at + usize::from(tcp[12] >> 4) * 4;
+        let extra = self.lane.extras.get_mut(found.id);
+        let (ours, theirs) = match found.direction {
+            Direction::Inbound => (0, 1),
+            Direction::Outbound => (1, 0),
+        };
+        if segment.has_syn() {
+            extra.shifts[ours] = SeqShift::default();
+            return Ok(0);
+        }
+        let (shift, other) = (extra.shifts[ours], extra.shifts[theirs]);
+        let replacement = match packet.bytes().get(payload_at..end_of(flow)) {
+            Some(payload) if !payload.is_empty() => self.announced(now, payload, found),
+            _ => None,
+        };
+        let mut grown = 0;
+        if let Some(Replacement { named, text }) = replacement {
+            let (at, len) = (payload_at + named.place.start, named.place.len());
+            grown = splice(packet, flow, at, len, text.bytes(), mtu)?;
+            let shift = &mut self.lane.extras.get_mut(found.id).shifts[ours];
+            shift.note(segment.seq, grown);
+        }
+        let frame = packet.bytes_mut();
+        let seq = segment.seq.wrapping_add(shift.of_seq(segment.seq));
+        segment::put_number(frame, l4_at, segment::SEQ, seq);
+        if segment.has_ack() && !other.is_none() {
+            // What the dest acknowledges counts in FullNAT's numbers.
+            let delta = match found.direction {
+                Direction::Inbound => 0,
+                Direction::Outbound => self.lane.conns.get(found.id).seq_delta,
+            };
+            let back = other.of_ack(segment.ack.wrapping_sub(delta));
+            let ack = segment.ack.wrapping_sub(back);
+            segment::put_number(frame, l4_at, segment::ACK_NUMBER, ack);
+            segment::shift_sack(frame, l4_at, back);
+        }
+        Ok(grown)
+    }
+
+    /// Expects what a line announces; what the line must say instead, if anything.
+    fn announced(&mut self, now: Now, payload: &[u8], found: Found) -> Option<Replacement> {
+        match found.direction {
+            Direction::Inbound => self.announced_by_client(now, payload, found),
+            Direction::Outbound => self.announced_by_dest(now, payload, found),
+        }
+    }
+
+    /// `PORT`, `EPRT`: the dest will call the client.
+    fn announced_by_client(
+        &mut self,
+        now: Now,
+        payload: &[u8],
+        found: Found,
+    ) -> Option<Replacement> {
+        let named = ftp::read_command(payload)?;
+        let conn = *self.lane.conns.get(found.id);
+        let client = conn.client().0.to_ip();
+        // Nobody is called on behalf of another (RFC 2577, 3).
+        if named.addr != Some(client) {
+            return None;
+        }
+        let mut expected = Expected {
+            dest: conn.dest(),
+            vip: conn.vip().0.to_ip(),
+            client: (client, named.port),
+            laddr: client,
+            lport: 0,
+            class: 0,
+        };
+        let (dest, _) = conn.real_server();
+        if conn.fwdmode() == FwdMode::Nat {
+            self.expect(now, dest.to_ip(), client, named.port, &expected, found);
+            return None;
+        }
+        let laddr = conn.local().0.to_ip();
+        expected.laddr = laddr;
+        expected.class = sapool::class_of(dest.low_bits(), DATA_PORT) as u32;
+        expected.lport = self.port_for(&expected, dest.to_ip(), found)?;
+        self.expect(now, dest.to_ip(), laddr, expected.lport, &expected, found);
+        let text = Text::new(SocketAddr::new(laddr, expected.lport), named.style)?;
+        Some(Replacement { named, text })
+    }
+
+    /// 227, 229: the client will call the VIP.
+    fn announced_by_dest(&mut self, now: Now, payload: &[u8], found: Found) -> Option<Replacement> {
+        let named = ftp::read_reply(payload)?;
+        let conn = *self.lane.conns.get(found.id);
+        let (dest, vip) = (conn.real_server().0.to_ip(), conn.vip().0.to_ip());
+        if named.addr.is_some_and(|addr| addr != dest && addr != vip) {
+            return None;
+        }
+        let client = conn.client().0.to_ip();
+        let expected = Expected {
+            dest: conn.dest(),
+            vip,
+            client: (client, 0),
+            laddr: client,
+            lport: 0,
+            class: 0,
+        };
+        self.expect(now, client, vip, named.port, &expected, found);
+        // The answer to EPSV names no address: the client calls whom it has called.
+        named.addr?;
+        let text = Text::new(SocketAddr::new(vip, named.port), named.style)?;
+        Some(Replacement { named, text })
+    }
+
+    /// A local port that the dest may call; the same for a line that is said again.
+    fn port_for(&mut self, expected: &Expected, dest: IpAddr, found: Found) -> Option<u16> {
+        let latest = self.lane.extras.get(found.id).expected_lport;
+        let hash_key = &self.shared.config.keys.conns;
+        let key = key_of(dest, expected.laddr, latest, hash_key);
+        let known = self.shared.stats.expectations.get(key);
+        if known.is_some_and(|known| known.client == expected.client) {
+            return Some(latest);
+        }
+        let id = self.shared.laddrs.id_of(expected.laddr)?;
+        self.shared.laddrs.take_port(id, expected.class as usize)
+    }
+
+    fn expect(
+        &mut self,
+        now: Now,
+        src: IpAddr,
+        dst: IpAddr,
+        port: u16,
+        expected: &Expected,
+        found: Found,
+    ) {
+        let key = key_of(src, dst, port, &self.shared.config.keys.conns);
+        self.lane.extras.get_mut(found.id).expected_lport = expected.lport;
+        let table = &self.shared.stats.expectations;
+        if let Some(gone) = table.insert(key, expected, now.tick())
+            && gone.lport != expected.lport
+        {
+            self.shared.return_expected_port(&gone);
+        }
+    }
+
+    /// What some worker expects of this SYN.
+    pub(crate) fn expected(&self, now: Now, flow: &Flow<A>) -> Option<Expected> {
+        let (src, dst) = (flow.tuple.src.to_ip(), flow.tuple.dst.to_ip());
+        let key = key_of(src, dst, flow.tuple.dport, &self.shared.config.keys.conns);
+        let find = |stats: &std::sync::Arc<crate::stats::WorkerStats>| {
+            stats.expectations.find(key, now.tick())
+        };
+        let expected = self.shared.all_stats.iter().find_map(find)?;
+        // A local port has an owner, to whom the packet goes first.
+        let workers = self.shared.config.workers;
+        let is_ours = expected.lport == 0
+            || sapool::owner_of(expected.lport, workers) == self.shared.config.worker;
+        is_ours.then_some(expected)
+    }
+
+    /// The dest calls the client, as that has asked.
+    pub(crate) fn connect_active(
+        &mut self,
+        now: Now,
+        packet: B,
+        flow: &Flow<A>,
+        expected: &Expected,
+        io: &mut impl Io<B>,
+    ) {
+        match self.open_active(now, &packet, flow, expected, io) {
+            Ok(found) => self.forward(now, packet, flow, found, io),
+            Err(reason) => self.shared.drop(packet, reason),
+        }
+    }
+
+    fn open_active(
+        &mut self,
+        now: Now,
+        packet: &B,
+        flow: &Flow<A>,
+        expected: &Expected,
+        io: &mut impl Io<B>,
+    ) -> Result<Found, DropReason> {
+        let l4 = packet.bytes().get(usize::from(flow.l4_at)..);
+        connect::verify_checksum(flow, l4.unwrap_or_default())?;
+        let key = ServiceKey::vip(Protocol::Tcp, expected.vip, CONTROL_PORT);
+        let service = self.shared.snapshot.services.get(&key);
+        let service = service.ok_or(DropReason::NoConn)?;
+        let is_it = |dest: &&crate::service::Dest| dest.id == expected.dest;
+        let dest = service.dests.iter().find(is_it).ok_or(DropReason::NoDest)?;
+        // The local port was taken for calls from this port.
+        if expected.lport != 0 && flow.tuple.sport != DATA_PORT {
+            return Err(DropReason::NoConn);
+        }
+        let (Some(client), Some(vip)) = (A::of(expected.client.0), A::of(expected.vip)) else {
+            return Err(DropReason::NoConn);
+        };
+        let ends = Endpoints {
+            inbound: Tuple {
+                src: client,
+                dst: vip,
+                sport: expected.client.1,
+                dport: flow.tuple.sport,
+                protocol: flow.tuple.protocol,
+            },
+            outbound: flow.tuple,
+        };
+        let mut conn = Conn::new(
+            &ends,
+            choice::deltas(&ends),
+            dest.id,
+            dest.fwdmode,
+            now.tick(),
+        );
+        conn.set_tcp_state(TcpState::Listen);
+        let timeout_s = self.shared.snapshot.timeouts.tcp_s[TcpState::SynRecv as usize];
+        conn.timeout_s = u16::try_from(timeout_s).unwrap_or(u16::MAX);
+        let service_id = service.id;
+        // From here on the conn has the port.
+        let hash_key = &self.shared.config.keys.conns;
+        let (src, dst) = (flow.tuple.src.to_ip(), flow.tuple.dst.to_ip());
+        let key = key_of(src, dst, flow.tuple.dport, hash_key);
+        self.shared.stats.expectations.remove(key);
+        let Ok(id) = self.lane.conns.insert(conn) else {
+            self.return_port(&conn, io);
+            return Err(DropReason::ConnTableFull);
+        };
+        self.note_made(service_id, &conn);
+        let direction = Direction::Outbound;
+        Ok(Found { id, direction })
+    }
+}
+
+/// Who calls whom at which port.
+fn key_of(src: IpAddr, dst: IpAddr, port: u16, hash_key: &crate::tuple::HashKey) -> u64 {
+    let mapped = |addr| match addr {
+        IpAddr::V4(addr) => addr.octets().to_mapped(),
+        IpAddr::V6(addr) => addr.octets(),
+    };
+    let tuple = Tuple {
+        src: mapped(src),
+        dst: mapped(dst),
+        sport: 0,
+        dport: port,
+        protocol: Protocol::Tcp.number(),
+    };
+    tuple.hash(hash_key).max(1)
+}
+
+impl<B: PacketBuf> crate::shared::Shared<B> {
+    /// A call that did not come had a local port.
+    pub(crate) fn return_expected_port(&mut self, gone: &Expected) {
+        if gone.lport != 0 {
+            let class = gone.class as usize;
+            // A pool that was to leave goes when its last conn does.
+            let _ = self.laddrs.put_port(gone.laddr, class, gone.lport);
+        }
+    }
+
+    /// Forgets what did not come in time.
+    pub(crate) fn expire_expected(&mut self, now: crate::time::Tick) {
+        let table = &self.stats.expectations;
+        if let Some(gone) = table.pop_stale(&mut self.expected_cursor, now) {
+            self.return_expected_port(&gone);
+        }
+    }
+}
