@@ -118,40 +118,84 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if A::ttl(packet.bytes()) <= 1 {
             return Err(DropReason::TtlExpired);
         }
+        if self.lane.conns.get(found.id).flags.has(ConnFlags::SPECIAL) {
+            return self.rewrite_special(now, packet, flow, found, mtu);
+        }
+        self.rewrite_plain(now, packet, flow, found, mtu, false)
+    }
+
+    /// A packet whose way is another one than most packets', or has more stations.
+    #[inline(never)]
+    fn rewrite_special(
+        &mut self,
+        now: Now,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        mtu: u16,
+    ) -> Result<(), DropReason> {
         let flags = self.lane.conns.get(found.id).flags;
         if flags.has(ConnFlags::ONE_WAY) {
             return self.pass_on(now, packet, flow, found, mtu);
         }
-        let replaced;
+        let mut flow = *flow;
         let is_mixed = A::CAN_BE_MIXED && flags.has(ConnFlags::MIXED);
-        let flow = if is_mixed {
-            replaced = self.replace_network(packet, flow, found, mtu)?;
-            &replaced
-        } else {
-            flow
-        };
-        let edited;
-        let flow = if flags.has(ConnFlags::EDITED) {
-            edited = self.edit(now, packet, flow, found, mtu)?;
-            &edited
-        } else {
-            flow
-        };
+        if is_mixed {
+            flow = self.replace_network(packet, &flow, found, mtu)?;
+        }
+        if flags.has(ConnFlags::EDITED) {
+            flow = self.edit(now, packet, &flow, found, mtu)?;
+        }
+        let has_header = self.lane.has_proxy_header(found.id);
+        self.rewrite_plain(now, packet, &flow, found, mtu, has_header)?;
+        if is_mixed {
+            self.complete_replaced(packet, &flow, found);
+        }
+        if flags.has(ConnFlags::EDITED) {
+            self.tell_by_uoa(packet, &flow, found, mtu);
+        }
+        Ok(())
+    }
+
+    /// What is neither TCP nor UDP.
+    #[cold]
+    #[inline(never)]
+    fn rewrite_rest(
+        &mut self,
+        now: Now,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+    ) -> Result<(), DropReason> {
+        match flow.protocol {
+            Protocol::Sctp => self.rewrite_sctp(now, packet, flow, found),
+            _ => {
+                self.rewrite_echo(now, packet, flow, found);
+                Ok(())
+            }
+        }
+    }
+
+    /// Addresses, ports, numbers. `has_header`: the dest learns of the client without TOA. Inlined into both callers:
+    /// most packets need no call.
+    #[inline]
+    fn rewrite_plain(
+        &mut self,
+        now: Now,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        mtu: u16,
+        has_header: bool,
+    ) -> Result<(), DropReason> {
         if flow.total_len > mtu {
             return Err(DropReason::MtuExceeded);
         }
         self.count_packet(found, flow.total_len);
         match flow.protocol {
             Protocol::Udp => self.rewrite_datagram(now, packet, flow, found),
-            Protocol::Tcp => self.rewrite_segment(now, packet, flow, found, mtu)?,
-            Protocol::Sctp => self.rewrite_sctp(now, packet, flow, found)?,
-            Protocol::Icmp | Protocol::IcmpV6 => self.rewrite_echo(now, packet, flow, found),
-        }
-        if is_mixed {
-            self.complete_replaced(packet, flow, found);
-        }
-        if flags.has(ConnFlags::EDITED) {
-            self.tell_by_uoa(packet, flow, found, mtu);
+            Protocol::Tcp => self.rewrite_segment(now, packet, flow, found, mtu, has_header)?,
+            _ => self.rewrite_rest(now, packet, flow, found)?,
         }
         Ok(())
     }
@@ -319,6 +363,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         flow: &Flow<A>,
         found: Found,
         mtu: u16,
+        has_header: bool,
     ) -> Result<(), DropReason> {
         let l4_at = usize::from(flow.l4_at);
         let segment = Segment::read(packet.bytes().get(l4_at..).unwrap_or_default())?;
@@ -329,7 +374,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if is_reopened {
             self.reopen(now, found.id, segment);
         }
-        let has_header = self.lane.has_proxy_header(found.id);
         let conn = self.lane.conns.get_mut(found.id);
         let l4 = packet.bytes_mut().get_mut(l4_at..).unwrap_or_default();
         segment::rewrite_tcp(

@@ -73,6 +73,9 @@ impl ConnFlags {
     /// The client shook hands with the director, by a cookie.
     pub const SYN_PROXIED: Self = Self(1 << 15);
 
+    /// More than addresses, ports and numbers is rewritten, or nothing.
+    pub const SPECIAL: Self = Self(Self::ONE_WAY.0 | Self::MIXED.0 | Self::EDITED.0);
+
     const fn of_mode(fwdmode: FwdMode) -> Self {
         let bits = match fwdmode {
             FwdMode::FullNat => Self::FULL_NAT.0 | Self::LOCAL_PORT.0,
@@ -86,7 +89,7 @@ impl ConnFlags {
         Self(bits | Self::IN_USE.0)
     }
 
-    /// True if `flag` is set.
+    /// True if `flag` is set, or one of several.
     #[inline]
     pub const fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0
