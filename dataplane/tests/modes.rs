@@ -105,6 +105,73 @@ fn fullnat_needs_nothing_of_the_real_servers(#[case] addrs: Addrs, #[values(1, 2
     lab.fetch_from_both_as(&addrs, addrs.laddr);
 }
 
+/// Prints the client that the first TOA option (kind 254) tells, as a toa module would hand it out.
+const READ_TOA: &str = r"
+import socket, struct
+s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+while True:
+    packet, at = s.recvfrom(65535)
+    if at[2] == socket.PACKET_OUTGOING: continue
+    version = packet[0] >> 4
+    if version == 4 and packet[9] == 6: tcp = packet[(packet[0] & 15) * 4:]
+    elif version == 6 and packet[6] == 6: tcp = packet[40:]
+    else: continue
+    options = tcp[20:(tcp[12] >> 4) * 4]
+    while options:
+        if options[0] in (0, 1): options = options[1:]; continue
+        option, options = options[:options[1]], options[options[1]:]
+        if option[0] != 254: continue
+        family = {8: socket.AF_INET, 20: socket.AF_INET6}[len(option)]
+        print(socket.inet_ntop(family, option[4:]), struct.unpack('>H', option[2:4])[0])
+        raise SystemExit
+";
+
+/// The real server learns the client from the packets themselves.
+#[rstest]
+#[case::v4(V4, V4)]
+#[case::v6(V6, V6)]
+#[case::nat64(V6, V4)]
+fn toa_tells_the_real_server_the_client(#[case] outside: Addrs, #[case] inside: Addrs) {
+    let mut lab = Lab::new(1);
+    let service = outside.service();
+    lab.dpip(&format!(
+        "addr add {}/{} dev dpdk1",
+        outside.vip, outside.host
+    ));
+    lab.dpip(&format!("route add {} dev dpdk1", outside.clients));
+    give_director_a_place(&lab, &inside);
+    lab.ipvsadm(&format!("-A -t {service} -s rr"));
+    let server = bracketed(inside.servers[0]);
+    lab.ipvsadm(&format!("-a -t {service} -r {server}:80 -b"));
+    add_laddr(&lab, &outside, inside.laddr);
+    lab.start_web();
+    let reader = lab.servers[0]
+        .command("python3")
+        .args(["-c", READ_TOA])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut reader = testkit::netns::Running { child: reader };
+    until(PATIENCE, "the server to read the option", || {
+        lab.client.output(&[
+            "curl",
+            "-sg",
+            "--local-port",
+            "40000-40100",
+            "--max-time",
+            "1",
+            &format!("http://{service}/"),
+        ]);
+        reader.child.try_wait().unwrap()
+    });
+    let mut told = String::new();
+    let mut output = reader.child.stdout.take().unwrap();
+    std::io::Read::read_to_string(&mut output, &mut told).unwrap();
+    let (addr, port) = told.trim().split_once(' ').unwrap();
+    assert_eq!(addr, outside.client);
+    assert!((40_000..=40_100).contains(&port.parse::<u16>().unwrap()));
+}
+
 /// A VIP of one family, real servers of the other: NAT64, and NAT46.
 #[rstest]
 #[case::nat64(V6, V4)]

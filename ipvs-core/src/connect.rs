@@ -1,28 +1,19 @@
 //! The first packet of a conn: service, dest, local port, new conn.
 
-use std::sync::Arc;
+use packet::PacketBuf;
 
-use packet::checksum;
-use packet::{ChecksumState, PacketBuf, sctp};
-
-use crate::choice::{Choice, turn_of};
 use crate::classify::Flow;
-use crate::conn::{Conn, ConnFlags, ConnId, Direction, Found, Lookup};
+use crate::conn::{ConnFlags, ConnId, Direction, Found, Lookup};
 use crate::drop_reason::DropReason;
 use crate::expected::Expected;
 use crate::extra::Extra;
 use crate::family::Family;
-use crate::ftp::{CONTROL_PORT, DATA_PORT};
 use crate::io::Io;
 use crate::lane::Forwarder;
-use crate::limits;
-use crate::matcher::Passing;
+use crate::open::Unserved;
 use crate::segment::Segment;
-use crate::service::{FwdMode, Protocol, Service, ServiceId, ServiceKey};
-use crate::snapshot::Snapshot;
+use crate::service::{FwdMode, Protocol};
 use crate::syn_proxy::Handshake;
-use crate::tcp_state::TcpState;
-use crate::templates;
 use crate::time::Now;
 
 /// A packet whose look-up found no conn.
@@ -42,20 +33,6 @@ pub(crate) struct Opening<A, B> {
     /// The conn that this packet made, and where its outbound tuple goes; `None` if an earlier packet of the
     /// batch made it.
     made: Option<(ConnId, Lookup)>,
-}
-
-/// Why a packet makes no conn.
-enum Unserved {
-    /// No service has its address and port.
-    NoService,
-    /// It cannot, or must not.
-    Drop(DropReason),
-}
-
-impl From<DropReason> for Unserved {
-    fn from(reason: DropReason) -> Self {
-        Self::Drop(reason)
-    }
 }
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
@@ -281,260 +258,5 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             id,
             direction: Direction::Inbound,
         })
-    }
-
-    fn without_service(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
-        let to_pool = self
-            .shared
-            .snapshot
-            .net
-            .local_addr(flow.tuple.dst.to_ip())
-            .is_some_and(|local| local.sapool);
-        if !to_pool {
-            return self.without_pool(packet, flow, io);
-        }
-        let owner = sapool::owner_of(flow.tuple.dport, self.shared.config.workers);
-        if owner == self.shared.config.worker {
-            self.shared.drop(packet, DropReason::NoConn);
-        } else if self.shared.hand_overs(&packet) != 0 {
-            self.shared.drop(packet, DropReason::RedirectLoop);
-        } else {
-            self.shared.redirect(packet, owner, io);
-        }
-    }
-
-    /// A dest's reply in NAT mode may belong to any worker's conn, and so may what belongs to a data conn of FTP: each
-    /// is asked. What a dest of NAT says from its service's port never gets out as it is.
-    fn without_pool(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
-        let (src, port) = (flow.tuple.src.to_ip(), flow.tuple.sport);
-        let services = &self.shared.snapshot.services;
-        let is_nat_dest = services.is_nat_dest(flow.protocol, src, port);
-        let (worker, workers) = (self.shared.config.worker, self.shared.config.workers);
-        let is_last = self.shared.hand_overs(&packet) + 1 >= u32::from(workers);
-        if !is_last && (is_nat_dest || self.may_be_ftp_data(flow)) {
-            self.shared.redirect(packet, (worker + 1) % workers, io);
-        } else if is_nat_dest {
-            self.shared.drop(packet, DropReason::NatNoConn);
-        } else {
-            self.without_anyone(packet, flow, io);
-        }
-    }
-
-    /// Whether it is from a dest of FTP, or for the port that such a dest calls from.
-    fn may_be_ftp_data(&self, flow: &Flow<A>) -> bool {
-        let services = &self.shared.snapshot.services;
-        let (src, dst) = (flow.tuple.src.to_ip(), flow.tuple.dst.to_ip());
-        services.has_ftp()
-            && flow.protocol == Protocol::Tcp
-            && (services.is_ftp_dest(src)
-                || flow.tuple.dport == DATA_PORT && services.is_vip(flow.protocol, dst))
-    }
-
-    /// It is the kernel's, unless VIPs are defended.
-    fn without_anyone(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
-        let defence = self.shared.snapshot.defence;
-        let is_defended = match flow.protocol {
-            Protocol::Tcp => defence.tcp_drop,
-            Protocol::Udp => defence.udp_drop,
-            Protocol::Sctp | Protocol::Icmp | Protocol::IcmpV6 => false,
-        };
-        let services = &self.shared.snapshot.services;
-        if is_defended && services.is_vip(flow.protocol, flow.tuple.dst.to_ip()) {
-            self.shared.drop(packet, DropReason::NoService);
-        } else {
-            self.shared.to_kernel(packet, io);
-        }
-    }
-
-    /// A conn for a packet: service, dest, local port, and a conn that is found by its inbound tuple.
-    fn open(
-        &mut self,
-        now: Now,
-        packet: &B,
-        flow: &Flow<A>,
-        lookup: &Lookup,
-        expected: Option<&Expected>,
-        io: &mut impl Io<B>,
-    ) -> Result<(ConnId, Lookup), Unserved> {
-        let snapshot = &self.shared.snapshot;
-        let ftp = expected.map(|expected| {
-            let key = ServiceKey::vip(Protocol::Tcp, expected.vip, CONTROL_PORT);
-            snapshot.services.get(&key)
-        });
-        let service = match ftp {
-            Some(service) => service,
-            None => service_of(snapshot, packet, flow),
-        };
-        let service = service.ok_or(Unserved::NoService)?;
-        let is_ftp = service.is_ftp() && expected.is_none();
-        let l4 = packet
-            .bytes()
-            .get(usize::from(flow.l4_at)..)
-            .unwrap_or_default();
-        let opening = match flow.protocol {
-            Protocol::Tcp => Some(Segment::read(l4)?),
-            Protocol::Sctp if sctp::kind(l4) != sctp::Kind::Init => {
-                return Err(DropReason::SctpNotInit.into());
-            }
-            Protocol::Udp | Protocol::Sctp | Protocol::Icmp | Protocol::IcmpV6 => None,
-        };
-        if opening.is_some_and(|segment| !segment.opens()) {
-            return Err(DropReason::TcpNotSyn.into());
-        }
-        // A fragment's checksum is over what is not here yet.
-        if packet.l4_checksum() == ChecksumState::Unknown && !flow.is_fragment {
-            verify_checksum(flow, l4)?;
-        }
-        let options = service.options;
-        let (client, _) = (flow.tuple.src, flow.tuple.sport);
-        service.access.check(client.to_ip())?;
-        let turn = turn_of(&mut self.shared.turns, service, self.shared.config.worker);
-        limits::check(service, &mut turn.rate, &self.shared.all_stats, now)?;
-        let service_id = service.id;
-        let hash_key = &self.shared.config.keys.conns;
-        let template = options.persistence.map(|persistence| {
-            let key = templates::key_of(client, &service.key, persistence, hash_key);
-            (key, persistence.timeout_s)
-        });
-        let choice = Choice {
-            turn,
-            scheduling: &mut self.shared.scheduling,
-            all_stats: &self.shared.all_stats,
-            laddrs: &mut self.shared.laddrs,
-            net: &self.shared.snapshot.net,
-            template: template.map(|(key, _)| key),
-            expected: expected.map(|expected| expected.dest),
-        };
-        let mut conn = choice.make_conn(now, flow, l4, service)?;
-        let timeouts = &self.shared.snapshot.timeouts;
-        let is_one_way = conn.flags.has(ConnFlags::ONE_WAY);
-        let timeout_s = match flow.protocol {
-            Protocol::Tcp => timeouts.tcp_s[TcpState::SynSent as usize],
-            // Nobody will hear the dest answer.
-            Protocol::Sctp if is_one_way => options.conn_timeout_s.unwrap_or(timeouts.sctp_s),
-            Protocol::Sctp => timeouts.sctp_init_s,
-            Protocol::Udp if is_one_way => options.conn_timeout_s.unwrap_or(timeouts.udp_s),
-            Protocol::Udp | Protocol::Icmp | Protocol::IcmpV6 => {
-                options.conn_timeout_s.unwrap_or(timeouts.udp_oneway_s)
-            }
-        };
-        conn.timeout_s = u16::try_from(timeout_s).unwrap_or(u16::MAX);
-        if let Some(segment) = opening
-            && conn.flags.has(ConnFlags::FULL_NAT)
-        {
-            conn.seq_delta = self.initial_sequence(now, &conn).wrapping_sub(segment.seq);
-        }
-        if is_one_way {
-            let has_no_states = flow.protocol != Protocol::Tcp;
-            conn.flags.put(ConnFlags::ANSWERED, has_no_states);
-        }
-        let made = self.insert(now, lookup, conn, service_id, io)?;
-        if conn.flags.has(ConnFlags::EDITED) {
-            *self.lane.extras.get_mut(made.0) = Extra::of_told(&options, is_ftp);
-        }
-        if let Some((key, timeout_s)) = template {
-            self.shared
-                .hold_template(key, conn.dest(), timeout_s, now.tick());
-        }
-        Ok(made)
-    }
-
-    /// Puts the conn into the table, in place of a half-open one if it is full.
-    fn insert(
-        &mut self,
-        now: Now,
-        lookup: &Lookup,
-        conn: Conn<A>,
-        service: ServiceId,
-        io: &mut impl Io<B>,
-    ) -> Result<(ConnId, Lookup), DropReason> {
-        let mut inserted = self.lane.conns.insert_inbound(lookup, conn);
-        if inserted.is_err()
-            && let Some(victim) = self.lane.conns.recyclable()
-        {
-            self.shared.stats.conns_recycled.add(1);
-            self.end(now, victim, io);
-            inserted = self.lane.conns.insert_inbound(lookup, conn);
-        }
-        let Ok(inserted) = inserted else {
-            self.return_port(&conn, io);
-            return Err(DropReason::ConnTableFull);
-        };
-        self.note_made(service, &conn);
-        Ok(inserted)
-    }
-
-    /// A conn is in the table.
-    pub(crate) fn note_made(&mut self, service: ServiceId, conn: &Conn<A>) {
-        self.shared.stats.conns.add(1);
-        self.shared.stats.conns_made.add(1);
-        self.shared.note_conn(service, conn.dest());
-        let stats = self.shared.stats.dest(conn.dest());
-        stats.conns.add(1);
-        stats.inactive_conns.add(1);
-        self.shared.scheduling.conn_opened(conn.dest());
-    }
-}
-
-/// The service of the packet's destination, or one that matches it.
-fn service_of<'a, A: Family, B: PacketBuf>(
-    snapshot: &'a Snapshot,
-    packet: &B,
-    flow: &Flow<A>,
-) -> Option<&'a Arc<Service>> {
-    let tuple = &flow.tuple;
-    let (src, dst) = (tuple.src.to_ip(), tuple.dst.to_ip());
-    let services = &snapshot.services;
-    let of_vip = services.of_vip(flow.protocol, dst, tuple.dport);
-    if of_vip.is_some() || !services.has_passing() {
-        return of_vip;
-    }
-    // Replies without a conn are no new ones; what a dest of NAT says goes through a conn, or nowhere.
-    let local = snapshot.net.local_addr(dst);
-    if local.is_some_and(|local| local.sapool)
-        || services.is_nat_dest(flow.protocol, src, tuple.sport)
-    {
-        return None;
-    }
-    let is_to_us = local.is_some();
-    let hop = snapshot.net.route_to(dst);
-    let oif = hop.and_then(|hop| snapshot.net.device(hop.ifindex));
-    let passing = Passing {
-        src: (src, tuple.sport),
-        dst: (dst, tuple.dport),
-        iif: &snapshot.net.device_of(packet.port())?.name,
-        oif: oif.map_or("", |device| &device.name),
-    };
-    services
-        .matching(flow.protocol, &passing, is_to_us)
-        // Nobody gets out where there is no way.
-        .filter(|_| is_to_us || oif.is_some())
-}
-
-/// The first packet of a conn must be sound: nothing is remembered for the sake of a broken one.
-pub(crate) fn verify_checksum<A: Family>(flow: &Flow<A>, l4: &[u8]) -> Result<(), DropReason> {
-    let (reason, l4) = match flow.protocol {
-        Protocol::Tcp => (DropReason::TcpBadChecksum, l4),
-        // It was looked at already: it decided what kind of message this is.
-        Protocol::Icmp | Protocol::IcmpV6 => return Ok(()),
-        Protocol::Sctp if sctp::is_checksum_right(l4) => return Ok(()),
-        Protocol::Sctp => return Err(DropReason::SctpBadChecksum),
-        // RFC 768: no checksum at all is legal.
-        Protocol::Udp if l4.get(6..8) == Some(&[0, 0]) => return Ok(()),
-        Protocol::Udp => {
-            let len = l4
-                .get(4..6)
-                .map_or(0, |len| usize::from(u16::from_be_bytes([len[0], len[1]])));
-            (
-                DropReason::UdpBadChecksum,
-                l4.get(..len).ok_or(DropReason::UdpMalformed)?,
-            )
-        }
-    };
-    let pseudo = A::pseudo_header(&flow.tuple, l4.len() as u16);
-    if checksum::fold(checksum::sum(l4).wrapping_add(pseudo)) == 0xffff {
-        Ok(())
-    } else {
-        Err(reason)
     }
 }

@@ -4,7 +4,7 @@ use packet::uoa::Mode;
 use zerocopy::FromZeros;
 
 use crate::conn::ConnId;
-use crate::service::{ProxyProtocol, ServiceOptions};
+use crate::service_options::{ProxyProtocol, ServiceOptions};
 
 /// Of one conn, by its flags.
 #[derive(Debug, Clone, Copy, Default, FromZeros)]

@@ -11,13 +11,13 @@ use packet::ftp::{self, Named, Text};
 use crate::choice;
 use crate::classify::Flow;
 use crate::conn::{Conn, Direction, Endpoints, Found};
-use crate::connect;
 use crate::drop_reason::DropReason;
 use crate::expected::Expected;
 use crate::extra::SeqShift;
 use crate::family::Family;
 use crate::io::Io;
 use crate::lane::Forwarder;
+use crate::open;
 use crate::segment::{self, Segment};
 use crate::service::{FwdMode, Protocol, ServiceKey};
 use crate::splice::{end_of, splice};
@@ -227,7 +227,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         io: &mut impl Io<B>,
     ) -> Result<Found, DropReason> {
         let l4 = packet.bytes().get(usize::from(flow.l4_at)..);
-        connect::verify_checksum(flow, l4.unwrap_or_default())?;
+        open::verify_checksum(flow, l4.unwrap_or_default())?;
         let key = ServiceKey::vip(Protocol::Tcp, expected.vip, CONTROL_PORT);
         let service = self.shared.snapshot.services.get(&key);
         let service = service.ok_or(DropReason::NoConn)?;

@@ -35,6 +35,8 @@ mod lifetime;
 mod limits;
 pub mod matcher;
 mod mixed;
+mod new_segment;
+mod open;
 mod orders;
 mod output;
 mod proxy_protocol;
@@ -45,11 +47,14 @@ mod sctp;
 mod segment;
 mod sequence;
 pub mod service;
+pub mod service_options;
+pub mod service_table;
 mod shared;
 mod simd;
 pub mod snapshot;
 mod splice;
 pub mod stats;
+mod strays;
 mod syn_cookie;
 mod syn_proxy;
 mod tcp_options;
@@ -69,9 +74,10 @@ pub use io::Io;
 pub use matcher::{DeviceName, EndRange, Match};
 pub use service::{
     Dest, DestId, Encapsulation, FwdMode, HashOptions, HashTarget, Laddr, LaddrId, MAX_SERVICES,
-    Persistence, Protocol, ProxyProtocol, SchedulerKind, Service, ServiceId, ServiceKey,
-    ServiceOptions, ServiceTable, SynProxy, UoaOptions,
+    Protocol, SchedulerKind, Service, ServiceId, ServiceKey,
 };
+pub use service_options::{Persistence, ProxyProtocol, ServiceOptions, SynProxy, UoaOptions};
+pub use service_table::ServiceTable;
 pub use snapshot::{Defence, Snapshot};
 pub use stats::{Counter, DestStats, ServiceStats, WorkerStats};
 pub use tcp_state::TcpState;

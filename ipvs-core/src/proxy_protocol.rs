@@ -15,7 +15,8 @@ use crate::extra::Extra;
 use crate::family::Family;
 use crate::lane::Forwarder;
 use crate::segment::{self, Segment};
-use crate::service::{Protocol, ProxyProtocol};
+use crate::service::Protocol;
+use crate::service_options::ProxyProtocol;
 use crate::splice::{end_of, splice};
 use crate::time::Now;
 

@@ -2,7 +2,7 @@
 
 use inet::Net;
 
-use crate::service::ServiceTable;
+use crate::service_table::ServiceTable;
 use crate::timeouts::Timeouts;
 
 /// The whole configuration a worker forwards by: immutable, read with one pointer load per batch.

@@ -5,7 +5,8 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use crate::service::{DestId, Persistence, ServiceKey};
+use crate::service::{DestId, ServiceKey};
+use crate::service_options::Persistence;
 use crate::time::Tick;
 use crate::tuple::{Address, HashKey, Tuple};
 

@@ -3,7 +3,8 @@
 mod common;
 
 use common::*;
-use ipvs_core::{DropReason, Origin, Protocol};
+use ipvs_core::{DropReason, Origin, Protocol, ServiceId, SynProxy};
+use rstest::rstest;
 use testkit::VecBuf;
 use testkit::frames;
 
@@ -190,4 +191,73 @@ fn random_frames_do_no_harm() {
     director.check_that_every_packet_has_its_end();
     director.wait_s(120);
     director.open();
+}
+
+/// A minute of SYNs and datagrams from everywhere, more than the table holds: who has a conn keeps it, and memory is
+/// what it was.
+#[rstest]
+#[case::tcp(Protocol::Tcp, None)]
+#[case::tcp_with_syn_proxy(Protocol::Tcp, Some(SynProxy::Always))]
+#[case::udp(Protocol::Udp, None)]
+fn a_minute_s_flood_leaves_conns_alone(
+    #[case] protocol: Protocol,
+    #[case] syn_proxy: Option<SynProxy>,
+) {
+    const PER_SECOND: usize = 10_000;
+    let mut director = Setup {
+        max_conns: 4096,
+        ..Setup::default()
+    }
+    .build();
+    let opened = director.open();
+    director.edit(|service| service.options.syn_proxy = syn_proxy);
+    if protocol == Protocol::Udp {
+        let mut service = (**director.snapshot.services.iter().next().unwrap()).clone();
+        service.id = ServiceId(1);
+        service.key.protocol = Protocol::Udp;
+        director.snapshot.services.insert_all([service.into()]);
+        director.publish();
+    }
+    let memory = director.engine.conn_table_memory();
+    let mut random = Random(42);
+    for second in 0..60u32 {
+        for _ in 0..PER_SECOND / 50 {
+            let batch: Vec<VecBuf> = (0..50)
+                .map(|_| {
+                    let [b, c, d] = [0; 3].map(|_| 1 + random.next(250));
+                    let from = format!("10.{b}.{c}.{d}:{}", 1024 + random.next(60_000));
+                    let frame = match protocol {
+                        Protocol::Tcp => frames::tcp(&from, VIP).flags("S").frame(FROM_CLIENT),
+                        _ => frames::udp(&from, VIP, b"flood", FROM_CLIENT),
+                    };
+                    VecBuf::new(WAN, &frame)
+                })
+                .collect();
+            let (engine, wire) = (&mut director.engine, &mut director.wire);
+            engine.process(director.now, Origin::Nic, batch.into_iter(), wire);
+            director.now.ns += 5_000_000;
+            director.engine.housekeep(director.now, &mut director.wire);
+            director.wire = Wire::default();
+        }
+        let ask = frames::tcp(CLIENT, VIP)
+            .flags("PA")
+            .seq(1001 + second)
+            .ack(5001);
+        let there = director.to_server(&ask.payload(b"x").frame(FROM_CLIENT));
+        assert_eq!(
+            (there.src.as_str(), there.payload.as_slice()),
+            (opened.laddr.as_str(), &b"x"[..])
+        );
+        let answer = frames::tcp(SERVER, &opened.laddr)
+            .flags("A")
+            .seq(5001)
+            .ack(there.seq + 1);
+        assert_eq!(
+            director.to_client(&answer.frame(FROM_SERVER)).ack,
+            1002 + second
+        );
+        assert!(director.engine.stats().conns.get() <= 4096);
+    }
+    assert_eq!(director.engine.conn_table_memory(), memory);
+    director.check_that_every_packet_has_its_end();
 }

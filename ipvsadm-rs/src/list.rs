@@ -188,15 +188,27 @@ async fn conns(client: &mut Client, line: &Line) -> Result<(), CliError> {
     print(&held)
 }
 
-/// `tcp:10.0.0.48:40000:10.0.0.100:80`
+/// What stands between colons, those in brackets excepted.
+fn words(text: &str) -> Vec<&str> {
+    let mut is_inside = false;
+    let is_end = |c: char| {
+        is_inside = (is_inside || c == '[') && c != ']';
+        c == ':' && !is_inside
+    };
+    let words = text.split(is_end);
+    words
+        .map(|word| word.trim_start_matches('[').trim_end_matches(']'))
+        .collect()
+}
+
+/// `tcp:10.0.0.48:40000:10.0.0.100:80`, `tcp:[2001:db8::1]:40000:[2001:db8::2]:80`
 fn sockpair(text: &str) -> Result<ListConnsRequest, CliError> {
     let wrong = || {
         CliError::usage(format!(
             "--sockpair {text}: write it as PROTO:CIP:CPORT:VIP:VPORT, as in tcp:10.0.0.48:40000:10.0.0.100:80"
         ))
     };
-    let [protocol, client, client_port, vip, vport] = text.split(':').collect::<Vec<_>>()[..]
-    else {
+    let [protocol, client, client_port, vip, vport] = words(text)[..] else {
         return Err(wrong());
     };
     let protocol = match protocol {
@@ -242,6 +254,13 @@ mod tests {
         let request = sockpair("tcp:10.0.0.48:40000:10.0.0.100:80").unwrap();
         assert_eq!(request.client_port, 40_000);
         assert_eq!(request.service, tutorial().key);
+        let six = sockpair("udp:[2001:db8::1]:53:[2001:db8::2]:80").unwrap();
+        let client = "2001:db8::1".parse().unwrap();
+        assert_eq!(
+            (six.client, six.client_port),
+            (Some(ip_message(client)), 53)
+        );
+        assert_eq!(six.service.unwrap().port, 80);
         for wrong in [
             "",
             "tcp",

@@ -1,0 +1,218 @@
+//! All services, found by what packets are addressed to, or match.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::census::Census;
+use crate::matcher::{Match, Passing};
+use crate::service::{Protocol, Service, ServiceId, ServiceKey};
+
+/// Number of shards of a [`ServiceTable`]: one change copies one shard and the array of pointers.
+const SHARDS: usize = 4096;
+
+/// All services. Cloning copies pointers; a change copies only the shard it falls in.
+#[derive(Debug, Clone)]
+pub struct ServiceTable {
+    shards: Arc<[Arc<Shard>]>,
+    /// Of those of VIPs
+    census: Census,
+    /// Those for packets on their way through, in the order they came
+    passing: Arc<Vec<Arc<Service>>>,
+}
+
+/// Services with their hashes, which tell most of them apart without a look at the service.
+type Shard = Vec<(u64, Arc<Service>)>;
+
+impl Default for ServiceTable {
+    fn default() -> Self {
+        let empty: Arc<Shard> = Arc::default();
+        Self {
+            shards: (0..SHARDS).map(|_| Arc::clone(&empty)).collect(),
+            census: Census::default(),
+            passing: Arc::default(),
+        }
+    }
+}
+
+impl ServiceTable {
+    /// The service with this key. Called by a worker for the first packet of a conn.
+    #[inline]
+    pub fn get(&self, key: &ServiceKey) -> Option<&Arc<Service>> {
+        let hash = hash_of(key);
+        self.shards[shard_of(hash)]
+            .iter()
+            .find(|(other, service)| *other == hash && service.key == *key)
+            .map(|(_, service)| service)
+    }
+
+    /// The service of a VIP's port, or of all its ports. Called by a worker for the first packet of a conn, and
+    /// when a conn asks for its service's options.
+    #[inline]
+    pub fn of_vip(&self, protocol: Protocol, addr: IpAddr, port: u16) -> Option<&Arc<Service>> {
+        let of_port = self.get(&ServiceKey::vip(protocol, addr, port));
+        if of_port.is_some() || !self.census.has_any_port() {
+            return of_port;
+        }
+        self.get(&ServiceKey::vip(protocol, addr, 0))
+    }
+
+    /// Whether any port of this address has a service.
+    pub fn is_vip(&self, protocol: Protocol, addr: IpAddr) -> bool {
+        self.census.is_vip(protocol, addr)
+    }
+
+    /// Whether there are services whose conns are control conns of FTP.
+    #[inline]
+    pub const fn has_ftp(&self) -> bool {
+        self.census.has_ftp()
+    }
+
+    /// Whether this is the address of a dest of FTP.
+    pub fn is_ftp_dest(&self, addr: IpAddr) -> bool {
+        self.census.is_ftp_dest(addr)
+    }
+
+    /// Whether there are services with a SYN proxy.
+    #[inline]
+    pub const fn has_syn_proxy(&self) -> bool {
+        self.census.has_syn_proxy()
+    }
+
+    /// Whether there are services with dests of the other address family.
+    #[inline]
+    pub const fn has_mixed(&self) -> bool {
+        self.census.has_mixed()
+    }
+
+    /// Whether there are services for packets on their way through.
+    #[inline]
+    pub fn has_passing(&self) -> bool {
+        !self.passing.is_empty()
+    }
+
+    /// The first service that matches a packet: for one to the director itself, the first that leads to real
+    /// servers rather than out into the world.
+    pub fn matching(
+        &self,
+        protocol: Protocol,
+        packet: &Passing<'_>,
+        is_to_us: bool,
+    ) -> Option<&Arc<Service>> {
+        self.passing.iter().find(|service| {
+            let matches = |matcher: Match| matcher.has(packet);
+            service.key.protocol == protocol
+                && service.leads_out() != is_to_us
+                && service.key.matcher.is_some_and(matches)
+        })
+    }
+
+    /// A service that matches packets, by its number.
+    pub fn matching_by_id(&self, id: ServiceId) -> Option<&Arc<Service>> {
+        self.passing.iter().find(|service| service.id == id)
+    }
+
+    /// Whether a packet from there is from a dest of a NAT service: its way leads through a conn, or nowhere.
+    pub fn is_nat_dest(&self, protocol: Protocol, addr: IpAddr, port: u16) -> bool {
+        self.census.is_nat_dest(protocol, addr, port)
+    }
+
+    /// Adds services, or replaces those with the same key, copying each touched shard once.
+    pub fn insert_all(&mut self, services: impl IntoIterator<Item = Arc<Service>>) {
+        let shards = Arc::make_mut(&mut self.shards);
+        for service in services {
+            if service.key.matcher.is_some() {
+                self.census.add(&service);
+                let passing = Arc::make_mut(&mut self.passing);
+                match passing.iter_mut().find(|old| old.key == service.key) {
+                    Some(old) => {
+                        self.census.remove(old);
+                        *old = service;
+                    }
+                    None => passing.push(service),
+                }
+                continue;
+            }
+            self.census.add(&service);
+            let hash = hash_of(&service.key);
+            let shard = Arc::make_mut(&mut shards[shard_of(hash)]);
+            match shard.iter_mut().find(|(_, old)| old.key == service.key) {
+                Some((_, old)) => {
+                    self.census.remove(old);
+                    *old = service;
+                }
+                None => shard.push((hash, service)),
+            }
+        }
+    }
+
+    /// Takes a service out.
+    pub fn remove(&mut self, key: &ServiceKey) {
+        if key.matcher.is_some() {
+            let passing = Arc::make_mut(&mut self.passing);
+            if let Some(at) = passing.iter().position(|service| service.key == *key) {
+                self.census.remove(&passing.remove(at));
+            }
+            return;
+        }
+        let shard = &mut Arc::make_mut(&mut self.shards)[shard_of(hash_of(key))];
+        let shard = Arc::make_mut(shard);
+        if let Some(at) = shard.iter().position(|(_, service)| service.key == *key) {
+            let (_, service) = shard.swap_remove(at);
+            self.census.remove(&service);
+        }
+    }
+
+    /// All services, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.shards
+            .iter()
+            .flat_map(|shard| shard.iter().map(|(_, service)| service))
+            .chain(self.passing.iter())
+    }
+}
+
+/// Operators choose VIPs and vports, not clients, so a fixed mix is enough here.
+#[inline]
+fn hash_of(key: &ServiceKey) -> u64 {
+    let addr = match key.addr {
+        IpAddr::V4(addr) => u64::from(u32::from(addr)),
+        IpAddr::V6(addr) => {
+            let bits = u128::from(addr);
+            (bits as u64) ^ ((bits >> 64) as u64)
+        }
+    };
+    (addr ^ (u64::from(key.port) << 32) ^ (u64::from(key.protocol.number()) << 48))
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+#[inline]
+const fn shard_of(hash: u64) -> usize {
+    (hash >> 32) as usize % SHARDS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::SchedulerKind;
+    use crate::service::tests::service_with;
+
+    #[test]
+    fn a_change_of_one_service_leaves_the_others_and_the_old_table_alone() {
+        let service = |port| {
+            let mut service = service_with(SchedulerKind::Rr, &[1]);
+            service.key.port = port;
+            Arc::new(service)
+        };
+        let mut table = ServiceTable::default();
+        table.insert_all((1..2000).map(service));
+        let before = table.clone();
+        table.remove(&service(7).key);
+        assert!(table.get(&service(7).key).is_none());
+        assert!(before.get(&service(7).key).is_some());
+        assert_eq!(table.iter().count(), 1998);
+        assert_eq!(
+            table.get(&service(8).key).map(|found| found.key.port),
+            Some(8)
+        );
+    }
+}

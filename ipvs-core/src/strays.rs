@@ -1,0 +1,77 @@
+//! Packets without a conn and without a service: another worker's, the kernel's, or nobody's.
+
+use packet::PacketBuf;
+
+use crate::classify::Flow;
+use crate::drop_reason::DropReason;
+use crate::family::Family;
+use crate::ftp::DATA_PORT;
+use crate::io::Io;
+use crate::lane::Forwarder;
+use crate::service::Protocol;
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// What no service is for, and no conn of this worker.
+    pub(crate) fn without_service(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
+        let to_pool = self
+            .shared
+            .snapshot
+            .net
+            .local_addr(flow.tuple.dst.to_ip())
+            .is_some_and(|local| local.sapool);
+        if !to_pool {
+            return self.without_pool(packet, flow, io);
+        }
+        let owner = sapool::owner_of(flow.tuple.dport, self.shared.config.workers);
+        if owner == self.shared.config.worker {
+            self.shared.drop(packet, DropReason::NoConn);
+        } else if self.shared.hand_overs(&packet) != 0 {
+            self.shared.drop(packet, DropReason::RedirectLoop);
+        } else {
+            self.shared.redirect(packet, owner, io);
+        }
+    }
+
+    /// A dest's reply in NAT mode may belong to any worker's conn, and so may what belongs to a data conn of FTP: each
+    /// is asked. What a dest of NAT says from its service's port never gets out as it is.
+    fn without_pool(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
+        let (src, port) = (flow.tuple.src.to_ip(), flow.tuple.sport);
+        let services = &self.shared.snapshot.services;
+        let is_nat_dest = services.is_nat_dest(flow.protocol, src, port);
+        let (worker, workers) = (self.shared.config.worker, self.shared.config.workers);
+        let is_last = self.shared.hand_overs(&packet) + 1 >= u32::from(workers);
+        if !is_last && (is_nat_dest || self.may_be_ftp_data(flow)) {
+            self.shared.redirect(packet, (worker + 1) % workers, io);
+        } else if is_nat_dest {
+            self.shared.drop(packet, DropReason::NatNoConn);
+        } else {
+            self.without_anyone(packet, flow, io);
+        }
+    }
+
+    /// Whether it is from a dest of FTP, or for the port that such a dest calls from.
+    fn may_be_ftp_data(&self, flow: &Flow<A>) -> bool {
+        let services = &self.shared.snapshot.services;
+        let (src, dst) = (flow.tuple.src.to_ip(), flow.tuple.dst.to_ip());
+        services.has_ftp()
+            && flow.protocol == Protocol::Tcp
+            && (services.is_ftp_dest(src)
+                || flow.tuple.dport == DATA_PORT && services.is_vip(flow.protocol, dst))
+    }
+
+    /// It is the kernel's, unless VIPs are defended.
+    fn without_anyone(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
+        let defence = self.shared.snapshot.defence;
+        let is_defended = match flow.protocol {
+            Protocol::Tcp => defence.tcp_drop,
+            Protocol::Udp => defence.udp_drop,
+            Protocol::Sctp | Protocol::Icmp | Protocol::IcmpV6 => false,
+        };
+        let services = &self.shared.snapshot.services;
+        if is_defended && services.is_vip(flow.protocol, flow.tuple.dst.to_ip()) {
+            self.shared.drop(packet, DropReason::NoService);
+        } else {
+            self.shared.to_kernel(packet, io);
+        }
+    }
+}
