@@ -310,6 +310,30 @@ while True:
         os.write(tun, inner)
 ";
 
+fn start_tunnel_ends(lab: &mut Lab, kind: &str, outside: &Addrs) {
+    lab.start_on_servers(&["python3", "-c", TUNNEL_END, kind, outside.vip]);
+    for server in &lab.servers {
+        until(PATIENCE, "the tunnel's end", || {
+            let link = server.output(&["ip", "link", "show", "tunl"]);
+            let text = String::from_utf8(link.stdout).unwrap();
+            text.contains("LOWER_UP").then_some(())
+        });
+    }
+}
+
+/// The same with two arms: requests come by the one, and leave by the other.
+#[rstest]
+fn tunnels_work_with_two_arms(#[values(V4, V6)] addrs: Addrs) {
+    let mut lab = Lab::new(1);
+    set_up_two_arm(&lab, &addrs, "-i");
+    lab.connect_servers_to_clients();
+    give_servers_the_vip(&lab, &addrs);
+    start_tunnel_ends(&mut lab, "ipip", &addrs);
+    lab.start_web();
+    lab.fetch_from_both_as(&addrs, addrs.client);
+    director_heard_no_reply(&lab);
+}
+
 /// Tutorial, "Tunnel", and ipvsadm's other types of tunnel, for every combination of families.
 #[rstest]
 #[case("ipip", "-i")]
@@ -332,14 +356,7 @@ fn tunnels_reach_the_real_servers(
     }
     give_servers_the_vip(&lab, &addrs);
     route_servers_to_clients(&lab, &addrs);
-    lab.start_on_servers(&["python3", "-c", TUNNEL_END, kind, outside.vip]);
-    for server in &lab.servers {
-        until(PATIENCE, "the tunnel's end", || {
-            let link = server.output(&["ip", "link", "show", "tunl"]);
-            let text = String::from_utf8(link.stdout).unwrap();
-            text.contains("LOWER_UP").then_some(())
-        });
-    }
+    start_tunnel_ends(&mut lab, kind, &outside);
     lab.start_web();
     lab.fetch_from_both_as(&addrs, addrs.client);
     list_shows(&lab, &addrs, "Tunnel ");

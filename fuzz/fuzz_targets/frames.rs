@@ -1,5 +1,6 @@
 //! Frames into the engine, several per input: whatever they are, no panic, and every packet has its
-//! end. The input is a byte for protocol, begun conns, families and mode, then a list of `port, length (2 bytes),
+//! end. The input is a byte for protocol, begun conns, families and mode, one for what the service asks of its
+//! conns, then a list of `port, length (2 bytes),
 //! bytes`; a port's bit 7 lets time pass, bit 6 puts the frame into one batch with the next.
 
 #![no_main]
@@ -9,9 +10,13 @@
 mod common;
 
 use common::{CLIENT, CLIENT6, Director, LIP, LIP6, SERVER, SERVER6, Setup, VIP, VIP6, Wire};
-use ipvs_core::{Encapsulation, FwdMode, Origin, Protocol};
+use ipvs_core::{
+    Encapsulation, FwdMode, Origin, Persistence, Protocol, ProxyProtocol, Service, SynProxy, UoaOptions,
+};
 use libfuzzer_sys::fuzz_target;
 use packet::PortId;
+use packet::proxy::Version;
+use packet::uoa::Mode;
 use testkit::VecBuf;
 
 const MODES: [FwdMode; 6] = [
@@ -36,9 +41,31 @@ fn director(protocol: Protocol, fwdmode: FwdMode, [_, vip, dest, laddr]: [&'stat
     Setup { protocol, fwdmode, vip, dests, laddrs, max_conns: 64, ..Setup::default() }.build()
 }
 
+/// What control would let through of what a byte says.
+fn ask(service: &mut Service, options: u8, is_full_nat: bool) {
+    let is_tcp = service.key.protocol == Protocol::Tcp;
+    let of = &mut service.options;
+    if options & 1 != 0 && is_tcp {
+        of.syn_proxy = Some(SynProxy::Always);
+    }
+    if options & 2 != 0 && service.key.protocol != Protocol::Sctp {
+        let version = if options & 4 != 0 && is_tcp { Version::V1 } else { Version::V2 };
+        of.proxy_protocol = Some(ProxyProtocol { version, is_insecure: options & 8 != 0 });
+    } else if options & 16 != 0 && service.key.protocol == Protocol::Udp && is_full_nat {
+        let mode = if options & 32 != 0 { Mode::IpOption } else { Mode::OwnProtocol };
+        of.uoa = Some(UoaOptions { mode, max_trail: 3 });
+    }
+    of.persistence = (options & 64 != 0).then_some(Persistence { timeout_s: 300, prefix_len: 24 });
+}
+
 fuzz_target!(|data: &[u8]| {
-    let Some((&kind, mut rest)) = data.split_first() else { return };
-    let protocol = if kind & 1 == 0 { Protocol::Tcp } else { Protocol::Udp };
+    let [kind, options, rest @ ..] = data else { return };
+    let (kind, mut rest) = (*kind, rest);
+    let protocol = match (kind & 1, options & 0x80) {
+        (0, _) => Protocol::Tcp,
+        (_, 0) => Protocol::Udp,
+        _ => Protocol::Sctp,
+    };
     let ends = FAMILIES[usize::from(kind >> 2 & 3)];
     let fwdmode = MODES[usize::from(kind >> 4) % MODES.len()];
     let is_mixed = ends[1].contains('[') != ends[2].contains('[');
@@ -46,7 +73,12 @@ fuzz_target!(|data: &[u8]| {
         return;
     }
     let mut director = director(protocol, fwdmode, ends);
-    if kind & 2 != 0 && protocol == Protocol::Tcp && fwdmode == FwdMode::FullNat {
+    let is_rewritten = matches!(fwdmode, FwdMode::FullNat | FwdMode::Nat);
+    if is_rewritten {
+        director.edit(|service| ask(service, *options, fwdmode == FwdMode::FullNat));
+    }
+    let has_cookies = is_rewritten && options & 1 != 0;
+    if kind & 2 != 0 && protocol == Protocol::Tcp && fwdmode == FwdMode::FullNat && !has_cookies {
         director.open_between(ends[0], ends[1], ends[2]);
     }
     let mut batch = Vec::new();
