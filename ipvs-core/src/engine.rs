@@ -226,7 +226,11 @@ impl<B: PacketBuf> Engine<B> {
                 Ok(ip) if self.is_about_mixed(&packet, &ip) => {
                     self.v6().receive_icmp(now, packet, &family::mapped(ip), io);
                 }
-                Ok(ip) => self.v4().receive_icmp(now, packet, &ip, io),
+                Ok(ip) => {
+                    if let Some(packet) = self.relay_tunnel_error(now, packet, &ip, io) {
+                        self.v4().receive_icmp(now, packet, &ip, io);
+                    }
+                }
                 Err(reason) => self.shared.drop(packet, reason),
             },
             Aside::Arp => self.shared.receive_arp(packet, io),
@@ -246,7 +250,11 @@ impl<B: PacketBuf> Engine<B> {
         }
         match flow_of_ipv6(&packet, &ip) {
             Ok(flow) => self.v6.admit(packet, flow),
-            Err(Aside::Icmp) => self.v6().receive_icmp(now, packet, &ip, io),
+            Err(Aside::Icmp) => {
+                if let Some(packet) = self.relay_tunnel_error(now, packet, &ip, io) {
+                    self.v6().receive_icmp(now, packet, &ip, io);
+                }
+            }
             Err(Aside::Ipsec) => self.v6().receive_ipsec(now, packet, &ip, io),
             Err(Aside::Fragment) => self.v6().receive_fragment(packet, &ip, io),
             Err(Aside::Drop(reason)) => self.shared.drop(packet, reason),

@@ -144,7 +144,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             flow = self.replace_network(packet, &flow, found, mtu)?;
         }
         if flags.has(ConnFlags::EDITED) {
-            flow = self.edit(now, packet, &flow, found, mtu)?;
+            flow = match self.edit(now, packet, &flow, found, mtu) {
+                // The packet is no longer the one that its sender would have to be told about.
+                Err(DropReason::MtuExceeded) if is_mixed => {
+                    return Err(DropReason::NoRoomForHeader);
+                }
+                edited => edited?,
+            };
         }
         let has_header = self.lane.has_proxy_header(found.id);
         self.rewrite_plain(now, packet, &flow, found, mtu, has_header)?;

@@ -63,6 +63,7 @@ pub mod templates;
 pub mod time;
 pub mod timeouts;
 mod tunnel;
+mod tunnel_errors;
 pub mod tuple;
 mod uoa;
 

@@ -19,8 +19,8 @@ use crate::tuple::{Address, Tuple};
 /// RFC 7915, 5.1: up to this length a packet that was IPv6 may be fragmented on its way.
 const MAY_BE_FRAGMENTED: u16 = 1260;
 /// RFC 1812, 4.3.2.3, and RFC 4443, 2.4 (c)
-const LONGEST_ICMP_ERROR: usize = 576;
-const LONGEST_ICMPV6_ERROR: usize = 1280;
+pub(crate) const LONGEST_ICMP_ERROR: usize = 576;
+pub(crate) const LONGEST_ICMPV6_ERROR: usize = 1280;
 /// Where a UDP header has its checksum.
 const UDP_CHECKSUM: std::ops::Range<usize> = 6..8;
 
@@ -159,7 +159,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 }
 
 /// What takes `old` bytes at the front of a frame takes `new` ones, to be written; the Ethernet header stays.
-fn resize_head<B: PacketBuf>(packet: &mut B, old: usize, new: usize) -> Result<(), DropReason> {
+pub(crate) fn resize_head<B: PacketBuf>(
+    packet: &mut B,
+    old: usize,
+    new: usize,
+) -> Result<(), DropReason> {
     let ethernet = packet.bytes().first_chunk::<L2_LEN>().copied();
     if old > new {
         packet.trim_front(old - new);

@@ -18,6 +18,7 @@ use crate::lane::{Forwarder, Lane};
 use crate::limits;
 use crate::new_segment::NewSegment;
 use crate::open;
+use crate::proxy_protocol;
 use crate::segment::{self, Segment};
 use crate::service::{Protocol, Service};
 use crate::service_options::SynProxy;
@@ -116,7 +117,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let offer = tcp_options::read_syn(options_of(l4));
         let jar = CookieJar::new(&self.shared.config.keys.sequence);
         let cookie = jar.make(now, &flow.tuple, segment.seq, offer);
-        let mss = self.mss_for(&packet, flow);
+        let mss = self.mss_for(&packet, flow, service);
         let mut answer = flow.tuple.reversed();
         answer.protocol = flow.tuple.protocol;
         let ours = NewSegment {
@@ -140,13 +141,17 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// The largest segment for clients: as large as their link takes, with room for what is put into it.
-    fn mss_for(&self, packet: &B, flow: &Flow<A>) -> u16 {
+    fn mss_for(&self, packet: &B, flow: &Flow<A>, service: &Service) -> u16 {
         let device = self.shared.snapshot.net.device_of(packet.port());
         let mtu = device.map_or(1280, |device| device.mtu);
         let headers = family::header_len(flow.tuple.src) + HEADER_LEN;
-        // TOA with an IPv6 address, or a header of the other family: whatever this client's conn will need.
-        let room = tcp_options::TOA_V6_LEN;
-        mtu.saturating_sub((headers + room) as u16)
+        // Whatever this client's conn will need: a PROXY header or TOA, and a longer IP header.
+        let told = match service.options.proxy_protocol {
+            Some(_) => usize::from(proxy_protocol::LONGEST_HEADER),
+            None => tcp_options::TOA_V6_LEN,
+        };
+        let longer = if service.is_mixed() { 20 } else { 0 };
+        mtu.saturating_sub((headers + told + longer) as u16)
     }
 
     /// An acknowledgment of what may be a cookie.

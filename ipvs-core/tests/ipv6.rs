@@ -255,6 +255,75 @@ fn a_tunnel_carries_either_family_over_either(
     assert_eq!(director.states(), ["UDP_NORMAL"]);
 }
 
+/// RFC 2003, 4 and RFC 2473, 8: a router on a tunnel's way complains about the outer packet; the client hears of its
+/// own.
+#[rstest]
+fn errors_from_a_tunnel_s_way_reach_the_client(
+    #[values((CLIENT, VIP), (CLIENT6, VIP6))] (client, vip): (&'static str, &'static str),
+    #[values((SERVER, LIP, "192.168.100.9"), (SERVER6, LIP6, "2001:db8:100::9"))]
+    (dest, laddr, router): (&'static str, &'static str, &'static str),
+    #[values(Encapsulation::IpIp, Encapsulation::Gre, Encapsulation::Gue(6080))]
+    encapsulation: Encapsulation,
+) {
+    let mut director = Setup {
+        vip,
+        dests: vec![dest],
+        laddrs: vec![laddr],
+        ..setup6(Protocol::Udp, FwdMode::Tunnel(encapsulation))
+    }
+    .build();
+    let asked = frames::udp(client, vip, b"ask", FROM_CLIENT);
+    let (_, sent) = only(director.receive(WAN, &asked));
+    let addr_of = |end: &str| {
+        end.parse::<std::net::SocketAddr>()
+            .unwrap()
+            .ip()
+            .to_string()
+    };
+    let overhead = (sent.len() - asked.len()) as u32;
+    let quoted = &sent[L2_LEN..];
+    let is_v4 = vip == VIP;
+    let too_big = frames::fragmentation_needed(router, laddr, 1400, quoted, FROM_SERVER);
+    let (port, frame) = only(director.receive(LAN, &too_big));
+    let seen = Seen::parse(&frame);
+    assert_eq!(port, WAN);
+    assert_eq!(
+        (seen.src.clone(), seen.dst.clone()),
+        (addr_of(vip), addr_of(client))
+    );
+    assert!(seen.checksums_right);
+    let mut own = asked[L2_LEN..].to_vec();
+    own[if is_v4 { 8 } else { 7 }] -= 1;
+    let l4_at = if is_v4 { 20 } else { 40 };
+    assert_eq!(
+        seen.payload[l4_at..],
+        own[l4_at..],
+        "the client's own packet"
+    );
+    let told = |frame: &[u8]| frame[L2_LEN + l4_at + 4..L2_LEN + l4_at + 8].to_vec();
+    if is_v4 {
+        assert_eq!(
+            (seen.icmp, told(&frame)),
+            (Some((3, 4)), (1400 - overhead).to_be_bytes().to_vec())
+        );
+    } else {
+        let mtu = (1400 - overhead).max(1280);
+        assert_eq!(
+            (seen.icmp, told(&frame)),
+            (Some((2, 0)), mtu.to_be_bytes().to_vec())
+        );
+    }
+    let unreachable = frames::unreachable(router, laddr, quoted, FROM_SERVER);
+    let seen = Seen::parse(&only(director.receive(LAN, &unreachable)).1);
+    assert_eq!(seen.icmp, Some(if is_v4 { (3, 1) } else { (1, 3) }));
+    // Too little of it, or a wrong checksum, tells nobody anything.
+    let cut = frames::unreachable(router, laddr, &quoted[..28], FROM_SERVER);
+    assert_eq!(director.receive(LAN, &cut), []);
+    let mut wrong = unreachable;
+    *wrong.last_mut().unwrap() ^= 1;
+    assert_eq!(director.receive(LAN, &wrong), []);
+}
+
 /// RFC 2473, 7.1 and RFC 4443, 3.2: an IPv6 packet never is fragmented on its way.
 #[test]
 fn what_does_not_fit_a_tunnel_is_too_big_by_the_outer_header() {
