@@ -353,9 +353,9 @@ fn wrong_commands_are_refused_with_a_sentence_and_change_nothing() {
         ),
         (
             "ipvsadm-rs",
-            "-A -t 10.0.0.100:80 -p 300",
+            "-A -f 1 -s rr",
             2,
-            "not supported yet",
+            "there is no --fwmark-service",
         ),
         (
             "ipvsadm-rs",

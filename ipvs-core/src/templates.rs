@@ -36,6 +36,8 @@ struct Slot {
 #[derive(Debug)]
 pub struct Templates {
     slots: Box<[Slot]>,
+    /// How many are in use: none, if no service is persistent
+    used: AtomicU32,
 }
 
 /// What a change of the table does to counters.
@@ -80,6 +82,7 @@ impl Templates {
         Self {
             slots: <[Slot] as zerocopy::FromZeros>::new_box_zeroed_with_elems(slots)
                 .expect("as many as conns, whose memory was checked when the config was read"),
+            used: AtomicU32::new(0),
         }
     }
 
@@ -104,7 +107,7 @@ impl Templates {
             Some(slot) => slot,
             None => {
                 let slot = self.free_slot(key, now);
-                change.went = slot.clear();
+                change.went = self.clear(slot);
                 slot
             }
         };
@@ -122,6 +125,9 @@ impl Templates {
         slot.expires.store(expires.0, Relaxed);
         slot.conns.store(slot.conns.load(Relaxed) + 1, Relaxed);
         slot.key.store(key, Relaxed);
+        if is_new {
+            self.count(1);
+        }
         change
     }
 
@@ -143,16 +149,34 @@ impl Templates {
 
     /// Looks at a few slots, beginning at `cursor`, which moves on; `gone` hears of the dests of those that expired.
     pub(crate) fn expire_some(&self, cursor: &mut usize, now: Tick, mut gone: impl FnMut(DestId)) {
+        if self.used.load(Relaxed) == 0 {
+            return;
+        }
         for _ in 0..REACH.min(self.slots.len()) {
             *cursor = (*cursor + 1) % self.slots.len();
             let slot = &self.slots[*cursor];
             if slot.key.load(Relaxed) != 0
                 && !slot.is_alive(now)
-                && let Some(dest) = slot.clear()
+                && let Some(dest) = self.clear(slot)
             {
                 gone(dest);
             }
         }
+    }
+
+    /// Makes a slot free; whose it was.
+    fn clear(&self, slot: &Slot) -> Option<DestId> {
+        let was = slot.clear();
+        if was.is_some() {
+            self.count(u32::MAX);
+        }
+        was
+    }
+
+    /// Adds to the number of those in use, by the worker that owns them.
+    fn count(&self, change: u32) {
+        let used = self.used.load(Relaxed).wrapping_add(change);
+        self.used.store(used, Relaxed);
     }
 
     fn bucket(&self, key: u64) -> &[Slot] {
