@@ -172,6 +172,80 @@ fn toa_tells_the_real_server_the_client(#[case] outside: Addrs, #[case] inside: 
     assert!((40_000..=40_100).contains(&port.parse::<u16>().unwrap()));
 }
 
+/// Answers each datagram with who asks.
+const ECHO: &str = r"
+import socket, sys
+family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
+s = socket.socket(family, socket.SOCK_DGRAM); s.bind((sys.argv[1], 5353))
+while True:
+    data, client = s.recvfrom(65535)
+    s.sendto(client[0].removeprefix('::ffff:').encode() + b' ' + data[::-1], client)
+";
+/// Asks until somebody answers; prints the answer.
+const ASK: &str = r"
+import socket, sys
+family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
+s = socket.socket(family, socket.SOCK_DGRAM); s.settimeout(1)
+s.sendto(b'x' * int(sys.argv[2]) + b'y', (sys.argv[1], 5353))
+answer = s.recv(65535)
+print(answer[:60].decode(), len(answer))
+";
+
+/// Datagrams by every mode, small ones and, with IPv6, fragmented ones.
+#[rstest]
+#[case::fullnat("-b", V4, V4)]
+#[case::fullnat_v6("-b", V6, V6)]
+#[case::nat64("-b", V6, V4)]
+#[case::nat46("-b", V4, V6)]
+#[case::nat("-m", V4, V4)]
+#[case::nat_v6("-m", V6, V6)]
+#[case::dr("-g", V4, V4)]
+#[case::dr_v6("-g", V6, V6)]
+fn datagrams_go_by_every_mode(#[case] mode: &str, #[case] outside: Addrs, #[case] inside: Addrs) {
+    let mut lab = Lab::new(1);
+    let service = format!("{}:5353", bracketed(outside.vip));
+    lab.dpip(&format!(
+        "addr add {}/{} dev dpdk1",
+        outside.vip, outside.host
+    ));
+    lab.dpip(&format!("route add {} dev dpdk1", outside.clients));
+    give_director_a_place(&lab, &inside);
+    lab.ipvsadm(&format!("-A -u {service} -s rr"));
+    let server = bracketed(inside.servers[0]);
+    lab.ipvsadm(&format!("-a -u {service} -r {server}:5353 {mode}"));
+    let (seen, listens_on) = match mode {
+        "-b" => {
+            let laddr = inside.laddr;
+            lab.ipvsadm(&format!("--add-laddr -z {laddr} -u {service} -F dpdk0"));
+            (laddr, "::")
+        }
+        "-m" => {
+            route_servers_through_the_director(&lab, &inside);
+            (outside.client, "::")
+        }
+        _ => {
+            lab.connect_servers_to_clients();
+            give_servers_the_vip(&lab, &outside);
+            (outside.client, outside.vip)
+        }
+    };
+    lab.start_on_servers(&["python3", "-c", ECHO, listens_on]);
+    // The kernel puts IPv4 fragments together again before it hands them to a port made of a packet socket; fragments of
+    // conns between both families are dropped.
+    let is_all_v6 = outside.host == 128 && inside.host == 128;
+    for len in [10, if is_all_v6 { 4000 } else { 1000 }] {
+        let (vip, len) = (outside.vip, len.to_string());
+        let answer = until(PATIENCE, "an answer", || {
+            let output = lab.client.output(&["python3", "-c", ASK, vip, &len]);
+            output.status.success().then_some(output.stdout)
+        });
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with(&format!("{seen} yx")), "{answer}");
+        let whole = seen.len() + 2 + len.parse::<usize>().unwrap();
+        assert!(answer.ends_with(&format!(" {whole}\n")), "{answer}");
+    }
+}
+
 /// A VIP of one family, real servers of the other: NAT64, and NAT46.
 #[rstest]
 #[case::nat64(V6, V4)]
