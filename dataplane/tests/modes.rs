@@ -230,8 +230,7 @@ fn datagrams_go_by_every_mode(#[case] mode: &str, #[case] outside: Addrs, #[case
         }
     };
     lab.start_on_servers(&["python3", "-c", ECHO, listens_on]);
-    // The kernel puts IPv4 fragments together again before it hands them to a port made of a packet socket; fragments of
-    // conns between both families are dropped.
+    // The kernel puts IPv4 fragments together again before it hands them to a port made of a packet socket.
     let is_all_v6 = outside.host == 128 && inside.host == 128;
     for len in [10, if is_all_v6 { 4000 } else { 1000 }] {
         let (vip, len) = (outside.vip, len.to_string());

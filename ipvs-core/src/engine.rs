@@ -186,6 +186,9 @@ impl<B: PacketBuf> Engine<B> {
         }
         if self.v4.has_fragments {
             self.v4().follow_first_fragments(now, io);
+            if !self.v4.stray_fragments.is_empty() {
+                self.pass_mixed_fragments_on(now, io);
+            }
         }
         if self.v6.has_fragments {
             self.v6().follow_first_fragments(now, io);

@@ -235,6 +235,7 @@ pub(crate) fn mapped(facts: IpFacts<[u8; 4]>) -> IpFacts<[u8; 16]> {
         total_len: facts.total_len,
         is_fragment: facts.is_fragment,
         fragment_offset: facts.fragment_offset,
+        more_fragments: facts.more_fragments,
         identification: facts.identification,
         dont_fragment: facts.dont_fragment,
     }

@@ -233,6 +233,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             if let Err(reason) = self.pass_on_unchanged(&mut packet, found, &tuple) {
                 return self.shared.drop(packet, reason);
             }
+        } else if A::CAN_BE_MIXED && conn.flags.has(ConnFlags::MIXED) {
+            if let Err(reason) = self.replace_network_of_later(&mut packet, ip, found) {
+                return self.shared.drop(packet, reason);
+            }
         } else {
             rewrite_network(packet.bytes_mut(), conn, found.direction);
         }
@@ -314,7 +318,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return 0;
         }
         let header_len = ip.l4_at - L2_LEN as u8;
-        family::header_len(conn.rewritten(found.direction).src) as i16 - i16::from(header_len)
+        let to = conn.rewritten(found.direction).src;
+        let fragment_header_len = if ip.is_fragment && !to.is_mapped() {
+            packet::ipv6::FRAGMENT_HEADER_LEN
+        } else {
+            0
+        };
+        (family::header_len(to) + fragment_header_len) as i16 - i16::from(header_len)
     }
 
     #[inline]

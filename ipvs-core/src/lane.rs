@@ -1,6 +1,7 @@
 //! The stages of a batch's packets of one address family.
 
 use packet::PacketBuf;
+use packet::ip::IpFacts;
 
 use crate::classify::Flow;
 use crate::closing::Closing;
@@ -13,6 +14,7 @@ use crate::fragments::Fragments;
 use crate::io::Io;
 use crate::shared::Shared;
 use crate::time::Now;
+use crate::tuple::Tuple;
 
 /// What an engine has for each address family.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(crate) struct Lane<A, B> {
     pub(crate) fragments: Fragments<A, B>,
     /// Later fragments of this batch: their first may be in it too.
     pub(crate) later_fragments: Vec<B>,
+    /// Those whose first belongs to no conn of this lane.
+    pub(crate) stray_fragments: Vec<(B, IpFacts<A>, Tuple<A>)>,
     /// Of the latest packet that went from IPv6 to IPv4 and may be fragmented there
     pub(crate) identification: u16,
     /// This batch had fragments.
@@ -51,6 +55,7 @@ impl<A: Family, B> Lane<A, B> {
             closing: Closing::default(),
             fragments: Fragments::new(config.keys.conns),
             later_fragments: Vec::with_capacity(BATCH),
+            stray_fragments: Vec::with_capacity(BATCH),
             identification: 0,
             has_fragments: false,
             work: Vec::with_capacity(BATCH),

@@ -3,7 +3,8 @@
 use packet::PacketBuf;
 use packet::checksum;
 use packet::ip::{IpFacts, NewHeader};
-use packet::ipv4::L2_LEN;
+use packet::ipv4::{self, L2_LEN};
+use packet::ipv6;
 use packet::translate::IcmpError;
 
 use crate::classify::Flow;
@@ -12,8 +13,10 @@ use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::family::{self, Family};
 use crate::icmp::{self, Quoted};
+use crate::io::Io;
 use crate::lane::Forwarder;
 use crate::service::Protocol;
+use crate::time::Now;
 use crate::tuple::{Address, Tuple};
 
 /// RFC 7915, 5.1: up to this length a packet that was IPv6 may be fragmented on its way.
@@ -34,23 +37,43 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         found: Found,
         mtu: u16,
     ) -> Result<Flow<A>, DropReason> {
-        // Their headers say too little, and too much, of each other.
-        if flow.is_fragment {
+        let piece = if flow.is_fragment {
+            Some(piece_of(&A::check(packet)?))
+        } else {
+            None
+        };
+        // RFC 7915, 4.5: what would need a checksum cannot get one from a part of it.
+        let udp = packet.bytes().get(usize::from(flow.l4_at)..);
+        let has_no_checksum = udp.and_then(|udp| udp.get(UDP_CHECKSUM)) == Some(&[0, 0]);
+        if piece.is_some() && flow.protocol == Protocol::Udp && has_no_checksum {
             return Err(DropReason::Fragment);
         }
         let to = self.lane.conns.get(found.id).rewritten(found.direction);
-        let l4_at = L2_LEN + family::header_len(to.src);
         let l4_len = L2_LEN as u16 + flow.total_len - u16::from(flow.l4_at);
+        let l4_at = L2_LEN + family::header_len(to.src) + fragment_header_len(&to, piece);
         let total_len = (l4_at - L2_LEN) as u16 + l4_len;
         if total_len > mtu {
             return Err(DropReason::MtuExceeded);
         }
-        self.replace_header(packet, flow, &to, l4_len)?;
+        self.replace_header(packet, usize::from(flow.l4_at), &to, l4_len, piece)?;
         Ok(Flow {
             l4_at: l4_at as u8,
             total_len,
             ..*flow
         })
+    }
+
+    /// The same for a fragment that has no L4 header.
+    pub(crate) fn replace_network_of_later(
+        &mut self,
+        packet: &mut B,
+        ip: &IpFacts<A>,
+        found: Found,
+    ) -> Result<(), DropReason> {
+        let to = self.lane.conns.get(found.id).rewritten(found.direction);
+        let l4_len = L2_LEN as u16 + ip.total_len - u16::from(ip.l4_at);
+        let piece = Some(piece_of(ip));
+        self.replace_header(packet, usize::from(ip.l4_at), &to, l4_len, piece)
     }
 
     /// What only the whole rewritten packet can tell.
@@ -130,14 +153,19 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     fn replace_header(
         &mut self,
         packet: &mut B,
-        flow: &Flow<A>,
+        old_l4_at: usize,
         to: &Tuple<A>,
         l4_len: u16,
+        piece: Option<Piece>,
     ) -> Result<(), DropReason> {
         let ttl = A::ttl(packet.bytes()) - 1;
         let traffic_class = family::traffic_class(packet.bytes());
-        let (old, new) = (usize::from(flow.l4_at), L2_LEN + family::header_len(to.src));
-        resize_head(packet, old, new)?;
+        let new = L2_LEN + family::header_len(to.src);
+        resize_head(packet, old_l4_at, new + fragment_header_len(to, piece))?;
+        if let Some(piece) = piece {
+            write_piece(packet.bytes_mut(), to, l4_len, (ttl, traffic_class), piece);
+            return Ok(());
+        }
         let dont_fragment = l4_len + (new - L2_LEN) as u16 > MAY_BE_FRAGMENTED;
         if !dont_fragment {
             self.lane.identification = self.lane.identification.wrapping_add(1);
@@ -155,6 +183,66 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         };
         family::write_header(packet.bytes_mut(), &header);
         Ok(())
+    }
+}
+
+/// Which part of a whole a fragment is.
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    offset: u16,
+    more: bool,
+    identification: u32,
+}
+
+const fn piece_of<A>(ip: &IpFacts<A>) -> Piece {
+    Piece {
+        offset: ip.fragment_offset,
+        more: ip.more_fragments,
+        identification: ip.identification,
+    }
+}
+
+/// Over IPv6 a fragment has a header of its own.
+fn fragment_header_len<A: Family>(to: &Tuple<A>, piece: Option<Piece>) -> usize {
+    if piece.is_some() && !to.src.is_mapped() {
+        ipv6::FRAGMENT_HEADER_LEN
+    } else {
+        0
+    }
+}
+
+/// The network header of a fragment: RFC 7915, 4.1 and 5.1.1.
+fn write_piece<A: Family>(
+    frame: &mut [u8],
+    to: &Tuple<A>,
+    l4_len: u16,
+    (ttl, traffic_class): (u8, u8),
+    piece: Piece,
+) {
+    let is_v4 = to.src.is_mapped();
+    let (protocol, payload_len) = if is_v4 {
+        (to.protocol, l4_len)
+    } else {
+        (ipv6::FRAGMENT, l4_len + ipv6::FRAGMENT_HEADER_LEN as u16)
+    };
+    let header = NewHeader {
+        ttl,
+        traffic_class,
+        identification: piece.identification as u16,
+        dont_fragment: false,
+        ..NewHeader::of_ours(to.src, to.dst, protocol, payload_len)
+    };
+    family::write_header(frame, &header);
+    let ip = frame.get_mut(L2_LEN..).unwrap_or_default();
+    if is_v4 {
+        if let Some(header) = ip.first_chunk_mut() {
+            ipv4::set_fragment(header, piece.offset, piece.more);
+        }
+    } else if let Some(place) = ip
+        .get_mut(ipv6::HEADER_LEN..)
+        .and_then(<[u8]>::first_chunk_mut)
+    {
+        *place = ipv6::fragment_header(to.protocol, piece.offset, piece.more, piece.identification);
     }
 }
 
@@ -205,6 +293,25 @@ impl<B: PacketBuf> Engine<B> {
                 at += 1;
             }
         }
+    }
+
+    /// Later fragments of IPv4 whose first one belongs to such a conn.
+    #[cold]
+    pub(crate) fn pass_mixed_fragments_on(&mut self, now: Now, io: &mut impl Io<B>) {
+        let mut strays = std::mem::take(&mut self.v4.stray_fragments);
+        for (packet, ip, tuple) in strays.drain(..) {
+            match self.v6.conns.find(&tuple.to_mapped()) {
+                Some(found) => {
+                    let ip = family::mapped(ip);
+                    self.v6()
+                        .forward_later_fragment(now, packet, &ip, found, io);
+                }
+                None => self
+                    .v4()
+                    .without_first_fragment_s_conn(packet, &ip, &tuple, io),
+            }
+        }
+        self.v4.stray_fragments = strays;
     }
 
     /// Whether an IPv4 packet belongs to such a conn, or opens one.

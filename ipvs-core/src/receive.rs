@@ -14,6 +14,7 @@ use crate::lane::Forwarder;
 use crate::service::Protocol;
 use crate::shared::Shared;
 use crate::time::Now;
+use crate::tuple::Tuple;
 use packet::ip::IpFacts;
 
 impl<B: PacketBuf> Shared<B> {
@@ -129,6 +130,21 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if let Some(found) = self.lane.conns.find(&tuple) {
             return self.forward_later_fragment(now, packet, &ip, found, io);
         }
+        if !A::CAN_BE_MIXED && self.shared.snapshot.services.has_mixed() {
+            self.lane.stray_fragments.push((packet, ip, tuple));
+            return;
+        }
+        self.without_first_fragment_s_conn(packet, &ip, &tuple, io);
+    }
+
+    /// Its first fragment went to another worker, or to nobody.
+    pub(crate) fn without_first_fragment_s_conn(
+        &self,
+        packet: B,
+        ip: &IpFacts<A>,
+        tuple: &Tuple<A>,
+        io: &mut impl Io<B>,
+    ) {
         let owner = sapool::owner_of(tuple.dport, self.shared.config.workers);
         let to_pool = self.shared.snapshot.net.local_addr(ip.dst.to_ip());
         if to_pool.is_some_and(|local| local.sapool)

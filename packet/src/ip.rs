@@ -19,6 +19,8 @@ pub struct IpFacts<A> {
     pub is_fragment: bool,
     /// Where its payload was in the whole packet, in bytes
     pub fragment_offset: u16,
+    /// It is not the last of them
+    pub more_fragments: bool,
     /// What the fragments of a packet have in common
     pub identification: u32,
     /// It must stay whole: always so for IPv6 on its way (RFC 8200, 4.5)

@@ -84,6 +84,7 @@ fn facts(header: &[u8; HEADER_LEN], header_len: usize, total_len: u16) -> Ipv4Fa
         total_len,
         is_fragment: fragment & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0,
         fragment_offset: (fragment & FRAGMENT_OFFSET) * 8,
+        more_fragments: fragment & MORE_FRAGMENTS != 0,
         identification: u32::from(u16::from_be_bytes([header[4], header[5]])),
         dont_fragment: fragment & DONT_FRAGMENT != 0,
     }
@@ -178,6 +179,15 @@ pub fn grow(header: &mut [u8; HEADER_LEN], by: u16) {
 fn apply(header: &mut [u8; HEADER_LEN], delta: Delta) {
     let checksum = delta.apply(u16::from_be_bytes([header[10], header[11]]));
     header[10..12].copy_from_slice(&checksum.to_be_bytes());
+}
+
+/// Makes the packet of a header one of several: where its payload was, in bytes, and whether it is not the last.
+pub fn set_fragment(header: &mut [u8; HEADER_LEN], offset: u16, more: bool) {
+    let old = u16::from_be_bytes([header[6], header[7]]);
+    let flag = if more { MORE_FRAGMENTS } else { 0 };
+    let new = (offset / 8) | flag;
+    header[6..8].copy_from_slice(&new.to_be_bytes());
+    apply(header, Delta::of_u16(old, new));
 }
 
 /// Whether nobody can have this source address: RFC 1812, 5.3.7.

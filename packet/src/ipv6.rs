@@ -17,7 +17,8 @@ const DEEPEST_L4: usize = u8::MAX as usize;
 /// RFC 8200, 4: the extension headers that are walked.
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
+/// The number of a fragment header.
+pub const FRAGMENT: u8 = 44;
 const DEST_OPTIONS: u8 = 60;
 
 /// Why a frame holds no IPv6 packet to go by.
@@ -84,6 +85,7 @@ fn read(ip: &[u8]) -> Result<IpFacts<[u8; 16]>, Ipv6Error> {
         total_len,
         is_fragment: false,
         fragment_offset: 0,
+        more_fragments: false,
         identification: 0,
         dont_fragment: true,
     })
@@ -129,6 +131,7 @@ fn walk_extensions(ip: &[u8], facts: &mut IpFacts<[u8; 16]>) -> Result<(), Ipv6E
 const fn read_fragment(header: &[u8; FRAGMENT_HEADER_LEN], facts: &mut IpFacts<[u8; 16]>) {
     let field = u16::from_be_bytes([header[2], header[3]]);
     facts.fragment_offset = field & 0xfff8;
+    facts.more_fragments = field & 1 != 0;
     facts.is_fragment = field & 0xfff9 != 0;
     facts.identification = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
 }
@@ -176,6 +179,19 @@ pub fn write(header: &mut [u8; HEADER_LEN], new: &NewHeader<[u8; 16]>) {
 pub fn grow(header: &mut [u8; HEADER_LEN], by: u16) {
     let new = u16::from_be_bytes([header[4], header[5]]).wrapping_add(by);
     header[4..6].copy_from_slice(&new.to_be_bytes());
+}
+
+/// The header of a fragment (RFC 8200, 4.5): what is above it, where its payload was, in bytes, whether it is not the
+/// last, and what all fragments of its packet have in common.
+pub const fn fragment_header(
+    protocol: u8,
+    offset: u16,
+    more: bool,
+    identification: u32,
+) -> [u8; FRAGMENT_HEADER_LEN] {
+    let [high, low] = (offset & 0xfff8 | more as u16).to_be_bytes();
+    let [a, b, c, d] = identification.to_be_bytes();
+    [protocol, 0, high, low, a, b, c, d]
 }
 
 /// Whether nobody can have this source address: multicast, unspecified, loopback, or IPv4 written as IPv6
