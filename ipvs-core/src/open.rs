@@ -51,12 +51,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         io: &mut impl Io<B>,
     ) -> Result<(ConnId, Lookup), Unserved> {
         let snapshot = &self.shared.snapshot;
-        let ftp = expected.map(|expected| {
-            let key = ServiceKey::vip(Protocol::Tcp, expected.vip, CONTROL_PORT);
-            snapshot.services.get(&key)
-        });
-        let service = match ftp {
-            Some(service) => service,
+        let service = match expected {
+            Some(expected) => snapshot.services.get(&control_service(expected)),
             None => service_of(snapshot, packet, flow),
         };
         let service = service.ok_or(Unserved::NoService)?;
@@ -65,16 +61,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             .bytes()
             .get(usize::from(flow.l4_at)..)
             .unwrap_or_default();
-        let opening = match flow.protocol {
-            Protocol::Tcp => Some(Segment::read(l4)?),
-            Protocol::Sctp if sctp::kind(l4) != sctp::Kind::Init => {
-                return Err(DropReason::SctpNotInit.into());
-            }
-            Protocol::Udp | Protocol::Sctp | Protocol::Icmp | Protocol::IcmpV6 => None,
-        };
-        if opening.is_some_and(|segment| !segment.opens()) {
-            return Err(DropReason::TcpNotSyn.into());
-        }
+        let opening = opening_segment(flow.protocol, l4)?;
         // A fragment's checksum is over what is not here yet.
         if packet.l4_checksum() == ChecksumState::Unknown && !flow.is_fragment {
             verify_checksum(flow, l4)?;
@@ -176,6 +163,26 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         stats.conns.add(1);
         stats.inactive_conns.add(1);
         self.shared.scheduling.conn_opened(conn.dest());
+    }
+}
+
+/// The service of the control conn that announced a data conn.
+fn control_service(expected: &Expected) -> ServiceKey {
+    ServiceKey::vip(Protocol::Tcp, expected.vip, CONTROL_PORT)
+}
+
+/// The segment of a packet that opens a conn, if its protocol has segments.
+fn opening_segment(protocol: Protocol, l4: &[u8]) -> Result<Option<Segment>, DropReason> {
+    match protocol {
+        Protocol::Tcp => {
+            let segment = Segment::read(l4)?;
+            segment
+                .opens()
+                .then_some(Some(segment))
+                .ok_or(DropReason::TcpNotSyn)
+        }
+        Protocol::Sctp if sctp::kind(l4) != sctp::Kind::Init => Err(DropReason::SctpNotInit),
+        Protocol::Sctp | Protocol::Udp | Protocol::Icmp | Protocol::IcmpV6 => Ok(None),
     }
 }
 

@@ -4,7 +4,7 @@ use inet::Prefix;
 use ipvs_core::{AddrSet, ServiceKey};
 
 use super::Desired;
-use super::service::ServiceError;
+use super::service_error::ServiceError;
 
 /// Which list of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,8 @@ use ipvs_core::ServiceKey;
 use super::Desired;
 use super::access::{AccessError, AccessList};
 use super::laddr::LaddrError;
-use super::service::{DestRequest, ServiceError, ServiceRequest};
+use super::service::{DestRequest, ServiceRequest};
+use super::service_error::ServiceError;
 use crate::meter::Meter;
 
 /// A change, not yet checked against what there is.

@@ -6,7 +6,7 @@ use inet::{IfIndex, Prefix, RouteScope};
 use ipvs_core::{Laddr, LaddrId, ServiceKey};
 
 use super::address::{Address, AddressError, require_host};
-use super::service::ServiceError;
+use super::service_error::ServiceError;
 use super::{Desired, NoDevice};
 
 /// An address whose ports are shared out.

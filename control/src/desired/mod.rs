@@ -11,6 +11,8 @@ mod laddr;
 mod ordered;
 mod route;
 mod service;
+mod service_error;
+mod service_rules;
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -29,7 +31,8 @@ pub use ids::IdPool;
 pub use laddr::{LaddrEntry, LaddrError};
 pub use ordered::Ordered;
 pub use route::{RouteError, RouteRequest};
-pub use service::{DestEntry, DestRequest, ServiceEntry, ServiceError, ServiceRequest};
+pub use service::{DestEntry, DestRequest, ServiceEntry, ServiceRequest};
+pub use service_error::ServiceError;
 
 /// Something to be done at the workers once a change is final, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

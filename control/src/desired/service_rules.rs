@@ -1,0 +1,174 @@
+//! What services and dests can be, and what of it goes together.
+
+use ipvs_core::{FwdMode, HashTarget, Protocol, SchedulerKind, ServiceKey, ServiceOptions};
+use packet::proxy::Version;
+use packet::uoa::Mode;
+
+use super::address::is_host;
+use super::service::{DestRequest, ServiceRequest};
+use super::service_error::ServiceError;
+
+impl ServiceRequest {
+    /// What is wrong with a service, whatever else there is.
+    pub(super) fn validate(&self) -> Result<(), ServiceError> {
+        let is_persistent = self.options.persistence.is_some();
+        let is_match = self.key.matcher.is_some();
+        if is_match && is_persistent {
+            return Err(ServiceError::PersistentMatch(self.key));
+        }
+        if !is_match && self.key.port == 0 && !is_persistent {
+            return Err(ServiceError::PortZero(self.key));
+        }
+        let is_udp = self.key.protocol == Protocol::Udp;
+        if self.options.is_one_packet && !is_udp {
+            return Err(ServiceError::OnePacketNeedsUdp(self.key));
+        }
+        if self.options.syn_proxy.is_some() && (is_match || self.key.protocol != Protocol::Tcp) {
+            return Err(ServiceError::SynProxyNeedsTcp(self.key));
+        }
+        if self.scheduler == SchedulerKind::Conhash(HashTarget::Qid) && !is_udp {
+            return Err(ServiceError::QidNeedsUdp(self.key));
+        }
+        self.validate_telling()
+    }
+
+    /// How dests learn of clients.
+    fn validate_telling(&self) -> Result<(), ServiceError> {
+        let key = self.key;
+        let is_match = key.matcher.is_some();
+        if self.options.uoa.is_some() && (is_match || key.protocol != Protocol::Udp) {
+            return Err(ServiceError::UoaNeedsUdp(key));
+        }
+        let Some(proxy) = self.options.proxy_protocol else {
+            return Ok(());
+        };
+        if self.options.uoa.is_some() {
+            return Err(ServiceError::UoaBesideProxy(key));
+        }
+        if is_match {
+            return Err(ServiceError::ProxyMatch(key));
+        }
+        if proxy.version == Version::V1 && key.protocol != Protocol::Tcp {
+            return Err(ServiceError::ProxyV1NeedsTcp(key));
+        }
+        Ok(())
+    }
+}
+
+impl DestRequest {
+    /// What is wrong with a dest of this service.
+    pub(super) fn validate(&self, service: &ServiceRequest) -> Result<(), ServiceError> {
+        self.validate_address(&service.key)?;
+        self.validate_options(&service.key, &service.options)?;
+        self.validate_port(&service.key)?;
+        if self.drain_s.is_some() && self.weight != 0 {
+            return Err(ServiceError::DrainWithWeight(self.addr));
+        }
+        if self.upper_threshold != 0 && self.lower_threshold > self.upper_threshold {
+            return Err(ServiceError::Thresholds {
+                addr: self.addr,
+                port: self.port,
+                upper: self.upper_threshold,
+                lower: self.lower_threshold,
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether its mode can do what the service asks.
+    fn validate_options(
+        &self,
+        key: &ServiceKey,
+        options: &ServiceOptions,
+    ) -> Result<(), ServiceError> {
+        let (service, addr, fwdmode) = (*key, self.addr, self.fwdmode.name());
+        if options.is_one_packet && self.fwdmode.sees_replies() {
+            return Err(ServiceError::OnePacketNeedsNoReply {
+                service,
+                addr,
+                fwdmode,
+            });
+        }
+        if options.syn_proxy.is_some() && !self.fwdmode.sees_replies() {
+            return Err(ServiceError::SynProxyNeedsReplies {
+                service,
+                addr,
+                fwdmode,
+            });
+        }
+        if options.proxy_protocol.is_some() && !self.fwdmode.sees_replies() {
+            return Err(ServiceError::ProxyNeedsRewrite {
+                service,
+                addr,
+                fwdmode,
+            });
+        }
+        let Some(uoa) = options.uoa else {
+            return Ok(());
+        };
+        if self.fwdmode != FwdMode::FullNat {
+            return Err(ServiceError::UoaNeedsFullNat {
+                service,
+                addr,
+                fwdmode,
+            });
+        }
+        if uoa.mode == Mode::IpOption && !(addr.is_ipv4() && key.addr.is_ipv4()) {
+            return Err(ServiceError::UoaOptionNeedsIpv4 { service, addr });
+        }
+        Ok(())
+    }
+
+    fn validate_port(&self, key: &ServiceKey) -> Result<(), ServiceError> {
+        let (service, addr, port) = (*key, self.addr, self.port);
+        if self.fwdmode == FwdMode::Snat {
+            return match port {
+                0 => Ok(()),
+                _ => Err(ServiceError::PortOfSnat { addr, port }),
+            };
+        }
+        let keeps_port = self.fwdmode.keeps_port() || key.matcher.is_none();
+        if key.port == 0 && port != 0 && keeps_port {
+            return Err(ServiceError::DestPortOfAnyPort {
+                service,
+                addr,
+                port,
+            });
+        }
+        if key.port != 0 && port == 0 {
+            return Err(ServiceError::DestPortZero(addr));
+        }
+        if self.fwdmode.keeps_port() && port != key.port {
+            return Err(ServiceError::PortKept {
+                service,
+                addr,
+                port,
+                fwdmode: self.fwdmode.name(),
+            });
+        }
+        Ok(())
+    }
+
+    fn validate_address(&self, key: &ServiceKey) -> Result<(), ServiceError> {
+        let (service, addr, fwdmode) = (*key, self.addr, self.fwdmode.name());
+        if self.fwdmode == FwdMode::Snat && key.matcher.is_none() {
+            return Err(ServiceError::SnatOfVip {
+                service,
+                addr,
+                fwdmode,
+            });
+        }
+        if !is_host(addr) {
+            return Err(ServiceError::NotUnicast(addr));
+        }
+        let is_other_family = addr.is_ipv4() != key.addr.is_ipv4();
+        if is_other_family && (key.matcher.is_some() || !self.fwdmode.joins_families()) {
+            return Err(ServiceError::OtherFamily {
+                service,
+                addr,
+                fwdmode,
+            });
+        }
+        Ok(())
+    }
+}
