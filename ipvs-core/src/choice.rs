@@ -51,7 +51,7 @@ impl Choice<'_> {
         };
         let arrival = Arrival {
             client: (flow.tuple.src.to_ip(), flow.tuple.sport),
-            daddr: service.key.addr,
+            daddr: flow.tuple.dst.to_ip(),
             payload: payload_of(flow, l4),
             now: now.tick(),
         };

@@ -221,3 +221,35 @@ fn a_host_that_calls_the_vip_is_a_client_of_it() {
     let seen = one(director.receive(LAN, &syn), LAN);
     assert_eq!(seen.dst, SERVER);
 }
+
+/// A destination hash goes by where packets go, not by the service, which has no address.
+#[test]
+fn a_destination_hash_spreads_destinations_over_wan_addresses() {
+    let mut director = director(Protocol::Udp);
+    let services = &director.snapshot.services;
+    let snat = services
+        .iter()
+        .find(|service| service.key.matcher.is_some());
+    let mut service = (**snat.unwrap()).clone();
+    service.scheduler = SchedulerKind::Dh;
+    let second = ipvs_core::Dest {
+        id: DestId(8),
+        ..service.dests[0].clone()
+    };
+    service.dests.push(second);
+    service.plan = Plan::new(service.scheduler, &service.dests);
+    director.snapshot.services.insert_all([Arc::new(service)]);
+    director.publish();
+    for last in 1..=40 {
+        let to = format!("10.0.0.{last}:53");
+        director.receive(LAN, &frames::udp(HOST, &to, b"", FROM_SERVER));
+    }
+    let conns = |id| director.engine.stats().dest(DestId(id)).conns.get();
+    assert_eq!(conns(7) + conns(8), 40);
+    assert!(
+        conns(7) > 5 && conns(8) > 5,
+        "{} and {}",
+        conns(7),
+        conns(8)
+    );
+}
