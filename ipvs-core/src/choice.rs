@@ -42,31 +42,7 @@ impl Choice<'_> {
         l4: &[u8],
         service: &Service,
     ) -> Result<Conn<A>, DropReason> {
-        let load_of = |dest: &Dest| {
-            let stats = self.all_stats.iter().map(|stats| stats.dest(dest.id));
-            stats.fold(Load::default(), |load, stats| Load {
-                active: load.active + stats.active_conns.get(),
-                inactive: load.inactive + stats.inactive_conns.get(),
-            })
-        };
-        let arrival = Arrival {
-            client: (flow.tuple.src.to_ip(), flow.tuple.sport),
-            daddr: flow.tuple.dst.to_ip(),
-            payload: payload_of(flow, l4),
-            now: now.tick(),
-        };
-        let kept = self
-            .template
-            .and_then(|key| self.kept_dest(service, key, now));
-        let expected = self.expected.and_then(|id| {
-            let mut dests = service.dests.iter();
-            dests.find(|dest| dest.id == id)
-        });
-        let dest = match expected.or(kept) {
-            Some(dest) => dest,
-            None => sched::schedule(service, &arrival, self.turn, self.scheduling, load_of)
-                .ok_or(DropReason::NoDest)?,
-        };
+        let dest = self.chosen(now, flow, l4, service)?;
         // A conn between both families belongs to IPv6's lane.
         let daddr = A::of(dest.addr).ok_or(DropReason::NoDest)?;
         if dest.fwdmode == FwdMode::Snat {
@@ -75,7 +51,7 @@ impl Choice<'_> {
         // A service of any port hands each to the same port of the dest.
         let rport = match dest.port {
             // FTP's data conns go to the port that the dest named.
-            _ if expected.is_some() => flow.tuple.dport,
+            _ if self.expected == Some(dest.id) => flow.tuple.dport,
             0 => flow.tuple.dport,
             port => port,
         };
@@ -105,15 +81,44 @@ impl Choice<'_> {
         conn.flags
             .put(ConnFlags::PERSISTENT, self.template.is_some());
         conn.flags.put(ConnFlags::ONE_PACKET, options.is_one_packet);
-        let is_edited = match dest.fwdmode {
-            FwdMode::FullNat => {
-                options.proxy_protocol.is_some() || options.uoa.is_some() || service.is_ftp()
-            }
-            FwdMode::Nat => options.proxy_protocol.is_some() || service.is_ftp(),
-            _ => false,
-        };
-        conn.flags.put(ConnFlags::EDITED, is_edited);
+        conn.flags
+            .put(ConnFlags::EDITED, is_edited(service, dest.fwdmode));
         Ok(conn)
+    }
+
+    /// The dest of the control conn, the one that the client keeps to, or the scheduler's.
+    fn chosen<'s, A: Family>(
+        &mut self,
+        now: Now,
+        flow: &Flow<A>,
+        l4: &[u8],
+        service: &'s Service,
+    ) -> Result<&'s Dest, DropReason> {
+        let load_of = |dest: &Dest| {
+            let stats = self.all_stats.iter().map(|stats| stats.dest(dest.id));
+            stats.fold(Load::default(), |load, stats| Load {
+                active: load.active + stats.active_conns.get(),
+                inactive: load.inactive + stats.inactive_conns.get(),
+            })
+        };
+        let arrival = Arrival {
+            client: (flow.tuple.src.to_ip(), flow.tuple.sport),
+            daddr: flow.tuple.dst.to_ip(),
+            payload: payload_of(flow, l4),
+            now: now.tick(),
+        };
+        let kept = self
+            .template
+            .and_then(|key| self.kept_dest(service, key, now));
+        let expected = self.expected.and_then(|id| {
+            let mut dests = service.dests.iter();
+            dests.find(|dest| dest.id == id)
+        });
+        match expected.or(kept) {
+            Some(dest) => Ok(dest),
+            None => sched::schedule(service, &arrival, self.turn, self.scheduling, load_of)
+                .ok_or(DropReason::NoDest),
+        }
     }
 
     /// The dest that the client keeps to, by what this worker or another one remembers.
@@ -183,6 +188,17 @@ impl Choice<'_> {
             return Ok((addr, port));
         }
         Err(reason)
+    }
+}
+
+/// Whether packets of such a conn may change in length: a header, an option, or an address in FTP's text.
+fn is_edited(service: &Service, fwdmode: FwdMode) -> bool {
+    let options = &service.options;
+    let in_tcp = options.proxy_protocol.is_some() || service.is_ftp();
+    match fwdmode {
+        FwdMode::FullNat => in_tcp || options.uoa.is_some(),
+        FwdMode::Nat => in_tcp,
+        _ => false,
     }
 }
 

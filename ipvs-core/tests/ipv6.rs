@@ -752,20 +752,7 @@ fn random_frames_do_no_harm() {
         frames::neighbour_solicitation((CLIENT_ADDR, CLIENT_MAC), VIP_ADDR),
         frames::neighbour_advertisement((SERVER_ADDR, SERVER_MAC), (LIP6, LAN_MAC)),
     ];
-    let mut random = Random(0x9E37_79B9_7F4A_7C15);
-    for _ in 0..300_000 / 50 {
-        let batch: Vec<VecBuf> = (0..50).map(|_| random.frame(&samples)).collect();
-        director.engine.process(
-            director.now,
-            Origin::Nic,
-            batch.into_iter(),
-            &mut director.wire,
-        );
-        director.engine.housekeep(director.now, &mut director.wire);
-        director.now.ns += 100_000;
-        director.wire = Wire::default();
-    }
-    director.check_that_every_packet_has_its_end();
+    director.withstand(&samples, 300_000);
     director.wait_s(400);
     director.to_server(&question());
 }

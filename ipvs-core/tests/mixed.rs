@@ -536,21 +536,7 @@ fn random_frames_do_no_harm() {
         (nat64(Protocol::Udp), samples_of(CLIENT6, VIP6, SERVER, LIP)),
         (nat46(Protocol::Udp), samples_of(CLIENT, VIP, SERVER6, LIP6)),
     ] {
-        let mut random = Random(0x9E37_79B9_7F4A_7C15);
-        for _ in 0..100_000 / 50 {
-            let batch: Vec<VecBuf> = (0..50).map(|_| random.frame(&samples)).collect();
-            let (engine, wire) = (&mut director.engine, &mut director.wire);
-            engine.process(
-                director.now,
-                ipvs_core::Origin::Nic,
-                batch.into_iter(),
-                wire,
-            );
-            director.engine.housekeep(director.now, &mut director.wire);
-            director.now.ns += 100_000;
-            director.wire = Wire::default();
-        }
-        director.check_that_every_packet_has_its_end();
+        director.withstand(&samples, 100_000);
         director.to_server(&samples[0]);
     }
 }

@@ -472,6 +472,21 @@ impl Director {
             ack,
         }
     }
+
+    /// So many frames of noise, a batch each 0.1 ms. Each packet must have its end.
+    pub fn withstand(&mut self, samples: &[Vec<u8>], frames: usize) {
+        const BATCH: usize = 50;
+        let mut random = Random(0x9E37_79B9_7F4A_7C15);
+        for _ in 0..frames / BATCH {
+            let batch: Vec<VecBuf> = (0..BATCH).map(|_| random.frame(samples)).collect();
+            self.engine
+                .process(self.now, Origin::Nic, batch.into_iter(), &mut self.wire);
+            self.engine.housekeep(self.now, &mut self.wire);
+            self.now.ns += 100_000;
+            self.wire = Wire::default();
+        }
+        self.check_that_every_packet_has_its_end();
+    }
 }
 
 /// A Linux client's SYN: MSS 1460, SACK permitted, timestamps, NOP, window scale 7.
