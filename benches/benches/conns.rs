@@ -59,10 +59,13 @@ fn table(flows: u32, capacity: u32) -> ConnTable<[u8; 4]> {
     table
 }
 
-/// The four stages over all tuples of a batch, as the engine goes through them.
+/// All stages over all tuples of a batch, as the engine goes through them.
 fn look_up(table: &ConnTable<[u8; 4]>, tuples: &[Tuple<[u8; 4]>], lookups: &mut [Lookup]) -> u32 {
     for (tuple, lookup) in tuples.iter().zip(lookups.iter_mut()) {
-        *lookup = table.begin(tuple);
+        *lookup = table.locate(tuple);
+    }
+    for lookup in lookups.iter() {
+        table.fetch_bucket(lookup);
     }
     for lookup in lookups.iter_mut() {
         table.choose(lookup);

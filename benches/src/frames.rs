@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use packet::checksum::{checksum, fold, pseudo_header_v4, sum};
+use packet::checksum::{Delta, checksum, fold, pseudo_header_v4, sum};
 use packet::{MacAddr, PortId};
 
 /// Bytes of a frame without its FCS: 64 on the wire.
@@ -74,6 +74,60 @@ pub fn udp(src: Endpoint, dst: Endpoint, to: MacAddr) -> [u8; FRAME_LEN] {
     let sum = !fold(sum(datagram) + pseudo_header_v4(src.0, dst.0, UDP, len));
     datagram[6..8].copy_from_slice(&sum.to_be_bytes());
     bytes
+}
+
+/// The datagrams of so many clients to the VIP, each written when its turn comes: they take no memory, as
+/// packets that a NIC has just received take none but its ring's.
+#[derive(Debug)]
+pub struct Datagrams {
+    first: [u8; FRAME_LEN],
+    flows: u32,
+    stride: u32,
+    flow: u32,
+}
+
+impl Datagrams {
+    /// Those of `flows` clients, on their way to a MAC address, for ever.
+    pub fn new(flows: u32, to: MacAddr) -> Self {
+        let flows = flows.max(1);
+        Self {
+            first: udp(client(0), VIP, to),
+            flows,
+            stride: golden_stride(flows),
+            flow: 0,
+        }
+    }
+
+    /// Writes the next one.
+    pub fn write_next(&mut self, frame: &mut [u8; FRAME_LEN]) {
+        let ((addr, port), (first_addr, first_port)) = (client(self.flow), client(0));
+        let l3 = Delta::of_u32(first_addr.to_bits(), addr.to_bits());
+        let l4 = l3.plus(Delta::of_u16(first_port, port));
+        *frame = self.first;
+        frame[IP_AT + 12..IP_AT + 16].copy_from_slice(&addr.octets());
+        frame[TCP_AT..TCP_AT + 2].copy_from_slice(&port.to_be_bytes());
+        adjust(frame, IP_AT + 10, l3);
+        adjust(frame, TCP_AT + 6, l4);
+        let next = u64::from(self.flow) + u64::from(self.stride);
+        self.flow = (next % u64::from(self.flows)) as u32;
+    }
+}
+
+fn adjust(frame: &mut [u8; FRAME_LEN], at: usize, delta: Delta) {
+    let sum = delta.apply(u16::from_be_bytes([frame[at], frame[at + 1]]));
+    frame[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// A step that leads to every number below `count` before one comes twice, and far away each time.
+fn golden_stride(count: u32) -> u32 {
+    let golden = (f64::from(count) * 0.618) as u32;
+    (golden.max(1)..=count)
+        .find(|step| gcd(*step, count) == 1)
+        .unwrap_or(1)
+}
+
+fn gcd(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 fn write_network(
@@ -257,6 +311,21 @@ mod tests {
         assert!(seen.checksums_right && seen.flags == "A" && seen.payload.len() == 6);
         assert_eq!((seen.seq, seen.ack), (1000, 5));
         assert_eq!(Segment::read(&frame.bytes), Some(segment));
+    }
+
+    #[test]
+    fn written_datagrams_are_those_of_all_clients_each_once() {
+        let flows = 60_000;
+        let mut datagrams = Datagrams::new(flows, TO);
+        let mut wanted: Vec<_> = (0..flows).map(|flow| udp(client(flow), VIP, TO)).collect();
+        let mut written = vec![[0; FRAME_LEN]; flows as usize];
+        written
+            .iter_mut()
+            .for_each(|frame| datagrams.write_next(frame));
+        assert_ne!(written[1], wanted[1], "not in their order");
+        wanted.sort_unstable();
+        written.sort_unstable();
+        assert!(written == wanted);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use packet::PacketBuf;
 use crate::classify::{Aside, Flow, classify, flow_of_ipv6, is_neighbour_discovery};
 use crate::family::{self, Family};
 use crate::io::Io;
-use crate::lane::{Forwarder, Lane, Work};
+use crate::lane::{self, Forwarder, Lane};
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::stats::WorkerStats;
@@ -161,11 +161,7 @@ impl<B: PacketBuf> Engine<B> {
                     // Noted later: a reference taken here would keep every packet's flow in memory instead of
                     // in registers, a quarter of the whole cost.
                     has_first_fragments |= flow.is_fragment;
-                    work.push(Work {
-                        lookup: self.v4.conns.begin(&flow.tuple),
-                        packet,
-                        flow,
-                    });
+                    lane::admit(&self.v4.conns, &mut work, packet, flow);
                 }
                 Err(aside) => self.take_aside(now, packet, aside, io),
             }

@@ -64,13 +64,38 @@ impl<A: Family, B> Lane<A, B> {
         }
     }
 
-    /// Takes a packet into the stages: its bucket is fetched.
+    /// Takes a packet into the stages.
     pub(crate) fn admit(&mut self, packet: B, flow: Flow<A>) {
-        self.work.push(Work {
-            lookup: self.conns.begin(&flow.tuple),
-            packet,
-            flow,
-        });
+        admit(&self.conns, &mut self.work, packet, flow);
+    }
+}
+
+/// Buckets that are fetched at once. A fetch of a page whose address is not known yet keeps what comes after it waiting;
+/// some of them in a row wait together.
+const FETCHED_TOGETHER: usize = 8;
+
+/// Takes a packet into the stages; with the last of a group its buckets are fetched.
+#[inline(always)]
+pub(crate) fn admit<A: Family, B>(
+    conns: &ConnTable<A>,
+    work: &mut Vec<Work<A, B>>,
+    packet: B,
+    flow: Flow<A>,
+) {
+    work.push(Work {
+        lookup: conns.locate(&flow.tuple),
+        packet,
+        flow,
+    });
+    if work.len().is_multiple_of(FETCHED_TOGETHER) {
+        fetch_buckets(conns, &work[work.len() - FETCHED_TOGETHER..]);
+    }
+}
+
+#[inline(always)]
+fn fetch_buckets<A: Family, B>(conns: &ConnTable<A>, work: &[Work<A, B>]) {
+    for item in work {
+        conns.fetch_bucket(&item.lookup);
     }
 }
 
@@ -88,6 +113,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     pub(crate) fn run_stages(&mut self, now: Now, io: &mut impl Io<B>) {
         let mut work = std::mem::take(&mut self.lane.work);
         let mut unknown = std::mem::take(&mut self.lane.unknown);
+        let fetched = work.len() / FETCHED_TOGETHER * FETCHED_TOGETHER;
+        fetch_buckets(&self.lane.conns, &work[fetched..]);
         for item in &mut work {
             self.lane.conns.choose(&mut item.lookup);
         }

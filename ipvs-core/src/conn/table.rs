@@ -86,18 +86,29 @@ impl<A: Address> ConnTable<A> {
         [conns, self.index.memory(), self.wheel.memory()]
     }
 
-    /// Stage one of a look-up: the bucket is fetched.
+    /// Stage one of a look-up: where to look.
     #[inline]
-    pub fn begin(&self, tuple: &Tuple<A>) -> Lookup {
-        let place = self.index.place(tuple.hash(&self.key));
-        self.index.prefetch(place);
+    pub fn locate(&self, tuple: &Tuple<A>) -> Lookup {
         Lookup {
-            place,
+            place: self.index.place(tuple.hash(&self.key)),
             candidate: ConnRef::NONE,
         }
     }
 
-    /// Stage two: the conn is fetched that most likely it is, or the second bucket.
+    /// Stage two: the bucket is fetched.
+    #[inline]
+    pub fn fetch_bucket(&self, lookup: &Lookup) {
+        self.index.prefetch(lookup.place);
+    }
+
+    /// The first two stages of a look-up that others do not wait for.
+    pub fn begin(&self, tuple: &Tuple<A>) -> Lookup {
+        let lookup = self.locate(tuple);
+        self.fetch_bucket(&lookup);
+        lookup
+    }
+
+    /// Stage three: the conn is fetched that most likely it is, or the second bucket.
     #[inline]
     pub fn choose(&self, lookup: &mut Lookup) {
         lookup.candidate = self.index.in_first(lookup.place);
@@ -107,7 +118,7 @@ impl<A: Address> ConnTable<A> {
         }
     }
 
-    /// Stage three, for the few whose first bucket had nothing: the conn is fetched.
+    /// Stage four, for the few whose first bucket had nothing: the conn is fetched.
     #[inline]
     pub fn choose_again(&self, lookup: &mut Lookup) {
         if lookup.candidate.is_none() {
@@ -118,7 +129,7 @@ impl<A: Address> ConnTable<A> {
         }
     }
 
-    /// Stage four: the conn of the tuple, if there was one when the look-up began.
+    /// Stage five: the conn of the tuple, if there was one when the look-up began.
     #[inline]
     pub fn finish(&self, lookup: &Lookup, tuple: &Tuple<A>) -> Option<Found> {
         if self.is(lookup.candidate, tuple) {

@@ -4,13 +4,13 @@ use dpdk::Mbuf;
 use ipvs_core::{Engine, FwdMode};
 
 use benches::director::{self, LAN_MAC, Spec, WAN_MAC};
-use benches::frames::{self, Frame, Segment, VIP, client, udp};
+use benches::frames::{self, Datagrams, Frame, Segment, VIP, client, udp};
 use packet::PortId;
 
 use crate::Error;
 use crate::compare::{Comparison, compare, forward};
 use crate::ports::{Lab, Wire};
-use crate::traffic::{Replay, Traffic};
+use crate::traffic::{Replay, Traffic, Written};
 
 /// The order in which conns are made. Packets come in others.
 const MAKING_ORDER: u64 = 1;
@@ -46,6 +46,18 @@ pub fn udp_from_memory(
     let frames = order.map(|flow| first_datagram(flow, wan)).collect();
     let mut replay = Replay::new(frames, lab.sink.pool);
     measure(lab, &mut engine, &mut replay, flows, effort)
+}
+
+/// UDP from clients that are too many to have their frames in memory beside the conns.
+pub fn udp_written(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, Error> {
+    let wan = lab.wan_port;
+    let (mut engine, _) = open_udp(lab, flows, FwdMode::FullNat, wan)?;
+    let mut written = Written {
+        datagrams: Datagrams::new(flows, WAN_MAC),
+        port: wan,
+        pool: lab.sink.pool,
+    };
+    measure(lab, &mut engine, &mut written, flows, effort)
 }
 
 /// UDP from dests: what went to them comes back.

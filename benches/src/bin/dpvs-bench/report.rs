@@ -86,7 +86,7 @@ impl Report {
         }
     }
 
-    /// The same with frames from memory, for numbers of flows that are far apart; the last of them stands
+    /// The same with frames that are written as they come, for numbers of flows that are far apart; the last of them stands
     /// with those from the wire too.
     pub fn many(&mut self, measured: &[(u32, Comparison)]) {
         for (flows, comparison) in measured {

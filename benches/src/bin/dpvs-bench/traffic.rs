@@ -1,9 +1,9 @@
 //! Where packets come from.
 
 use dpdk::{Burst, Mempool, RxQueue};
-use packet::PacketBuf;
+use packet::{PacketBuf, PortId};
 
-use benches::frames::Frame;
+use benches::frames::{Datagrams, FRAME_LEN, Frame};
 
 /// A source of packets that never runs dry.
 pub trait Traffic {
@@ -56,6 +56,36 @@ impl Traffic for Replay {
                 packet.bytes_mut().copy_from_slice(&frame.bytes);
             }
             packet.set_port(frame.port);
+            burst.push(packet);
+        }
+        burst.len()
+    }
+}
+
+/// Datagrams that are written into mbufs as they come.
+#[derive(Debug)]
+pub struct Written {
+    /// What is written
+    pub datagrams: Datagrams,
+    /// The port they come in by
+    pub port: PortId,
+    /// Where mbufs come from
+    pub pool: Mempool,
+}
+
+impl Traffic for Written {
+    #[inline]
+    fn receive(&mut self, burst: &mut Burst) -> usize {
+        while !burst.is_full() {
+            let Some(mut packet) = self.pool.alloc() else {
+                break;
+            };
+            if packet.append(FRAME_LEN)
+                && let Some(frame) = packet.bytes_mut().first_chunk_mut()
+            {
+                self.datagrams.write_next(frame);
+            }
+            packet.set_port(self.port);
             burst.push(packet);
         }
         burst.len()
