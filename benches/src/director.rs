@@ -100,6 +100,7 @@ pub fn bare_engine<B: PacketBuf>(max_conns: u32, stats: Arc<WorkerStats>, now: N
 /// An engine with a FullNAT service for UDP and those of the spec for TCP, ready to forward.
 pub fn engine<B: PacketBuf>(spec: &Spec, now: Now, io: &mut impl Io<B>) -> Engine<B> {
     let stats = Arc::new(WorkerStats::new(2 * spec.dests as usize, 64));
+    stats.provide(0..2 * spec.dests, 0..spec.services + 1);
     let mut engine = bare_engine(spec.max_conns, stats, now);
     // The bench has no use for what the engine answers.
     let mut order = |command| drop(engine.apply(now, command, io));

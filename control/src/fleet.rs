@@ -60,6 +60,8 @@ pub(crate) struct Fleet {
     leaving_dests: Vec<u16>,
     /// The same of local addresses.
     leaving_laddrs: HashMap<LaddrId, usize>,
+    /// The memory of the counters of all dests and services below these is there.
+    provided: (u32, u32),
 }
 
 /// What the workers said that concerns others than the fleet.
@@ -97,6 +99,20 @@ impl Fleet {
                 .collect(),
             leaving_dests: Vec::new(),
             leaving_laddrs: HashMap::new(),
+            provided: (0, 0),
+        }
+    }
+
+    /// Provides for the counters of all dests and services below these numbers, before workers hear of them.
+    pub(crate) fn provide(&mut self, dests: u32, services: u32) {
+        let (dests_before, services_before) = self.provided;
+        if dests > dests_before || services > services_before {
+            for handle in self.handles() {
+                handle
+                    .stats
+                    .provide(dests_before..dests, services_before..services);
+            }
+            self.provided = (dests, services);
         }
     }
 

@@ -228,6 +228,8 @@ impl State {
             self.warn_without_laddr(service);
         }
         self.snapshot.services.insert_all(compiled);
+        let (dests, services) = (&self.desired.dest_ids, &self.desired.service_ids);
+        self.fleet.provide(dests.end(), services.end());
         self.fleet.publish(&Arc::new(self.snapshot.clone()));
     }
 

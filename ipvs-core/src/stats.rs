@@ -1,5 +1,6 @@
 //! Counters of one worker. The worker alone writes them; anyone may read them where they lie.
 
+use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::drop_reason::DropReason;
@@ -35,6 +36,24 @@ impl Counter {
     #[inline]
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
+    }
+
+    /// Writes without a change, by anyone: the memory is there then.
+    fn touch(&self) {
+        // What it holds is not lost, whether it is 0 or not.
+        let _ = self.0.compare_exchange(0, 0, Relaxed, Relaxed);
+    }
+}
+
+/// A small page of the kernel's.
+const PAGE: usize = 4096;
+
+/// Touches the memory of some of the entries by one counter of each page.
+fn provide<T>(entries: Option<&[T]>, counter: impl Fn(&T) -> &Counter) {
+    let entries = entries.unwrap_or_default();
+    let one_a_page = entries.iter().step_by(PAGE / size_of::<T>());
+    for entry in one_a_page.chain(entries.last()) {
+        counter(entry).touch();
     }
 }
 
@@ -170,6 +189,16 @@ impl WorkerStats {
         }
     }
 
+    /// Has the kernel provide the memory of the counters of these dests and services, so that the worker does not
+    /// wait for it at their first packet. Called by control.
+    pub fn provide(&self, dests: Range<u32>, services: Range<u32>) {
+        let numbers = |range: Range<u32>| range.start as usize..range.end as usize;
+        provide(self.dests.get(numbers(dests)), |dest| &dest.conns);
+        provide(self.services.get(numbers(services)), |service| {
+            &service.conns
+        });
+    }
+
     /// The counters of a dest.
     #[inline]
     pub fn dest(&self, id: DestId) -> &DestStats {
@@ -202,5 +231,21 @@ impl WorkerStats {
     /// All drops, whatever the reason.
     pub fn drops_total(&self) -> u64 {
         self.drops.iter().map(Counter::get).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn providing_the_memory_of_counters_changes_none() {
+        let stats = WorkerStats::new(1000, 1);
+        stats.dest(DestId(0)).conns.add(3);
+        stats.dest(DestId(64)).conns.add(4);
+        stats.provide(0..1000, 0..MAX_SERVICES);
+        stats.provide(1000..1000, 0..1);
+        let conns = |dest| stats.dest(DestId(dest)).conns.get();
+        assert_eq!([0, 1, 64, 999].map(conns), [3, 0, 4, 0]);
     }
 }

@@ -29,6 +29,11 @@ impl IdPool {
         })
     }
 
+    /// All numbers that were ever taken are below this one.
+    pub const fn end(&self) -> u32 {
+        self.next
+    }
+
     /// A number is not in use any more, at any worker.
     pub fn give_back(&mut self, id: u32) {
         self.free.push(id);
