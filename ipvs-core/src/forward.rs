@@ -282,7 +282,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let conn = self.lane.conns.get(found.id);
         match conn.fwdmode() {
             FwdMode::Tunnel(encapsulation) => {
-                let flow_hash = tuple.hash(&self.shared.config.keys.sequence);
+                let flow_hash = || tuple.hash(&self.shared.config.keys.sequence);
                 tunnel::encapsulate(packet, conn, encapsulation, flow_hash)
             }
             _ => Ok(()),

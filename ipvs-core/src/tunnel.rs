@@ -42,23 +42,23 @@ const fn shim_len(encapsulation: Encapsulation) -> usize {
     }
 }
 
-/// Puts a packet of a conn into one to its dest. `flow_hash` tells flows apart for who balances over paths.
+/// Puts a packet of a conn into one to its dest. `flow_hash` tells flows apart for who balances over paths. The MAC
+/// addresses are whoever's sends it.
 pub(crate) fn encapsulate<A: Family, B: PacketBuf>(
     packet: &mut B,
     conn: &Conn<A>,
     encapsulation: Encapsulation,
-    flow_hash: u64,
+    flow_hash: impl FnOnce() -> u64,
 ) -> Result<(), DropReason> {
-    let grown = usize::from(overhead(conn));
+    let to = conn.rewritten(Direction::Inbound);
+    let shim_len = shim_len(encapsulation);
+    let grown = family::header_len(to.dst) + shim_len;
     let inside = Inside::of(packet.bytes());
     if !packet.prepend(grown) {
         return Err(DropReason::NoHeadroom);
     }
     let bytes = packet.bytes_mut();
-    bytes.copy_within(grown..grown + L2_LEN, 0);
     let inner_len = bytes.len() - L2_LEN - grown;
-    let shim_len = shim_len(encapsulation);
-    let to = conn.rewritten(Direction::Inbound);
     let header = NewHeader {
         // RFC 6040, 4.1: both the class and what ECN says are copied.
         traffic_class: inside.traffic_class,
@@ -78,7 +78,7 @@ pub(crate) fn encapsulate<A: Family, B: PacketBuf>(
     inside.write_shim(
         &mut bytes[shim_at..shim_at + shim_len],
         encapsulation,
-        FIRST_DYNAMIC_PORT | flow_hash as u16,
+        flow_hash,
         inner_len,
     );
     Ok(())
@@ -131,7 +131,7 @@ impl Inside {
         &self,
         shim: &mut [u8],
         encapsulation: Encapsulation,
-        sport: u16,
+        flow_hash: impl FnOnce() -> u64,
         inner_len: usize,
     ) {
         match encapsulation {
@@ -142,6 +142,7 @@ impl Inside {
             }
             Encapsulation::Gue(port) => {
                 let (udp, gue) = shim.split_at_mut(UDP_LEN);
+                let sport = FIRST_DYNAMIC_PORT | flow_hash() as u16;
                 udp[0..2].copy_from_slice(&sport.to_be_bytes());
                 udp[2..4].copy_from_slice(&port.to_be_bytes());
                 let udp_len = (UDP_LEN + GUE_LEN + inner_len) as u16;

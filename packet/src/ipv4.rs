@@ -146,19 +146,23 @@ pub fn readdress(header: &mut [u8; HEADER_LEN], src: [u8; 4], dst: [u8; 4], delt
 /// Writes a header without options.
 pub fn write(header: &mut [u8; HEADER_LEN], new: &NewHeader<[u8; 4]>) {
     let total_len = new.payload_len.saturating_add(HEADER_LEN as u16);
-    header[0] = 0x45;
-    header[1] = new.traffic_class;
-    header[2..4].copy_from_slice(&total_len.to_be_bytes());
-    header[4..6].copy_from_slice(&new.identification.to_be_bytes());
     let flags = if new.dont_fragment { DONT_FRAGMENT } else { 0 };
-    header[6..8].copy_from_slice(&flags.to_be_bytes());
-    header[8] = new.ttl;
-    header[9] = new.protocol;
-    header[10..12].fill(0);
+    let words = [
+        u16::from_be_bytes([0x45, new.traffic_class]),
+        total_len,
+        new.identification,
+        flags,
+        u16::from_be_bytes([new.ttl, new.protocol]),
+    ];
+    // Summed up before they are written: what was stored in parts and is read as a whole waits for the stores.
+    let addrs = u64::from(u32::from_be_bytes(new.src)) + u64::from(u32::from_be_bytes(new.dst));
+    let sum = words.iter().fold(addrs, |sum, word| sum + u64::from(*word));
+    for (at, word) in words.into_iter().enumerate() {
+        header[at * 2..at * 2 + 2].copy_from_slice(&word.to_be_bytes());
+    }
+    header[10..12].copy_from_slice(&(!checksum::fold(sum)).to_be_bytes());
     header[12..16].copy_from_slice(&new.src);
     header[16..20].copy_from_slice(&new.dst);
-    let sum = checksum::checksum(header);
-    header[10..12].copy_from_slice(&sum.to_be_bytes());
 }
 
 /// Decrements the TTL, which must be above 1, and leaves the rest as it is.
