@@ -104,7 +104,7 @@ fn classify_ipv4<B: PacketBuf>(packet: &mut B) -> Result<Flow<[u8; 4]>, Aside> {
     if ip.src == ip.dst {
         return Err(Aside::Drop(DropReason::LandAttack));
     }
-    if ip.is_fragment && (ip.fragment_offset != 0 || !matches!(ip.protocol, TCP | UDP)) {
+    if ip.is_fragment && (ip.fragment_offset != 0 || !matches!(ip.protocol, TCP | UDP | SCTP)) {
         return Err(Aside::Fragment);
     }
     let (protocol, (sport, dport)) = match ip.protocol {
@@ -141,7 +141,7 @@ pub(crate) fn flow_of_ipv6<B: PacketBuf>(
     packet: &B,
     ip: &IpFacts<[u8; 16]>,
 ) -> Result<Flow<[u8; 16]>, Aside> {
-    if ip.is_fragment && (ip.fragment_offset != 0 || !matches!(ip.protocol, TCP | UDP)) {
+    if ip.is_fragment && (ip.fragment_offset != 0 || !matches!(ip.protocol, TCP | UDP | SCTP)) {
         return Err(Aside::Fragment);
     }
     if ipv6::is_multicast(&ip.dst) {

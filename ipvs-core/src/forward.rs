@@ -225,6 +225,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if ip.total_len.saturating_add_signed(self.growth(ip, found)) > way.mtu() {
             return self.refuse_or_drop(now, packet, found, DropReason::MtuExceeded, io);
         }
+        let is_one_way = self.lane.conns.get(found.id).flags.has(ConnFlags::ONE_WAY);
+        if !is_one_way && self.changes_sctp_ports(found) {
+            return self.shared.drop(packet, DropReason::Fragment);
+        }
         self.count_packet(found, ip.total_len);
         let conn = self.lane.conns.get_mut(found.id);
         conn.touch(now.tick());

@@ -38,7 +38,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         mtu: u16,
     ) -> Result<Flow<A>, DropReason> {
         let piece = if flow.is_fragment {
-            Some(piece_of(&A::check(packet)?))
+            let ip = A::check(packet)?;
+            // Without the headers between, the later fragments' offsets would be wrong (RFC 7915, 5.1.1).
+            if has_options(packet.bytes(), &ip) {
+                return Err(DropReason::Fragment);
+            }
+            Some(piece_of(&ip))
         } else {
             None
         };
@@ -70,6 +75,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         ip: &IpFacts<A>,
         found: Found,
     ) -> Result<(), DropReason> {
+        if !family::is_ipv4(packet.bytes()) && ip.protocol == ipv6::DEST_OPTIONS {
+            return Err(DropReason::Fragment);
+        }
         let to = self.lane.conns.get(found.id).rewritten(found.direction);
         let l4_len = L2_LEN as u16 + ip.total_len - u16::from(ip.l4_at);
         let piece = Some(piece_of(ip));
@@ -200,6 +208,13 @@ const fn piece_of<A>(ip: &IpFacts<A>) -> Piece {
         more: ip.more_fragments,
         identification: ip.identification,
     }
+}
+
+/// Whether in a first fragment something stands between the header of IPv6's fragments, which ends with the
+/// identification, and that above IP.
+fn has_options<A>(frame: &[u8], ip: &IpFacts<A>) -> bool {
+    let before = frame.get(..usize::from(ip.l4_at)).unwrap_or_default();
+    !family::is_ipv4(frame) && !before.ends_with(&ip.identification.to_be_bytes())
 }
 
 /// Over IPv6 a fragment has a header of its own.

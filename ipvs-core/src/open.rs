@@ -62,6 +62,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             .get(usize::from(flow.l4_at)..)
             .unwrap_or_default();
         let opening = opening_segment(flow.protocol, l4)?;
+        // RFC 9260, 3.3.2: an INIT stands alone, so that it never is too large for a packet.
+        if flow.protocol == Protocol::Sctp && flow.is_fragment {
+            return Err(Unserved::Drop(DropReason::Fragment));
+        }
         // A fragment's checksum is over what is not here yet.
         if packet.l4_checksum() == ChecksumState::Unknown && !flow.is_fragment {
             verify_checksum(flow, l4)?;

@@ -2,7 +2,7 @@
 
 use inet::arp::ArpOutcome;
 use inet::nd::NdOutcome;
-use packet::PacketBuf;
+use packet::{PacketBuf, ipv6};
 
 use crate::classify::Flow;
 use crate::command::Event;
@@ -73,13 +73,15 @@ impl<B: PacketBuf> Shared<B> {
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// A fragment without ports, or of a protocol that has none.
     pub(crate) fn receive_fragment(&mut self, packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
-        let tcp_or_udp = matches!(
+        let has_ports = matches!(
             Protocol::from_number(ip.protocol),
-            Some(Protocol::Tcp | Protocol::Udp)
+            Some(Protocol::Tcp | Protocol::Udp | Protocol::Sctp)
         );
+        // Options for the destination may stand before the ports, in the first fragment (RFC 8200, 4.1).
+        let has_options = size_of::<A>() == 16 && ip.protocol == ipv6::DEST_OPTIONS;
         if ip.protocol == Protocol::Tcp.number() && ip.fragment_offset == 8 {
             self.shared.drop(packet, DropReason::TinyFragment);
-        } else if tcp_or_udp {
+        } else if has_ports || has_options {
             self.lane.has_fragments = true;
             self.lane.later_fragments.push(packet);
         } else if self.is_local(ip.dst) {

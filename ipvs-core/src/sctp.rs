@@ -10,10 +10,19 @@ use crate::drop_reason::DropReason;
 use crate::family::Family;
 use crate::forward::rewrite_network;
 use crate::lane::Forwarder;
+use crate::service::Protocol;
 use crate::tcp_state::TcpState;
 use crate::time::Now;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// Whether other ports go into the conn's packets of a direction: the checksum then has to be made anew, over the
+    /// whole packet, which no fragment is.
+    pub(crate) fn changes_sctp_ports(&self, found: Found) -> bool {
+        let conn = self.lane.conns.get(found.id);
+        let (was, to) = (conn.tuple(found.direction), conn.rewritten(found.direction));
+        conn.protocol == Protocol::Sctp.number() && (was.sport, was.dport) != (to.sport, to.dport)
+    }
+
     #[cold]
     #[inline(never)]
     pub(crate) fn rewrite_sctp(
@@ -25,8 +34,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) -> Result<(), DropReason> {
         let l4_at = usize::from(flow.l4_at);
         let l4 = packet.bytes().get(l4_at..).unwrap_or_default();
-        // The checksum is made anew below: a wrong one must not become right.
-        if !sctp::is_checksum_right(l4) {
+        if flow.is_fragment {
+            if self.changes_sctp_ports(found) {
+                return Err(DropReason::Fragment);
+            }
+        } else if !sctp::is_checksum_right(l4) {
+            // It is made anew below: a wrong one must not become right.
             return Err(DropReason::SctpBadChecksum);
         }
         let kind = sctp::kind(l4);

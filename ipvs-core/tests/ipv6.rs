@@ -485,7 +485,7 @@ fn cut(frame: &[u8], size: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Puts them together again.
+/// Puts them together again, without options for the destination.
 fn join(fragments: &[Vec<u8>]) -> Seen {
     let l4_at = L2_LEN + HEADER_LEN + 8;
     let mut parts: Vec<(u16, &[u8])> = fragments
@@ -496,7 +496,10 @@ fn join(fragments: &[Vec<u8>]) -> Seen {
         })
         .collect();
     parts.sort_unstable();
-    let l4: Vec<u8> = parts.iter().flat_map(|(_, part)| *part).copied().collect();
+    let mut l4: Vec<u8> = parts.iter().flat_map(|(_, part)| *part).copied().collect();
+    if fragments[0][l4_at - 8] == DESTINATION {
+        l4.drain(..8);
+    }
     let mut head = fragments[0][..L2_LEN + HEADER_LEN].to_vec();
     head[L2_LEN + 4..L2_LEN + 6].copy_from_slice(&(l4.len() as u16).to_be_bytes());
     head[L2_LEN + 6] = 17;
@@ -511,10 +514,12 @@ fn fragments_arrive_whole(
     #[case] order: [usize; 3],
     #[values(true, false)] in_one_batch: bool,
     #[values(FwdMode::FullNat, FwdMode::Nat)] fwdmode: FwdMode,
+    #[values(&[], &[(DESTINATION, PADDING)])] options: &[(u8, &[u8])],
 ) {
     let mut director = director(Protocol::Udp, fwdmode);
     let payload: Vec<u8> = (0..=255).cycle().take(1000).collect();
-    let whole = cut(&frames::udp(CLIENT6, VIP6, &payload, FROM_CLIENT), 400);
+    let datagram = frames::udp(CLIENT6, VIP6, &payload, FROM_CLIENT);
+    let whole = cut(&extended(&datagram, options), 400);
     let fragments: Vec<_> = order.iter().map(|at| whole[*at].clone()).collect();
     let batch = if in_one_batch { 3 } else { 1 };
     for fragments in fragments.chunks(batch) {

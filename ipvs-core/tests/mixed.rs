@@ -395,6 +395,22 @@ fn cut_v6(frame: &[u8], at: usize) -> [Vec<u8>; 2] {
     })
 }
 
+/// RFC 7915, 5.1.1: what stands before the ports in the first fragment would have to go, and the offsets of the others
+/// with it.
+#[test]
+fn fragments_with_options_before_their_ports_are_not_translated() {
+    let mut director = nat64(Protocol::Udp);
+    let [mut first, mut later] = cut_v6(&frames::udp(CLIENT6, VIP6, &[7; 100], FROM_CLIENT), 56);
+    for fragment in [&mut first, &mut later] {
+        fragment[L2_LEN + 40] = 60;
+    }
+    let l4_at = L2_LEN + 48;
+    first.splice(l4_at..l4_at, [17, 0, 1, 4, 0, 0, 0, 0]);
+    first[L2_LEN + 5] += 8;
+    director.refuses(WAN, &first, DropReason::Fragment);
+    director.refuses(WAN, &later, DropReason::Fragment);
+}
+
 /// Puts two fragments of IPv4 together, whichever comes first.
 fn join_v4(mut fragments: Vec<Vec<u8>>) -> Seen {
     fragments.sort_by_key(|fragment| [fragment[L2_LEN + 6] & 0x1f, fragment[L2_LEN + 7]]);

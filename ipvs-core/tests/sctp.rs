@@ -143,6 +143,47 @@ fn a_tunnel_and_ipv6_and_nat64() {
     }
 }
 
+/// The same packet in two, the first with `at` bytes.
+fn cut(frame: &[u8], at: usize) -> [Vec<u8>; 2] {
+    let l4_at = L2_LEN + 20;
+    [(0, true), (at, false)].map(|(from, more)| {
+        let end = if more { l4_at + at } else { frame.len() };
+        let mut fragment = [&frame[..l4_at], &frame[l4_at + from..end]].concat();
+        let total_len = (fragment.len() - L2_LEN) as u16;
+        fragment[L2_LEN + 2..L2_LEN + 4].copy_from_slice(&total_len.to_be_bytes());
+        let field = (from / 8) as u16 | u16::from(more) << 13;
+        fragment[L2_LEN + 6..L2_LEN + 8].copy_from_slice(&field.to_be_bytes());
+        repair_ip(&mut fragment);
+        fragment
+    })
+}
+
+/// The checksum is over the whole packet (RFC 9260, 6.8) and the ports are in it: with other ports no fragment can have
+/// the right one.
+#[rstest]
+#[case(FwdMode::Nat, true)]
+#[case(FwdMode::DirectRoute, true)]
+#[case(FwdMode::FullNat, false)]
+fn fragments_pass_where_ports_stay(#[case] fwdmode: FwdMode, #[case] passes: bool) {
+    let mut director = director(fwdmode);
+    let data = packet_of(DATA, CLIENT, VIP, FROM_CLIENT);
+    for fragment in cut(&packet_of(INIT, CLIENT, VIP, FROM_CLIENT), 16) {
+        director.receive(WAN, &fragment);
+    }
+    assert!(director.states().is_empty(), "an INIT is never cut");
+    director.wait_s(3);
+    director.receive(WAN, &packet_of(INIT, CLIENT, VIP, FROM_CLIENT));
+    for fragment in cut(&data, 16) {
+        if passes {
+            let (port, sent) = only(director.receive(WAN, &fragment));
+            assert_eq!(port, LAN);
+            assert_eq!(sent[L2_LEN + 20..], fragment[L2_LEN + 20..]);
+        } else {
+            director.refuses(WAN, &fragment, DropReason::Fragment);
+        }
+    }
+}
+
 #[test]
 fn what_opens_nothing_or_is_broken_is_dropped() {
     let mut director = director(FwdMode::FullNat);

@@ -19,7 +19,8 @@ const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 /// The number of a fragment header.
 pub const FRAGMENT: u8 = 44;
-const DEST_OPTIONS: u8 = 60;
+/// Options for the destination: RFC 8200, 4.6.
+pub const DEST_OPTIONS: u8 = 60;
 
 /// Why a frame holds no IPv6 packet to go by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
