@@ -26,7 +26,11 @@ pub(crate) struct Extra {
     pub(crate) cookie: u32,
     /// What is added to the dest's numbers for the client
     pub(crate) dest_delta: u32,
-    /// The dest has answered its SYN: the delta is right
+    /// The client's clock when the cookie came back
+    pub(crate) client_timestamp: u32,
+    /// What is added to the dest's clock for the client
+    pub(crate) timestamp_delta: u32,
+    /// The dest has answered its SYN: the deltas are right
     pub(crate) is_dest_known: u8,
     /// Shifts of windows (RFC 7323, 2.2): the client's,
     pub(crate) client_scale: u8,
@@ -44,7 +48,9 @@ pub(crate) struct Extra {
     pub(crate) is_ftp: u8,
     /// The local port of the call that it announced last
     pub(crate) expected_lport: u16,
-    pub(crate) reserved: u16,
+    /// Client and dest send timestamps (RFC 7323, 3)
+    pub(crate) has_timestamps: u8,
+    pub(crate) reserved: u8,
     /// How far the numbers of both directions have moved
     pub(crate) shifts: [SeqShift; 2],
 }

@@ -7,11 +7,11 @@ use packet::ipv4::L2_LEN;
 
 use crate::family::{self, Family};
 use crate::syn_cookie::SynOffer;
-use crate::tcp_options::{self, HEADER_LEN};
+use crate::tcp_options::{self, HEADER_LEN, Timestamps};
 use crate::tuple::Tuple;
 
-/// Options of ours: MSS, SACK permitted, window scale, padding.
-const MOST_OPTIONS: usize = 12;
+/// Options of ours: MSS, SACK permitted, timestamps, window scale, padding.
+const MOST_OPTIONS: usize = 20;
 /// Where a TCP header has its flags and its window.
 const FLAGS: usize = 13;
 const WINDOW: std::ops::Range<usize> = 14..16;
@@ -24,6 +24,7 @@ pub(crate) struct NewSegment {
     pub(crate) window: u16,
     /// Of a SYN
     pub(crate) offer: Option<SynOffer>,
+    pub(crate) timestamps: Option<Timestamps>,
 }
 
 impl NewSegment {
@@ -35,9 +36,7 @@ impl NewSegment {
         ttl: u8,
     ) -> bool {
         let mut options = [tcp_options::NOP; MOST_OPTIONS];
-        let options_len = self
-            .offer
-            .map_or(0, |offer| write_offer(&mut options, offer));
+        let options_len = self.write_options(&mut options);
         let l4_at = L2_LEN + family::header_len(tuple.src);
         let l4_len = HEADER_LEN + options_len;
         let len = l4_at + l4_len;
@@ -67,20 +66,30 @@ impl NewSegment {
         tcp[16..18].copy_from_slice(&sum.to_be_bytes());
         true
     }
-}
 
-/// RFC 9293, 3.7.1; RFC 2018, 2; RFC 7323, 2.2. How long they are, padded.
-fn write_offer(options: &mut [u8; MOST_OPTIONS], offer: SynOffer) -> usize {
-    let [high, low] = offer.mss.to_be_bytes();
-    options[..4].copy_from_slice(&[tcp_options::MSS, 4, high, low]);
-    let mut len = 4;
-    if offer.sack {
-        options[len..len + 2].copy_from_slice(&[tcp_options::SACK_PERMITTED, 2]);
-        len += 2;
+    /// RFC 9293, 3.7.1; RFC 2018, 2; RFC 7323, 2.2 and 3.2. How long they are, padded.
+    fn write_options(&self, options: &mut [u8; MOST_OPTIONS]) -> usize {
+        let mut len = 0;
+        let mut put = |option: &[u8]| {
+            options[len..len + option.len()].copy_from_slice(option);
+            len += option.len();
+        };
+        if let Some(offer) = self.offer {
+            let [high, low] = offer.mss.to_be_bytes();
+            put(&[tcp_options::MSS, 4, high, low]);
+            if offer.sack {
+                put(&[tcp_options::SACK_PERMITTED, 2]);
+            }
+        } else if self.timestamps.is_some() {
+            // RFC 7323, appendix A
+            put(&[tcp_options::NOP; 2]);
+        }
+        if let Some(timestamps) = self.timestamps {
+            put(&timestamps.bytes());
+        }
+        if let Some(scale) = self.offer.and_then(|offer| offer.scale) {
+            put(&[tcp_options::WINDOW_SCALE, 3, scale]);
+        }
+        len.next_multiple_of(4)
     }
-    if let Some(scale) = offer.scale {
-        options[len..len + 3].copy_from_slice(&[tcp_options::WINDOW_SCALE, 3, scale]);
-        len += 3;
-    }
-    len.next_multiple_of(4)
 }

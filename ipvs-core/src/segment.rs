@@ -158,13 +158,30 @@ pub(crate) fn put_number(frame: &mut [u8], l4_at: usize, at: usize, new: u32) {
 
 /// What is acknowledged selectively is so many bytes further in front.
 pub(crate) fn shift_sack(frame: &mut [u8], l4_at: usize, shift: u32) {
+    change_options(frame, l4_at, |options| {
+        tcp_options::translate_sack(options, shift)
+    });
+}
+
+/// The clocks of sender and receiver are so far ahead.
+pub(crate) fn shift_timestamps(frame: &mut [u8], l4_at: usize, value: u32, echo: u32) {
+    change_options(frame, l4_at, |options| {
+        tcp_options::translate_timestamps(options, value, echo)
+    });
+}
+
+fn change_options(
+    frame: &mut [u8],
+    l4_at: usize,
+    change: impl FnOnce(&mut [u8]) -> Result<Delta, tcp_options::BadOptions>,
+) {
     let tcp = frame.get_mut(l4_at..).unwrap_or_default();
     let Some((header, rest)) = tcp.split_first_chunk_mut::<{ HEADER_LEN }>() else {
         return;
     };
     let options_len = (usize::from(header[12] >> 4) * 4).saturating_sub(header.len());
     if let Some(options) = rest.get_mut(..options_len)
-        && let Ok(delta) = tcp_options::translate_sack(options, shift)
+        && let Ok(delta) = change(options)
     {
         apply_delta(header, delta);
     }

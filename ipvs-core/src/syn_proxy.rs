@@ -20,10 +20,10 @@ use crate::new_segment::NewSegment;
 use crate::open;
 use crate::proxy_protocol;
 use crate::segment::{self, Segment};
-use crate::service::{Protocol, Service};
+use crate::service::{FwdMode, Protocol, Service};
 use crate::service_options::SynProxy;
 use crate::syn_cookie::{CookieJar, SynOffer};
-use crate::tcp_options::{self, HEADER_LEN};
+use crate::tcp_options::{self, HEADER_LEN, Timestamps};
 use crate::tcp_state::TcpState;
 use crate::time::Now;
 
@@ -74,7 +74,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return Handshake::Over;
         }
         if segment.has_ack() && !segment.has_syn() && !segment.has_rst() {
-            return self.take_cookie(now, packet, flow, segment);
+            let has_timestamps = self.offers_timestamps(&service);
+            return self.take_cookie(now, packet, flow, segment, has_timestamps);
         }
         Handshake::Plain(packet)
     }
@@ -92,6 +93,16 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 !rate.allows(now, syns, per_s)
             }
         }
+    }
+
+    /// Whether its clients and dests may have timestamps (RFC 7323). FullNAT takes them out of SYNs, and what one dest
+    /// does without, clients are not offered: some believe no segment that comes without them.
+    fn offers_timestamps(&mut self, service: &Service) -> bool {
+        let is_nat = service
+            .dests
+            .iter()
+            .all(|dest| dest.fwdmode == FwdMode::Nat);
+        is_nat && !self.shared.turn_of(service).is_without_timestamps
     }
 
     /// The SYN becomes the answer to itself.
@@ -115,6 +126,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return self.shared.drop(packet, reason);
         }
         let offer = tcp_options::read_syn(options_of(l4));
+        let theirs = tcp_options::timestamps_of(options_of(l4));
+        let timestamps = theirs.map(|theirs| Timestamps {
+            value: clock(now),
+            echo: theirs.value,
+        });
+        let timestamps = timestamps.filter(|_| self.offers_timestamps(service));
         let jar = CookieJar::new(&self.shared.config.keys.sequence);
         let cookie = jar.make(now, &flow.tuple, segment.seq, offer);
         let mss = self.mss_for(&packet, flow, service);
@@ -130,6 +147,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 scale: offer.scale.map(|_| OUR_SCALE),
                 sack: offer.sack,
             }),
+            timestamps,
         };
         if !ours.write(&mut packet, &answer, family::DEFAULT_TTL) {
             return self.shared.drop(packet, DropReason::NoHeadroom);
@@ -161,6 +179,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         mut packet: B,
         flow: &Flow<A>,
         segment: Segment,
+        may_have_timestamps: bool,
     ) -> Handshake<A, B> {
         let client_isn = segment.seq.wrapping_sub(1);
         let cookie = segment.ack.wrapping_sub(1);
@@ -178,7 +197,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return Handshake::Over;
         }
         let window = window_of(l4);
+        // RFC 7323, 3.2: once they are agreed on, all segments have them.
+        let timestamps = tcp_options::timestamps_of(options_of(l4)).filter(|_| may_have_timestamps);
         let extra = Extra {
+            has_timestamps: u8::from(timestamps.is_some()),
+            client_timestamp: timestamps.map_or(0, |theirs| theirs.value),
             first_data: segment.seq,
             cookie,
             client_window: window,
@@ -187,7 +210,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             ..Extra::default()
         };
         let ttl = A::ttl(packet.bytes());
-        if !syn_again(client_isn, offer, window).write(&mut packet, &flow.tuple, ttl) {
+        if !syn_again(&extra, offer).write(&mut packet, &flow.tuple, ttl) {
             self.shared.drop(packet, DropReason::NoHeadroom);
             return Handshake::Over;
         }
@@ -246,10 +269,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 return self.shared.drop(packet, DropReason::TcpNotSyn);
             }
             let offer = SynOffer::of_cookie(cookie);
-            let isn = extra.first_data.wrapping_sub(1);
             let ttl = A::ttl(packet.bytes());
-            let again = syn_again(isn, offer, extra.client_window);
-            if !again.write(&mut packet, &flow.tuple, ttl) {
+            if !syn_again(&extra, offer).write(&mut packet, &flow.tuple, ttl) {
                 return self.shared.drop(packet, DropReason::NoHeadroom);
             }
             let flow = flow_of(&packet, flow);
@@ -266,6 +287,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 segment.ack.wrapping_sub(delta),
             );
             segment::shift_sack(frame, l4_at, delta);
+        }
+        if extra.has_timestamps != 0 && !segment.opens() {
+            let echo = extra.timestamp_delta.wrapping_neg();
+            segment::shift_timestamps(packet.bytes_mut(), l4_at, 0, echo);
         }
         if extra.dest_has_no_scale != 0 && extra.has_scale != 0 && !segment.opens() {
             rescale(packet.bytes_mut(), l4_at, extra.client_scale, 0);
@@ -290,14 +315,34 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             .get(usize::from(flow.l4_at)..)
             .unwrap_or_default();
         let scale = tcp_options::read_syn(options_of(l4)).scale;
+        let timestamps = tcp_options::timestamps_of(options_of(l4));
         let extra = self.lane.extras.get_mut(found.id);
         extra.dest_delta = extra.cookie.wrapping_sub(segment.seq);
         extra.dest_scale = scale.unwrap_or(0).min(14);
         extra.dest_has_no_scale = u8::from(scale.is_none());
         extra.is_dest_known = 1;
+        let is_without_timestamps = extra.has_timestamps != 0 && timestamps.is_none();
+        match timestamps {
+            Some(theirs) => extra.timestamp_delta = clock(now).wrapping_sub(theirs.value),
+            None => extra.has_timestamps = 0,
+        }
+        if is_without_timestamps {
+            self.do_without_timestamps(found.id);
+        }
         let port = packet.port();
         self.forward_by_way(now, packet, flow, found, io);
         self.acknowledge_dest(now, port, found.id, io);
+    }
+
+    /// The conn's service has a dest that does not know them.
+    #[cold]
+    fn do_without_timestamps(&mut self, id: ConnId) {
+        let dest = self.lane.conns.get(id).dest();
+        let service = self.shared.service_of_dest[dest.0 as usize];
+        // Its first conn made the turn.
+        if let Some(turn) = self.shared.turns.get_mut(service.0 as usize) {
+            turn.is_without_timestamps = true;
+        }
     }
 
     /// The client's part of the handshake with the dest, which the client believes to be over long ago.
@@ -322,6 +367,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             flags: ACK,
             window: extra.client_window,
             offer: None,
+            timestamps: (extra.has_timestamps != 0).then_some(Timestamps {
+                value: extra.client_timestamp,
+                // As the client would echo it: the dest's own, once translated.
+                echo: clock(now),
+            }),
         };
         if !ours.write(&mut packet, &tuple, family::DEFAULT_TTL) {
             return self.shared.drop(packet, DropReason::NoHeadroom);
@@ -331,7 +381,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             protocol: Protocol::Tcp,
             l4_at: (len - HEADER_LEN) as u8,
             is_fragment: false,
-            total_len: (len - L2_LEN) as u16,
+            total_len: (packet.bytes().len() - L2_LEN) as u16,
         };
         let direction = Direction::Inbound;
         self.forward_shaken(now, packet, &flow, Found { id, direction }, io);
@@ -350,10 +400,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             let seq = extra.cookie.wrapping_add(1);
             return segment::put_number(frame, l4_at, segment::SEQ, seq);
         }
+        let has_timestamps = extra.has_timestamps != 0;
+        if has_timestamps {
+            segment::shift_timestamps(frame, l4_at, extra.timestamp_delta, 0);
+        }
         let seq = segment.seq.wrapping_add(extra.dest_delta);
         if segment.has_syn() {
             segment::put_number(frame, l4_at, segment::SEQ, seq.wrapping_add(1));
-            make_ack(frame, l4_at);
+            make_ack(frame, l4_at, has_timestamps);
             // A SYN's window is not scaled: RFC 7323, 2.2.
             if extra.has_scale != 0 {
                 rescale(frame, l4_at, 0, OUR_SCALE);
@@ -379,14 +433,23 @@ impl<A: Family, B> Lane<A, B> {
 }
 
 /// The client's SYN, as it was but for what a cookie does not hold.
-const fn syn_again(isn: u32, offer: SynOffer, window: u16) -> NewSegment {
+fn syn_again(extra: &Extra, offer: SynOffer) -> NewSegment {
     NewSegment {
-        seq: isn,
+        seq: extra.first_data.wrapping_sub(1),
         ack: 0,
         flags: SYN,
-        window,
+        window: extra.client_window,
         offer: Some(offer),
+        timestamps: (extra.has_timestamps != 0).then_some(Timestamps {
+            value: extra.client_timestamp,
+            echo: 0,
+        }),
     }
+}
+
+/// The director's clock for timestamps, in milliseconds: RFC 7323, 5.4.
+const fn clock(now: Now) -> u32 {
+    (now.ns / 1_000_000) as u32
 }
 
 /// What a packet is after it was written anew.
@@ -414,8 +477,8 @@ fn swap_macs(frame: &mut [u8]) {
     }
 }
 
-/// The answer to a SYN becomes the acknowledgment that follows it. The options of a SYN mean nothing there.
-fn make_ack(frame: &mut [u8], l4_at: usize) {
+/// The answer to a SYN becomes the acknowledgment that follows it. Of the options timestamps alone mean something there.
+fn make_ack(frame: &mut [u8], l4_at: usize, has_timestamps: bool) {
     let tcp = frame.get_mut(l4_at..).unwrap_or_default();
     let options_len = options_of(tcp).len();
     let mut words = [0; tcp_options::LONGEST_HEADER];
@@ -425,7 +488,7 @@ fn make_ack(frame: &mut [u8], l4_at: usize) {
     };
     old.copy_from_slice(now);
     now[FLAGS - 12] = ACK;
-    now[HEADER_LEN - 12..].fill(tcp_options::NOP);
+    tcp_options::clear(&mut now[HEADER_LEN - 12..], has_timestamps);
     let delta = checksum::Delta::replace(old, now);
     segment::apply_delta(tcp, delta);
 }

@@ -25,6 +25,8 @@ pub(crate) const SACK_PERMITTED: u8 = 4;
 const SACK: u8 = 5;
 /// RFC 7323, 3
 const TIMESTAMPS: u8 = 8;
+/// Bytes of it
+const TIMESTAMPS_LEN: usize = 10;
 /// The client's address, as DPVS and the toa modules know it.
 const TOA: u8 = 254;
 
@@ -116,6 +118,71 @@ pub(crate) fn translate_sack(options: &mut [u8], seq_delta: u32) -> Result<Delta
     })
 }
 
+/// The option of RFC 7323, 3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Timestamps {
+    /// The sender's clock
+    pub(crate) value: u32,
+    /// What the receiver's clock said lately
+    pub(crate) echo: u32,
+}
+
+impl Timestamps {
+    /// As they lie in a header.
+    pub(crate) fn bytes(self) -> [u8; TIMESTAMPS_LEN] {
+        let mut bytes = [TIMESTAMPS, TIMESTAMPS_LEN as u8, 0, 0, 0, 0, 0, 0, 0, 0];
+        bytes[2..6].copy_from_slice(&self.value.to_be_bytes());
+        bytes[6..].copy_from_slice(&self.echo.to_be_bytes());
+        bytes
+    }
+
+    fn of(option: &[u8]) -> Option<Self> {
+        let [TIMESTAMPS, _, a, b, c, d, e, f, g, h] = *option else {
+            return None;
+        };
+        Some(Self {
+            value: u32::from_be_bytes([a, b, c, d]),
+            echo: u32::from_be_bytes([e, f, g, h]),
+        })
+    }
+}
+
+/// The timestamps of a segment, if it has any.
+pub(crate) fn timestamps_of(options: &[u8]) -> Option<Timestamps> {
+    let mut found = None;
+    each(options, |option| {
+        found = found.or_else(|| Timestamps::of(option));
+    });
+    found
+}
+
+/// Adds to the clocks: of both ends, modulo 2^32.
+pub(crate) fn translate_timestamps(
+    options: &mut [u8],
+    value: u32,
+    echo: u32,
+) -> Result<Delta, BadOptions> {
+    edit(options, |_, option| {
+        if let Some(old) = Timestamps::of(option) {
+            let new = Timestamps {
+                value: old.value.wrapping_add(value),
+                echo: old.echo.wrapping_add(echo),
+            };
+            option.copy_from_slice(&new.bytes());
+        }
+    })
+}
+
+/// All options become padding, but for timestamps if `keep` says so.
+pub(crate) fn clear(options: &mut [u8], keep_timestamps: bool) {
+    let kept = timestamps_of(options).filter(|_| keep_timestamps);
+    options.fill(NOP);
+    // RFC 7323, appendix A
+    if let (Some(kept), Some(place)) = (kept, options.get_mut(2..2 + TIMESTAMPS_LEN)) {
+        place.copy_from_slice(&kept.bytes());
+    }
+}
+
 /// What a SYN's options offer. Where they overrun, or say nothing: what RFC 9293, 3.7.1 has.
 pub(crate) fn read_syn(options: &[u8]) -> SynOffer {
     let mut offer = SynOffer {
@@ -123,6 +190,17 @@ pub(crate) fn read_syn(options: &[u8]) -> SynOffer {
         scale: None,
         sack: false,
     };
+    each(options, |option| match option {
+        [MSS, _, high, low] => offer.mss = u16::from_be_bytes([*high, *low]),
+        [WINDOW_SCALE, _, scale] => offer.scale = Some((*scale).min(14)),
+        [SACK_PERMITTED, _] => offer.sack = true,
+        _ => {}
+    });
+    offer
+}
+
+/// Shows every option to `look`, up to one that overruns.
+fn each(options: &[u8], mut look: impl FnMut(&[u8])) {
     let mut rest = options;
     while let [kind, after @ ..] = rest {
         let len = match (*kind, after) {
@@ -134,15 +212,9 @@ pub(crate) fn read_syn(options: &[u8]) -> SynOffer {
         let Some((option, next)) = rest.split_at_checked(len) else {
             break;
         };
-        match option {
-            [MSS, _, high, low] => offer.mss = u16::from_be_bytes([*high, *low]),
-            [WINDOW_SCALE, _, scale] => offer.scale = Some((*scale).min(14)),
-            [SACK_PERMITTED, _] => offer.sack = true,
-            _ => {}
-        }
+        look(option);
         rest = next;
     }
-    offer
 }
 
 /// Shows every option to `change`, and says what that changed in the checksum. Options that overrun

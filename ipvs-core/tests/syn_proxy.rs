@@ -101,6 +101,94 @@ fn a_syn_is_answered_and_forgotten() {
     assert_eq!(Seen::parse(&answer).options, [2, 4, 0x05, 0xa0]);
 }
 
+/// The option of RFC 7323, 3, as appendix A has it.
+fn timestamps(value: u32, echo: u32) -> Vec<u8> {
+    [
+        &[1, 1, 8, 10],
+        &value.to_be_bytes()[..],
+        &echo.to_be_bytes(),
+    ]
+    .concat()
+}
+
+/// The same, in a SYN or out of one.
+fn timestamps_in(options: &[u8]) -> Option<(u32, u32)> {
+    let at = options.windows(2).position(|pair| pair == [8, 10])?;
+    let number = |at: usize| u32::from_be_bytes(*options[at..].first_chunk().unwrap());
+    Some((number(at + 2), number(at + 6)))
+}
+
+fn stamped(
+    src: &str,
+    dst: &str,
+    flags: &str,
+    (seq, ack): (u32, u32),
+    stamps: (u32, u32),
+) -> Vec<u8> {
+    let segment = frames::tcp(src, dst).flags(flags).seq(seq).ack(ack);
+    let segment = segment.options(&timestamps(stamps.0, stamps.1));
+    segment.frame(if src == SERVER {
+        FROM_SERVER
+    } else {
+        FROM_CLIENT
+    })
+}
+
+/// RFC 7323, 3.2: agreed on in the handshake, then in every segment; each end hears its own clock again, and the
+/// other's goes on from where the director's was (5.3).
+#[test]
+fn nat_keeps_timestamps() {
+    let mut director = shaker(FwdMode::Nat);
+    let (_, answer) = only(director.receive(WAN, &syn()));
+    let answer = Seen::parse(&answer);
+    let (ours, echo) = timestamps_in(&answer.options).unwrap();
+    assert_eq!(
+        Some(echo),
+        timestamps_in(&SYN_OPTIONS).map(|(value, _)| value)
+    );
+    let cookie = answer.seq;
+    director.wait_s(1);
+
+    let ack = stamped(CLIENT, VIP, "A", (1001, cookie + 1), (700, ours));
+    let syn = director.to_server(&ack);
+    assert_eq!(timestamps_in(&syn.options), Some((700, 0)));
+    director.wait_s(1);
+    let dest_offer = [&DEST_OPTIONS[..], &timestamps(90_000, 700)].concat();
+    let (to_client, to_dest) = accepted(&mut director, &syn, &dest_offer);
+    let (go, ack) = (Seen::parse(&to_client), Seen::parse(&to_dest));
+    assert!(go.checksums_right && ack.checksums_right);
+    let (at_client, echo) = timestamps_in(&go.options).unwrap();
+    assert_eq!((at_client.wrapping_sub(ours), echo), (2000, 700));
+    assert_eq!(timestamps_in(&ack.options), Some((700, 90_000)));
+
+    let ask = stamped(CLIENT, VIP, "PA", (1001, cookie + 1), (1900, at_client));
+    let there = director.to_server(&ask);
+    assert_eq!(timestamps_in(&there.options), Some((1900, 90_000)));
+    assert!(there.checksums_right);
+    let answer = stamped(SERVER, &syn.src, "PA", (5001, 1001), (90_050, 1900));
+    let back = director.to_client(&answer);
+    assert_eq!(timestamps_in(&back.options), Some((at_client + 50, 1900)));
+    assert!(back.checksums_right);
+}
+
+/// Some clients believe no segment without what was agreed on: what a dest does not have is not offered again.
+#[test]
+fn what_a_dest_does_without_is_offered_no_more() {
+    let mut director = shaker(FwdMode::Nat);
+    let (_, answer) = only(director.receive(WAN, &syn()));
+    let answer = Seen::parse(&answer);
+    let (ours, _) = timestamps_in(&answer.options).unwrap();
+    let ack = stamped(CLIENT, VIP, "A", (1001, answer.seq + 1), (700, ours));
+    let syn_there = director.to_server(&ack);
+    let (to_client, to_dest) = accepted(&mut director, &syn_there, &DEST_OPTIONS);
+    for frame in [to_client, to_dest] {
+        assert_eq!(timestamps_in(&Seen::parse(&frame).options), None);
+    }
+    let other = frames::tcp("10.0.0.49:40000", VIP).flags("S").seq(1);
+    let (_, answer) = only(director.receive(WAN, &other.options(&SYN_OPTIONS).frame(FROM_CLIENT)));
+    assert_eq!(timestamps_in(&Seen::parse(&answer).options), None);
+}
+
 #[test]
 fn a_cookie_that_comes_back_opens_a_conn_with_what_the_syn_offered() {
     let mut director = shaker(FwdMode::FullNat);

@@ -41,6 +41,8 @@ pub struct Turn {
     pub(crate) rate: RateBucket,
     /// How many SYNs it may have until its SYN proxy switches itself on.
     pub(crate) syn_rate: RateBucket,
+    /// A dest of its does without timestamps: its SYN proxy does, too.
+    pub(crate) is_without_timestamps: bool,
 }
 
 impl Turn {
@@ -52,6 +54,7 @@ impl Turn {
             next_laddr: worker as u32,
             rate: RateBucket::NEW,
             syn_rate: RateBucket::NEW,
+            is_without_timestamps: false,
         }
     }
 }
