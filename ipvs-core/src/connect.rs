@@ -45,6 +45,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         for packet in unknown.drain(..) {
             openings.extend(self.begin(now, packet, io));
         }
+        for (_, outbound) in openings.iter().filter_map(|opening| opening.made.as_ref()) {
+            self.lane.conns.fetch_both_buckets(outbound);
+        }
         for opening in openings.drain(..) {
             self.complete(now, opening, io);
         }

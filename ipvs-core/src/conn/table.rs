@@ -101,6 +101,13 @@ impl<A: Address> ConnTable<A> {
         self.index.prefetch(lookup.place);
     }
 
+    /// Both buckets are fetched: something is to be put into one of them.
+    #[inline]
+    pub fn fetch_both_buckets(&self, lookup: &Lookup) {
+        self.index.prefetch(lookup.place);
+        self.index.prefetch_second(lookup.place);
+    }
+
     /// The first two stages of a look-up that others do not wait for.
     pub fn begin(&self, tuple: &Tuple<A>) -> Lookup {
         let lookup = self.locate(tuple);
@@ -186,7 +193,7 @@ impl<A: Address> ConnTable<A> {
     }
 
     /// Puts a conn in, findable for now by its inbound tuple only, whose look-up found nothing. Says where the
-    /// other one goes, and fetches that: [`Self::insert_outbound`] must follow.
+    /// other one goes: [`Self::insert_outbound`] must follow.
     ///
     /// # Errors
     /// If there is no room: nothing has changed.
@@ -201,8 +208,7 @@ impl<A: Address> ConnTable<A> {
             self.wheel.put_free(id);
             return Err(TableFull);
         }
-        let outbound = self.begin(&conn.tuple(Direction::Outbound));
-        self.index.prefetch_second(outbound.place);
+        let outbound = self.locate(&conn.tuple(Direction::Outbound));
         self.wheel.insert(id, conn.deadline());
         self.conns[id.0 as usize] = conn;
         self.len += 1;
