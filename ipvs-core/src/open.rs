@@ -7,7 +7,7 @@ use packet::{ChecksumState, PacketBuf, sctp};
 
 use crate::choice::{Choice, turn_of};
 use crate::classify::Flow;
-use crate::conn::{Conn, ConnFlags, ConnId, Lookup};
+use crate::conn::{Conn, ConnFlags, ConnId, Lookup, TableFull};
 use crate::drop_reason::DropReason;
 use crate::expected::Expected;
 use crate::extra::Extra;
@@ -142,20 +142,32 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         service: ServiceId,
         io: &mut impl Io<B>,
     ) -> Result<(ConnId, Lookup), DropReason> {
-        let mut inserted = self.lane.conns.insert_inbound(lookup, conn);
-        if inserted.is_err()
-            && let Some(victim) = self.lane.conns.recyclable()
-        {
-            self.shared.stats.conns_recycled.add(1);
-            self.end(now, victim, io);
-            inserted = self.lane.conns.insert_inbound(lookup, conn);
-        }
-        let Ok(inserted) = inserted else {
-            self.return_port(&conn, io);
-            return Err(DropReason::ConnTableFull);
+        let inserted = match self.lane.conns.insert_inbound(lookup, conn) {
+            Ok(inserted) => inserted,
+            Err(TableFull) => self.insert_into_full(now, lookup, conn, io)?,
         };
         self.note_made(service, &conn);
         Ok(inserted)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn insert_into_full(
+        &mut self,
+        now: Now,
+        lookup: &Lookup,
+        conn: Conn<A>,
+        io: &mut impl Io<B>,
+    ) -> Result<(ConnId, Lookup), DropReason> {
+        if let Some(victim) = self.lane.conns.recyclable() {
+            self.shared.stats.conns_recycled.add(1);
+            self.end(now, victim, io);
+            if let Ok(inserted) = self.lane.conns.insert_inbound(lookup, conn) {
+                return Ok(inserted);
+            }
+        }
+        self.return_port(&conn, io);
+        Err(DropReason::ConnTableFull)
     }
 
     /// A conn is in the table.

@@ -197,6 +197,9 @@ impl<A: Address> ConnTable<A> {
     ///
     /// # Errors
     /// If there is no room: nothing has changed.
+    // Inlined: what it returns would be written in parts and read as a whole, which waits for the conn's own line to
+    // be written.
+    #[inline(always)]
     pub fn insert_inbound(
         &mut self,
         lookup: &Lookup,
