@@ -107,27 +107,7 @@ fn classify_ipv4<B: PacketBuf>(packet: &mut B) -> Result<Flow<[u8; 4]>, Aside> {
     if ip.is_fragment && (ip.fragment_offset != 0 || !matches!(ip.protocol, TCP | UDP | SCTP)) {
         return Err(Aside::Fragment);
     }
-    let (protocol, (sport, dport)) = match ip.protocol {
-        TCP => (Protocol::Tcp, tcp_ports(packet, ip.l4_at)?),
-        UDP => (Protocol::Udp, udp_ports(packet, ip.l4_at, ip.is_fragment)?),
-        SCTP => (Protocol::Sctp, sctp_ports(packet, ip.l4_at)?),
-        ICMP => return Err(Aside::Icmp),
-        ESP | AH => return Err(Aside::Ipsec),
-        _ => return Err(Aside::Kernel),
-    };
-    Ok(Flow {
-        tuple: Tuple {
-            src: ip.src,
-            dst: ip.dst,
-            sport,
-            dport,
-            protocol: ip.protocol,
-        },
-        protocol,
-        l4_at: ip.l4_at,
-        is_fragment: ip.is_fragment,
-        total_len: ip.total_len,
-    })
+    flow_by_ports(packet, &ip, ICMP)
 }
 
 /// Router and neighbour solicitations and advertisements, and redirects: RFC 4861, 4.
@@ -153,12 +133,22 @@ pub(crate) fn flow_of_ipv6<B: PacketBuf>(
     if ip.src == ip.dst {
         return Err(Aside::Drop(DropReason::LandAttack));
     }
+    flow_by_ports(packet, ip, ICMPV6)
+}
+
+/// What has ports; `icmp` is the number of the family's own messages.
+#[inline(always)]
+fn flow_by_ports<A: Family, B: PacketBuf>(
+    packet: &B,
+    ip: &IpFacts<A>,
+    icmp: u8,
+) -> Result<Flow<A>, Aside> {
     let (protocol, (sport, dport)) = match ip.protocol {
         TCP => (Protocol::Tcp, tcp_ports(packet, ip.l4_at)?),
         UDP => (Protocol::Udp, udp_ports(packet, ip.l4_at, ip.is_fragment)?),
         SCTP => (Protocol::Sctp, sctp_ports(packet, ip.l4_at)?),
-        ICMPV6 => return Err(Aside::Icmp),
         ESP | AH => return Err(Aside::Ipsec),
+        number if number == icmp => return Err(Aside::Icmp),
         _ => return Err(Aside::Kernel),
     };
     Ok(Flow {
