@@ -1,17 +1,16 @@
 //! Conns that are to come: what the control conn of FTP has announced. As with templates, any worker may get them,
 //! so each worker reads what the others expect where it lies: one writer, plain loads and stores.
 
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::service::DestId;
+use crate::slots::{self, Slots};
 use crate::time::Tick;
 
 /// At once and worker. More than that many clients do not announce within the time one takes to come.
 const SLOTS: usize = 4096;
-/// Slots that a key may be in.
-const WAYS: usize = 8;
 /// How long one has to come.
 pub(crate) const LIFETIME_S: u32 = 60;
 /// Slots looked at by one call of [`Expectations::pop_stale`].
@@ -52,94 +51,56 @@ struct Slot {
 
 /// What one worker expects.
 #[derive(Debug)]
-pub struct Expectations {
-    slots: Box<[Slot]>,
-    /// How many are in use: mostly none
-    used: AtomicU32,
-}
+pub struct Expectations(Slots<Slot>);
 
 impl Expectations {
     pub(crate) fn new() -> Self {
-        Self {
-            slots: <[Slot] as zerocopy::FromZeros>::new_box_zeroed_with_elems(SLOTS)
-                .expect("512 KB of addresses"),
-            used: AtomicU32::new(0),
-        }
+        Self(Slots::new(SLOTS))
     }
 
     /// What is expected by this key. Called by any worker.
     pub(crate) fn find(&self, key: u64, now: Tick) -> Option<Expected> {
-        let slot = self.slot_of(key)?;
-        let expected = slot.read();
-        // Another may have taken its place between the loads.
-        let is_same = slot.key.load(Acquire) == key;
-        (is_same && !slot.is_over(now)).then_some(expected)
+        let read = |slot: &Slot| (slot.read(), slot.is_over(now));
+        let (expected, is_over) = self.0.read(key, read)?;
+        (!is_over).then_some(expected)
     }
 
     /// Expects something. What gave way to it is returned.
     pub(crate) fn insert(&self, key: u64, expected: &Expected, now: Tick) -> Option<Expected> {
-        let slot = self.slot_of(key).unwrap_or_else(|| self.oldest(key, now));
-        let gone = (slot.key.load(Relaxed) != 0).then(|| slot.read());
-        self.count(u32::from(gone.is_none()));
-        slot.key.store(0, Release);
+        let same = self.0.find(key);
+        let slot = same.unwrap_or_else(|| self.0.place_for(key, now));
+        let gone = self.0.clear(slot).then(|| slot.read());
         slot.write(expected, now.after(Tick::from_secs(LIFETIME_S)));
-        slot.key.store(key, Release);
+        self.0.publish(slot, key);
         gone
     }
 
     /// What this worker itself expects by this key.
     pub(crate) fn get(&self, key: u64) -> Option<Expected> {
-        self.slot_of(key).map(Slot::read)
+        self.0.find(key).map(Slot::read)
     }
 
     /// It has come.
     pub(crate) fn remove(&self, key: u64) {
-        if let Some(slot) = self.slot_of(key) {
-            slot.key.store(0, Release);
-            self.count(u32::MAX);
+        if let Some(slot) = self.0.find(key) {
+            self.0.clear(slot);
         }
     }
 
     /// Looks at a few slots, beginning at `cursor`, which moves on, for one that did not come in time.
     pub(crate) fn pop_stale(&self, cursor: &mut usize, now: Tick) -> Option<Expected> {
-        if self.used.load(Relaxed) == 0 {
-            return None;
-        }
-        for _ in 0..REACH {
-            *cursor = (*cursor + 1) % SLOTS;
-            let slot = &self.slots[*cursor];
-            if slot.key.load(Relaxed) != 0 && slot.is_over(now) {
-                slot.key.store(0, Release);
-                self.count(u32::MAX);
-                return Some(slot.read());
-            }
-        }
-        None
+        let slot = self.0.walk(cursor, REACH).find(|slot| slot.is_over(now))?;
+        self.0.clear(slot);
+        Some(slot.read())
     }
+}
 
-    /// Adds to the number of those in use, by the worker that owns them.
-    fn count(&self, change: u32) {
-        let used = self.used.load(Relaxed).wrapping_add(change);
-        self.used.store(used, Relaxed);
+impl slots::Slot for Slot {
+    fn key(&self) -> &AtomicU64 {
+        &self.key
     }
-
-    fn bucket(&self, key: u64) -> &[Slot] {
-        let at = (key >> 32) as usize % (SLOTS / WAYS) * WAYS;
-        &self.slots[at..at + WAYS]
-    }
-
-    fn slot_of(&self, key: u64) -> Option<&Slot> {
-        let mut slots = self.bucket(key).iter();
-        slots.find(|slot| slot.key.load(Acquire) == key)
-    }
-
-    fn oldest(&self, key: u64, now: Tick) -> &Slot {
-        let time_left = |slot: &&Slot| match slot.key.load(Relaxed) {
-            0 => 0,
-            _ => 1 + Tick(slot.expires.load(Relaxed)).since(now),
-        };
-        let bucket = self.bucket(key);
-        bucket.iter().min_by_key(time_left).unwrap_or(&bucket[0])
+    fn expires(&self) -> &AtomicU32 {
+        &self.expires
     }
 }
 

@@ -51,6 +51,7 @@ pub mod service_options;
 pub mod service_table;
 mod shared;
 mod simd;
+mod slots;
 pub mod snapshot;
 mod splice;
 pub mod stats;

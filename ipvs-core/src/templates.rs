@@ -7,11 +7,10 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::service::{DestId, ServiceKey};
 use crate::service_options::Persistence;
+use crate::slots::{self, Slots};
 use crate::time::Tick;
 use crate::tuple::{Address, HashKey, Tuple};
 
-/// Slots that a key may be in.
-const WAYS: usize = 8;
 /// A template whose last conn has ended lives for this long at least, as in IPVS.
 const AFTER_LAST_CONN_S: u32 = 60;
 /// A conn whose end was not noticed (its service was changed meanwhile) holds its template no longer than this.
@@ -34,11 +33,7 @@ struct Slot {
 
 /// The templates of one worker.
 #[derive(Debug)]
-pub struct Templates {
-    slots: Box<[Slot]>,
-    /// How many are in use: none, if no service is persistent
-    used: AtomicU32,
-}
+pub struct Templates(Slots<Slot>);
 
 /// What a change of the table does to counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -78,65 +73,54 @@ pub(crate) fn key_of<A: Address>(
 impl Templates {
     /// Room for this many, and a few more.
     pub(crate) fn new(capacity: usize) -> Self {
-        let slots = capacity.max(WAYS).next_power_of_two();
-        Self {
-            slots: <[Slot] as zerocopy::FromZeros>::new_box_zeroed_with_elems(slots)
-                .expect("as many as conns, whose memory was checked when the config was read"),
-            used: AtomicU32::new(0),
-        }
+        Self(Slots::new(capacity))
     }
 
     /// Slots in all
     pub fn capacity(&self) -> usize {
-        self.slots.len()
+        self.0.len()
     }
 
     /// The dest that this client keeps to, by what this worker knows. Called by any worker.
     pub(crate) fn find(&self, key: u64, now: Tick) -> Option<DestId> {
-        let slot = self.slot_of(key)?;
-        let dest = DestId(slot.dest.load(Relaxed));
-        // Another client may have taken the slot between two loads: then this one has none.
-        let is_same = slot.key.load(Relaxed) == key;
-        (is_same && slot.is_alive(now)).then_some(dest)
+        let read = |slot: &Slot| (slot.dest(), slot.is_alive(now));
+        let (dest, is_alive) = self.0.read(key, read)?;
+        is_alive.then_some(dest)
     }
 
     /// A conn of the client was made: the template is made too, or lives on.
     pub(crate) fn hold(&self, key: u64, dest: DestId, timeout_s: u32, now: Tick) -> Change {
         let mut change = Change::default();
-        let slot = match self.slot_of(key) {
-            Some(slot) => slot,
-            None => {
-                let slot = self.free_slot(key, now);
-                change.went = self.clear(slot);
-                slot
+        let expires = now.after(Tick::from_secs(timeout_s)).0;
+        if let Some(slot) = self.0.find(key) {
+            let before = slot.dest();
+            if before != dest {
+                (change.went, change.came) = (Some(before), Some(dest));
+                slot.conns.store(0, Relaxed);
+                slot.dest.store(dest.0, Relaxed);
             }
-        };
-        let is_new = slot.key.load(Relaxed) == 0;
-        let before = DestId(slot.dest.load(Relaxed));
-        if !is_new && before != dest {
-            change.went = Some(before);
+            slot.expires.store(expires, Relaxed);
+            slot.conns.store(slot.conns.load(Relaxed) + 1, Relaxed);
+            return change;
         }
-        if is_new || before != dest {
-            change.came = Some(dest);
-            slot.conns.store(0, Relaxed);
+        let slot = self.0.place_for(key, now);
+        if self.0.clear(slot) {
+            change.went = Some(slot.dest());
         }
+        change.came = Some(dest);
         slot.dest.store(dest.0, Relaxed);
-        let expires = now.after(Tick::from_secs(timeout_s));
-        slot.expires.store(expires.0, Relaxed);
-        slot.conns.store(slot.conns.load(Relaxed) + 1, Relaxed);
-        slot.key.store(key, Relaxed);
-        if is_new {
-            self.count(1);
-        }
+        slot.expires.store(expires, Relaxed);
+        slot.conns.store(1, Relaxed);
+        self.0.publish(slot, key);
         change
     }
 
     /// A conn of the client has ended.
     pub(crate) fn release(&self, key: u64, dest: DestId, now: Tick) {
-        let Some(slot) = self.slot_of(key) else {
+        let Some(slot) = self.0.find(key) else {
             return;
         };
-        if slot.dest.load(Relaxed) != dest.0 {
+        if slot.dest() != dest {
             return;
         }
         let left = slot.conns.load(Relaxed).saturating_sub(1);
@@ -149,72 +133,33 @@ impl Templates {
 
     /// Looks at a few slots, beginning at `cursor`, which moves on; `gone` hears of the dests of those that expired.
     pub(crate) fn expire_some(&self, cursor: &mut usize, now: Tick, mut gone: impl FnMut(DestId)) {
-        if self.used.load(Relaxed) == 0 {
-            return;
-        }
-        for _ in 0..REACH.min(self.slots.len()) {
-            *cursor = (*cursor + 1) % self.slots.len();
-            let slot = &self.slots[*cursor];
-            if slot.key.load(Relaxed) != 0
-                && !slot.is_alive(now)
-                && let Some(dest) = self.clear(slot)
-            {
-                gone(dest);
+        for slot in self.0.walk(cursor, REACH) {
+            if !slot.is_alive(now) && self.0.clear(slot) {
+                gone(slot.dest());
             }
         }
     }
+}
 
-    /// Makes a slot free; whose it was.
-    fn clear(&self, slot: &Slot) -> Option<DestId> {
-        let was = slot.clear();
-        if was.is_some() {
-            self.count(u32::MAX);
-        }
-        was
+impl slots::Slot for Slot {
+    fn key(&self) -> &AtomicU64 {
+        &self.key
     }
-
-    /// Adds to the number of those in use, by the worker that owns them.
-    fn count(&self, change: u32) {
-        let used = self.used.load(Relaxed).wrapping_add(change);
-        self.used.store(used, Relaxed);
-    }
-
-    fn bucket(&self, key: u64) -> &[Slot] {
-        let buckets = self.slots.len() / WAYS;
-        let at = (key >> 32) as usize % buckets * WAYS;
-        &self.slots[at..at + WAYS]
-    }
-
-    fn slot_of(&self, key: u64) -> Option<&Slot> {
-        let mut slots = self.bucket(key).iter();
-        slots.find(|slot| slot.key.load(Relaxed) == key)
-    }
-
-    /// A free slot for the key, or that of who has least time left.
-    fn free_slot(&self, key: u64, now: Tick) -> &Slot {
-        let time_left = |slot: &&Slot| match slot.key.load(Relaxed) {
-            0 => 0,
-            _ => 1 + Tick(slot.expires.load(Relaxed)).since(now),
-        };
-        let bucket = self.bucket(key);
-        bucket.iter().min_by_key(time_left).unwrap_or(&bucket[0])
+    fn expires(&self) -> &AtomicU32 {
+        &self.expires
     }
 }
 
 impl Slot {
+    fn dest(&self) -> DestId {
+        DestId(self.dest.load(Relaxed))
+    }
+
     fn is_alive(&self, now: Tick) -> bool {
         let expires = Tick(self.expires.load(Relaxed));
         let given_up = expires.after(Tick::from_secs(HELD_AT_MOST_S));
         let is_held = self.conns.load(Relaxed) > 0 && !now.reached(given_up);
         is_held || !now.reached(expires)
-    }
-
-    /// Makes it free; whose it was.
-    fn clear(&self) -> Option<DestId> {
-        let was = self.key.load(Relaxed);
-        self.key.store(0, Relaxed);
-        self.conns.store(0, Relaxed);
-        (was != 0).then(|| DestId(self.dest.load(Relaxed)))
     }
 }
 
@@ -247,8 +192,8 @@ mod tests {
 
     #[test]
     fn a_full_bucket_forgets_who_has_least_time_left() {
-        let table = Templates::new(WAYS);
-        for key in 1..=WAYS as u64 {
+        let table = Templates::new(8);
+        for key in 1..=table.capacity() as u64 {
             table.hold(key, DestId(key as u32), 100 + key as u32, at(0));
         }
         let change = table.hold(100, DestId(50), 300, at(0));
