@@ -135,7 +135,8 @@ async fn a_link_is_changed_whole_or_not_at_all() {
     assert!(director.platform.is_promiscuous(0));
     director
         .until_workers("forward2kni", |worker| {
-            worker.snapshot.net.devices[0].forward_to_kni
+            let devices = &worker.snapshot.net.devices;
+            devices.first().is_some_and(|device| device.forward_to_kni)
         })
         .await;
 }

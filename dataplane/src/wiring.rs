@@ -50,13 +50,9 @@ pub fn wire(
 ) -> Wired {
     let clock = Clock::new(dpdk::eal::tsc_hz());
     let count = config.workers.len();
+    let (max_dests, max_conns) = (config.max_dests as usize, config.max_conns as usize);
     let all_stats: Vec<_> = (0..count)
-        .map(|_| {
-            Arc::new(WorkerStats::new(
-                config.max_dests as usize,
-                config.max_conns as usize,
-            ))
-        })
+        .map(|_| Arc::new(WorkerStats::new(max_dests, max_conns)))
         .collect();
     let mut redirects = redirect_rings(count);
     let (to_worker, from_kernel) = rtrb::RingBuffer::new(KERNEL_RING);
@@ -82,7 +78,9 @@ pub fn wire(
             all_stats.clone(),
             clock.now(),
         );
-        let parts = engine.conn_table_memory().concat();
+        for (start, len) in engine.conn_table_memory().concat() {
+            dpdk::memory::make_resident(start, len);
+        }
         handles.push(WorkerHandle {
             lcore: plan.lcore,
             socket: eal.socket_of(plan.lcore),
@@ -91,14 +89,8 @@ pub fn wire(
             events,
             stats: Arc::clone(&all_stats[number]),
             loop_stats: Arc::clone(&loop_stats),
-            conn_table: ConnTableSize {
-                max_conns: config.max_conns.saturating_add(config.max_conns_v6),
-                bytes: parts.iter().map(|(_, len)| len).sum(),
-            },
+            conn_table: conn_table_size(config, &engine),
         });
-        for (start, len) in parts {
-            dpdk::memory::make_resident(start, len);
-        }
         let ends = Ends {
             rings,
             commands: command_end,
@@ -117,6 +109,14 @@ pub fn wire(
             to_worker,
             mempool: pool,
         },
+    }
+}
+
+fn conn_table_size(config: &Config, engine: &Engine<Mbuf>) -> ConnTableSize {
+    let parts = engine.conn_table_memory().concat();
+    ConnTableSize {
+        max_conns: config.max_conns.saturating_add(config.max_conns_v6),
+        bytes: parts.iter().map(|(_, len)| len).sum(),
     }
 }
 

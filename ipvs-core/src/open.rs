@@ -61,15 +61,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             .bytes()
             .get(usize::from(flow.l4_at)..)
             .unwrap_or_default();
-        let opening = opening_segment(flow.protocol, l4)?;
-        // RFC 9260, 3.3.2: an INIT stands alone, so that it never is too large for a packet.
-        if flow.protocol == Protocol::Sctp && flow.is_fragment {
-            return Err(Unserved::Drop(DropReason::Fragment));
-        }
-        // A fragment's checksum is over what is not here yet.
-        if packet.l4_checksum() == ChecksumState::Unknown && !flow.is_fragment {
-            verify_checksum(flow, l4)?;
-        }
+        let opening = opening_of(packet, flow, l4)?;
         let options = service.options;
         let client = flow.tuple.src;
         service.access.check(client.to_ip())?;
@@ -91,18 +83,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             expected: expected.map(|expected| expected.dest),
         };
         let mut conn = choice.make_conn(now, flow, l4, service)?;
-        let is_one_way = conn.flags.has(ConnFlags::ONE_WAY);
-        let timeout_s = self.first_timeout_s(flow.protocol, &options, is_one_way);
-        conn.timeout_s = u16::try_from(timeout_s).unwrap_or(u16::MAX);
-        if let Some(segment) = opening
-            && conn.flags.has(ConnFlags::FULL_NAT)
-        {
-            conn.seq_delta = self.initial_sequence(now, &conn).wrapping_sub(segment.seq);
-        }
-        if is_one_way {
-            let has_no_states = flow.protocol != Protocol::Tcp;
-            conn.flags.put(ConnFlags::ANSWERED, has_no_states);
-        }
+        self.start(now, flow.protocol, &options, opening, &mut conn);
         let made = self.insert(now, lookup, conn, service_id, io)?;
         if conn.flags.has(ConnFlags::EDITED) {
             *self.lane.extras.get_mut(made.0) = Extra::of_told(&options, is_ftp);
@@ -112,6 +93,30 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 .hold_template(key, conn.dest(), timeout_s, now.tick());
         }
         Ok(made)
+    }
+
+    /// What a conn begins with: timeout, numbers, state.
+    #[inline]
+    fn start(
+        &self,
+        now: Now,
+        protocol: Protocol,
+        options: &ServiceOptions,
+        opening: Option<Segment>,
+        conn: &mut Conn<A>,
+    ) {
+        let is_one_way = conn.flags.has(ConnFlags::ONE_WAY);
+        let timeout_s = self.first_timeout_s(protocol, options, is_one_way);
+        conn.timeout_s = u16::try_from(timeout_s).unwrap_or(u16::MAX);
+        if let Some(segment) = opening
+            && conn.flags.has(ConnFlags::FULL_NAT)
+        {
+            conn.seq_delta = self.initial_sequence(now, conn).wrapping_sub(segment.seq);
+        }
+        if is_one_way {
+            let has_no_states = protocol != Protocol::Tcp;
+            conn.flags.put(ConnFlags::ANSWERED, has_no_states);
+        }
     }
 
     /// How long a conn waits for its second packet.
@@ -185,6 +190,25 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 /// The service of the control conn that announced a data conn.
 fn control_service(expected: &Expected) -> ServiceKey {
     ServiceKey::vip(Protocol::Tcp, expected.vip, CONTROL_PORT)
+}
+
+/// Whether a packet may open a conn, and may be believed; its segment, if its protocol has segments.
+#[inline]
+fn opening_of<A: Family, B: PacketBuf>(
+    packet: &B,
+    flow: &Flow<A>,
+    l4: &[u8],
+) -> Result<Option<Segment>, DropReason> {
+    let opening = opening_segment(flow.protocol, l4)?;
+    // RFC 9260, 3.3.2: an INIT stands alone, so that it never is too large for a packet.
+    if flow.protocol == Protocol::Sctp && flow.is_fragment {
+        return Err(DropReason::Fragment);
+    }
+    // A fragment's checksum is over what is not here yet.
+    if packet.l4_checksum() == ChecksumState::Unknown && !flow.is_fragment {
+        verify_checksum(flow, l4)?;
+    }
+    Ok(opening)
 }
 
 /// The segment of a packet that opens a conn, if its protocol has segments.

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use etherparse::{
     ArpHardwareId, ArpOperation, ArpPacket, EtherType, Icmpv4Type, Icmpv6Type, IpHeaders,
-    LinkSlice, NetSlice, PacketBuilder, PacketBuilderStep, SlicedPacket, TransportSlice, icmpv4,
-    icmpv6,
+    LinkSlice, NetSlice, PacketBuilder, PacketBuilderStep, SlicedPacket, TcpSlice, TransportSlice,
+    UdpSlice, icmpv4, icmpv6,
 };
 use packet::MacAddr;
 
@@ -300,13 +300,11 @@ impl Seen {
             panic!("no Ethernet header")
         };
         let ip = Ip::of(&sliced);
-        let (src, dst) = (ip.src, ip.dst);
-        let end = |addr, port| SocketAddr::new(addr, port).to_string();
         let mut seen = Self {
             from: MacAddr(ethernet.source()),
             to: MacAddr(ethernet.destination()),
-            src: src.to_string(),
-            dst: dst.to_string(),
+            src: ip.src.to_string(),
+            dst: ip.dst.to_string(),
             ttl: ip.ttl,
             total_len: ip.total_len,
             seq: 0,
@@ -318,54 +316,8 @@ impl Seen {
             checksums_right: false,
         };
         let l4_right = match sliced.transport {
-            Some(TransportSlice::Tcp(tcp)) => {
-                let flags = [
-                    ('S', tcp.syn()),
-                    ('F', tcp.fin()),
-                    ('R', tcp.rst()),
-                    ('P', tcp.psh()),
-                    ('A', tcp.ack()),
-                ];
-                seen.seq = tcp.sequence_number();
-                seen.ack = tcp.acknowledgment_number();
-                seen.flags = flags
-                    .iter()
-                    .filter(|(_, set)| *set)
-                    .map(|(flag, _)| *flag)
-                    .collect();
-                seen.options = tcp.options().to_vec();
-                seen.payload = tcp.payload().to_vec();
-                seen.src = end(src, tcp.source_port());
-                seen.dst = end(dst, tcp.destination_port());
-                let right = match (src, dst) {
-                    (IpAddr::V4(src), IpAddr::V4(dst)) => {
-                        tcp.calc_checksum_ipv4(src.octets(), dst.octets())
-                    }
-                    (IpAddr::V6(src), IpAddr::V6(dst)) => {
-                        tcp.calc_checksum_ipv6(src.octets(), dst.octets())
-                    }
-                    _ => panic!("{src} and {dst} in one header"),
-                };
-                right == Ok(tcp.checksum())
-            }
-            Some(TransportSlice::Udp(udp)) => {
-                seen.payload = udp.payload().to_vec();
-                seen.src = end(src, udp.source_port());
-                seen.dst = end(dst, udp.destination_port());
-                let header = udp.to_header();
-                let (right, may_be_none) = match (src, dst) {
-                    (IpAddr::V4(src), IpAddr::V4(dst)) => (
-                        header.calc_checksum_ipv4_raw(src.octets(), dst.octets(), udp.payload()),
-                        true,
-                    ),
-                    (IpAddr::V6(src), IpAddr::V6(dst)) => (
-                        header.calc_checksum_ipv6_raw(src.octets(), dst.octets(), udp.payload()),
-                        false,
-                    ),
-                    _ => panic!("{src} and {dst} in one header"),
-                };
-                udp.checksum() == 0 && may_be_none || right == Ok(udp.checksum())
-            }
+            Some(TransportSlice::Tcp(tcp)) => seen.take_tcp(&ip, &tcp),
+            Some(TransportSlice::Udp(udp)) => seen.take_udp(&ip, &udp),
             Some(TransportSlice::Icmpv4(icmp)) => {
                 seen.payload = icmp.payload().to_vec();
                 seen.icmp = Some((icmp.type_u8(), icmp.code_u8()));
@@ -374,7 +326,7 @@ impl Seen {
             Some(TransportSlice::Icmpv6(icmp)) => {
                 seen.payload = icmp.payload().to_vec();
                 seen.icmp = Some((icmp.type_u8(), icmp.code_u8()));
-                let (IpAddr::V6(src), IpAddr::V6(dst)) = (src, dst) else {
+                let (IpAddr::V6(src), IpAddr::V6(dst)) = (ip.src, ip.dst) else {
                     panic!("ICMPv6 over IPv4")
                 };
                 icmp.is_checksum_valid(src.octets(), dst.octets())
@@ -383,6 +335,57 @@ impl Seen {
         };
         seen.checksums_right = ip.is_right && l4_right;
         seen
+    }
+
+    fn take_ports(&mut self, ip: &Ip, sport: u16, dport: u16) {
+        self.src = SocketAddr::new(ip.src, sport).to_string();
+        self.dst = SocketAddr::new(ip.dst, dport).to_string();
+    }
+
+    /// Whether the checksum is right.
+    fn take_tcp(&mut self, ip: &Ip, tcp: &TcpSlice<'_>) -> bool {
+        let flags = [
+            ('S', tcp.syn()),
+            ('F', tcp.fin()),
+            ('R', tcp.rst()),
+            ('P', tcp.psh()),
+            ('A', tcp.ack()),
+        ];
+        let set = flags.iter().filter(|(_, is_set)| *is_set);
+        self.flags = set.map(|(flag, _)| *flag).collect();
+        self.seq = tcp.sequence_number();
+        self.ack = tcp.acknowledgment_number();
+        self.options = tcp.options().to_vec();
+        self.payload = tcp.payload().to_vec();
+        self.take_ports(ip, tcp.source_port(), tcp.destination_port());
+        let right = match (ip.src, ip.dst) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                tcp.calc_checksum_ipv4(src.octets(), dst.octets())
+            }
+            (IpAddr::V6(src), IpAddr::V6(dst)) => {
+                tcp.calc_checksum_ipv6(src.octets(), dst.octets())
+            }
+            (src, dst) => panic!("{src} and {dst} in one header"),
+        };
+        right == Ok(tcp.checksum())
+    }
+
+    /// Whether the checksum is right: IPv4 may do without (RFC 768), IPv6 must not (RFC 8200, 8.1).
+    fn take_udp(&mut self, ip: &Ip, udp: &UdpSlice<'_>) -> bool {
+        self.payload = udp.payload().to_vec();
+        self.take_ports(ip, udp.source_port(), udp.destination_port());
+        let header = udp.to_header();
+        let right = match (ip.src, ip.dst) {
+            (IpAddr::V4(_), IpAddr::V4(_)) if udp.checksum() == 0 => return true,
+            (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                header.calc_checksum_ipv4_raw(src.octets(), dst.octets(), udp.payload())
+            }
+            (IpAddr::V6(src), IpAddr::V6(dst)) => {
+                header.calc_checksum_ipv6_raw(src.octets(), dst.octets(), udp.payload())
+            }
+            (src, dst) => panic!("{src} and {dst} in one header"),
+        };
+        right == Ok(udp.checksum())
     }
 }
 

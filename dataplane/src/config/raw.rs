@@ -78,6 +78,21 @@ struct Eal {
     extra_args: Vec<String>,
 }
 
+impl Eal {
+    fn with_memory(self, memory_mb: u32) -> EalConfig {
+        EalConfig {
+            hugepages: match self.hugepages {
+                None | Some(RawHugepages::Word(AutoWord::Auto)) => Hugepages::Auto,
+                Some(RawHugepages::Fixed(true)) => Hugepages::Require,
+                Some(RawHugepages::Fixed(false)) => Hugepages::Never,
+            },
+            memory_mb,
+            main_lcore: self.main_lcore,
+            extra_args: self.extra_args,
+        }
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "hugepages is true, false or \"auto\"")]
 enum RawHugepages {
@@ -142,6 +157,28 @@ impl Default for Conns {
             max_ipv6_per_worker: None,
             max_dests: 1 << 20,
         }
+    }
+}
+
+impl Conns {
+    fn refuse_zero(&self) -> Result<(), String> {
+        let sizes = [
+            self.max_per_worker,
+            self.max_ipv6_per_worker.unwrap_or(1),
+            self.max_dests,
+        ];
+        if sizes.contains(&0) {
+            return Err(
+                "[conns] max_per_worker, max_ipv6_per_worker and max_dests must be at least 1"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+
+    fn max_ipv6(&self) -> u32 {
+        self.max_ipv6_per_worker
+            .unwrap_or_else(|| (self.max_per_worker / IPV6_SHARE).max(1))
     }
 }
 
@@ -232,15 +269,7 @@ impl File {
             self.eal.main_lcore,
         )?;
         let idle = self.workers.idle(cpus);
-        if self.conns.max_per_worker == 0
-            || self.conns.max_ipv6_per_worker == Some(0)
-            || self.conns.max_dests == 0
-        {
-            return Err(
-                "[conns] max_per_worker, max_ipv6_per_worker and max_dests must be at least 1"
-                    .into(),
-            );
-        }
+        self.conns.refuse_zero()?;
         let mbufs = self
             .mbufs
             .count
@@ -252,24 +281,12 @@ impl File {
         Ok(Config {
             socket: self.daemon.socket.unwrap_or_else(|| DEFAULT_SOCKET.into()),
             log: self.daemon.log.unwrap_or_else(|| "info".into()),
-            eal: EalConfig {
-                hugepages: match self.eal.hugepages {
-                    None | Some(RawHugepages::Word(AutoWord::Auto)) => Hugepages::Auto,
-                    Some(RawHugepages::Fixed(true)) => Hugepages::Require,
-                    Some(RawHugepages::Fixed(false)) => Hugepages::Never,
-                },
-                memory_mb,
-                main_lcore: self.eal.main_lcore,
-                extra_args: self.eal.extra_args,
-            },
+            eal: self.eal.with_memory(memory_mb),
             devices,
             workers,
             idle,
             max_conns: self.conns.max_per_worker,
-            max_conns_v6: self
-                .conns
-                .max_ipv6_per_worker
-                .unwrap_or_else(|| (self.conns.max_per_worker / IPV6_SHARE).max(1)),
+            max_conns_v6: self.conns.max_ipv6(),
             max_dests: self.conns.max_dests,
             mbufs,
             mbuf_cache: self.mbufs.cache.min(512),
