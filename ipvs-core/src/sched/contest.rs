@@ -6,15 +6,14 @@ use super::cost::Cost;
 use crate::service::{DestId, SchedulerKind, Service};
 use crate::time::Tick;
 
-/// Nobody plays here.
-const NOBODY: u16 = u16::MAX;
-
 #[derive(Debug)]
 pub(super) struct Contest {
     kind: SchedulerKind,
     /// Of the plan it was made for
     fingerprint: u64,
     players: Vec<Player>,
+    /// What a conn costs at each of them; beside them, up to a power of two, nobody takes any
+    costs: Vec<Cost>,
     /// Round by round: 1 is the final, the games that decide who plays game n are 2n and 2n + 1.
     winners: Vec<u16>,
     /// Who is looked at next, for what other workers did.
@@ -32,7 +31,6 @@ struct Player {
     is_away: bool,
     /// Over all workers as last looked at, and what this worker did since
     load: Load,
-    cost: Option<Cost>,
 }
 
 impl Contest {
@@ -42,6 +40,7 @@ impl Contest {
             kind: SchedulerKind::Wlc,
             fingerprint: 0,
             players: Vec::new(),
+            costs: Vec::new(),
             winners: Vec::new(),
             cursor: 0,
             searched: None,
@@ -74,18 +73,17 @@ impl Contest {
                 weight: dest.weight,
                 is_away: false,
                 load,
-                cost: Cost::of(service.scheduler, dest.weight, load),
             }));
+        let games = self.players.len().next_power_of_two();
+        self.costs.clear();
+        let costs = self.players.iter().map(|player| player.cost(self.kind));
+        self.costs.extend(costs);
+        self.costs.resize(games, Cost::NEVER);
         self.winners.clear();
-        self.winners.resize(self.games(), NOBODY);
-        for game in (1..self.games()).rev() {
-            self.play(game);
+        self.winners.resize(games, 0);
+        for game in (1..games).rev() {
+            self.winners[game] = self.winner_of(game);
         }
-    }
-
-    /// Games in all, and the number of the first player's place.
-    fn games(&self) -> usize {
-        self.players.len().next_power_of_two()
     }
 
     /// Who takes the next conn, as far as known.
@@ -95,12 +93,8 @@ impl Contest {
         } else {
             *self.winners.get(1)?
         };
-        self.cost(winner).map(|_| winner)
-    }
-
-    fn cost(&self, player: u16) -> Option<Cost> {
-        let player = self.players.get(usize::from(player))?;
-        player.cost.filter(|_| !player.is_away)
+        let cost = self.costs.get(usize::from(winner))?;
+        (*cost != Cost::NEVER).then_some(winner)
     }
 
     /// Sets what is known of a dest's load, or changes it.
@@ -110,10 +104,20 @@ impl Contest {
         };
         change(&mut player.load);
         player.is_away = is_away;
-        player.cost = Cost::of(self.kind, player.weight, player.load);
-        let mut game = (self.games() + usize::from(at)) / 2;
+        let cost = player.cost(self.kind);
+        if std::mem::replace(&mut self.costs[usize::from(at)], cost) != cost {
+            self.replay(at);
+        }
+    }
+
+    /// Another cost of a player may decide its games otherwise, up to one that another wins as before.
+    fn replay(&mut self, at: u16) {
+        let mut game = (self.costs.len() + usize::from(at)) / 2;
         while game > 0 {
-            self.play(game);
+            let winner = self.winner_of(game);
+            if std::mem::replace(&mut self.winners[game], winner) == winner && winner != at {
+                return;
+            }
             game /= 2;
         }
     }
@@ -137,24 +141,32 @@ impl Contest {
         (at < self.players.len()).then_some(at as u16)
     }
 
-    fn play(&mut self, game: usize) {
+    /// Of equals the first, as IPVS.
+    fn winner_of(&self, game: usize) -> u16 {
         let (left, right) = (self.comer(2 * game), self.comer(2 * game + 1));
-        let winner = match (self.cost(left), self.cost(right)) {
-            (Some(left_cost), Some(right_cost)) if right_cost.is_less_than(&left_cost) => right,
-            // of equals the first, as IPVS
-            (Some(_), _) => left,
-            (None, _) => right,
-        };
-        if let Some(place) = self.winners.get_mut(game) {
-            *place = winner;
+        let cost = |player: u16| self.costs[usize::from(player)];
+        if cost(right) < cost(left) {
+            right
+        } else {
+            left
         }
     }
 
     /// Who comes to a game from a place of the round before: a winner, or a player.
     fn comer(&self, place: usize) -> u16 {
-        match place.checked_sub(self.games()) {
-            Some(player) => u16::try_from(player).unwrap_or(NOBODY),
-            None => self.winners.get(place).copied().unwrap_or(NOBODY),
+        match place.checked_sub(self.costs.len()) {
+            Some(player) => player as u16,
+            None => self.winners[place],
+        }
+    }
+}
+
+impl Player {
+    fn cost(&self, kind: SchedulerKind) -> Cost {
+        if self.is_away {
+            Cost::NEVER
+        } else {
+            Cost::of(kind, self.weight, self.load)
         }
     }
 }

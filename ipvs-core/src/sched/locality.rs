@@ -175,20 +175,11 @@ fn look_at<'a>(
         members.count += 1;
         let load = load_of(dest);
         // A dest of weight 0 costs most of all.
-        let cost = Cost::of(kind, dest.weight.max(1), load).filter(|_| dest.weight > 0);
-        let is_most = match (&most, &cost) {
-            _ if members.count == 1 => true,
-            (Some(most), Some(cost)) => most.is_less_than(cost),
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
-        if is_most {
-            (most, members.most_loaded) = (cost, Some(dest.id));
+        let cost = Cost::of(kind, dest.weight, load);
+        if most.is_none_or(|most| most < cost) {
+            (most, members.most_loaded) = (Some(cost), Some(dest.id));
         }
-        if let Some(cost) = cost
-            && takes_conns(dest)
-            && least.is_none_or(|least| cost.is_less_than(&least))
-        {
+        if cost != Cost::NEVER && takes_conns(dest) && least.is_none_or(|least| cost < least) {
             (least, members.least_loaded) = (Some(cost), Some((dest, load)));
         }
     }
