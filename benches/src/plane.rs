@@ -12,6 +12,7 @@ use control::{
 use inet::Device;
 use inet::neighbour::NeighbourConfig;
 use ipvs_core::{Command, Defence, Event, Timeouts, WorkerStats};
+use packet::nat64::Nat64Prefix;
 use packet::{MacAddr, PortId};
 use proto::v1;
 use proto::v1::address_service_client::AddressServiceClient;
@@ -112,6 +113,7 @@ impl Plane {
             platform: Arc::new(Ports),
             timeouts: Timeouts::default(),
             defence: Defence::default(),
+            nat64_prefix: Nat64Prefix::default(),
             neighbours: NeighbourConfig::default(),
             max_dests,
         });

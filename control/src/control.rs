@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use inet::Device;
 use inet::neighbour::NeighbourConfig;
-use ipvs_core::{ConnPage, Defence, DestId, Timeouts};
+use ipvs_core::{ConnPage, Defence, DestId, Snapshot, Timeouts};
+use packet::nat64::Nat64Prefix;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tonic::Status;
@@ -37,6 +38,8 @@ pub struct ControlConfig {
     pub timeouts: Timeouts,
     /// What of a VIP the kernels behind the kni devices do not get to see
     pub defence: Defence,
+    /// How NAT shows clients to dests of the other address family
+    pub nat64_prefix: Nat64Prefix,
     /// Times and bounds of the neighbour table
     pub neighbours: NeighbourConfig,
     /// Most dests
@@ -90,7 +93,11 @@ impl Control {
             state: Mutex::new(State::new(
                 desired,
                 config.neighbours,
-                config.defence,
+                Snapshot {
+                    defence: config.defence,
+                    nat64_prefix: config.nat64_prefix,
+                    ..Snapshot::default()
+                },
                 config.workers,
             )),
             started: Instant::now(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use inet::neighbour::NeighbourConfig;
 use inet::{IfIndex, LocalAddr, NeighbourTable, Net};
 use ipvs_core::{
-    Command, ConnPage, Defence, DestId, FwdMode, LaddrId, Protocol, Service, ServiceKey, Snapshot,
+    Command, ConnPage, DestId, FwdMode, LaddrId, Protocol, Service, ServiceKey, Snapshot,
 };
 use sapool::{PoolShare, PoolUsage, PortPool};
 use tokio::sync::oneshot;
@@ -34,10 +34,11 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// `snapshot` has what never changes while the daemon runs.
     pub(crate) fn new(
         desired: Desired,
         neighbours: NeighbourConfig,
-        defence: Defence,
+        snapshot: Snapshot,
         workers: Vec<WorkerHandle>,
     ) -> Self {
         Self {
@@ -46,8 +47,7 @@ impl State {
             pool_usage: HashMap::new(),
             snapshot: Snapshot {
                 net: Net::new(desired.devices.clone()),
-                defence,
-                ..Snapshot::default()
+                ..snapshot
             },
             now_ms: 0,
             gone_dests: Vec::new(),
@@ -248,7 +248,12 @@ impl State {
     /// Once for each time that a service comes to lack what it cannot work without.
     fn warn_without_laddr(&mut self, service: &Service) {
         let key = service.key;
-        let needs_laddr = |dest: &ipvs_core::Dest| dest.fwdmode == FwdMode::FullNat;
+        let needs_laddr = |dest: &ipvs_core::Dest| match dest.fwdmode {
+            FwdMode::FullNat => true,
+            // Most clients with IPv6 have no IPv4 address to be seen by.
+            FwdMode::Nat => key.addr.is_ipv6() && dest.addr.is_ipv4(),
+            _ => false,
+        };
         if !service.dests.iter().any(needs_laddr) || !service.laddrs.is_empty() {
             self.lacking_laddr.remove(&key);
         } else if self.lacking_laddr.insert(key) {

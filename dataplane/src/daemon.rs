@@ -52,6 +52,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
         platform: Arc::new(DpdkPlatform::new(ports, pool)),
         timeouts: config.timeouts,
         defence: config.defence,
+        nat64_prefix: config.nat64_prefix,
         neighbours: neighbour_config(config),
         max_dests: config.max_dests,
     });

@@ -245,42 +245,86 @@ fn datagrams_go_by_every_mode(#[case] mode: &str, #[case] outside: Addrs, #[case
     }
 }
 
-/// A VIP of one family, real servers of the other: NAT64, and NAT46.
-#[rstest]
-#[case::nat64(V6, V4)]
-#[case::nat46(V4, V6)]
-fn clients_of_one_family_reach_real_servers_of_the_other(
-    #[case] outside: Addrs,
-    #[case] inside: Addrs,
-) {
-    let mut lab = Lab::new(1);
+/// A VIP of one family, real servers of the other.
+fn set_up_both_families(lab: &Lab, outside: &Addrs, inside: &Addrs, mode: &str) {
     let service = outside.service();
     lab.dpip(&format!(
         "addr add {}/{} dev dpdk1",
         outside.vip, outside.host
     ));
     lab.dpip(&format!("route add {} dev dpdk1", outside.clients));
-    give_director_a_place(&lab, &inside);
+    give_director_a_place(lab, inside);
     lab.ipvsadm(&format!("-A -t {service} -s rr"));
     for server in inside.servers {
         let line = format!("-a -t {service} -r {}:80", bracketed(server));
-        let (status, sentence) = lab.refused("ipvsadm-rs", &format!("{line} -m"));
+        let (status, sentence) = lab.refused("ipvsadm-rs", &format!("{line} -g"));
         assert_eq!(status, 1);
         assert!(sentence.contains("-b"), "{sentence}");
-        lab.ipvsadm(&format!("{line} -b"));
+        lab.ipvsadm(&format!("{line} {mode}"));
     }
-    add_laddr(&lab, &outside, inside.laddr);
+}
+
+/// NAT64 and NAT46. The real servers of NAT see clients behind the well-known prefix (RFC 6052), save those that have no
+/// IPv4 address to be seen by.
+#[rstest]
+#[case::nat64(V6, V4, "-b", V4.laddr)]
+#[case::nat46(V4, V6, "-b", V6.laddr)]
+#[case::nat64_by_nat(V6, V4, "-m", V4.laddr)]
+#[case::nat46_by_nat(V4, V6, "-m", "64:ff9b::a00:30")]
+fn clients_of_one_family_reach_real_servers_of_the_other(
+    #[case] outside: Addrs,
+    #[case] inside: Addrs,
+    #[case] mode: &str,
+    #[case] seen: &str,
+    #[values(1, 2)] workers: u16,
+) {
+    let mut lab = Lab::new(workers);
+    set_up_both_families(&lab, &outside, &inside, mode);
+    if seen == inside.laddr {
+        add_laddr(&lab, &outside, inside.laddr);
+    } else {
+        route_servers_through_the_director(&lab, &inside);
+    }
     lab.start_web();
-    lab.fetch_from_both_as(&outside, inside.laddr);
+    lab.fetch_from_both_as(&outside, seen);
     for _ in 0..20 {
         assert!(lab.fetch_by(&outside).is_some(), "no fetch may fail");
     }
     let conns = lab.ipvsadm("-lnc");
     let daddr = format!("{}:80", bracketed(inside.servers[0]));
     assert!(
-        conns.contains(&service) && conns.contains(&daddr),
+        conns.contains(&outside.service()) && conns.contains(&daddr),
         "{conns}"
     );
+}
+
+/// Such as hosts that reach IPv6 through a translator of their own (RFC 6877).
+#[test]
+fn clients_that_have_an_ipv4_address_are_seen_by_it() {
+    const CLIENT: &str = "64:ff9b::c000:221";
+    let mut lab = Lab::new(1);
+    set_up_both_families(&lab, &V6, &V4, "-m");
+    route_servers_through_the_director(&lab, &V4);
+    lab.dpip("route add 64:ff9b::/96 dev dpdk1");
+    lab.client
+        .ip(&format!("addr add {CLIENT}/128 dev eth0 nodad"));
+    lab.start_web();
+    let url = format!("http://{}/", V6.service());
+    let answer = until(PATIENCE, "a real server", || {
+        let args = [
+            "curl",
+            "-sg",
+            "--interface",
+            CLIENT,
+            "--max-time",
+            "3",
+            &url,
+        ];
+        let output = lab.client.output(&args);
+        output.status.success().then_some(output.stdout)
+    });
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.ends_with(" 192.0.2.33"), "{answer}");
 }
 
 /// Tutorial, "NAT" with two arms.

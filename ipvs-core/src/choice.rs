@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use inet::Net;
 use packet::checksum::Delta;
+use packet::ipv4;
+use packet::nat64::Nat64Prefix;
 
 use crate::classify::Flow;
 use crate::conn::{Conn, ConnFlags, Endpoints, RewriteDeltas};
@@ -27,6 +29,7 @@ pub(crate) struct Choice<'a> {
     pub(crate) all_stats: &'a [Arc<WorkerStats>],
     pub(crate) laddrs: &'a mut Laddrs,
     pub(crate) net: &'a Net,
+    pub(crate) nat64_prefix: Nat64Prefix,
     /// What the client is remembered by, if the service is persistent
     pub(crate) template: Option<u64>,
     /// Of a data conn of FTP: the dest of its control conn
@@ -55,11 +58,15 @@ impl Choice<'_> {
             0 => flow.tuple.dport,
             port => port,
         };
-        let answers_to = match dest.fwdmode {
-            FwdMode::FullNat => self.local_port(service, dest, rport)?,
-            FwdMode::Snat => return Err(DropReason::NoLaddr),
-            FwdMode::Nat | FwdMode::DirectRoute => (flow.tuple.src, flow.tuple.sport),
-            FwdMode::Tunnel(_) => (self.tunnel_source(dest.addr)?, 0),
+        let shown = match dest.fwdmode {
+            FwdMode::DirectRoute => Some(flow.tuple.src),
+            FwdMode::Nat => self.client_as_seen(flow.tuple.src, dest.addr),
+            _ => None,
+        };
+        let answers_to = match (shown, dest.fwdmode) {
+            (Some(client), _) => (client, flow.tuple.sport),
+            (None, FwdMode::Tunnel(_)) => (self.tunnel_source(dest.addr)?, 0),
+            (None, _) => self.local_port(service, dest, rport)?,
         };
         let dport = match dest.fwdmode {
             FwdMode::Tunnel(Encapsulation::Gue(port)) => port,
@@ -77,6 +84,9 @@ impl Choice<'_> {
         };
         let deltas = deltas(&ends);
         let mut conn = Conn::new(&ends, deltas, dest.id, dest.fwdmode, now.tick());
+        if dest.fwdmode == FwdMode::Nat {
+            conn.flags.put(ConnFlags::LOCAL_PORT, shown.is_none());
+        }
         let options = &service.options;
         conn.flags
             .put(ConnFlags::PERSISTENT, self.template.is_some());
@@ -157,6 +167,22 @@ impl Choice<'_> {
         };
         let deltas = deltas(&ends);
         Ok(Conn::new(&ends, deltas, dest.id, FwdMode::Snat, now.tick()))
+    }
+
+    /// The client as a dest of NAT sees it: translated without state into the dest's family (RFC 6052). `None` if it has no
+    /// IPv4 address for a dest that needs one: that sees a local address, as with every stateful translator (RFC 6146).
+    fn client_as_seen<A: Family>(&self, client: A, daddr: IpAddr) -> Option<A> {
+        if !A::CAN_BE_MIXED {
+            return Some(client);
+        }
+        match (client.to_ip(), daddr) {
+            (IpAddr::V4(addr), IpAddr::V6(_)) => A::of(self.nat64_prefix.embed(addr).into()),
+            (IpAddr::V6(addr), IpAddr::V4(_)) => {
+                let addr = self.nat64_prefix.extract(addr)?;
+                A::of(addr.into()).filter(|_| !ipv4::is_martian_source(addr.octets()))
+            }
+            _ => Some(client),
+        }
     }
 
     /// The director's address on the way to a tunnel's other end.

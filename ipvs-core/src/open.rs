@@ -79,6 +79,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             all_stats: &self.shared.all_stats,
             laddrs: &mut self.shared.laddrs,
             net: &self.shared.snapshot.net,
+            nat64_prefix: self.shared.snapshot.nat64_prefix,
             template: template.map(|(key, _)| key),
             expected: expected.map(|expected| expected.dest),
         };

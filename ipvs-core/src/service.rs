@@ -146,7 +146,7 @@ impl FwdMode {
 
     /// Whether client and dest may be of different address families.
     pub const fn joins_families(self) -> bool {
-        matches!(self, Self::FullNat | Self::Tunnel(_))
+        matches!(self, Self::FullNat | Self::Nat | Self::Tunnel(_))
     }
 
     /// As users know it.

@@ -1,6 +1,7 @@
 //! What the control plane publishes to every worker at once.
 
 use inet::Net;
+use packet::nat64::Nat64Prefix;
 
 use crate::service_table::ServiceTable;
 use crate::timeouts::Timeouts;
@@ -17,6 +18,8 @@ pub struct Snapshot {
     pub timeouts: Timeouts,
     /// What of a VIP the kernel does not get to see.
     pub defence: Defence,
+    /// How NAT shows IPv4 clients to dests with IPv6, and the other way round.
+    pub nat64_prefix: Nat64Prefix,
 }
 
 /// Whether packets to a VIP's ports that have no service are dropped rather than given to the kernel: DPVS's

@@ -546,12 +546,29 @@ fn a_longer_header_without_headroom_is_dropped_and_counted() {
     assert_eq!(director.drops()[DropReason::NoHeadroom as usize], 1);
 }
 
-#[test]
-fn random_frames_do_no_harm() {
-    for (mut director, samples) in [
-        (nat64(Protocol::Udp), samples_of(CLIENT6, VIP6, SERVER, LIP)),
-        (nat46(Protocol::Udp), samples_of(CLIENT, VIP, SERVER6, LIP6)),
+#[rstest]
+#[case::fullnat(FwdMode::FullNat, LIP6)]
+#[case::nat(FwdMode::Nat, "64:ff9b::a00:30")]
+fn random_frames_do_no_harm(#[case] fwdmode: FwdMode, #[case] seen6: &str) {
+    let setup = Setup {
+        protocol: Protocol::Udp,
+        fwdmode,
+        ..Setup::default()
+    };
+    let nat64 = Setup {
+        vip: VIP6,
+        ..setup.clone()
+    };
+    let nat46 = Setup {
+        dests: vec![SERVER6],
+        laddrs: vec![LIP6],
+        ..setup
+    };
+    for (setup, samples) in [
+        (nat64, samples_of(CLIENT6, VIP6, SERVER, LIP)),
+        (nat46, samples_of(CLIENT, VIP, SERVER6, seen6)),
     ] {
+        let mut director = setup.build();
         director.withstand(&samples, 100_000);
         director.to_server(&samples[0]);
     }

@@ -9,6 +9,7 @@ pub mod ftp;
 pub mod ip;
 pub mod ipv4;
 pub mod ipv6;
+pub mod nat64;
 pub mod proxy;
 pub mod quic;
 pub mod sctp;

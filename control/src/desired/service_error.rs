@@ -120,7 +120,7 @@ pub enum ServiceError {
     DrainWithWeight(IpAddr),
     /// Addresses that are not rewritten, or not all of them, cannot change their family
     #[error(
-        "dest {addr} of service {service}: {fwdmode} cannot lead from one address family to the other, since the client's address stays: use -b (FullNAT), or -i (tunnel)"
+        "dest {addr} of service {service}: {fwdmode} cannot lead from one address family to the other, since the client's address stays: use -b (FullNAT), -m (NAT), or -i (tunnel)"
     )]
     OtherFamily {
         /// Of the service

@@ -18,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use inet::neighbour::NeighbourConfig;
 use inet::{Device, IfIndex};
 use ipvs_core::{Defence, Timeouts, WorkerStats};
+use packet::nat64::Nat64Prefix;
 use packet::{MacAddr, PortId};
 use parking_lot::Mutex;
 use proto::v1;
@@ -111,6 +112,7 @@ impl Director {
             platform: platform.clone(),
             timeouts: Timeouts::default(),
             defence: Defence::default(),
+            nat64_prefix: Nat64Prefix::default(),
             neighbours: NeighbourConfig::default(),
             max_dests: setup.max_dests,
         });

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use ipvs_core::{Defence, Timeouts};
 use packet::MacAddr;
+use packet::nat64::Nat64Prefix;
 
 pub use error::ConfigError;
 pub use plan::WorkerPlan;
@@ -48,6 +49,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What of a VIP the kernels behind the kni devices do not get to see
     pub defence: Defence,
+    /// How NAT shows clients to dests of the other address family
+    pub nat64_prefix: Nat64Prefix,
     /// Neighbours
     pub neighbours: NeighbourConfig,
 }

@@ -1,11 +1,13 @@
 //! The file as it is written, and how it becomes a [`Config`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipvs_core::{Defence, TcpState, Timeouts};
 use packet::MacAddr;
+use packet::nat64::Nat64Prefix;
 use serde::Deserialize;
 
 use super::plan::{self, RawWorker};
@@ -51,6 +53,26 @@ pub(super) struct File {
     neighbours: Neighbours,
     #[serde(default)]
     defence: RawDefence,
+    #[serde(default)]
+    nat64: Nat64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nat64 {
+    prefix: Option<String>,
+}
+
+impl Nat64 {
+    fn validate(self) -> Result<Nat64Prefix, String> {
+        let Some(text) = self.prefix else {
+            return Ok(Nat64Prefix::default());
+        };
+        let (addr, len) = parse_prefix(&text).ok_or_else(|| {
+            format!("[nat64] prefix '{text}' is no IPv6 prefix: write it as \"64:ff9b::/96\"")
+        })?;
+        Nat64Prefix::new(addr, len).map_err(|error| format!("[nat64] prefix: {error}"))
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -295,6 +317,7 @@ impl File {
                 tcp_drop: self.defence.tcp_drop,
                 udp_drop: self.defence.udp_drop,
             },
+            nat64_prefix: self.nat64.validate()?,
             neighbours: NeighbourConfig {
                 timeout: Duration::from_secs(u64::from(self.neighbours.timeout_s.max(1))),
                 queue_length: self.neighbours.queue_length.max(1),
@@ -429,6 +452,11 @@ fn parse_mac(text: &str) -> Option<MacAddr> {
         *byte = u8::from_str_radix(parts.next()?, 16).ok()?;
     }
     (parts.next().is_none() && bytes[0] & 1 == 0).then_some(MacAddr(bytes))
+}
+
+fn parse_prefix(text: &str) -> Option<(Ipv6Addr, u8)> {
+    let (addr, len) = text.split_once('/')?;
+    Some((addr.parse().ok()?, len.parse().ok()?))
 }
 
 fn timeouts(raw: &BTreeMap<TimeoutKey, u32>) -> Result<Timeouts, String> {

@@ -76,6 +76,11 @@ fn contradictions_are_refused() {
             "must be numbered 0 to 0",
         ),
         ("[timeouts]\nudp = 0\n", "out of range"),
+        ("[nat64]\nprefix = \"64:ff9b::\"\n", "\"64:ff9b::/96\""),
+        (
+            "[nat64]\nprefix = \"64:ff9b::/80\"\n",
+            "32, 40, 48, 56, 64 or 96 bits",
+        ),
     ] {
         let error = error_of(&format!("{SMALLEST}{more}"));
         assert!(error.contains(expected), "{more}: {error}");
