@@ -12,10 +12,9 @@ pub(super) struct Contest {
     /// Of the plan it was made for
     fingerprint: u64,
     players: Vec<Player>,
-    /// What a conn costs at each of them; beside them, up to a power of two, nobody takes any
-    costs: Vec<Cost>,
-    /// Round by round: 1 is the final, the games that decide who plays game n are 2n and 2n + 1.
-    winners: Vec<u16>,
+    /// Round by round: 1 is who has won the final, and those that met at n came from 2n and 2n + 1. In the second half are
+    /// the players; beside them, up to a power of two, some that take no conn.
+    places: Vec<Comer>,
     /// Who is looked at next, for what other workers did.
     cursor: u32,
     /// When all were looked at in vain.
@@ -33,6 +32,14 @@ struct Player {
     load: Load,
 }
 
+/// A player as one of a game sees it.
+#[derive(Debug, Clone, Copy)]
+struct Comer {
+    /// What a conn costs there
+    cost: Cost,
+    player: u16,
+}
+
 impl Contest {
     /// Without players.
     pub(super) const fn new() -> Self {
@@ -40,8 +47,7 @@ impl Contest {
             kind: SchedulerKind::Wlc,
             fingerprint: 0,
             players: Vec::new(),
-            costs: Vec::new(),
-            winners: Vec::new(),
+            places: Vec::new(),
             cursor: 0,
             searched: None,
         }
@@ -75,26 +81,21 @@ impl Contest {
                 load,
             }));
         let games = self.players.len().next_power_of_two();
-        self.costs.clear();
-        let costs = self.players.iter().map(|player| player.cost(self.kind));
-        self.costs.extend(costs);
-        self.costs.resize(games, Cost::NEVER);
-        self.winners.clear();
-        self.winners.resize(games, 0);
+        self.places.clear();
+        self.places.resize(2 * games, Comer::NOBODY);
+        for (at, player) in (0..=u16::MAX).zip(&self.players) {
+            let cost = player.cost(self.kind);
+            self.places[games + usize::from(at)] = Comer { cost, player: at };
+        }
         for game in (1..games).rev() {
-            self.winners[game] = self.winner_of(game);
+            self.places[game] = self.places[2 * game].or_cheaper(self.places[2 * game + 1], false);
         }
     }
 
     /// Who takes the next conn, as far as known.
     pub(super) fn winner(&self) -> Option<u16> {
-        let winner = if self.players.len() == 1 {
-            0
-        } else {
-            *self.winners.get(1)?
-        };
-        let cost = self.costs.get(usize::from(winner))?;
-        (*cost != Cost::NEVER).then_some(winner)
+        let winner = self.places.get(1)?;
+        (winner.cost != Cost::NEVER).then_some(winner.player)
     }
 
     /// Sets what is known of a dest's load, or changes it.
@@ -102,23 +103,29 @@ impl Contest {
         let Some(player) = self.players.get_mut(usize::from(at)) else {
             return;
         };
+        let known = (player.load, player.is_away);
         change(&mut player.load);
         player.is_away = is_away;
-        let cost = player.cost(self.kind);
-        if std::mem::replace(&mut self.costs[usize::from(at)], cost) != cost {
-            self.replay(at);
+        if known != (player.load, is_away) {
+            let cost = player.cost(self.kind);
+            self.replay(Comer { cost, player: at });
         }
     }
 
-    /// Another cost of a player may decide its games otherwise, up to one that another wins as before.
-    fn replay(&mut self, at: u16) {
-        let mut game = (self.costs.len() + usize::from(at)) / 2;
-        while game > 0 {
-            let winner = self.winner_of(game);
-            if std::mem::replace(&mut self.winners[game], winner) == winner && winner != at {
+    /// Another cost of a player may decide its games otherwise, up to one that another wins as before. Whom a winner
+    /// would meet is known beforehand, so that no game waits for what the one before wrote.
+    fn replay(&mut self, changed: Comer) {
+        let mut place = self.places.len() / 2 + usize::from(changed.player);
+        let mut winner = changed;
+        self.places[place] = changed;
+        while place > 1 {
+            let rival = self.places[place ^ 1];
+            winner = winner.or_cheaper(rival, place % 2 == 1);
+            place /= 2;
+            let last = std::mem::replace(&mut self.places[place], winner);
+            if last.player == winner.player && winner.player != changed.player {
                 return;
             }
-            game /= 2;
         }
     }
 
@@ -140,23 +147,21 @@ impl Contest {
         self.cursor = at as u32 + 1;
         (at < self.players.len()).then_some(at as u16)
     }
+}
 
-    /// Of equals the first, as IPVS.
-    fn winner_of(&self, game: usize) -> u16 {
-        let (left, right) = (self.comer(2 * game), self.comer(2 * game + 1));
-        let cost = |player: u16| self.costs[usize::from(player)];
-        if cost(right) < cost(left) {
-            right
-        } else {
-            left
-        }
-    }
+impl Comer {
+    const NOBODY: Self = Self {
+        cost: Cost::NEVER,
+        player: u16::MAX,
+    };
 
-    /// Who comes to a game from a place of the round before: a winner, or a player.
-    fn comer(&self, place: usize) -> u16 {
-        match place.checked_sub(self.costs.len()) {
-            Some(player) => player as u16,
-            None => self.winners[place],
+    /// Of equals the first, as IPVS: the rival if that is on the left. Without a branch, for nobody can predict it.
+    #[inline]
+    fn or_cheaper(self, rival: Self, rival_is_left: bool) -> Self {
+        let is_beaten = rival.cost.is_below(self.cost, rival_is_left);
+        Self {
+            cost: if is_beaten { rival.cost } else { self.cost },
+            player: if is_beaten { rival.player } else { self.player },
         }
     }
 }
@@ -167,6 +172,36 @@ impl Player {
             Cost::NEVER
         } else {
             Cost::of(kind, self.weight, self.load)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::service::tests::service_with;
+
+    proptest! {
+        /// Whatever happens to whom, the winner is who would be found by asking all in their order.
+        #[test]
+        fn the_winner_is_the_first_of_the_cheapest(
+            weights in prop::collection::vec(0..4u16, 1..20),
+            changes in prop::collection::vec((0..20u16, 0..4u64, 0..4u64, any::<bool>()), 1..60),
+        ) {
+            let service = service_with(SchedulerKind::Wlc, &weights);
+            let mut contest = Contest::new();
+            contest.restart(&service, weights.iter().map(|_| Load::default()));
+            for (at, active, inactive, is_away) in changes {
+                contest.set(at, is_away, |load| *load = Load { active, inactive });
+                let players = (0..).zip(&contest.players);
+                let cheapest = players
+                    .map(|(at, player)| (player.cost(SchedulerKind::Wlc), at))
+                    .filter(|(cost, _)| *cost != Cost::NEVER)
+                    .min();
+                prop_assert_eq!(contest.winner(), cheapest.map(|(_, at)| at));
+            }
         }
     }
 }
