@@ -118,13 +118,18 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if A::ttl(packet.bytes()) <= 1 {
             return Err(DropReason::TtlExpired);
         }
-        if self.lane.conns.get(found.id).flags.has(ConnFlags::SPECIAL) {
-            return self.rewrite_special(now, packet, flow, found, mtu);
+        let flags = self.lane.conns.get(found.id).flags;
+        if flags.has(ConnFlags::SPECIAL) {
+            return if flags.has(ConnFlags::ONE_WAY) {
+                self.pass_on(now, packet, flow, found, mtu)
+            } else {
+                self.rewrite_special(now, packet, flow, found, mtu)
+            };
         }
         self.rewrite_plain(now, packet, flow, found, mtu, false)
     }
 
-    /// A packet whose way is another one than most packets', or has more stations.
+    /// A packet whose way has more stations than most packets'.
     #[inline(never)]
     fn rewrite_special(
         &mut self,
@@ -135,9 +140,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         mtu: u16,
     ) -> Result<(), DropReason> {
         let flags = self.lane.conns.get(found.id).flags;
-        if flags.has(ConnFlags::ONE_WAY) {
-            return self.pass_on(now, packet, flow, found, mtu);
-        }
         let mut flow = *flow;
         let is_mixed = A::CAN_BE_MIXED && flags.has(ConnFlags::MIXED);
         if is_mixed {
@@ -275,7 +277,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.pass_on_unchanged(packet, found, &flow.tuple)
     }
 
-    /// Whatever belongs to a conn of DR or tunnel mode: its way out, without a look inside.
+    /// Whatever belongs to a conn of DR or tunnel mode: its way out, without a look inside. As a call of its own it costs
+    /// `pass_on` a nanosecond.
+    #[inline(always)]
     pub(crate) fn pass_on_unchanged(
         &self,
         packet: &mut B,

@@ -53,7 +53,7 @@ pub(crate) fn encapsulate<A: Family, B: PacketBuf>(
     let to = conn.rewritten(Direction::Inbound);
     let shim_len = shim_len(encapsulation);
     let grown = family::header_len(to.dst) + shim_len;
-    let inside = Inside::of(packet.bytes());
+    let inside = Inside::of(packet.bytes()).ok_or(DropReason::FrameTooShort)?;
     if !packet.prepend(grown) {
         return Err(DropReason::NoHeadroom);
     }
@@ -74,13 +74,8 @@ pub(crate) fn encapsulate<A: Family, B: PacketBuf>(
         )
     };
     family::write_header(bytes, &header);
-    let shim_at = L2_LEN + grown - shim_len;
-    inside.write_shim(
-        &mut bytes[shim_at..shim_at + shim_len],
-        encapsulation,
-        flow_hash,
-        inner_len,
-    );
+    let shim = &mut bytes[L2_LEN + grown - shim_len..][..shim_len];
+    inside.write_shim(shim, encapsulation, flow_hash, inner_len);
     Ok(())
 }
 
@@ -94,21 +89,28 @@ struct Inside {
 }
 
 impl Inside {
-    fn of(frame: &[u8]) -> Self {
-        let byte = |at: usize| frame.get(at).copied().unwrap_or_default();
-        let is_ipv4 = family::is_ipv4(frame);
-        let ip = L2_LEN;
-        Self {
-            is_ipv4,
-            ethertype: [byte(12), byte(13)],
-            traffic_class: family::traffic_class(frame),
-            identification: if is_ipv4 {
-                u16::from_be_bytes([byte(ip + 4), byte(ip + 5)])
-            } else {
-                0
-            },
-            dont_fragment: !is_ipv4 || byte(ip + 6) & 0x40 != 0,
-        }
+    /// `None` if there is not even the beginning of an IP header.
+    fn of(frame: &[u8]) -> Option<Self> {
+        const ETHERTYPE_AT: usize = L2_LEN - 2;
+        let head = frame.get(ETHERTYPE_AT..)?.first_chunk::<9>()?;
+        let [a, b, first, second, _, _, high, low, flags] = *head;
+        let inside = Self {
+            is_ipv4: first >> 4 == 4,
+            ethertype: [a, b],
+            traffic_class: second,
+            identification: u16::from_be_bytes([high, low]),
+            dont_fragment: flags & 0x40 != 0,
+        };
+        Some(if inside.is_ipv4 {
+            inside
+        } else {
+            Self {
+                traffic_class: first << 4 | second >> 4,
+                identification: 0,
+                dont_fragment: true,
+                ..inside
+            }
+        })
     }
 
     const fn protocol(&self) -> u8 {

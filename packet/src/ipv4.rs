@@ -147,22 +147,22 @@ pub fn readdress(header: &mut [u8; HEADER_LEN], src: [u8; 4], dst: [u8; 4], delt
 pub fn write(header: &mut [u8; HEADER_LEN], new: &NewHeader<[u8; 4]>) {
     let total_len = new.payload_len.saturating_add(HEADER_LEN as u16);
     let flags = if new.dont_fragment { DONT_FRAGMENT } else { 0 };
-    let words = [
-        u16::from_be_bytes([0x45, new.traffic_class]),
-        total_len,
-        new.identification,
-        flags,
-        u16::from_be_bytes([new.ttl, new.protocol]),
+    let word = |high: u16, low: u16| u32::from(high) << 16 | u32::from(low);
+    let version = u16::from_be_bytes([0x45, new.traffic_class]);
+    let above = u16::from_be_bytes([new.ttl, new.protocol]);
+    let mut words = [
+        word(version, total_len),
+        word(new.identification, flags),
+        word(above, 0),
+        u32::from_be_bytes(new.src),
+        u32::from_be_bytes(new.dst),
     ];
     // Summed up before they are written: what was stored in parts and is read as a whole waits for the stores.
-    let addrs = u64::from(u32::from_be_bytes(new.src)) + u64::from(u32::from_be_bytes(new.dst));
-    let sum = words.iter().fold(addrs, |sum, word| sum + u64::from(*word));
-    for (at, word) in words.into_iter().enumerate() {
-        header[at * 2..at * 2 + 2].copy_from_slice(&word.to_be_bytes());
+    let sum = words.iter().fold(0, |sum, word| sum + u64::from(*word));
+    words[2] |= u32::from(!checksum::fold(sum));
+    for (place, word) in header.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+        *place = word.to_be_bytes();
     }
-    header[10..12].copy_from_slice(&(!checksum::fold(sum)).to_be_bytes());
-    header[12..16].copy_from_slice(&new.src);
-    header[16..20].copy_from_slice(&new.dst);
 }
 
 /// Decrements the TTL, which must be above 1, and leaves the rest as it is.
