@@ -29,7 +29,8 @@ pub struct Effort {
 
 /// UDP from clients, from a wire.
 pub fn udp_from_wire(lab: &mut Lab, wire: &mut Wire, effort: Effort) -> Result<Comparison, Error> {
-    let (mut engine, _) = open_udp(lab, wire.flows, FwdMode::FullNat, wire.port)?;
+    let mut engine = director(lab, wire.flows, FwdMode::FullNat, wire.port);
+    open_udp(lab, &mut engine, wire.flows, wire.port)?;
     measure(lab, &mut engine, &mut wire.rx, wire.flows, effort)
 }
 
@@ -41,17 +42,25 @@ pub fn udp_from_memory(
     effort: Effort,
 ) -> Result<Comparison, Error> {
     let wan = lab.wan_port;
-    let (mut engine, _) = open_udp(lab, flows, fwdmode, wan)?;
+    let mut engine = director(lab, flows, fwdmode, wan);
+    open_udp(lab, &mut engine, flows, wan)?;
     let order = frames::shuffled(flows, PLAYING_ORDER).into_iter();
     let frames = order.map(|flow| first_datagram(flow, wan)).collect();
     let mut replay = Replay::new(frames, lab.sink.pool);
     measure(lab, &mut engine, &mut replay, flows, effort)
 }
 
-/// UDP from clients that are too many to have their frames in memory beside the conns.
-pub fn udp_written(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, Error> {
+/// UDP from clients that are too many to have their frames in memory beside the conns, of which there is room for
+/// so many.
+pub fn udp_written(
+    lab: &mut Lab,
+    flows: u32,
+    room: u32,
+    effort: Effort,
+) -> Result<Comparison, Error> {
     let wan = lab.wan_port;
-    let (mut engine, _) = open_udp(lab, flows, FwdMode::FullNat, wan)?;
+    let mut engine = director(lab, room, FwdMode::FullNat, wan);
+    open_udp(lab, &mut engine, flows, wan)?;
     let mut written = Written {
         datagrams: Datagrams::new(flows, WAN_MAC),
         port: wan,
@@ -62,7 +71,9 @@ pub fn udp_written(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparis
 
 /// UDP from dests: what went to them comes back.
 pub fn replies(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, Error> {
-    let (mut engine, sent) = open_udp(lab, flows, FwdMode::FullNat, lab.wan_port)?;
+    let wan = lab.wan_port;
+    let mut engine = director(lab, flows, FwdMode::FullNat, wan);
+    let sent = open_udp(lab, &mut engine, flows, wan)?;
     let port = lab.sink.lan_port;
     let answers = sent.iter().map(|frame| {
         let (laddr, dest) = frame.ends();
@@ -153,19 +164,18 @@ pub fn first_datagram(flow: u32, wan: PortId) -> Frame {
     }
 }
 
-/// An engine with a conn for every flow, and what it has sent to the dests.
+/// Makes a conn for every flow; what the engine has sent to the dests.
 fn open_udp(
     lab: &mut Lab,
+    engine: &mut Engine<Mbuf>,
     flows: u32,
-    fwdmode: FwdMode,
     wan: PortId,
-) -> Result<(Engine<Mbuf>, Vec<Frame>), Error> {
-    let mut engine = director(lab, flows, fwdmode, wan);
+) -> Result<Vec<Frame>, Error> {
     let order = frames::shuffled(flows, MAKING_ORDER).into_iter();
-    let sent = lab.play(&mut engine, order.map(|flow| first_datagram(flow, wan)));
+    let sent = lab.play(engine, order.map(|flow| first_datagram(flow, wan)));
     let conns = engine.stats().conns.get();
     if conns == u64::from(flows) && sent.len() == flows as usize {
-        Ok((engine, sent))
+        Ok(sent)
     } else {
         Err(format!(
             "of {flows} flows {conns} became conns, {} were sent on",

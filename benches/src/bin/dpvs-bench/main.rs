@@ -156,13 +156,7 @@ fn measure(cli: &Cli, lab: &mut Lab, report: &mut Report) -> Result<(), Error> {
         modes(cli, lab, report, effort)?;
     }
     if cli.wants(Part::Many) {
-        let room = most_flows()?;
-        let fitting = cli.many_flows.iter().filter(|&&flows| flows <= room);
-        let many = fitting.map(|&flows| {
-            let measured = established::udp_written(lab, flows, effort)?;
-            Ok((flows, measured))
-        });
-        report.many(&many.collect::<Result<Vec<_>, Error>>()?);
+        many(cli, lab, report, effort)?;
     }
     if cli.wants(Part::NewConns) {
         let udp = arrivals::udp(lab, cli.new_conns, cli.runs)?;
@@ -189,6 +183,24 @@ fn modes(cli: &Cli, lab: &mut Lab, report: &mut Report, effort: Effort) -> Resul
             let measured = established::udp_from_memory(lab, flows, fwdmode, effort)?;
             report.rates(name, flows, &measured);
         }
+    }
+    Ok(())
+}
+
+/// Each number of flows in a table of its own size; and the first in the last one's table, as a daemon has it whose
+/// conns become many.
+fn many(cli: &Cli, lab: &mut Lab, report: &mut Report, effort: Effort) -> Result<(), Error> {
+    let most = most_flows()?;
+    let fitting = cli.many_flows.iter().filter(|&&flows| flows <= most);
+    let measured = fitting.map(|&flows| {
+        let measured = established::udp_written(lab, flows, flows, effort)?;
+        Ok((flows, measured))
+    });
+    let measured = measured.collect::<Result<Vec<_>, Error>>()?;
+    report.many(&measured);
+    if let [(few, _), .., (room, many)] = &measured[..] {
+        let in_one_table = established::udp_written(lab, *few, *room, effort)?;
+        report.many_in_one_table(*few, &in_one_table, many);
     }
     Ok(())
 }

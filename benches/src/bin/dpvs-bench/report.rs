@@ -99,6 +99,13 @@ impl Report {
         }
     }
 
+    /// Few flows in the table of many, beside the many.
+    pub fn many_in_one_table(&mut self, flows: u32, few: &Comparison, many: &Comparison) {
+        self.rates("few_flows_in_table_of_many", flows, few);
+        let ratio = rounded(many.rate() / few.rate(), 3);
+        self.add("many_flows_last_to_first_in_one_table", ratio);
+    }
+
     /// First packets. The slower of both protocols is the figure.
     pub fn new_conns(&mut self, udp: &Arrivals, tcp: &Arrivals) {
         let slower = if udp.empty.median < tcp.empty.median {
