@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::Path;
 
 use crate::config::{Config, DeviceAddress, DeviceConfig, Hugepages};
-use crate::eal_args::Memory;
 use crate::machine::Machine;
+use crate::memory::Memory;
 
 /// Drivers by which DPDK can use a NIC.
 const DPDK_DRIVERS: &[&str] = &["vfio-pci", "igb_uio", "uio_pci_generic"];
@@ -80,7 +80,7 @@ pub fn check(config: &Config, machine: &Machine) -> Vec<Finding> {
 
 /// Whether this start uses hugepages: as configured, or if there are enough.
 pub fn memory_of(config: &Config, machine: &Machine) -> Memory {
-    let enough = machine.free_hugepages_mb() >= u64::from(config.eal.memory_mb);
+    let enough = machine.free_hugepages_mb() >= u64::from(Memory::Hugepages.needed_mb(config));
     match config.eal.hugepages {
         Hugepages::Require => Memory::Hugepages,
         Hugepages::Auto if enough => Memory::Hugepages,
@@ -102,7 +102,8 @@ pub fn check_queues(device: &str, wanted: u16, has: u16) -> Result<(), String> {
 }
 
 fn check_memory(config: &Config, machine: &Machine) -> Option<Finding> {
-    let (needed, free) = (u64::from(config.eal.memory_mb), machine.free_hugepages_mb());
+    let needed = u64::from(Memory::Hugepages.needed_mb(config));
+    let free = machine.free_hugepages_mb();
     if config.eal.hugepages == Hugepages::Never || free >= needed {
         return None;
     }

@@ -13,9 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::check;
 use crate::config::Config;
-use crate::eal_args::{Memory, eal_args};
+use crate::eal_args::eal_args;
 use crate::exception_path::KniPort;
 use crate::machine::Machine;
+use crate::memory::Memory;
 use crate::ports::{self, DpdkPlatform, StartedPort};
 use crate::socket;
 use crate::wiring;

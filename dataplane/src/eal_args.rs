@@ -1,15 +1,7 @@
 //! The arguments that EAL is started with: a pure function of the configuration.
 
 use crate::config::{Config, DeviceAddress};
-
-/// Whether this start uses hugepages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Memory {
-    /// Hugepages of this process alone: no mount, no files
-    Hugepages,
-    /// Ordinary pages
-    Ordinary,
-}
+use crate::memory::Memory;
 
 /// Arguments as for a DPDK program, program name first.
 pub fn eal_args(config: &Config, memory: Memory) -> Vec<String> {
@@ -20,7 +12,7 @@ pub fn eal_args(config: &Config, memory: Memory) -> Vec<String> {
         // DPDK 22.11 refuses --in-memory together with --no-huge.
         Memory::Ordinary => push(&["--no-huge", "--no-shconf", "--no-telemetry"]),
     }
-    push(&["-m", &config.eal.memory_mb.to_string()]);
+    push(&["-m", &memory.needed_mb(config).to_string()]);
     let main = config.eal.main_lcore;
     let lcores = config
         .workers

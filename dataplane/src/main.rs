@@ -10,6 +10,7 @@ mod daemon;
 mod eal_args;
 mod exception_path;
 mod machine;
+mod memory;
 mod ports;
 mod shell;
 mod socket;

@@ -81,7 +81,10 @@ fn list_shows(lab: &Lab, addrs: &Addrs, mode: &str) {
 #[rstest]
 #[case::v4(V4)]
 #[case::v6(V6)]
-fn fullnat_needs_nothing_of_the_real_servers(#[case] addrs: Addrs, #[values(1, 2)] workers: u16) {
+fn fullnat_needs_nothing_of_the_real_servers(
+    #[case] addrs: Addrs,
+    #[values(1, 2, 4)] workers: u16,
+) {
     let mut lab = Lab::new(workers);
     set_up_two_arm(&lab, &addrs, "-b");
     add_laddr(&lab, &addrs, addrs.laddr);

@@ -60,8 +60,8 @@ pub struct Config {
 pub struct EalConfig {
     /// Whether to use hugepages
     pub hugepages: Hugepages,
-    /// Memory for mbufs and rings in MB
-    pub memory_mb: u32,
+    /// Memory for mbufs and rings in MB, if it is not to be worked out
+    pub memory_mb: Option<u32>,
     /// The lcore of the control plane
     pub main_lcore: u32,
     /// Passed to EAL as they are

@@ -23,10 +23,6 @@ const CPUS_TO_POLL: usize = 3;
 const USUAL_DESCRIPTORS: u32 = 1024;
 /// Mbufs beside those in descriptors: bursts, held packets, rings to the kernel and other workers.
 const SPARE_MBUFS: u32 = 8192;
-/// Bytes of an mbuf with its headers, rounded up, for the default of memory_mb.
-const MBUF_BYTES: u64 = 2560;
-/// What DPDK needs beside mbufs, in MB.
-const EAL_MB: u64 = 64;
 /// One in this many conns may have an end with IPv6 unless the file says otherwise.
 const IPV6_SHARE: u32 = 4;
 
@@ -101,14 +97,14 @@ struct Eal {
 }
 
 impl Eal {
-    fn with_memory(self, memory_mb: u32) -> EalConfig {
+    fn validate(self) -> EalConfig {
         EalConfig {
             hugepages: match self.hugepages {
                 None | Some(RawHugepages::Word(AutoWord::Auto)) => Hugepages::Auto,
                 Some(RawHugepages::Fixed(true)) => Hugepages::Require,
                 Some(RawHugepages::Fixed(false)) => Hugepages::Never,
             },
-            memory_mb,
+            memory_mb: self.memory_mb,
             main_lcore: self.main_lcore,
             extra_args: self.extra_args,
         }
@@ -296,14 +292,10 @@ impl File {
             .mbufs
             .count
             .unwrap_or_else(|| mbufs_for(&devices, workers.len()));
-        let memory_mb = self
-            .eal
-            .memory_mb
-            .unwrap_or((u64::from(mbufs) * MBUF_BYTES / (1 << 20) + EAL_MB) as u32);
         Ok(Config {
             socket: self.daemon.socket.unwrap_or_else(|| DEFAULT_SOCKET.into()),
             log: self.daemon.log.unwrap_or_else(|| "info".into()),
-            eal: self.eal.with_memory(memory_mb),
+            eal: self.eal.validate(),
             devices,
             workers,
             idle,
