@@ -5,7 +5,7 @@ BUILD_PACKAGES="build-essential pkg-config libdpdk-dev libclang-dev clang protob
 # Debian packages to run dpvsd and the demo.
 DEMO_PACKAGES="iproute2 ethtool curl nginx-light iputils-ping procps"
 # Debian packages that the tests need beside those.
-TEST_PACKAGES="netsniff-ng libusrsctp-dev haproxy vsftpd iperf3 tcpdump openssh-server openssh-client jq netcat-openbsd"
+TEST_PACKAGES="libusrsctp-dev haproxy vsftpd iperf3 tcpdump openssh-server openssh-client jq netcat-openbsd"
 
 say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
 die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }

@@ -69,6 +69,15 @@ impl Addrs {
     }
 }
 
+/// What a director has beside its two cables.
+#[derive(Debug, Default)]
+pub struct More {
+    /// Names and vdevs of its devices
+    pub devices: Vec<(&'static str, String)>,
+    /// All its mbufs, if they have to be more than usual
+    pub mbufs: Option<u32>,
+}
+
 pub struct Lab {
     pub director: Running,
     pub client: Netns,
@@ -88,15 +97,20 @@ impl Lab {
     /// Client and real servers on different sides of the director, `dpvsd` running with this many workers,
     /// nothing configured.
     pub fn new(workers: u16) -> Self {
-        Self::wired(workers, false)
+        Self::wired(workers, false, |_| More::default())
+    }
+
+    /// The same with one worker and more devices.
+    pub fn with_more(more: impl FnOnce(&Folder) -> More) -> Self {
+        Self::wired(1, false, more)
     }
 
     /// All on the director's `dpdk0`, where real servers reach clients by themselves.
     pub fn one_arm(workers: u16) -> Self {
-        Self::wired(workers, true)
+        Self::wired(workers, true, |_| More::default())
     }
 
-    fn wired(workers: u16, one_arm: bool) -> Self {
+    fn wired(workers: u16, one_arm: bool, more: impl FnOnce(&Folder) -> More) -> Self {
         let client = Netns::new("client");
         let director_netns = Netns::new("director");
         let servers = [Netns::new("rs1"), Netns::new("rs2")];
@@ -127,7 +141,7 @@ impl Lab {
         client.ip("addr add 10.0.0.48/16 dev eth0");
         client.ip("addr add 2001:db8:1::48/64 dev eth0 nodad");
         let folder = Folder::new();
-        folder.write("dpvsd.toml", &config(&folder, workers));
+        folder.write("dpvsd.toml", &config(&folder, workers, more(&folder)));
         let director = start_dpvsd(&director_netns, &folder);
         let lab = Self {
             director,
@@ -304,22 +318,37 @@ impl Lab {
     }
 }
 
-fn config(folder: &Folder, workers: u16) -> String {
+fn config(folder: &Folder, workers: u16, more: More) -> String {
+    let mut devices = vec![
+        ("dpdk0", "net_af_packet0,iface=lan".to_owned()),
+        ("dpdk1", "net_af_packet1,iface=wan".to_owned()),
+    ];
+    devices.extend(more.devices);
+    let mbufs = more
+        .mbufs
+        .map(|count| format!("[mbufs]\ncount = {count}\n"));
     // Workers share CPU 1, or CPU 0 where there is no other: logic is tested here, not speed.
     let cpu = usize::from(std::thread::available_parallelism().map_or(1, usize::from) > 1);
     let worker = |number: u16| {
         let lcore = number + 1;
-        format!(
-            "[[worker]]\nlcore = {lcore}\ncpu = {cpu}\nqueues = {{ dpdk0 = [{number}], dpdk1 = [{number}] }}\n"
-        )
+        let queues: Vec<String> = devices
+            .iter()
+            .map(|(name, _)| format!("{name} = [{number}]"))
+            .collect();
+        let queues = queues.join(", ");
+        format!("[[worker]]\nlcore = {lcore}\ncpu = {cpu}\nqueues = {{ {queues} }}\n")
+    };
+    let device = |(name, vdev): &(&str, String)| {
+        let kni = vdev.starts_with("net_af_packet");
+        format!("[[device]]\nname = \"{name}\"\nvdev = \"{vdev}\"\nkni = {kni}\n")
     };
     format!(
-        "[daemon]\nsocket = \"{}\"\n\
-         [[device]]\nname = \"dpdk0\"\nvdev = \"net_af_packet0,iface=lan\"\n\
-         [[device]]\nname = \"dpdk1\"\nvdev = \"net_af_packet1,iface=wan\"\n\
+        "[daemon]\nsocket = \"{}\"\n{}{}\
          [conns]\nmax_per_worker = 65536\nmax_dests = 4096\n\
          [workers]\nidle = \"sleep\"\n{}",
         folder.file("dpvsd.sock").display(),
+        mbufs.unwrap_or_default(),
+        devices.iter().map(device).collect::<String>(),
         (0..workers).map(worker).collect::<String>()
     )
 }
