@@ -36,6 +36,25 @@ pub(crate) struct Choice<'a> {
     pub(crate) expected: Option<DestId>,
 }
 
+/// A client as its dest sees it: whom the dest answers.
+struct Seen<A> {
+    addr: A,
+    port: u16,
+    /// It is a local address and a port of its pool.
+    is_of_pool: bool,
+}
+
+impl<A> Seen<A> {
+    /// By an address without a pool.
+    const fn itself(addr: A, port: u16) -> Self {
+        Self {
+            addr,
+            port,
+            is_of_pool: false,
+        }
+    }
+}
+
 impl Choice<'_> {
     /// Chooses the dest, and what the dest answers to. A local port is taken when this succeeds.
     pub(crate) fn make_conn<A: Family>(
@@ -58,16 +77,8 @@ impl Choice<'_> {
             0 => flow.tuple.dport,
             port => port,
         };
-        let shown = match dest.fwdmode {
-            FwdMode::DirectRoute => Some(flow.tuple.src),
-            FwdMode::Nat => self.client_as_seen(flow.tuple.src, dest.addr),
-            _ => None,
-        };
-        let answers_to = match (shown, dest.fwdmode) {
-            (Some(client), _) => (client, flow.tuple.sport),
-            (None, FwdMode::Tunnel(_)) => (self.tunnel_source(dest.addr)?, 0),
-            (None, _) => self.local_port(service, dest, rport)?,
-        };
+        let client = (flow.tuple.src, flow.tuple.sport);
+        let seen = self.client_as_seen(client, service, dest, rport)?;
         let dport = match dest.fwdmode {
             FwdMode::Tunnel(Encapsulation::Gue(port)) => port,
             _ => rport,
@@ -76,18 +87,16 @@ impl Choice<'_> {
             inbound: flow.tuple,
             outbound: Tuple {
                 src: daddr,
-                dst: answers_to.0,
+                dst: seen.addr,
                 sport: dport,
-                dport: answers_to.1,
+                dport: seen.port,
                 protocol: flow.tuple.protocol,
             },
         };
         let deltas = deltas(&ends);
         let mut conn = Conn::new(&ends, deltas, dest.id, dest.fwdmode, now.tick());
-        if dest.fwdmode == FwdMode::Nat {
-            conn.flags.put(ConnFlags::LOCAL_PORT, shown.is_none());
-        }
         let options = &service.options;
+        conn.flags.put(ConnFlags::LOCAL_PORT, seen.is_of_pool);
         conn.flags
             .put(ConnFlags::PERSISTENT, self.template.is_some());
         conn.flags.put(ConnFlags::ONE_PACKET, options.is_one_packet);
@@ -169,9 +178,34 @@ impl Choice<'_> {
         Ok(Conn::new(&ends, deltas, dest.id, FwdMode::Snat, now.tick()))
     }
 
-    /// The client as a dest of NAT sees it: translated without state into the dest's family (RFC 6052). `None` if it has no
-    /// IPv4 address for a dest that needs one: that sees a local address, as with every stateful translator (RFC 6146).
-    fn client_as_seen<A: Family>(&self, client: A, daddr: IpAddr) -> Option<A> {
+    /// Whom the dest answers. A client that NAT cannot show to a dest of the other family is seen by a local address, as with
+    /// every stateful translator (RFC 6146).
+    fn client_as_seen<A: Family>(
+        &mut self,
+        (client, port): (A, u16),
+        service: &Service,
+        dest: &Dest,
+        rport: u16,
+    ) -> Result<Seen<A>, DropReason> {
+        let shown = match dest.fwdmode {
+            FwdMode::Tunnel(_) => return Ok(Seen::itself(self.tunnel_source(dest.addr)?, 0)),
+            FwdMode::DirectRoute => Some(client),
+            FwdMode::Nat => self.translated(client, dest.addr),
+            FwdMode::FullNat | FwdMode::Snat => None,
+        };
+        if let Some(client) = shown {
+            return Ok(Seen::itself(client, port));
+        }
+        let (addr, port) = self.local_port(service, dest, rport)?;
+        Ok(Seen {
+            addr,
+            port,
+            is_of_pool: true,
+        })
+    }
+
+    /// A client's address in the dest's family, without state (RFC 6052). `None` if it has none.
+    fn translated<A: Family>(&self, client: A, daddr: IpAddr) -> Option<A> {
         if !A::CAN_BE_MIXED {
             return Some(client);
         }

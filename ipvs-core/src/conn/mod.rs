@@ -59,7 +59,7 @@ impl ConnFlags {
 
     /// The source is rewritten to a WAN address
     const SNAT: Self = Self(1 << 9);
-    /// It has a port of a pool: FullNAT and SNAT
+    /// It has a port of a pool: FullNAT and SNAT, and NAT of clients that the dest could not see
     pub const LOCAL_PORT: Self = Self(1 << 10);
 
     /// An end has IPv4 and the other IPv6, or a tunnel leads through the other family.
