@@ -173,7 +173,7 @@ impl<B: PacketBuf> Engine<B> {
         self.v4().run_stages(now, io);
         if !self.v4.unknown.is_empty() {
             if self.shared.snapshot.services.has_mixed() {
-                self.pass_mixed_on();
+                self.pass_mixed_on(now);
             }
             self.v4().connect_all(now, io);
         }

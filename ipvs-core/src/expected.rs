@@ -5,7 +5,8 @@ use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::service::DestId;
+use crate::ftp::CONTROL_PORT;
+use crate::service::{DestId, Protocol, ServiceKey};
 use crate::slots::{self, Slots};
 use crate::time::Tick;
 
@@ -31,6 +32,13 @@ pub(crate) struct Expected {
     pub(crate) laddr: IpAddr,
     /// and towards which dests
     pub(crate) class: u32,
+}
+
+impl Expected {
+    /// The service of the control conn.
+    pub(crate) const fn control_service(&self) -> ServiceKey {
+        ServiceKey::vip(Protocol::Tcp, self.vip, CONTROL_PORT)
+    }
 }
 
 #[derive(Debug, Default, zerocopy::FromBytes)]

@@ -19,7 +19,7 @@ use crate::io::Io;
 use crate::lane::Forwarder;
 use crate::open;
 use crate::segment::{self, Segment};
-use crate::service::{FwdMode, Protocol, ServiceKey};
+use crate::service::{FwdMode, Protocol};
 use crate::splice::{end_of, splice};
 use crate::tcp_state::TcpState;
 use crate::time::Now;
@@ -228,7 +228,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) -> Result<Found, DropReason> {
         let l4 = packet.bytes().get(usize::from(flow.l4_at)..);
         open::verify_checksum(flow, l4.unwrap_or_default())?;
-        let key = ServiceKey::vip(Protocol::Tcp, expected.vip, CONTROL_PORT);
+        let key = expected.control_service();
         let service = self.shared.snapshot.services.get(&key);
         let service = service.ok_or(DropReason::NoConn)?;
         let is_it = |dest: &&crate::service::Dest| dest.id == expected.dest;

@@ -298,10 +298,10 @@ fn translate_kind<A: Family>(frame: &[u8], ip: &IpFacts<A>) -> Option<IcmpError>
 impl<B: PacketBuf> Engine<B> {
     /// IPv4 packets of conns between both families go through the other lane.
     #[cold]
-    pub(crate) fn pass_mixed_on(&mut self) {
+    pub(crate) fn pass_mixed_on(&mut self, now: Now) {
         let mut at = 0;
-        while let Some(item) = self.v4.unknown.get(at) {
-            if self.is_mixed(&item.flow.tuple) {
+        while let Some(flow) = self.v4.unknown.get(at).map(|item| item.flow) {
+            if self.is_mixed(now, &flow) {
                 let item = self.v4.unknown.remove(at);
                 self.v6.admit(item.packet, item.flow.to_mapped());
             } else {
@@ -330,14 +330,25 @@ impl<B: PacketBuf> Engine<B> {
     }
 
     /// Whether an IPv4 packet belongs to such a conn, or opens one.
-    fn is_mixed(&self, tuple: &Tuple<[u8; 4]>) -> bool {
+    fn is_mixed(&mut self, now: Now, flow: &Flow<[u8; 4]>) -> bool {
+        let tuple = &flow.tuple;
         let services = &self.shared.snapshot.services;
-        let protocol = Protocol::from_number(tuple.protocol);
-        let is_of_service = protocol.is_some_and(|protocol| {
-            let of_vip = services.of_vip(protocol, tuple.dst.to_ip(), tuple.dport);
-            of_vip.is_some_and(|service| service.is_mixed())
-        });
-        is_of_service || self.v6.conns.find(&tuple.to_mapped()).is_some()
+        let of_vip = services.of_vip(flow.protocol, tuple.dst.to_ip(), tuple.dport);
+        of_vip.is_some_and(|service| service.is_mixed())
+            || self.v6.conns.find(&tuple.to_mapped()).is_some()
+            || self.is_expected_by_mixed(now, flow)
+    }
+
+    /// Whether it may be a data conn of FTP whose dests are of both families.
+    fn is_expected_by_mixed(&mut self, now: Now, flow: &Flow<[u8; 4]>) -> bool {
+        if !self.shared.snapshot.services.has_ftp() || flow.protocol != Protocol::Tcp {
+            return false;
+        }
+        let expected = self.v4().expected(now, flow);
+        let services = &self.shared.snapshot.services;
+        expected
+            .and_then(|expected| services.get(&expected.control_service()))
+            .is_some_and(|service| service.is_mixed())
     }
 
     /// Whether an ICMP error is about a packet of such a conn.

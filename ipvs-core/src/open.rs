@@ -12,13 +12,12 @@ use crate::drop_reason::DropReason;
 use crate::expected::Expected;
 use crate::extra::Extra;
 use crate::family::Family;
-use crate::ftp::CONTROL_PORT;
 use crate::io::Io;
 use crate::lane::Forwarder;
 use crate::limits;
 use crate::matcher::Passing;
 use crate::segment::Segment;
-use crate::service::{Protocol, Service, ServiceId, ServiceKey};
+use crate::service::{Protocol, Service, ServiceId};
 use crate::service_options::ServiceOptions;
 use crate::snapshot::Snapshot;
 use crate::tcp_state::TcpState;
@@ -52,7 +51,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) -> Result<(ConnId, Lookup), Unserved> {
         let snapshot = &self.shared.snapshot;
         let service = match expected {
-            Some(expected) => snapshot.services.get(&control_service(expected)),
+            Some(expected) => snapshot.services.get(&expected.control_service()),
             None => service_of(snapshot, packet, flow),
         };
         let service = service.ok_or(Unserved::NoService)?;
@@ -186,11 +185,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         stats.inactive_conns.add(1);
         self.shared.scheduling.conn_opened(conn.dest());
     }
-}
-
-/// The service of the control conn that announced a data conn.
-fn control_service(expected: &Expected) -> ServiceKey {
-    ServiceKey::vip(Protocol::Tcp, expected.vip, CONTROL_PORT)
 }
 
 /// Whether a packet may open a conn, and may be believed; its segment, if its protocol has segments.

@@ -345,3 +345,49 @@ fn other_workers_know_what_is_expected() {
     let sent = workers[1].receive_from(ipvs_core::Origin::Worker, packet);
     assert_eq!(Seen::parse(&only(sent).1).dst, "192.168.100.2:20");
 }
+
+/// RFC 2428, 3: EPSV names no address, so it goes between both families as it is. PORT and EPRT name what a dest of the
+/// other family cannot call.
+#[rstest]
+#[case::nat64(CLIENT6, "[2001:db8:1::100]", "192.168.100.2", LIP)]
+#[case::nat46(CLIENT, "10.0.0.100", "[2001:db8:100::2]", LIP6)]
+fn the_passive_way_leads_to_the_other_family(
+    #[case] client: &str,
+    #[case] vip: &'static str,
+    #[case] server: &'static str,
+    #[case] laddr: &'static str,
+    #[values(FwdMode::FullNat, FwdMode::Nat)] fwdmode: FwdMode,
+) {
+    let [vip_ftp, vip_data] = [21, 6446].map(|port| &*format!("{vip}:{port}").leak());
+    let [server_ftp, server_data] = [21, 6446].map(|port| &*format!("{server}:{port}").leak());
+    let mut director = Setup {
+        fwdmode,
+        vip: vip_ftp,
+        dests: vec![server_ftp],
+        laddrs: vec![laddr],
+        ..Setup::default()
+    }
+    .build();
+    let opened = director.open_between(client, vip_ftp, server_ftp);
+    let ask = frames::tcp(client, vip_ftp).flags("PA").seq(1001).ack(5001);
+    director.to_server(&ask.payload(b"EPSV\r\n").frame(FROM_CLIENT));
+    let line = b"229 Entering Extended Passive Mode (|||6446|)\r\n";
+    let answer = frames::tcp(server_ftp, &opened.laddr).flags("PA").seq(5001);
+    let answer = answer.ack(opened.server_isn + 7).payload(line);
+    let seen = director.to_client(&answer.frame(FROM_SERVER));
+    assert_eq!((&seen.payload[..], seen.checksums_right), (&line[..], true));
+
+    let data = client.replace("40000", "40001");
+    let call = frames::tcp(&data, vip_data).flags("S").seq(9);
+    let at_dest = director.to_server(&call.frame(FROM_CLIENT));
+    assert_eq!(
+        (at_dest.dst.as_str(), at_dest.checksums_right),
+        (server_data, true)
+    );
+    let syn_ack = frames::tcp(server_data, &at_dest.src).flags("SA").seq(7);
+    let seen = director.to_client(&syn_ack.ack(at_dest.seq + 1).frame(FROM_SERVER));
+    assert_eq!(
+        (seen.src, seen.dst, seen.ack),
+        (vip_data.to_owned(), data, 10)
+    );
+}
