@@ -50,7 +50,8 @@ pub(crate) struct Extra {
     pub(crate) expected_lport: u16,
     /// Client and dest send timestamps (RFC 7323, 3)
     pub(crate) has_timestamps: u8,
-    pub(crate) reserved: u8,
+    /// A datagram had no room for UOA, and none has told since
+    pub(crate) uoa_is_owed: u8,
     /// How far the numbers of both directions have moved
     pub(crate) shifts: [SeqShift; 2],
 }

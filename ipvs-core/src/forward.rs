@@ -67,6 +67,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                     let l4_at = self.l4_at_of(&packet, flow, found);
                     self.finish_shaken(&mut packet, l4_at, found.id);
                 }
+                if flags.has(ConnFlags::EDITED) {
+                    self.tell_ahead(now, packet.port(), found, way, io);
+                }
                 self.deliver(now, packet, way, io);
             }
             Err(reason) => self.refuse_or_drop(now, packet, found, reason, io),

@@ -2,17 +2,25 @@
 
 use std::net::SocketAddr;
 
-use packet::PacketBuf;
-use packet::checksum::Delta;
+use packet::checksum::{self, Delta};
+use packet::ip::NewHeader;
 use packet::ipv4::{self, L2_LEN};
 use packet::uoa::{Mode, PROTOCOL, Uoa};
+use packet::{PacketBuf, PortId};
 
 use crate::classify::Flow;
-use crate::conn::{Direction, Found};
+use crate::conn::{ConnId, Direction, Found};
+use crate::drop_reason::DropReason;
 use crate::family::{self, Family};
+use crate::io::Io;
 use crate::lane::Forwarder;
+use crate::output::Way;
 use crate::service::Protocol;
+use crate::time::Now;
+use crate::tuple::Tuple;
 
+/// RFC 768
+const UDP_LEN: usize = 8;
 /// Where an IPv4 header has its version and length, and its protocol.
 const VERSION_AND_LEN: usize = L2_LEN;
 const V4_PROTOCOL: usize = L2_LEN + 9;
@@ -21,7 +29,7 @@ const V6_NEXT_HEADER: usize = L2_LEN + 6;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Puts it into a datagram that was rewritten, as long as the dest may not have seen it. One that has no room for
-    /// it goes without, and the next one tells.
+    /// it goes without, and the next one tells; ahead of a conn's first goes one that does.
     #[cold]
     #[inline(never)]
     pub(crate) fn tell_by_uoa(&mut self, packet: &mut B, flow: &Flow<A>, found: Found, mtu: u16) {
@@ -30,30 +38,83 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if !is_due || flow.protocol != Protocol::Udp {
             return;
         }
-        let mode = if extra.uoa_by_option == 0 {
+        let fits = usize::from(mtu.saturating_sub(flow.total_len));
+        if !flow.is_fragment && self.insert_uoa(packet, flow.l4_at, found.id, fits) {
+            self.note_told(found.id);
+        } else {
+            self.lane.extras.get_mut(found.id).uoa_is_owed = 1;
+            self.shared.stats.uoa_no_space.add(1);
+        }
+    }
+
+    /// An empty datagram that tells, ahead of one that has no room: as DPVS does.
+    pub(crate) fn tell_ahead(
+        &mut self,
+        now: Now,
+        port: PortId,
+        found: Found,
+        way: Way,
+        io: &mut impl Io<B>,
+    ) {
+        let is_owed = self.lane.extras.get(found.id).uoa_is_owed != 0;
+        if !is_owed || found.direction != Direction::Inbound {
+            return;
+        }
+        let tuple = self.lane.conns.get(found.id).rewritten(Direction::Inbound);
+        let l4_at = L2_LEN + family::header_len(tuple.src);
+        self.shared.stats.received.add(1);
+        self.shared.stats.originated.add(1);
+        let Some(mut packet) = io.allocate(port, l4_at + UDP_LEN) else {
+            return self.shared.stats.drops_by(DropReason::NoMbuf).add(1);
+        };
+        write_empty(packet.bytes_mut(), &tuple, l4_at);
+        if !self.insert_uoa(&mut packet, l4_at as u8, found.id, usize::from(way.mtu())) {
+            return self.shared.drop(packet, DropReason::NoHeadroom);
+        }
+        self.note_told(found.id);
+        self.deliver(now, packet, way, io);
+    }
+
+    fn note_told(&mut self, id: ConnId) {
+        let extra = self.lane.extras.get_mut(id);
+        extra.uoa_left -= 1;
+        extra.uoa_is_owed = 0;
+        self.shared.stats.uoa_sent.add(1);
+    }
+
+    /// `false`, and nothing has changed, if so many bytes do not fit or the packet has no room.
+    fn insert_uoa(&self, packet: &mut B, l4_at: u8, id: ConnId, fitting: usize) -> bool {
+        let mode = if self.lane.extras.get(id).uoa_by_option == 0 {
             Mode::OwnProtocol
         } else {
             Mode::IpOption
         };
-        let (addr, port) = self.lane.conns.get(found.id).client();
+        let (addr, port) = self.lane.conns.get(id).client();
         let uoa = Uoa::new(mode, SocketAddr::new(addr.to_ip(), port));
-        if insert(packet, flow, mode, &uoa, mtu) {
-            self.lane.extras.get_mut(found.id).uoa_left -= 1;
-            self.shared.stats.uoa_sent.add(1);
-        } else {
-            self.shared.stats.uoa_no_space.add(1);
-        }
+        uoa.bytes().len() <= fitting && insert(packet, l4_at, mode, &uoa)
     }
 }
 
+/// A UDP datagram without data, MAC addresses excepted.
+fn write_empty<A: Family>(frame: &mut [u8], tuple: &Tuple<A>, l4_at: usize) {
+    let header = NewHeader::of_ours(tuple.src, tuple.dst, tuple.protocol, UDP_LEN as u16);
+    family::write_header(frame, &header);
+    let udp = &mut frame[l4_at..];
+    udp[0..2].copy_from_slice(&tuple.sport.to_be_bytes());
+    udp[2..4].copy_from_slice(&tuple.dport.to_be_bytes());
+    udp[4..6].copy_from_slice(&(UDP_LEN as u16).to_be_bytes());
+    udp[6..8].fill(0);
+    let pseudo = A::pseudo_header(tuple, UDP_LEN as u16);
+    // RFC 768: a checksum of zero is sent as all ones.
+    let sum = match !checksum::fold(checksum::sum(udp) + pseudo) {
+        0 => u16::MAX,
+        sum => sum,
+    };
+    udp[6..8].copy_from_slice(&sum.to_be_bytes());
+}
+
 /// `false`, and nothing has changed, if the packet has no room.
-fn insert<A, B: PacketBuf>(
-    packet: &mut B,
-    flow: &Flow<A>,
-    mode: Mode,
-    uoa: &Uoa,
-    mtu: u16,
-) -> bool {
+fn insert<B: PacketBuf>(packet: &mut B, l4_at: u8, mode: Mode, uoa: &Uoa) -> bool {
     let bytes = uoa.bytes();
     let is_ipv4 = family::is_ipv4(packet.bytes());
     let header_len = if is_ipv4 {
@@ -63,10 +124,9 @@ fn insert<A, B: PacketBuf>(
     };
     let at = L2_LEN + header_len;
     // Options and extension headers that are there already would be in the way of it.
-    let is_plain = usize::from(flow.l4_at) == at && !flow.is_fragment;
-    let fits = usize::from(flow.total_len) + bytes.len() <= usize::from(mtu);
+    let is_plain = usize::from(l4_at) == at;
     let is_possible = mode == Mode::OwnProtocol || is_ipv4;
-    if !(is_plain && fits && is_possible && packet.prepend(bytes.len())) {
+    if !(is_plain && is_possible && packet.prepend(bytes.len())) {
         return false;
     }
     let frame = packet.bytes_mut();

@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     reason = "a test that cannot go on says so by a panic"
 )]
 
@@ -9,8 +10,9 @@ mod common;
 
 use common::*;
 use etherparse::{Ipv4Header, Ipv6Header};
-use ipvs_core::{FwdMode, Protocol, UoaOptions};
+use ipvs_core::{DropReason, FwdMode, Protocol, UoaOptions};
 use packet::uoa::Mode;
+use rstest::rstest;
 use testkit::frames::{self, Seen};
 
 const L2_LEN: usize = 14;
@@ -122,11 +124,85 @@ fn ipv6_and_nat64_tell_an_ipv6_address() {
     }
 }
 
+/// DPVS's way (features.md 5): an empty datagram goes ahead, so that the dest knows before it has to.
+#[rstest]
+#[case(Mode::IpOption, SERVER)]
+#[case(Mode::OwnProtocol, SERVER)]
+#[case(Mode::OwnProtocol, SERVER6)]
+fn ahead_of_a_first_datagram_without_room_goes_an_empty_one(
+    #[case] mode: Mode,
+    #[case] dest: &'static str,
+) {
+    let is_v4 = dest == SERVER;
+    let (client, vip) = if is_v4 {
+        (CLIENT, VIP)
+    } else {
+        (CLIENT6, VIP6)
+    };
+    let setup = Setup {
+        vip,
+        dests: vec![dest],
+        laddrs: vec![LIP, LIP6],
+        ..udp()
+    };
+    let mut director = director(setup, mode);
+    let header_len = if is_v4 { 20 } else { 40 };
+    let large = frames::udp(client, vip, &vec![7; 1500 - header_len - 8], FROM_CLIENT);
+    let sent = director.receive(WAN, &large);
+    let [(_, ahead), (_, whole)] = &sent[..] else {
+        panic!("{} frames", sent.len());
+    };
+    let whole = Seen::parse(whole);
+    assert_eq!((whole.dst.as_str(), whole.total_len), (dest, 1500));
+    let uoa_len = ahead.len() - L2_LEN - header_len - 8;
+    let expected = match mode {
+        Mode::IpOption => OPTION.to_vec(),
+        Mode::OwnProtocol if is_v4 => [&[0x10, 17, 0, 12][..], &OPTION].concat(),
+        Mode::OwnProtocol => {
+            let addr = [0x20, 1, 0xd, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x48];
+            [&[0x20, 17, 0, 24, 0x1f, 20, 0x9c, 0x40][..], &addr].concat()
+        }
+    };
+    let uoa_at = L2_LEN + header_len;
+    assert_eq!(ahead[uoa_at..uoa_at + uoa_len], expected[..]);
+    let empty = without(ahead, uoa_at, uoa_len, |frame| {
+        if is_v4 {
+            (frame[L2_LEN], frame[L2_LEN + 3], frame[L2_LEN + 9]) = (0x45, 28, 17);
+            repair_ip(frame);
+        } else {
+            (frame[L2_LEN + 5], frame[L2_LEN + 6]) = (8, 17);
+        }
+    });
+    assert_eq!((&empty.src, &empty.dst), (&whole.src, &whole.dst));
+    assert!(empty.payload.is_empty() && empty.checksums_right);
+    assert_eq!((empty.from, empty.to), (LAN_MAC, SERVER_MAC));
+    let stats = director.engine.stats();
+    assert_eq!((stats.uoa_no_space.get(), stats.uoa_sent.get()), (1, 1));
+    // It was told once: two more may tell.
+    let told = |director: &mut Director| {
+        director.receive(WAN, &frames::udp(client, vip, b"ask", FROM_CLIENT));
+        director.engine.stats().uoa_sent.get()
+    };
+    assert_eq!(
+        [
+            told(&mut director),
+            told(&mut director),
+            told(&mut director)
+        ],
+        [2, 3, 3]
+    );
+}
+
+/// A buffer cannot be had: the datagram goes all the same, and the next one tells.
 #[test]
-fn a_datagram_without_room_goes_without_and_the_next_one_tells() {
+fn without_mbufs_the_next_datagram_tells() {
     let mut director = director(udp(), Mode::OwnProtocol);
+    director.wire.out_of_mbufs = true;
     let large = director.to_server(&ask(&[7; 1472]));
     assert_eq!(large.total_len, 1500);
+    assert_eq!(director.drops()[DropReason::NoMbuf as usize], 1);
+    director.wire.out_of_mbufs = false;
+    director.to_client(&frames::udp(SERVER, &large.src, b"answer", FROM_SERVER));
     let (_, sent) = only(director.receive(WAN, &ask(b"ask")));
     assert_eq!(sent[L2_LEN + 9], 248);
     let stats = director.engine.stats();
