@@ -48,6 +48,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// An empty datagram that tells, ahead of one that has no room: as DPVS does.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn tell_ahead(
         &mut self,
         now: Now,
