@@ -5,13 +5,14 @@ use packet::ip::IpFacts;
 
 use crate::classify::Flow;
 use crate::closing::Closing;
-use crate::conn::{ConnTable, Lookup};
+use crate::conn::{ConnTable, Leaving, Lookup};
 use crate::connect::{Opening, Unknown};
 use crate::engine::{BATCH, EngineConfig};
 use crate::extra::Extras;
 use crate::family::Family;
 use crate::fragments::Fragments;
 use crate::io::Io;
+use crate::lifetime;
 use crate::shared::Shared;
 use crate::time::Now;
 use crate::tuple::Tuple;
@@ -37,6 +38,8 @@ pub(crate) struct Lane<A, B> {
     pub(crate) unknown: Vec<Unknown<A, B>>,
     /// Packets that are getting one.
     pub(crate) openings: Vec<Opening<A, B>>,
+    /// Conns whose time is over.
+    pub(crate) leaving: Vec<Leaving>,
 }
 
 /// A packet between the stages of its look-up.
@@ -61,6 +64,7 @@ impl<A: Family, B> Lane<A, B> {
             work: Vec::with_capacity(BATCH),
             unknown: Vec::with_capacity(BATCH),
             openings: Vec::with_capacity(BATCH),
+            leaving: Vec::with_capacity(lifetime::LEAVING_TOGETHER),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use packet::PacketBuf;
 
 use crate::command::Event;
-use crate::conn::{Conn, ConnFlags, ConnId};
+use crate::conn::{Conn, ConnFlags, ConnId, Leaving};
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::family::Family;
@@ -18,6 +18,8 @@ use crate::time::{Now, Tick};
 
 /// Conns and timer slots looked at per call, so that no loop gets long when many expire at once.
 const EXPIRY_BUDGET: u32 = 128;
+/// Conns whose memory is asked for before the first of them is taken out.
+pub(crate) const LEAVING_TOGETHER: usize = 16;
 
 impl<B: PacketBuf> Engine<B> {
     /// Expires conns, gives up packets that waited too long, goes on with what was begun. A worker
@@ -39,18 +41,30 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Expires conns, and gives up fragments whose first did not come.
     fn give_up(&mut self, now: Now, io: &mut impl Io<B>) {
         let mut budget = EXPIRY_BUDGET;
-        while let Some(id) = self.lane.conns.next_due(now.tick(), &mut budget) {
-            self.expire(now, id, io);
+        let mut leaving = std::mem::take(&mut self.lane.leaving);
+        loop {
+            while leaving.len() < LEAVING_TOGETHER
+                && let Some(id) = self.lane.conns.next_due(now.tick(), &mut budget)
+            {
+                leaving.push(self.lane.conns.leave(id));
+            }
+            if leaving.is_empty() {
+                break;
+            }
+            for conn in leaving.drain(..) {
+                self.expire(now, conn, io);
+            }
         }
+        self.lane.leaving = leaving;
         while let Some(packet) = self.lane.fragments.pop_stale(now.tick()) {
             self.shared.stats.held.sub(1);
             self.shared.drop(packet, DropReason::Fragment);
         }
     }
 
-    fn expire(&mut self, now: Now, id: ConnId, io: &mut impl Io<B>) {
-        self.reset_if_established(now, id, io);
-        let conn = self.lane.conns.release(id);
+    fn expire(&mut self, now: Now, leaving: Leaving, io: &mut impl Io<B>) {
+        self.reset_if_established(now, leaving.id(), io);
+        let conn = self.lane.conns.release(leaving);
         self.settle_end(now, &conn, io);
     }
 

@@ -4,7 +4,7 @@ mod index;
 mod table;
 mod wheel;
 
-pub use table::{ConnTable, Found, Lookup, TableFull};
+pub use table::{ConnTable, Found, Leaving, Lookup, TableFull};
 
 use inet::NexthopId;
 use packet::checksum::Delta;

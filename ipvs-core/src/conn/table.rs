@@ -32,6 +32,21 @@ pub struct Lookup {
     candidate: ConnRef,
 }
 
+/// A conn on its way out: between its stages others leave too.
+#[derive(Debug, Clone, Copy)]
+pub struct Leaving {
+    id: ConnId,
+    /// By [`Direction`]
+    places: [Place; 2],
+}
+
+impl Leaving {
+    /// Which conn.
+    pub const fn id(&self) -> ConnId {
+        self.id
+    }
+}
+
 /// The table has no room, not even by moving index entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TableFull;
@@ -263,25 +278,36 @@ impl<A: Address> ConnTable<A> {
     /// Takes a conn out.
     pub fn remove(&mut self, id: ConnId) -> Conn<A> {
         self.wheel.remove(id);
-        self.release(id)
+        self.release(self.leave(id))
+    }
+
+    /// Asks for the memory of what leads to a conn, which is about to be taken out.
+    #[inline]
+    pub fn leave(&self, id: ConnId) -> Leaving {
+        let conn = self.get(id);
+        let places = [Direction::Inbound, Direction::Outbound].map(|direction| {
+            let place = self.index.place(conn.tuple(direction).hash(&self.key));
+            self.index.prefetch(place);
+            place
+        });
+        Leaving { id, places }
     }
 
     /// Takes out a conn that [`Self::next_due`] gave.
-    pub fn release(&mut self, id: ConnId) -> Conn<A> {
-        let conn = self.conns[id.0 as usize];
-        self.unindex(id, &conn, Direction::Inbound);
-        self.unindex(id, &conn, Direction::Outbound);
-        self.conns[id.0 as usize]
-            .flags
-            .put(ConnFlags::IN_USE, false);
+    pub fn release(&mut self, leaving: Leaving) -> Conn<A> {
+        let Leaving { id, places } = leaving;
+        for (place, direction) in places
+            .into_iter()
+            .zip([Direction::Inbound, Direction::Outbound])
+        {
+            self.index.remove(place, ConnRef::new(id, direction));
+        }
+        let conn = &mut self.conns[id.0 as usize];
+        let was = *conn;
+        conn.flags.put(ConnFlags::IN_USE, false);
         self.wheel.put_free(id);
         self.len -= 1;
-        conn
-    }
-
-    fn unindex(&mut self, id: ConnId, conn: &Conn<A>, direction: Direction) {
-        let place = self.index.place(conn.tuple(direction).hash(&self.key));
-        self.index.remove(place, ConnRef::new(id, direction));
+        was
     }
 
     /// The next conn whose deadline has passed. The caller must [`Self::release`] it. Looks at no
