@@ -367,8 +367,8 @@ impl<B: PacketBuf> Engine<B> {
     }
 }
 
-/// RFC 7915, 4.5: over IPv6 a datagram must have a checksum.
-fn give_checksum<A: Family>(frame: &mut [u8], to: &Tuple<A>, l4_at: usize) {
+/// RFC 7915, 4.5: over IPv6 a datagram must have a checksum. One that has none gets it.
+pub(crate) fn give_checksum<A: Family>(frame: &mut [u8], to: &Tuple<A>, l4_at: usize) {
     let udp = frame.get_mut(l4_at..).unwrap_or_default();
     if udp.get(UDP_CHECKSUM) != Some(&[0, 0]) {
         return;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use packet::checksum::{self, Delta};
+use packet::checksum::Delta;
 use packet::ip::NewHeader;
 use packet::ipv4::{self, L2_LEN};
 use packet::uoa::{Mode, PROTOCOL, Uoa};
@@ -14,6 +14,7 @@ use crate::drop_reason::DropReason;
 use crate::family::{self, Family};
 use crate::io::Io;
 use crate::lane::Forwarder;
+use crate::mixed::give_checksum;
 use crate::output::Way;
 use crate::service::Protocol;
 use crate::time::Now;
@@ -106,13 +107,7 @@ fn write_empty<A: Family>(frame: &mut [u8], tuple: &Tuple<A>, l4_at: usize) {
     udp[2..4].copy_from_slice(&tuple.dport.to_be_bytes());
     udp[4..6].copy_from_slice(&(UDP_LEN as u16).to_be_bytes());
     udp[6..8].fill(0);
-    let pseudo = A::pseudo_header(tuple, UDP_LEN as u16);
-    // RFC 768: a checksum of zero is sent as all ones.
-    let sum = match !checksum::fold(checksum::sum(udp) + pseudo) {
-        0 => u16::MAX,
-        sum => sum,
-    };
-    udp[6..8].copy_from_slice(&sum.to_be_bytes());
+    give_checksum(frame, tuple, l4_at);
 }
 
 /// `false`, and nothing has changed, if the packet has no room.
