@@ -126,7 +126,12 @@ async fn options_that_cannot_work_are_refused() {
         );
     }
     assert!(director.services().await.is_empty());
+}
 
+#[tokio::test]
+async fn modes_that_cannot_do_what_a_service_asks_are_refused() {
+    let director = director().await;
+    let mut ipvs = director.ipvs().await;
     ipvs.add_service(with(|service| service.proxy_protocol = "v2".into()))
         .await
         .unwrap();
@@ -146,7 +151,12 @@ async fn options_that_cannot_work_are_refused() {
         Code::InvalidArgument,
         "passes packets on as they are",
     );
+}
 
+#[tokio::test]
+async fn dests_of_any_port_have_none() {
+    let director = director().await;
+    let mut ipvs = director.ipvs().await;
     let any_port = with(|service| {
         service.key.as_mut().unwrap().port = 0;
         service.persistence_s = 300;
@@ -158,7 +168,12 @@ async fn options_that_cannot_work_are_refused() {
     ipvs.add_dest(dest(VIP, 0, "192.168.100.2", 0))
         .await
         .unwrap();
+}
 
+#[tokio::test]
+async fn what_datagrams_ask_of_a_mode_cannot_be_had_by_a_way_round() {
+    let director = director().await;
+    let mut ipvs = director.ipvs().await;
     let mut datagrams = with(|service| service.one_packet = true);
     datagrams.key.as_mut().unwrap().protocol = v1::Protocol::Udp.into();
     let key = datagrams.key.clone();
@@ -177,7 +192,6 @@ async fn options_that_cannot_work_are_refused() {
     other.dest.as_mut().unwrap().address = ip("2001:db8::2");
     let result = ipvs.add_dest(other).await;
     refused(result, Code::InvalidArgument, "use --uoa opp");
-    // Nor by a way round.
     datagrams.one_packet = false;
     ipvs.edit_service(datagrams.clone()).await.unwrap();
     ipvs.add_dest(real).await.unwrap();

@@ -59,6 +59,7 @@ unsafe impl GlobalAlloc for LargeAllocator {
         }
     }
 
+    // SAFETY: as the impl.
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if Self::maps(&layout) {
             Self::map(&layout)
@@ -68,6 +69,7 @@ unsafe impl GlobalAlloc for LargeAllocator {
         }
     }
 
+    // SAFETY: as the impl.
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         if Self::maps(&layout) {
             // SAFETY: mapped by `map` with this length.

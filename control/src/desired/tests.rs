@@ -136,8 +136,8 @@ fn an_address_brings_its_network_s_route_and_takes_it_away() {
     assert_eq!(desired.routes.iter().count(), 1);
 }
 
-#[test]
-fn what_is_refused_names_the_thing_and_the_way_out_and_changes_nothing() {
+/// With a service, its VIP and a local address.
+fn with_a_service() -> Desired {
     let mut desired = desired();
     desired
         .add_address(&address("10.0.0.100", 32, "dpdk1"))
@@ -147,95 +147,85 @@ fn what_is_refused_names_the_thing_and_the_way_out_and_changes_nothing() {
     desired
         .add_laddr(&KEY, ip("192.168.100.200"), "dpdk0")
         .unwrap();
+    desired
+}
+
+/// The sentence has the words, and nothing is changed.
+fn refuses<E: std::error::Error>(
+    desired: &mut Desired,
+    change: impl FnOnce(&mut Desired) -> Result<(), E>,
+    words: &str,
+) {
     let before = format!("{desired:?}");
-    let text = |error: &dyn std::error::Error| error.to_string();
-    let refusals = [
+    let text = change(desired).unwrap_err().to_string();
+    assert!(text.contains(words), "{text}");
+    assert_eq!(format!("{desired:?}"), before);
+}
+
+#[test]
+fn addresses_that_cannot_be_are_refused_with_the_way_out() {
+    let mut desired = with_a_service();
+    for (addr, prefix_len, device, words) in [
+        ("10.0.0.1", 32, "dpdk7", "the devices are dpdk0, dpdk1"),
+        ("10.0.0.100", 24, "dpdk0", "already an address of dpdk1"),
+        ("224.0.0.1", 24, "dpdk0", "unicast"),
+    ] {
+        let request = address(addr, prefix_len, device);
+        refuses(&mut desired, |desired| desired.add_address(&request), words);
+    }
+    let laddr = ip("192.168.100.200");
+    refuses(
+        &mut desired,
+        |desired| desired.del_address(laddr, "dpdk0"),
+        "--del-laddr",
+    );
+}
+
+#[test]
+fn routes_that_cannot_be_are_refused_with_the_way_out() {
+    let mut desired = with_a_service();
+    for (request, words) in [
         (
-            text(
-                &desired
-                    .add_address(&address("10.0.0.1", 32, "dpdk7"))
-                    .unwrap_err(),
-            ),
-            "the devices are dpdk0, dpdk1",
-        ),
-        (
-            text(
-                &desired
-                    .add_address(&address("10.0.0.100", 24, "dpdk0"))
-                    .unwrap_err(),
-            ),
-            "already an address of dpdk1",
-        ),
-        (
-            text(
-                &desired
-                    .add_address(&address("224.0.0.1", 24, "dpdk0"))
-                    .unwrap_err(),
-            ),
-            "unicast",
-        ),
-        (
-            text(
-                &desired
-                    .del_address(ip("192.168.100.200"), "dpdk0")
-                    .unwrap_err(),
-            ),
-            "--del-laddr",
-        ),
-        (
-            text(
-                &desired
-                    .add_route(&route("0.0.0.0", 0, Some("dpdk1"), Some("10.9.9.9")))
-                    .unwrap_err(),
-            ),
+            route("0.0.0.0", 0, Some("dpdk1"), Some("10.9.9.9")),
             "not on the link",
         ),
-        (
-            text(
-                &desired
-                    .add_route(&route("10.9.0.0", 16, None, None))
-                    .unwrap_err(),
-            ),
-            "name its device",
-        ),
-        (
-            text(
-                &desired
-                    .del_route(&Prefix::host(ip("10.0.0.100")), None)
-                    .unwrap_err(),
-            ),
-            "dpip addr del",
-        ),
-        (text(&desired.add_service(service()).unwrap_err()), "exists"),
-        (
-            text(&add_dest(&mut desired, "192.168.100.2", 80).unwrap_err()),
-            "already a dest",
-        ),
-        (
-            text(&add_dest(&mut desired, "192.168.100.4", 0).unwrap_err()),
-            "port 0",
-        ),
-        (
-            text(
-                &desired
-                    .add_laddr(&KEY, ip("192.168.100.200"), "dpdk0")
-                    .unwrap_err(),
-            ),
-            "already a local address",
-        ),
-        (
-            text(
-                &desired
-                    .add_laddr(&KEY, ip("10.0.0.100"), "dpdk0")
-                    .unwrap_err(),
-            ),
-            "is an address of dpdk1",
-        ),
-    ];
-    for (text, expected) in refusals {
-        assert!(text.contains(expected), "{text}");
+        (route("10.9.0.0", 16, None, None), "name its device"),
+    ] {
+        refuses(&mut desired, |desired| desired.add_route(&request), words);
     }
-    assert_eq!(format!("{desired:?}"), before);
+    let of_vip = Prefix::host(ip("10.0.0.100"));
+    refuses(
+        &mut desired,
+        |desired| desired.del_route(&of_vip, None),
+        "dpip addr del",
+    );
+}
+
+#[test]
+fn services_that_cannot_be_are_refused_with_the_way_out() {
+    let mut desired = with_a_service();
+    refuses(
+        &mut desired,
+        |desired| desired.add_service(service()),
+        "exists",
+    );
+    for (addr, port, words) in [
+        ("192.168.100.2", 80, "already a dest"),
+        ("192.168.100.4", 0, "port 0"),
+    ] {
+        refuses(&mut desired, |desired| add_dest(desired, addr, port), words);
+    }
+    for (laddr, words) in [
+        ("192.168.100.200", "already a local address"),
+        ("10.0.0.100", "is an address of dpdk1"),
+    ] {
+        let laddr = ip(laddr);
+        refuses(
+            &mut desired,
+            |desired| desired.add_laddr(&KEY, laddr, "dpdk0"),
+            words,
+        );
+    }
 }
 
 #[test]
