@@ -14,9 +14,9 @@ pub(super) struct Contest {
     players: Vec<Player>,
     /// Round by round: 1 is who has won the final, and those that met at n came from 2n and 2n + 1. In the second half are
     /// the players; beside them, up to a power of two, some that take no conn.
-    places: Vec<Comer>,
+    places: Vec<Bid>,
     /// Who is looked at next, for what other workers did.
-    cursor: u32,
+    cursor: u16,
     /// When all were looked at in vain.
     searched: Option<Tick>,
 }
@@ -32,13 +32,10 @@ struct Player {
     load: Load,
 }
 
-/// A player as one of a game sees it.
-#[derive(Debug, Clone, Copy)]
-struct Comer {
-    /// What a conn costs there
-    cost: Cost,
-    player: u16,
-}
+/// What a conn costs, and below that with whom: one number, so that a game is one comparison, and of equals the first
+/// player wins, as IPVS has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Bid(u64);
 
 impl Contest {
     /// Without players.
@@ -82,20 +79,18 @@ impl Contest {
             }));
         let games = self.players.len().next_power_of_two();
         self.places.clear();
-        self.places.resize(2 * games, Comer::NOBODY);
+        self.places.resize(2 * games, Bid::NONE);
         for (at, player) in (0..=u16::MAX).zip(&self.players) {
-            let cost = player.cost(self.kind);
-            self.places[games + usize::from(at)] = Comer { cost, player: at };
+            self.places[games + usize::from(at)] = Bid::new(player.cost(self.kind), at);
         }
         for game in (1..games).rev() {
-            self.places[game] = self.places[2 * game].or_cheaper(self.places[2 * game + 1], false);
+            self.places[game] = self.places[2 * game].min(self.places[2 * game + 1]);
         }
     }
 
     /// Who takes the next conn, as far as known.
     pub(super) fn winner(&self) -> Option<u16> {
-        let winner = self.places.get(1)?;
-        (winner.cost != Cost::NEVER).then_some(winner.player)
+        self.places.get(1)?.player()
     }
 
     /// Sets what is known of a dest's load, or changes it.
@@ -107,23 +102,21 @@ impl Contest {
         change(&mut player.load);
         player.is_away = is_away;
         if known != (player.load, is_away) {
-            let cost = player.cost(self.kind);
-            self.replay(Comer { cost, player: at });
+            let bid = Bid::new(player.cost(self.kind), at);
+            self.replay(at, bid);
         }
     }
 
-    /// Another cost of a player may decide its games otherwise, up to one that another wins as before. Whom a winner
+    /// Another bid of a player may decide its games otherwise, up to one that another wins as before. Whom a winner
     /// would meet is known beforehand, so that no game waits for what the one before wrote.
-    fn replay(&mut self, changed: Comer) {
-        let mut place = self.places.len() / 2 + usize::from(changed.player);
-        let mut winner = changed;
-        self.places[place] = changed;
+    fn replay(&mut self, player: u16, bid: Bid) {
+        let mut place = self.places.len() / 2 + usize::from(player);
+        let mut winner = bid;
+        self.places[place] = bid;
         while place > 1 {
-            let rival = self.places[place ^ 1];
-            winner = winner.or_cheaper(rival, place % 2 == 1);
+            winner = winner.min(self.places[place ^ 1]);
             place /= 2;
-            let last = std::mem::replace(&mut self.places[place], winner);
-            if last.player == winner.player && winner.player != changed.player {
+            if std::mem::replace(&mut self.places[place], winner) == winner {
                 return;
             }
         }
@@ -143,25 +136,29 @@ impl Contest {
 
     /// All in turn.
     pub(super) fn next_to_look_at(&mut self) -> Option<u16> {
-        let at = self.cursor as usize % self.players.len().max(1);
-        self.cursor = at as u32 + 1;
-        (at < self.players.len()).then_some(at as u16)
+        let is_there = usize::from(self.cursor) < self.players.len();
+        let at = if is_there { self.cursor } else { 0 };
+        self.cursor = at.wrapping_add(1);
+        (!self.players.is_empty()).then_some(at)
     }
 }
 
-impl Comer {
-    const NOBODY: Self = Self {
-        cost: Cost::NEVER,
-        player: u16::MAX,
-    };
+impl Bid {
+    /// Of nobody.
+    const NONE: Self = Self(u64::MAX);
 
-    /// Of equals the first, as IPVS: the rival if that is on the left. Without a branch, for nobody can predict it.
-    #[inline]
-    fn or_cheaper(self, rival: Self, rival_is_left: bool) -> Self {
-        let is_beaten = rival.cost.is_below(self.cost, rival_is_left);
-        Self {
-            cost: if is_beaten { rival.cost } else { self.cost },
-            player: if is_beaten { rival.player } else { self.player },
+    fn new(cost: Cost, player: u16) -> Self {
+        const { assert!(Cost::SPARE_BITS == u16::BITS) };
+        match cost {
+            Cost::NEVER => Self::NONE,
+            _ => Self(cost.bits() | u64::from(player)),
+        }
+    }
+
+    const fn player(self) -> Option<u16> {
+        match self {
+            Self::NONE => None,
+            Self(bits) => Some(bits as u16),
         }
     }
 }

@@ -6,25 +6,28 @@ use crate::service::SchedulerKind;
 /// How many inactive conns weigh as much as an active one; as IPVS counts them.
 const ACTIVE_WEIGHT: u64 = 256;
 
-/// The least is the cheapest: a class, then a fraction of conns and weight. Written as a number that is ordered as they are.
+/// The least is the cheapest: a class, then a fraction of conns and weight. Written as a number that is ordered as they are,
+/// with [`Cost::SPARE_BITS`] at its end for whoever compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Cost(u64);
 
 impl Cost {
+    /// Low bits that are 0 in every cost.
+    pub(super) const SPARE_BITS: u32 = 16;
     /// Of a dest that gets no conn.
-    pub(super) const NEVER: Self = Self(u64::MAX - 1);
+    pub(super) const NEVER: Self = Self(u64::MAX << Self::SPARE_BITS);
 
-    /// Positive floats are ordered as their bits are. Two different fractions whose denominators have 16 bits are at least 2^-32
-    /// apart, which 53 bits tell as long as no dest has 2^28 conns.
+    /// Positive floats are ordered as their bits are. Without the spare ones, fractions that differ by less than one part in
+    /// 2^36 are equal: those of dests with a million conns differ by more, but for weights far beyond a hundred.
     fn new(is_second_class: bool, conns: u64, weight: u16) -> Self {
         let fraction = conns as f64 / f64::from(weight.max(1));
-        Self(u64::from(is_second_class) << 63 | fraction.to_bits())
+        let ordered = u64::from(is_second_class) << 63 | fraction.to_bits();
+        Self(ordered & u64::MAX << Self::SPARE_BITS)
     }
 
-    /// Whether it is less, or equal if that is enough.
-    #[inline]
-    pub(super) const fn is_below(self, other: Self, or_equal: bool) -> bool {
-        self.0 < other.0 + or_equal as u64
+    /// The number.
+    pub(super) const fn bits(self) -> u64 {
+        self.0
     }
 
     /// [`Cost::NEVER`] if the scheduler gives the dest no conn.
@@ -55,7 +58,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// By multiplying crosswise.
+        /// By multiplying crosswise. What is not told apart is equal to 36 bits.
         #[test]
         fn costs_are_ordered_as_fractions(
             a in prop_oneof![0..100_000u64, 0..1u64 << 36],
@@ -63,22 +66,24 @@ mod tests {
             weights in any::<(u16, u16)>(),
         ) {
             let (c, d) = (weights.0.max(1), weights.1.max(1));
-            let crosswise = (u128::from(a) * u128::from(d)).cmp(&(u128::from(b) * u128::from(c)));
-            prop_assert_eq!(Cost::new(false, a, c).cmp(&Cost::new(false, b, d)), crosswise);
+            let crosswise = (u128::from(a) * u128::from(d), u128::from(b) * u128::from(c));
+            let costs = (Cost::new(false, a, c), Cost::new(false, b, d));
+            if costs.0 == costs.1 {
+                let apart = crosswise.0.abs_diff(crosswise.1);
+                prop_assert!(apart << 36 <= crosswise.0.max(crosswise.1));
+            } else {
+                prop_assert_eq!(costs.0 < costs.1, crosswise.0 < crosswise.1);
+            }
             prop_assert!(Cost::new(false, a, c) < Cost::new(true, b, d));
             prop_assert!(Cost::new(true, a, c) < Cost::NEVER);
         }
     }
 
-    /// The closest fractions that there are, as small as can be and as large.
+    /// The closest fractions there are below 1; and a conn more or less among a million, at a weight of 100.
     #[test]
-    fn neighbouring_fractions_of_the_largest_weights_differ() {
-        for whole in [0, (1 << 20) - 1] {
-            let cost = |part: u64, weight: u16| {
-                let conns = whole * u64::from(weight) + part;
-                Cost::new(false, conns, weight)
-            };
-            assert!(cost(65533, 65534) < cost(65534, 65535));
-        }
+    fn close_fractions_differ() {
+        assert!(Cost::new(false, 65533, 65534) < Cost::new(false, 65534, 65535));
+        let million = 1_000_000 * ACTIVE_WEIGHT;
+        assert!(Cost::new(false, million - 1, 100) < Cost::new(false, million, 100));
     }
 }
