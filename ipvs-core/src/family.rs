@@ -12,7 +12,7 @@ use crate::drop_reason::DropReason;
 use crate::service::Protocol;
 use crate::tuple::{Address, Tuple};
 
-const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
+pub(crate) const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
 const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 
 /// An address family, as one of its addresses. Frames are those of packets that were found sound.

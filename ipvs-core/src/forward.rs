@@ -263,7 +263,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         mtu: u16,
     ) -> Result<(), DropReason> {
         let overhead = tunnel::overhead(self.lane.conns.get(found.id));
-        if flow.total_len + overhead > mtu {
+        if flow.total_len.saturating_add(overhead) > mtu {
             return Err(DropReason::MtuExceeded);
         }
         if flow.protocol == Protocol::Tcp {

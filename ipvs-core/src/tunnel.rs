@@ -1,18 +1,21 @@
 //! Packets inside packets: what a tunnel's own header needs, and how it is put in front. Inside and outside may be
 //! of different families.
 
+use std::net::IpAddr;
+
 use packet::PacketBuf;
 use packet::ip::NewHeader;
-use packet::ipv4::L2_LEN;
+use packet::ipv4::{self, L2_LEN, PlainHalf};
 
 use crate::conn::{Conn, Direction};
 use crate::drop_reason::DropReason;
-use crate::family::{self, Family};
+use crate::family::{self, DEFAULT_TTL, Family};
 use crate::service::{Encapsulation, FwdMode};
 
 /// The protocol number of IPv4 inside (RFC 2003, 3.1) and of IPv6 (RFC 2473, 3).
 const IPV4_INSIDE: u8 = 4;
 const IPV6_INSIDE: u8 = 41;
+const ETHERTYPE_AT: usize = L2_LEN - 2;
 const UDP: u8 = 17;
 const GRE: u8 = 47;
 /// RFC 2784, 2: no checksum, version 0, and the EtherType of what is inside.
@@ -44,7 +47,45 @@ const fn shim_len(encapsulation: Encapsulation) -> usize {
 
 /// Puts a packet of a conn into one to its dest. `flow_hash` tells flows apart for who balances over paths. The MAC
 /// addresses are whoever's sends it.
+#[inline(always)]
 pub(crate) fn encapsulate<A: Family, B: PacketBuf>(
+    packet: &mut B,
+    conn: &Conn<A>,
+    encapsulation: Encapsulation,
+    flow_hash: impl FnOnce() -> u64,
+) -> Result<(), DropReason> {
+    let to = conn.rewritten(Direction::Inbound);
+    if let (Encapsulation::IpIp, IpAddr::V4(src), IpAddr::V4(dst)) =
+        (encapsulation, to.src.to_ip(), to.dst.to_ip())
+        && let Some(inside) = packet.bytes().get(L2_LEN..).and_then(PlainHalf::of)
+    {
+        return wrap_plain(packet, inside, src.octets(), dst.octets());
+    }
+    encapsulate_any(packet, conn, encapsulation, flow_hash)
+}
+
+/// IPv4 in IPv4, without more: most of what tunnels carry.
+#[inline(always)]
+fn wrap_plain<B: PacketBuf>(
+    packet: &mut B,
+    inside: PlainHalf,
+    src: [u8; 4],
+    dst: [u8; 4],
+) -> Result<(), DropReason> {
+    if !packet.prepend(ipv4::HEADER_LEN) {
+        return Err(DropReason::NoHeadroom);
+    }
+    let head = packet.bytes_mut().first_chunk_mut();
+    let head: &mut [u8; L2_LEN + ipv4::HEADER_LEN] = head.ok_or(DropReason::FrameTooShort)?;
+    let (ethernet, header) = head.split_at_mut(L2_LEN);
+    ethernet[ETHERTYPE_AT..].copy_from_slice(&family::ETHERTYPE_IPV4);
+    if let Some(header) = header.first_chunk_mut() {
+        inside.write_around(header, (DEFAULT_TTL, IPV4_INSIDE), src, dst);
+    }
+    Ok(())
+}
+
+fn encapsulate_any<A: Family, B: PacketBuf>(
     packet: &mut B,
     conn: &Conn<A>,
     encapsulation: Encapsulation,
@@ -91,7 +132,6 @@ struct Inside {
 impl Inside {
     /// `None` if there is not even the beginning of an IP header.
     fn of(frame: &[u8]) -> Option<Self> {
-        const ETHERTYPE_AT: usize = L2_LEN - 2;
         let head = frame.get(ETHERTYPE_AT..)?.first_chunk::<9>()?;
         let [a, b, first, second, _, _, high, low, flags] = *head;
         let inside = Self {

@@ -165,6 +165,49 @@ pub fn write(header: &mut [u8; HEADER_LEN], new: &NewHeader<[u8; 4]>) {
     }
 }
 
+/// The first half of a header, of a packet that is whole and has no options. But for the length, it stands in the header of a
+/// packet around it, too: RFC 2003, 3.1, and RFC 6040, 4.1, for its class.
+#[derive(Debug, Clone, Copy)]
+pub struct PlainHalf(u64);
+
+impl PlainHalf {
+    /// What a packet begins with, if it is plain and has room for a header around it.
+    #[inline]
+    pub fn of(packet: &[u8]) -> Option<Self> {
+        const VERSION_AND_FRAGMENT: u64 = 0xff00_0000_0000_0000 | !(DONT_FRAGMENT as u64) & 0xffff;
+        let half = u64::from_be_bytes(*packet.first_chunk()?);
+        let total_len = (half >> 32) as u16;
+        let is_plain = half & VERSION_AND_FRAGMENT == 0x45 << 56;
+        (is_plain && total_len <= u16::MAX - HEADER_LEN as u16).then_some(Self(half))
+    }
+
+    /// Writes the header of the packet around.
+    #[inline]
+    pub fn write_around(
+        self,
+        header: &mut [u8; HEADER_LEN],
+        (ttl, protocol): (u8, u8),
+        src: [u8; 4],
+        dst: [u8; 4],
+    ) {
+        let half = self.0 + ((HEADER_LEN as u64) << 32);
+        let above = u32::from_be_bytes([ttl, protocol, 0, 0]);
+        let (src, dst) = (u32::from_be_bytes(src), u32::from_be_bytes(dst));
+        let sum = (half >> 32) + u64::from(half as u32);
+        let sum = sum + u64::from(above) + u64::from(src) + u64::from(dst);
+        let above = above | u32::from(!checksum::fold(sum));
+        header[..8].copy_from_slice(&half.to_be_bytes());
+        for (place, word) in header[8..]
+            .as_chunks_mut::<4>()
+            .0
+            .iter_mut()
+            .zip([above, src, dst])
+        {
+            *place = word.to_be_bytes();
+        }
+    }
+}
+
 /// Decrements the TTL, which must be above 1, and leaves the rest as it is.
 #[inline]
 pub fn decrement_ttl(header: &mut [u8; HEADER_LEN]) {
@@ -228,6 +271,38 @@ mod tests {
             (header[8], &header[12..]),
             (0x3f, &[10, 0, 0, 1, 10, 0, 0, 2][..])
         );
+    }
+
+    /// RFC 2003, 3.1: class, identification and "don't fragment" are the inner packet's, the length is 20 bytes more.
+    #[test]
+    fn the_header_around_a_plain_packet_is_right() {
+        let mut around = [0; HEADER_LEN];
+        let (src, dst) = ([192, 168, 100, 1], [192, 168, 100, 2]);
+        for (class, flags) in [(0, 0x40), (0xb9, 0)] {
+            let mut inner = HEADER;
+            (inner[1], inner[4], inner[5], inner[6]) = (class, 0xca, 0xfe, flags);
+            let half = PlainHalf::of(&inner).unwrap();
+            half.write_around(&mut around, (64, 4), src, dst);
+            let expected = [0x45, class, 0, 0x73 + 20, 0xca, 0xfe, flags, 0, 64, 4];
+            assert_eq!(around[..10], expected);
+            assert_eq!(around[12..], [src, dst].concat());
+            assert_eq!(checksum::fold(checksum::sum(&around)), 0xffff);
+        }
+    }
+
+    #[test]
+    fn no_header_goes_around_what_is_not_plain() {
+        let options = (0, 0x46);
+        let version = (0, 0x65);
+        let (more_fragments, offset, reserved) = ((6, 0x20), (7, 1), (6, 0x80));
+        let too_long = (2, 0xff);
+        for (at, byte) in [options, version, more_fragments, offset, reserved, too_long] {
+            let mut inner = HEADER;
+            inner[3] = 0xec;
+            inner[at] = byte;
+            assert!(PlainHalf::of(&inner).is_none(), "{at}");
+        }
+        assert!(PlainHalf::of(&HEADER[..7]).is_none());
     }
 
     #[test]
