@@ -16,23 +16,28 @@ use crate::service::{FwdMode, Protocol};
 use crate::syn_proxy::Handshake;
 use crate::time::Now;
 
-/// A packet whose look-up found no conn.
+/// A packet whose look-up found no conn. What becomes of it is written where it lies: what is written in parts and then moved as
+/// a whole waits until all that was written before is in the cache, a new conn among it.
 #[derive(Debug)]
 pub(crate) struct Unknown<A, B> {
-    pub(crate) packet: B,
+    /// `None` once it has come to its end
+    pub(crate) packet: Option<B>,
     pub(crate) flow: Flow<A>,
     pub(crate) lookup: Lookup,
+    /// The conn that this packet made, in the table by its inbound tuple, and where its outbound one goes; `None` if
+    /// an earlier packet of the batch made it.
+    pub(crate) made: Option<(ConnId, Lookup)>,
 }
 
-/// A packet whose conn is in the table, if only half: its way back is still to be entered.
-#[derive(Debug)]
-pub(crate) struct Opening<A, B> {
-    packet: B,
-    flow: Flow<A>,
-    lookup: Lookup,
-    /// The conn that this packet made, and where its outbound tuple goes; `None` if an earlier packet of the
-    /// batch made it.
-    made: Option<(ConnId, Lookup)>,
+impl<A, B> Unknown<A, B> {
+    pub(crate) const fn new(packet: B, flow: Flow<A>, lookup: Lookup) -> Self {
+        Self {
+            packet: Some(packet),
+            flow,
+            lookup,
+            made: None,
+        }
+    }
 }
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
@@ -40,82 +45,74 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// for all of them, so that the memory of the way back is there when it is written.
     #[cold]
     pub(crate) fn connect_all(&mut self, now: Now, io: &mut impl Io<B>) {
-        let mut unknown = std::mem::take(&mut self.lane.unknown);
-        let mut openings = std::mem::take(&mut self.lane.openings);
-        for packet in unknown.drain(..) {
-            openings.extend(self.begin(now, packet, io));
+        let mut all = std::mem::take(&mut self.lane.unknown);
+        for unknown in &mut all {
+            self.begin(now, unknown, io);
         }
-        for (_, outbound) in openings.iter().filter_map(|opening| opening.made.as_ref()) {
+        for (_, outbound) in all.iter().filter_map(|unknown| unknown.made.as_ref()) {
             self.lane.conns.fetch_both_buckets(outbound);
         }
-        for opening in openings.drain(..) {
-            self.complete(now, opening, io);
+        for unknown in &mut all {
+            self.complete(now, unknown, io);
         }
-        self.lane.openings = openings;
-        self.lane.unknown = unknown;
+        all.clear();
+        self.lane.unknown = all;
     }
 
     /// Both steps for a single packet.
-    pub(crate) fn connect(&mut self, now: Now, unknown: Unknown<A, B>, io: &mut impl Io<B>) {
-        if let Some(opening) = self.begin(now, unknown, io) {
-            self.complete(now, opening, io);
+    pub(crate) fn connect(&mut self, now: Now, mut unknown: Unknown<A, B>, io: &mut impl Io<B>) {
+        self.begin(now, &mut unknown, io);
+        self.complete(now, &mut unknown, io);
+    }
+
+    /// The first step: its conn is made, if it is to have one.
+    fn begin(&mut self, now: Now, unknown: &mut Unknown<A, B>, io: &mut impl Io<B>) {
+        let has_syn_proxy = self.shared.snapshot.services.has_syn_proxy();
+        let mut shaken = None;
+        if has_syn_proxy && unknown.flow.protocol == Protocol::Tcp {
+            shaken = self.shake_hands_of_unknown(now, unknown, io);
+        }
+        let Some(packet) = &unknown.packet else {
+            return;
+        };
+        let flow = &unknown.flow;
+        if self
+            .lane
+            .conns
+            .find_again(&unknown.lookup, &flow.tuple)
+            .is_some()
+        {
+            return;
+        }
+        let expected = self.expected_call(now, packet, flow);
+        if let Some(expected) = &expected
+            && expected.vip != flow.tuple.dst.to_ip()
+        {
+            if let Some(packet) = unknown.packet.take() {
+                self.connect_active(now, packet, flow, expected, io);
+            }
+            return;
+        }
+        match self.open(now, unknown, expected.as_ref(), io) {
+            Ok(id) => {
+                if let Some(extra) = shaken {
+                    self.note_shaken(id, extra);
+                }
+            }
+            Err(unserved) => self.turn_away(unknown, unserved, io),
         }
     }
 
-    /// The first step; `None` if the packet has come to its end already.
-    fn begin(
-        &mut self,
-        now: Now,
-        unknown: Unknown<A, B>,
-        io: &mut impl Io<B>,
-    ) -> Option<Opening<A, B>> {
-        let Unknown {
-            mut packet,
-            mut flow,
-            lookup,
-        } = unknown;
-        let mut shaken = None;
-        if self.shared.snapshot.services.has_syn_proxy() && flow.protocol == Protocol::Tcp {
-            match self.shake_hands_of_unknown(now, packet, &flow, &lookup, io) {
-                Handshake::Over => return None,
-                Handshake::Plain(same) => packet = same,
-                Handshake::Shaken(syn, flow_of_syn, extra) => {
-                    (packet, flow, shaken) = (syn, flow_of_syn, Some(extra));
-                }
-            }
-        }
-        let made = match self.lane.conns.find_again(&lookup, &flow.tuple) {
-            Some(_) => Ok(None),
-            None => {
-                let expected = self.expected_call(now, &packet, &flow);
-                match &expected {
-                    Some(expected) if expected.vip != flow.tuple.dst.to_ip() => {
-                        self.connect_active(now, packet, &flow, expected, io);
-                        return None;
-                    }
-                    _ => {}
-                }
-                let expected = expected.as_ref();
-                self.open(now, &packet, &flow, &lookup, expected, io)
-                    .map(Some)
-            }
+    /// A packet that gets no conn.
+    #[inline(never)]
+    fn turn_away(&mut self, unknown: &mut Unknown<A, B>, why: Unserved, io: &mut impl Io<B>) {
+        let Some(packet) = unknown.packet.take() else {
+            return;
         };
-        match made {
-            Ok(made) => {
-                if let (Some(extra), Some((id, _))) = (shaken, &made) {
-                    self.note_shaken(*id, extra);
-                }
-                return Some(Opening {
-                    packet,
-                    flow,
-                    lookup,
-                    made,
-                });
-            }
-            Err(Unserved::NoService) => self.without_service(packet, &flow, io),
-            Err(Unserved::Drop(reason)) => self.shared.drop(packet, reason),
+        match why {
+            Unserved::NoService => self.without_service(packet, &unknown.flow, io),
+            Unserved::Drop(reason) => self.shared.drop(packet, reason),
         }
-        None
     }
 
     /// What FTP has announced, if this is it.
@@ -128,19 +125,29 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         segment.opens().then(|| self.expected(now, flow))?
     }
 
-    /// If the conn is not there by now.
+    /// If the conn is not there by now. What the conn of a client that is there is to remember.
     #[cold]
     fn shake_hands_of_unknown(
         &mut self,
         now: Now,
-        packet: B,
-        flow: &Flow<A>,
-        lookup: &Lookup,
+        unknown: &mut Unknown<A, B>,
         io: &mut impl Io<B>,
-    ) -> Handshake<A, B> {
-        match self.lane.conns.find_again(lookup, &flow.tuple) {
-            Some(_) => Handshake::Plain(packet),
-            None => self.shake_hands(now, packet, flow, io),
+    ) -> Option<Extra> {
+        let Unknown { flow, lookup, .. } = unknown;
+        if self.lane.conns.find_again(lookup, &flow.tuple).is_some() {
+            return None;
+        }
+        match self.shake_hands(now, unknown.packet.take()?, flow, io) {
+            Handshake::Over => None,
+            Handshake::Plain(packet) => {
+                unknown.packet = Some(packet);
+                None
+            }
+            Handshake::Shaken(syn, flow, extra) => {
+                unknown.packet = Some(syn);
+                unknown.flow = flow;
+                Some(extra)
+            }
         }
     }
 
@@ -165,69 +172,41 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         io: &mut impl Io<B>,
     ) {
         let lookup = self.lane.conns.begin(&flow.tuple);
-        let flow = *flow;
-        let unknown = Unknown {
-            packet,
-            flow,
-            lookup,
-        };
-        self.connect(now, unknown, io);
+        self.connect(now, Unknown::new(packet, *flow, lookup), io);
     }
 
     /// The second step: the way back, then the packet goes like any other.
-    fn complete(&mut self, now: Now, opening: Opening<A, B>, io: &mut impl Io<B>) {
-        let Opening {
-            packet,
-            flow,
-            lookup,
-            made,
-        } = opening;
-        let found = match made {
-            Some((id, outbound)) => self.complete_conn(now, id, outbound, &flow, io),
-            None => match self.lane.conns.find_again(&lookup, &flow.tuple) {
+    fn complete(&mut self, now: Now, unknown: &mut Unknown<A, B>, io: &mut impl Io<B>) {
+        let flow = &unknown.flow;
+        let found = match unknown.made {
+            Some((id, outbound)) => self.complete_conn(now, id, outbound, flow, io),
+            None if unknown.packet.is_none() => return,
+            None => match self.lane.conns.find_again(&unknown.lookup, &flow.tuple) {
                 Some(found) => Ok(found),
-                None => return self.connect_again(now, packet, flow, lookup, io),
+                None => return self.connect_again(now, unknown, io),
             },
+        };
+        let Some(packet) = unknown.packet.take() else {
+            return;
         };
         let found = match found {
             Ok(found) => found,
             Err(reason) => return self.shared.drop(packet, reason),
         };
-        let is_over = self
-            .lane
-            .conns
-            .get(found.id)
-            .flags
-            .has(ConnFlags::ONE_PACKET);
-        self.forward(now, packet, &flow, found, io);
-        if is_over {
+        let flags = self.lane.conns.get(found.id).flags;
+        self.forward(now, packet, flow, found, io);
+        if flags.has(ConnFlags::ONE_PACKET) {
             self.end(now, found.id, io);
         }
     }
 
     /// The conn that an earlier packet of the batch made is over already: it was that packet's alone, or gave way to
     /// another.
-    fn connect_again(
-        &mut self,
-        now: Now,
-        packet: B,
-        flow: Flow<A>,
-        lookup: Lookup,
-        io: &mut impl Io<B>,
-    ) {
-        match self.open(now, &packet, &flow, &lookup, None, io) {
-            Ok(made) => {
-                let made = Some(made);
-                let opening = Opening {
-                    packet,
-                    flow,
-                    lookup,
-                    made,
-                };
-                self.complete(now, opening, io);
-            }
-            Err(Unserved::NoService) => self.without_service(packet, &flow, io),
-            Err(Unserved::Drop(reason)) => self.shared.drop(packet, reason),
+    #[inline(never)]
+    fn connect_again(&mut self, now: Now, unknown: &mut Unknown<A, B>, io: &mut impl Io<B>) {
+        match self.open(now, unknown, None, io) {
+            Ok(_) => self.complete(now, unknown, io),
+            Err(unserved) => self.turn_away(unknown, unserved, io),
         }
     }
 

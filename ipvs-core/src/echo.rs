@@ -79,15 +79,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         if kind == A::ECHO_REQUEST {
             let lookup = self.lane.conns.begin(&flow.tuple);
-            return self.connect(
-                now,
-                Unknown {
-                    packet,
-                    flow,
-                    lookup,
-                },
-                io,
-            );
+            return self.connect(now, Unknown::new(packet, flow, lookup), io);
         }
         let owner = sapool::owner_of(identifier, self.shared.config.workers);
         let local = self.shared.snapshot.net.local_addr(ip.dst.to_ip());

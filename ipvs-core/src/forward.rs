@@ -36,7 +36,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return self.forward_shaken(now, packet, flow, found, io);
         }
         let Some((id, mtu)) = self.known_nexthop(found.id, found.direction) else {
-            return self.forward_by_way(now, packet, flow, found, io);
+            return self.forward_first(now, packet, flow, found, io);
         };
         match self.rewrite(now, &mut packet, flow, found, mtu) {
             Ok(()) => self.shared.transmit_to(packet, id, io),
@@ -44,8 +44,27 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// The first packet of a conn in its direction, the first after routes changed, those that wait, and those of a
-    /// client that shook hands with the director.
+    /// The first packet of a conn in its direction, or after routes changed.
+    #[cold]
+    #[inline(never)]
+    fn forward_first(
+        &mut self,
+        now: Now,
+        packet: B,
+        flow: &Flow<A>,
+        found: Found,
+        io: &mut impl Io<B>,
+    ) {
+        let is_edited = self.lane.conns.get(found.id).flags.has(ConnFlags::EDITED);
+        if !is_edited && self.knows_nexthop_by_dest(found.id, found.direction) {
+            self.forward(now, packet, flow, found, io);
+        } else {
+            self.forward_by_way(now, packet, flow, found, io);
+        }
+    }
+
+    /// What goes by routes, the first packets that tell of their client, those that wait, and those of a client that shook hands
+    /// with the director.
     #[cold]
     #[inline(never)]
     pub(crate) fn forward_by_way(

@@ -6,7 +6,7 @@ use packet::ip::IpFacts;
 use crate::classify::Flow;
 use crate::closing::Closing;
 use crate::conn::{ConnTable, Leaving, Lookup};
-use crate::connect::{Opening, Unknown};
+use crate::connect::Unknown;
 use crate::engine::{BATCH, EngineConfig};
 use crate::extra::Extras;
 use crate::family::Family;
@@ -36,8 +36,6 @@ pub(crate) struct Lane<A, B> {
     pub(crate) work: Vec<Work<A, B>>,
     /// Packets that have none.
     pub(crate) unknown: Vec<Unknown<A, B>>,
-    /// Packets that are getting one.
-    pub(crate) openings: Vec<Opening<A, B>>,
     /// Conns whose time is over.
     pub(crate) leaving: Vec<Leaving>,
 }
@@ -63,7 +61,6 @@ impl<A: Family, B> Lane<A, B> {
             has_fragments: false,
             work: Vec::with_capacity(BATCH),
             unknown: Vec::with_capacity(BATCH),
-            openings: Vec::with_capacity(BATCH),
             leaving: Vec::with_capacity(lifetime::LEAVING_TOGETHER),
         }
     }
@@ -133,11 +130,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         {
             match self.lane.conns.finish(&lookup, &flow.tuple) {
                 Some(found) => self.forward(now, packet, &flow, found, io),
-                None => unknown.push(Unknown {
-                    packet,
-                    flow,
-                    lookup,
-                }),
+                None => unknown.push(Unknown::new(packet, flow, lookup)),
             }
         }
         self.lane.work = work;

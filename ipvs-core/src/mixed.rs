@@ -302,8 +302,9 @@ impl<B: PacketBuf> Engine<B> {
         let mut at = 0;
         while let Some(flow) = self.v4.unknown.get(at).map(|item| item.flow) {
             if self.is_mixed(now, &flow) {
-                let item = self.v4.unknown.remove(at);
-                self.v6.admit(item.packet, item.flow.to_mapped());
+                if let Some(packet) = self.v4.unknown.remove(at).packet {
+                    self.v6.admit(packet, flow.to_mapped());
+                }
             } else {
                 at += 1;
             }

@@ -8,6 +8,7 @@ use packet::{ChecksumState, PacketBuf, sctp};
 use crate::choice::{Choice, turn_of};
 use crate::classify::Flow;
 use crate::conn::{Conn, ConnFlags, ConnId, Lookup, TableFull};
+use crate::connect::Unknown;
 use crate::drop_reason::DropReason;
 use crate::expected::Expected;
 use crate::extra::Extra;
@@ -43,12 +44,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     pub(crate) fn open(
         &mut self,
         now: Now,
-        packet: &B,
-        flow: &Flow<A>,
-        lookup: &Lookup,
+        unknown: &mut Unknown<A, B>,
         expected: Option<&Expected>,
         io: &mut impl Io<B>,
-    ) -> Result<(ConnId, Lookup), Unserved> {
+    ) -> Result<ConnId, Unserved> {
+        let Unknown { packet, flow, .. } = unknown;
+        let packet = packet.as_ref().ok_or(Unserved::NoService)?;
         let snapshot = &self.shared.snapshot;
         let service = match expected {
             Some(expected) => snapshot.services.get(&expected.control_service()),
@@ -84,15 +85,16 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         };
         let mut conn = choice.make_conn(now, flow, l4, service)?;
         self.start(now, flow.protocol, &options, opening, &mut conn);
-        let made = self.insert(now, lookup, conn, service_id, io)?;
+        let (id, outbound) = self.insert(now, &unknown.lookup, conn, service_id, io)?;
+        unknown.made = Some((id, outbound));
         if conn.flags.has(ConnFlags::EDITED) {
-            *self.lane.extras.get_mut(made.0) = Extra::of_told(&options, is_ftp);
+            *self.lane.extras.get_mut(id) = Extra::of_told(&options, is_ftp);
         }
         if let Some((key, timeout_s)) = template {
             self.shared
                 .hold_template(key, conn.dest(), timeout_s, now.tick());
         }
-        Ok(made)
+        Ok(id)
     }
 
     /// What a conn begins with: timeout, numbers, state.

@@ -17,7 +17,12 @@ use crate::time::Now;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Way {
     /// To this next hop
-    Known(Nexthop),
+    Known {
+        /// The next hop, whose MAC address is known
+        id: NexthopId,
+        /// Largest IP packet in bytes
+        mtu: u16,
+    },
     /// Once this neighbour has told its MAC address
     Await {
         /// The neighbour
@@ -31,8 +36,7 @@ impl Way {
     #[inline]
     pub(crate) const fn mtu(&self) -> u16 {
         match self {
-            Self::Known(nexthop) => nexthop.mtu,
-            Self::Await { mtu, .. } => *mtu,
+            Self::Known { mtu, .. } | Self::Await { mtu, .. } => *mtu,
         }
     }
 }
@@ -53,70 +57,68 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// The way of a conn's packets, as it remembers it or by a look at the routes.
     pub(crate) fn way_of(&mut self, id: ConnId, direction: Direction) -> Result<Way, DropReason> {
-        let remembered = self
-            .known_nexthop(id, direction)
-            .and_then(|(id, _)| self.shared.snapshot.net.nexthop(id));
-        match remembered {
-            Some(nexthop) => Ok(Way::Known(*nexthop)),
-            None => self.find_way(id, direction),
+        if !self.knows_nexthop_by_dest(id, direction) {
+            return self.find_way(id, direction);
         }
+        let known = self.known_nexthop(id, direction);
+        let known = known.map(|(id, mtu)| Way::Known { id, mtu });
+        known.ok_or(DropReason::NoRoute)
+    }
+
+    /// Whether a conn knows the next hop of its packets, or does from now on by what another conn of its dest has found.
+    pub(crate) fn knows_nexthop_by_dest(&mut self, id: ConnId, direction: Direction) -> bool {
+        if self.known_nexthop(id, direction).is_some() {
+            return true;
+        }
+        if direction == Direction::Outbound {
+            return false;
+        }
+        let net = &self.shared.snapshot.net;
+        let conn = self.lane.conns.get_mut(id);
+        let addr = conn.destination(direction).to_ip();
+        let Some(known) = self.shared.dest_hops.get(conn.dest(), addr, net.generation) else {
+            return false;
+        };
+        conn.set_nexthop(direction, net.generation, known);
+        self.known_nexthop(id, direction).is_some()
     }
 
     #[cold]
     fn find_way(&mut self, id: ConnId, direction: Direction) -> Result<Way, DropReason> {
         let net = &self.shared.snapshot.net;
         let dst = self.lane.conns.get(id).destination(direction).to_ip();
-        let dest = self.lane.conns.get(id).dest();
-        if direction == Direction::Inbound
-            && let Some(known) = self.shared.dest_hops.get(dest, dst, net.generation)
-            && let Some(nexthop) = net.nexthop(known).filter(|hop| hop.dst_mac.is_some())
-        {
-            let conn = self.lane.conns.get_mut(id);
-            conn.set_nexthop(direction, net.generation, known);
-            return Ok(Way::Known(*nexthop));
-        }
         let hop = net.route_to(dst).ok_or(DropReason::NoRoute)?;
-        let awaited = Awaited {
-            ifindex: hop.ifindex,
-            addr: hop.neighbour,
-        };
-        let Some((nexthop_id, nexthop)) = net
+        let known = net
             .nexthop_of(hop.ifindex, hop.neighbour)
-            .and_then(|id| net.nexthop(id).map(|nexthop| (id, *nexthop)))
-        else {
-            return Ok(Way::Await {
-                neighbour: awaited,
-                mtu: hop.mtu,
-            });
+            .and_then(|id| net.nexthop(id).map(|nexthop| (id, nexthop)))
+            .filter(|(_, nexthop)| nexthop.dst_mac.is_some());
+        let Some((nexthop_id, nexthop)) = known else {
+            let neighbour = Awaited {
+                ifindex: hop.ifindex,
+                addr: hop.neighbour,
+            };
+            let mtu = hop.mtu;
+            return Ok(Way::Await { neighbour, mtu });
         };
-        if nexthop.dst_mac.is_none() {
-            return Ok(Way::Await {
-                neighbour: awaited,
-                mtu: hop.mtu,
-            });
-        }
         // A route's own MTU binds the conn to its route only as long as that is looked up each time.
         if nexthop.mtu == hop.mtu {
-            self.lane
-                .conns
-                .get_mut(id)
-                .set_nexthop(direction, net.generation, nexthop_id);
+            let conn = self.lane.conns.get_mut(id);
+            conn.set_nexthop(direction, net.generation, nexthop_id);
             if direction == Direction::Inbound {
-                self.shared
-                    .dest_hops
-                    .put(dest, dst, net.generation, nexthop_id);
+                let hops = &mut self.shared.dest_hops;
+                hops.put(conn.dest(), dst, net.generation, nexthop_id);
             }
         }
-        Ok(Way::Known(Nexthop {
+        Ok(Way::Known {
+            id: nexthop_id,
             mtu: hop.mtu,
-            ..nexthop
-        }))
+        })
     }
 
     /// Sends a packet its way, or holds it.
     pub(crate) fn deliver(&mut self, now: Now, packet: B, way: Way, io: &mut impl Io<B>) {
         match way {
-            Way::Known(nexthop) => self.shared.transmit(packet, &nexthop, io),
+            Way::Known { id, .. } => self.shared.transmit_to(packet, id, io),
             Way::Await { neighbour, .. } => self.shared.hold(now, packet, neighbour, io),
         }
     }

@@ -9,6 +9,7 @@ use crate::drop_reason::DropReason;
 use crate::family::{self, Family};
 use crate::io::Io;
 use crate::lane::Forwarder;
+use crate::output::Way;
 use crate::service::Protocol;
 use crate::tcp_state::TcpState;
 use crate::time::Now;
@@ -62,9 +63,17 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let Ok(way) = self.way_of(id, direction) else {
             return;
         };
-        let port = match way {
-            crate::output::Way::Known(nexthop) => nexthop.port,
-            crate::output::Way::Await { .. } => return,
+        let Way::Known { id: nexthop, .. } = way else {
+            return;
+        };
+        let Some(port) = self
+            .shared
+            .snapshot
+            .net
+            .nexthop(nexthop)
+            .map(|hop| hop.port)
+        else {
+            return;
         };
         let tuple = conn.rewritten(direction);
         let frame_len = L2_LEN + family::header_len(tuple.src) + SEGMENT_LEN;

@@ -15,12 +15,21 @@ pub fn sum(bytes: &[u8]) -> u64 {
     for word in words {
         wide += u128::from(u64::from_be_bytes(*word));
     }
-    let mut tail = [0; 8];
-    tail[..rest.len()].copy_from_slice(rest);
-    wide += u128::from(u64::from_be_bytes(tail));
     // Any grouping of 16-bit words has the same sum modulo 0xffff.
     let (high, low) = ((wide >> 64) as u64, wide as u64);
-    (low & 0xffff_ffff) + (low >> 32) + high
+    (low & 0xffff_ffff) + (low >> 32) + high + sum_of_rest(rest)
+}
+
+/// Of less than eight bytes. Each part is read as it lies: a copy that is filled up with zeros would have to be in memory
+/// before it could be read.
+#[inline]
+fn sum_of_rest(rest: &[u8]) -> u64 {
+    let (fours, rest) = rest.as_chunks::<4>();
+    let (twos, rest) = rest.as_chunks::<2>();
+    let four = fours.first().map_or(0, |four| u32::from_be_bytes(*four));
+    let two = twos.first().map_or(0, |two| u16::from_be_bytes(*two));
+    let one = rest.first().map_or(0, |one| u16::from_be_bytes([*one, 0]));
+    u64::from(four) + u64::from(two) + u64::from(one)
 }
 
 /// Folds a sum to 16 bits. All ones for a header whose checksum is right.
