@@ -4,8 +4,9 @@
 //! A turn's time is its time on the CPU, so that others on the machine do not count; interrupts and the
 //! pauses of a virtual machine's host still do. How much that is shows in the quiet phase, with traffic
 //! and nothing else, and in the turns between two rounds of housekeeping, which have nothing to do but
-//! forward: control's commands and expiry come in every 32nd turn only. A stall of the worker's own
-//! making comes in every run, a pause does not, so of several runs the median counts.
+//! forward: control's commands and expiry come in every eighth turn only. Last comes a loop on the same CPU that does
+//! nothing but read the clock, for as long as all phases before it: its pauses are the machine's alone. A stall of the
+//! worker's own making comes in every run, a pause does not, so of several runs the median counts.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use serde_json::{Map, Value, json};
 
 use benches::director::{self, LAN};
 use benches::frames::{self, Frame, VIP};
-use benches::measure::{Spread, thread_cpu_ns};
+use benches::measure::{Spread, rounded, thread_cpu_ns};
 use benches::plane::{self, Plane, WorkerEnds, worker_rings};
 
 use crate::Error;
@@ -52,12 +53,15 @@ const HOUSEKEEPING_LOOPS: u64 = 8;
 const COMMANDS_PER_ROUND: usize = 16;
 
 /// What happens beside the traffic.
-const PHASES: [&str; 4] = [
+const PHASES: [&str; 5] = [
     "quiet",
     "services_loaded",
     "laddrs_come_and_go",
     "conns_expire",
+    "nothing_but_the_clock",
 ];
+/// Those in which control does something.
+const BUSY_PHASES: std::ops::Range<usize> = 1..4;
 
 /// The longest turns of a phase in nanoseconds, and how many took too long.
 #[derive(Debug, Clone, Copy, Default)]
@@ -68,6 +72,8 @@ struct Phase {
     worst_forwarding_ns: u64,
     too_long: u64,
     loops: u64,
+    /// All turns together
+    total_ns: u64,
 }
 
 impl Phase {
@@ -79,6 +85,7 @@ impl Phase {
         };
         *worst = ns.max(*worst);
         self.too_long += u64::from(ns > GOAL_NS);
+        self.total_ns += ns;
         self.loops += 1;
     }
 
@@ -246,7 +253,29 @@ fn phases(
     let conns = |worker: &Worker<'_>| worker.engine.stats().conns.get();
     let expiring = worker.run_until(|worker| conns(worker) <= u64::from(BUSY_FLOWS))?;
     worker.lab.sink.events = None;
-    Ok([quiet, loading, laddrs, expiring])
+    let together_ns = [quiet, loading, laddrs, expiring]
+        .iter()
+        .map(|phase| phase.total_ns)
+        .sum();
+    Ok([
+        quiet,
+        loading,
+        laddrs,
+        expiring,
+        nothing_but_the_clock(together_ns),
+    ])
+}
+
+/// What the machine does to a loop that does nothing.
+fn nothing_but_the_clock(for_ns: u64) -> Phase {
+    let mut phase = Phase::default();
+    let mut before = thread_cpu_ns();
+    while phase.total_ns < for_ns {
+        let after = thread_cpu_ns();
+        phase.record(after - before, false);
+        before = after;
+    }
+    phase
 }
 
 /// What the operator was asked for, and has done.
@@ -332,11 +361,11 @@ fn leave_cpu(cpu: u32) -> Result<(), Error> {
 pub struct Stalls(Vec<[Phase; PHASES.len()]>);
 
 impl Stalls {
-    /// The longest turn of each run in microseconds, but for the quiet phase.
+    /// The longest turn of each run in microseconds while control does something.
     pub fn worst_us(&self) -> Spread {
         let worst = |run: &[Phase; PHASES.len()]| {
-            let beside = run[1..].iter();
-            beside.map(Phase::worst_ns).max().unwrap_or(0)
+            let busy = run[BUSY_PHASES].iter();
+            busy.map(Phase::worst_ns).max().unwrap_or(0)
         };
         Spread::of(self.0.iter().map(|run| worst(run) as f64 / 1e3))
     }
@@ -357,6 +386,8 @@ impl Stalls {
             let loops: u64 = of_phase().map(|phase| phase.loops).sum();
             entry.insert("loops_over_200_us".to_owned(), json!(too_long));
             entry.insert("loops".to_owned(), json!(loops));
+            let total_ns: u64 = of_phase().map(|phase| phase.total_ns).sum();
+            entry.insert("seconds".to_owned(), rounded(total_ns as f64 / 1e9, 2));
             object.insert((*name).to_owned(), Value::Object(entry));
         }
         Value::Object(object)
