@@ -11,7 +11,7 @@ use crate::io::Io;
 use crate::lane::Forwarder;
 use crate::proxy_protocol;
 use crate::segment::{self, Segment, Toa};
-use crate::service::{FwdMode, Protocol};
+use crate::service::{Encapsulation, FwdMode, Protocol};
 use crate::stats::WorkerStats;
 use crate::tcp_state::TcpState;
 use crate::time::Now;
@@ -35,11 +35,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if flags.has(ConnFlags::SYN_PROXIED) {
             return self.forward_shaken(now, packet, flow, found, io);
         }
-        let Some((id, mtu)) = self.known_nexthop(found.id, found.direction) else {
+        let Some((_, &nexthop)) = self.known_nexthop(found.id, found.direction) else {
             return self.forward_first(now, packet, flow, found, io);
         };
-        match self.rewrite(now, &mut packet, flow, found, mtu) {
-            Ok(()) => self.shared.transmit_to(packet, id, io),
+        match self.rewrite(now, &mut packet, flow, found, nexthop.mtu) {
+            Ok(()) => self.shared.transmit(packet, &nexthop, io),
             Err(reason) => self.refuse_or_drop(now, packet, found, reason, io),
         }
     }
@@ -257,8 +257,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let conn = self.lane.conns.get_mut(found.id);
         conn.touch(now.tick());
         if conn.flags.has(ConnFlags::ONE_WAY) {
-            let tuple = conn.tuple(found.direction);
-            if let Err(reason) = self.pass_on_unchanged(&mut packet, found, &tuple) {
+            let (fwdmode, tuple) = (conn.fwdmode(), conn.tuple(found.direction));
+            if let Err(reason) = self.pass_on_unchanged(&mut packet, found, fwdmode, &tuple) {
                 return self.shared.drop(packet, reason);
             }
         } else if A::CAN_BE_MIXED && conn.flags.has(ConnFlags::MIXED) {
@@ -271,8 +271,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.deliver(now, packet, way, io);
     }
 
-    /// DR and tunnel: the packet stays as it is, but for its time to live.
-    #[inline(never)]
+    /// DR and tunnel: the packet stays as it is, but for its time to live. Each of the common modes has a copy of its own, which
+    /// does not ask what it is.
+    #[inline]
     fn pass_on(
         &mut self,
         now: Now,
@@ -281,22 +282,87 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         found: Found,
         mtu: u16,
     ) -> Result<(), DropReason> {
-        let overhead = tunnel::overhead(self.lane.conns.get(found.id));
+        let flags = self.lane.conns.get(found.id).flags;
+        if flags.has(ConnFlags::IPIP) {
+            self.pass_on_in_ipip(now, packet, flow, found, mtu)
+        } else if flags.has(ConnFlags::TUNNEL) {
+            self.pass_on_in_tunnel(now, packet, flow, found, mtu)
+        } else {
+            self.pass_on_directly(now, packet, flow, found, mtu)
+        }
+    }
+
+    #[inline(never)]
+    fn pass_on_directly(
+        &mut self,
+        now: Now,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        mtu: u16,
+    ) -> Result<(), DropReason> {
+        self.pass_on_by(FwdMode::DirectRoute, now, packet, flow, found, mtu)
+    }
+
+    #[inline(never)]
+    fn pass_on_in_ipip(
+        &mut self,
+        now: Now,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        mtu: u16,
+    ) -> Result<(), DropReason> {
+        let ipip = FwdMode::Tunnel(Encapsulation::IpIp);
+        self.pass_on_by(ipip, now, packet, flow, found, mtu)
+    }
+
+    #[inline(never)]
+    fn pass_on_in_tunnel(
+        &mut self,
+        now: Now,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        mtu: u16,
+    ) -> Result<(), DropReason> {
+        let fwdmode = self.lane.conns.get(found.id).fwdmode();
+        self.pass_on_by(fwdmode, now, packet, flow, found, mtu)
+    }
+
+    #[inline(always)]
+    fn pass_on_by(
+        &mut self,
+        fwdmode: FwdMode,
+        now: Now,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        mtu: u16,
+    ) -> Result<(), DropReason> {
+        let overhead = tunnel::overhead(self.lane.conns.get(found.id), fwdmode);
         if flow.total_len.saturating_add(overhead) > mtu {
             return Err(DropReason::MtuExceeded);
         }
         if flow.protocol == Protocol::Tcp {
-            let l4 = packet.bytes().get(usize::from(flow.l4_at)..);
-            let segment = Segment::read(l4.unwrap_or_default())?;
-            let state = self.lane.conns.get(found.id).tcp_state();
-            let next = state.next_one_way(segment.kind());
-            if next != state {
-                self.set_tcp_state(found.id, next);
-            }
+            self.follow_one_way(packet, flow, found.id)?;
         }
         self.count_packet(found, flow.total_len);
         self.lane.conns.get_mut(found.id).touch(now.tick());
-        self.pass_on_unchanged(packet, found, &flow.tuple)
+        self.pass_on_unchanged(packet, found, fwdmode, &flow.tuple)
+    }
+
+    /// The state of a TCP conn of which only the client's segments are seen.
+    #[inline(always)]
+    fn follow_one_way(&mut self, packet: &B, flow: &Flow<A>, id: ConnId) -> Result<(), DropReason> {
+        let l4 = packet.bytes().get(usize::from(flow.l4_at)..);
+        let segment = Segment::read(l4.unwrap_or_default())?;
+        let state = self.lane.conns.get(id).tcp_state();
+        let next = state.next_one_way(segment.kind());
+        if next != state {
+            self.set_tcp_state(id, next);
+        }
+        Ok(())
     }
 
     /// Whatever belongs to a conn of DR or tunnel mode: its way out, without a look inside. As a call of its own it costs
@@ -306,17 +372,16 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         &self,
         packet: &mut B,
         found: Found,
+        fwdmode: FwdMode,
         tuple: &Tuple<A>,
     ) -> Result<(), DropReason> {
         A::decrement_ttl(packet.bytes_mut());
+        let FwdMode::Tunnel(encapsulation) = fwdmode else {
+            return Ok(());
+        };
         let conn = self.lane.conns.get(found.id);
-        match conn.fwdmode() {
-            FwdMode::Tunnel(encapsulation) => {
-                let flow_hash = || tuple.hash(&self.shared.config.keys.sequence);
-                tunnel::encapsulate(packet, conn, encapsulation, flow_hash)
-            }
-            _ => Ok(()),
-        }
+        let flow_hash = || tuple.hash(&self.shared.config.keys.sequence);
+        tunnel::encapsulate(packet, conn, encapsulation, flow_hash)
     }
 
     /// Where the L4 header of a packet of a conn lies once the packet was rewritten.
@@ -342,7 +407,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     pub(crate) fn growth(&self, ip: &IpFacts<A>, found: Found) -> i16 {
         let conn = self.lane.conns.get(found.id);
         if conn.flags.has(ConnFlags::ONE_WAY) {
-            return tunnel::overhead(conn) as i16;
+            return tunnel::overhead(conn, conn.fwdmode()) as i16;
         }
         if !conn.flags.has(ConnFlags::MIXED) {
             return 0;

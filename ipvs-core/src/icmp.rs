@@ -163,7 +163,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         way: Way,
         io: &mut impl Io<B>,
     ) {
-        match self.pass_on_unchanged(&mut packet, found, &quoted.tuple) {
+        let fwdmode = self.lane.conns.get(found.id).fwdmode();
+        match self.pass_on_unchanged(&mut packet, found, fwdmode, &quoted.tuple) {
             Ok(()) => self.deliver(now, packet, way, io),
             Err(reason) => self.shared.drop(packet, reason),
         }

@@ -42,17 +42,17 @@ impl Way {
 }
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// The next hop of a conn's packets and its MTU, if the conn remembers it and its neighbour is known.
+    /// The next hop of a conn's packets, if the conn remembers it and its neighbour is known.
     #[inline]
     pub(crate) fn known_nexthop(
         &self,
         id: ConnId,
         direction: Direction,
-    ) -> Option<(NexthopId, u16)> {
+    ) -> Option<(NexthopId, &Nexthop)> {
         let net = &self.shared.snapshot.net;
         let id = self.lane.conns.get(id).nexthop(direction, net.generation)?;
         let nexthop = net.nexthop(id)?;
-        nexthop.dst_mac.is_some().then_some((id, nexthop.mtu))
+        nexthop.dst_mac.is_some().then_some((id, nexthop))
     }
 
     /// The way of a conn's packets, as it remembers it or by a look at the routes.
@@ -61,8 +61,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return self.find_way(id, direction);
         }
         let known = self.known_nexthop(id, direction);
-        let known = known.map(|(id, mtu)| Way::Known { id, mtu });
-        known.ok_or(DropReason::NoRoute)
+        let (id, nexthop) = known.ok_or(DropReason::NoRoute)?;
+        let mtu = nexthop.mtu;
+        Ok(Way::Known { id, mtu })
     }
 
     /// Whether a conn knows the next hop of its packets, or does from now on by what another conn of its dest has found.

@@ -27,8 +27,9 @@ const GUE_LEN: usize = 4;
 const FIRST_DYNAMIC_PORT: u16 = 49_152;
 
 /// How many bytes a conn's inbound packets grow by.
-pub(crate) fn overhead<A: Family>(conn: &Conn<A>) -> u16 {
-    match conn.fwdmode() {
+#[inline]
+pub(crate) fn overhead<A: Family>(conn: &Conn<A>, fwdmode: FwdMode) -> u16 {
+    match fwdmode {
         FwdMode::Tunnel(encapsulation) => {
             (family::header_len(conn.real_server().0) + shim_len(encapsulation)) as u16
         }

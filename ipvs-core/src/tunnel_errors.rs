@@ -125,7 +125,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         packet.truncate(L2_LEN + longest);
         let inside = told
             .mtu
-            .map(|mtu| mtu.saturating_sub(tunnel::overhead(conn).into()));
+            .map(|mtu| mtu.saturating_sub(tunnel::overhead(conn, conn.fwdmode()).into()));
         // What else is wrong with a tunnel is that its end is out of reach.
         let ((kind, code), rest) = match (inside, is_v4) {
             (Some(mtu), true) => (FRAGMENTATION_NEEDED, mtu & 0xffff),

@@ -51,11 +51,13 @@ impl ConnFlags {
     /// The client's address is rewritten too: FullNAT, with all that it asks of TCP.
     pub const FULL_NAT: Self = Self(1 << 5);
     /// Tunnel, without more: IP in IP
-    const IPIP: Self = Self(1 << 6);
+    pub(crate) const IPIP: Self = Self(1 << 6);
     /// Tunnel with GRE
     const GRE: Self = Self(1 << 7);
     /// Tunnel with GUE; the outbound side has the port.
     const GUE: Self = Self(1 << 8);
+    /// Any tunnel
+    pub(crate) const TUNNEL: Self = Self(Self::IPIP.0 | Self::GRE.0 | Self::GUE.0);
 
     /// The source is rewritten to a WAN address
     const SNAT: Self = Self(1 << 9);
