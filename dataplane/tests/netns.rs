@@ -279,105 +279,94 @@ fn restore(lab: &Lab, text: &str) -> (bool, String) {
     )
 }
 
+/// What `dpip` refuses: arguments, exit status, and what the sentence has.
+const REFUSED_BY_DPIP: &[(&str, i32, &str)] = &[
+    (
+        "addr add 10.0.0.9/32 dev dpdk9",
+        1,
+        "no device 'dpdk9': the devices are dpdk0, dpdk1",
+    ),
+    (
+        "addr add 10.0.0.100/32 dev dpdk0",
+        1,
+        "10.0.0.100 is already an address of dpdk1",
+    ),
+    (
+        "route add 10.9.0.0/16 via 172.16.0.1 dev dpdk1",
+        1,
+        "the gateway 172.16.0.1 is not on the link",
+    ),
+    ("addr bogus", 1, "invalid command bogus"),
+    (
+        "vlan add link dpdk0 id 100",
+        2,
+        "'dpip vlan' is not supported yet",
+    ),
+];
+
+/// What `ipvsadm-rs` refuses: arguments, exit status, and what the sentence has.
+const REFUSED_BY_IPVSADM: &[(&str, i32, &str)] = &[
+    ("-A -t 10.0.0.100:80 -s rr", 1, "exists"),
+    (
+        "-A -t 10.0.0.101:80 -s -rr",
+        1,
+        "unknown scheduler '-rr': did you mean rr?",
+    ),
+    (
+        "-a -t 10.0.0.100:80 -r 192.168.100.2 -b",
+        1,
+        "already a dest",
+    ),
+    (
+        "-a -t 10.0.0.100:80 -r 192.168.100.9 -J",
+        1,
+        "does not go with it",
+    ),
+    (
+        "-a -t 10.0.0.100:80 -r 192.168.100.9:70000 -b",
+        2,
+        "port 70000 is out of range",
+    ),
+    (
+        "-a -t 10.0.0.200:80 -r 192.168.100.9 -b",
+        1,
+        "no service TCP 10.0.0.200:80",
+    ),
+    (
+        "--add-laddr -z 10.0.0.100 -t 10.0.0.100:80 -F dpdk0",
+        1,
+        "is an address of dpdk1",
+    ),
+    ("-A -f 1 -s rr", 2, "there is no --fwmark-service"),
+    (
+        "-a -t 10.0.0.100:80",
+        2,
+        "You need to supply the 'real-server' option",
+    ),
+];
+
 #[test]
 fn wrong_commands_are_refused_with_a_sentence_and_change_nothing() {
     let lab = Lab::new(1);
     lab.set_up();
-    let before = (
-        lab.ipvsadm("-S"),
-        lab.dpip("addr show"),
-        lab.dpip("route show"),
-    );
-    for (name, args, status, sentence) in [
-        (
-            "dpip",
-            "addr add 10.0.0.9/32 dev dpdk9",
-            1,
-            "no device 'dpdk9': the devices are dpdk0, dpdk1",
-        ),
-        (
-            "dpip",
-            "addr add 10.0.0.100/32 dev dpdk0",
-            1,
-            "10.0.0.100 is already an address of dpdk1",
-        ),
-        (
-            "dpip",
-            "route add 10.9.0.0/16 via 172.16.0.1 dev dpdk1",
-            1,
-            "the gateway 172.16.0.1 is not on the link",
-        ),
-        ("dpip", "addr bogus", 1, "invalid command bogus"),
-        (
-            "dpip",
-            "vlan add link dpdk0 id 100",
-            2,
-            "'dpip vlan' is not supported yet",
-        ),
-        ("ipvsadm-rs", "-A -t 10.0.0.100:80 -s rr", 1, "exists"),
-        (
-            "ipvsadm-rs",
-            "-A -t 10.0.0.101:80 -s -rr",
-            1,
-            "unknown scheduler '-rr': did you mean rr?",
-        ),
-        (
-            "ipvsadm-rs",
-            "-a -t 10.0.0.100:80 -r 192.168.100.2 -b",
-            1,
-            "already a dest",
-        ),
-        (
-            "ipvsadm-rs",
-            "-a -t 10.0.0.100:80 -r 192.168.100.9 -J",
-            1,
-            "does not go with it",
-        ),
-        (
-            "ipvsadm-rs",
-            "-a -t 10.0.0.100:80 -r 192.168.100.9:70000 -b",
-            2,
-            "port 70000 is out of range",
-        ),
-        (
-            "ipvsadm-rs",
-            "-a -t 10.0.0.200:80 -r 192.168.100.9 -b",
-            1,
-            "no service TCP 10.0.0.200:80",
-        ),
-        (
-            "ipvsadm-rs",
-            "--add-laddr -z 10.0.0.100 -t 10.0.0.100:80 -F dpdk0",
-            1,
-            "is an address of dpdk1",
-        ),
-        (
-            "ipvsadm-rs",
-            "-A -f 1 -s rr",
-            2,
-            "there is no --fwmark-service",
-        ),
-        (
-            "ipvsadm-rs",
-            "-a -t 10.0.0.100:80",
-            2,
-            "You need to supply the 'real-server' option",
-        ),
+    let all = || {
+        let tables = [lab.dpip("addr show"), lab.dpip("route show")];
+        (lab.ipvsadm("-S"), tables)
+    };
+    let before = all();
+    for (name, refused) in [
+        ("dpip", REFUSED_BY_DPIP),
+        ("ipvsadm-rs", REFUSED_BY_IPVSADM),
     ] {
-        let (code, text) = lab.refused(name, args);
-        assert!(
-            code == status && text.contains(sentence),
-            "{name} {args}: status {code}: {text}"
-        );
+        for (args, status, sentence) in refused {
+            let (code, text) = lab.refused(name, args);
+            assert!(
+                code == *status && text.contains(sentence),
+                "{name} {args}: status {code}: {text}"
+            );
+        }
     }
-    assert_eq!(
-        (
-            lab.ipvsadm("-S"),
-            lab.dpip("addr show"),
-            lab.dpip("route show")
-        ),
-        before
-    );
+    assert_eq!(all(), before);
 }
 
 #[test]
