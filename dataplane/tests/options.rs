@@ -153,7 +153,12 @@ fn clients_shake_hands_with_the_director(#[case] outside: Addrs, #[case] inside:
 #[rstest]
 #[case::nat("-m", V4.client)]
 #[case::fullnat("-b", V4.laddr)]
-fn the_how_to_s_rows_and_ftp(#[case] mode: &str, #[case] seen: &str, #[values(1, 2)] workers: u16) {
+fn the_how_to_s_rows_and_ftp(
+    #[case] mode: &str,
+    #[case] seen: &str,
+    #[values(1, 2)] workers: u16,
+    #[values("YES", "NO")] calls_from_port_20: &str,
+) {
     let mut lab = Lab::new(workers);
     lab.dpip("addr add 10.0.0.100/32 dev dpdk1");
     lab.dpip("addr add 192.168.100.1/24 dev dpdk0");
@@ -201,7 +206,7 @@ fn the_how_to_s_rows_and_ftp(#[case] mode: &str, #[case] seen: &str, #[values(1,
     let config = lab.folder.write(
         "vsftpd.conf",
         &format!(
-            "listen=YES\nbackground=NO\nanonymous_enable=YES\nlocal_enable=NO\nanon_root={}\nconnect_from_port_20=YES\n\
+            "listen=YES\nbackground=NO\nanonymous_enable=YES\nlocal_enable=NO\nanon_root={}\nconnect_from_port_20={calls_from_port_20}\n\
              secure_chroot_dir={}\nno_anon_password=YES\nseccomp_sandbox=NO\n",
             files.display(),
             empty.display()

@@ -27,8 +27,8 @@ use crate::tuple::{Address, Tuple};
 
 /// Of control conns: RFC 959, 8
 pub(crate) const CONTROL_PORT: u16 = 21;
-/// Which a server calls from: RFC 959, 3.2
-pub(crate) const DATA_PORT: u16 = 20;
+/// Which a server calls from, unless it prefers another: RFC 959, 3.2
+const DATA_PORT: u16 = 20;
 
 /// What takes the place of an end in a line.
 struct Replacement {
@@ -166,7 +166,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return Some(latest);
         }
         let id = self.shared.laddrs.id_of(expected.laddr)?;
-        self.shared.laddrs.take_port(id, expected.class as usize)
+        let class = expected.class as usize;
+        self.shared.laddrs.take_movable_port(id, class)
     }
 
     fn expect(
@@ -182,7 +183,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.lane.extras.get_mut(found.id).expected_lport = expected.lport;
         let table = &self.shared.stats.expectations;
         if let Some(gone) = table.insert(key, expected, now.tick())
-            && gone.lport != expected.lport
+            && (gone.laddr, gone.class, gone.lport)
+                != (expected.laddr, expected.class, expected.lport)
         {
             self.shared.return_expected_port(&gone);
         }
@@ -233,10 +235,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let service = service.ok_or(DropReason::NoConn)?;
         let is_it = |dest: &&crate::service::Dest| dest.id == expected.dest;
         let dest = service.dests.iter().find(is_it).ok_or(DropReason::NoDest)?;
-        // The local port was taken for calls from this port.
-        if expected.lport != 0 && flow.tuple.sport != DATA_PORT {
-            return Err(DropReason::NoConn);
-        }
         let (Some(client), Some(vip)) = (A::of(expected.client.0), A::of(expected.vip)) else {
             return Err(DropReason::NoConn);
         };
@@ -261,6 +259,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let timeout_s = self.shared.snapshot.timeouts.tcp_s[TcpState::SynRecv as usize];
         conn.timeout_s = u16::try_from(timeout_s).unwrap_or(u16::MAX);
         let service_id = service.id;
+        self.shared.claim_expected_port(expected, &flow.tuple)?;
         // From here on the conn has the port.
         let hash_key = &self.shared.config.keys.conns;
         let (src, dst) = (flow.tuple.src.to_ip(), flow.tuple.dst.to_ip());
@@ -293,6 +292,22 @@ fn key_of(src: IpAddr, dst: IpAddr, port: u16, hash_key: &crate::tuple::HashKey)
 }
 
 impl<B: PacketBuf> crate::shared::Shared<B> {
+    /// The local port of a call was taken for one from the usual port: it becomes one towards the port that the call
+    /// comes from.
+    fn claim_expected_port<A: Address>(
+        &mut self,
+        expected: &Expected,
+        call: &Tuple<A>,
+    ) -> Result<(), DropReason> {
+        let (addr, port) = (expected.laddr, expected.lport);
+        let (from, to) = (
+            expected.class as usize,
+            sapool::class_of(call.src.low_bits(), call.sport),
+        );
+        let has_it = port == 0 || self.laddrs.move_port(addr, to, from, port);
+        has_it.then_some(()).ok_or(DropReason::NoLocalPort)
+    }
+
     /// A call that did not come had a local port.
     pub(crate) fn return_expected_port(&mut self, gone: &Expected) {
         if gone.lport != 0 {

@@ -68,12 +68,27 @@ impl Laddrs {
     /// A port of the address towards dests of a class.
     #[inline]
     pub(crate) fn take_port(&mut self, id: LaddrId, class: usize) -> Option<u16> {
+        self.giving_pool(id)?.take(class)
+    }
+
+    /// The same, one that most likely can be moved to any class later.
+    pub(crate) fn take_movable_port(&mut self, id: LaddrId, class: usize) -> Option<u16> {
+        self.giving_pool(id)?.take_movable(class)
+    }
+
+    /// A port in use towards `from` is in use towards `to` instead, also if the address is to leave. `false` if it is
+    /// in use there already.
+    pub(crate) fn move_port(&mut self, addr: IpAddr, to: usize, from: usize, port: u16) -> bool {
+        let id = self.ids.get(&addr);
+        let entry = id.and_then(|id| self.entries.get_mut(id.0 as usize)?.as_mut());
+        entry.is_some_and(|entry| entry.pool.move_to(to, from, port))
+    }
+
+    /// The pool of an address that is not to leave.
+    #[inline]
+    fn giving_pool(&mut self, id: LaddrId) -> Option<&mut PortPool> {
         let entry = self.entries.get_mut(id.0 as usize)?.as_mut()?;
-        if entry.leaving {
-            None
-        } else {
-            entry.pool.take(class)
-        }
+        (!entry.leaving).then_some(&mut *entry.pool)
     }
 
     /// Gives a port back. The pool and its id, if the address was to leave and this was its last.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::census::Census;
+use crate::ftp::CONTROL_PORT;
 use crate::matcher::{Match, Passing};
 use crate::service::{Protocol, Service, ServiceId, ServiceKey};
 
@@ -65,6 +66,12 @@ impl ServiceTable {
     #[inline]
     pub const fn has_ftp(&self) -> bool {
         self.census.has_ftp()
+    }
+
+    /// Whether this is the VIP of a service of FTP.
+    pub fn is_ftp_vip(&self, addr: IpAddr) -> bool {
+        let control = self.get(&ServiceKey::vip(Protocol::Tcp, addr, CONTROL_PORT));
+        control.is_some_and(|service| service.is_ftp())
     }
 
     /// Whether this is the address of a dest of FTP.

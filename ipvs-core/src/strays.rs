@@ -5,9 +5,9 @@ use packet::PacketBuf;
 use crate::classify::Flow;
 use crate::drop_reason::DropReason;
 use crate::family::Family;
-use crate::ftp::DATA_PORT;
 use crate::io::Io;
 use crate::lane::Forwarder;
+use crate::segment::Segment;
 use crate::service::Protocol;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
@@ -40,7 +40,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let is_nat_dest = services.is_nat_dest(flow.protocol, src, port);
         let (worker, workers) = (self.shared.config.worker, self.shared.config.workers);
         let is_last = self.shared.hand_overs(&packet) + 1 >= u32::from(workers);
-        if !is_last && (is_nat_dest || self.may_be_ftp_data(flow)) {
+        if !is_last && (is_nat_dest || self.may_be_ftp_data(&packet, flow)) {
             self.shared.redirect(packet, (worker + 1) % workers, io);
         } else if is_nat_dest {
             self.shared.drop(packet, DropReason::NatNoConn);
@@ -49,14 +49,17 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// Whether it is from a dest of FTP, or for the port that such a dest calls from.
-    fn may_be_ftp_data(&self, flow: &Flow<A>) -> bool {
+    /// Whether it is from a dest of FTP, or a client's answer to such a dest's call, which may have come from any port.
+    fn may_be_ftp_data(&self, packet: &B, flow: &Flow<A>) -> bool {
         let services = &self.shared.snapshot.services;
+        if !services.has_ftp() || flow.protocol != Protocol::Tcp {
+            return false;
+        }
         let (src, dst) = (flow.tuple.src.to_ip(), flow.tuple.dst.to_ip());
-        services.has_ftp()
-            && flow.protocol == Protocol::Tcp
-            && (services.is_ftp_dest(src)
-                || flow.tuple.dport == DATA_PORT && services.is_vip(flow.protocol, dst))
+        let l4 = packet.bytes().get(usize::from(flow.l4_at)..);
+        let answers =
+            || Segment::read(l4.unwrap_or_default()).is_ok_and(|segment| !segment.opens());
+        services.is_ftp_dest(src) || services.is_ftp_vip(dst) && answers()
     }
 
     /// It is the kernel's, unless VIPs are defended.

@@ -7,9 +7,13 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::*;
-use ipvs_core::{DropReason, FwdMode, Protocol};
+use ipvs_core::{Command, DropReason, FwdMode, LaddrId, Origin, Protocol};
+use packet::PortId;
 use rstest::rstest;
+use sapool::{PoolShare, PoolUsage, PortPool};
 use testkit::frames::{self, Seen};
 
 const VIP_FTP: &str = "10.0.0.100:21";
@@ -240,9 +244,136 @@ fn fullnat_gives_the_dest_a_port_to_call() {
         (seen.src, seen.dst.as_str(), seen.ack),
         (to.clone(), "192.168.100.2:20", 8)
     );
-    // From another port nobody calls.
+    // Nobody calls twice.
     let other = frames::tcp("192.168.100.2:2000", &to).flags("S");
     director.refuses(LAN, &other.frame(FROM_SERVER), DropReason::NoConn);
+}
+
+const EPRT: &str = "EPRT |1|10.0.0.48|40001|\r\n";
+
+/// The client names where it listens; the local end that the dest hears of instead.
+fn announce(director: &mut Director, seq: u32) -> String {
+    let seen = says(director, seq, 5001, EPRT);
+    let lport = text(&seen).split('|').nth(3).unwrap();
+    format!("{LIP}:{lport}")
+}
+
+/// Counts the ports of the local address that are in use, as long as the director lives.
+fn ports_in_use(director: &mut Director) -> Arc<PoolUsage> {
+    let pool = Box::new(PortPool::new(PoolShare::new(0, 1).unwrap()));
+    let usage = pool.usage();
+    director.command(Command::AddLaddr {
+        id: LaddrId(0),
+        addr: LIP.parse().unwrap(),
+        pool,
+    });
+    usage
+}
+
+/// RFC 959, 3.2: port 20 is the default. Servers without privileges call from others.
+#[test]
+fn the_dest_may_call_from_any_port() {
+    let mut director = director(FwdMode::FullNat);
+    let in_use = ports_in_use(&mut director);
+    control(&mut director);
+    let mut seq = 1001;
+    // Both ends, and ports of every class
+    let ports = [1, 20, 1024, 65_535].into_iter().chain(2000..2016);
+    for (made, sport) in (0..).zip(ports) {
+        let to = announce(&mut director, seq);
+        seq += EPRT.len() as u32;
+        assert_eq!(in_use.used(), 2 + made, "the call's is in use");
+        let from = format!("192.168.100.2:{sport}");
+        let call = frames::tcp(&from, &to).flags("S").seq(7).frame(FROM_SERVER);
+        let (client, vip) = ("10.0.0.48:40001", format!("10.0.0.100:{sport}"));
+        for _ in 0..2 {
+            let seen = director.to_client(&call);
+            assert_eq!((&seen.src, seen.dst.as_str()), (&vip, client));
+        }
+        let reply = frames::tcp(client, &vip).flags("SA").seq(70).ack(8);
+        let seen = director.to_server(&reply.frame(FROM_CLIENT));
+        assert_eq!((seen.src, seen.dst, seen.ack), (to, from, 8));
+        assert!(seen.checksums_right);
+        assert_eq!(in_use.used(), 2 + made, "and then the conn's");
+    }
+    director.wait_s(2000);
+    assert_eq!((director.conns().len(), in_use.used()), (0, 0));
+}
+
+/// One local end is one conn's towards dests of a class.
+#[test]
+fn a_local_port_that_another_has_got_serves_no_call() {
+    let mut director = director(FwdMode::FullNat);
+    let in_use = ports_in_use(&mut director);
+    control(&mut director);
+    let to = announce(&mut director, 1001);
+    // Towards port 21 this port is next.
+    let other = director.open_between("10.0.0.48:50000", VIP_FTP, SERVER_FTP);
+    assert_eq!(other.laddr, to);
+    let call = |port: u16| {
+        let from = format!("192.168.100.2:{port}");
+        frames::tcp(&from, &to).flags("S").frame(FROM_SERVER)
+    };
+    let same_class = 21 + sapool::CLASSES as u16;
+    for _ in 0..2 {
+        director.refuses(LAN, &call(same_class), DropReason::NoLocalPort);
+        assert_eq!(in_use.used(), 3);
+    }
+    assert_eq!(director.to_client(&call(2000)).src, "10.0.0.100:2000");
+    assert_eq!(in_use.used(), 3);
+    director.wait_s(2000);
+    assert_eq!((director.conns().len(), in_use.used()), (0, 0));
+}
+
+/// A local port is its owner's, and so is a call to it; the client's answer comes by any worker.
+#[rstest]
+#[case::fullnat(FwdMode::FullNat)]
+#[case::nat(FwdMode::Nat)]
+fn calls_from_any_port_find_their_worker(#[case] fwdmode: FwdMode) {
+    let mut workers = Setup {
+        workers: 3,
+        fwdmode,
+        vip: VIP_FTP,
+        dests: vec![SERVER_FTP],
+        ..Setup::default()
+    }
+    .build_all();
+    control(&mut workers[1]);
+    let line = says(&mut workers[1], 1001, 5001, EPRT);
+    let mut words = text(&line).split('|').skip(2);
+    let to = format!("{}:{}", words.next().unwrap(), words.next().unwrap());
+    let call = frames::tcp("192.168.100.2:2000", &to).flags("S").seq(7);
+    let sent = go_around(&mut workers, 0, LAN, &call.frame(FROM_SERVER));
+    assert_eq!(one(sent, WAN).src, "10.0.0.100:2000");
+    let answer = frames::tcp("10.0.0.48:40001", "10.0.0.100:2000").flags("SA");
+    let answer = answer.seq(70).ack(8).frame(FROM_CLIENT);
+    let seen = one(go_around(&mut workers, 2, WAN, &answer), LAN);
+    assert_eq!((seen.src, seen.dst.as_str()), (to, "192.168.100.2:2000"));
+    // What opens a conn is nobody's: it does not go around.
+    let stray = frames::tcp("10.0.0.48:40002", "10.0.0.100:2000").flags("S");
+    assert_eq!(workers[0].receive(WAN, &stray.frame(FROM_CLIENT)), []);
+    assert_eq!(
+        (
+            workers[0].wire.redirected.len(),
+            workers[0].wire.to_kernel.len()
+        ),
+        (0, 1)
+    );
+}
+
+/// A packet comes to a worker, and then goes from one to the next until one sends it.
+fn go_around(
+    workers: &mut [Director],
+    first: usize,
+    port: PortId,
+    frame: &[u8],
+) -> Vec<(PortId, Vec<u8>)> {
+    let (mut at, mut sent) = (first, workers[first].receive(port, frame));
+    while let Some((next, packet)) = workers[at].wire.redirected.pop() {
+        at = usize::from(next);
+        sent = workers[at].receive_from(Origin::Worker, packet);
+    }
+    sent
 }
 
 /// Ports of calls that never come are not lost.
@@ -264,7 +395,7 @@ fn a_call_that_does_not_come_gives_its_port_back() {
     assert!(director.states().is_empty());
     // The local address can leave: none of its ports is out.
     director.wire.events.clear();
-    director.command(ipvs_core::Command::RemoveLaddr(ipvs_core::LaddrId(0)));
+    director.command(Command::RemoveLaddr(LaddrId(0)));
     let is_gone = director
         .wire
         .events
@@ -342,7 +473,7 @@ fn other_workers_know_what_is_expected() {
     assert_eq!(workers[0].receive(WAN, &answer.frame(FROM_CLIENT)), []);
     let (worker, packet) = workers[0].wire.redirected.pop().unwrap();
     assert_eq!(worker, 1);
-    let sent = workers[1].receive_from(ipvs_core::Origin::Worker, packet);
+    let sent = workers[1].receive_from(Origin::Worker, packet);
     assert_eq!(Seen::parse(&only(sent).1).dst, "192.168.100.2:20");
 }
 

@@ -61,7 +61,13 @@ impl Bitmap {
         true
     }
 
-    fn clear(&mut self, index: u32) {
+    /// Whether an index, which is in range, is free.
+    pub(crate) fn is_free(&self, index: u32) -> bool {
+        self.leaves[word(index)] & bit(index) != 0
+    }
+
+    /// Takes this index, which is in range and free.
+    pub(crate) fn clear(&mut self, index: u32) {
         let leaf = index / BITS;
         self.leaves[word(index)] &= !bit(index);
         if self.leaves[word(index)] == 0 {

@@ -23,6 +23,9 @@ pub const PORTS: u32 = LAST_PORT as u32 - FIRST_PORT as u32 + 1;
 /// which makes the 1,032,176 free ports of a fresh local address that its tutorial shows.
 pub const CLASSES: usize = 16;
 
+/// Ports that are looked at for one that may be moved to any class.
+const MOVABLE_TRIED: usize = 16;
+
 /// The worker (from 0) that owns a local port, and so the conns that use it.
 #[inline]
 pub const fn owner_of(port: u16, workers: u16) -> u16 {
@@ -133,6 +136,52 @@ impl PortPool {
         };
         self.usage.count_taken();
         Some(self.share.port(index))
+    }
+
+    /// Takes a port that is free towards all other classes too, if one of the next few is: see [`Self::move_to`].
+    pub fn take_movable(&mut self, class: usize) -> Option<u16> {
+        let mut port = self.take(class)?;
+        for _ in 1..MOVABLE_TRIED {
+            if self.is_of_one_class(port) {
+                break;
+            }
+            let Some(next) = self.free[class % CLASSES].take() else {
+                break;
+            };
+            if let Some(index) = self.share.index(port) {
+                self.free[class % CLASSES].put(index);
+            }
+            port = self.share.port(next);
+        }
+        Some(port)
+    }
+
+    /// What is in use towards `from` is in use towards `to` instead. `false` if it is in use there already, or is
+    /// not in use: nothing has changed.
+    pub fn move_to(&mut self, to: usize, from: usize, port: u16) -> bool {
+        let (to, from) = (to % CLASSES, from % CLASSES);
+        let Some(index) = self.share.index(port) else {
+            return false;
+        };
+        if self.free[from].is_free(index) {
+            return false;
+        }
+        if to != from {
+            if !self.free[to].is_free(index) {
+                return false;
+            }
+            self.free[to].clear(index);
+            self.free[from].put(index);
+        }
+        true
+    }
+
+    /// Whether a port in use is in use towards one class alone.
+    fn is_of_one_class(&self, port: u16) -> bool {
+        self.share.index(port).is_some_and(|index| {
+            let is_used = |free: &&Bitmap| !free.is_free(index);
+            self.free.iter().filter(is_used).count() == 1
+        })
     }
 
     /// Goes on with what `old` had in use: the two change places, their counters excepted. For a local address

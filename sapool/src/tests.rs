@@ -72,6 +72,37 @@ fn giving_back_what_was_not_taken_changes_nothing() {
     assert_eq!(pool.used(), 0);
 }
 
+#[test]
+fn a_port_moves_to_another_class_if_it_is_free_there() {
+    let mut pool = pool(1, 2);
+    let port = pool.take(3).unwrap();
+    assert_eq!(pool.take(4), Some(port));
+    assert!(!pool.move_to(4, 3, port), "in use");
+    assert!(!pool.move_to(5, 6, port), "not in use");
+    assert!(!pool.move_to(5, 3, port - 1), "another worker's");
+    assert!(pool.move_to(5, 3, port) && pool.move_to(5, 5, port));
+    assert_eq!(pool.used(), 2);
+    pool.put(3, port);
+    assert_eq!(pool.used(), 2, "it is there no more");
+    pool.put(5, port);
+    pool.put(4, port);
+    assert_eq!(pool.used(), 0);
+}
+
+#[test]
+fn a_movable_port_is_free_towards_all_if_one_of_the_next_few_is() {
+    let mut pool = pool(0, 1);
+    let of_others: Vec<u16> = (0..5).filter_map(|_| pool.take(7)).collect();
+    let port = pool.take_movable(3).unwrap();
+    assert!(!of_others.contains(&port));
+    assert!((0..CLASSES).all(|class| pool.move_to(class, 3, port) && pool.move_to(3, class, port)));
+    while pool.take(7).is_some() {}
+    assert!(pool.take_movable(3).is_some(), "rather than none");
+    while pool.take(3).is_some() {}
+    assert_eq!(pool.used(), 2 * u64::from(PORTS));
+    assert_eq!(pool.take_movable(3), None);
+}
+
 proptest! {
     /// Against the plainest model there is: a set.
     #[test]
