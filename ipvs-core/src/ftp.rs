@@ -4,13 +4,14 @@
 //! those behind a PROXY header, before anything else happens to a segment.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 use packet::PacketBuf;
-use packet::ftp::{self, Named, Text};
+use packet::ftp::{self, Named, Style, Text};
 
 use crate::choice;
 use crate::classify::Flow;
-use crate::conn::{Conn, Direction, Endpoints, Found};
+use crate::conn::{Conn, ConnFlags, Direction, Endpoints, Found};
 use crate::drop_reason::DropReason;
 use crate::expected::Expected;
 use crate::extra::SeqShift;
@@ -19,7 +20,7 @@ use crate::io::Io;
 use crate::lane::Forwarder;
 use crate::open;
 use crate::segment::{self, Segment};
-use crate::service::{FwdMode, Protocol};
+use crate::service::{Dest, Protocol};
 use crate::splice::{end_of, splice};
 use crate::tcp_state::TcpState;
 use crate::time::Now;
@@ -30,10 +31,29 @@ pub(crate) const CONTROL_PORT: u16 = 21;
 /// Which a server calls from, unless it prefers another: RFC 959, 3.2
 const DATA_PORT: u16 = 20;
 
-/// What takes the place of an end in a line.
+/// What takes the place of a part of a line.
 struct Replacement {
-    named: Named,
+    place: Range<usize>,
     text: Text,
+}
+
+impl Replacement {
+    /// Another end, named in the same way.
+    fn of_end(named: Named, end: SocketAddr) -> Option<Self> {
+        let text = Text::new(end, named.style)?;
+        let place = named.place;
+        Some(Self { place, text })
+    }
+
+    /// The same for a client's command; `PORT` cannot name an end of IPv6 (RFC 2428, 1).
+    fn of_command(named: Named, end: SocketAddr) -> Option<Self> {
+        if named.style == Style::Extended || end.is_ipv4() {
+            return Self::of_end(named, end);
+        }
+        let text = Text::eprt(end)?;
+        let place = 0..named.place.end;
+        Some(Self { place, text })
+    }
 }
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
@@ -65,8 +85,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             _ => None,
         };
         let mut grown = 0;
-        if let Some(Replacement { named, text }) = replacement {
-            let (at, len) = (payload_at + named.place.start, named.place.len());
+        if let Some(Replacement { place, text }) = replacement {
+            let (at, len) = (payload_at + place.start, place.len());
             grown = splice(packet, flow, at, len, text.bytes(), mtu)?;
             let shift = &mut self.lane.extras.get_mut(found.id).shifts[ours];
             shift.note(segment.seq, grown);
@@ -110,26 +130,26 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if named.addr != Some(client) {
             return None;
         }
+        let (dest, seen) = (conn.real_server().0, conn.local().0.to_ip());
         let mut expected = Expected {
             dest: conn.dest(),
             vip: conn.vip().0.to_ip(),
             client: (client, named.port),
-            laddr: client,
+            laddr: seen,
             lport: 0,
-            class: 0,
+            class: sapool::class_of(dest.low_bits(), DATA_PORT) as u32,
         };
-        let (dest, _) = conn.real_server();
-        if conn.fwdmode() == FwdMode::Nat {
-            self.expect(now, dest.to_ip(), client, named.port, &expected, found);
+        let dest = dest.to_ip();
+        let mut port = named.port;
+        if conn.flags.has(ConnFlags::LOCAL_PORT) {
+            port = self.port_for(&expected, dest, found)?;
+            expected.lport = port;
+        }
+        self.expect(now, dest, seen, port, &expected, found);
+        if seen == client {
             return None;
         }
-        let laddr = conn.local().0.to_ip();
-        expected.laddr = laddr;
-        expected.class = sapool::class_of(dest.low_bits(), DATA_PORT) as u32;
-        expected.lport = self.port_for(&expected, dest.to_ip(), found)?;
-        self.expect(now, dest.to_ip(), laddr, expected.lport, &expected, found);
-        let text = Text::new(SocketAddr::new(laddr, expected.lport), named.style)?;
-        Some(Replacement { named, text })
+        Replacement::of_command(named, SocketAddr::new(seen, port))
     }
 
     /// 227, 229: the client will call the VIP.
@@ -152,8 +172,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.expect(now, client, vip, named.port, &expected, found);
         // The answer to EPSV names no address: the client calls whom it has called.
         named.addr?;
-        let text = Text::new(SocketAddr::new(vip, named.port), named.style)?;
-        Some(Replacement { named, text })
+        let end = SocketAddr::new(vip, named.port);
+        Replacement::of_end(named, end)
     }
 
     /// A local port that the dest may call; the same for a line that is said again.
@@ -233,29 +253,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let key = expected.control_service();
         let service = self.shared.snapshot.services.get(&key);
         let service = service.ok_or(DropReason::NoConn)?;
-        let is_it = |dest: &&crate::service::Dest| dest.id == expected.dest;
+        let is_it = |dest: &&Dest| dest.id == expected.dest;
         let dest = service.dests.iter().find(is_it).ok_or(DropReason::NoDest)?;
-        let (Some(client), Some(vip)) = (A::of(expected.client.0), A::of(expected.vip)) else {
-            return Err(DropReason::NoConn);
-        };
-        let ends = Endpoints {
-            inbound: Tuple {
-                src: client,
-                dst: vip,
-                sport: expected.client.1,
-                dport: flow.tuple.sport,
-                protocol: flow.tuple.protocol,
-            },
-            outbound: flow.tuple,
-        };
-        let mut conn = Conn::new(
-            &ends,
-            choice::deltas(&ends),
-            dest.id,
-            dest.fwdmode,
-            now.tick(),
-        );
-        conn.set_tcp_state(TcpState::Listen);
+        let mut conn = called_conn(now, flow, expected, dest)?;
         let timeout_s = self.shared.snapshot.timeouts.tcp_s[TcpState::SynRecv as usize];
         conn.timeout_s = u16::try_from(timeout_s).unwrap_or(u16::MAX);
         let service_id = service.id;
@@ -273,6 +273,39 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let direction = Direction::Outbound;
         Ok(Found { id, direction })
     }
+}
+
+/// The conn of a dest's call.
+fn called_conn<A: Family>(
+    now: Now,
+    flow: &Flow<A>,
+    expected: &Expected,
+    dest: &Dest,
+) -> Result<Conn<A>, DropReason> {
+    let (Some(client), Some(vip)) = (A::of(expected.client.0), A::of(expected.vip)) else {
+        return Err(DropReason::NoConn);
+    };
+    let ends = Endpoints {
+        inbound: Tuple {
+            src: client,
+            dst: vip,
+            sport: expected.client.1,
+            dport: flow.tuple.sport,
+            protocol: flow.tuple.protocol,
+        },
+        outbound: flow.tuple,
+    };
+    let mut conn = Conn::new(
+        &ends,
+        choice::deltas(&ends),
+        dest.id,
+        dest.fwdmode,
+        now.tick(),
+    );
+    conn.set_tcp_state(TcpState::Listen);
+    // NAT too has one for a client that the dest could not see.
+    conn.flags.put(ConnFlags::LOCAL_PORT, expected.lport != 0);
+    Ok(conn)
 }
 
 /// Who calls whom at which port.

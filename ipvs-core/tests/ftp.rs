@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     reason = "a test that cannot go on says so by a panic"
 )]
 
@@ -10,6 +11,7 @@ mod common;
 use std::sync::Arc;
 
 use common::*;
+use inet::{IfIndex, Prefix, Route, RouteScope};
 use ipvs_core::{Command, DropReason, FwdMode, LaddrId, Origin, Protocol};
 use packet::PortId;
 use rstest::rstest;
@@ -260,11 +262,15 @@ fn announce(director: &mut Director, seq: u32) -> String {
 
 /// Counts the ports of the local address that are in use, as long as the director lives.
 fn ports_in_use(director: &mut Director) -> Arc<PoolUsage> {
+    ports_of_in_use(director, LIP)
+}
+
+fn ports_of_in_use(director: &mut Director, laddr: &str) -> Arc<PoolUsage> {
     let pool = Box::new(PortPool::new(PoolShare::new(0, 1).unwrap()));
     let usage = pool.usage();
     director.command(Command::AddLaddr {
         id: LaddrId(0),
-        addr: LIP.parse().unwrap(),
+        addr: laddr.parse().unwrap(),
         pool,
     });
     usage
@@ -477,8 +483,7 @@ fn other_workers_know_what_is_expected() {
     assert_eq!(Seen::parse(&only(sent).1).dst, "192.168.100.2:20");
 }
 
-/// RFC 2428, 3: EPSV names no address, so it goes between both families as it is. PORT and EPRT name what a dest of the
-/// other family cannot call.
+/// RFC 2428, 3: EPSV names no address, so it goes between both families as it is.
 #[rstest]
 #[case::nat64(CLIENT6, "[2001:db8:1::100]", "192.168.100.2", LIP)]
 #[case::nat46(CLIENT, "10.0.0.100", "[2001:db8:100::2]", LIP6)]
@@ -521,4 +526,197 @@ fn the_passive_way_leads_to_the_other_family(
         (seen.src, seen.dst, seen.ack),
         (vip_data.to_owned(), data, 10)
     );
+}
+
+/// Ends of an FTP conn between both families.
+struct Ends {
+    client: &'static str,
+    vip: &'static str,
+    server: &'static str,
+    laddr: &'static str,
+}
+
+const NAT64: Ends = Ends {
+    client: "2001:db8:1::48",
+    vip: "2001:db8:1::100",
+    server: "192.168.100.2",
+    laddr: LIP,
+};
+
+const NAT46: Ends = Ends {
+    client: "10.0.0.48",
+    vip: "10.0.0.100",
+    server: "2001:db8:100::2",
+    laddr: LIP6,
+};
+
+/// A client with an IPv4 address behind the prefix of RFC 6052.
+const KNOWN_NAT64: Ends = Ends {
+    client: "64:ff9b::c000:221",
+    ..NAT64
+};
+
+impl Ends {
+    fn setup(&self, fwdmode: FwdMode) -> Setup {
+        Setup {
+            fwdmode,
+            vip: end(self.vip, 21).leak(),
+            dests: vec![end(self.server, 21).leak()],
+            laddrs: vec![self.laddr],
+            ..Setup::default()
+        }
+    }
+
+    fn director(&self, fwdmode: FwdMode) -> Director {
+        reaching_client(self.setup(fwdmode).build())
+    }
+}
+
+/// Adds the way to clients behind the prefix.
+fn reaching_client(mut director: Director) -> Director {
+    let (addr, device) = (KNOWN_NAT64.client.parse().unwrap(), IfIndex(2));
+    let route = Route {
+        prefix: Prefix::new(addr, 128).unwrap(),
+        ifindex: device,
+        gateway: None,
+        src: None,
+        mtu: 1500,
+        metric: 0,
+        scope: RouteScope::Link,
+        auto: false,
+    };
+    director.snapshot.net.routes.insert(route).unwrap();
+    director.neighbours.add_static(device, addr, CLIENT_MAC);
+    director.publish();
+    director
+}
+
+fn end(addr: &str, port: u16) -> String {
+    std::net::SocketAddr::new(addr.parse().unwrap(), port).to_string()
+}
+
+/// The line that the dest hears begins with this; whom it has to call.
+fn called(line: &str, expected: &str, addr: &str) -> (String, u16) {
+    let rest = line
+        .strip_prefix(expected)
+        .unwrap_or_else(|| panic!("{line}"));
+    let port = rest.strip_suffix("|\r\n").unwrap().parse().unwrap();
+    (end(addr, port), port)
+}
+
+/// RFC 2428, 2: EPRT names ends of both families, PORT those of IPv4 alone. The dest hears an end of its own family, and the
+/// client is called in its own.
+#[rstest]
+#[case::eprt_to_ipv4(NAT64, "EPRT |2|2001:db8:1::48|40001|\r\n", FwdMode::FullNat, LIP)]
+#[case::eprt_to_ipv6(NAT46, "EPRT |1|10.0.0.48|40001|\r\n", FwdMode::FullNat, LIP6)]
+#[case::port_to_ipv6(NAT46, "PORT 10,0,0,48,156,65\r\n", FwdMode::FullNat, LIP6)]
+// RFC 6146: a client without an IPv4 address is seen by a local one.
+#[case::nat_by_local(NAT64, "EPRT |2|2001:db8:1::48|40001|\r\n", FwdMode::Nat, LIP)]
+// RFC 6052, 2.1: the others are seen by their own.
+#[case::nat_to_ipv4(
+    KNOWN_NAT64,
+    "EPRT |2|64:ff9b::c000:221|40001|\r\n",
+    FwdMode::Nat,
+    "192.0.2.33"
+)]
+#[case::nat_to_ipv6(NAT46, "EPRT |1|10.0.0.48|40001|\r\n", FwdMode::Nat, "64:ff9b::a00:30")]
+#[case::nat_port_to_ipv6(NAT46, "port 10,0,0,48,156,65\r\n", FwdMode::Nat, "64:ff9b::a00:30")]
+fn the_active_way_leads_to_the_other_family(
+    #[case] ends: Ends,
+    #[case] line: &str,
+    #[case] fwdmode: FwdMode,
+    #[case] seen_as: &'static str,
+    #[values(20, 2000)] sport: u16,
+) {
+    let mut director = ends.director(fwdmode);
+    let in_use = ports_of_in_use(&mut director, ends.laddr);
+    let [client, listening] = [40_000, 40_001].map(|port| end(ends.client, port));
+    let [vip_ftp, vip] = [21, sport].map(|port| end(ends.vip, port));
+    let [server_ftp, server] = [21, sport].map(|port| end(ends.server, port));
+    let opened = director.open_between(&client, &vip_ftp, &server_ftp);
+    let has_port = u64::from(seen_as == ends.laddr);
+    let says = frames::tcp(&client, &vip_ftp)
+        .flags("PA")
+        .seq(1001)
+        .ack(5001);
+    let says = says.payload(line.as_bytes()).frame(FROM_CLIENT);
+    let heard = director.to_server(&says);
+    assert!(heard.checksums_right);
+    assert_eq!(
+        director.to_server(&says).payload,
+        heard.payload,
+        "said again"
+    );
+    let family = if ends.server.contains(':') { 2 } else { 1 };
+    let (to, port) = called(text(&heard), &format!("EPRT |{family}|{seen_as}|"), seen_as);
+    assert_eq!(in_use.used(), 2 * has_port);
+    assert!(has_port == 1 || port == 40_001, "the client's own");
+    // RFC 9293, 3.4: what is acknowledged is what was said.
+    let got = heard.seq + heard.payload.len() as u32;
+    let answer = frames::tcp(&server_ftp, &opened.laddr)
+        .flags("PA")
+        .seq(5001)
+        .ack(got);
+    let answer = answer.payload(b"200 ok\r\n").frame(FROM_SERVER);
+    assert_eq!(director.to_client(&answer).ack, 1001 + line.len() as u32);
+
+    let call = frames::tcp(&server, &to)
+        .flags("S")
+        .seq(7)
+        .frame(FROM_SERVER);
+    for _ in 0..2 {
+        let seen = director.to_client(&call);
+        assert_eq!((&seen.src, &seen.dst, seen.seq), (&vip, &listening, 7));
+        assert!(seen.checksums_right);
+    }
+    let reply = frames::tcp(&listening, &vip).flags("SA").seq(70).ack(8);
+    let seen = director.to_server(&reply.frame(FROM_CLIENT));
+    assert_eq!(
+        (&seen.src, &seen.dst, seen.seq, seen.ack),
+        (&to, &server, 70, 8)
+    );
+    assert!(seen.checksums_right);
+    let file = frames::tcp(&server, &to).flags("PA").seq(8).ack(71);
+    let seen = director.to_client(&file.payload(b"file").frame(FROM_SERVER));
+    assert_eq!(
+        (&seen.payload[..], seen.checksums_right),
+        (&b"file"[..], true)
+    );
+    assert_eq!(director.states(), ["ESTABLISHED"; 2]);
+    assert_eq!(in_use.used(), 2 * has_port);
+    director.wait_s(2000);
+    assert_eq!((director.conns().len(), in_use.used()), (0, 0));
+}
+
+/// Which worker has the data conn, the dest's call need not know, nor the client's answer.
+#[rstest]
+#[case::fullnat_to_ipv4(NAT64, FwdMode::FullNat)]
+#[case::fullnat_to_ipv6(NAT46, FwdMode::FullNat)]
+#[case::nat_to_ipv6(NAT46, FwdMode::Nat)]
+fn calls_from_the_other_family_find_their_worker(#[case] ends: Ends, #[case] fwdmode: FwdMode) {
+    let setup = Setup {
+        workers: 3,
+        ..ends.setup(fwdmode)
+    };
+    let mut workers = setup.build_all();
+    let [client, listening] = [40_000, 40_001].map(|port| end(ends.client, port));
+    let [vip_ftp, vip] = [21, 2000].map(|port| end(ends.vip, port));
+    let [server_ftp, server] = [21, 2000].map(|port| end(ends.server, port));
+    workers[1].open_between(&client, &vip_ftp, &server_ftp);
+    let family = if ends.client.contains(':') { 2 } else { 1 };
+    let line = format!("EPRT |{family}|{}|40001|\r\n", ends.client);
+    let says = frames::tcp(&client, &vip_ftp)
+        .flags("PA")
+        .seq(1001)
+        .ack(5001);
+    let says = says.payload(line.as_bytes()).frame(FROM_CLIENT);
+    let heard = workers[1].to_server(&says);
+    let words: Vec<&str> = text(&heard).split('|').collect();
+    let to = end(words[2], words[3].parse().unwrap());
+    let call = frames::tcp(&server, &to).flags("S").seq(7);
+    let sent = go_around(&mut workers, 0, LAN, &call.frame(FROM_SERVER));
+    assert_eq!(one(sent, WAN).src, vip);
+    let answer = frames::tcp(&listening, &vip).flags("SA").seq(70).ack(8);
+    let sent = go_around(&mut workers, 2, WAN, &answer.frame(FROM_CLIENT));
+    assert_eq!(one(sent, LAN).src, to);
 }

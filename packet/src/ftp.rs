@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 
-/// The longest text of an end: `|2|` IPv6 address `|65535|`.
+/// The longest text of an end, after its verb: `EPRT |2|` IPv6 address `|65535|`.
 const LONGEST_END: usize = 56;
 /// Longer lines are none that name an end.
 const LONGEST_LINE: usize = 256;
@@ -123,34 +123,39 @@ pub struct Text {
 impl Text {
     /// `None` for an IPv6 address in six numbers.
     pub fn new(end: SocketAddr, style: Style) -> Option<Self> {
-        let mut text = Self {
-            bytes: [0; LONGEST_END],
-            len: 0,
-        };
-        let mut rest = &mut text.bytes[..];
         let (ip, port) = (end.ip(), end.port());
-        let written = match (style, ip) {
+        match (style, ip) {
             (Style::Numbers, IpAddr::V4(addr)) => {
                 let [a, b, c, d] = addr.octets();
                 let [high, low] = port.to_be_bytes();
-                write(&mut rest, format_args!("{a},{b},{c},{d},{high},{low}"))
+                Self::of(format_args!("{a},{b},{c},{d},{high},{low}"))
             }
-            (Style::Numbers, IpAddr::V6(_)) => false,
-            (Style::Extended, IpAddr::V4(_)) => write(&mut rest, format_args!("|1|{ip}|{port}|")),
-            (Style::Extended, IpAddr::V6(_)) => write(&mut rest, format_args!("|2|{ip}|{port}|")),
-        };
-        text.len = LONGEST_END - rest.len();
-        written.then_some(text)
+            (Style::Numbers, IpAddr::V6(_)) => None,
+            (Style::Extended, IpAddr::V4(_)) => Self::of(format_args!("|1|{ip}|{port}|")),
+            (Style::Extended, IpAddr::V6(_)) => Self::of(format_args!("|2|{ip}|{port}|")),
+        }
+    }
+
+    /// The command that can name any end, with its verb, up to the end of the line.
+    pub fn eprt(end: SocketAddr) -> Option<Self> {
+        let end = Self::new(end, Style::Extended)?;
+        let text = std::str::from_utf8(end.bytes()).ok()?;
+        Self::of(format_args!("EPRT {text}"))
+    }
+
+    /// `None` if it is longer than any end.
+    fn of(text: std::fmt::Arguments<'_>) -> Option<Self> {
+        let mut bytes = [0; LONGEST_END];
+        let mut rest = &mut bytes[..];
+        std::io::Write::write_fmt(&mut rest, text).ok()?;
+        let len = LONGEST_END - rest.len();
+        Some(Self { bytes, len })
     }
 
     /// Its bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
-}
-
-fn write(to: &mut &mut [u8], text: std::fmt::Arguments<'_>) -> bool {
-    std::io::Write::write_fmt(to, text).is_ok()
 }
 
 #[cfg(test)]
@@ -242,6 +247,9 @@ mod tests {
         let long = "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535";
         assert_eq!(text(long, Style::Extended).unwrap().len(), 49);
         assert_eq!(text(long, Style::Numbers), None);
+        let eprt = |end: &str| Text::eprt(end.parse().unwrap()).unwrap();
+        assert_eq!(eprt("10.0.0.100:80").bytes(), b"EPRT |1|10.0.0.100|80|");
+        assert_eq!(eprt(long).bytes().len(), 54);
     }
 
     proptest! {
