@@ -98,6 +98,7 @@ fn flooded_lab() -> Lab {
             devices: vec![("dpdk2", flood), ("dpdk3", "net_null0,no-rx=1".to_owned())],
             // The flood's are never given back.
             mbufs: Some(CLIENTS as u32 + 32_768),
+            ..More::default()
         }
     })
 }

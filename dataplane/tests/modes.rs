@@ -233,7 +233,8 @@ fn datagrams_go_by_every_mode(#[case] mode: &str, #[case] outside: Addrs, #[case
         }
     };
     lab.start_on_servers(&["python3", "-c", ECHO, listens_on]);
-    // The kernel puts IPv4 fragments together again before it hands them to a port made of a packet socket.
+    // The kernel puts IPv4 fragments together again before it hands them to a port made of a packet socket: `fragments.rs`
+    // has them.
     let is_all_v6 = outside.host == 128 && inside.host == 128;
     for len in [10, if is_all_v6 { 4000 } else { 1000 }] {
         let (vip, len) = (outside.vip, len.to_string());

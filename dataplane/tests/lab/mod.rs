@@ -76,6 +76,9 @@ pub struct More {
     pub devices: Vec<(&'static str, String)>,
     /// All its mbufs, if they have to be more than usual
     pub mbufs: Option<u32>,
+    /// Its cables end in libpcap, without kni: the kernel would put IPv4 fragments together again before it hands them
+    /// to a port of `net_af_packet`, which asks for that (PACKET_FANOUT_FLAG_DEFRAG).
+    pub sees_fragments: bool,
 }
 
 pub struct Lab {
@@ -319,9 +322,14 @@ impl Lab {
 }
 
 fn config(folder: &Folder, workers: u16, more: More) -> String {
+    let driver = if more.sees_fragments {
+        "net_pcap"
+    } else {
+        "net_af_packet"
+    };
     let mut devices = vec![
-        ("dpdk0", "net_af_packet0,iface=lan".to_owned()),
-        ("dpdk1", "net_af_packet1,iface=wan".to_owned()),
+        ("dpdk0", format!("{driver}0,iface=lan")),
+        ("dpdk1", format!("{driver}1,iface=wan")),
     ];
     devices.extend(more.devices);
     let mbufs = more
