@@ -194,6 +194,22 @@ fn the_how_to_s_rows_and_ftp(
         "{second_of_three} of 30"
     );
 
+    let content = start_ftp(
+        &mut lab,
+        &format!("listen=YES\nconnect_from_port_20={calls_from_port_20}\n"),
+    );
+    for how in [
+        &["--ftp-pasv"][..],
+        &["--disable-epsv"],
+        &["--ftp-port", "-"],
+        &["--ftp-port", "-", "--disable-eprt"],
+    ] {
+        fetch_by_ftp(&lab, &V4, how, &content);
+    }
+}
+
+/// vsftpd on both real servers; what is in its file.
+fn start_ftp(lab: &mut Lab, settings: &str) -> String {
     let [files, empty] = ["ftp", "empty"].map(|name| lab.folder.file(name));
     for folder in [&files, &empty] {
         std::fs::create_dir_all(folder).unwrap();
@@ -206,26 +222,60 @@ fn the_how_to_s_rows_and_ftp(
     let config = lab.folder.write(
         "vsftpd.conf",
         &format!(
-            "listen=YES\nbackground=NO\nanonymous_enable=YES\nlocal_enable=NO\nanon_root={}\nconnect_from_port_20={calls_from_port_20}\n\
-             secure_chroot_dir={}\nno_anon_password=YES\nseccomp_sandbox=NO\n",
+            "background=NO\nanonymous_enable=YES\nlocal_enable=NO\nanon_root={}\n\
+             secure_chroot_dir={}\nno_anon_password=YES\nseccomp_sandbox=NO\n{settings}",
             files.display(),
             empty.display()
         ),
     );
     lab.start_on_servers(&["vsftpd", config.to_str().unwrap()]);
-    for how in [
-        &["--ftp-pasv"][..],
-        &["--disable-epsv"],
-        &["--ftp-port", "-"],
-        &["--ftp-port", "-", "--disable-eprt"],
-    ] {
-        let got = until(PATIENCE, "the file", || {
-            let url = "ftp://10.0.0.100/file";
-            let args = [&["curl", "-s", "--max-time", "10"][..], how, &[url]].concat();
-            let output = lab.client.output(&args);
-            output.status.success().then_some(output.stdout)
-        });
-        assert!(got == content.as_bytes(), "{how:?}: {} bytes", got.len());
+    content
+}
+
+/// Fetches the file through the VIP; `how` says who calls whom.
+fn fetch_by_ftp(lab: &Lab, addrs: &Addrs, how: &[&str], content: &str) {
+    let url = format!("ftp://{}/file", bracketed(addrs.vip));
+    let got = until(PATIENCE, "the file", || {
+        let args = [&["curl", "-sg", "--max-time", "10"][..], how, &[&url]].concat();
+        let output = lab.client.output(&args);
+        output.status.success().then_some(output.stdout)
+    });
+    assert!(got == content.as_bytes(), "{how:?}: {} bytes", got.len());
+}
+
+/// Clients of one family and servers of the other, who call each other both ways; curl says EPRT unless told not to.
+#[rstest]
+#[case::nat64(V6, V4, "-b", "listen=YES\n")]
+#[case::nat46(V4, V6, "-b", "listen_ipv6=YES\n")]
+#[case::nat64_by_nat(V6, V4, "-m", "listen=YES\n")]
+#[case::nat46_by_nat(V4, V6, "-m", "listen_ipv6=YES\n")]
+fn ftp_leads_to_the_other_family(
+    #[case] outside: Addrs,
+    #[case] inside: Addrs,
+    #[case] mode: &str,
+    #[case] settings: &str,
+    #[values(1, 2)] workers: u16,
+) {
+    let mut lab = Lab::new(workers);
+    let (vip, len) = (outside.vip, outside.host);
+    lab.dpip(&format!("addr add {vip}/{len} dev dpdk1"));
+    lab.dpip(&format!("route add {} dev dpdk1", outside.clients));
+    let (_, len) = inside.lan.split_once('/').unwrap();
+    lab.dpip(&format!("addr add {}/{len} dev dpdk0", inside.director));
+    let (service, server) = (format!("{}:21", bracketed(vip)), inside.servers[0]);
+    lab.ipvsadm(&format!("-A -t {service} -s rr"));
+    let server = bracketed(server);
+    lab.ipvsadm(&format!("-a -t {service} -r {server}:21 {mode}"));
+    let laddr = inside.laddr;
+    lab.ipvsadm(&format!("--add-laddr -z {laddr} -t {service} -F dpdk0"));
+    lab.servers[0].ip(&format!("route add default via {}", inside.director));
+    let content = start_ftp(&mut lab, settings);
+    let mut ways = vec![&["--ftp-pasv"][..], &["--ftp-port", "-"]];
+    if outside.host == 32 {
+        ways.push(&["--ftp-port", "-", "--disable-eprt"]);
+    }
+    for how in ways {
+        fetch_by_ftp(&lab, &outside, how, &content);
     }
 }
 
