@@ -128,6 +128,23 @@ fn walk_extensions(ip: &[u8], facts: &mut IpFacts<[u8; 16]>) -> Result<(), Ipv6E
     Ok(())
 }
 
+/// Where the part of a fragment begins that its offset is of: behind its fragment header. `ip` begins with a header
+/// that [`check`] found sound.
+pub fn fragmentable_at(ip: &[u8]) -> Option<usize> {
+    let mut next = *ip.get(6)?;
+    let mut at = HEADER_LEN;
+    while is_extension(next) {
+        let header = ip.get(at..)?.first_chunk::<8>()?;
+        at += 8;
+        if next == FRAGMENT {
+            return Some(at);
+        }
+        at += usize::from(header[1]) * 8;
+        next = header[0];
+    }
+    None
+}
+
 /// RFC 8200, 4.5. One that is alone is a whole packet (RFC 6946).
 const fn read_fragment(header: &[u8; FRAGMENT_HEADER_LEN], facts: &mut IpFacts<[u8; 16]>) {
     let field = u16::from_be_bytes([header[2], header[3]]);
@@ -295,6 +312,20 @@ mod tests {
         let facts = check(&mut frame(FRAGMENT, &rest)).unwrap();
         assert_eq!((facts.fragment_offset, facts.l4_at), (24, 62));
         assert!(facts.is_fragment);
+    }
+
+    /// RFC 8200, 4.1 and 4.5: options that are for the destination alone are part of what is cut.
+    #[test]
+    fn offsets_count_from_behind_the_fragment_header() {
+        let mut rest = vec![FRAGMENT, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        rest.extend([DEST_OPTIONS, 0, 0, 1, 0, 0, 0x12, 0x34]);
+        rest.extend([UDP, 0, 1, 4, 0, 0, 0, 0]);
+        rest.extend([9; 8]);
+        let mut first = frame(HOP_BY_HOP, &rest);
+        assert_eq!(check(&mut first).unwrap().l4_at, 54 + 32);
+        assert_eq!(fragmentable_at(&first.0[L2_LEN..]), Some(40 + 24));
+        assert_eq!(fragmentable_at(&first.0[L2_LEN..L2_LEN + 60]), None);
+        assert_eq!(fragmentable_at(&frame(UDP, &[0; 8]).0[L2_LEN..]), None);
     }
 
     /// RFC 6946

@@ -49,6 +49,64 @@ pub fn rewrite(sctp: &mut [u8], sport: u16, dport: u16) {
     sctp[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
 }
 
+/// The same for the first part of a packet that has `whole_len` bytes: the rest need not be there, since the checksum
+/// is linear. A wrong one stays wrong. `false`, and nothing changed, if such a packet cannot have this part.
+#[must_use]
+pub fn rewrite_first_part(part: &mut [u8], whole_len: u16, sport: u16, dport: u16) -> bool {
+    if part.len() > usize::from(whole_len) {
+        return false;
+    }
+    let Some(header) = part.first_chunk_mut::<HEADER_LEN>() else {
+        return false;
+    };
+    let [p0, p1, p2, p3, _, _, _, _, s0, s1, s2, s3] = *header;
+    let new = (u32::from(sport) << 16 | u32::from(dport)).to_be_bytes();
+    let change = u32::from_le_bytes([p0, p1, p2, p3]) ^ u32::from_le_bytes(new);
+    let sum = u32::from_le_bytes([s0, s1, s2, s3]) ^ crc::pushed_on(change, whole_len);
+    header[..4].copy_from_slice(&new);
+    header[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
+    true
+}
+
+/// Polynomials modulo CRC32c's, as RFC 9260, appendix A has them: bits that leave first are the higher powers, and
+/// the lowest bit of a word leaves first.
+mod crc {
+    /// CRC32c's own, without x^32
+    const POLYNOMIAL: u32 = 0x82F6_3B78;
+    const X_TO_8: u32 = 1 << (31 - 8);
+    /// x^8, and each the square of the one before: a byte's step, that of two bytes, of four, ...
+    const STEPS: [u32; u16::BITS as usize] = {
+        let mut steps = [X_TO_8; u16::BITS as usize];
+        let mut at = 1;
+        while at < steps.len() {
+            steps[at] = multiply(steps[at - 1], steps[at - 1]);
+            at += 1;
+        }
+        steps
+    };
+
+    /// What a change of the first four of `len` bytes becomes in the checksum: the change times x^(8 * len).
+    pub(super) fn pushed_on(change: u32, len: u16) -> u32 {
+        let is_taken = |bit: &usize| len >> bit & 1 == 1;
+        let taken = (0..STEPS.len()).filter(is_taken);
+        taken.fold(change, |product, bit| multiply(product, STEPS[bit]))
+    }
+
+    const fn multiply(mut a: u32, mut b: u32) -> u32 {
+        let mut product = 0;
+        while a != 0 {
+            // The highest bit is x^0.
+            if a >> 31 == 1 {
+                product ^= b;
+            }
+            a <<= 1;
+            let carried = if b & 1 == 1 { POLYNOMIAL } else { 0 };
+            b = b >> 1 ^ carried;
+        }
+        product
+    }
+}
+
 /// CRC32c over the packet, whose own field counts as 0.
 fn checksum(sctp: &[u8]) -> u32 {
     let (before, rest) = sctp.split_at(CHECKSUM.start.min(sctp.len()));
@@ -60,6 +118,8 @@ fn checksum(sctp: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// An INIT as Linux sends it (ports 32836 and 80), its checksum worked out bit by bit by the polynomial of
@@ -103,6 +163,61 @@ mod tests {
         packet[8] ^= 1;
         rewrite(&mut packet, 1025, 8080);
         assert!(!is_checksum_right(&packet));
+    }
+
+    /// A packet with a right checksum, made by the crate for CRC32c alone.
+    fn packet_of(len: usize, ports: u32, seed: u8) -> Vec<u8> {
+        let bytes = (0..len).map(|at| (at as u8).wrapping_mul(31) ^ seed);
+        let mut packet: Vec<u8> = bytes.collect();
+        packet[..4].copy_from_slice(&ports.to_be_bytes());
+        packet[CHECKSUM].fill(0);
+        let sum = crc32c::crc32c(&packet);
+        packet[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
+        packet
+    }
+
+    proptest! {
+        #[test]
+        fn a_first_part_gets_the_checksum_of_the_whole(
+            len in HEADER_LEN..=usize::from(u16::MAX), part in any::<prop::sample::Index>(),
+            old in any::<u32>(), new in any::<[u16; 2]>(), seed in any::<u8>(), flipped in any::<u32>(),
+        ) {
+            let mut packet = packet_of(len, old, seed);
+            let part = HEADER_LEN + part.index(len - HEADER_LEN + 1);
+            prop_assert!(rewrite_first_part(&mut packet[..part], len as u16, new[0], new[1]));
+            let expected = packet_of(len, u32::from(new[0]) << 16 | u32::from(new[1]), seed);
+            prop_assert!(packet == expected);
+            // What was wrong with the old one is wrong with the new one.
+            let mut wrong = packet_of(len, old, seed);
+            let spoil = |packet: &mut [u8]| for at in CHECKSUM {
+                packet[at] ^= flipped.to_le_bytes()[at - CHECKSUM.start];
+            };
+            spoil(&mut wrong);
+            prop_assert!(rewrite_first_part(&mut wrong[..part], len as u16, new[0], new[1]));
+            spoil(&mut wrong);
+            prop_assert!(wrong == expected);
+        }
+    }
+
+    /// All lengths up to where several steps are taken, and the longest.
+    #[test]
+    fn every_length_has_its_own_change() {
+        for len in (HEADER_LEN..=2100).chain([4095, 4096, 65_534, 65_535]) {
+            let mut packet = packet_of(len, 0x8044_0050, 7);
+            let part = &mut packet[..HEADER_LEN];
+            assert!(rewrite_first_part(part, len as u16, 1025, 8080));
+            assert!(is_checksum_right(&packet), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn a_part_that_the_whole_cannot_have_is_left_alone() {
+        let packet = init();
+        for (part, whole_len) in [(32, 31), (32, 0), (11, 32), (0, 32)] {
+            let mut changed = packet.clone();
+            assert!(!rewrite_first_part(&mut changed[..part], whole_len, 1, 2));
+            assert_eq!(changed, packet);
+        }
     }
 
     #[test]
