@@ -42,7 +42,7 @@ drop_reasons! {
     Ipv6Martian => "the IPv6 source address cannot be one (multicast, loopback, unspecified, IPv4-mapped)",
     LandAttack => "source and destination of the packet are the same",
     TtlExpired => "the time to live ran out here",
-    Fragment => "a fragment whose first one did not come in time, or belongs to no conn",
+    Fragment => "a fragment whose first one did not come in time, or belongs to no conn; of SCTP also a first one whose last did not",
     TinyFragment => "a fragment that would overwrite a TCP header (RFC 3128)",
     TcpMalformed => "a length in the TCP header is wrong",
     TcpBadChecksum => "the TCP checksum is wrong",

@@ -168,7 +168,7 @@ impl<B: PacketBuf> Engine<B> {
         }
         self.v4.work = work;
         if has_first_fragments {
-            self.v4().note_first_fragments(now);
+            self.v4().note_first_fragments(now, io);
         }
         self.v4().run_stages(now, io);
         if !self.v4.unknown.is_empty() {
@@ -194,7 +194,7 @@ impl<B: PacketBuf> Engine<B> {
     #[inline(never)]
     fn run_ipv6_stages(&mut self, now: Now, io: &mut impl Io<B>) {
         if self.v6.work.iter().any(|item| item.flow.is_fragment) {
-            self.v6().note_first_fragments(now);
+            self.v6().note_first_fragments(now, io);
         }
         self.v6().run_stages(now, io);
         if !self.v6.unknown.is_empty() {

@@ -247,6 +247,17 @@ pub(crate) fn is_ipv4(frame: &[u8]) -> bool {
     frame.get(L2_LEN).is_some_and(|first| first >> 4 == 4)
 }
 
+/// Bytes between where the offsets of a packet's fragments count from and what is above IP: options for the
+/// destination in a first fragment (RFC 8200, 4.5).
+pub(crate) fn options_len<A>(frame: &[u8], ip: &IpFacts<A>) -> u16 {
+    if is_ipv4(frame) {
+        return 0;
+    }
+    let l4_at = u16::from(ip.l4_at).saturating_sub(L2_LEN as u16);
+    let header = frame.get(L2_LEN..).unwrap_or_default();
+    ipv6::fragmentable_at(header).map_or(0, |at| l4_at.saturating_sub(at as u16))
+}
+
 /// Type of service, or traffic class
 pub(crate) fn traffic_class(frame: &[u8]) -> u8 {
     match frame.get(L2_LEN..) {

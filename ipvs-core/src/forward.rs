@@ -234,9 +234,31 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     pub(crate) fn forward_later_fragment(
         &mut self,
         now: Now,
+        packet: B,
+        ip: &IpFacts<A>,
+        found: Found,
+        io: &mut impl Io<B>,
+    ) {
+        if !ip.more_fragments && self.changes_sctp_ports(found) {
+            let len = ip.total_len - (u16::from(ip.l4_at) - L2_LEN as u16);
+            // RFC 791, 3.2: no whole is longer than its length field can say.
+            let Some(end) = ip.fragment_offset.checked_add(len) else {
+                return self.shared.drop(packet, DropReason::Fragment);
+            };
+            self.release_first_fragment(now, ip, end, io);
+        }
+        self.forward_fragment(now, packet, ip, found, None, io);
+    }
+
+    /// A fragment by itself. `whole_sctp` is the length of the SCTP packet that this one begins, if it is such a first
+    /// fragment.
+    pub(crate) fn forward_fragment(
+        &mut self,
+        now: Now,
         mut packet: B,
         ip: &IpFacts<A>,
         found: Found,
+        whole_sctp: Option<u16>,
         io: &mut impl Io<B>,
     ) {
         let way = match self.way_of(found.id, found.direction) {
@@ -249,26 +271,34 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if ip.total_len.saturating_add_signed(self.growth(ip, found)) > way.mtu() {
             return self.refuse_or_drop(now, packet, found, DropReason::MtuExceeded, io);
         }
-        let is_one_way = self.lane.conns.get(found.id).flags.has(ConnFlags::ONE_WAY);
-        if !is_one_way && self.changes_sctp_ports(found) {
-            return self.shared.drop(packet, DropReason::Fragment);
-        }
         self.count_packet(found, ip.total_len);
-        let conn = self.lane.conns.get_mut(found.id);
-        conn.touch(now.tick());
+        self.lane.conns.get_mut(found.id).touch(now.tick());
+        match self.rewrite_fragment(&mut packet, ip, found, whole_sctp) {
+            Ok(()) => self.deliver(now, packet, way, io),
+            Err(reason) => self.shared.drop(packet, reason),
+        }
+    }
+
+    fn rewrite_fragment(
+        &mut self,
+        packet: &mut B,
+        ip: &IpFacts<A>,
+        found: Found,
+        whole_sctp: Option<u16>,
+    ) -> Result<(), DropReason> {
+        if let Some(whole_len) = whole_sctp {
+            self.rewrite_first_fragment(packet, ip.l4_at, found, whole_len)?;
+        }
+        let conn = self.lane.conns.get(found.id);
         if conn.flags.has(ConnFlags::ONE_WAY) {
             let (fwdmode, tuple) = (conn.fwdmode(), conn.tuple(found.direction));
-            if let Err(reason) = self.pass_on_unchanged(&mut packet, found, fwdmode, &tuple) {
-                return self.shared.drop(packet, reason);
-            }
-        } else if A::CAN_BE_MIXED && conn.flags.has(ConnFlags::MIXED) {
-            if let Err(reason) = self.replace_network_of_later(&mut packet, ip, found) {
-                return self.shared.drop(packet, reason);
-            }
-        } else {
-            rewrite_network(packet.bytes_mut(), conn, found.direction);
+            return self.pass_on_unchanged(packet, found, fwdmode, &tuple);
         }
-        self.deliver(now, packet, way, io);
+        if A::CAN_BE_MIXED && conn.flags.has(ConnFlags::MIXED) {
+            return self.replace_network_of_fragment(packet, ip, found);
+        }
+        rewrite_network(packet.bytes_mut(), conn, found.direction);
+        Ok(())
     }
 
     /// DR and tunnel: the packet stays as it is, but for its time to live. Each of the common modes has a copy of its own, which

@@ -1,5 +1,7 @@
 //! Fragments: the first one has the ports and leaves a note, the later ones follow it.
 
+use std::collections::VecDeque;
+
 use packet::ip::IpFacts;
 
 use crate::time::Tick;
@@ -14,7 +16,9 @@ const NOTE_LIFE: u32 = Tick::from_secs(2);
 const MOST_WAITING: usize = 64;
 /// Of those, from one packet.
 const MOST_OF_ONE: usize = 8;
-/// How long they wait, in ticks: about 200 ms.
+/// First fragments that wait for their last, at once, and lasts that went ahead. A flood drives the oldest out.
+const MOST_HALVES: usize = 64;
+/// How long all of them wait, in ticks: about 200 ms.
 const PATIENCE: u32 = 191;
 
 /// What the fragments of a packet have in common: RFC 791, 3.2.
@@ -59,17 +63,53 @@ struct Note<A> {
 }
 
 #[derive(Debug)]
-struct Waiting<A, B> {
+struct Waiting<A, P> {
     whole: Whole<A>,
     since: Tick,
-    packet: B,
+    packet: P,
 }
 
-/// Notes of first fragments, and later ones that came too early. Its memory is made once.
+/// A first fragment as it came.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct First<A, B> {
+    pub(crate) packet: B,
+    pub(crate) tuple: Tuple<A>,
+}
+
+/// What together tells the first fragment's checksum, if that is over the whole packet.
+#[derive(Debug)]
+pub(crate) enum Half<A, B> {
+    First(First<A, B>),
+    /// Where the last fragment ends, in bytes of the whole. It goes ahead itself.
+    End(u16),
+}
+
+impl<A, B> Half<A, B> {
+    fn into_packet(self) -> Option<B> {
+        match self {
+            Self::First(first) => Some(first.packet),
+            Self::End(_) => None,
+        }
+    }
+}
+
+/// What became of a half.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Meeting<A, B> {
+    /// Both are here.
+    Complete(First<A, B>, u16),
+    /// It waits. A first fragment may have made room for it.
+    Waits { given_up: Option<B> },
+}
+
+/// Notes of first fragments, later ones that came too early, and first ones that wait for their last. Its memory is
+/// made once.
 #[derive(Debug)]
 pub(crate) struct Fragments<A, B> {
     notes: Box<[[Note<A>; WAYS]]>,
     waiting: Vec<Waiting<A, B>>,
+    /// The oldest at the front, at most one of a packet
+    halves: VecDeque<Waiting<A, Half<A, B>>>,
     key: HashKey,
 }
 
@@ -78,6 +118,7 @@ impl<A: Address, B> Fragments<A, B> {
         Self {
             notes: vec![[Note::default(); WAYS]; SETS].into(),
             waiting: Vec::with_capacity(MOST_WAITING),
+            halves: VecDeque::with_capacity(MOST_HALVES),
             key,
         }
     }
@@ -139,8 +180,49 @@ impl<A: Address, B> Fragments<A, B> {
     /// The next one that has waited too long.
     pub(crate) fn pop_stale(&mut self, now: Tick) -> Option<B> {
         let is_stale = |waiting: &Waiting<A, B>| now.since(waiting.since) > PATIENCE;
-        let at = self.waiting.iter().position(is_stale)?;
-        Some(self.waiting.remove(at).packet)
+        match self.waiting.iter().position(is_stale) {
+            Some(at) => Some(self.waiting.remove(at).packet),
+            None => self.pop_stale_first(now),
+        }
+    }
+
+    fn pop_stale_first(&mut self, now: Tick) -> Option<B> {
+        let is_stale = |half: &Waiting<A, Half<A, B>>| now.since(half.since) > PATIENCE;
+        while self.halves.front().is_some_and(is_stale) {
+            let oldest = self.halves.pop_front().map(|half| half.packet);
+            if let Some(packet) = oldest.and_then(Half::into_packet) {
+                return Some(packet);
+            }
+        }
+        None
+    }
+
+    /// A half of a packet meets the other, or waits for it. One of the same kind that waited gives way to it.
+    pub(crate) fn meet(&mut self, now: Tick, whole: Whole<A>, half: Half<A, B>) -> Meeting<A, B> {
+        let same = self.halves.iter().position(|other| other.whole == whole);
+        let gone = match same {
+            Some(at) => self.halves.remove(at),
+            None if self.halves.len() >= MOST_HALVES => self.halves.pop_front(),
+            None => None,
+        };
+        let is_fresh = |other: &Waiting<A, Half<A, B>>| now.since(other.since) <= PATIENCE;
+        let may_meet = same.is_some() && gone.as_ref().is_some_and(is_fresh);
+        let (gone, half) = match (gone.map(|gone| gone.packet), half) {
+            (Some(Half::First(first)), Half::End(end))
+            | (Some(Half::End(end)), Half::First(first))
+                if may_meet =>
+            {
+                return Meeting::Complete(first, end);
+            }
+            both => both,
+        };
+        self.halves.push_back(Waiting {
+            whole,
+            since: now,
+            packet: half,
+        });
+        let given_up = gone.and_then(Half::into_packet);
+        Meeting::Waits { given_up }
     }
 }
 
@@ -200,5 +282,63 @@ mod tests {
         assert_eq!(fragments.pop_ready(Tick(5)), Some(0));
         assert_eq!(fragments.pop_stale(Tick(PATIENCE)), None);
         assert_eq!(fragments.pop_stale(Tick(PATIENCE + 1)), Some(1));
+    }
+
+    const fn first(packet: u32) -> First<[u8; 4], u32> {
+        First {
+            packet,
+            tuple: Tuple {
+                src: [10, 0, 0, 1],
+                dst: [10, 0, 0, 100],
+                sport: 1,
+                dport: 2,
+                protocol: 132,
+            },
+        }
+    }
+
+    const WAITS: Meeting<[u8; 4], u32> = Meeting::Waits { given_up: None };
+
+    #[test]
+    fn halves_meet_whichever_comes_first_and_only_once() {
+        let mut fragments = Fragments::new(KEY);
+        let mut meet =
+            |now, identification, half| fragments.meet(Tick(now), whole(identification), half);
+        assert_eq!(meet(0, 1, Half::First(first(7))), WAITS);
+        assert_eq!(meet(0, 2, Half::End(99)), WAITS);
+        assert_eq!(
+            meet(PATIENCE, 1, Half::End(50)),
+            Meeting::Complete(first(7), 50)
+        );
+        assert_eq!(
+            meet(PATIENCE, 2, Half::First(first(8))),
+            Meeting::Complete(first(8), 99)
+        );
+        assert_eq!(meet(PATIENCE, 2, Half::First(first(8))), WAITS);
+        let newer = meet(PATIENCE, 2, Half::First(first(9)));
+        assert_eq!(newer, Meeting::Waits { given_up: Some(8) });
+        assert_eq!(
+            meet(PATIENCE, 2, Half::End(1)),
+            Meeting::Complete(first(9), 1)
+        );
+        // What waited too long is of another packet.
+        assert_eq!(meet(0, 3, Half::End(1)), WAITS);
+        assert_eq!(meet(PATIENCE + 1, 3, Half::First(first(3))), WAITS);
+    }
+
+    #[test]
+    fn halves_wait_for_a_bounded_moment_and_a_flood_drives_out_the_oldest() {
+        let mut fragments = Fragments::new(KEY);
+        let most = MOST_HALVES as u32;
+        for number in 0..most + 10 {
+            let expected = number.checked_sub(most);
+            let met = fragments.meet(Tick(number), whole(number), Half::First(first(number)));
+            assert_eq!(met, Meeting::Waits { given_up: expected });
+        }
+        fragments.meet(Tick(100), whole(999), Half::End(1));
+        assert_eq!(fragments.pop_stale(Tick(11 + PATIENCE)), None);
+        assert_eq!(fragments.pop_stale(Tick(12 + PATIENCE)), Some(11));
+        let rest = std::iter::from_fn(|| fragments.pop_stale(Tick(101 + PATIENCE)));
+        assert_eq!(rest.count() as u32, most - 2);
     }
 }

@@ -140,10 +140,19 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// First fragments of this batch: their later ones find the way by these notes.
     #[cold]
     #[inline(never)]
-    pub(crate) fn note_first_fragments(&mut self, now: Now) {
+    pub(crate) fn note_first_fragments(&mut self, now: Now, io: &mut impl Io<B>) {
         let mut work = std::mem::take(&mut self.lane.work);
         for item in work.iter_mut().filter(|item| item.flow.is_fragment) {
             self.note_fragment(now, &mut item.packet, &item.flow);
+        }
+        let mut at = 0;
+        while let Some(item) = work.get(at) {
+            if self.needs_last_fragment(&item.flow) {
+                let Work { packet, flow, .. } = work.remove(at);
+                self.await_last_fragment(now, packet, flow.tuple, io);
+            } else {
+                at += 1;
+            }
         }
         self.lane.work = work;
     }

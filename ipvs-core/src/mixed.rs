@@ -40,7 +40,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let piece = if flow.is_fragment {
             let ip = A::check(packet)?;
             // Without the headers between, the later fragments' offsets would be wrong (RFC 7915, 5.1.1).
-            if has_options(packet.bytes(), &ip) {
+            if family::options_len(packet.bytes(), &ip) != 0 {
                 return Err(DropReason::Fragment);
             }
             Some(piece_of(&ip))
@@ -68,14 +68,16 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         })
     }
 
-    /// The same for a fragment that has no L4 header.
-    pub(crate) fn replace_network_of_later(
+    /// The same for a fragment that is not looked into.
+    pub(crate) fn replace_network_of_fragment(
         &mut self,
         packet: &mut B,
         ip: &IpFacts<A>,
         found: Found,
     ) -> Result<(), DropReason> {
-        if !family::is_ipv4(packet.bytes()) && ip.protocol == ipv6::DEST_OPTIONS {
+        let is_later_with_options =
+            !family::is_ipv4(packet.bytes()) && ip.protocol == ipv6::DEST_OPTIONS;
+        if is_later_with_options || family::options_len(packet.bytes(), ip) != 0 {
             return Err(DropReason::Fragment);
         }
         let to = self.lane.conns.get(found.id).rewritten(found.direction);
@@ -208,13 +210,6 @@ const fn piece_of<A>(ip: &IpFacts<A>) -> Piece {
         more: ip.more_fragments,
         identification: ip.identification,
     }
-}
-
-/// Whether in a first fragment something stands between the header of IPv6's fragments, which ends with the
-/// identification, and that above IP.
-fn has_options<A>(frame: &[u8], ip: &IpFacts<A>) -> bool {
-    let before = frame.get(..usize::from(ip.l4_at)).unwrap_or_default();
-    !family::is_ipv4(frame) && !before.ends_with(&ip.identification.to_be_bytes())
 }
 
 /// Over IPv6 a fragment has a header of its own.

@@ -2,25 +2,32 @@
 //! the ends' own.
 
 use packet::PacketBuf;
+use packet::ip::IpFacts;
 use packet::sctp::{self, Kind};
 
 use crate::classify::Flow;
 use crate::conn::{ConnFlags, Direction, Found};
 use crate::drop_reason::DropReason;
-use crate::family::Family;
+use crate::family::{self, Family};
 use crate::forward::rewrite_network;
+use crate::fragments::{First, Half, Meeting, Whole};
+use crate::io::Io;
 use crate::lane::Forwarder;
 use crate::service::Protocol;
 use crate::tcp_state::TcpState;
 use crate::time::Now;
+use crate::tuple::Tuple;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// Whether other ports go into the conn's packets of a direction: the checksum then has to be made anew, over the
-    /// whole packet, which no fragment is.
+    /// Whether other ports go into the conn's packets of a direction: the checksum, which covers the whole packet, then
+    /// changes too.
     pub(crate) fn changes_sctp_ports(&self, found: Found) -> bool {
         let conn = self.lane.conns.get(found.id);
+        if conn.protocol != Protocol::Sctp.number() || conn.flags.has(ConnFlags::ONE_WAY) {
+            return false;
+        }
         let (was, to) = (conn.tuple(found.direction), conn.rewritten(found.direction));
-        conn.protocol == Protocol::Sctp.number() && (was.sport, was.dport) != (to.sport, to.dport)
+        (was.sport, was.dport) != (to.sport, to.dport)
     }
 
     #[cold]
@@ -35,6 +42,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let l4_at = usize::from(flow.l4_at);
         let l4 = packet.bytes().get(l4_at..).unwrap_or_default();
         if flow.is_fragment {
+            // Its conn was made in this batch, or it would wait for its last: nobody sends one before he got an answer.
             if self.changes_sctp_ports(found) {
                 return Err(DropReason::Fragment);
             }
@@ -49,6 +57,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let to = conn.rewritten(found.direction);
         let l4 = packet.bytes_mut().get_mut(l4_at..).unwrap_or_default();
         sctp::rewrite(l4, to.sport, to.dport);
+        self.note_chunk(kind, found);
+        Ok(())
+    }
+
+    /// What a packet's first chunk means for its conn.
+    fn note_chunk(&mut self, kind: Kind, found: Found) {
+        let conn = self.lane.conns.get_mut(found.id);
         let is_over = conn.tcp_state() == TcpState::Close;
         let is_answered = conn.flags.has(ConnFlags::ANSWERED);
         match (kind, found.direction) {
@@ -67,6 +82,103 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             (_, Direction::Outbound) if !is_over && !is_answered => self.note_answer(found.id),
             _ => {}
         }
+    }
+
+    /// Whether a packet is a first fragment that gets other ports: what they change in its checksum depends on how long
+    /// the whole is, and that the last fragment tells.
+    pub(crate) fn needs_last_fragment(&self, flow: &Flow<A>) -> bool {
+        flow.is_fragment
+            && flow.protocol == Protocol::Sctp
+            && self
+                .lane
+                .conns
+                .find(&flow.tuple)
+                .is_some_and(|found| self.changes_sctp_ports(found))
+    }
+
+    /// Such a packet waits for its last fragment, or goes if that went ahead.
+    #[cold]
+    pub(crate) fn await_last_fragment(
+        &mut self,
+        now: Now,
+        mut packet: B,
+        tuple: Tuple<A>,
+        io: &mut impl Io<B>,
+    ) {
+        match A::check(&mut packet) {
+            Ok(ip) => {
+                self.shared.stats.held.add(1);
+                let half = Half::First(First { packet, tuple });
+                self.meet(now, Whole::of(&ip), half, io);
+            }
+            Err(reason) => self.shared.drop(packet, reason),
+        }
+    }
+
+    /// The last fragment of a packet that gets other ports: its first one may go.
+    #[cold]
+    pub(crate) fn release_first_fragment(
+        &mut self,
+        now: Now,
+        last: &IpFacts<A>,
+        end: u16,
+        io: &mut impl Io<B>,
+    ) {
+        self.meet(now, Whole::of(last), Half::End(end), io);
+    }
+
+    fn meet(&mut self, now: Now, whole: Whole<A>, half: Half<A, B>, io: &mut impl Io<B>) {
+        match self.lane.fragments.meet(now.tick(), whole, half) {
+            Meeting::Complete(first, end) => {
+                self.shared.stats.held.sub(1);
+                self.forward_first_fragment(now, first, end, io);
+            }
+            Meeting::Waits { given_up } => {
+                if let Some(packet) = given_up {
+                    self.shared.stats.held.sub(1);
+                    self.shared.drop(packet, DropReason::Fragment);
+                }
+            }
+        }
+    }
+
+    /// A first fragment that waited goes. `end` is where the last one of its packet ends.
+    fn forward_first_fragment(
+        &mut self,
+        now: Now,
+        first: First<A, B>,
+        end: u16,
+        io: &mut impl Io<B>,
+    ) {
+        let First { mut packet, tuple } = first;
+        let ip = match A::check(&mut packet) {
+            Ok(ip) => ip,
+            Err(reason) => return self.shared.drop(packet, reason),
+        };
+        let found = self.lane.conns.find(&tuple);
+        // Offsets count from where options for the destination may stand, before the header (RFC 8200, 4.5).
+        let options_len = family::options_len(packet.bytes(), &ip);
+        let (Some(found), Some(whole_len)) = (found, end.checked_sub(options_len)) else {
+            return self.shared.drop(packet, DropReason::Fragment);
+        };
+        self.forward_fragment(now, packet, &ip, found, Some(whole_len), io);
+    }
+
+    /// The SCTP header in a first fragment, where the network header lies still as it came.
+    pub(crate) fn rewrite_first_fragment(
+        &mut self,
+        packet: &mut B,
+        l4_at: u8,
+        found: Found,
+        whole_len: u16,
+    ) -> Result<(), DropReason> {
+        let to = self.lane.conns.get(found.id).rewritten(found.direction);
+        let l4 = packet.bytes_mut().get_mut(usize::from(l4_at)..);
+        let l4 = l4.unwrap_or_default();
+        if !sctp::rewrite_first_part(l4, whole_len, to.sport, to.dport) {
+            return Err(DropReason::Fragment);
+        }
+        self.note_chunk(sctp::kind(l4), found);
         Ok(())
     }
 }
