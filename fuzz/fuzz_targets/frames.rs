@@ -9,7 +9,9 @@
 #[allow(unused)]
 mod common;
 
-use common::{CLIENT, CLIENT6, Director, LIP, LIP6, SERVER, SERVER6, Setup, VIP, VIP6, Wire};
+use common::{
+    CLIENT, CLIENT6, Director, FROM_CLIENT, LIP, LIP6, SERVER, SERVER6, Setup, VIP, VIP6, WAN, Wire, repair_ip,
+};
 use ipvs_core::{
     Encapsulation, FwdMode, Origin, Persistence, Protocol, ProxyProtocol, Service, SynProxy, UoaOptions,
 };
@@ -39,6 +41,26 @@ const FAMILIES: [[&str; 4]; 4] = [
 fn director(protocol: Protocol, fwdmode: FwdMode, [_, vip, dest, laddr]: [&'static str; 4]) -> Director {
     let (dests, laddrs) = (vec![dest], vec![laddr]);
     Setup { protocol, fwdmode, vip, dests, laddrs, max_conns: 64, ..Setup::default() }.build()
+}
+
+/// An association is begun: no fuzzer finds the checksum of an INIT.
+fn open_sctp(director: &mut Director, client: &str, vip: &str) {
+    let mut frame = testkit::frames::udp(client, vip, &[0; 24], FROM_CLIENT);
+    let is_v4 = frame[12..14] == [8, 0];
+    let (protocol_at, l4_at) = if is_v4 { (23, 34) } else { (20, 54) };
+    frame[protocol_at] = 132;
+    if is_v4 {
+        repair_ip(&mut frame);
+    }
+    let l4 = &mut frame[l4_at..];
+    l4[4..].fill(0);
+    l4[12..16].copy_from_slice(&[1, 0, 0, 20]);
+    let (sport, dport) = packet::sctp::ports(l4).unwrap();
+    // Through another port and back: the checksum is made on the way.
+    packet::sctp::rewrite(l4, sport ^ 1, dport);
+    packet::sctp::rewrite(l4, sport, dport);
+    director.receive(WAN, &frame);
+    assert_eq!(director.engine.stats().conns.get(), 1);
 }
 
 /// What control would let through of what a byte says.
@@ -80,6 +102,9 @@ fuzz_target!(|data: &[u8]| {
     let has_cookies = is_rewritten && options & 1 != 0;
     if kind & 2 != 0 && protocol == Protocol::Tcp && fwdmode == FwdMode::FullNat && !has_cookies {
         director.open_between(ends[0], ends[1], ends[2]);
+    }
+    if kind & 2 != 0 && protocol == Protocol::Sctp {
+        open_sctp(&mut director, ends[0], ends[1]);
     }
     let mut batch = Vec::new();
     while let [port, high, low, after @ ..] = rest {

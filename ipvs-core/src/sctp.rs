@@ -42,7 +42,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let l4_at = usize::from(flow.l4_at);
         let l4 = packet.bytes().get(l4_at..).unwrap_or_default();
         if flow.is_fragment {
-            // Its conn was made in this batch, or it would wait for its last: nobody sends one before he got an answer.
+            // It would have waited for its last one, had it a conn when the batch began: nobody cuts an INIT.
             if self.changes_sctp_ports(found) {
                 return Err(DropReason::Fragment);
             }

@@ -440,6 +440,39 @@ fn a_first_fragment_whose_time_is_over_is_answered() {
     assert_eq!(error[L2_LEN + 28 + 20..L2_LEN + 28 + 28], sent[..8]);
 }
 
+/// What waits does so where its conn is.
+#[rstest]
+fn fragments_of_another_worker_s_conn_arrive_whole(#[values(V4, V6)] ends: Ends) {
+    let [client, vip, dest, laddr] = ends;
+    let (dests, laddrs) = (vec![dest], vec![laddr]);
+    let (protocol, workers) = (Protocol::Sctp, 2);
+    let mut directors = Setup {
+        protocol,
+        workers,
+        vip,
+        dests,
+        laddrs,
+        ..Setup::default()
+    }
+    .build_all();
+    let [other, owner] = &mut directors[..] else {
+        unreachable!()
+    };
+    let init = cut(&chunk(INIT, 32, client, vip), 64, 0, client, vip);
+    let inside = join(&pass(owner, WAN, &init, 1)).src;
+    let answer = cut(&chunk(DATA, 1000, dest, &inside), 400, 1, dest, &inside);
+    assert_eq!(pass(other, LAN, &answer, 1).len(), 0);
+    let handed_over = std::mem::take(&mut other.wire.redirected);
+    assert_eq!((handed_over.len(), held(other)), (3, 0));
+    let sent = handed_over
+        .into_iter()
+        .flat_map(|(_, packet)| owner.receive_from(Origin::Worker, packet));
+    let sent: Vec<_> = sent.map(|(_, frame)| frame).collect();
+    let seen = join(&sent);
+    assert_eq!((seen.src.as_str(), seen.dst.as_str()), (vip, client));
+    assert!(seen.is_right());
+}
+
 #[rstest]
 fn noise_in_fragments_ends_somewhere(#[values(V4, V6, NAT64, NAT46)] ends: Ends) {
     let [client, vip, dest, _] = ends;
