@@ -5,8 +5,9 @@
 //! pauses of a virtual machine's host still do. How much that is shows in the quiet phase, with traffic
 //! and nothing else, and in the turns between two rounds of housekeeping, which have nothing to do but
 //! forward: control's commands and expiry come in every eighth turn only. Last comes a loop on the same CPU that does
-//! nothing but read the clock, for as long as all phases before it: its pauses are the machine's alone. A stall of the
-//! worker's own making comes in every run, a pause does not, so of several runs the median counts.
+//! nothing but read memory, as much of it as the conns take, for as long as all phases before it: its pauses are the
+//! machine's alone. A stall of the worker's own making comes in every run, a pause does not, so of several runs the
+//! median counts.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -58,7 +59,7 @@ const PHASES: [&str; 5] = [
     "services_loaded",
     "laddrs_come_and_go",
     "conns_expire",
-    "nothing_but_the_clock",
+    "nothing_but_memory",
 ];
 /// Those in which control does something.
 const BUSY_PHASES: std::ops::Range<usize> = 1..4;
@@ -262,15 +263,24 @@ fn phases(
         loading,
         laddrs,
         expiring,
-        nothing_but_the_clock(together_ns),
+        nothing_but_memory(together_ns),
     ])
 }
 
-/// What the machine does to a loop that does nothing.
-fn nothing_but_the_clock(for_ns: u64) -> Phase {
+/// What the machine does to a loop whose turns read as many lines of memory at random as a burst has packets.
+fn nothing_but_memory(for_ns: u64) -> Phase {
+    const LINE: usize = 64;
+    const READ_PER_TURN: usize = 64;
+    let memory = vec![1_u8; CONNS as usize * LINE];
+    let mut order = frames::shuffled(CONNS, 3).into_iter().cycle();
     let mut phase = Phase::default();
     let mut before = thread_cpu_ns();
     while phase.total_ns < for_ns {
+        let lines = order.by_ref().take(READ_PER_TURN);
+        let read: u32 = lines
+            .map(|line| u32::from(memory[line as usize * LINE]))
+            .sum();
+        std::hint::black_box(read);
         let after = thread_cpu_ns();
         phase.record(after - before, false);
         before = after;
