@@ -272,7 +272,8 @@ fn nothing_but_memory(for_ns: u64) -> Phase {
     const LINE: usize = 64;
     const READ_PER_TURN: usize = 64;
     let memory = vec![1_u8; CONNS as usize * LINE];
-    let mut order = frames::shuffled(CONNS, 3).into_iter().cycle();
+    let order = frames::shuffled(CONNS, 3);
+    let mut order = order.iter().copied().cycle();
     let mut phase = Phase::default();
     let mut before = thread_cpu_ns();
     while phase.total_ns < for_ns {
