@@ -113,8 +113,8 @@ impl Choice<'_> {
         l4: &[u8],
         service: &'s Service,
     ) -> Result<&'s Dest, DropReason> {
-        let load_of = |dest: &Dest| {
-            let stats = self.all_stats.iter().map(|stats| stats.dest(dest.id));
+        let load_of = |id: DestId| {
+            let stats = self.all_stats.iter().map(|stats| stats.dest(id));
             stats.fold(Load::default(), |load, stats| Load {
                 active: load.active + stats.active_conns.get(),
                 inactive: load.inactive + stats.inactive_conns.get(),

@@ -26,6 +26,8 @@ pub(super) struct Contest {
 struct Player {
     id: DestId,
     weight: u16,
+    /// Has a threshold
+    is_limited: bool,
     /// Takes no conns, whatever they cost
     is_away: bool,
     /// Over all workers as last looked at, and what this worker did since
@@ -59,6 +61,12 @@ impl Contest {
         self.players.iter().map(|player| player.id)
     }
 
+    /// A dest, and whether it has a threshold.
+    pub(super) fn player(&self, at: u16) -> Option<(DestId, bool)> {
+        let player = self.players.get(usize::from(at))?;
+        Some((player.id, player.is_limited))
+    }
+
     /// What is known of a dest's load.
     pub(super) fn load(&self, at: u16) -> Option<Load> {
         Some(self.players.get(usize::from(at))?.load)
@@ -74,6 +82,7 @@ impl Contest {
             .extend(service.dests.iter().zip(loads).map(|(dest, load)| Player {
                 id: dest.id,
                 weight: dest.weight,
+                is_limited: dest.upper_threshold != 0,
                 is_away: false,
                 load,
             }));

@@ -1,16 +1,14 @@
 //! The loads of dests as one worker knows them, for the schedulers that take the least loaded.
 //!
 //! A dest's conns are spread over all workers. What this worker does is known at once. What the others
-//! do is seen when a dest is about to be chosen, and by looking at a few dests for each new conn, so that
+//! do is seen when a dest is about to be chosen, and by looking at one more dest for each new conn, so that
 //! the cost of a choice does not grow with the number of dests.
 
 use super::contest::Contest;
 use super::{Load, Overload};
-use crate::service::{Dest, DestId, Service, ServiceId};
+use crate::service::{DestId, Service, ServiceId};
 use crate::time::Tick;
 
-/// Dests looked at for each new conn, beside those that are chosen from.
-const LOOKED_AT: usize = 2;
 /// Choices that turn out to be more loaded than known, until the next one is taken as it is.
 const TRIED: usize = 8;
 
@@ -67,24 +65,26 @@ impl Loads {
         service: &Service,
         overload: &Overload,
         now: Tick,
-        load_of: &impl Fn(&Dest) -> Load,
+        load_of: &impl Fn(DestId) -> Load,
     ) -> Option<u16> {
         self.prepare(service, load_of);
         let contest = self.contests.get_mut(service.id.0 as usize)?;
         let look_at = |contest: &mut Contest, at: u16| {
-            let dest = service.dests.get(usize::from(at))?;
-            let is_away = overload.keeps_away(dest, now, load_of);
+            // The dest itself is not read unless it must be: with many dests its memory is far.
+            let (id, is_limited) = contest.player(at)?;
+            let is_away = is_limited && {
+                let dest = service.dests.get(usize::from(at))?;
+                overload.keeps_away(dest, now, load_of)
+            };
             contest.set(at, is_away, |known| {
                 if !is_away {
-                    *known = load_of(dest);
+                    *known = load_of(id);
                 }
             });
             Some(is_away)
         };
-        for _ in 0..LOOKED_AT.min(service.dests.len()) {
-            let at = contest.next_to_look_at()?;
-            look_at(contest, at);
-        }
+        let next = contest.next_to_look_at()?;
+        look_at(contest, next);
         if contest.winner().is_none() && !contest.was_searched(now) {
             look_at_all(contest, service, look_at);
         }
@@ -100,7 +100,7 @@ impl Loads {
     }
 
     /// Begins the service's contest anew if its dests have changed, with what is known of them.
-    pub(super) fn prepare(&mut self, service: &Service, load_of: &impl Fn(&Dest) -> Load) {
+    pub(super) fn prepare(&mut self, service: &Service, load_of: &impl Fn(DestId) -> Load) {
         let number = service.id.0 as usize;
         if number >= self.contests.len() {
             // Once per service: room for all that control may number.
@@ -115,7 +115,7 @@ impl Loads {
             let known = self
                 .index_of(service, dest.id)
                 .and_then(|at| self.contests[number].load(at));
-            self.carried.push(known.unwrap_or_else(|| load_of(dest)));
+            self.carried.push(known.unwrap_or_else(|| load_of(dest.id)));
         }
         for gone in self.contests[number].ids() {
             if let Some(place) = self.places.get_mut(gone.0 as usize)

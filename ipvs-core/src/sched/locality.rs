@@ -117,7 +117,7 @@ pub(super) fn choose<'a>(
     service: &'a Service,
     arrival: &Arrival<'_>,
     memory: &mut Memory,
-    load_of: &impl Fn(&Dest) -> Load,
+    load_of: &impl Fn(DestId) -> Load,
 ) -> Option<&'a Dest> {
     let Memory {
         overload,
@@ -146,7 +146,7 @@ pub(super) fn choose<'a>(
     let least = least.and_then(|at| service.dests.get(usize::from(at)))?;
     // IPVS: a dest with more active conns than its weight is left if another has less than half of its own.
     if let Some((dest, _)) = settled
-        && load_of(least).active * 2 >= u64::from(least.weight)
+        && load_of(least.id).active * 2 >= u64::from(least.weight)
     {
         return Some(dest);
     }
@@ -163,7 +163,7 @@ fn look_at<'a>(
     kind: SchedulerKind,
     find: impl Fn(DestId) -> Option<&'a Dest>,
     takes_conns: impl Fn(&Dest) -> bool,
-    load_of: impl Fn(&Dest) -> Load,
+    load_of: impl Fn(DestId) -> Load,
 ) -> Members<'a> {
     let mut members = Members::default();
     let (mut least, mut most) = (None::<Cost>, None::<Cost>);
@@ -173,7 +173,7 @@ fn look_at<'a>(
             continue;
         };
         members.count += 1;
-        let load = load_of(dest);
+        let load = load_of(dest.id);
         // A dest of weight 0 costs most of all.
         let cost = Cost::of(kind, dest.weight, load);
         if most.is_none_or(|most| most < cost) {

@@ -134,7 +134,7 @@ pub(crate) fn schedule<'a>(
     arrival: &Arrival<'_>,
     turn: &mut Turn,
     memory: &mut Memory,
-    load_of: impl Fn(&Dest) -> Load,
+    load_of: impl Fn(DestId) -> Load,
 ) -> Option<&'a Dest> {
     let overload = &memory.overload;
     let takes_conns = |dest: &Dest| !overload.keeps_away(dest, arrival.now, &load_of);

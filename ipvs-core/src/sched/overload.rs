@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use super::Load;
-use crate::service::Dest;
+use crate::service::{Dest, DestId};
 use crate::time::Tick;
 
 /// Per dest whether it was overloaded, and when that was seen: within the same tick the answer stands,
@@ -27,7 +27,7 @@ impl Overload {
         &self,
         dest: &Dest,
         now: Tick,
-        load_of: &impl Fn(&Dest) -> Load,
+        load_of: &impl Fn(DestId) -> Load,
     ) -> bool {
         let upper = u64::from(dest.upper_threshold);
         let Some(since) = self.since.get(dest.id.0 as usize).filter(|_| upper != 0) else {
@@ -37,7 +37,7 @@ impl Overload {
         if was && since.get() == seen {
             return true;
         }
-        let load = load_of(dest);
+        let load = load_of(dest.id);
         let conns = load.active + load.inactive;
         let is_below = match dest.lower_threshold {
             0 => conns * 4 < upper * 3,

@@ -75,7 +75,8 @@ fn fingerprint(kind: SchedulerKind, dests: &[Dest]) -> u64 {
         SchedulerKind::Ovf => 14,
     };
     dests.iter().fold(hashing::mix(kind), |hash, dest| {
-        let word = u64::from(dest.id.0) << 32 | u64::from(dest.weight);
+        let is_limited = u64::from(dest.upper_threshold != 0);
+        let word = u64::from(dest.id.0) << 32 | is_limited << 16 | u64::from(dest.weight);
         hashing::mix(hash ^ word)
     })
 }

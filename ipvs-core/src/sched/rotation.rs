@@ -93,6 +93,7 @@ mod tests {
     use super::*;
     use crate::sched::tests::{arrival, at};
     use crate::sched::{Load, Memory, Turn, schedule};
+    use crate::service::DestId;
     use crate::service::tests::service_with;
 
     fn choose(service: &Service, turn: &mut Turn) -> Option<u32> {
@@ -132,7 +133,7 @@ mod tests {
             // An answer stands for a tick, which is less than 2 ms.
             millis += 2;
             let arrival = at(arrival("10.0.0.1:1"), millis);
-            let load = |_: &Dest| Load {
+            let load = |_: DestId| Load {
                 active: conns,
                 inactive: 0,
             };

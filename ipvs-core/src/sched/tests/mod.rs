@@ -89,7 +89,7 @@ impl Worker {
         arrival: &Arrival<'_>,
         counters: &Counters,
     ) -> Option<u32> {
-        let load_of = |dest: &Dest| counters[dest.id.0 as usize].get();
+        let load_of = |id: DestId| counters[id.0 as usize].get();
         schedule(service, arrival, &mut self.turn, &mut self.memory, load_of).map(|dest| dest.id.0)
     }
 
@@ -176,6 +176,28 @@ fn an_overloaded_dest_is_passed_over_and_when_all_are_nobody_is_taken() {
     }
 }
 
+/// A worker that has chosen from the dests before hears of a threshold that control sets later.
+#[test]
+fn a_threshold_counts_from_when_it_is_set() {
+    for kind in all_kinds() {
+        let mut service = service_with(kind, &[100; 3]);
+        let counters = counters();
+        let mut worker = Worker::new();
+        for n in 0..10 {
+            worker.choose(&service, &client(n), &counters);
+        }
+        loads(&counters, &[10, 10, 20]);
+        for dest in &mut service.dests[..2] {
+            dest.upper_threshold = 10;
+        }
+        service.plan = Plan::new(kind, &service.dests);
+        for n in 0..10 {
+            let chosen = worker.choose(&service, &at(client(n), 2), &counters);
+            assert_eq!(chosen, Some(2), "{kind:?}");
+        }
+    }
+}
+
 #[test]
 fn the_last_dest_that_takes_conns_is_found_among_100() {
     for kind in all_kinds() {
@@ -227,9 +249,9 @@ fn a_choice_costs_the_same_for_1000_dests_as_for_2() {
             let mut turn = Turn::default();
             let reads = Cell::new(0);
             let counters: Vec<_> = (0..dests).map(|_| Cell::new(Load::default())).collect();
-            let load_of = |dest: &Dest| {
+            let load_of = |id: DestId| {
                 reads.set(reads.get() + 1);
-                counters[dest.id.0 as usize].get()
+                counters[id.0 as usize].get()
             };
             for n in 0..500 {
                 reads.set(0);
