@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use control::{ConnTableSize, LoopStats, WorkerHandle};
+use control::{ConnTableSize, WorkerHandle};
 use dpdk::{Eal, Mbuf, Mempool};
-use ipvs_core::{Engine, EngineConfig, Keys, WorkerStats};
+use ipvs_core::{Engine, EngineConfig, Keys, Now, WorkerStats};
 
 use crate::clock::Clock;
 use crate::config::{Config, IdleConfig, WorkerPlan};
@@ -72,15 +72,12 @@ pub fn wire(
             from_kernel: from_kernel.take(),
             events: event_end,
         };
-        let loop_stats = Arc::new(LoopStats::default());
-        let engine = Engine::new(
-            engine_config(config, keys, number),
-            all_stats.clone(),
-            clock.now(),
-        );
-        for (start, len) in engine.conn_table_memory().concat() {
-            dpdk::memory::make_resident(start, len);
-        }
+        let ends = Ends {
+            rings,
+            commands: command_end,
+        };
+        let engine = engine(config, keys, number, &all_stats, clock.now());
+        let worker = worker(config, ports, pool, engine, ends, clock);
         handles.push(WorkerHandle {
             lcore: plan.lcore,
             socket: eal.socket_of(plan.lcore),
@@ -88,17 +85,10 @@ pub fn wire(
             commands,
             events,
             stats: Arc::clone(&all_stats[number]),
-            loop_stats: Arc::clone(&loop_stats),
-            conn_table: conn_table_size(config, &engine),
+            loop_stats: Arc::clone(&worker.stats),
+            conn_table: conn_table_size(config, &worker.engine),
         });
-        let ends = Ends {
-            rings,
-            commands: command_end,
-        };
-        workers.push((
-            plan.lcore,
-            worker(config, ports, pool, engine, ends, clock, loop_stats),
-        ));
+        workers.push((plan.lcore, worker));
     }
     Wired {
         workers,
@@ -127,7 +117,6 @@ fn worker(
     engine: Engine<Mbuf>,
     ends: Ends,
     clock: Clock,
-    stats: Arc<LoopStats>,
 ) -> Worker {
     // The n-th worker takes the n-th queue of every port: see `config::plan`.
     let queues = ports
@@ -153,9 +142,24 @@ fn worker(
         commands: ends.commands,
         clock,
         idle,
-        stats,
+        stats: Arc::default(),
         unsent: None,
     }
+}
+
+/// A worker's engine, whose tables are in memory from the beginning.
+fn engine(
+    config: &Config,
+    keys: Keys,
+    worker: usize,
+    all_stats: &[Arc<WorkerStats>],
+    now: Now,
+) -> Engine<Mbuf> {
+    let engine = Engine::new(engine_config(config, keys, worker), all_stats.to_vec(), now);
+    for (start, len) in engine.conn_table_memory().concat() {
+        dpdk::memory::make_resident(start, len);
+    }
+    engine
 }
 
 fn engine_config(config: &Config, keys: Keys, worker: usize) -> EngineConfig {

@@ -10,19 +10,7 @@ use crate::{access, matcher};
 
 /// The lines that bring a service back, for `-R`. `access` is what its lists have.
 pub fn save(service: &VirtualService, access: &[AccessEntry]) -> String {
-    let key = service.key.clone().unwrap_or_default();
-    let flag = match key.protocol() {
-        Protocol::Udp => "-u",
-        Protocol::Sctp => "--sctp-service",
-        _ => "-t",
-    };
-    let name = match &key.r#match {
-        Some(given) => format!("-H {}", matcher::saved(key.protocol(), given)),
-        None => {
-            let vip = endpoint(ip_or_zero(key.address.as_ref()), key.port);
-            format!("{flag} {vip}")
-        }
-    };
+    let name = name_of(service);
     let mut text = format!("-A {name} -s {}", service.scheduler);
     if !service.scheduler_flags.is_empty() {
         let flags = service.scheduler_flags.join(",");
@@ -34,28 +22,7 @@ pub fn save(service: &VirtualService, access: &[AccessEntry]) -> String {
     text.push_str(&options(service));
     text.push('\n');
     for dest in &service.dests {
-        let mode = match dest.fwd_mode() {
-            FwdMode::FullNat => "-b",
-            FwdMode::Tunnel => "-i",
-            FwdMode::Nat => "-m",
-            FwdMode::Snat => "-J",
-            _ => "-g",
-        };
-        let server = endpoint(ip_or_zero(dest.address.as_ref()), dest.port);
-        text.push_str(&format!("-a {name} -r {server} {mode} -w {}", dest.weight));
-        match dest.tunnel_type() {
-            TunnelType::Ipip => {}
-            TunnelType::Gre => text.push_str(" --tun-type gre"),
-            TunnelType::Gue => {
-                text.push_str(&format!(" --tun-type gue --tun-port {}", dest.tunnel_port));
-            }
-        }
-        for (option, value) in [("-x", dest.upper_threshold), ("-y", dest.lower_threshold)] {
-            if value > 0 {
-                text.push_str(&format!(" {option} {value}"));
-            }
-        }
-        text.push('\n');
+        text.push_str(&save_dest(&name, dest));
     }
     // SNAT's local addresses are its dests.
     let leads_out = |dest: &Dest| dest.fwd_mode() == FwdMode::Snat;
@@ -70,6 +37,50 @@ pub fn save(service: &VirtualService, access: &[AccessEntry]) -> String {
     let lines = access.iter().map(|entry| access::save(entry, &name));
     text.extend(lines);
     text
+}
+
+/// A service as the command line names it.
+fn name_of(service: &VirtualService) -> String {
+    let key = service.key.clone().unwrap_or_default();
+    let flag = match key.protocol() {
+        Protocol::Udp => "-u",
+        Protocol::Sctp => "--sctp-service",
+        _ => "-t",
+    };
+    match &key.r#match {
+        Some(given) => format!("-H {}", matcher::saved(key.protocol(), given)),
+        None => {
+            let vip = endpoint(ip_or_zero(key.address.as_ref()), key.port);
+            format!("{flag} {vip}")
+        }
+    }
+}
+
+/// The line that adds a dest to the service of that name.
+fn save_dest(service: &str, dest: &Dest) -> String {
+    let mode = match dest.fwd_mode() {
+        FwdMode::FullNat => "-b",
+        FwdMode::Tunnel => "-i",
+        FwdMode::Nat => "-m",
+        FwdMode::Snat => "-J",
+        _ => "-g",
+    };
+    let server = endpoint(ip_or_zero(dest.address.as_ref()), dest.port);
+    let mut line = format!("-a {service} -r {server} {mode} -w {}", dest.weight);
+    match dest.tunnel_type() {
+        TunnelType::Ipip => {}
+        TunnelType::Gre => line.push_str(" --tun-type gre"),
+        TunnelType::Gue => {
+            line.push_str(&format!(" --tun-type gue --tun-port {}", dest.tunnel_port));
+        }
+    }
+    for (option, value) in [("-x", dest.upper_threshold), ("-y", dest.lower_threshold)] {
+        if value > 0 {
+            line.push_str(&format!(" {option} {value}"));
+        }
+    }
+    line.push('\n');
+    line
 }
 
 /// What a service asks of its conns.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use inet::{IfIndex, Prefix, Route, RouteScope};
+use inet::{Device, IfIndex, Prefix, Route, RouteScope};
 
 use super::{Desired, NoDevice};
 
@@ -209,30 +209,8 @@ impl Desired {
         if let Some(addr) = request.gateway.or(request.src).filter(of_other_family) {
             return Err(RouteError::OtherFamily { prefix, addr });
         }
-        let ifindex = match &request.device {
-            Some(name) => self.device(name)?.ifindex,
-            None => self
-                .link_of(request.gateway)
-                .ok_or(RouteError::DeviceUnknown(prefix))?,
-        };
-        let device = self
-            .devices
-            .iter()
-            .find(|device| device.ifindex == ifindex)
-            .ok_or(RouteError::DeviceUnknown(prefix))?;
-        // A router's link-local address is on every link (RFC 4861, 6.2.1).
-        let is_link_local =
-            |gateway| matches!(gateway, IpAddr::V6(addr) if addr.is_unicast_link_local());
-        if let Some(gateway) = request.gateway
-            && !is_link_local(gateway)
-            && self.link_of(Some(gateway)) != Some(ifindex)
-        {
-            return Err(RouteError::GatewayUnreachable {
-                prefix,
-                gateway,
-                device: device.name.clone(),
-            });
-        }
+        let device = self.device_of_route(request)?;
+        self.check_gateway(request, device)?;
         if let Some(src) = request.src
             && self.address(src).is_none()
         {
@@ -256,7 +234,7 @@ impl Desired {
         }
         Ok(Route {
             prefix,
-            ifindex,
+            ifindex: device.ifindex,
             gateway: request.gateway,
             src: request.src,
             mtu,
@@ -264,6 +242,38 @@ impl Desired {
             scope,
             auto: false,
         })
+    }
+
+    /// The device it names, or that of its gateway.
+    fn device_of_route(&self, request: &RouteRequest) -> Result<&Device, RouteError> {
+        if let Some(name) = &request.device {
+            return Ok(self.device(name)?);
+        }
+        let ifindex = self.link_of(request.gateway);
+        let mut devices = self.devices.iter();
+        devices
+            .find(|device| Some(device.ifindex) == ifindex)
+            .ok_or(RouteError::DeviceUnknown(request.prefix))
+    }
+
+    /// A gateway is on the device's own link.
+    fn check_gateway(&self, request: &RouteRequest, device: &Device) -> Result<(), RouteError> {
+        // A router's link-local address is on every link (RFC 4861, 6.2.1).
+        let is_link_local =
+            |gateway| matches!(gateway, IpAddr::V6(addr) if addr.is_unicast_link_local());
+        match request.gateway {
+            Some(gateway)
+                if !is_link_local(gateway)
+                    && self.link_of(Some(gateway)) != Some(device.ifindex) =>
+            {
+                Err(RouteError::GatewayUnreachable {
+                    prefix: request.prefix,
+                    gateway,
+                    device: device.name.clone(),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The device on whose link a gateway is.
