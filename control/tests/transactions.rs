@@ -158,85 +158,83 @@ async fn what_is_listed_is_enough_to_bring_it_back() {
     assert_eq!(ports, [80, 443, 22], "in the order they were made");
 }
 
-/// Prints how long things take; asserts only that they are complete.
+const MANY_SERVICES: u32 = 10_000;
+const DESTS_EACH: u32 = 100;
+
+/// What adds so many services, each with its dests and a local address.
+fn many_services() -> impl Iterator<Item = v1::Change> {
+    (0..MANY_SERVICES).flat_map(|number| {
+        let vip = std::net::Ipv4Addr::from(0x0A01_0000 + number).to_string();
+        let added = change(Change::AddService(service(&vip, 80, "wrr")));
+        let laddr = change(Change::AddLaddr(laddr(&vip, 80, LIP, "dpdk0")));
+        let dests = (0..DESTS_EACH).map(move |at| {
+            let real = std::net::Ipv4Addr::from(0xAC10_0000 + number * DESTS_EACH + at).to_string();
+            change(Change::AddDest(dest(&vip, 80, &real, 80)))
+        });
+        std::iter::once(added).chain(dests).chain([laddr])
+    })
+}
+
+/// How long that takes, the benches say (`cargo bench -p benches --bench control`).
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_services_of_a_hundred_dests() {
-    const SERVICES: u32 = 10_000;
-    const DESTS: u32 = 100;
     let director = Director::start(&Setup {
         max_dests: 1 << 20,
         ..Setup::default()
     });
-    let vip = |number: u32| std::net::Ipv4Addr::from(0x0A01_0000 + number).to_string();
-    let changes = (0..SERVICES).flat_map(move |number| {
-        let vip = vip(number);
-        let added = change(Change::AddService(service(&vip, 80, "wrr")));
-        let of = vip.clone();
-        let dests = (0..DESTS).map(move |at| {
-            let real = std::net::Ipv4Addr::from(0xAC10_0000 + number * DESTS + at).to_string();
-            change(Change::AddDest(dest(&of, 80, &real, 80)))
-        });
-        let laddr = change(Change::AddLaddr(laddr(&vip, 80, LIP, "dpdk0")));
-        std::iter::once(added).chain(dests).chain([laddr])
-    });
     let mut ipvs = director.ipvs().await;
-    let timed =
-        |what: &str, started: std::time::Instant| eprintln!("{what}: {:?}", started.elapsed());
-
-    let started = std::time::Instant::now();
-    ipvs.apply(tokio_stream::iter(changes)).await.unwrap();
+    let changes = tokio_stream::iter(many_services());
+    ipvs.apply(changes).await.unwrap();
     director
         .until_workers("all of it", |worker| {
-            worker
-                .snapshot
-                .services
-                .iter()
-                .map(|service| service.dests.len() as u32)
-                .sum::<u32>()
-                == SERVICES * DESTS
+            let services = worker.snapshot.services.iter();
+            let dests: usize = services.map(|service| service.dests.len()).sum();
+            dests as u32 == MANY_SERVICES * DESTS_EACH
         })
         .await;
-    timed("1,000,000 dests applied", started);
+    assert_eq!(
+        director.services().await.len() as u32,
+        MANY_SERVICES,
+        "listed"
+    );
 
-    let started = std::time::Instant::now();
-    let weight = |weight| {
-        let mut request = dest("10.1.0.7", 80, "172.16.2.188", 80);
-        request.dest.as_mut().unwrap().weight = weight;
-        request
-    };
-    ipvs.edit_dest(weight(7)).await.unwrap();
-    director
-        .until_workers("the weight", |worker| {
-            worker
-                .service(&core_key("10.1.0.7", 80))
-                .is_some_and(|service| service.dests.iter().any(|dest| dest.weight == 7))
-        })
-        .await;
-    timed("one dest changed", started);
+    one_dest_of_a_million_is_edited(&director).await;
 
-    let started = std::time::Instant::now();
-    let one = change(Change::EditDest(weight(8)));
-    ipvs.apply(tokio_stream::iter([one])).await.unwrap();
-    timed("one dest changed by Apply", started);
-
-    let started = std::time::Instant::now();
-    assert_eq!(director.services().await.len(), SERVICES as usize);
-    timed("all listed", started);
-
-    let started = std::time::Instant::now();
     ipvs.flush_services(v1::Empty {}).await.unwrap();
     director
         .until_workers("none left", |worker| {
             worker.snapshot.services.iter().count() == 0
         })
         .await;
-    timed("all flushed", started);
-    // While a million dests are closed, others are heard at once.
+    // While a million dests are closed, others are heard.
     ipvs.add_service(service(VIP, 80, "rr")).await.unwrap();
     director
         .until_workers("a service", |worker| {
             worker.service(&core_key(VIP, 80)).is_some()
         })
         .await;
-    timed("and one added", started);
+}
+
+/// By itself, and in a transaction.
+async fn one_dest_of_a_million_is_edited(director: &Director) {
+    let mut ipvs = director.ipvs().await;
+    let edited = |weight| {
+        let mut request = dest("10.1.0.7", 80, "172.16.2.188", 80);
+        request.dest.as_mut().unwrap().weight = weight;
+        request
+    };
+    ipvs.edit_dest(edited(7)).await.unwrap();
+    until_a_dest_weighs(director, 7).await;
+    let one = change(Change::EditDest(edited(8)));
+    ipvs.apply(tokio_stream::iter([one])).await.unwrap();
+    until_a_dest_weighs(director, 8).await;
+}
+
+async fn until_a_dest_weighs(director: &Director, weight: u16) {
+    director
+        .until_workers("the weight", |worker| {
+            let service = worker.service(&core_key("10.1.0.7", 80));
+            service.is_some_and(|service| service.dests.iter().any(|dest| dest.weight == weight))
+        })
+        .await;
 }
