@@ -35,12 +35,6 @@ const V6: Ends = [CLIENT6, VIP6, OTHER_PORT6, LIP6];
 const NAT64: Ends = [CLIENT6, VIP6, OTHER_PORT, LIP];
 const NAT46: Ends = [CLIENT, VIP, OTHER_PORT6, LIP6];
 
-fn checksum(l4: &[u8]) -> [u8; 4] {
-    let mut l4 = l4.to_vec();
-    l4[8..12].fill(0);
-    crc32c::crc32c(&l4).to_le_bytes()
-}
-
 /// A chunk of this kind that makes the packet this long.
 fn chunk(kind: u8, len: usize, src: &str, dst: &str) -> Vec<u8> {
     let port = |end: &str| end.parse::<SocketAddr>().unwrap().port().to_be_bytes();
@@ -48,7 +42,7 @@ fn chunk(kind: u8, len: usize, src: &str, dst: &str) -> Vec<u8> {
     let mut l4 = [&head[..], &[7; 8], &[kind, 0]].concat();
     l4.extend((len as u16 - 12).to_be_bytes());
     l4.extend((0..=250).cycle().take(len - 16));
-    let sum = checksum(&l4);
+    let sum = sctp_checksum(&l4);
     l4[8..12].copy_from_slice(&sum);
     l4
 }
@@ -173,7 +167,7 @@ struct Whole {
 
 impl Whole {
     fn is_right(&self) -> bool {
-        self.l4[8..12] == checksum(&self.l4)
+        self.l4[8..12] == sctp_checksum(&self.l4)
     }
 }
 
