@@ -11,6 +11,7 @@ use common::*;
 use ipvs_core::{DropReason, Encapsulation, FwdMode, Protocol};
 use packet::{checksum, sctp};
 use rstest::rstest;
+use testkit::frames::sctp_checksum;
 
 const L2_LEN: usize = 14;
 const INIT: u8 = 1;

@@ -17,7 +17,7 @@ use ipvs_core::{DropReason, FwdMode, Origin, Protocol};
 use packet::PortId;
 use rstest::rstest;
 use testkit::VecBuf;
-use testkit::frames::Macs;
+use testkit::frames::{Macs, sctp_checksum};
 
 const L2_LEN: usize = 14;
 const SCTP: u8 = 132;

@@ -12,6 +12,14 @@ use packet::MacAddr;
 /// From and to whom a frame goes on the wire.
 pub type Macs = (MacAddr, MacAddr);
 
+/// The checksum that an SCTP packet is to have (RFC 9260, 6.8), by the crate for CRC32c.
+#[must_use]
+pub fn sctp_checksum(l4: &[u8]) -> [u8; 4] {
+    let mut l4 = l4.to_vec();
+    l4[8..12].fill(0);
+    crc32c::crc32c(&l4).to_le_bytes()
+}
+
 /// A TCP segment to be built.
 #[derive(Debug, Clone)]
 pub struct Tcp {

@@ -570,10 +570,3 @@ pub fn repair_ip(frame: &mut [u8]) {
     let sum = packet::checksum::checksum(&frame[14..end]);
     frame[24..26].copy_from_slice(&sum.to_be_bytes());
 }
-
-/// The checksum that an SCTP packet is to have (RFC 9260, 6.8), by the crate for CRC32c.
-pub fn sctp_checksum(l4: &[u8]) -> [u8; 4] {
-    let mut l4 = l4.to_vec();
-    l4[8..12].fill(0);
-    crc32c::crc32c(&l4).to_le_bytes()
-}
