@@ -46,6 +46,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[cold]
     pub(crate) fn connect_all(&mut self, now: Now, io: &mut impl Io<B>) {
         let mut all = std::mem::take(&mut self.lane.unknown);
+        if self.lane.has_fragments {
+            self.put_off_first_fragments(&mut all);
+        }
         for unknown in &mut all {
             self.begin(now, unknown, io);
         }

@@ -26,6 +26,8 @@ pub(crate) struct Lane<A, B> {
     pub(crate) fragments: Fragments<A, B>,
     /// Later fragments of this batch: their first may be in it too.
     pub(crate) later_fragments: Vec<B>,
+    /// First fragments of SCTP of this batch that had no conn when it began: another packet in it may make one.
+    pub(crate) early_fragments: Vec<(B, Flow<A>)>,
     /// Those whose first belongs to no conn of this lane.
     pub(crate) stray_fragments: Vec<(B, IpFacts<A>, Tuple<A>)>,
     /// Of the latest packet that went from IPv6 to IPv4 and may be fragmented there
@@ -56,6 +58,7 @@ impl<A: Family, B> Lane<A, B> {
             closing: Closing::default(),
             fragments: Fragments::new(config.keys.conns),
             later_fragments: Vec::with_capacity(BATCH),
+            early_fragments: Vec::with_capacity(BATCH),
             stray_fragments: Vec::with_capacity(BATCH),
             identification: 0,
             has_fragments: false,

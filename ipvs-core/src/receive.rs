@@ -110,6 +110,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[cold]
     pub(crate) fn follow_first_fragments(&mut self, now: Now, io: &mut impl Io<B>) {
         self.lane.has_fragments = false;
+        self.take_up_first_fragments(now, io);
         let mut later = std::mem::take(&mut self.lane.later_fragments);
         for packet in later.drain(..) {
             self.follow_first_fragment(now, packet, io);

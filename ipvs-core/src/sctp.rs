@@ -7,6 +7,7 @@ use packet::sctp::{self, Kind};
 
 use crate::classify::Flow;
 use crate::conn::{ConnFlags, Direction, Found};
+use crate::connect::Unknown;
 use crate::drop_reason::DropReason;
 use crate::family::{self, Family};
 use crate::forward::rewrite_network;
@@ -42,7 +43,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let l4_at = usize::from(flow.l4_at);
         let l4 = packet.bytes().get(l4_at..).unwrap_or_default();
         if flow.is_fragment {
-            // It would have waited for its last one, had it a conn when the batch began: nobody cuts an INIT.
+            // It would have waited for its last one, had it a conn before: nobody cuts an INIT.
             if self.changes_sctp_ports(found) {
                 return Err(DropReason::Fragment);
             }
@@ -94,6 +95,34 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 .conns
                 .find(&flow.tuple)
                 .is_some_and(|found| self.changes_sctp_ports(found))
+    }
+
+    /// First fragments that have no conn yet: one that a packet of the same batch makes is whole at the batch's end only.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn put_off_first_fragments(&mut self, unknown: &mut [Unknown<A, B>]) {
+        for Unknown { packet, flow, .. } in unknown {
+            if flow.is_fragment
+                && flow.protocol == Protocol::Sctp
+                && let Some(packet) = packet.take()
+            {
+                self.lane.early_fragments.push((packet, *flow));
+            }
+        }
+    }
+
+    /// These at the batch's end: they wait for their last, or go the way of a packet that is whole.
+    #[cold]
+    pub(crate) fn take_up_first_fragments(&mut self, now: Now, io: &mut impl Io<B>) {
+        let mut early = std::mem::take(&mut self.lane.early_fragments);
+        for (packet, flow) in early.drain(..) {
+            if self.needs_last_fragment(&flow) {
+                self.await_last_fragment(now, packet, flow.tuple, io);
+            } else {
+                self.connect_anew(now, packet, &flow, io);
+            }
+        }
+        self.lane.early_fragments = early;
     }
 
     /// Such a packet waits for its last fragment, or goes if that went ahead.

@@ -157,6 +157,11 @@ fn parse(frame: &[u8]) -> (IpAddr, IpAddr, usize, bool, &[u8]) {
     )
 }
 
+fn is_fragment(frame: &[u8]) -> bool {
+    let (_, _, offset, more, _) = parse(frame);
+    offset != 0 || more
+}
+
 /// What their receiver makes of fragments: both ends and the packet.
 #[derive(Debug)]
 struct Whole {
@@ -286,6 +291,50 @@ fn fragments_with_other_ports_arrive_whole(
         (held(&director), director.engine.stats().drops_total()),
         (0, 0)
     );
+}
+
+/// RFC 9260, 5.1: what a client sends after its INIT may come together with that, if the director was slow. In a batch
+/// nothing is lost that would not be lost out of it, and the conn is there whichever came first.
+#[rstest]
+#[case::after_the_init([0, 1, 2, 3])]
+#[case::before_the_init([1, 2, 3, 0])]
+#[case::around_the_init([1, 0, 2, 3])]
+#[case::the_last_ahead([3, 0, 1, 2])]
+fn fragments_in_the_batch_of_their_init_arrive_whole(
+    #[case] order: [usize; 4],
+    #[values(V4, V6, NAT64, NAT46)] ends: Ends,
+    #[values(FwdMode::FullNat, FwdMode::Nat)] fwdmode: FwdMode,
+) {
+    let [client, vip, dest, _] = ends;
+    let mut director = director(ends, fwdmode);
+    let data = chunk(DATA, 1001, client, vip);
+    let mut frames = cut(&chunk(INIT, 32, client, vip), 64, 0, client, vip);
+    frames.extend(cut(&data, 400, 4711, client, vip));
+    let batch = order.map(|at| frames[at].clone());
+    let sent = pass(&mut director, WAN, &batch, batch.len());
+    let (fragments, init): (Vec<_>, Vec<_>) =
+        sent.into_iter().partition(|frame| is_fragment(frame));
+    let (init, seen) = (join(&init), join(&fragments));
+    assert!(init.is_right() && seen.is_right());
+    assert_eq!((&seen.src, seen.dst.as_str()), (&init.src, dest));
+    assert_eq!(seen.l4[12..], data[12..]);
+    assert_eq!(director.states(), ["INIT"]);
+    assert_eq!(
+        (held(&director), director.engine.stats().drops_total()),
+        (0, 0)
+    );
+}
+
+/// A first fragment that opens nothing ends as it would alone: RFC 9260, 8.4.
+#[rstest]
+fn a_first_fragment_makes_no_conn(#[values(V4, V6, NAT64, NAT46)] ends: Ends) {
+    let [client, vip, ..] = ends;
+    let mut director = director(ends, FwdMode::FullNat);
+    let data = cut(&chunk(DATA, 1000, client, vip), 400, 1, client, vip);
+    director.refuses(WAN, &data[0], DropReason::SctpNotInit);
+    let init = cut(&chunk(INIT, 1000, client, vip), 400, 2, client, vip);
+    director.refuses(WAN, &init[0], DropReason::Fragment);
+    assert_eq!(director.engine.stats().conns.get(), 0);
 }
 
 /// The largest packet that IP has room for, and one whose last fragment is a byte.
