@@ -22,6 +22,8 @@ type Shard = HashMap<End, u32, BuildHasherDefault<MixHasher>>;
 pub(crate) struct Census {
     /// Dests of NAT services by their own address: whose packets must not get out untranslated
     nat_dests: Ends,
+    /// The same, whatever the port: a later fragment has none
+    nat_dest_addrs: Ends,
     /// VIPs, whatever the port
     vips: Ends,
     /// Services for any port of their VIP
@@ -41,7 +43,10 @@ pub(crate) struct Census {
 impl Census {
     /// A service comes.
     pub(crate) fn add(&mut self, service: &Service) {
-        nat_dests_of(service).for_each(|end| self.nat_dests.add(end));
+        for end in nat_dests_of(service) {
+            self.nat_dests.add(end);
+            self.nat_dest_addrs.add(of_any_port(end));
+        }
         if service.key.matcher.is_some() {
             self.matching += 1;
             return;
@@ -56,7 +61,10 @@ impl Census {
 
     /// A service goes.
     pub(crate) fn remove(&mut self, service: &Service) {
-        nat_dests_of(service).for_each(|end| self.nat_dests.remove(&end));
+        for end in nat_dests_of(service) {
+            self.nat_dests.remove(&end);
+            self.nat_dest_addrs.remove(&of_any_port(end));
+        }
         if service.key.matcher.is_some() {
             self.matching -= 1;
             return;
@@ -108,10 +116,19 @@ impl Census {
         self.nat_dests.contains(&(protocol, addr, port))
             || self.any_port + self.matching > 0 && self.nat_dests.contains(&(protocol, addr, 0))
     }
+
+    /// Whether this is the address of a dest of a NAT service.
+    pub(crate) fn is_nat_dest_addr(&self, protocol: Protocol, addr: IpAddr) -> bool {
+        self.nat_dest_addrs.contains(&(protocol, addr, 0))
+    }
 }
 
 fn vip_of(service: &Service) -> End {
     (service.key.protocol, service.key.addr, 0)
+}
+
+const fn of_any_port((protocol, addr, _): End) -> End {
+    (protocol, addr, 0)
 }
 
 fn nat_dests_of(service: &Service) -> impl Iterator<Item = End> {
@@ -202,6 +219,11 @@ mod tests {
         assert!(!census.is_vip(Protocol::Udp, service.key.addr));
         census.remove(&service);
         assert!(!known(&census, 0) && known(&before, 0));
+        let addr = service.dests[0].addr;
+        assert!(before.is_nat_dest_addr(Protocol::Tcp, addr));
+        assert!(!before.is_nat_dest_addr(Protocol::Udp, addr));
+        assert!(!before.is_nat_dest_addr(Protocol::Tcp, service.dests[1].addr));
+        assert!(!census.is_nat_dest_addr(Protocol::Tcp, addr));
         assert!(!census.is_vip(Protocol::Tcp, service.key.addr));
     }
 

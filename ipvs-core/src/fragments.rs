@@ -177,16 +177,16 @@ impl<A: Address, B> Fragments<A, B> {
         Some(self.waiting.remove(at).packet)
     }
 
-    /// The next one that has waited too long.
-    pub(crate) fn pop_stale(&mut self, now: Tick) -> Option<B> {
+    /// The next later one that has waited too long, and whom it is for.
+    pub(crate) fn pop_stale(&mut self, now: Tick) -> Option<(A, B)> {
         let is_stale = |waiting: &Waiting<A, B>| now.since(waiting.since) > PATIENCE;
-        match self.waiting.iter().position(is_stale) {
-            Some(at) => Some(self.waiting.remove(at).packet),
-            None => self.pop_stale_first(now),
-        }
+        let at = self.waiting.iter().position(is_stale)?;
+        let Waiting { whole, packet, .. } = self.waiting.remove(at);
+        Some((whole.dst, packet))
     }
 
-    fn pop_stale_first(&mut self, now: Tick) -> Option<B> {
+    /// The next first one that has waited too long for its last.
+    pub(crate) fn pop_stale_first(&mut self, now: Tick) -> Option<B> {
         let is_stale = |half: &Waiting<A, Half<A, B>>| now.since(half.since) > PATIENCE;
         while self.halves.front().is_some_and(is_stale) {
             let oldest = self.halves.pop_front().map(|half| half.packet);
@@ -281,7 +281,8 @@ mod tests {
         fragments.note(Tick(5), whole(1), Tuple::default());
         assert_eq!(fragments.pop_ready(Tick(5)), Some(0));
         assert_eq!(fragments.pop_stale(Tick(PATIENCE)), None);
-        assert_eq!(fragments.pop_stale(Tick(PATIENCE + 1)), Some(1));
+        let stale = fragments.pop_stale(Tick(PATIENCE + 1));
+        assert_eq!(stale, Some(([10, 0, 0, 100], 1)));
     }
 
     const fn first(packet: u32) -> First<[u8; 4], u32> {
@@ -336,9 +337,9 @@ mod tests {
             assert_eq!(met, Meeting::Waits { given_up: expected });
         }
         fragments.meet(Tick(100), whole(999), Half::End(1));
-        assert_eq!(fragments.pop_stale(Tick(11 + PATIENCE)), None);
-        assert_eq!(fragments.pop_stale(Tick(12 + PATIENCE)), Some(11));
-        let rest = std::iter::from_fn(|| fragments.pop_stale(Tick(101 + PATIENCE)));
+        assert_eq!(fragments.pop_stale_first(Tick(11 + PATIENCE)), None);
+        assert_eq!(fragments.pop_stale_first(Tick(12 + PATIENCE)), Some(11));
+        let rest = std::iter::from_fn(|| fragments.pop_stale_first(Tick(101 + PATIENCE)));
         assert_eq!(rest.count() as u32, most - 2);
     }
 }

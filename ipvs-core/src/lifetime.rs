@@ -56,7 +56,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             }
         }
         self.lane.leaving = leaving;
-        while let Some(packet) = self.lane.fragments.pop_stale(now.tick()) {
+        while let Some((dst, packet)) = self.lane.fragments.pop_stale(now.tick()) {
+            self.shared.stats.held.sub(1);
+            self.give_up_later_fragment(packet, dst, io);
+        }
+        while let Some(packet) = self.lane.fragments.pop_stale_first(now.tick()) {
             self.shared.stats.held.sub(1);
             self.shared.drop(packet, DropReason::Fragment);
         }

@@ -156,7 +156,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         {
             // Its first fragment went there too.
             self.shared.redirect(packet, owner, io);
-        } else if to_pool.is_some() {
+        } else {
+            self.give_up_later_fragment(packet, ip.dst, io);
+        }
+    }
+
+    /// No conn is known to have it: the kernel may know the way, unless it ends here.
+    pub(crate) fn give_up_later_fragment(&self, packet: B, dst: A, io: &mut impl Io<B>) {
+        if self.is_local(dst) {
             self.shared.drop(packet, DropReason::Fragment);
         } else {
             self.shared.to_kernel(packet, io);
@@ -165,12 +172,25 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// It overtook its first fragment, or that is none of ours.
     fn await_first_fragment(&mut self, now: Now, packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
-        if !self.is_local(ip.dst) {
+        if !self.is_local(ip.dst) && !self.may_be_from_nat_dest(ip) {
             return self.shared.to_kernel(packet, io);
         }
         match self.lane.fragments.wait(now.tick(), Whole::of(ip), packet) {
             Ok(()) => self.shared.stats.held.add(1),
-            Err(packet) => self.shared.drop(packet, DropReason::Fragment),
+            Err(packet) => self.give_up_later_fragment(packet, ip.dst, io),
+        }
+    }
+
+    /// Whether it may be an answer to a client in NAT mode, whose ports would tell.
+    fn may_be_from_nat_dest(&self, ip: &IpFacts<A>) -> bool {
+        let (src, services) = (ip.src.to_ip(), &self.shared.snapshot.services);
+        let is_known = |protocol| services.is_nat_dest_addr(protocol, src);
+        match Protocol::from_number(ip.protocol) {
+            Some(protocol) => is_known(protocol),
+            // Options for the destination stand between (RFC 8200, 4.1).
+            None => [Protocol::Tcp, Protocol::Udp, Protocol::Sctp]
+                .into_iter()
+                .any(is_known),
         }
     }
 }

@@ -123,6 +123,11 @@ impl ServiceTable {
         self.census.is_nat_dest(protocol, addr, port)
     }
 
+    /// Whether a packet from there may be from such a dest, of which the address alone is known.
+    pub(crate) fn is_nat_dest_addr(&self, protocol: Protocol, addr: IpAddr) -> bool {
+        self.census.is_nat_dest_addr(protocol, addr)
+    }
+
     /// Adds services, or replaces those with the same key, copying each touched shard once.
     pub fn insert_all(&mut self, services: impl IntoIterator<Item = Arc<Service>>) {
         let shards = Arc::make_mut(&mut self.shards);

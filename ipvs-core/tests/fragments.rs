@@ -77,6 +77,17 @@ fn question() -> Vec<Vec<u8>> {
     cut(&frames::udp(CLIENT, VIP, &payload, FROM_CLIENT), 400)
 }
 
+/// The same fragment of another packet.
+fn identified(fragment: &[u8], number: u16) -> Vec<u8> {
+    let mut fragment = fragment.to_vec();
+    fragment[L2_LEN + 4..L2_LEN + 6].copy_from_slice(&number.to_be_bytes());
+    fragment[L2_LEN + 10..L2_LEN + 12].fill(0);
+    let header = Ipv4Header::from_slice(&fragment[L2_LEN..]).unwrap().0;
+    let sum = header.calc_header_checksum();
+    fragment[L2_LEN + 10..L2_LEN + 12].copy_from_slice(&sum.to_be_bytes());
+    fragment
+}
+
 /// All at once; what was sent, from the port it must be.
 fn receive_all(
     director: &mut Director,
@@ -185,13 +196,7 @@ fn a_flood_of_later_fragments_is_dropped_and_counted() {
     let mut director = udp_director(FwdMode::FullNat);
     let later = question().remove(1);
     for number in 0..10_000u16 {
-        let mut fragment = later.clone();
-        fragment[L2_LEN + 4..L2_LEN + 6].copy_from_slice(&number.to_be_bytes());
-        fragment[L2_LEN + 10..L2_LEN + 12].fill(0);
-        let header = Ipv4Header::from_slice(&fragment[L2_LEN..]).unwrap().0;
-        let sum = header.calc_header_checksum();
-        fragment[L2_LEN + 10..L2_LEN + 12].copy_from_slice(&sum.to_be_bytes());
-        assert_eq!(director.receive(WAN, &fragment), []);
+        assert_eq!(director.receive(WAN, &identified(&later, number)), []);
     }
     let held = director.engine.stats().held.get();
     assert_eq!(held, 64);
@@ -232,5 +237,114 @@ fn fragments_of_others_are_the_kernel_s() {
     for fragment in cut(&other, 800) {
         assert_eq!(director.receive(WAN, &fragment), []);
     }
+    assert_eq!(director.wire.to_kernel.len(), 2);
+}
+
+/// One after the other, each in a batch of its own; what was sent, from the port it must be.
+fn receive_each(
+    director: &mut Director,
+    port: PortId,
+    fragments: &[Vec<u8>],
+    to: PortId,
+) -> Vec<Vec<u8>> {
+    let alone = fragments.iter().map(std::slice::from_ref);
+    alone
+        .flat_map(|fragment| receive_all(director, port, fragment, to))
+        .collect()
+}
+
+/// In NAT mode a dest answers to the client's own address: only the first fragment's ports tell that it belongs to a conn
+/// (RFC 791, 3.2: fragments may come in any order).
+#[rstest]
+fn answers_to_clients_in_nat_mode_may_overtake_their_first_fragment(
+    #[values([1, 0, 2], [2, 1, 0], [1, 2, 0])] order: [usize; 3],
+    #[values(Protocol::Udp, Protocol::Tcp)] protocol: Protocol,
+) {
+    let mut director = Setup {
+        protocol,
+        fwdmode: FwdMode::Nat,
+        ..Setup::default()
+    }
+    .build();
+    let payload: Vec<u8> = (0..=255).cycle().take(1000).collect();
+    let answer = if protocol == Protocol::Tcp {
+        director.open();
+        let data = frames::tcp(SERVER, CLIENT).flags("PA").seq(5001).ack(1001);
+        data.payload(&payload).frame(FROM_SERVER)
+    } else {
+        receive_all(&mut director, WAN, &question(), LAN);
+        frames::udp(SERVER, CLIENT, &payload, FROM_SERVER)
+    };
+    let fragments = cut(&answer, 400);
+    let fragments = order.map(|at| fragments[at].clone());
+    let seen = join(&receive_each(&mut director, LAN, &fragments, WAN));
+    assert_eq!((seen.src.as_str(), seen.dst.as_str()), (VIP, CLIENT));
+    assert!(seen.checksums_right);
+    assert_eq!(seen.payload, payload);
+    assert_eq!(director.engine.stats().held.get(), 0);
+    assert!(director.wire.to_kernel.is_empty());
+}
+
+/// RFC 1812, 5.2.6: a dest's own packets are routed, by the kernel, and a router does not wait for other fragments longer
+/// than it must.
+#[test]
+fn a_later_fragment_of_a_nat_dest_without_its_first_goes_to_the_kernel_in_time() {
+    let mut director = udp_director(FwdMode::Nat);
+    let answer = cut(&frames::udp(SERVER, CLIENT, &[9; 1000], FROM_SERVER), 400);
+    assert_eq!(director.receive(LAN, &answer[1]), []);
+    assert_eq!(director.engine.stats().held.get(), 1);
+    assert!(director.wire.to_kernel.is_empty());
+    director.wait_s(1);
+    assert_eq!(director.engine.stats().held.get(), 0);
+    assert_eq!(director.wire.to_kernel, [answer[1].clone()]);
+    assert_eq!(director.engine.stats().drops_total(), 0);
+}
+
+/// What the dest sends from another port than its service's is its own.
+#[test]
+fn a_nat_dest_s_own_fragments_go_to_the_kernel_with_their_first() {
+    let mut director = udp_director(FwdMode::Nat);
+    receive_all(&mut director, WAN, &question(), LAN);
+    let own = frames::udp("192.168.100.2:9999", CLIENT, &[9; 1000], FROM_SERVER);
+    let own = cut(&own, 400);
+    let order = [1, 0, 2].map(|at| own[at].clone());
+    receive_each(&mut director, LAN, &order, WAN);
+    assert_eq!(director.wire.to_kernel, [0, 1, 2].map(|at| own[at].clone()));
+    let stats = director.engine.stats();
+    assert_eq!((stats.held.get(), stats.drops_total()), (0, 0));
+}
+
+#[test]
+fn a_flood_of_a_nat_dest_s_later_fragments_takes_no_memory() {
+    const FLOOD: usize = 10_000;
+    let mut director = udp_director(FwdMode::Nat);
+    let answer = frames::udp(SERVER, CLIENT, &[9; 1000], FROM_SERVER);
+    let later = cut(&answer, 400).remove(1);
+    for number in 0..FLOOD as u16 {
+        assert_eq!(director.receive(LAN, &identified(&later, number)), []);
+    }
+    assert_eq!(director.engine.stats().held.get(), 64);
+    assert_eq!(director.wire.to_kernel.len(), FLOOD - 64);
+    director.wait_s(1);
+    assert_eq!(director.engine.stats().held.get(), 0);
+    assert_eq!(director.wire.to_kernel.len(), FLOOD);
+    assert_eq!(director.engine.stats().drops_total(), 0);
+}
+
+/// Whoever is no dest of NAT, or of another protocol, is not kept waiting.
+#[rstest]
+#[case::another_host(FwdMode::Nat, "192.168.100.3:80")]
+#[case::a_dest_of_another_mode(FwdMode::FullNat, SERVER)]
+fn later_fragments_of_others_go_to_the_kernel_at_once(
+    #[case] fwdmode: FwdMode,
+    #[case] from: &str,
+) {
+    let mut director = udp_director(fwdmode);
+    let fragments = cut(&frames::udp(from, CLIENT, &[9; 1000], FROM_SERVER), 400);
+    assert_eq!(director.receive(LAN, &fragments[1]), []);
+    let segment = frames::tcp(SERVER, CLIENT).payload(&[9; 1000]);
+    let segment = cut(&segment.frame(FROM_SERVER), 400);
+    assert_eq!(director.receive(LAN, &segment[1]), []);
+    assert_eq!(director.engine.stats().held.get(), 0);
     assert_eq!(director.wire.to_kernel.len(), 2);
 }

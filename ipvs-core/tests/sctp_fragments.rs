@@ -273,13 +273,6 @@ fn fragments_with_other_ports_arrive_whole(
     assert_eq!(seen.l4[12..], sent[12..]);
     assert_eq!(director.states(), ["INIT"]);
 
-    // To a client nothing waits for its first fragment: whether it is of a conn only that could tell.
-    let is_unknown_before_its_first = fwdmode == FwdMode::Nat;
-    let batch = if is_unknown_before_its_first {
-        3
-    } else {
-        batch
-    };
     let answer = chunk(DATA, 2000, dest, &inside);
     let fragments = ordered(&cut(&answer, 800, 4712, dest, &inside), order);
     let seen = join(&pass(&mut director, LAN, &fragments, batch));
