@@ -6,6 +6,7 @@ use crate::classify::Flow;
 use crate::conn::{Conn, ConnFlags, ConnId, Direction, Found};
 use crate::drop_reason::DropReason;
 use crate::family::{self, Family};
+use crate::fragments::Part;
 use crate::icmp_send::Refusal;
 use crate::io::Io;
 use crate::lane::Forwarder;
@@ -230,13 +231,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         Ok(())
     }
 
-    /// A fragment that has no L4 header: its addresses alone are rewritten.
+    /// A fragment that has no L4 header: its addresses alone are rewritten. `options_len` bytes came before that in the
+    /// first.
     pub(crate) fn forward_later_fragment(
         &mut self,
         now: Now,
         packet: B,
         ip: &IpFacts<A>,
         found: Found,
+        options_len: u16,
         io: &mut impl Io<B>,
     ) {
         if !ip.more_fragments && self.changes_sctp_ports(found) {
@@ -247,18 +250,18 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             };
             self.release_first_fragment(now, ip, end, io);
         }
-        self.forward_fragment(now, packet, ip, found, None, io);
+        let part = Part::Later { options_len };
+        self.forward_fragment(now, packet, ip, found, part, io);
     }
 
-    /// A fragment by itself. `whole_sctp` is the length of the SCTP packet that this one begins, if it is such a first
-    /// fragment.
+    /// A fragment by itself.
     pub(crate) fn forward_fragment(
         &mut self,
         now: Now,
         mut packet: B,
         ip: &IpFacts<A>,
         found: Found,
-        whole_sctp: Option<u16>,
+        part: Part,
         io: &mut impl Io<B>,
     ) {
         let way = match self.way_of(found.id, found.direction) {
@@ -273,7 +276,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         self.count_packet(found, ip.total_len);
         self.lane.conns.get_mut(found.id).touch(now.tick());
-        match self.rewrite_fragment(&mut packet, ip, found, whole_sctp) {
+        match self.rewrite_fragment(&mut packet, ip, found, part) {
             Ok(()) => self.deliver(now, packet, way, io),
             Err(reason) => self.shared.drop(packet, reason),
         }
@@ -284,9 +287,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         packet: &mut B,
         ip: &IpFacts<A>,
         found: Found,
-        whole_sctp: Option<u16>,
+        part: Part,
     ) -> Result<(), DropReason> {
-        if let Some(whole_len) = whole_sctp {
+        if let Part::FirstOfSctp { whole_len } = part {
             self.rewrite_first_fragment(packet, ip.l4_at, found, whole_len)?;
         }
         let conn = self.lane.conns.get(found.id);
@@ -295,7 +298,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return self.pass_on_unchanged(packet, found, fwdmode, &tuple);
         }
         if A::CAN_BE_MIXED && conn.flags.has(ConnFlags::MIXED) {
-            return self.replace_network_of_fragment(packet, ip, found);
+            return self.replace_network_of_fragment(packet, ip, found, part);
         }
         rewrite_network(packet.bytes_mut(), conn, found.direction);
         Ok(())

@@ -54,10 +54,33 @@ impl<A: Address> Whole<A> {
     }
 }
 
+/// What a first fragment tells about the later ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Told<A> {
+    pub(crate) tuple: Tuple<A>,
+    /// Bytes before its ports that the offsets count too: [`crate::family::options_len`].
+    pub(crate) options_len: u16,
+}
+
+/// What is known of a fragment beyond its header.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Part {
+    /// It begins an SCTP packet that gets other ports and is this long.
+    FirstOfSctp {
+        /// From the SCTP header on
+        whole_len: u16,
+    },
+    /// It has no L4 header.
+    Later {
+        /// That of [`Told`]
+        options_len: u16,
+    },
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Note<A> {
     whole: Whole<A>,
-    tuple: Tuple<A>,
+    told: Told<A>,
     since: Tick,
     is_used: bool,
 }
@@ -124,7 +147,7 @@ impl<A: Address, B> Fragments<A, B> {
     }
 
     /// Notes which conn a packet's fragments belong to.
-    pub(crate) fn note(&mut self, now: Tick, whole: Whole<A>, tuple: Tuple<A>) {
+    pub(crate) fn note(&mut self, now: Tick, whole: Whole<A>, told: Told<A>) {
         let set = &mut self.notes[whole.set(&self.key)];
         let age = |note: &Note<A>| {
             if !note.is_used || note.whole == whole {
@@ -136,19 +159,19 @@ impl<A: Address, B> Fragments<A, B> {
         if let Some(oldest) = set.iter_mut().max_by_key(|note| age(note)) {
             *oldest = Note {
                 whole,
-                tuple,
+                told,
                 since: now,
                 is_used: true,
             };
         }
     }
 
-    /// The tuple of a packet whose first fragment came lately.
-    pub(crate) fn tuple_of(&self, now: Tick, whole: &Whole<A>) -> Option<Tuple<A>> {
+    /// What the first fragment of a packet told, if it came lately.
+    pub(crate) fn told_of(&self, now: Tick, whole: &Whole<A>) -> Option<Told<A>> {
         let set = &self.notes[whole.set(&self.key)];
         set.iter()
             .find(|note| note.is_used && note.whole == *whole && now.since(note.since) <= NOTE_LIFE)
-            .map(|note| note.tuple)
+            .map(|note| note.told)
     }
 
     /// Keeps a fragment until its first one comes.
@@ -173,7 +196,7 @@ impl<A: Address, B> Fragments<A, B> {
         let at = self
             .waiting
             .iter()
-            .position(|waiting| self.tuple_of(now, &waiting.whole).is_some())?;
+            .position(|waiting| self.told_of(now, &waiting.whole).is_some())?;
         Some(self.waiting.remove(at).packet)
     }
 
@@ -244,24 +267,24 @@ mod tests {
     #[test]
     fn a_note_serves_for_a_while() {
         let mut fragments: Fragments<[u8; 4], u8> = Fragments::new(KEY);
-        let tuple = Tuple::default();
-        assert_eq!(fragments.tuple_of(Tick(0), &whole(1)), None);
-        fragments.note(Tick(0), whole(1), tuple);
-        assert_eq!(fragments.tuple_of(Tick(NOTE_LIFE), &whole(1)), Some(tuple));
-        assert_eq!(fragments.tuple_of(Tick(0), &whole(2)), None);
-        assert_eq!(fragments.tuple_of(Tick(NOTE_LIFE + 1), &whole(1)), None);
+        let told = Told::default();
+        assert_eq!(fragments.told_of(Tick(0), &whole(1)), None);
+        fragments.note(Tick(0), whole(1), told);
+        assert_eq!(fragments.told_of(Tick(NOTE_LIFE), &whole(1)), Some(told));
+        assert_eq!(fragments.told_of(Tick(0), &whole(2)), None);
+        assert_eq!(fragments.told_of(Tick(NOTE_LIFE + 1), &whole(1)), None);
     }
 
     #[test]
     fn a_flood_of_first_fragments_takes_no_memory_and_the_newest_stay() {
         let mut fragments: Fragments<[u8; 4], u8> = Fragments::new(KEY);
         for identification in 0..=0xffff {
-            fragments.note(Tick(1), whole(identification), Tuple::default());
+            fragments.note(Tick(1), whole(identification), Told::default());
         }
-        let known = (0..=0xffff).filter(|at| fragments.tuple_of(Tick(1), &whole(*at)).is_some());
+        let known = (0..=0xffff).filter(|at| fragments.told_of(Tick(1), &whole(*at)).is_some());
         assert_eq!(known.count(), SETS * WAYS);
-        fragments.note(Tick(2), whole(0), Tuple::default());
-        assert!(fragments.tuple_of(Tick(2), &whole(0)).is_some());
+        fragments.note(Tick(2), whole(0), Told::default());
+        assert!(fragments.told_of(Tick(2), &whole(0)).is_some());
     }
 
     #[test]
@@ -278,7 +301,7 @@ mod tests {
             }
         }
         assert_eq!(fragments.pop_ready(Tick(5)), None);
-        fragments.note(Tick(5), whole(1), Tuple::default());
+        fragments.note(Tick(5), whole(1), Told::default());
         assert_eq!(fragments.pop_ready(Tick(5)), Some(0));
         assert_eq!(fragments.pop_stale(Tick(PATIENCE)), None);
         let stale = fragments.pop_stale(Tick(PATIENCE + 1));

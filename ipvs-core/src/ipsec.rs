@@ -39,6 +39,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if conn.flags.has(ConnFlags::LOCAL_PORT) || conn.flags.has(ConnFlags::MIXED) {
             return self.shared.drop(packet, DropReason::IpsecMode);
         }
-        self.forward_later_fragment(now, packet, ip, found, io);
+        self.forward_later_fragment(now, packet, ip, found, 0, io);
     }
 }

@@ -12,6 +12,7 @@ use crate::conn::Found;
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::family::{self, Family};
+use crate::fragments::Part;
 use crate::icmp::{self, Quoted};
 use crate::io::Io;
 use crate::lane::Forwarder;
@@ -38,12 +39,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         mtu: u16,
     ) -> Result<Flow<A>, DropReason> {
         let piece = if flow.is_fragment {
-            let ip = A::check(packet)?;
-            // Without the headers between, the later fragments' offsets would be wrong (RFC 7915, 5.1.1).
-            if family::options_len(packet.bytes(), &ip) != 0 {
-                return Err(DropReason::Fragment);
-            }
-            Some(piece_of(&ip))
+            Some(piece_of(&A::check(packet)?))
         } else {
             None
         };
@@ -68,22 +64,26 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         })
     }
 
-    /// The same for a fragment that is not looked into.
+    /// The same for a fragment that is not looked into. Headers between are left out, as from a whole packet (RFC 7915,
+    /// 5.1): the first fragment tells how long they are, so that the later ones' offsets can be made to fit. A translator
+    /// that does not know this should drop them (5.1.1).
     pub(crate) fn replace_network_of_fragment(
         &mut self,
         packet: &mut B,
         ip: &IpFacts<A>,
         found: Found,
+        part: Part,
     ) -> Result<(), DropReason> {
-        let is_later_with_options =
-            !family::is_ipv4(packet.bytes()) && ip.protocol == ipv6::DEST_OPTIONS;
-        if is_later_with_options || family::options_len(packet.bytes(), ip) != 0 {
-            return Err(DropReason::Fragment);
-        }
         let to = self.lane.conns.get(found.id).rewritten(found.direction);
         let l4_len = L2_LEN as u16 + ip.total_len - u16::from(ip.l4_at);
-        let piece = Some(piece_of(ip));
-        self.replace_header(packet, usize::from(ip.l4_at), &to, l4_len, piece)
+        let mut piece = piece_of(ip);
+        if let Part::Later {
+            options_len: options_len @ 1..,
+        } = part
+        {
+            piece.offset = offset_without(options_len, piece.offset, to.protocol)?;
+        }
+        self.replace_header(packet, usize::from(ip.l4_at), &to, l4_len, Some(piece))
     }
 
     /// What only the whole rewritten packet can tell.
@@ -212,6 +212,16 @@ const fn piece_of<A>(ip: &IpFacts<A>) -> Piece {
     }
 }
 
+/// Where a later fragment is once the headers between are left out. One that lies within them, or where the header behind
+/// them begins, overlaps the first (RFC 5722), and over IPv4 could take its place.
+fn offset_without(options_len: u16, offset: u16, protocol: u8) -> Result<u16, DropReason> {
+    match offset.saturating_sub(options_len) {
+        0 => Err(DropReason::Fragment),
+        8 if protocol == Protocol::Tcp.number() => Err(DropReason::TinyFragment),
+        rest => Ok(rest),
+    }
+}
+
 /// Over IPv6 a fragment has a header of its own.
 fn fragment_header_len<A: Family>(to: &Tuple<A>, piece: Option<Piece>) -> usize {
     if piece.is_some() && !to.src.is_mapped() {
@@ -315,7 +325,7 @@ impl<B: PacketBuf> Engine<B> {
                 Some(found) => {
                     let ip = family::mapped(ip);
                     self.v6()
-                        .forward_later_fragment(now, packet, &ip, found, io);
+                        .forward_later_fragment(now, packet, &ip, found, 0, io);
                 }
                 None => self
                     .v4()

@@ -7,8 +7,8 @@ use packet::{PacketBuf, ipv6};
 use crate::classify::Flow;
 use crate::command::Event;
 use crate::drop_reason::DropReason;
-use crate::family::Family;
-use crate::fragments::Whole;
+use crate::family::{self, Family};
+use crate::fragments::{Told, Whole};
 use crate::io::Io;
 use crate::lane::Forwarder;
 use crate::service::Protocol;
@@ -100,9 +100,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     pub(crate) fn note_fragment(&mut self, now: Now, packet: &mut B, flow: &Flow<A>) {
         if let Ok(ip) = A::check(packet) {
             self.lane.has_fragments = true;
-            self.lane
-                .fragments
-                .note(now.tick(), Whole::of(&ip), flow.tuple);
+            let told = Told {
+                tuple: flow.tuple,
+                options_len: family::options_len(packet.bytes(), &ip),
+            };
+            self.lane.fragments.note(now.tick(), Whole::of(&ip), told);
         }
     }
 
@@ -127,11 +129,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Ok(ip) => ip,
             Err(reason) => return self.shared.drop(packet, reason),
         };
-        let Some(tuple) = self.lane.fragments.tuple_of(now.tick(), &Whole::of(&ip)) else {
+        let Some(told) = self.lane.fragments.told_of(now.tick(), &Whole::of(&ip)) else {
             return self.await_first_fragment(now, packet, &ip, io);
         };
+        let Told { tuple, options_len } = told;
         if let Some(found) = self.lane.conns.find(&tuple) {
-            return self.forward_later_fragment(now, packet, &ip, found, io);
+            return self.forward_later_fragment(now, packet, &ip, found, options_len, io);
         }
         if !A::CAN_BE_MIXED && self.shared.snapshot.services.has_mixed() {
             self.lane.stray_fragments.push((packet, ip, tuple));

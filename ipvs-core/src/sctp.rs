@@ -11,7 +11,7 @@ use crate::connect::Unknown;
 use crate::drop_reason::DropReason;
 use crate::family::{self, Family};
 use crate::forward::rewrite_network;
-use crate::fragments::{First, Half, Meeting, Whole};
+use crate::fragments::{First, Half, Meeting, Part, Whole};
 use crate::io::Io;
 use crate::lane::Forwarder;
 use crate::service::Protocol;
@@ -190,7 +190,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let (Some(found), Some(whole_len)) = (found, end.checked_sub(options_len)) else {
             return self.shared.drop(packet, DropReason::Fragment);
         };
-        self.forward_fragment(now, packet, &ip, found, Some(whole_len), io);
+        let part = Part::FirstOfSctp { whole_len };
+        self.forward_fragment(now, packet, &ip, found, part, io);
     }
 
     /// The SCTP header in a first fragment, where the network header lies still as it came.

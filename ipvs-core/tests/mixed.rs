@@ -395,20 +395,75 @@ fn cut_v6(frame: &[u8], at: usize) -> [Vec<u8>; 2] {
     })
 }
 
-/// RFC 7915, 5.1.1: what stands before the ports in the first fragment would have to go, and the offsets of the others
-/// with it.
-#[test]
-fn fragments_with_options_before_their_ports_are_not_translated() {
-    let mut director = nat64(Protocol::Udp);
-    let [mut first, mut later] = cut_v6(&frames::udp(CLIENT6, VIP6, &[7; 100], FROM_CLIENT), 56);
-    for fragment in [&mut first, &mut later] {
+/// Options for the destination, and the header behind them: RFC 8200, 4.6.
+fn with_options(mut frame: Vec<u8>) -> Vec<u8> {
+    let next = frame[L2_LEN + 6];
+    let l4_at = L2_LEN + 40;
+    frame.splice(l4_at..l4_at, [next, 0, 1, 4, 0, 0, 0, 0]);
+    frame
+}
+
+/// The same cut in two: what is cut begins with the options, and all offsets count from there (RFC 8200, 4.5).
+fn cut_with_options(frame: Vec<u8>, at: usize) -> [Vec<u8>; 2] {
+    cut_v6(&with_options(frame), at).map(|mut fragment| {
         fragment[L2_LEN + 40] = 60;
-    }
-    let l4_at = L2_LEN + 48;
-    first.splice(l4_at..l4_at, [17, 0, 1, 4, 0, 0, 0, 0]);
-    first[L2_LEN + 5] += 8;
-    director.refuses(WAN, &first, DropReason::Fragment);
-    director.refuses(WAN, &later, DropReason::Fragment);
+        fragment
+    })
+}
+
+/// RFC 7915, 5.1: options are left out, so that what is behind them has other offsets.
+#[rstest]
+fn fragments_with_options_before_their_ports_are_translated(
+    #[values(false, true)] last_comes_first: bool,
+) {
+    let pass = |director: &mut Director, port, mut fragments: [Vec<u8>; 2]| {
+        if last_comes_first {
+            fragments.reverse();
+        }
+        let sent = fragments.map(|fragment| director.receive(port, &fragment));
+        let frames = sent.into_iter().flatten().map(|(_, frame)| frame);
+        frames.collect::<Vec<_>>()
+    };
+    let payload: Vec<u8> = (0..=255).cycle().take(600).collect();
+
+    let mut director = nat64(Protocol::Udp);
+    let ask = frames::udp(CLIENT6, VIP6, &payload, FROM_CLIENT);
+    let there = pass(&mut director, WAN, cut_with_options(ask, 304));
+    let there = join_v4(there);
+    assert_eq!((there.dst.as_str(), there.checksums_right), (SERVER, true));
+    assert_eq!(there.payload, payload);
+
+    let mut director = nat46(Protocol::Udp);
+    let ask = frames::udp(CLIENT, VIP, &payload, FROM_CLIENT);
+    let there = seen(&only(director.receive(WAN, &ask)).1);
+    let answer = frames::udp(SERVER6, &there.src, &payload, FROM_SERVER);
+    let back = pass(&mut director, LAN, cut_with_options(answer, 304));
+    let back = join_v4(back);
+    assert_eq!((back.src.as_str(), back.dst.as_str()), (VIP, CLIENT));
+    assert!(back.checksums_right && back.payload == payload);
+    assert_eq!(director.engine.stats().held.get(), 0);
+}
+
+/// RFC 5722 and RFC 3128: without the options such a fragment would be another first one, or would overwrite the header.
+#[rstest]
+#[case::within_the_options(Protocol::Udp, 8, DropReason::Fragment)]
+#[case::of_tcp_s_flags(Protocol::Tcp, 16, DropReason::TinyFragment)]
+fn fragments_over_the_header_behind_options_are_dropped(
+    #[case] protocol: Protocol,
+    #[case] at: usize,
+    #[case] reason: DropReason,
+) {
+    let mut director = nat64(protocol);
+    let frame = if protocol == Protocol::Tcp {
+        let syn = frames::tcp(CLIENT6, VIP6).flags("S");
+        syn.payload(&[0; 100]).frame(FROM_CLIENT)
+    } else {
+        frames::udp(CLIENT6, VIP6, &[7; 100], FROM_CLIENT)
+    };
+    let [first, _] = cut_with_options(frame.clone(), 56);
+    let [_, overlapping] = cut_with_options(frame, at);
+    assert_eq!(director.receive(WAN, &first).len(), 1);
+    director.refuses(WAN, &overlapping, reason);
 }
 
 /// Puts two fragments of IPv4 together, whichever comes first.

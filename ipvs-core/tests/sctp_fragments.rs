@@ -21,6 +21,8 @@ use testkit::frames::{Macs, sctp_checksum};
 
 const L2_LEN: usize = 14;
 const SCTP: u8 = 132;
+/// For the destination: a header of 16 bytes, filled by PadN (RFC 8200, 4.2 and 4.6)
+const OPTIONS: [u8; 16] = [SCTP, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 const DATA: u8 = 0;
 const INIT: u8 = 1;
 const INIT_ACK: u8 = 2;
@@ -518,25 +520,48 @@ fn noise_in_fragments_ends_somewhere(#[values(V4, V6, NAT64, NAT46)] ends: Ends)
     director.withstand(&samples, 50_000);
 }
 
-/// RFC 8200, 4.1: options for the destination may stand before the SCTP header and are cut with it.
+/// What is above IP behind options for the destination, which are cut with it (RFC 8200, 4.1).
+fn cut_with_options(l4: &[u8], src: &str, dst: &str) -> Vec<Vec<u8>> {
+    let mut frames = cut(&[&OPTIONS[..], l4].concat(), 400, 1, src, dst);
+    frames.iter_mut().for_each(|frame| frame[L2_LEN + 40] = 60);
+    frames
+}
+
+/// The checksum does not cover them.
 #[rstest]
 #[case([0, 1, 2])]
 #[case([2, 1, 0])]
 fn options_before_the_header_are_not_counted(#[case] order: [usize; 3]) {
-    const OPTIONS: [u8; 16] = [SCTP, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    let cut = |vip| {
-        let payload = [&OPTIONS[..], &chunk(DATA, 1000, CLIENT6, vip)].concat();
-        let mut frames = cut(&payload, 400, 1, CLIENT6, vip);
-        frames.iter_mut().for_each(|frame| frame[L2_LEN + 40] = 60);
-        ordered(&frames, order)
-    };
     let (mut director, _) = opened(V6, FwdMode::FullNat);
-    let sent = pass(&mut director, WAN, &cut(VIP6), 1);
+    let data = chunk(DATA, 1000, CLIENT6, VIP6);
+    let fragments = ordered(&cut_with_options(&data, CLIENT6, VIP6), order);
+    let sent = pass(&mut director, WAN, &fragments, 1);
     let seen = join_behind(&sent, OPTIONS.len());
     assert_eq!(seen.dst, OTHER_PORT6);
     assert!(seen.is_right());
-    // Over IPv4 there are none, and the offsets would be wrong.
-    let (mut mixed, _) = opened(NAT64, FwdMode::FullNat);
-    assert_eq!(pass(&mut mixed, WAN, &cut(VIP6), 1).len(), 0);
-    assert_eq!(fragments_dropped(&mixed), 3);
+}
+
+/// RFC 7915, 5.1: over IPv4 there are none, and nothing counts them.
+#[rstest]
+fn options_before_the_header_are_left_out_between_the_families(
+    #[values([0, 1, 2], [2, 1, 0], [1, 0, 2])] order: [usize; 3],
+    #[values(1, 3)] batch: usize,
+    #[values(FwdMode::FullNat, FwdMode::Nat)] fwdmode: FwdMode,
+) {
+    let (mut nat64, inside) = opened(NAT64, fwdmode);
+    let data = chunk(DATA, 1000, CLIENT6, VIP6);
+    let fragments = ordered(&cut_with_options(&data, CLIENT6, VIP6), order);
+    let seen = join(&pass(&mut nat64, WAN, &fragments, batch));
+    assert_eq!((&seen.src, seen.dst.as_str()), (&inside, OTHER_PORT));
+    assert!(seen.is_right());
+    assert_eq!(seen.l4[12..], data[12..]);
+
+    let (mut nat46, inside) = opened(NAT46, fwdmode);
+    let answer = chunk(DATA, 1000, OTHER_PORT6, &inside);
+    let fragments = ordered(&cut_with_options(&answer, OTHER_PORT6, &inside), order);
+    let seen = join(&pass(&mut nat46, LAN, &fragments, batch));
+    assert_eq!((seen.src.as_str(), seen.dst.as_str()), (VIP, CLIENT));
+    assert!(seen.is_right());
+    assert_eq!(seen.l4[12..], answer[12..]);
+    assert_eq!((held(&nat46), fragments_dropped(&nat46)), (0, 0));
 }
