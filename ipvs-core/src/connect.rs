@@ -114,6 +114,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         };
         match why {
             Unserved::NoService => self.without_service(packet, &unknown.flow, io),
+            Unserved::Drop(DropReason::TcpNotSyn) => {
+                self.without_conn(packet, &unknown.flow, io);
+            }
             Unserved::Drop(reason) => self.shared.drop(packet, reason),
         }
     }

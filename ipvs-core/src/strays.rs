@@ -32,20 +32,38 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
+    /// What a service is for, but no conn of this worker, and what opens none: a dest of FTP may have called from that
+    /// service's port, through another worker.
+    pub(crate) fn without_conn(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
+        let services = &self.shared.snapshot.services;
+        if !services.has_ftp() || !services.is_ftp_vip(flow.tuple.dst.to_ip()) {
+            return self.shared.drop(packet, DropReason::TcpNotSyn);
+        }
+        match self.next_asked(&packet) {
+            Some(worker) => self.shared.redirect(packet, worker, io),
+            None => self.shared.drop(packet, DropReason::TcpNotSyn),
+        }
+    }
+
+    /// The worker to ask next whether it has the conn of a packet that may be any worker's; `None` after the last.
+    fn next_asked(&self, packet: &B) -> Option<u16> {
+        let (worker, workers) = (self.shared.config.worker, self.shared.config.workers);
+        let is_last = self.shared.hand_overs(packet) + 1 >= u32::from(workers);
+        (!is_last).then(|| (worker + 1) % workers)
+    }
+
     /// A dest's reply in NAT mode may belong to any worker's conn, and so may what belongs to a data conn of FTP: each
     /// is asked. What a dest of NAT says from its service's port never gets out as it is.
     fn without_pool(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
         let (src, port) = (flow.tuple.src.to_ip(), flow.tuple.sport);
         let services = &self.shared.snapshot.services;
         let is_nat_dest = services.is_nat_dest(flow.protocol, src, port);
-        let (worker, workers) = (self.shared.config.worker, self.shared.config.workers);
-        let is_last = self.shared.hand_overs(&packet) + 1 >= u32::from(workers);
-        if !is_last && (is_nat_dest || self.may_be_ftp_data(&packet, flow)) {
-            self.shared.redirect(packet, (worker + 1) % workers, io);
-        } else if is_nat_dest {
-            self.shared.drop(packet, DropReason::NatNoConn);
-        } else {
-            self.without_anyone(packet, flow, io);
+        match self.next_asked(&packet) {
+            Some(worker) if is_nat_dest || self.may_be_ftp_data(&packet, flow) => {
+                self.shared.redirect(packet, worker, io);
+            }
+            _ if is_nat_dest => self.shared.drop(packet, DropReason::NatNoConn),
+            _ => self.without_anyone(packet, flow, io),
         }
     }
 

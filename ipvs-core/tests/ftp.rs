@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use common::*;
 use inet::{IfIndex, Prefix, Route, RouteScope};
-use ipvs_core::{Command, DropReason, FwdMode, LaddrId, Origin, Protocol};
+use ipvs_core::{
+    Command, DestId, DropReason, FwdMode, LaddrId, Origin, Protocol, ServiceId, sched::Plan,
+};
 use packet::PortId;
 use rstest::rstest;
 use sapool::{PoolShare, PoolUsage, PortPool};
@@ -365,6 +367,66 @@ fn calls_from_any_port_find_their_worker(#[case] fwdmode: FwdMode) {
         ),
         (0, 1)
     );
+}
+
+/// RFC 959, 3.2: a dest calls from any port, so also from one that the VIP has a service on. RFC 9293, 3.10.7.4: what opens
+/// no conn belongs to one or to nobody, and each worker may have it.
+#[rstest]
+#[case::fullnat(FwdMode::FullNat)]
+#[case::nat(FwdMode::Nat)]
+fn calls_from_a_port_with_a_service_find_their_worker(#[case] fwdmode: FwdMode) {
+    let mut workers = Setup {
+        workers: 3,
+        fwdmode,
+        vip: VIP_FTP,
+        dests: vec![SERVER_FTP],
+        ..Setup::default()
+    }
+    .build_all();
+    workers
+        .iter_mut()
+        .for_each(|worker| serve_too(worker, 8080));
+    control(&mut workers[1]);
+    let line = says(&mut workers[1], 1001, 5001, EPRT);
+    let mut words = text(&line).split('|').skip(2);
+    let to = format!("{}:{}", words.next().unwrap(), words.next().unwrap());
+    let (server, vip) = ("192.168.100.2:8080", "10.0.0.100:8080");
+    let call = frames::tcp(server, &to).flags("S").seq(7);
+    let sent = go_around(&mut workers, 0, LAN, &call.frame(FROM_SERVER));
+    assert_eq!(one(sent, WAN).src, vip);
+    for (flags, seq) in [("SA", 70), ("A", 71), ("PA", 71), ("FA", 71)] {
+        let answer = frames::tcp("10.0.0.48:40001", vip).flags(flags).seq(seq);
+        let answer = answer.ack(8).frame(FROM_CLIENT);
+        let seen = one(go_around(&mut workers, 2, WAN, &answer), LAN);
+        assert_eq!((&seen.src, seen.dst.as_str(), seen.ack), (&to, server, 8));
+    }
+    // What is nobody's ends with the last that was asked.
+    let drops = |workers: &[Director]| {
+        let reason = DropReason::TcpNotSyn as usize;
+        [0, 1, 2].map(|at: usize| workers[at].drops()[reason])
+    };
+    let stray = frames::tcp("10.0.0.48:40002", vip).flags("A").ack(8);
+    assert_eq!(
+        go_around(&mut workers, 0, WAN, &stray.frame(FROM_CLIENT)),
+        []
+    );
+    assert_eq!(drops(&workers), [0, 0, 1]);
+    // The service's own clients need no other worker.
+    let syn = frames::tcp("10.0.0.48:40003", vip).flags("S").seq(1);
+    assert_eq!(workers[0].to_server(&syn.frame(FROM_CLIENT)).dst, server);
+}
+
+/// A service of the same VIP and dest on another port.
+fn serve_too(director: &mut Director, port: u16) {
+    let mut service = (**director.snapshot.services.iter().next().unwrap()).clone();
+    service.id = ServiceId(1);
+    service.key.port = port;
+    for dest in &mut service.dests {
+        (dest.id, dest.port) = (DestId(1), port);
+    }
+    service.plan = Plan::new(service.scheduler, &service.dests);
+    director.snapshot.services.insert_all([Arc::new(service)]);
+    director.publish();
 }
 
 /// A packet comes to a worker, and then goes from one to the next until one sends it.
