@@ -59,6 +59,7 @@ drop_reasons! {
     IcmpNoConn => "an ICMP error that names no conn of ours",
     TcpNotSyn => "a TCP packet to a service that neither belongs to a conn nor opens one",
     NatTupleInUse => "the client's address and port are in use towards this dest by a conn of another service",
+    FtpCallInUse => "an FTP dest calls a client's port from the port of an earlier conn that still goes on",
     NatNoConn => "a dest of a NAT service sent what belongs to no conn: it is not let out",
     NoTunnelSource => "the director has no address on the tunnel's way for its packets to come from",
     NoHeadroom => "the packet's buffer has no room for another header",

@@ -511,12 +511,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) -> Result<(), DropReason> {
         let l4_at = usize::from(flow.l4_at);
         let segment = Segment::read(packet.bytes().get(l4_at..).unwrap_or_default())?;
-        let state = self.lane.conns.get(found.id).tcp_state();
-        let is_reopened = found.direction == Direction::Inbound
-            && segment.opens()
-            && matches!(state, TcpState::TimeWait | TcpState::Close);
-        if is_reopened {
-            self.reopen(now, found.id, segment);
+        let mut state = self.lane.conns.get(found.id).tcp_state();
+        if segment.opens() && matches!(state, TcpState::TimeWait | TcpState::Close) {
+            state = self.reopen(now, flow, found, segment, state);
         }
         let conn = self.lane.conns.get_mut(found.id);
         let l4 = packet.bytes_mut().get_mut(l4_at..).unwrap_or_default();
@@ -542,11 +539,29 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         Ok(())
     }
 
-    /// A SYN hit a conn that is over: it starts afresh, with numbers of its own (FullNAT design,
-    /// 4.6.2), which go on from the old ones if those are ahead (RFC 6191).
+    /// A SYN hit a conn that is over. The state that it goes on from.
     #[cold]
     #[inline(never)]
-    fn reopen(&mut self, now: Now, id: ConnId, segment: Segment) {
+    fn reopen(
+        &mut self,
+        now: Now,
+        flow: &Flow<A>,
+        found: Found,
+        segment: Segment,
+        state: TcpState,
+    ) -> TcpState {
+        match found.direction {
+            Direction::Inbound => {
+                self.renumber(now, found.id, segment);
+                state
+            }
+            Direction::Outbound => self.call_again(now, flow, found.id, state),
+        }
+    }
+
+    /// The client's conn starts afresh, with numbers of its own (FullNAT design, 4.6.2), which go on from the old ones if
+    /// those are ahead (RFC 6191).
+    fn renumber(&mut self, now: Now, id: ConnId, segment: Segment) {
         if !self.lane.conns.get(id).flags.has(ConnFlags::FULL_NAT) {
             return;
         }

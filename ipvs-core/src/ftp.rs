@@ -11,7 +11,7 @@ use packet::ftp::{self, Named, Style, Text};
 
 use crate::choice;
 use crate::classify::Flow;
-use crate::conn::{Conn, ConnFlags, Direction, Endpoints, Found};
+use crate::conn::{Conn, ConnFlags, ConnId, Direction, Endpoints, Found};
 use crate::drop_reason::DropReason;
 use crate::expected::Expected;
 use crate::extra::SeqShift;
@@ -256,15 +256,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let is_it = |dest: &&Dest| dest.id == expected.dest;
         let dest = service.dests.iter().find(is_it).ok_or(DropReason::NoDest)?;
         let mut conn = called_conn(now, flow, expected, dest)?;
-        let timeout_s = self.shared.snapshot.timeouts.tcp_s[TcpState::SynRecv as usize];
-        conn.timeout_s = u16::try_from(timeout_s).unwrap_or(u16::MAX);
+        conn.timeout_s = self.call_timeout_s();
         let service_id = service.id;
+        let earlier = self.earlier_call(&conn.tuple(Direction::Inbound))?;
         self.shared.claim_expected_port(expected, &flow.tuple)?;
+        if let Some(earlier) = earlier {
+            self.end(now, earlier, io);
+        }
         // From here on the conn has the port.
-        let hash_key = &self.shared.config.keys.conns;
-        let (src, dst) = (flow.tuple.src.to_ip(), flow.tuple.dst.to_ip());
-        let key = key_of(src, dst, flow.tuple.dport, hash_key);
-        self.shared.stats.expectations.remove(key);
+        self.forget_expected(flow);
         let Ok(id) = self.lane.conns.insert(conn) else {
             self.return_port(&conn, io);
             return Err(DropReason::ConnTableFull);
@@ -272,6 +272,62 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.note_made(service_id, &conn);
         let direction = Direction::Outbound;
         Ok(Found { id, direction })
+    }
+
+    /// What this worker has between the ends that a call is to have for the client: a client that names a port again
+    /// listens anew (RFC 959, 3.2), so what closes there, or never began, gives way. What goes on does not.
+    fn earlier_call(&self, inbound: &Tuple<A>) -> Result<Option<ConnId>, DropReason> {
+        let Some(found) = self.lane.conns.find(inbound) else {
+            return Ok(None);
+        };
+        match self.lane.conns.get(found.id).tcp_state() {
+            TcpState::FinWait
+            | TcpState::CloseWait
+            | TcpState::LastAck
+            | TcpState::TimeWait
+            | TcpState::Close
+            | TcpState::Listen => Ok(Some(found.id)),
+            TcpState::None
+            | TcpState::Established
+            | TcpState::SynSent
+            | TcpState::SynRecv
+            | TcpState::SynAck => Err(DropReason::FtpCallInUse),
+        }
+    }
+
+    /// A dest's SYN hit a conn that is over. A call that is expected begins it anew: NAT alone has calls between the same ends
+    /// as before. The state that it goes on from.
+    pub(crate) fn call_again(
+        &mut self,
+        now: Now,
+        flow: &Flow<A>,
+        id: ConnId,
+        state: TcpState,
+    ) -> TcpState {
+        let has_ftp = self.shared.snapshot.services.has_ftp();
+        let Some(expected) = has_ftp.then(|| self.expected(now, flow)).flatten() else {
+            return state;
+        };
+        if expected.vip == flow.tuple.dst.to_ip() {
+            return state;
+        }
+        self.forget_expected(flow);
+        self.set_tcp_state(id, TcpState::Listen);
+        self.set_timeout(id, self.call_timeout_s());
+        TcpState::Listen
+    }
+
+    /// How long a call waits for the client's answer.
+    fn call_timeout_s(&self) -> u16 {
+        let timeout_s = self.shared.snapshot.timeouts.tcp_s[TcpState::SynRecv as usize];
+        u16::try_from(timeout_s).unwrap_or(u16::MAX)
+    }
+
+    /// What was expected has come.
+    fn forget_expected(&self, flow: &Flow<A>) {
+        let (src, dst) = (flow.tuple.src.to_ip(), flow.tuple.dst.to_ip());
+        let key = key_of(src, dst, flow.tuple.dport, &self.shared.config.keys.conns);
+        self.shared.stats.expectations.remove(key);
     }
 }
 
