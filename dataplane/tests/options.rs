@@ -257,6 +257,20 @@ fn ftp_leads_to_the_other_family(
     #[values(1, 2)] workers: u16,
 ) {
     let mut lab = Lab::new(workers);
+    set_up_ftp(&lab, &outside, &inside, mode);
+    let content = start_ftp(&mut lab, settings);
+    let mut ways = vec![&["--ftp-pasv"][..], &["--ftp-port", "-"]];
+    if outside.host == 32 {
+        ways.push(&["--disable-epsv"]);
+        ways.push(&["--ftp-port", "-", "--disable-eprt"]);
+    }
+    for how in ways {
+        fetch_by_ftp(&lab, &outside, how, &content);
+    }
+}
+
+/// A service of FTP whose dest is of the other family.
+fn set_up_ftp(lab: &Lab, outside: &Addrs, inside: &Addrs, mode: &str) {
     let (vip, len) = (outside.vip, outside.host);
     lab.dpip(&format!("addr add {vip}/{len} dev dpdk1"));
     lab.dpip(&format!("route add {} dev dpdk1", outside.clients));
@@ -269,13 +283,49 @@ fn ftp_leads_to_the_other_family(
     let laddr = inside.laddr;
     lab.ipvsadm(&format!("--add-laddr -z {laddr} -t {service} -F dpdk0"));
     lab.servers[0].ip(&format!("route add default via {}", inside.director));
-    let content = start_ftp(&mut lab, settings);
-    let mut ways = vec![&["--ftp-pasv"][..], &["--ftp-port", "-"]];
-    if outside.host == 32 {
-        ways.push(&["--ftp-port", "-", "--disable-eprt"]);
-    }
-    for how in ways {
-        fetch_by_ftp(&lab, &outside, how, &content);
+}
+
+/// RFC 959 and nothing that came after: it knows neither EPSV nor EPRT.
+const OLD_SERVER: &str = "import socket, socketserver\n\
+    class H(socketserver.StreamRequestHandler):\n  \
+    def say(self, line): self.wfile.write(line.encode() + b'\\r\\n')\n  \
+    def pasv(self, _):\n    \
+    here = self.request.getsockname()[0]\n    \
+    waiting = socket.create_server((here, 0))\n    \
+    port = waiting.getsockname()[1]\n    \
+    self.say('227 Entering Passive Mode (%s,%d,%d).' % (here.replace('.', ','), port >> 8, port & 255))\n    \
+    self.data = lambda: waiting.accept()[0]\n  \
+    def port(self, end):\n    \
+    words = end.split(',')\n    \
+    end = '.'.join(words[:4]), int(words[4]) << 8 | int(words[5])\n    \
+    self.data = lambda: socket.create_connection(end, 5)\n    \
+    self.say('200 ok')\n  \
+    def retr(self, _):\n    \
+    self.say('150 here')\n    \
+    with self.data() as data: data.sendall(b'what is in the file\\n' * 10000)\n    \
+    self.say('226 done')\n  \
+    def handle(self):\n    \
+    self.say('220 hello')\n    \
+    for line in self.rfile:\n      \
+    verb, _, rest = line.decode().strip().partition(' ')\n      \
+    do = {'PASV': self.pasv, 'PORT': self.port, 'RETR': self.retr}.get(verb)\n      \
+    answers = {'USER': '230 in', 'PWD': '257 \"/\"', 'TYPE': '200 ok', 'QUIT': '221 bye'}\n      \
+    do(rest) if do else self.say(answers.get(verb, '502 what?'))\n\
+    class S(socketserver.ThreadingTCPServer): allow_reuse_address = True\n\
+    S(('0.0.0.0', 21), H).serve_forever()";
+
+/// RFC 6384, 5 and 6: a client of IPv6 has no other commands than EPSV and EPRT, and servers of IPv4 need not know them.
+#[rstest]
+fn old_servers_of_ftp_have_clients_of_ipv6(
+    #[values("-b", "-m")] mode: &str,
+    #[values(1, 2)] workers: u16,
+) {
+    let mut lab = Lab::new(workers);
+    set_up_ftp(&lab, &V6, &V4, mode);
+    lab.start_on_servers(&["python3", "-c", OLD_SERVER]);
+    let content = "what is in the file\n".repeat(10_000);
+    for how in [&["--ftp-pasv"][..], &["--ftp-port", "-"]] {
+        fetch_by_ftp(&lab, &V6, how, &content);
     }
 }
 

@@ -159,10 +159,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// What the conn of a client that shook hands with the director remembers.
     fn note_shaken(&mut self, id: ConnId, extra: Extra) {
-        let Extra { proxy, is_ftp, .. } = *self.lane.extras.get(id);
+        let Extra { proxy, ftp, .. } = *self.lane.extras.get(id);
         *self.lane.extras.get_mut(id) = Extra {
             proxy,
-            is_ftp,
+            ftp,
             ..extra
         };
         let flags = &mut self.lane.conns.get_mut(id).flags;

@@ -44,8 +44,8 @@ pub(crate) struct Extra {
     pub(crate) uoa_left: u8,
     /// as an option of IPv4
     pub(crate) uoa_by_option: u8,
-    /// It is a control conn of FTP
-    pub(crate) is_ftp: u8,
+    /// A control conn of FTP, and what its client has asked for
+    pub(crate) ftp: FtpFlags,
     /// The local port of the call that it announced last
     pub(crate) expected_lport: u16,
     /// Client and dest send timestamps (RFC 7323, 3)
@@ -61,7 +61,11 @@ impl Extra {
     pub(crate) fn of_told(options: &ServiceOptions, is_ftp: bool) -> Self {
         let uoa = options.uoa;
         Self {
-            is_ftp: u8::from(is_ftp),
+            ftp: if is_ftp {
+                FtpFlags::CONTROL
+            } else {
+                FtpFlags::default()
+            },
             proxy: options.proxy_protocol.map_or(0, ProxyProtocol::to_bits),
             uoa_left: uoa.map_or(0, |uoa| uoa.max_trail),
             uoa_by_option: u8::from(uoa.is_some_and(|uoa| uoa.mode == Mode::IpOption)),
@@ -72,6 +76,36 @@ impl Extra {
     /// By how much the client's numbers grow after its first byte.
     pub(crate) const fn shift(&self) -> u32 {
         (self.inserted as u32).wrapping_sub(self.stripped as u32)
+    }
+}
+
+/// Facts about a control conn of FTP, one bit each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, FromZeros)]
+#[repr(transparent)]
+pub(crate) struct FtpFlags(u8);
+
+impl FtpFlags {
+    /// It is one.
+    pub(crate) const CONTROL: Self = Self(1);
+    /// Client and dest have different words for how the client is to call: 227 and 229 become each other.
+    pub(crate) const OTHER_WORDS: Self = Self(1 << 1);
+    /// The client's latest command was EPSV ALL, which the dest must not hear.
+    pub(crate) const NOT_ALL: Self = Self(1 << 2);
+    /// It was EPSV by another network than its own.
+    pub(crate) const NOT_NETWORK: Self = Self(1 << 3);
+
+    /// True if `flag` is set.
+    pub(crate) const fn has(self, flag: Self) -> bool {
+        self.0 & flag.0 != 0
+    }
+
+    /// Sets or clears `flag`.
+    pub(crate) const fn put(&mut self, flag: Self, on: bool) {
+        if on {
+            self.0 |= flag.0;
+        } else {
+            self.0 &= !flag.0;
+        }
     }
 }
 
@@ -145,5 +179,15 @@ impl Extras {
 
     pub(crate) fn get_mut(&mut self, id: ConnId) -> &mut Extra {
         &mut self.0[id.0 as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_few_conns_have_beside_is_one_cache_line() {
+        assert_eq!(size_of::<Extra>(), 64);
     }
 }

@@ -7,15 +7,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use packet::PacketBuf;
-use packet::ftp::{self, Named, Style, Text};
+use packet::ftp::{self, Named, Text};
 
 use crate::choice;
 use crate::classify::Flow;
 use crate::conn::{Conn, ConnFlags, ConnId, Direction, Endpoints, Found};
 use crate::drop_reason::DropReason;
 use crate::expected::Expected;
-use crate::extra::SeqShift;
+use crate::extra::{FtpFlags, SeqShift};
 use crate::family::Family;
+use crate::ftp_family::answer_in_other_words;
 use crate::io::Io;
 use crate::lane::Forwarder;
 use crate::open;
@@ -32,7 +33,7 @@ pub(crate) const CONTROL_PORT: u16 = 21;
 const DATA_PORT: u16 = 20;
 
 /// What takes the place of a part of a line.
-struct Replacement {
+pub(crate) struct Replacement {
     place: Range<usize>,
     text: Text,
 }
@@ -45,13 +46,16 @@ impl Replacement {
         Some(Self { place, text })
     }
 
-    /// The same for a client's command; `PORT` cannot name an end of IPv6 (RFC 2428, 1).
-    fn of_command(named: Named, end: SocketAddr) -> Option<Self> {
-        if named.style == Style::Extended || end.is_ipv4() {
-            return Self::of_end(named, end);
-        }
-        let text = Text::eprt(end)?;
+    /// Another end, named by the command for its family.
+    fn of_command(named: &Named, end: SocketAddr) -> Option<Self> {
+        let text = Text::command(end)?;
         let place = 0..named.place.end;
+        Some(Self { place, text })
+    }
+
+    /// Another line.
+    pub(crate) fn of_line(payload: &[u8], text: Text) -> Option<Self> {
+        let place = 0..payload.strip_suffix(b"\r\n")?.len();
         Some(Self { place, text })
     }
 }
@@ -77,6 +81,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         };
         if segment.has_syn() {
             extra.shifts[ours] = SeqShift::default();
+            extra.ftp = FtpFlags::CONTROL;
             return Ok(0);
         }
         let (shift, other) = (extra.shifts[ours], extra.shifts[theirs]);
@@ -111,8 +116,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Expects what a line announces; what the line must say instead, if anything.
     fn announced(&mut self, now: Now, payload: &[u8], found: Found) -> Option<Replacement> {
         match found.direction {
-            Direction::Inbound => self.announced_by_client(now, payload, found),
-            Direction::Outbound => self.announced_by_dest(now, payload, found),
+            Direction::Inbound => self
+                .asked_in_other_words(payload, found)
+                .or_else(|| self.announced_by_client(now, payload, found)),
+            Direction::Outbound => self
+                .refused_in_other_words(payload, found)
+                .or_else(|| self.announced_by_dest(now, payload, found)),
         }
     }
 
@@ -146,10 +155,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             expected.lport = port;
         }
         self.expect(now, dest, seen, port, &expected, found);
-        if seen == client {
-            return None;
+        let end = SocketAddr::new(seen, port);
+        match conn.flags.has(ConnFlags::MIXED) {
+            // RFC 6384, 6; PORT cannot name an end of IPv6 (RFC 2428, 1).
+            true => Replacement::of_command(&named, end),
+            false if seen == client => None,
+            false => Replacement::of_end(named, end),
         }
-        Replacement::of_command(named, SocketAddr::new(seen, port))
     }
 
     /// 227, 229: the client will call the VIP.
@@ -157,7 +169,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let named = ftp::read_reply(payload)?;
         let conn = *self.lane.conns.get(found.id);
         let (dest, vip) = (conn.real_server().0.to_ip(), conn.vip().0.to_ip());
-        if named.addr.is_some_and(|addr| addr != dest && addr != vip) {
+        let in_other_words = self.answers_in_other_words(found);
+        let is_another = named.addr.is_some_and(|addr| addr != dest && addr != vip);
+        // RFC 6384, 5: a client of EPSV does not care which address the answer to PASV names.
+        if is_another && !in_other_words {
             return None;
         }
         let client = conn.client().0.to_ip();
@@ -170,6 +185,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             class: 0,
         };
         self.expect(now, client, vip, named.port, &expected, found);
+        if in_other_words {
+            return Replacement::of_line(payload, answer_in_other_words(&named, vip)?);
+        }
         // The answer to EPSV names no address: the client calls whom it has called.
         named.addr?;
         let end = SocketAddr::new(vip, named.port);

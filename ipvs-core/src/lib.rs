@@ -24,6 +24,7 @@ mod family;
 mod forward;
 mod fragments;
 mod ftp;
+mod ftp_family;
 mod held;
 mod icmp;
 mod icmp_send;

@@ -11,7 +11,7 @@ use packet::proxy::{Ends, Header, Sent, Transport, Version};
 use crate::classify::Flow;
 use crate::conn::{ConnFlags, Direction, Found};
 use crate::drop_reason::DropReason;
-use crate::extra::Extra;
+use crate::extra::{Extra, FtpFlags};
 use crate::family::Family;
 use crate::lane::Forwarder;
 use crate::segment::{self, Segment};
@@ -41,7 +41,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) -> Result<Flow<A>, DropReason> {
         let extra = self.lane.extras.get(found.id);
         let grown = match (flow.protocol, found.direction) {
-            (Protocol::Tcp, _) if extra.is_ftp != 0 => {
+            (Protocol::Tcp, _) if extra.ftp.has(FtpFlags::CONTROL) => {
                 self.edit_ftp(now, packet, flow, found, mtu)?
             }
             _ if extra.proxy == 0 => 0,

@@ -659,51 +659,6 @@ fn other_workers_know_what_is_expected() {
     assert_eq!(Seen::parse(&only(sent).1).dst, "192.168.100.2:20");
 }
 
-/// RFC 2428, 3: EPSV names no address, so it goes between both families as it is.
-#[rstest]
-#[case::nat64(CLIENT6, "[2001:db8:1::100]", "192.168.100.2", LIP)]
-#[case::nat46(CLIENT, "10.0.0.100", "[2001:db8:100::2]", LIP6)]
-fn the_passive_way_leads_to_the_other_family(
-    #[case] client: &str,
-    #[case] vip: &'static str,
-    #[case] server: &'static str,
-    #[case] laddr: &'static str,
-    #[values(FwdMode::FullNat, FwdMode::Nat)] fwdmode: FwdMode,
-) {
-    let [vip_ftp, vip_data] = [21, 6446].map(|port| &*format!("{vip}:{port}").leak());
-    let [server_ftp, server_data] = [21, 6446].map(|port| &*format!("{server}:{port}").leak());
-    let mut director = Setup {
-        fwdmode,
-        vip: vip_ftp,
-        dests: vec![server_ftp],
-        laddrs: vec![laddr],
-        ..Setup::default()
-    }
-    .build();
-    let opened = director.open_between(client, vip_ftp, server_ftp);
-    let ask = frames::tcp(client, vip_ftp).flags("PA").seq(1001).ack(5001);
-    director.to_server(&ask.payload(b"EPSV\r\n").frame(FROM_CLIENT));
-    let line = b"229 Entering Extended Passive Mode (|||6446|)\r\n";
-    let answer = frames::tcp(server_ftp, &opened.laddr).flags("PA").seq(5001);
-    let answer = answer.ack(opened.server_isn + 7).payload(line);
-    let seen = director.to_client(&answer.frame(FROM_SERVER));
-    assert_eq!((&seen.payload[..], seen.checksums_right), (&line[..], true));
-
-    let data = client.replace("40000", "40001");
-    let call = frames::tcp(&data, vip_data).flags("S").seq(9);
-    let at_dest = director.to_server(&call.frame(FROM_CLIENT));
-    assert_eq!(
-        (at_dest.dst.as_str(), at_dest.checksums_right),
-        (server_data, true)
-    );
-    let syn_ack = frames::tcp(server_data, &at_dest.src).flags("SA").seq(7);
-    let seen = director.to_client(&syn_ack.ack(at_dest.seq + 1).frame(FROM_SERVER));
-    assert_eq!(
-        (seen.src, seen.dst, seen.ack),
-        (vip_data.to_owned(), data, 10)
-    );
-}
-
 /// Ends of an FTP conn between both families.
 struct Ends {
     client: &'static str,
@@ -771,17 +726,223 @@ fn end(addr: &str, port: u16) -> String {
     std::net::SocketAddr::new(addr.parse().unwrap(), port).to_string()
 }
 
-/// The line that the dest hears begins with this; whom it has to call.
-fn called(line: &str, expected: &str, addr: &str) -> (String, u16) {
-    let rest = line
-        .strip_prefix(expected)
-        .unwrap_or_else(|| panic!("{line}"));
-    let port = rest.strip_suffix("|\r\n").unwrap().parse().unwrap();
+/// Whom the dest has to call by the line that it hears: `PORT` for IPv4 (RFC 959, 4.1.2), `EPRT` for IPv6 (RFC 2428, 2).
+fn called(line: &str, addr: &str) -> (String, u16) {
+    let (numbers, extended) = (addr.replace('.', ","), format!("EPRT |2|{addr}|"));
+    let port = if addr.contains(':') {
+        let rest = line.strip_prefix(&extended);
+        rest.and_then(|rest| rest.strip_suffix("|\r\n")?.parse().ok())
+    } else {
+        let rest = line.strip_prefix(&format!("PORT {numbers},"));
+        rest.and_then(|rest| {
+            let (high, low) = rest.strip_suffix("\r\n")?.split_once(',')?;
+            Some(high.parse::<u16>().ok()? << 8 | low.parse::<u16>().ok()?)
+        })
+    };
+    let port = port.unwrap_or_else(|| panic!("{line}"));
     (end(addr, port), port)
 }
 
-/// RFC 2428, 2: EPRT names ends of both families, PORT those of IPv4 alone. The dest hears an end of its own family, and the
-/// client is called in its own.
+/// A control conn between both families, and how far both have got.
+struct Talk {
+    director: Director,
+    ends: Ends,
+    seen_as: String,
+    /// Of the client: what it says next, and what it has got
+    client: (u32, u32),
+    /// Of the dest
+    dest: (u32, u32),
+}
+
+impl Talk {
+    fn new(ends: Ends, fwdmode: FwdMode) -> Self {
+        let mut director = ends.director(fwdmode);
+        let [client, vip, server] = [(ends.client, 40_000), (ends.vip, 21), (ends.server, 21)]
+            .map(|(addr, at)| end(addr, at));
+        let opened = director.open_between(&client, &vip, &server);
+        Self {
+            director,
+            ends,
+            seen_as: opened.laddr,
+            client: (1001, 5001),
+            dest: (5001, opened.server_isn + 1),
+        }
+    }
+
+    /// The client says a line, twice as if the first were lost; the one that the dest hears. RFC 9293, 3.4: both count what they
+    /// have said and heard themselves.
+    fn asks(&mut self, line: &str) -> String {
+        let (from, to) = (end(self.ends.client, 40_000), end(self.ends.vip, 21));
+        let (seq, ack) = self.client;
+        let segment = frames::tcp(&from, &to).flags("PA").seq(seq).ack(ack);
+        let frame = segment.payload(line.as_bytes()).frame(FROM_CLIENT);
+        let heard = self.director.to_server(&frame);
+        assert_eq!(self.director.to_server(&frame), heard);
+        assert!(heard.checksums_right);
+        assert_eq!((heard.seq, heard.ack), (self.dest.1, self.dest.0));
+        self.client.0 += line.len() as u32;
+        self.dest.1 += heard.payload.len() as u32;
+        text(&heard).to_owned()
+    }
+
+    /// The dest answers; what the client hears.
+    fn answers(&mut self, line: &str) -> String {
+        let (seq, ack) = self.dest;
+        let segment = frames::tcp(&end(self.ends.server, 21), &self.seen_as);
+        let segment = segment.flags("PA").seq(seq).ack(ack);
+        let frame = segment.payload(line.as_bytes()).frame(FROM_SERVER);
+        let heard = self.director.to_client(&frame);
+        assert_eq!(self.director.to_client(&frame), heard);
+        assert!(heard.checksums_right);
+        assert_eq!((heard.seq, heard.ack), (self.client.1, self.client.0));
+        self.dest.0 += line.len() as u32;
+        self.client.1 += heard.payload.len() as u32;
+        text(&heard).to_owned()
+    }
+
+    /// The client calls the VIP, and reaches this end of the dest's.
+    fn data_conn_leads_to(&mut self, vip_port: u16, server: &str) {
+        let (data, vip) = (end(self.ends.client, 40_001), end(self.ends.vip, vip_port));
+        let call = frames::tcp(&data, &vip).flags("S").seq(9);
+        let at_dest = self.director.to_server(&call.frame(FROM_CLIENT));
+        assert_eq!(
+            (at_dest.dst.as_str(), at_dest.checksums_right),
+            (server, true)
+        );
+        let syn_ack = frames::tcp(server, &at_dest.src).flags("SA").seq(7);
+        let syn_ack = syn_ack.ack(at_dest.seq + 1).frame(FROM_SERVER);
+        let seen = self.director.to_client(&syn_ack);
+        assert_eq!((seen.src, seen.dst, seen.ack), (vip, data, 10));
+    }
+}
+
+/// RFC 6384, 5: EPSV becomes PASV towards IPv4, and the answer 227 becomes 229; the address in it does not matter.
+#[rstest]
+fn epsv_becomes_pasv_towards_ipv4(
+    #[values("EPSV\r\n", "EPSV 2\r\n", "epsv\r\n")] line: &str,
+    #[values("192,168,100,2", "203,0,113,9")] named: &str,
+    #[values(FwdMode::FullNat, FwdMode::Nat)] fwdmode: FwdMode,
+) {
+    let mut talk = Talk::new(NAT64, fwdmode);
+    for _ in 0..2 {
+        assert_eq!(talk.asks(line), "PASV\r\n");
+        let answer = format!("227 Entering Passive Mode ({named},25,46).\r\n");
+        assert_eq!(
+            talk.answers(&answer),
+            "229 Entering Extended Passive Mode (|||6446|)\r\n"
+        );
+        assert_eq!(talk.asks("RETR file\r\n"), "RETR file\r\n");
+        assert_eq!(talk.answers("150 here\r\n"), "150 here\r\n");
+        assert_eq!(talk.answers("226 done\r\n"), "226 done\r\n");
+    }
+    talk.data_conn_leads_to(6446, "192.168.100.2:6446");
+}
+
+/// RFC 6384, 9: what needs no translation goes as it is, and so does its answer.
+#[test]
+fn pasv_of_an_ipv6_client_goes_as_it_is() {
+    let mut talk = Talk::new(NAT64, FwdMode::FullNat);
+    let answer = "227 Entering Passive Mode (192,168,100,2,25,46).\r\n";
+    for (line, heard, expected) in [
+        ("PASV\r\n", "PASV\r\n", answer),
+        (
+            "EPSV\r\n",
+            "PASV\r\n",
+            "229 Entering Extended Passive Mode (|||6446|)\r\n",
+        ),
+        ("PASV\r\n", "PASV\r\n", answer),
+    ] {
+        assert_eq!(talk.asks(line), heard);
+        assert_eq!(talk.answers(answer), expected);
+    }
+    // Errors are the same in all words.
+    assert_eq!(talk.asks("EPSV\r\n"), "PASV\r\n");
+    let error = "421 too many\r\n";
+    assert_eq!(talk.answers(error), error);
+}
+
+/// RFC 6384, 5: servers must not hear EPSV ALL, nor of networks that they have not; the client is told so.
+#[rstest]
+#[case::all(NAT64, "EPSV ALL\r\n", "504 ")]
+#[case::all_in_small(NAT64, "epsv all\r\n", "504 ")]
+#[case::ipv4_for_ipv6(NAT64, "EPSV 1\r\n", "522 ")]
+#[case::unknown(NAT64, "EPSV 7\r\n", "522 ")]
+#[case::ipv6_for_ipv4(NAT46, "EPSV 2\r\n", "522 ")]
+fn what_the_dest_must_not_hear_is_refused(
+    #[case] ends: Ends,
+    #[case] line: &str,
+    #[case] code: &str,
+    #[values(FwdMode::FullNat, FwdMode::Nat)] fwdmode: FwdMode,
+) {
+    let mut talk = Talk::new(ends, fwdmode);
+    let done = "200 NOOP ok.\r\n";
+    for _ in 0..2 {
+        // RFC 959, 4.1.3: it has no effect but the answer.
+        assert_eq!(talk.asks(line), "NOOP\r\n");
+        let refused = talk.answers(done);
+        assert!(refused.starts_with(code) && refused.ends_with("\r\n"));
+        // The next one is answered by the dest itself.
+        assert_eq!(talk.asks("TYPE I\r\n"), "TYPE I\r\n");
+        assert_eq!(talk.answers(done), done);
+    }
+    assert_eq!(talk.asks(line), "NOOP\r\n");
+    let error = "530 Please login.\r\n";
+    assert_eq!(talk.answers(error), error);
+}
+
+/// RFC 2428, 1: the answer to PASV has no room for an end of IPv6. The client of IPv4 hears of the VIP.
+#[rstest]
+fn pasv_becomes_epsv_towards_ipv6(
+    #[values("PASV\r\n", "pasv\r\n")] line: &str,
+    #[values(FwdMode::FullNat, FwdMode::Nat)] fwdmode: FwdMode,
+) {
+    let mut talk = Talk::new(NAT46, fwdmode);
+    let answer = "229 Entering Extended Passive Mode (|||6446|)\r\n";
+    for _ in 0..2 {
+        assert_eq!(talk.asks(line), "EPSV\r\n");
+        assert_eq!(
+            talk.answers(answer),
+            "227 Entering Passive Mode (10,0,0,100,25,46).\r\n"
+        );
+        assert_eq!(talk.asks("NOOP\r\n"), "NOOP\r\n");
+        assert_eq!(talk.answers("200 ok\r\n"), "200 ok\r\n");
+    }
+    talk.data_conn_leads_to(6446, "[2001:db8:100::2]:6446");
+}
+
+/// RFC 2428, 3 and 4: a client of IPv4 that knows EPSV needs no other words, but its network is not the dest's.
+#[rstest]
+#[case("EPSV\r\n", "EPSV\r\n")]
+#[case("EPSV 1\r\n", "EPSV\r\n")]
+fn epsv_leads_from_ipv4_to_ipv6(
+    #[case] line: &str,
+    #[case] heard: &str,
+    #[values(FwdMode::FullNat, FwdMode::Nat)] fwdmode: FwdMode,
+) {
+    let mut talk = Talk::new(NAT46, fwdmode);
+    assert_eq!(talk.asks("EPSV ALL\r\n"), "EPSV ALL\r\n");
+    assert_eq!(talk.answers("200 ok\r\n"), "200 ok\r\n");
+    assert_eq!(talk.asks("PASV\r\n"), "EPSV\r\n");
+    assert_eq!(talk.asks(line), heard);
+    let answer = "229 Entering Extended Passive Mode (|||6446|)\r\n";
+    assert_eq!(talk.answers(answer), answer);
+    talk.data_conn_leads_to(6446, "[2001:db8:100::2]:6446");
+}
+
+/// Within a family no other words are needed.
+#[test]
+fn a_family_s_own_words_are_left_alone() {
+    let mut director = director(FwdMode::FullNat);
+    control(&mut director);
+    let mut seq = 1001;
+    for line in ["EPSV ALL\r\n", "EPSV 2\r\n", "PASV\r\n", "EPSV\r\n"] {
+        assert_eq!(text(&says(&mut director, seq, 5001, line)), line);
+        seq += line.len() as u32;
+    }
+}
+
+/// RFC 2428, 2: EPRT names ends of both families, PORT those of IPv4 alone, but all servers of IPv4 know it (RFC 6384, 6). The dest
+/// hears an end of its own family, and the client is called in its own.
 #[rstest]
 #[case::eprt_to_ipv4(NAT64, "EPRT |2|2001:db8:1::48|40001|\r\n", FwdMode::FullNat, LIP)]
 #[case::eprt_to_ipv6(NAT46, "EPRT |1|10.0.0.48|40001|\r\n", FwdMode::FullNat, LIP6)]
@@ -823,8 +984,7 @@ fn the_active_way_leads_to_the_other_family(
         heard.payload,
         "said again"
     );
-    let family = if ends.server.contains(':') { 2 } else { 1 };
-    let (to, port) = called(text(&heard), &format!("EPRT |{family}|{seen_as}|"), seen_as);
+    let (to, port) = called(text(&heard), seen_as);
     assert_eq!(in_use.used(), 2 * has_port);
     assert!(has_port == 1 || port == 40_001, "the client's own");
     // RFC 9293, 3.4: what is acknowledged is what was said.
@@ -866,10 +1026,14 @@ fn the_active_way_leads_to_the_other_family(
 
 /// Which worker has the data conn, the dest's call need not know, nor the client's answer.
 #[rstest]
-#[case::fullnat_to_ipv4(NAT64, FwdMode::FullNat)]
-#[case::fullnat_to_ipv6(NAT46, FwdMode::FullNat)]
-#[case::nat_to_ipv6(NAT46, FwdMode::Nat)]
-fn calls_from_the_other_family_find_their_worker(#[case] ends: Ends, #[case] fwdmode: FwdMode) {
+#[case::fullnat_to_ipv4(NAT64, FwdMode::FullNat, LIP)]
+#[case::fullnat_to_ipv6(NAT46, FwdMode::FullNat, LIP6)]
+#[case::nat_to_ipv6(NAT46, FwdMode::Nat, "64:ff9b::a00:30")]
+fn calls_from_the_other_family_find_their_worker(
+    #[case] ends: Ends,
+    #[case] fwdmode: FwdMode,
+    #[case] seen_as: &str,
+) {
     let setup = Setup {
         workers: 3,
         ..ends.setup(fwdmode)
@@ -887,8 +1051,7 @@ fn calls_from_the_other_family_find_their_worker(#[case] ends: Ends, #[case] fwd
         .ack(5001);
     let says = says.payload(line.as_bytes()).frame(FROM_CLIENT);
     let heard = workers[1].to_server(&says);
-    let words: Vec<&str> = text(&heard).split('|').collect();
-    let to = end(words[2], words[3].parse().unwrap());
+    let (to, _) = called(text(&heard), seen_as);
     let call = frames::tcp(&server, &to).flags("S").seq(7);
     let sent = go_around(&mut workers, 0, LAN, &call.frame(FROM_SERVER));
     assert_eq!(one(sent, WAN).src, vip);

@@ -1,10 +1,11 @@
-//! What FTP says of data conns on its control conn: RFC 959, 4.1.2 and 4.2.2; RFC 2428.
+//! What FTP says of data conns on its control conn: RFC 959, 4.1.2 and 4.2.2; RFC 2428. What it says instead to ends of the
+//! other address family: RFC 6384.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::ops::Range;
 
-/// The longest text of an end, after its verb: `EPRT |2|` IPv6 address `|65535|`.
-const LONGEST_END: usize = 56;
+/// The longest text that takes the place of another: `EPRT |2|` IPv6 address `|65535|`.
+const LONGEST_TEXT: usize = 56;
 /// Longer lines are none that name an end.
 const LONGEST_LINE: usize = 256;
 
@@ -44,6 +45,55 @@ pub fn read_command(payload: &[u8]) -> Option<Named> {
     let text = rest.trim();
     let from = verb.len() + (rest.len() - rest.trim_start().len());
     end(text, from, style).filter(|named| named.addr.is_some())
+}
+
+/// The network that a client wants to call by, as `EPSV` names it (RFC 2428, 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// That of the control conn
+    Same,
+    /// IPv4
+    V4,
+    /// IPv6
+    V6,
+    /// None that is known
+    Other,
+}
+
+/// A client's wish to call the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passive {
+    /// `PASV`
+    Pasv,
+    /// `EPSV`
+    Epsv(Network),
+    /// `EPSV ALL`: it will call in no other way (RFC 2428, 4).
+    EpsvAll,
+}
+
+/// `PASV` or `EPSV`. `None` if the payload is no such line, whole and alone.
+pub fn read_passive(payload: &[u8]) -> Option<Passive> {
+    let mut words = line(payload)?.split_ascii_whitespace();
+    let (verb, argument) = (words.next()?, words.next());
+    let is = |word: &str, other| word.eq_ignore_ascii_case(other);
+    let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
+    match argument {
+        _ if words.next().is_some() => None,
+        None if is(verb, "PASV") => Some(Passive::Pasv),
+        _ if !is(verb, "EPSV") => None,
+        None => Some(Passive::Epsv(Network::Same)),
+        Some("1") => Some(Passive::Epsv(Network::V4)),
+        Some("2") => Some(Passive::Epsv(Network::V6)),
+        Some(other) if is_number(other) => Some(Passive::Epsv(Network::Other)),
+        Some(other) => is(other, "ALL").then_some(Passive::EpsvAll),
+    }
+}
+
+/// Whether a server's answer is one line that says that a command was done: RFC 959, 4.2.
+pub fn is_done(payload: &[u8]) -> bool {
+    line(payload)
+        .and_then(|line| line.as_bytes().first_chunk())
+        .is_some_and(|code| matches!(code, [b'2', b'0'..=b'9', b'0'..=b'9', b' ']))
 }
 
 /// Where a server listens: the answer 227 to `PASV`, or 229 to `EPSV`.
@@ -113,10 +163,10 @@ fn extended(text: &str) -> Option<(Option<IpAddr>, u16)> {
     Some((addr, port.parse().ok()?))
 }
 
-/// An end, written.
+/// What a line names, or says instead, written.
 #[derive(Debug, Clone, Copy)]
 pub struct Text {
-    bytes: [u8; LONGEST_END],
+    bytes: [u8; LONGEST_TEXT],
     len: usize,
 }
 
@@ -136,19 +186,43 @@ impl Text {
         }
     }
 
-    /// The command that can name any end, with its verb, up to the end of the line.
-    pub fn eprt(end: SocketAddr) -> Option<Self> {
-        let end = Self::new(end, Style::Extended)?;
+    /// The command that names an end to a server of its family, with its verb, up to the end of the line: `PORT` for IPv4,
+    /// which all know (RFC 6384, 6), `EPRT` for IPv6.
+    pub fn command(end: SocketAddr) -> Option<Self> {
+        let (verb, style) = match end {
+            SocketAddr::V4(_) => ("PORT", Style::Numbers),
+            SocketAddr::V6(_) => ("EPRT", Style::Extended),
+        };
+        let end = Self::new(end, style)?;
         let text = std::str::from_utf8(end.bytes()).ok()?;
-        Self::of(format_args!("EPRT {text}"))
+        Self::of(format_args!("{verb} {text}"))
     }
 
-    /// `None` if it is longer than any end.
+    /// The answer to `PASV`, up to the end of the line.
+    pub fn pasv_answer(end: SocketAddrV4) -> Option<Self> {
+        let end = Self::new(end.into(), Style::Numbers)?;
+        let text = std::str::from_utf8(end.bytes()).ok()?;
+        Self::of(format_args!("227 Entering Passive Mode ({text})."))
+    }
+
+    /// The answer to `EPSV`, up to the end of the line.
+    pub fn epsv_answer(port: u16) -> Option<Self> {
+        Self::of(format_args!(
+            "229 Entering Extended Passive Mode (|||{port}|)"
+        ))
+    }
+
+    /// Any other line. `None` if it is longer than those that name an end.
+    pub fn line(line: &str) -> Option<Self> {
+        Self::of(format_args!("{line}"))
+    }
+
+    /// `None` if it is longer than those that name an end.
     fn of(text: std::fmt::Arguments<'_>) -> Option<Self> {
-        let mut bytes = [0; LONGEST_END];
+        let mut bytes = [0; LONGEST_TEXT];
         let mut rest = &mut bytes[..];
         std::io::Write::write_fmt(&mut rest, text).ok()?;
-        let len = LONGEST_END - rest.len();
+        let len = LONGEST_TEXT - rest.len();
         Some(Self { bytes, len })
     }
 
@@ -247,18 +321,86 @@ mod tests {
         let long = "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535";
         assert_eq!(text(long, Style::Extended).unwrap().len(), 49);
         assert_eq!(text(long, Style::Numbers), None);
-        let eprt = |end: &str| Text::eprt(end.parse().unwrap()).unwrap();
-        assert_eq!(eprt("10.0.0.100:80").bytes(), b"EPRT |1|10.0.0.100|80|");
-        assert_eq!(eprt(long).bytes().len(), 54);
+        let command = |end: &str| Text::command(end.parse().unwrap()).unwrap();
+        assert_eq!(command("10.0.0.100:80").bytes(), b"PORT 10,0,0,100,0,80");
+        assert_eq!(command("[::1]:80").bytes(), b"EPRT |2|::1|80|");
+        assert_eq!(command(long).bytes().len(), 54);
+        assert!(Text::line(&"x".repeat(56)).is_some());
+        assert!(Text::line(&"x".repeat(57)).is_none());
+    }
+
+    /// RFC 959, 4.1.2; RFC 2428, 3 and 4
+    #[test]
+    fn clients_ask_to_call_by_either_network() {
+        use Passive::{Epsv, EpsvAll, Pasv};
+        for (line, expected) in [
+            ("PASV\r\n", Some(Pasv)),
+            ("pasv \r\n", Some(Pasv)),
+            ("EPSV\r\n", Some(Epsv(Network::Same))),
+            ("EPSV 1\r\n", Some(Epsv(Network::V4))),
+            ("epsv 2 \r\n", Some(Epsv(Network::V6))),
+            ("EPSV 3\r\n", Some(Epsv(Network::Other))),
+            ("EPSV 65536000000\r\n", Some(Epsv(Network::Other))),
+            ("EPSV all\r\n", Some(EpsvAll)),
+            ("EPSV ALLE\r\n", None),
+            ("EPSV 1 2\r\n", None),
+            ("PASV 1\r\n", None),
+            ("EPSVALL\r\n", None),
+            ("EPSV", None),
+            ("EPSV\r\nRETR file\r\n", None),
+            ("\r\n", None),
+        ] {
+            assert_eq!(read_passive(line.as_bytes()), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_done_has_a_code_of_two_hundred() {
+        for (line, expected) in [
+            ("200 ok\r\n", true),
+            ("226 done\r\n", true),
+            ("200-ok\r\n", false),
+            ("2 0 ok\r\n", false),
+            ("500 what?\r\n", false),
+            ("200 ok", false),
+            ("20", false),
+        ] {
+            assert_eq!(is_done(line.as_bytes()), expected, "{line}");
+        }
     }
 
     proptest! {
         #[test]
-        fn any_payload_is_read_without_panic(payload: Vec<u8>, verb in 0usize..4) {
-            let verbs = [&b"PORT "[..], b"EPRT ", b"227 (", b"229 (|"];
+        fn any_payload_is_read_without_panic(payload: Vec<u8>, verb in 0usize..6) {
+            let verbs = [&b"PORT "[..], b"EPRT ", b"227 (", b"229 (|", b"EPSV ", b"PASV"];
             let payload = [verbs[verb], &payload, b")\r\n"].concat();
             for named in [read_command(&payload), read_reply(&payload)].into_iter().flatten() {
                 prop_assert!(named.place.end <= payload.len());
+            }
+            if read_passive(&payload).is_some() {
+                prop_assert!(read_command(&payload).is_none() && read_reply(&payload).is_none());
+            }
+            if is_done(&payload) {
+                prop_assert_eq!(payload[0], b'2');
+            }
+        }
+
+        /// Whatever end a translated line names, its reader finds that one.
+        #[test]
+        fn lines_in_the_place_of_others_are_read_again(ip: IpAddr, port: u16) {
+            let line = |text: Text| [text.bytes(), b"\r\n"].concat();
+            let command = read_command(&line(Text::command((ip, port).into()).unwrap())).unwrap();
+            prop_assert_eq!((command.addr, command.port), (Some(ip), port));
+            let is_ipv4 = command.style == Style::Numbers;
+            prop_assert_eq!(is_ipv4, ip.is_ipv4());
+            let answer = line(Text::epsv_answer(port).unwrap());
+            let named = read_reply(&answer).unwrap();
+            prop_assert_eq!((named.addr, named.port, named.style), (None, port, Style::Extended));
+            prop_assert!(is_done(&answer) && read_passive(&answer).is_none());
+            if let IpAddr::V4(addr) = ip {
+                let answer = line(Text::pasv_answer(SocketAddrV4::new(addr, port)).unwrap());
+                let named = read_reply(&answer).unwrap();
+                prop_assert_eq!((named.addr, named.port, named.style), (Some(ip), port, Style::Numbers));
             }
         }
     }
