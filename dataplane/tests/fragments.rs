@@ -149,11 +149,13 @@ fn set_up(
 }
 
 /// RFC 791, 3.2: each fragment goes its way, with the same rewritten addresses as the first. Between both families the
-/// headers grow, so that kernels have to leave room (RFC 7915, 4.1).
+/// headers grow, so that kernels have to leave room (RFC 7915, 4.1), and so they do where a tunnel's header comes before
+/// (RFC 2003, 3.1).
 #[rstest]
 #[case::fullnat("-b", V4, V4, CABLE_MTU)]
 #[case::nat("-m", V4, V4, CABLE_MTU)]
 #[case::dr("-g", V4, V4, CABLE_MTU)]
+#[case::tunnel("-i", V4, V4, 1400)]
 #[case::nat64("-b", V6, V4, 1400)]
 #[case::nat46("-b", V4, V6, 1400)]
 fn fragments_of_real_kernels_go_apart(
@@ -168,9 +170,14 @@ fn fragments_of_real_kernels_go_apart(
     });
     let (seen, server, listens_on) = set_up(&lab, &outside, &inside, mode);
     if mtu < CABLE_MTU {
-        for (end, to) in [(&lab.client, outside.vip), (&lab.servers[0], seen)] {
-            end.ip(&format!("route add {to} dev eth0 mtu {mtu}"));
+        let way_back = if mode == "-i" { "eth1" } else { "eth0" };
+        let server = &lab.servers[0];
+        for (end, to, device) in [(&lab.client, outside.vip, "eth0"), (server, seen, way_back)] {
+            end.ip(&format!("route add {to} dev {device} mtu {mtu}"));
         }
+    }
+    if mode == "-i" {
+        lab.start_tunnel_ends("ipip", &inside);
     }
     let at_server = Watch::begin(&lab, &lab.servers[0], "at_server");
     let at_client = Watch::begin(&lab, &lab.client, "at_client");

@@ -402,46 +402,6 @@ fn director_heard_no_reply(lab: &Lab) {
     assert_eq!(out_packets, Some("0"), "{stats}");
 }
 
-/// Takes packets out of their tunnel and gives them to the kernel, which need not know tunnels.
-const TUNNEL_END: &str = r"
-import fcntl, os, select, socket, struct, subprocess, sys
-kind, is_outside_v6 = sys.argv[1], ':' in sys.argv[2]
-tun = os.open('/dev/net/tun', os.O_RDWR)
-fcntl.ioctl(tun, 0x400454ca, struct.pack('16sH14x', b'tunl', 0x1001))
-subprocess.check_call('sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.tunl.rp_filter=0; ip link set tunl up', shell=True)
-family = socket.AF_INET6 if is_outside_v6 else socket.AF_INET
-# A raw socket of IPv4 hands out the header too.
-header = 0 if is_outside_v6 or kind == 'gue' else 20
-if kind == 'gue':
-    ends = [socket.socket(family, socket.SOCK_DGRAM)]
-    if is_outside_v6: ends[0].setsockopt(socket.IPPROTO_UDP, 102, 1) # UDP_NO_CHECK6_RX: RFC 6935
-    ends[0].bind(('', 6080))
-elif kind == 'gre':
-    ends = [socket.socket(family, socket.SOCK_RAW, 47)]
-else:
-    ends = [socket.socket(family, socket.SOCK_RAW, protocol) for protocol in (4, 41)]
-shim = {'ipip': 0, 'gre': 4, 'gue': 4}[kind]
-while True:
-    for end in select.select(ends, [], [])[0]:
-        packet = end.recv(65535)[header:]
-        inner = packet[shim:]
-        is_v4 = inner[0] >> 4 == 4
-        told = {'ipip': b'', 'gre': b'\0\0\x08\0' if is_v4 else b'\0\0\x86\xdd', 'gue': bytes([0, 4 if is_v4 else 41, 0, 0])}[kind]
-        assert packet.startswith(told), packet
-        os.write(tun, inner)
-";
-
-fn start_tunnel_ends(lab: &mut Lab, kind: &str, outside: &Addrs) {
-    lab.start_on_servers(&["python3", "-c", TUNNEL_END, kind, outside.vip]);
-    for server in &lab.servers {
-        until(PATIENCE, "the tunnel's end", || {
-            let link = server.output(&["ip", "link", "show", "tunl"]);
-            let text = String::from_utf8(link.stdout).unwrap();
-            text.contains("LOWER_UP").then_some(())
-        });
-    }
-}
-
 /// The same with two arms: requests come by the one, and leave by the other.
 #[rstest]
 fn tunnels_work_with_two_arms(#[values(V4, V6)] addrs: Addrs) {
@@ -449,7 +409,7 @@ fn tunnels_work_with_two_arms(#[values(V4, V6)] addrs: Addrs) {
     set_up_two_arm(&lab, &addrs, "-i");
     lab.connect_servers_to_clients();
     give_servers_the_vip(&lab, &addrs);
-    start_tunnel_ends(&mut lab, "ipip", &addrs);
+    lab.start_tunnel_ends("ipip", &addrs);
     lab.start_web();
     lab.fetch_from_both_as(&addrs, addrs.client);
     director_heard_no_reply(&lab);
@@ -477,7 +437,7 @@ fn tunnels_reach_the_real_servers(
     }
     give_servers_the_vip(&lab, &addrs);
     route_servers_to_clients(&lab, &addrs);
-    start_tunnel_ends(&mut lab, kind, &outside);
+    lab.start_tunnel_ends(kind, &outside);
     lab.start_web();
     lab.fetch_from_both_as(&addrs, addrs.client);
     list_shows(&lab, &addrs, "Tunnel ");

@@ -69,6 +69,35 @@ impl Addrs {
     }
 }
 
+/// Takes packets out of their tunnel and gives them to the kernel, which need not know tunnels.
+const TUNNEL_END: &str = r"
+import fcntl, os, select, socket, struct, subprocess, sys
+kind, is_outside_v6 = sys.argv[1], ':' in sys.argv[2]
+tun = os.open('/dev/net/tun', os.O_RDWR)
+fcntl.ioctl(tun, 0x400454ca, struct.pack('16sH14x', b'tunl', 0x1001))
+subprocess.check_call('sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.tunl.rp_filter=0; ip link set tunl up', shell=True)
+family = socket.AF_INET6 if is_outside_v6 else socket.AF_INET
+# A raw socket of IPv4 hands out the header too.
+header = 0 if is_outside_v6 or kind == 'gue' else 20
+if kind == 'gue':
+    ends = [socket.socket(family, socket.SOCK_DGRAM)]
+    if is_outside_v6: ends[0].setsockopt(socket.IPPROTO_UDP, 102, 1) # UDP_NO_CHECK6_RX: RFC 6935
+    ends[0].bind(('', 6080))
+elif kind == 'gre':
+    ends = [socket.socket(family, socket.SOCK_RAW, 47)]
+else:
+    ends = [socket.socket(family, socket.SOCK_RAW, protocol) for protocol in (4, 41)]
+shim = {'ipip': 0, 'gre': 4, 'gue': 4}[kind]
+while True:
+    for end in select.select(ends, [], [])[0]:
+        packet = end.recv(65535)[header:]
+        inner = packet[shim:]
+        is_v4 = inner[0] >> 4 == 4
+        told = {'ipip': b'', 'gre': b'\0\0\x08\0' if is_v4 else b'\0\0\x86\xdd', 'gue': bytes([0, 4 if is_v4 else 41, 0, 0])}[kind]
+        assert packet.startswith(told), packet
+        os.write(tun, inner)
+";
+
 /// What a director has beside its two cables.
 #[derive(Debug, Default)]
 pub struct More {
@@ -274,6 +303,18 @@ impl Lab {
             .map(|server| server.spawn(args))
             .collect();
         self.web.extend(started);
+    }
+
+    /// The ends of tunnels of this kind on both real servers. The director's packets there are of this family.
+    pub fn start_tunnel_ends(&mut self, kind: &str, outside: &Addrs) {
+        self.start_on_servers(&["python3", "-c", TUNNEL_END, kind, outside.vip]);
+        for server in &self.servers {
+            until(PATIENCE, "the tunnel's end", || {
+                let link = server.output(&["ip", "link", "show", "tunl"]);
+                let text = String::from_utf8(link.stdout).unwrap();
+                text.contains("LOWER_UP").then_some(())
+            });
+        }
     }
 
     /// Fetches the page through the VIP.
