@@ -469,13 +469,16 @@ fn fragments_over_the_header_behind_options_are_dropped(
 /// Puts two fragments of IPv4 together, whichever comes first.
 fn join_v4(mut fragments: Vec<Vec<u8>>) -> Seen {
     fragments.sort_by_key(|fragment| [fragment[L2_LEN + 6] & 0x1f, fragment[L2_LEN + 7]]);
+    let mut end = 0;
     for fragment in &fragments {
-        let (header, _) = Ipv4Header::from_slice(&fragment[L2_LEN..]).unwrap();
+        let (header, payload) = Ipv4Header::from_slice(&fragment[L2_LEN..]).unwrap();
         assert_eq!(header.header_checksum, header.calc_header_checksum());
         assert_eq!(
             header.identification, 0x1267,
             "RFC 7915, 5.1.1: the low bits"
         );
+        assert_eq!(usize::from(header.fragment_offset.value()) * 8, end);
+        end += payload.len();
     }
     let l4: Vec<u8> = fragments
         .iter()
