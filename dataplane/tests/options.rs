@@ -314,7 +314,7 @@ const OLD_SERVER: &str = "import socket, socketserver\n\
     class S(socketserver.ThreadingTCPServer): allow_reuse_address = True\n\
     S(('0.0.0.0', 21), H).serve_forever()";
 
-/// RFC 6384, 5 and 6: a client of IPv6 has no other commands than EPSV and EPRT, and servers of IPv4 need not know them.
+/// RFC 6384: a client of IPv6 has no other commands than EPSV and EPRT, and servers of IPv4 need not know them.
 #[rstest]
 fn old_servers_of_ftp_have_clients_of_ipv6(
     #[values("-b", "-m")] mode: &str,

@@ -157,7 +157,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.expect(now, dest, seen, port, &expected, found);
         let end = SocketAddr::new(seen, port);
         match conn.flags.has(ConnFlags::MIXED) {
-            // RFC 6384, 6; PORT cannot name an end of IPv6 (RFC 2428, 1).
+            // RFC 6384; PORT cannot name an end of IPv6 (RFC 2428, 1).
             true => Replacement::of_command(&named, end),
             false if seen == client => None,
             false => Replacement::of_end(named, end),
@@ -171,7 +171,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let (dest, vip) = (conn.real_server().0.to_ip(), conn.vip().0.to_ip());
         let in_other_words = self.answers_in_other_words(found);
         let is_another = named.addr.is_some_and(|addr| addr != dest && addr != vip);
-        // RFC 6384, 5: a client of EPSV does not care which address the answer to PASV names.
+        // RFC 6384: a client of EPSV does not care which address the answer to PASV names.
         if is_another && !in_other_words {
             return None;
         }

@@ -15,7 +15,7 @@ use crate::lane::Forwarder;
 /// Does nothing, and is answered: RFC 959, 4.1.3. The dest hears it instead of what it must not hear, so that its answer can
 /// become the one that the client must get.
 const NOTHING: &str = "NOOP";
-/// The answer to EPSV ALL: RFC 6384, 5
+/// The answer to EPSV ALL: RFC 6384
 const NOT_ALL: &str = "504 Command not implemented for that parameter";
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
@@ -73,7 +73,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 }
 
-/// RFC 6384, 5: not all servers know EPSV, and some take it ill. PASV goes as it is (9).
+/// RFC 6384: not all servers know EPSV, and some take it ill. PASV goes as it is.
 const fn heard_by_ipv4(wish: Passive, flags: &mut FtpFlags) -> Option<&'static str> {
     match wish {
         Passive::Pasv => {

@@ -7,6 +7,7 @@ use packet::{PacketBuf, ipv6};
 use crate::classify::Flow;
 use crate::command::Event;
 use crate::drop_reason::DropReason;
+use crate::engine::Origin;
 use crate::family::{self, Family};
 use crate::fragments::{Told, Whole};
 use crate::io::Io;
@@ -118,10 +119,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             self.follow_first_fragment(now, packet, io);
         }
         self.lane.later_fragments = later;
+        // Those that waited came with earlier batches, whose marks they have.
+        let origin = std::mem::replace(&mut self.shared.origin, Origin::Worker);
         while let Some(packet) = self.lane.fragments.pop_ready(now.tick()) {
             self.shared.stats.held.sub(1);
             self.follow_first_fragment(now, packet, io);
         }
+        self.shared.origin = origin;
     }
 
     fn follow_first_fragment(&mut self, now: Now, mut packet: B, io: &mut impl Io<B>) {
@@ -159,9 +163,21 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         {
             // Its first fragment went there too.
             self.shared.redirect(packet, owner, io);
+        } else if self.is_from_nat_dest(tuple) {
+            // So did that of an answer in NAT mode, which goes around and never gets out as it is.
+            match self.next_asked(&packet) {
+                Some(worker) => self.shared.redirect(packet, worker, io),
+                None => self.shared.drop(packet, DropReason::NatNoConn),
+            }
         } else {
             self.give_up_later_fragment(packet, ip.dst, io);
         }
+    }
+
+    fn is_from_nat_dest(&self, tuple: &Tuple<A>) -> bool {
+        let services = &self.shared.snapshot.services;
+        Protocol::from_number(tuple.protocol)
+            .is_some_and(|protocol| services.is_nat_dest(protocol, tuple.src.to_ip(), tuple.sport))
     }
 
     /// No conn is known to have it: the kernel may know the way, unless it ends here.
@@ -174,10 +190,17 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// It overtook its first fragment, or that is none of ours.
-    fn await_first_fragment(&mut self, now: Now, packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
+    fn await_first_fragment(
+        &mut self,
+        now: Now,
+        mut packet: B,
+        ip: &IpFacts<A>,
+        io: &mut impl Io<B>,
+    ) {
         if !self.is_local(ip.dst) && !self.may_be_from_nat_dest(ip) {
             return self.shared.to_kernel(packet, io);
         }
+        packet.set_mark(self.shared.hand_overs(&packet));
         match self.lane.fragments.wait(now.tick(), Whole::of(ip), packet) {
             Ok(()) => self.shared.stats.held.add(1),
             Err(packet) => self.give_up_later_fragment(packet, ip.dst, io),

@@ -46,7 +46,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// The worker to ask next whether it has the conn of a packet that may be any worker's; `None` after the last.
-    fn next_asked(&self, packet: &B) -> Option<u16> {
+    pub(crate) fn next_asked(&self, packet: &B) -> Option<u16> {
         let (worker, workers) = (self.shared.config.worker, self.shared.config.workers);
         let is_last = self.shared.hand_overs(packet) + 1 >= u32::from(workers);
         (!is_last).then(|| (worker + 1) % workers)

@@ -230,6 +230,73 @@ fn later_fragments_are_handed_over_as_the_first() {
     assert_eq!(workers, [1, 1]);
 }
 
+/// Three workers, of which the last has the client's conn, and what each hands on. Whatever the first hears of the dest's
+/// fragments, in these batches, reaches the client.
+fn at_three_workers(batches: &[&[usize]], answer: &[Vec<u8>]) -> Vec<Director> {
+    let worker = |worker| {
+        Setup {
+            protocol: Protocol::Udp,
+            fwdmode: FwdMode::Nat,
+            worker,
+            workers: 3,
+            ..Setup::default()
+        }
+        .build()
+    };
+    let mut workers: Vec<Director> = [0, 1, 2].map(worker).into();
+    receive_all(&mut workers[2], WAN, &question(), LAN);
+    for batch in batches {
+        let batch = batch.iter().map(|at| VecBuf::new(LAN, &answer[*at]));
+        let Director {
+            engine, wire, now, ..
+        } = &mut workers[0];
+        engine.process(*now, Origin::Nic, batch, wire);
+        for from in 0..2 {
+            let handed = std::mem::take(&mut workers[from].wire.redirected);
+            assert!(handed.iter().all(|(to, _)| usize::from(*to) == from + 1));
+            let packets = handed.into_iter().map(|(_, packet)| packet);
+            let Director {
+                engine, wire, now, ..
+            } = &mut workers[from + 1];
+            engine.process(*now, Origin::Worker, packets, wire);
+        }
+    }
+    workers
+}
+
+/// In NAT mode an answer goes around until a worker has its conn; its later fragments do so too, also those that had waited.
+#[rstest]
+#[case::together(&[&[0, 1, 2][..]])]
+#[case::one_by_one(&[&[0][..], &[1], &[2]])]
+#[case::before_their_first(&[&[1, 0, 2][..]])]
+#[case::long_before_their_first(&[&[2][..], &[1], &[0]])]
+fn later_fragments_in_nat_mode_go_around_as_the_first(#[case] batches: &[&[usize]]) {
+    let answer = frames::udp(SERVER, CLIENT, &[9; 1000], FROM_SERVER);
+    let workers = at_three_workers(batches, &cut(&answer, 400));
+    let sent = workers[2].wire.sent.iter();
+    let sent: Vec<_> = sent.map(|(_, frame)| frame.clone()).collect();
+    let seen = join(&sent);
+    assert_eq!((seen.src.as_str(), seen.dst.as_str()), (VIP, CLIENT));
+    assert!(seen.checksums_right);
+    let is_done = |worker: &Director| {
+        worker.engine.stats().held.get() == 0 && worker.wire.to_kernel.is_empty()
+    };
+    assert!(workers.iter().all(is_done));
+}
+
+/// What no worker has a conn for is not let out, any part of it.
+#[test]
+fn fragments_that_no_worker_knows_are_not_let_out() {
+    let answer = frames::udp(SERVER, "10.0.0.77:5000", &[9; 1000], FROM_SERVER);
+    let workers = at_three_workers(&[&[0, 1, 2]], &cut(&answer, 400));
+    for Director { wire, engine, .. } in &workers {
+        assert!(wire.to_kernel.is_empty() && wire.sent.is_empty() && wire.redirected.is_empty());
+        assert_eq!(engine.stats().held.get(), 0);
+    }
+    let dropped = workers[2].engine.stats().drops_by(DropReason::NatNoConn);
+    assert_eq!(dropped.get(), 3);
+}
+
 #[test]
 fn fragments_of_others_are_the_kernel_s() {
     let mut director = udp_director(FwdMode::FullNat);

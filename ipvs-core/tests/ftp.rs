@@ -816,7 +816,7 @@ impl Talk {
     }
 }
 
-/// RFC 6384, 5: EPSV becomes PASV towards IPv4, and the answer 227 becomes 229; the address in it does not matter.
+/// RFC 6384: EPSV becomes PASV towards IPv4, and the answer 227 becomes 229; the address in it does not matter.
 #[rstest]
 fn epsv_becomes_pasv_towards_ipv4(
     #[values("EPSV\r\n", "EPSV 2\r\n", "epsv\r\n")] line: &str,
@@ -838,7 +838,7 @@ fn epsv_becomes_pasv_towards_ipv4(
     talk.data_conn_leads_to(6446, "192.168.100.2:6446");
 }
 
-/// RFC 6384, 9: what needs no translation goes as it is, and so does its answer.
+/// RFC 6384: what needs no translation goes as it is, and so does its answer.
 #[test]
 fn pasv_of_an_ipv6_client_goes_as_it_is() {
     let mut talk = Talk::new(NAT64, FwdMode::FullNat);
@@ -861,7 +861,7 @@ fn pasv_of_an_ipv6_client_goes_as_it_is() {
     assert_eq!(talk.answers(error), error);
 }
 
-/// RFC 6384, 5: servers must not hear EPSV ALL, nor of networks that they have not; the client is told so.
+/// RFC 6384: servers must not hear EPSV ALL, nor of networks that they have not; the client is told so.
 #[rstest]
 #[case::all(NAT64, "EPSV ALL\r\n", "504 ")]
 #[case::all_in_small(NAT64, "epsv all\r\n", "504 ")]
@@ -941,7 +941,7 @@ fn a_family_s_own_words_are_left_alone() {
     }
 }
 
-/// RFC 2428, 2: EPRT names ends of both families, PORT those of IPv4 alone, but all servers of IPv4 know it (RFC 6384, 6). The dest
+/// RFC 2428, 2: EPRT names ends of both families, PORT those of IPv4 alone, but all servers of IPv4 know it (RFC 6384). The dest
 /// hears an end of its own family, and the client is called in its own.
 #[rstest]
 #[case::eprt_to_ipv4(NAT64, "EPRT |2|2001:db8:1::48|40001|\r\n", FwdMode::FullNat, LIP)]

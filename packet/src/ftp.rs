@@ -187,7 +187,7 @@ impl Text {
     }
 
     /// The command that names an end to a server of its family, with its verb, up to the end of the line: `PORT` for IPv4,
-    /// which all know (RFC 6384, 6), `EPRT` for IPv6.
+    /// which all know (RFC 6384), `EPRT` for IPv6.
     pub fn command(end: SocketAddr) -> Option<Self> {
         let (verb, style) = match end {
             SocketAddr::V4(_) => ("PORT", Style::Numbers),
