@@ -314,25 +314,18 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// A dest's SYN hit a conn that is over. A call that is expected begins it anew: NAT alone has calls between the same ends
-    /// as before. The state that it goes on from.
-    pub(crate) fn call_again(
-        &mut self,
-        now: Now,
-        flow: &Flow<A>,
-        id: ConnId,
-        state: TcpState,
-    ) -> TcpState {
+    /// as before.
+    pub(crate) fn call_again(&mut self, now: Now, flow: &Flow<A>, id: ConnId) {
         let has_ftp = self.shared.snapshot.services.has_ftp();
         let Some(expected) = has_ftp.then(|| self.expected(now, flow)).flatten() else {
-            return state;
+            return;
         };
         if expected.vip == flow.tuple.dst.to_ip() {
-            return state;
+            return;
         }
         self.forget_expected(flow);
         self.set_tcp_state(id, TcpState::Listen);
         self.set_timeout(id, self.call_timeout_s());
-        TcpState::Listen
     }
 
     /// How long a call waits for the client's answer.

@@ -37,6 +37,7 @@ mod limits;
 pub mod matcher;
 mod mixed;
 mod new_segment;
+mod one_way;
 mod open;
 mod orders;
 mod output;
