@@ -154,7 +154,7 @@ async fn a_held_packet_s_neighbour_is_asked_for_and_its_answer_published() {
             let net = &worker.snapshot.net;
             net.nexthop_of(IfIndex(2), [10, 0, 0, 7].into())
                 .and_then(|id| net.nexthop(id))
-                .is_some_and(|nexthop| nexthop.dst_mac == Some(news.mac))
+                .is_some_and(|nexthop| nexthop.macs.map(|macs| macs.dst()) == Some(news.mac))
         })
         .await;
 }

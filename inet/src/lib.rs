@@ -22,6 +22,6 @@ pub mod route;
 pub use device::{Device, IfIndex};
 pub use frame::Frame;
 pub use neighbour::{NeighbourNews, NeighbourTable};
-pub use net::{Hop, LocalAddr, Net, Nexthop, NexthopId};
+pub use net::{Hop, LocalAddr, MacPair, Net, Nexthop, NexthopId};
 pub use rate_limit::RateLimit;
 pub use route::{Prefix, Route, RouteScope, RouteTable};

@@ -9,7 +9,7 @@ use packet::{MacAddr, PortId};
 
 use crate::device::IfIndex;
 use crate::frame::Frame;
-use crate::net::{Net, Nexthop, NexthopId};
+use crate::net::{MacPair, Net, Nexthop, NexthopId};
 use crate::{arp, nd};
 
 /// What a worker learned from one packet of ARP or neighbour discovery.
@@ -347,8 +347,7 @@ impl NeighbourTable {
                 continue;
             };
             let nexthop = Nexthop {
-                dst_mac: entry.mac,
-                src_mac: device.mac,
+                macs: entry.mac.map(|mac| MacPair::new(mac, device.mac)),
                 port: device.port,
                 mtu: device.mtu,
             };

@@ -17,13 +17,45 @@ use crate::route::{Route, RouteScope, RouteTable};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NexthopId(pub u32);
 
+/// Destination and source of a frame, as an Ethernet header begins with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MacPair([u8; 12]);
+
+impl MacPair {
+    /// From our device to a neighbour.
+    pub fn new(dst: MacAddr, src: MacAddr) -> Self {
+        let mut pair = [0; 12];
+        pair[..6].copy_from_slice(&dst.0);
+        pair[6..].copy_from_slice(&src.0);
+        Self(pair)
+    }
+
+    /// The neighbour's MAC address
+    pub fn dst(&self) -> MacAddr {
+        let [a, b, c, d, e, f, ..] = self.0;
+        MacAddr([a, b, c, d, e, f])
+    }
+
+    /// Our device's MAC address
+    pub fn src(&self) -> MacAddr {
+        let [.., a, b, c, d, e, f] = self.0;
+        MacAddr([a, b, c, d, e, f])
+    }
+
+    /// Writes both into a frame.
+    #[inline]
+    pub fn write(&self, frame: &mut [u8]) {
+        if let Some(place) = frame.first_chunk_mut() {
+            *place = self.0;
+        }
+    }
+}
+
 /// How a packet leaves towards a neighbour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Nexthop {
-    /// The neighbour's MAC address, once known
-    pub dst_mac: Option<MacAddr>,
-    /// Our device's MAC address
-    pub src_mac: MacAddr,
+    /// What an Ethernet header to it begins with, once its MAC address is known
+    pub macs: Option<MacPair>,
     /// The port it leaves by
     pub port: PortId,
     /// Largest IP packet in bytes

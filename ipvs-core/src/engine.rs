@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use packet::PacketBuf;
+use inet::Net;
+use packet::{MacAddr, PacketBuf, PortId};
 
-use crate::classify::{Aside, Flow, classify, flow_of_ipv6, is_neighbour_discovery};
+use crate::batch::Batch;
+use crate::classify::{Aside, classify, flow_of_ipv6, is_neighbour_discovery, plain_flow};
 use crate::family::{self, Family};
 use crate::io::Io;
-use crate::lane::{self, Forwarder, Lane};
+use crate::lane::{Forwarder, Lane};
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::stats::WorkerStats;
@@ -61,6 +63,31 @@ pub enum Origin {
     Worker,
 }
 
+/// The device that a packet came in by, for what is plain. Most of a batch have the same.
+#[derive(Debug, Clone, Copy)]
+struct Ingress {
+    port: PortId,
+    /// `None` if nothing is plain there: the device is unknown, or the kernel is to see every packet.
+    mac: Option<MacAddr>,
+}
+
+impl Ingress {
+    /// No port has this number (`RTE_MBUF_PORT_INVALID`).
+    const UNKNOWN: Self = Self {
+        port: PortId(u16::MAX),
+        mac: None,
+    };
+
+    #[inline(never)]
+    fn of(net: &Net, port: PortId) -> Self {
+        let device = net.device_of(port).filter(|device| !device.forward_to_kni);
+        Self {
+            port,
+            mac: device.map(|device| device.mac),
+        }
+    }
+}
+
 /// The load balancer of one worker.
 #[derive(Debug)]
 pub struct Engine<B> {
@@ -69,7 +96,7 @@ pub struct Engine<B> {
     /// IPv6, and conns between both families
     pub(crate) v6: Lane<[u8; 16], B>,
     /// Packets whose headers are on their way into the cache.
-    batch: Vec<B>,
+    arrived: Vec<B>,
 }
 
 impl<B: PacketBuf> Engine<B> {
@@ -82,7 +109,7 @@ impl<B: PacketBuf> Engine<B> {
         Self {
             v4: Lane::new(&config, config.max_conns, now),
             v6: Lane::new(&config, config.max_conns_v6, now),
-            batch: Vec::with_capacity(BATCH),
+            arrived: Vec::with_capacity(BATCH),
             shared: Shared::new(config, all_stats),
         }
     }
@@ -131,43 +158,45 @@ impl<B: PacketBuf> Engine<B> {
         io: &mut impl Io<B>,
     ) {
         self.shared.origin = origin;
-        let mut batch = std::mem::take(&mut self.batch);
+        let mut arrived = std::mem::take(&mut self.arrived);
         loop {
             for packet in packets.by_ref().take(BATCH) {
                 packet.prefetch();
-                batch.push(packet);
+                arrived.push(packet);
             }
-            if batch.is_empty() {
+            if arrived.is_empty() {
                 break;
             }
             let stats = &self.shared.stats;
-            stats.received.add(batch.len() as u64);
+            stats.received.add(arrived.len() as u64);
             if origin == Origin::Worker {
-                stats.redirected_in.add(batch.len() as u64);
+                stats.redirected_in.add(arrived.len() as u64);
             }
-            self.run_stages(now, &mut batch, io);
+            self.run_stages(now, &mut arrived, io);
         }
-        self.batch = batch;
+        self.arrived = arrived;
     }
 
     /// The packets are classified, then those of each family go through its stages.
     #[inline]
-    fn run_stages(&mut self, now: Now, batch: &mut Vec<B>, io: &mut impl Io<B>) {
-        let mut work = std::mem::take(&mut self.v4.work);
-        let mut has_first_fragments = false;
-        for mut packet in batch.drain(..) {
-            match self.classify(&mut packet, io) {
-                Ok(flow) => {
-                    // Noted later: a reference taken here would keep every packet's flow in memory instead of
-                    // in registers, a quarter of the whole cost.
-                    has_first_fragments |= flow.is_fragment;
-                    lane::admit(&self.v4.conns, &mut work, packet, flow);
-                }
-                Err(aside) => self.take_aside(now, packet, aside, io),
+    fn run_stages(&mut self, now: Now, arrived: &mut Vec<B>, io: &mut impl Io<B>) {
+        let mut batch = std::mem::take(&mut self.v4.batch);
+        let mut ingress = Ingress::UNKNOWN;
+        for mut packet in arrived.drain(..) {
+            if ingress.port != packet.port() {
+                ingress = Ingress::of(&self.shared.snapshot.net, packet.port());
+            }
+            let plain = match ingress.mac {
+                Some(mac) => plain_flow(&mut packet, mac),
+                None => None,
+            };
+            match plain {
+                Some(flow) => batch.admit(&self.v4.conns, packet, flow),
+                None => self.admit_any(now, packet, &mut batch, io),
             }
         }
-        self.v4.work = work;
-        if has_first_fragments {
+        self.v4.batch = batch;
+        if self.v4.has_first_fragments {
             self.v4().note_first_fragments(now, io);
         }
         self.v4().run_stages(now, io);
@@ -177,7 +206,7 @@ impl<B: PacketBuf> Engine<B> {
             }
             self.v4().connect_all(now, io);
         }
-        if !self.v6.work.is_empty() {
+        if !self.v6.batch.is_empty() {
             self.run_ipv6_stages(now, io);
         }
         if self.v4.has_fragments {
@@ -193,7 +222,7 @@ impl<B: PacketBuf> Engine<B> {
 
     #[inline(never)]
     fn run_ipv6_stages(&mut self, now: Now, io: &mut impl Io<B>) {
-        if self.v6.work.iter().any(|item| item.flow.is_fragment) {
+        if self.v6.batch.has_fragments() {
             self.v6().note_first_fragments(now, io);
         }
         self.v6().run_stages(now, io);
@@ -202,15 +231,29 @@ impl<B: PacketBuf> Engine<B> {
         }
     }
 
-    #[inline(always)]
-    fn classify(&self, packet: &mut B, io: &mut impl Io<B>) -> Result<Flow<[u8; 4]>, Aside> {
+    /// What is not plain, or is to be shown to the kernel.
+    #[cold]
+    #[inline(never)]
+    fn admit_any(
+        &mut self,
+        now: Now,
+        mut packet: B,
+        batch: &mut Batch<[u8; 4], B>,
+        io: &mut impl Io<B>,
+    ) {
         let Some(device) = self.shared.snapshot.net.device_of(packet.port()) else {
-            return Err(Aside::Kernel);
+            return self.take_aside(now, packet, Aside::Kernel, io);
         };
         if device.forward_to_kni {
-            self.shared.show_to_kernel(packet, io);
+            self.shared.show_to_kernel(&packet, io);
         }
-        classify(packet, device.mac)
+        match classify(&mut packet, device.mac) {
+            Ok(flow) => {
+                self.v4.has_first_fragments |= flow.is_fragment;
+                batch.admit(&self.v4.conns, packet, flow);
+            }
+            Err(aside) => self.take_aside(now, packet, aside, io),
+        }
     }
 
     /// IPv6, and what needs no conn of its own or is for nobody. IPv6 is not rare, but what is called cold keeps the
@@ -248,7 +291,7 @@ impl<B: PacketBuf> Engine<B> {
             return self.shared.receive_nd(packet, io);
         }
         match flow_of_ipv6(&packet, &ip) {
-            Ok(flow) => self.v6.admit(packet, flow),
+            Ok(flow) => self.v6.batch.admit(&self.v6.conns, packet, flow),
             Err(Aside::Icmp) => {
                 if let Some(packet) = self.relay_tunnel_error(now, packet, &ip, io) {
                     self.v6().receive_icmp(now, packet, &ip, io);

@@ -1,5 +1,6 @@
 //! The way of a packet whose conn is known.
 
+use inet::Nexthop;
 use packet::PacketBuf;
 
 use crate::classify::Flow;
@@ -10,6 +11,7 @@ use crate::fragments::Part;
 use crate::icmp_send::Refusal;
 use crate::io::Io;
 use crate::lane::Forwarder;
+use crate::output::known_nexthop;
 use crate::proxy_protocol;
 use crate::segment::{self, Segment, Toa};
 use crate::service::Protocol;
@@ -22,8 +24,28 @@ use packet::ipv4::L2_LEN;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Rewrites a packet of a conn and sends it on.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn forward(
+        &mut self,
+        now: Now,
+        packet: B,
+        flow: &Flow<A>,
+        found: Found,
+        io: &mut impl Io<B>,
+    ) {
+        let flags = self.lane.conns.get(found.id).flags;
+        if !flags.has(ConnFlags::NOT_PLAIN) {
+            self.forward_plain(now, packet, flow, found, io);
+        } else if flags.has(ConnFlags::ONE_WAY) {
+            self.forward_one_way(now, packet, flow, found, io);
+        } else {
+            self.forward_special(now, packet, flow, found, io);
+        }
+    }
+
+    /// What most packets need: addresses, ports, numbers.
+    #[inline(never)]
+    fn forward_plain(
         &mut self,
         now: Now,
         mut packet: B,
@@ -31,11 +53,49 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         found: Found,
         io: &mut impl Io<B>,
     ) {
-        let flags = self.lane.conns.get(found.id).flags;
-        if flags.has(ConnFlags::SYN_PROXIED) {
+        let conn = self.lane.conns.get_mut(found.id);
+        let net = &self.shared.snapshot.net;
+        let known = known_nexthop(net, conn, found.direction);
+        let Some((&Nexthop { mtu, port, .. }, macs)) = known else {
+            return self.forward_first(now, packet, flow, found, io);
+        };
+        let frame = packet.bytes_mut();
+        if let Err(reason) = check_way::<A>(frame, flow.total_len.into(), mtu) {
+            return self.refuse_or_drop(now, packet, found, reason, io);
+        }
+        macs.write(frame);
+        count_packet(&self.shared.stats, conn, found.direction, flow.total_len);
+        let rewritten = match flow.protocol {
+            Protocol::Udp => {
+                rewrite_datagram(now, frame, flow, conn, found.direction);
+                self.note_first_answer(found);
+                Ok(())
+            }
+            Protocol::Tcp => self.rewrite_segment(now, &mut packet, flow, found, mtu),
+            _ => self.rewrite_rest(now, &mut packet, flow, found),
+        };
+        match rewritten {
+            Ok(()) => self.shared.send(packet, port, io),
+            Err(reason) => self.shared.drop(packet, reason),
+        }
+    }
+
+    /// The same for conns that need more, or less.
+    #[inline(never)]
+    pub(crate) fn forward_special(
+        &mut self,
+        now: Now,
+        mut packet: B,
+        flow: &Flow<A>,
+        found: Found,
+        io: &mut impl Io<B>,
+    ) {
+        let conn = self.lane.conns.get(found.id);
+        if conn.flags.has(ConnFlags::SYN_PROXIED) {
             return self.forward_shaken(now, packet, flow, found, io);
         }
-        let Some((_, &nexthop)) = self.known_nexthop(found.id, found.direction) else {
+        let net = &self.shared.snapshot.net;
+        let Some((&nexthop, _)) = known_nexthop(net, conn, found.direction) else {
             return self.forward_first(now, packet, flow, found, io);
         };
         match self.rewrite(now, &mut packet, flow, found, nexthop.mtu) {
@@ -47,7 +107,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// The first packet of a conn in its direction, or after routes changed.
     #[cold]
     #[inline(never)]
-    fn forward_first(
+    pub(crate) fn forward_first(
         &mut self,
         now: Now,
         packet: B,
@@ -98,7 +158,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Some senders are told why.
     #[cold]
     #[inline(never)]
-    fn refuse_or_drop(
+    pub(crate) fn refuse_or_drop(
         &mut self,
         now: Now,
         mut packet: B,
@@ -128,7 +188,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.refuse(now, packet, &ip, refusal, reason, io);
     }
 
-    #[inline]
+    #[inline(always)]
     fn rewrite(
         &mut self,
         now: Now,
@@ -137,23 +197,17 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         found: Found,
         mtu: u16,
     ) -> Result<(), DropReason> {
-        if A::ttl(packet.bytes()) <= 1 {
-            return Err(DropReason::TtlExpired);
-        }
         let flags = self.lane.conns.get(found.id).flags;
-        if flags.has(ConnFlags::SPECIAL) {
-            return if flags.has(ConnFlags::ONE_WAY) {
-                self.pass_on(now, packet, flow, found, mtu)
-            } else {
-                self.rewrite_special(now, packet, flow, found, mtu)
-            };
+        if flags.has(ConnFlags::ONE_WAY) {
+            self.pass_on(now, packet, flow, found, mtu)
+        } else {
+            self.rewrite_any(now, packet, flow, found, mtu)
         }
-        self.rewrite_plain(now, packet, flow, found, mtu, false)
     }
 
-    /// A packet whose way has more stations than most packets'.
+    /// A packet whose way may have more stations than most packets'.
     #[inline(never)]
-    fn rewrite_special(
+    fn rewrite_any(
         &mut self,
         now: Now,
         packet: &mut B,
@@ -162,6 +216,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         mtu: u16,
     ) -> Result<(), DropReason> {
         let flags = self.lane.conns.get(found.id).flags;
+        if A::ttl(packet.bytes()) <= 1 {
+            return Err(DropReason::TtlExpired);
+        }
         let mut flow = *flow;
         let is_mixed = A::CAN_BE_MIXED && flags.has(ConnFlags::MIXED);
         if is_mixed {
@@ -176,8 +233,19 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 edited => edited?,
             };
         }
-        let has_header = self.lane.has_proxy_header(found.id);
-        self.rewrite_plain(now, packet, &flow, found, mtu, has_header)?;
+        if flow.total_len > mtu {
+            return Err(DropReason::MtuExceeded);
+        }
+        self.count_packet(found, flow.total_len);
+        match flow.protocol {
+            Protocol::Udp => {
+                let conn = self.lane.conns.get_mut(found.id);
+                rewrite_datagram(now, packet.bytes_mut(), &flow, conn, found.direction);
+                self.note_first_answer(found);
+            }
+            Protocol::Tcp => self.rewrite_segment(now, packet, &flow, found, mtu)?,
+            _ => self.rewrite_rest(now, packet, &flow, found)?,
+        }
         if is_mixed {
             self.complete_replaced(packet, &flow, found);
         }
@@ -204,30 +272,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 Ok(())
             }
         }
-    }
-
-    /// Addresses, ports, numbers. `has_header`: the dest learns of the client without TOA. Inlined into both callers:
-    /// most packets need no call.
-    #[inline]
-    fn rewrite_plain(
-        &mut self,
-        now: Now,
-        packet: &mut B,
-        flow: &Flow<A>,
-        found: Found,
-        mtu: u16,
-        has_header: bool,
-    ) -> Result<(), DropReason> {
-        if flow.total_len > mtu {
-            return Err(DropReason::MtuExceeded);
-        }
-        self.count_packet(found, flow.total_len);
-        match flow.protocol {
-            Protocol::Udp => self.rewrite_datagram(now, packet, flow, found),
-            Protocol::Tcp => self.rewrite_segment(now, packet, flow, found, mtu, has_header)?,
-            _ => self.rewrite_rest(now, packet, flow, found)?,
-        }
-        Ok(())
     }
 
     /// A fragment that has no L4 header: its addresses alone are rewritten. `options_len` bytes came before that in the
@@ -293,8 +337,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         let conn = self.lane.conns.get(found.id);
         if conn.flags.has(ConnFlags::ONE_WAY) {
-            let (fwdmode, tuple) = (conn.fwdmode(), conn.tuple(found.direction));
-            return self.pass_on_unchanged(packet, found, fwdmode, &tuple);
+            let tuple = conn.tuple(found.direction);
+            return self.shared.pass_on_unchanged(packet, conn, &tuple);
         }
         if A::CAN_BE_MIXED && conn.flags.has(ConnFlags::MIXED) {
             return self.replace_network_of_fragment(packet, ip, found, part);
@@ -343,30 +387,16 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     #[inline]
     pub(crate) fn count_packet(&self, found: Found, bytes: u16) {
-        let stats = self.shared.stats.dest(self.lane.conns.get(found.id).dest());
-        let (packets, all_bytes) = match found.direction {
-            Direction::Inbound => (&stats.in_packets, &stats.in_bytes),
-            Direction::Outbound => (&stats.out_packets, &stats.out_bytes),
-        };
-        packets.add(1);
-        all_bytes.add(u64::from(bytes));
+        let conn = self.lane.conns.get(found.id);
+        count_packet(&self.shared.stats, conn, found.direction, bytes);
     }
 
-    #[inline]
-    fn rewrite_datagram(&mut self, now: Now, packet: &mut B, flow: &Flow<A>, found: Found) {
-        let conn = self.lane.conns.get_mut(found.id);
-        conn.touch(now.tick());
-        rewrite_network(packet.bytes_mut(), conn, found.direction);
-        let l4 = packet
-            .bytes_mut()
-            .get_mut(usize::from(flow.l4_at)..)
-            .unwrap_or_default();
-        segment::rewrite_udp(
-            l4,
-            &conn.rewritten(found.direction),
-            conn.deltas(found.direction).l4,
-        );
-        if found.direction == Direction::Outbound && !conn.flags.has(ConnFlags::ANSWERED) {
+    /// A packet of a conn without states went its way.
+    #[inline(always)]
+    fn note_first_answer(&mut self, found: Found) {
+        let flags = self.lane.conns.get(found.id).flags;
+        // One branch, which is hardly ever taken.
+        if (found.direction == Direction::Outbound) & !flags.has(ConnFlags::ANSWERED) {
             self.note_answer(found.id);
         }
     }
@@ -385,7 +415,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.set_active(id, true);
     }
 
-    #[inline]
+    #[inline(always)]
     fn rewrite_segment(
         &mut self,
         now: Now,
@@ -393,36 +423,55 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         flow: &Flow<A>,
         found: Found,
         mtu: u16,
-        has_header: bool,
     ) -> Result<(), DropReason> {
         let l4_at = usize::from(flow.l4_at);
         let segment = Segment::read(packet.bytes().get(l4_at..).unwrap_or_default())?;
         if segment.opens() && self.is_over(found.id) {
             self.reopen(now, flow, found, segment);
         }
-        let state = self.lane.conns.get(found.id).tcp_state();
         let conn = self.lane.conns.get_mut(found.id);
-        let l4 = packet.bytes_mut().get_mut(l4_at..).unwrap_or_default();
+        let frame = packet.bytes_mut();
         segment::rewrite_tcp(
-            l4,
+            frame.get_mut(l4_at..).unwrap_or_default(),
             segment,
             conn,
             found.direction,
             conn.deltas(found.direction).l4,
         )?;
-        rewrite_network(packet.bytes_mut(), conn, found.direction);
+        rewrite_network(frame, conn, found.direction);
         conn.touch(now.tick());
-        match found.direction {
-            Direction::Inbound => {
-                inbound_segment(packet, flow, segment, conn, mtu, &self.shared.stats)
+        let state = conn.tcp_state();
+        // Most segments, whichever way they go.
+        if segment.only_acknowledges() & !conn.flags.has(ConnFlags::TOA_PENDING) {
+            conn.acks[found.direction as usize] = segment.ack;
+        } else {
+            match found.direction {
+                Direction::Inbound => {
+                    inbound_segment(packet, flow, segment, conn, mtu, &self.shared.stats)
+                }
+                Direction::Outbound => self.outbound_segment(segment, found.id),
             }
-            Direction::Outbound => outbound_segment(segment, state, conn, has_header),
         }
         let next = state.next(found.direction, segment.kind());
         if next != state {
             self.set_tcp_state(found.id, next);
         }
         Ok(())
+    }
+
+    /// What is special about a segment to the client.
+    fn outbound_segment(&mut self, segment: Segment, id: ConnId) {
+        let has_header = self.lane.has_proxy_header(id);
+        let conn = self.lane.conns.get_mut(id);
+        if segment.has_ack() {
+            conn.acks[Direction::Outbound as usize] = segment.ack;
+        }
+        if segment.has_syn() && matches!(conn.tcp_state(), TcpState::SynSent | TcpState::SynRecv) {
+            conn.acks[Direction::Inbound as usize] = segment.seq.wrapping_add(1);
+            // Without TOA where the dest learns of the client in another way.
+            let has_toa = conn.flags.has(ConnFlags::FULL_NAT) && !has_header;
+            conn.flags.put(ConnFlags::TOA_PENDING, has_toa);
+        }
     }
 
     #[inline]
@@ -457,6 +506,56 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 }
 
+/// Whether a packet may go on at all. Nothing of it has been changed yet: its sender may have to be told.
+#[inline(always)]
+pub(crate) fn check_way<A: Family>(
+    frame: &[u8],
+    total_len: u32,
+    mtu: u16,
+) -> Result<(), DropReason> {
+    if A::ttl(frame) <= 1 {
+        Err(DropReason::TtlExpired)
+    } else if total_len > u32::from(mtu) {
+        Err(DropReason::MtuExceeded)
+    } else {
+        Ok(())
+    }
+}
+
+#[inline(always)]
+pub(crate) fn count_packet<A: Family>(
+    stats: &WorkerStats,
+    conn: &Conn<A>,
+    direction: Direction,
+    bytes: u16,
+) {
+    let stats = stats.dest(conn.dest());
+    let (packets, all_bytes) = match direction {
+        Direction::Inbound => (&stats.in_packets, &stats.in_bytes),
+        Direction::Outbound => (&stats.out_packets, &stats.out_bytes),
+    };
+    packets.add(1);
+    all_bytes.add(u64::from(bytes));
+}
+
+/// Addresses and ports of a datagram.
+#[inline(always)]
+fn rewrite_datagram<A: Family>(
+    now: Now,
+    frame: &mut [u8],
+    flow: &Flow<A>,
+    conn: &mut Conn<A>,
+    direction: Direction,
+) {
+    conn.touch(now.tick());
+    rewrite_network(frame, conn, direction);
+    segment::rewrite_udp(
+        frame.get_mut(usize::from(flow.l4_at)..).unwrap_or_default(),
+        &conn.rewritten(direction),
+        conn.deltas(direction).l4,
+    );
+}
+
 /// The network header of a packet of a conn.
 #[inline]
 pub(crate) fn rewrite_network<A: Family>(bytes: &mut [u8], conn: &Conn<A>, direction: Direction) {
@@ -483,7 +582,7 @@ fn inbound_segment<A: Family, B: PacketBuf>(
         return;
     }
     if conn.flags.has(ConnFlags::TOA_PENDING) {
-        if segment.ack == conn.client_ack {
+        if segment.ack == conn.acks[Direction::Inbound as usize] {
             // Data that moves would not fit the offsets of the fragments behind.
             if flow.is_fragment {
                 stats.toa_no_space.add(1);
@@ -499,23 +598,5 @@ fn inbound_segment<A: Family, B: PacketBuf>(
         }
         conn.flags.put(ConnFlags::TOA_PENDING, false);
     }
-    conn.client_ack = segment.ack;
-}
-
-/// What is special about a segment to the client. `has_header`: the dest learns of the client without TOA.
-#[inline]
-fn outbound_segment<A: Family>(
-    segment: Segment,
-    state: TcpState,
-    conn: &mut Conn<A>,
-    has_header: bool,
-) {
-    if segment.has_ack() {
-        conn.dest_ack = segment.ack;
-    }
-    if segment.has_syn() && matches!(state, TcpState::SynSent | TcpState::SynRecv) {
-        conn.client_ack = segment.seq.wrapping_add(1);
-        let has_toa = conn.flags.has(ConnFlags::FULL_NAT) && !has_header;
-        conn.flags.put(ConnFlags::TOA_PENDING, has_toa);
-    }
+    conn.acks[Direction::Inbound as usize] = segment.ack;
 }

@@ -163,8 +163,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         way: Way,
         io: &mut impl Io<B>,
     ) {
-        let fwdmode = self.lane.conns.get(found.id).fwdmode();
-        match self.pass_on_unchanged(&mut packet, found, fwdmode, &quoted.tuple) {
+        let conn = self.lane.conns.get(found.id);
+        let passed = self
+            .shared
+            .pass_on_unchanged(&mut packet, conn, &quoted.tuple);
+        match passed {
             Ok(()) => self.deliver(now, packet, way, io),
             Err(reason) => self.shared.drop(packet, reason),
         }

@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 pub mod access;
+mod batch;
 mod census;
 mod choice;
 mod classify;

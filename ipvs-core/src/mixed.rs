@@ -308,7 +308,9 @@ impl<B: PacketBuf> Engine<B> {
         while let Some(flow) = self.v4.unknown.get(at).map(|item| item.flow) {
             if self.is_mixed(now, &flow) {
                 if let Some(packet) = self.v4.unknown.remove(at).packet {
-                    self.v6.admit(packet, flow.to_mapped());
+                    self.v6
+                        .batch
+                        .admit(&self.v6.conns, packet, flow.to_mapped());
                 }
             } else {
                 at += 1;

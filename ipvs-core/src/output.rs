@@ -1,10 +1,10 @@
 //! The way out: next hop, MAC addresses, or waiting for them.
 
-use inet::{Nexthop, NexthopId};
-use packet::PacketBuf;
+use inet::{MacPair, Net, Nexthop, NexthopId};
+use packet::{PacketBuf, PortId};
 
 use crate::command::Event;
-use crate::conn::{ConnId, Direction};
+use crate::conn::{Conn, ConnId, Direction};
 use crate::drop_reason::DropReason;
 use crate::family::Family;
 use crate::held::{Awaited, Hold};
@@ -41,47 +41,46 @@ impl Way {
     }
 }
 
-impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// The next hop of a conn's packets, if the conn remembers it and its neighbour is known.
-    #[inline]
-    pub(crate) fn known_nexthop(
-        &self,
-        id: ConnId,
-        direction: Direction,
-    ) -> Option<(NexthopId, &Nexthop)> {
-        let net = &self.shared.snapshot.net;
-        let id = self.lane.conns.get(id).nexthop(direction, net.generation)?;
-        let nexthop = net.nexthop(id)?;
-        nexthop.dst_mac.is_some().then_some((id, nexthop))
-    }
+/// The next hop of a conn's packets, if the conn remembers it and its neighbour is known.
+#[inline(always)]
+pub(crate) fn known_nexthop<'n, A: Family>(
+    net: &'n Net,
+    conn: &Conn<A>,
+    direction: Direction,
+) -> Option<(&'n Nexthop, &'n MacPair)> {
+    let nexthop = net.nexthop(conn.nexthop(direction, net.generation)?)?;
+    Some((nexthop, nexthop.macs.as_ref()?))
+}
 
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// The way of a conn's packets, as it remembers it or by a look at the routes.
     pub(crate) fn way_of(&mut self, id: ConnId, direction: Direction) -> Result<Way, DropReason> {
         if !self.knows_nexthop_by_dest(id, direction) {
             return self.find_way(id, direction);
         }
-        let known = self.known_nexthop(id, direction);
-        let (id, nexthop) = known.ok_or(DropReason::NoRoute)?;
-        let mtu = nexthop.mtu;
+        let net = &self.shared.snapshot.net;
+        let id = self.lane.conns.get(id).nexthop(direction, net.generation);
+        let known = id.and_then(|id| Some((id, net.nexthop(id)?.mtu)));
+        let (id, mtu) = known.ok_or(DropReason::NoRoute)?;
         Ok(Way::Known { id, mtu })
     }
 
     /// Whether a conn knows the next hop of its packets, or does from now on by what another conn of its dest has found.
     pub(crate) fn knows_nexthop_by_dest(&mut self, id: ConnId, direction: Direction) -> bool {
-        if self.known_nexthop(id, direction).is_some() {
+        let net = &self.shared.snapshot.net;
+        let conn = self.lane.conns.get_mut(id);
+        if known_nexthop(net, conn, direction).is_some() {
             return true;
         }
         if direction == Direction::Outbound {
             return false;
         }
-        let net = &self.shared.snapshot.net;
-        let conn = self.lane.conns.get_mut(id);
         let addr = conn.destination(direction).to_ip();
         let Some(known) = self.shared.dest_hops.get(conn.dest(), addr, net.generation) else {
             return false;
         };
         conn.set_nexthop(direction, net.generation, known);
-        self.known_nexthop(id, direction).is_some()
+        known_nexthop(net, conn, direction).is_some()
     }
 
     #[cold]
@@ -92,7 +91,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let known = net
             .nexthop_of(hop.ifindex, hop.neighbour)
             .and_then(|id| net.nexthop(id).map(|nexthop| (id, nexthop)))
-            .filter(|(_, nexthop)| nexthop.dst_mac.is_some());
+            .filter(|(_, nexthop)| nexthop.macs.is_some());
         let Some((nexthop_id, nexthop)) = known else {
             let neighbour = Awaited {
                 ifindex: hop.ifindex,
@@ -137,14 +136,17 @@ impl<B: PacketBuf> Shared<B> {
 
     #[inline]
     pub(crate) fn transmit(&self, mut packet: B, nexthop: &Nexthop, io: &mut impl Io<B>) {
-        if let (Some(header), Some(dst)) =
-            (packet.bytes_mut().first_chunk_mut::<14>(), nexthop.dst_mac)
-        {
-            header[..6].copy_from_slice(&dst.0);
-            header[6..12].copy_from_slice(&nexthop.src_mac.0);
+        if let Some(macs) = &nexthop.macs {
+            macs.write(packet.bytes_mut());
         }
+        self.send(packet, nexthop.port, io);
+    }
+
+    /// Sends a packet whose MAC addresses are right.
+    #[inline]
+    pub(crate) fn send(&self, packet: B, port: PortId, io: &mut impl Io<B>) {
         self.stats.transmitted.add(1);
-        io.transmit(nexthop.port, packet);
+        io.transmit(port, packet);
     }
 
     #[cold]
@@ -172,7 +174,7 @@ impl<B: PacketBuf> Shared<B> {
             let known = |awaited: &Awaited| {
                 net.nexthop_of(awaited.ifindex, awaited.addr)
                     .and_then(|id| net.nexthop(id))
-                    .filter(|nexthop| nexthop.dst_mac.is_some())
+                    .filter(|nexthop| nexthop.macs.is_some())
                     .copied()
             };
             let Some((awaited, packet)) = self.held.pop_known(|awaited| known(awaited).is_some())

@@ -35,10 +35,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         // The sequence number is the one the receiver expects next, for only then does it believe
         // the reset at once (RFC 5961, 3.2): what it acknowledged last.
-        let client_expects = conn.client_ack.wrapping_add(self.lane.dest_delta(id));
-        let for_client = (client_expects, conn.dest_ack.wrapping_sub(conn.seq_delta));
-        let dest_expects = conn.dest_ack.wrapping_add(self.lane.header_shift(id));
-        let for_dest = (dest_expects, conn.client_ack);
+        let [client_ack, dest_ack] = conn.acks;
+        let client_expects = client_ack.wrapping_add(self.lane.dest_delta(id));
+        let for_client = (client_expects, dest_ack.wrapping_sub(conn.seq_delta));
+        let dest_expects = dest_ack.wrapping_add(self.lane.header_shift(id));
+        let for_dest = (dest_expects, client_ack);
         self.send_reset(now, id, &conn, Direction::Outbound, for_client, io);
         self.send_reset(now, id, &conn, Direction::Inbound, for_dest, io);
     }

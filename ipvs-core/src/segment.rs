@@ -59,6 +59,12 @@ impl Segment {
         self.flags & RST != 0
     }
 
+    /// ACK, and neither SYN, nor FIN, nor RST: data, or the receipt of it.
+    #[inline]
+    pub(crate) const fn only_acknowledges(self) -> bool {
+        self.flags & (SYN | ACK | RST | FIN) == ACK
+    }
+
     /// SYN and nothing that contradicts it: what opens a conn.
     #[inline]
     pub(crate) const fn opens(self) -> bool {
@@ -80,14 +86,19 @@ impl Segment {
     }
 }
 
+/// Both ports as a header begins with them, in one write.
+#[inline]
+fn ports<A>(to: &Tuple<A>) -> [u8; 4] {
+    (u32::from(to.sport) << 16 | u32::from(to.dport)).to_be_bytes()
+}
+
 /// Writes the endpoints of `to` into a UDP datagram.
 #[inline]
 pub(crate) fn rewrite_udp<A>(udp: &mut [u8], to: &Tuple<A>, delta: Delta) {
     let Some(header) = udp.first_chunk_mut::<8>() else {
         return;
     };
-    header[0..2].copy_from_slice(&to.sport.to_be_bytes());
-    header[2..4].copy_from_slice(&to.dport.to_be_bytes());
+    header[..4].copy_from_slice(&ports(to));
     let checksum = u16::from_be_bytes([header[6], header[7]]);
     // RFC 768: 0 means that the sender made none, so one that comes out as 0 is sent as all ones.
     if checksum != 0 {
@@ -101,7 +112,7 @@ pub(crate) fn rewrite_udp<A>(udp: &mut [u8], to: &Tuple<A>, delta: Delta) {
 
 /// Writes the endpoints of `to` into a TCP segment and translates its numbers. `delta` is what the
 /// endpoints change in the checksum.
-#[inline]
+#[inline(always)]
 pub(crate) fn rewrite_tcp<A: Family>(
     tcp: &mut [u8],
     segment: Segment,
@@ -113,16 +124,17 @@ pub(crate) fn rewrite_tcp<A: Family>(
     let (header, rest) = tcp
         .split_first_chunk_mut::<HEADER_LEN>()
         .ok_or(DropReason::TcpMalformed)?;
-    header[0..2].copy_from_slice(&to.sport.to_be_bytes());
-    header[2..4].copy_from_slice(&to.dport.to_be_bytes());
-    match direction {
-        Direction::Inbound => {
-            delta = delta.plus(put_u32(header, 4, segment.seq.wrapping_add(conn.seq_delta)));
-        }
-        Direction::Outbound if segment.has_ack() => {
-            delta = delta.plus(put_u32(header, 8, segment.ack.wrapping_sub(conn.seq_delta)));
-        }
-        Direction::Outbound => {}
+    header[..4].copy_from_slice(&ports(&to));
+    // The client's numbers on their way to the dest, what the dest acknowledges of them on its way back: one branch that is
+    // nearly always taken, not one that nobody can foretell.
+    if (direction == Direction::Inbound) | segment.has_ack() {
+        let (at, old, shift) = match direction {
+            Direction::Inbound => (SEQ, segment.seq, conn.seq_delta),
+            Direction::Outbound => (ACK_NUMBER, segment.ack, conn.seq_delta.wrapping_neg()),
+        };
+        let new = old.wrapping_add(shift);
+        header[at..at + 4].copy_from_slice(&new.to_be_bytes());
+        delta = delta.plus(Delta::of_u32(old, new));
     }
     let options_len = (usize::from(header[12] >> 4) * 4).saturating_sub(HEADER_LEN);
     // NAT hides nobody: the ends' options are their own.

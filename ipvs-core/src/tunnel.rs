@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use packet::PacketBuf;
 use packet::ip::NewHeader;
-use packet::ipv4::{self, L2_LEN, PlainHalf};
+use packet::ipv4::{self, L2_LEN, PlainHeader};
 
 use crate::conn::{Conn, Direction};
 use crate::drop_reason::DropReason;
@@ -46,47 +46,47 @@ const fn shim_len(encapsulation: Encapsulation) -> usize {
     }
 }
 
-/// Puts a packet of a conn into one to its dest. `flow_hash` tells flows apart for who balances over paths. The MAC
-/// addresses are whoever's sends it.
+/// The header that a packet of a conn begins with, if it is plain and gets an IPv4 header and nothing more around it: most of what
+/// tunnels carry. Read before anything is written to it, for which the read would have to wait.
 #[inline(always)]
-pub(crate) fn encapsulate<A: Family, B: PacketBuf>(
-    packet: &mut B,
-    conn: &Conn<A>,
-    encapsulation: Encapsulation,
-    flow_hash: impl FnOnce() -> u64,
-) -> Result<(), DropReason> {
-    let to = conn.rewritten(Direction::Inbound);
-    if let (Encapsulation::IpIp, IpAddr::V4(src), IpAddr::V4(dst)) =
-        (encapsulation, to.src.to_ip(), to.dst.to_ip())
-        && let Some(inside) = packet.bytes().get(L2_LEN..).and_then(PlainHalf::of)
-    {
-        return wrap_plain(packet, inside, src.octets(), dst.octets());
+pub(crate) fn plain_inside<A: Family>(frame: &[u8], fwdmode: FwdMode) -> Option<PlainHeader> {
+    let is_ipip = fwdmode == FwdMode::Tunnel(Encapsulation::IpIp);
+    if A::CAN_BE_MIXED || !is_ipip {
+        return None;
     }
-    encapsulate_any(packet, conn, encapsulation, flow_hash)
+    frame.get(L2_LEN..).and_then(PlainHeader::of)
 }
 
-/// IPv4 in IPv4, without more: most of what tunnels carry.
+/// Puts such a packet into one to the dest, and gives the new frame. The MAC addresses are whoever's sends it.
 #[inline(always)]
-fn wrap_plain<B: PacketBuf>(
-    packet: &mut B,
-    inside: PlainHalf,
-    src: [u8; 4],
-    dst: [u8; 4],
-) -> Result<(), DropReason> {
+pub(crate) fn wrap_plain<'p, A: Family, B: PacketBuf>(
+    packet: &'p mut B,
+    inside: PlainHeader,
+    conn: &Conn<A>,
+) -> Result<&'p mut [u8], DropReason> {
+    let to = conn.rewritten(Direction::Inbound);
+    let (IpAddr::V4(src), IpAddr::V4(dst)) = (to.src.to_ip(), to.dst.to_ip()) else {
+        return Err(DropReason::NoRoute);
+    };
     if !packet.prepend(ipv4::HEADER_LEN) {
         return Err(DropReason::NoHeadroom);
     }
-    let head = packet.bytes_mut().first_chunk_mut();
+    let frame = packet.bytes_mut();
+    let head = frame.first_chunk_mut();
     let head: &mut [u8; L2_LEN + ipv4::HEADER_LEN] = head.ok_or(DropReason::FrameTooShort)?;
     let (ethernet, header) = head.split_at_mut(L2_LEN);
     ethernet[ETHERTYPE_AT..].copy_from_slice(&family::ETHERTYPE_IPV4);
     if let Some(header) = header.first_chunk_mut() {
-        inside.write_around(header, (DEFAULT_TTL, IPV4_INSIDE), src, dst);
+        let addrs = (src.octets(), dst.octets());
+        let delta = conn.deltas(Direction::Inbound).l3;
+        inside.write_around(header, [DEFAULT_TTL, IPV4_INSIDE], addrs, delta);
     }
-    Ok(())
+    Ok(frame)
 }
 
-fn encapsulate_any<A: Family, B: PacketBuf>(
+/// Puts any packet for the dest of a conn into one to it. `flow_hash` tells flows apart for who balances over paths. The MAC addresses
+/// are whoever's sends it.
+pub(crate) fn encapsulate<A: Family, B: PacketBuf>(
     packet: &mut B,
     conn: &Conn<A>,
     encapsulation: Encapsulation,

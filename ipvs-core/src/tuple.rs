@@ -8,6 +8,11 @@ use std::net::IpAddr;
 pub trait Address: Copy + Eq + Hash + Default + fmt::Debug + zerocopy::FromZeros {
     /// Folds two addresses into one number, keyed: part of the hash of a tuple.
     fn mix_pair(src: Self, dst: Self, key: &HashKey) -> u64;
+    /// Whether two pairs are the same, without a branch.
+    #[inline]
+    fn same_pair(a: (Self, Self), b: (Self, Self)) -> bool {
+        (a.0 == b.0) & (a.1 == b.1)
+    }
     /// For control and show: an IPv4 address also where IPv6 only maps it.
     fn to_ip(self) -> IpAddr;
     /// In IPv6's form, into which IPv4 is mapped: RFC 4291, 2.5.5.2
@@ -18,10 +23,19 @@ pub trait Address: Copy + Eq + Hash + Default + fmt::Debug + zerocopy::FromZeros
     fn low_bits(self) -> u32;
 }
 
+#[inline]
+const fn word_of_pair(src: [u8; 4], dst: [u8; 4]) -> u64 {
+    u32::from_ne_bytes(src) as u64 | (u32::from_ne_bytes(dst) as u64) << 32
+}
+
 impl Address for [u8; 4] {
     #[inline]
     fn mix_pair(src: Self, dst: Self, key: &HashKey) -> u64 {
-        (u64::from(u32::from_ne_bytes(src)) | u64::from(u32::from_ne_bytes(dst)) << 32) ^ key.0[0]
+        word_of_pair(src, dst) ^ key.0[0]
+    }
+    #[inline]
+    fn same_pair(a: (Self, Self), b: (Self, Self)) -> bool {
+        word_of_pair(a.0, a.1) == word_of_pair(b.0, b.1)
     }
     fn to_ip(self) -> IpAddr {
         IpAddr::from(self)

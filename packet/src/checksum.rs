@@ -68,6 +68,9 @@ pub fn pseudo_header_v6(src: Ipv6Addr, dst: Ipv6Addr, protocol: u8, len: u32) ->
 
 /// What replacing some 16-bit words changes in a checksum over them: the sum of `~old + new` of
 /// RFC 1624. Applied to a checksum that was wrong, it leaves a wrong one.
+///
+/// Kept in the order in which a checksum lies in a header: that sums up as well (RFC 1071, 2 (B)), and what is read, changed and
+/// written need not be turned around twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delta(u16);
 
@@ -86,13 +89,20 @@ impl Delta {
     /// One word was replaced.
     #[inline]
     pub const fn of_u16(old: u16, new: u16) -> Self {
+        Self(fold_u32(!old as u32 + new as u32).to_be())
+    }
+
+    /// One word was replaced, as it lies in the header.
+    #[inline]
+    pub const fn of_word(old: [u8; 2], new: [u8; 2]) -> Self {
+        let (old, new) = (u16::from_ne_bytes(old), u16::from_ne_bytes(new));
         Self(fold_u32(!old as u32 + new as u32))
     }
 
     /// Two words were replaced.
     #[inline]
     pub const fn of_u32(old: u32, new: u32) -> Self {
-        Self(fold(!old as u64 + new as u64))
+        Self(fold(!old as u64 + new as u64).to_be())
     }
 
     /// Both changes.
@@ -109,8 +119,15 @@ impl Delta {
 
     /// The checksum after the change: RFC 1624, equation 3.
     #[inline]
-    pub const fn apply(self, checksum: u16) -> u16 {
-        !fold_u32(!checksum as u32 + self.0 as u32)
+    pub fn apply(self, checksum: u16) -> u16 {
+        Self::apply_all([self], checksum)
+    }
+
+    /// The checksum after several changes.
+    #[inline]
+    pub fn apply_all<const N: usize>(changes: [Self; N], checksum: u16) -> u16 {
+        let changed: u32 = changes.iter().map(|change| u32::from(change.0)).sum();
+        u16::from_be(!fold_u32(u32::from(!checksum.to_be()) + changed))
     }
 
     /// To be stored as a number.
@@ -160,6 +177,22 @@ mod tests {
     }
 
     proptest! {
+        /// RFC 1624, 3: a change after another is both at once.
+        #[test]
+        fn several_changes_at_once_are_one_after_the_other(checksum: u16, first: [u16; 2], then: [[u8; 2]; 2]) {
+            let first = Delta::of_u16(first[0], first[1]);
+            let then = Delta::of_word(then[0], then[1]);
+            let both = Delta::apply_all([first, then], checksum);
+            prop_assert_eq!(both, then.apply(first.apply(checksum)));
+            prop_assert_eq!(both, first.plus(then).apply(checksum));
+        }
+
+        #[test]
+        fn a_word_is_the_same_as_it_lies_and_as_it_reads(old: [u8; 2], new: [u8; 2]) {
+            let read = Delta::of_u16(u16::from_be_bytes(old), u16::from_be_bytes(new));
+            prop_assert_eq!(Delta::of_word(old, new), read);
+        }
+
         #[test]
         fn the_sum_is_that_of_the_words_one_by_one(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             prop_assert!(same(fold(sum(&bytes)), naive(&bytes)));

@@ -42,7 +42,7 @@ fn news(mac: MacAddr, create: bool) -> NeighbourNews {
 fn published_mac(table: &mut NeighbourTable, net: &mut Net) -> Option<MacAddr> {
     table.publish(net);
     let id = net.nexthop_of(IF1, "10.0.0.1".parse().unwrap())?;
-    net.nexthop(id)?.dst_mac
+    net.nexthop(id)?.macs.map(|macs| macs.dst())
 }
 
 fn state(table: &NeighbourTable) -> Option<NeighbourState> {
@@ -269,8 +269,8 @@ fn a_changed_device_is_published_with_its_neighbours() {
     let id = net.nexthop_of(IF1, [10, 0, 0, 1].into()).unwrap();
     assert_eq!(
         net.nexthop(id)
-            .map(|nexthop| (nexthop.src_mac, nexthop.mtu)),
-        Some((OTHER, 9000))
+            .map(|nexthop| (nexthop.macs.map(|macs| macs.src()), nexthop.mtu)),
+        Some((Some(OTHER), 9000))
     );
 }
 

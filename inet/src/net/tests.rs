@@ -137,8 +137,7 @@ fn a_published_view_does_not_change_with_its_successor() {
     let mut net = two_arm();
     let neighbour: IpAddr = [192, 168, 100, 2].into();
     let nexthop = Nexthop {
-        dst_mac: None,
-        src_mac: MacAddr::ZERO,
+        macs: None,
         port: PortId(0),
         mtu: 1500,
     };

@@ -25,6 +25,17 @@ pub enum Direction {
     Outbound = 1,
 }
 
+impl Direction {
+    /// The other way.
+    #[inline]
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Inbound => Self::Outbound,
+            Self::Outbound => Self::Inbound,
+        }
+    }
+}
+
 /// Index of a conn in its worker's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConnId(pub u32);
@@ -77,6 +88,9 @@ impl ConnFlags {
 
     /// More than addresses, ports and numbers is rewritten, or nothing.
     pub const SPECIAL: Self = Self(Self::ONE_WAY.0 | Self::MIXED.0 | Self::EDITED.0);
+
+    /// Any of that, or a client that is held off.
+    pub const NOT_PLAIN: Self = Self(Self::SPECIAL.0 | Self::SYN_PROXIED.0);
 
     const fn of_mode(fwdmode: FwdMode) -> Self {
         let bits = match fwdmode {
@@ -157,10 +171,9 @@ pub struct Conn<A> {
     pub net_generation: u16,
     /// Added to the client's sequence numbers on the way to the dest.
     pub seq_delta: u32,
-    /// The client's latest acknowledgment: while TOA is pending, the dest's first data byte.
-    pub client_ack: u32,
-    /// The dest's latest acknowledgment, in its own (translated) numbers.
-    pub dest_ack: u32,
+    /// The latest acknowledgment of each end, by the [`Direction`] it came in. The client's, while TOA is pending, is the dest's
+    /// first data byte; the dest's is in its own (translated) numbers.
+    pub acks: [u32; 2],
 }
 
 /// The endpoints of a conn to be made.
@@ -198,8 +211,7 @@ impl<A: Address> Conn<A> {
             timeout_s: 0,
             net_generation: 0,
             seq_delta: 0,
-            client_ack: 0,
-            dest_ack: 0,
+            acks: [0; 2],
         }
     }
 
@@ -221,10 +233,9 @@ impl<A: Address> Conn<A> {
     #[inline]
     pub fn has(&self, direction: Direction, tuple: &Tuple<A>) -> bool {
         let side = &self.sides[direction as usize];
-        (side.src == tuple.src)
-            & (side.dst == tuple.dst)
-            & (side.sport == tuple.sport)
-            & (side.dport == tuple.dport)
+        let ports = |sport: u16, dport: u16| u32::from(sport) | u32::from(dport) << 16;
+        A::same_pair((side.src, side.dst), (tuple.src, tuple.dst))
+            & (ports(side.sport, side.dport) == ports(tuple.sport, tuple.dport))
             & (self.protocol == tuple.protocol)
     }
 
@@ -283,10 +294,7 @@ impl<A: Address> Conn<A> {
     /// The tuple its packets leave with.
     #[inline]
     pub const fn rewritten(&self, direction: Direction) -> Tuple<A> {
-        match direction {
-            Direction::Inbound => self.tuple(Direction::Outbound).reversed(),
-            Direction::Outbound => self.tuple(Direction::Inbound).reversed(),
-        }
+        self.tuple(direction.opposite()).reversed()
     }
 
     /// What the rewrite in a direction changes in the checksums.
