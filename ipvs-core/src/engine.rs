@@ -192,7 +192,7 @@ impl<B: PacketBuf> Engine<B> {
             };
             match plain {
                 Some(flow) => batch.admit(&self.v4.conns, packet, flow),
-                None => self.admit_any(now, packet, &mut batch, io),
+                None => self.admit_any(now, packet, ingress.mac, &mut batch, io),
             }
         }
         self.v4.batch = batch;
@@ -238,22 +238,30 @@ impl<B: PacketBuf> Engine<B> {
         &mut self,
         now: Now,
         mut packet: B,
+        mac: Option<MacAddr>,
         batch: &mut Batch<[u8; 4], B>,
         io: &mut impl Io<B>,
     ) {
-        let Some(device) = self.shared.snapshot.net.device_of(packet.port()) else {
+        let Some(mac) = mac.or_else(|| self.show_and_find_mac(&packet, io)) else {
             return self.take_aside(now, packet, Aside::Kernel, io);
         };
-        if device.forward_to_kni {
-            self.shared.show_to_kernel(&packet, io);
-        }
-        match classify(&mut packet, device.mac) {
+        match classify(&mut packet, mac) {
             Ok(flow) => {
                 self.v4.has_first_fragments |= flow.is_fragment;
                 batch.admit(&self.v4.conns, packet, flow);
             }
             Err(aside) => self.take_aside(now, packet, aside, io),
         }
+    }
+
+    /// The MAC address of the device that a packet came in by, if that is known. The packet is shown to the kernel if that is to see
+    /// all of them.
+    fn show_and_find_mac(&self, packet: &B, io: &mut impl Io<B>) -> Option<MacAddr> {
+        let device = self.shared.snapshot.net.device_of(packet.port())?;
+        if device.forward_to_kni {
+            self.shared.show_to_kernel(packet, io);
+        }
+        Some(device.mac)
     }
 
     /// IPv6, and what needs no conn of its own or is for nobody. IPv6 is not rare, but what is called cold keeps the

@@ -424,15 +424,16 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         found: Found,
         mtu: u16,
     ) -> Result<(), DropReason> {
-        let l4_at = usize::from(flow.l4_at);
-        let segment = Segment::read(packet.bytes().get(l4_at..).unwrap_or_default())?;
+        let frame = packet.bytes_mut();
+        let l4 = frame.get_mut(usize::from(flow.l4_at)..);
+        let l4 = l4.unwrap_or_default();
+        let segment = Segment::read(l4)?;
         if segment.opens() && self.is_over(found.id) {
             self.reopen(now, flow, found, segment);
         }
         let conn = self.lane.conns.get_mut(found.id);
-        let frame = packet.bytes_mut();
         segment::rewrite_tcp(
-            frame.get_mut(l4_at..).unwrap_or_default(),
+            l4,
             segment,
             conn,
             found.direction,
@@ -440,17 +441,17 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         )?;
         rewrite_network(frame, conn, found.direction);
         conn.touch(now.tick());
-        let state = conn.tcp_state();
-        // Most segments, whichever way they go.
-        if segment.only_acknowledges() & !conn.flags.has(ConnFlags::TOA_PENDING) {
+        // Most segments, whichever way they go, change nothing else.
+        if segment.only_acknowledges() && conn.is_settled() {
             conn.acks[found.direction as usize] = segment.ack;
-        } else {
-            match found.direction {
-                Direction::Inbound => {
-                    inbound_segment(packet, flow, segment, conn, mtu, &self.shared.stats)
-                }
-                Direction::Outbound => self.outbound_segment(segment, found.id),
+            return Ok(());
+        }
+        let state = conn.tcp_state();
+        match found.direction {
+            Direction::Inbound => {
+                inbound_segment(packet, flow, segment, conn, mtu, &self.shared.stats)
             }
+            Direction::Outbound => self.outbound_segment(segment, found.id),
         }
         let next = state.next(found.direction, segment.kind());
         if next != state {

@@ -125,26 +125,28 @@ pub(crate) fn rewrite_tcp<A: Family>(
         .split_first_chunk_mut::<HEADER_LEN>()
         .ok_or(DropReason::TcpMalformed)?;
     header[..4].copy_from_slice(&ports(&to));
-    // The client's numbers on their way to the dest, what the dest acknowledges of them on its way back: one branch that is
-    // nearly always taken, not one that nobody can foretell.
-    if (direction == Direction::Inbound) | segment.has_ack() {
+    let mut numbers = Delta::ZERO;
+    // The client's numbers on their way to the dest, and what the dest acknowledges of them on its way back. Nearly all segments
+    // have an acknowledgment, and nobody can foretell which way the next one goes.
+    if segment.has_ack() || direction == Direction::Inbound {
         let (at, old, shift) = match direction {
             Direction::Inbound => (SEQ, segment.seq, conn.seq_delta),
             Direction::Outbound => (ACK_NUMBER, segment.ack, conn.seq_delta.wrapping_neg()),
         };
         let new = old.wrapping_add(shift);
         header[at..at + 4].copy_from_slice(&new.to_be_bytes());
-        delta = delta.plus(Delta::of_u32(old, new));
+        numbers = Delta::of_u32(old, new);
     }
-    let options_len = (usize::from(header[12] >> 4) * 4).saturating_sub(HEADER_LEN);
+    let header_len = usize::from(header[12] >> 4) * 4;
     // NAT hides nobody: the ends' options are their own.
-    if options_len > 0 && conn.flags.has(ConnFlags::FULL_NAT) {
+    if header_len > HEADER_LEN && conn.flags.has(ConnFlags::FULL_NAT) {
         let options = rest
-            .get_mut(..options_len)
+            .get_mut(..header_len - HEADER_LEN)
             .ok_or(DropReason::TcpMalformed)?;
         delta = delta.plus(edit_options(options, segment, conn, direction)?);
     }
-    let checksum = delta.apply(u16::from_be_bytes([header[16], header[17]]));
+    let checksum = u16::from_be_bytes([header[16], header[17]]);
+    let checksum = Delta::apply_all([delta, numbers], checksum);
     header[16..18].copy_from_slice(&checksum.to_be_bytes());
     Ok(())
 }

@@ -314,6 +314,12 @@ impl<A: Address> Conn<A> {
         TcpState::from_bits(self.state)
     }
 
+    /// Whether it is established, and the dest knows the client's address if it is to.
+    #[inline]
+    pub const fn is_settled(&self) -> bool {
+        self.state == TcpState::Established as u8 && !self.flags.has(ConnFlags::TOA_PENDING)
+    }
+
     /// Changes its TCP state.
     #[inline]
     pub const fn set_tcp_state(&mut self, state: TcpState) {
