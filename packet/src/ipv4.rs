@@ -156,16 +156,14 @@ fn native_sum(words: &[u8]) -> u64 {
 #[inline]
 pub fn rewrite(header: &mut [u8; HEADER_LEN], src: [u8; 4], dst: [u8; 4], delta: Delta) {
     header[8] = header[8].wrapping_sub(1);
-    let checksum = u16::from_be_bytes([header[10], header[11]]);
-    let checksum = Delta::apply_all([delta, TTL_DELTA], checksum);
-    header[10..12].copy_from_slice(&checksum.to_be_bytes());
+    apply(header, [delta, TTL_DELTA]);
     header[12..16].copy_from_slice(&src);
     header[16..20].copy_from_slice(&dst);
 }
 
 /// Puts other addresses in, and nothing else. `delta` is what they change in the checksum.
 pub fn readdress(header: &mut [u8; HEADER_LEN], src: [u8; 4], dst: [u8; 4], delta: Delta) {
-    apply(header, delta);
+    apply(header, [delta]);
     header[12..16].copy_from_slice(&src);
     header[16..20].copy_from_slice(&dst);
 }
@@ -244,7 +242,7 @@ impl PlainHeader {
 #[inline]
 pub fn decrement_ttl(header: &mut [u8; HEADER_LEN]) {
     header[8] = header[8].wrapping_sub(1);
-    apply(header, TTL_DELTA);
+    apply(header, [TTL_DELTA]);
 }
 
 /// Makes the packet longer by `by` bytes.
@@ -252,11 +250,12 @@ pub fn grow(header: &mut [u8; HEADER_LEN], by: u16) {
     let old = u16::from_be_bytes([header[2], header[3]]);
     let new = old.wrapping_add(by);
     header[2..4].copy_from_slice(&new.to_be_bytes());
-    apply(header, Delta::of_u16(old, new));
+    apply(header, [Delta::of_u16(old, new)]);
 }
 
-fn apply(header: &mut [u8; HEADER_LEN], delta: Delta) {
-    let checksum = delta.apply(u16::from_be_bytes([header[10], header[11]]));
+#[inline]
+fn apply<const N: usize>(header: &mut [u8; HEADER_LEN], changes: [Delta; N]) {
+    let checksum = Delta::apply_all(changes, u16::from_be_bytes([header[10], header[11]]));
     header[10..12].copy_from_slice(&checksum.to_be_bytes());
 }
 
@@ -266,7 +265,7 @@ pub fn set_fragment(header: &mut [u8; HEADER_LEN], offset: u16, more: bool) {
     let flag = if more { MORE_FRAGMENTS } else { 0 };
     let new = (offset / 8) | flag;
     header[6..8].copy_from_slice(&new.to_be_bytes());
-    apply(header, Delta::of_u16(old, new));
+    apply(header, [Delta::of_u16(old, new)]);
 }
 
 /// Whether nobody can have this source address: RFC 1812, 5.3.7.
