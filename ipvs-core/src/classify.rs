@@ -22,6 +22,13 @@ pub(crate) struct Flow<A> {
 }
 
 impl<A: Family> Flow<A> {
+    /// Whether its IPv4 packet is whole and has no options.
+    #[inline(always)]
+    pub(crate) const fn is_plain(&self) -> bool {
+        const WITHOUT_OPTIONS: u8 = (ipv4::L2_LEN + ipv4::HEADER_LEN) as u8;
+        self.l4_at == WITHOUT_OPTIONS && !self.is_fragment
+    }
+
     /// The same in IPv6's form.
     pub(crate) fn to_mapped(self) -> Flow<[u8; 16]> {
         Flow {

@@ -141,14 +141,13 @@ impl<B: PacketBuf> Shared<B> {
         };
         count_packet(&self.stats, conn, Direction::Inbound, flow.total_len);
         conn.touch(now.tick());
-        let plain = tunnel::plain_inside::<A>(frame, fwdmode);
-        A::decrement_ttl(frame);
-        let frame = match plain {
-            Some(inside) => tunnel::wrap_plain(packet, inside, conn)?,
-            None => {
-                self.wrap(packet, conn, fwdmode, &flow.tuple)?;
-                packet.bytes_mut()
-            }
+        let is_ipip = fwdmode == FwdMode::Tunnel(Encapsulation::IpIp);
+        let frame = if is_ipip && !A::CAN_BE_MIXED && flow.is_plain() {
+            tunnel::wrap_plain(packet, conn)?
+        } else {
+            A::decrement_ttl(frame);
+            self.wrap(packet, conn, fwdmode, &flow.tuple)?;
+            packet.bytes_mut()
         };
         Ok((next, frame))
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use packet::PacketBuf;
 use packet::ip::NewHeader;
-use packet::ipv4::{self, L2_LEN, PlainHeader};
+use packet::ipv4::{self, Around, L2_LEN};
 
 use crate::conn::{Conn, Direction};
 use crate::drop_reason::DropReason;
@@ -46,22 +46,11 @@ const fn shim_len(encapsulation: Encapsulation) -> usize {
     }
 }
 
-/// The header that a packet of a conn begins with, if it is plain and gets an IPv4 header and nothing more around it: most of what
-/// tunnels carry. Read before anything is written to it, for which the read would have to wait.
-#[inline(always)]
-pub(crate) fn plain_inside<A: Family>(frame: &[u8], fwdmode: FwdMode) -> Option<PlainHeader> {
-    let is_ipip = fwdmode == FwdMode::Tunnel(Encapsulation::IpIp);
-    if A::CAN_BE_MIXED || !is_ipip {
-        return None;
-    }
-    frame.get(L2_LEN..).and_then(PlainHeader::of)
-}
-
-/// Puts such a packet into one to the dest, and gives the new frame. The MAC addresses are whoever's sends it.
+/// Puts a packet of a conn that is whole and without IP options, as most are, into one to the dest, in IPv4, and decrements its time
+/// to live. Gives the new frame. The MAC addresses are whoever's sends it.
 #[inline(always)]
 pub(crate) fn wrap_plain<'p, A: Family, B: PacketBuf>(
     packet: &'p mut B,
-    inside: PlainHeader,
     conn: &Conn<A>,
 ) -> Result<&'p mut [u8], DropReason> {
     let to = conn.rewritten(Direction::Inbound);
@@ -73,14 +62,19 @@ pub(crate) fn wrap_plain<'p, A: Family, B: PacketBuf>(
     }
     let frame = packet.bytes_mut();
     let head = frame.first_chunk_mut();
-    let head: &mut [u8; L2_LEN + ipv4::HEADER_LEN] = head.ok_or(DropReason::FrameTooShort)?;
-    let (ethernet, header) = head.split_at_mut(L2_LEN);
+    let head: &mut [u8; L2_LEN + 2 * ipv4::HEADER_LEN] = head.ok_or(DropReason::FrameTooShort)?;
+    let (ethernet, ip) = head.split_at_mut(L2_LEN);
+    let headers = ip.as_chunks_mut().0.first_chunk_mut();
+    let headers = headers.ok_or(DropReason::FrameTooShort)?;
     ethernet[ETHERTYPE_AT..].copy_from_slice(&family::ETHERTYPE_IPV4);
-    if let Some(header) = header.first_chunk_mut() {
-        let addrs = (src.octets(), dst.octets());
-        let delta = conn.deltas(Direction::Inbound).l3;
-        inside.write_around(header, [DEFAULT_TTL, IPV4_INSIDE], addrs, delta);
-    }
+    let around = Around {
+        ttl: DEFAULT_TTL,
+        protocol: IPV4_INSIDE,
+        src: src.octets(),
+        dst: dst.octets(),
+        delta: conn.deltas(Direction::Inbound).l3,
+    };
+    ipv4::wrap_plain(headers, &around);
     Ok(frame)
 }
 

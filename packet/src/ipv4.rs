@@ -190,52 +190,49 @@ pub fn write(header: &mut [u8; HEADER_LEN], new: &NewHeader<[u8; 4]>) {
     }
 }
 
-/// What the header of a packet that is whole and without options has in common with that of a packet around it: all but length, what
-/// is above, and addresses. RFC 2003, 3.1, and RFC 6040, 4.1, for its class.
+/// The header around a packet in a tunnel: what is its own.
 #[derive(Debug, Clone, Copy)]
-pub struct PlainHeader {
-    first_half: u64,
-    ttl_and_protocol: [u8; 2],
-    checksum: u16,
+pub struct Around {
+    /// Hops that it may go
+    pub ttl: u8,
+    /// What is inside
+    pub protocol: u8,
+    /// Source address
+    pub src: [u8; 4],
+    /// Destination address
+    pub dst: [u8; 4],
+    /// What the addresses change in the checksum of the header inside.
+    pub delta: Delta,
 }
 
-impl PlainHeader {
-    /// What a packet begins with, if it is plain and has room for a header around it.
-    #[inline]
-    pub fn of(packet: &[u8]) -> Option<Self> {
-        const VERSION_AND_FRAGMENT: u64 = 0xff00_0000_0000_0000 | !(DONT_FRAGMENT as u64) & 0xffff;
-        let header = packet.first_chunk::<HEADER_LEN>()?;
-        let first_half = u64::from_be_bytes(*header.first_chunk()?);
-        let total_len = (first_half >> 32) as u16;
-        let is_plain = first_half & VERSION_AND_FRAGMENT == 0x45 << 56;
-        (is_plain && total_len <= u16::MAX - HEADER_LEN as u16).then_some(Self {
-            first_half,
-            ttl_and_protocol: [header[8], header[9]],
-            checksum: u16::from_be_bytes([header[10], header[11]]),
-        })
-    }
-
-    /// Writes the header of the packet around, whose checksum is as right as this one's. `delta` is what the addresses change
-    /// in it.
-    #[inline]
-    pub fn write_around(
-        self,
-        header: &mut [u8; HEADER_LEN],
-        ttl_and_protocol: [u8; 2],
-        (src, dst): ([u8; 4], [u8; 4]),
-        delta: Delta,
-    ) {
+/// Puts a header around a packet that is whole, without options, and short enough for both. `header` is room for it in front of the one
+/// `inside`, which passes a router here: its TTL, which must be above 1, is decremented. What the headers have in common is copied:
+/// class, identification and "don't fragment" (RFC 2003, 3.1, and RFC 6040, 4.1). The checksum is as right as that inside.
+#[inline(always)]
+pub fn wrap_plain([header, inside]: &mut [[u8; HEADER_LEN]; 2], around: &Around) {
+    const LONGER: u16 = HEADER_LEN as u16;
+    const RESERVED_FLAG: u16 = 0x8000;
+    let first_half = inside
+        .first_chunk()
+        .map_or(0, |half| u64::from_be_bytes(*half));
+    let reserved = first_half as u16 & RESERVED_FLAG;
+    let first_half = (first_half ^ u64::from(reserved)).wrapping_add(u64::from(LONGER) << 32);
+    let above = [around.ttl, around.protocol];
+    let changes = [
+        around.delta,
         // However long it was: ~old + new is the same.
-        const LEN_DELTA: Delta = Delta::of_u16(0, HEADER_LEN as u16);
-        let first_half = self.first_half + ((HEADER_LEN as u64) << 32);
-        let above = Delta::of_word(self.ttl_and_protocol, ttl_and_protocol);
-        let checksum = Delta::apply_all([delta, LEN_DELTA, above], self.checksum);
-        header[..8].copy_from_slice(&first_half.to_be_bytes());
-        header[8..10].copy_from_slice(&ttl_and_protocol);
-        header[10..12].copy_from_slice(&checksum.to_be_bytes());
-        header[12..16].copy_from_slice(&src);
-        header[16..].copy_from_slice(&dst);
-    }
+        Delta::of_u16(0, LONGER),
+        Delta::without(reserved.to_be_bytes()),
+        Delta::without([inside[8], inside[9]]),
+        Delta::with(above),
+    ];
+    let checksum = Delta::apply_all(changes, u16::from_be_bytes([inside[10], inside[11]]));
+    header[..8].copy_from_slice(&first_half.to_be_bytes());
+    header[8..10].copy_from_slice(&above);
+    header[10..12].copy_from_slice(&checksum.to_be_bytes());
+    header[12..16].copy_from_slice(&around.src);
+    header[16..].copy_from_slice(&around.dst);
+    decrement_ttl(inside);
 }
 
 /// Decrements the TTL, which must be above 1, and leaves the rest as it is.
@@ -304,39 +301,33 @@ mod tests {
         );
     }
 
-    /// RFC 2003, 3.1: class, identification and "don't fragment" are the inner packet's, the length is 20 bytes more.
+    /// RFC 2003, 3.1: class, identification and "don't fragment" are the inner packet's, whose TTL is one less; the length is 20
+    /// bytes more. RFC 791, 3.1: the reserved flag is zero.
     #[test]
     fn the_header_around_a_plain_packet_is_right() {
-        let mut around = [0; HEADER_LEN];
         let (src, dst) = ([192, 168, 100, 1], [192, 168, 100, 2]);
-        for (class, flags) in [(0, 0x40), (0xb9, 0)] {
+        for (class, flags, outer_flags) in [(0, 0x40, 0x40), (0xb9, 0, 0), (3, 0xc0, 0x40)] {
             let mut inner = HEADER;
             (inner[1], inner[4], inner[5], inner[6]) = (class, 0xca, 0xfe, flags);
             let checksum = checksum::checksum(&[&inner[..10], &[0, 0], &inner[12..]].concat());
             inner[10..12].copy_from_slice(&checksum.to_be_bytes());
-            let delta = Delta::replace(&inner[12..], &[src, dst].concat());
-            let plain = PlainHeader::of(&inner).unwrap();
-            plain.write_around(&mut around, [64, 4], (src, dst), delta);
-            let expected = [0x45, class, 0, 0x73 + 20, 0xca, 0xfe, flags, 0, 64, 4];
-            assert_eq!(around[..10], expected);
-            assert_eq!(around[12..], [src, dst].concat());
-            assert_eq!(checksum::fold(checksum::sum(&around)), 0xffff);
+            let around = Around {
+                ttl: 64,
+                protocol: 4,
+                src,
+                dst,
+                delta: Delta::replace(&inner[12..], &[src, dst].concat()),
+            };
+            let mut headers = [[0; HEADER_LEN], inner];
+            wrap_plain(&mut headers, &around);
+            let [outer, passed] = headers;
+            let expected = [0x45, class, 0, 0x73 + 20, 0xca, 0xfe, outer_flags, 0, 64, 4];
+            assert_eq!(outer[..10], expected);
+            assert_eq!(outer[12..], [src, dst].concat());
+            assert_eq!(checksum::fold(checksum::sum(&outer)), 0xffff);
+            decrement_ttl(&mut inner);
+            assert_eq!(passed, inner);
         }
-    }
-
-    #[test]
-    fn no_header_goes_around_what_is_not_plain() {
-        let options = (0, 0x46);
-        let version = (0, 0x65);
-        let (more_fragments, offset, reserved) = ((6, 0x20), (7, 1), (6, 0x80));
-        let too_long = (2, 0xff);
-        for (at, byte) in [options, version, more_fragments, offset, reserved, too_long] {
-            let mut inner = HEADER;
-            inner[3] = 0xec;
-            inner[at] = byte;
-            assert!(PlainHeader::of(&inner).is_none(), "{at}");
-        }
-        assert!(PlainHeader::of(&HEADER[..19]).is_none());
     }
 
     #[test]
