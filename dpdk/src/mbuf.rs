@@ -97,9 +97,8 @@ impl PacketBuf for Mbuf {
     #[inline]
     fn prepend(&mut self, len: usize) -> bool {
         let mbuf = self.get_mut();
-        if len > usize::from(mbuf.data_off)
-            || usize::from(mbuf.data_len) + len > usize::from(u16::MAX)
-        {
+        // The frame ends within a buffer of at most 65,535 bytes, so that it is no longer than that whatever of the headroom it takes.
+        if len > usize::from(mbuf.data_off) {
             return false;
         }
         mbuf.data_off -= len as u16;
