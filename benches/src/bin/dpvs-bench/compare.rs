@@ -1,5 +1,5 @@
-//! Macswap and the director in turns of a few milliseconds on the same traffic: what the machine does
-//! meanwhile happens to both.
+//! Macswap and directors in turns of a few milliseconds on the same traffic: what the machine does
+//! meanwhile happens to all of them.
 
 use dpdk::{Burst, Mbuf};
 use ipvs_core::{Engine, Origin};
@@ -11,58 +11,96 @@ use benches::measure::{Spread, rounded, thread_cpu_ns};
 use crate::ports::Lab;
 use crate::traffic::Traffic;
 
-/// A turn of either side, of time on the CPU.
+/// A turn of any side, of time on the CPU.
 const TURN_NS: u64 = 4_000_000;
+/// What comes before it and does not count: caches are still another side's.
+const WARM_UP_NS: u64 = 500_000;
 /// Bursts between two looks at the clock and two rounds of housekeeping; the latter as in the daemon.
 const BURSTS: u32 = 32;
 
-/// Rates of both sides in packets per second, one of each run.
-#[derive(Debug, Default)]
+/// How long to measure.
+#[derive(Debug, Clone, Copy)]
+pub struct Effort {
+    /// Of these the median counts
+    pub runs: u32,
+    /// CPU time of macswap and one director in each
+    pub seconds: f64,
+}
+
+impl Effort {
+    /// Turns of each side in a run.
+    pub fn turns(self) -> usize {
+        ((self.seconds * 1e9 / (2.0 * TURN_NS as f64)) as usize).max(3)
+    }
+}
+
+/// Rates of macswap and a director in packets per second, one of each run.
+#[derive(Debug)]
 pub struct Comparison {
     macswap: Vec<f64>,
     director: Vec<f64>,
 }
 
-/// Runs both sides `runs` times for `seconds` of CPU time; the first turns of each side are thrown
-/// away.
-pub fn compare(
+/// Lets all directors forward the same traffic, beside macswap.
+pub fn compare<const DIRECTORS: usize>(
     lab: &mut Lab,
-    engine: &mut Engine<Mbuf>,
+    engines: &mut [Engine<Mbuf>; DIRECTORS],
     traffic: &mut impl Traffic,
-    runs: u32,
-    seconds: f64,
-) -> Comparison {
-    let turns = ((seconds * 1e9 / (2.0 * TURN_NS as f64)) as usize).max(3);
-    let mut comparison = Comparison::default();
-    for _ in 0..runs {
-        let (mut macswap, mut director) = (Vec::new(), Vec::new());
-        for _ in 0..turns {
-            macswap.push(turn(|| swap(lab, traffic)));
-            director.push(turn(|| forward(lab, engine, traffic)));
+    effort: Effort,
+) -> [Comparison; DIRECTORS] {
+    let mut comparisons = [const { Comparison::new() }; DIRECTORS];
+    for _ in 0..effort.runs {
+        let rates = in_turns(1 + DIRECTORS, effort.turns(), |side| {
+            rate(|| match side.checked_sub(1) {
+                None => swap(lab, traffic),
+                Some(at) => forward(lab, &mut engines[at], traffic),
+            })
+        });
+        for (comparison, director) in comparisons.iter_mut().zip(&rates[1..]) {
+            comparison.add_run(rates[0], *director);
         }
-        comparison
-            .macswap
-            .push(Spread::of(macswap.drain(1..)).median);
-        comparison
-            .director
-            .push(Spread::of(director.drain(1..)).median);
     }
-    comparison
+    comparisons
 }
 
-fn turn(mut bursts: impl FnMut() -> usize) -> f64 {
+/// Gives each side, by its number, so many turns, there and back; the median of what its turns gave, without the first.
+pub fn in_turns(sides: usize, turns: usize, mut turn: impl FnMut(usize) -> f64) -> Vec<f64> {
+    let mut given = vec![Vec::with_capacity(turns); sides];
+    for number in 0..turns {
+        for at in 0..sides {
+            let side = if number % 2 == 0 { at } else { sides - 1 - at };
+            given[side].push(turn(side));
+        }
+    }
+    let medians = given.iter().map(|given| {
+        let counted = given.iter().skip(1).copied();
+        Spread::of(counted).median
+    });
+    medians.collect()
+}
+
+/// Packets per second of a turn.
+pub fn rate(mut bursts: impl FnMut() -> usize) -> f64 {
+    run_for(WARM_UP_NS, &mut bursts);
+    let (packets, ns) = run_for(TURN_NS, &mut bursts);
+    packets as f64 * 1e9 / ns as f64
+}
+
+/// Packets, and nanoseconds on the CPU.
+fn run_for(least_ns: u64, bursts: &mut impl FnMut() -> usize) -> (usize, u64) {
     let start = thread_cpu_ns();
     let mut packets = 0;
     loop {
         packets += bursts();
         let elapsed = thread_cpu_ns() - start;
-        if elapsed >= TURN_NS {
-            return packets as f64 * 1e9 / elapsed as f64;
+        if elapsed >= least_ns {
+            return (packets, elapsed);
         }
     }
 }
 
-fn swap(lab: &mut Lab, traffic: &mut impl Traffic) -> usize {
+/// Some bursts whose MAC addresses are exchanged.
+pub fn swap(lab: &mut Lab, traffic: &mut impl Traffic) -> usize {
     let mut burst = Burst::new();
     let mut packets = 0;
     for _ in 0..BURSTS {
@@ -99,15 +137,36 @@ pub fn forward(lab: &mut Lab, engine: &mut Engine<Mbuf>, traffic: &mut impl Traf
 }
 
 impl Comparison {
-    /// What the director adds to the cost of a packet, in nanoseconds.
-    fn added_ns(&self) -> Spread {
-        let pairs = self.director.iter().zip(&self.macswap);
-        Spread::of(pairs.map(|(director, macswap)| 1e9 / director - 1e9 / macswap))
+    /// Of no runs yet.
+    pub const fn new() -> Self {
+        Self {
+            macswap: Vec::new(),
+            director: Vec::new(),
+        }
     }
 
-    /// The director's rate, in packets per second.
-    pub fn rate(&self) -> f64 {
-        Spread::of(self.director.iter().copied()).median
+    /// The rates of a run.
+    pub fn add_run(&mut self, macswap: f64, director: f64) {
+        self.macswap.push(macswap);
+        self.director.push(director);
+    }
+
+    /// The rate of a director to another's, run by run.
+    pub fn to(&self, other: &Self) -> Spread {
+        let pairs = self.director.iter().zip(&other.director);
+        Spread::of(pairs.map(|(this, other)| this / other))
+    }
+
+    /// What a director adds to macswap, to what another adds, run by run.
+    pub fn added_to(&self, other: &Self) -> Spread {
+        let pairs = self.added().zip(other.added());
+        Spread::of(pairs.map(|(this, other)| this / other))
+    }
+
+    /// What the director adds to the cost of a packet in each run, in nanoseconds.
+    fn added(&self) -> impl Iterator<Item = f64> {
+        let pairs = self.director.iter().zip(&self.macswap);
+        pairs.map(|(director, macswap)| 1e9 / director - 1e9 / macswap)
     }
 
     /// As the report has it.
@@ -118,7 +177,7 @@ impl Comparison {
         object.insert("flows".to_owned(), json!(flows));
         macswap.put(&mut object, "macswap_mpps", 2);
         director.put(&mut object, "dpvsd_mpps", 2);
-        self.added_ns().put(&mut object, "added_ns", 1);
+        Spread::of(self.added()).put(&mut object, "added_ns", 1);
         object.insert(
             "ratio".to_owned(),
             rounded(director.median / macswap.median, 3),

@@ -4,13 +4,13 @@ use dpdk::Mbuf;
 use ipvs_core::{Engine, FwdMode};
 
 use benches::director::{self, LAN_MAC, Spec, WAN_MAC};
-use benches::frames::{self, Datagrams, Frame, Segment, VIP, client, udp};
+use benches::frames::{self, Frame, Segment, VIP, client, udp};
 use packet::PortId;
 
 use crate::Error;
-use crate::compare::{Comparison, compare, forward};
+use crate::compare::{Comparison, Effort, compare, forward};
 use crate::ports::{Lab, Wire};
-use crate::traffic::{Replay, Traffic, Written};
+use crate::traffic::{Replay, Traffic};
 
 /// The order in which conns are made. Packets come in others.
 const MAKING_ORDER: u64 = 1;
@@ -18,55 +18,30 @@ const PLAYING_ORDER: u64 = 3;
 /// The dest's initial sequence number.
 const DEST_ISN: u32 = 9_000_000;
 
-/// How long to measure.
-#[derive(Debug, Clone, Copy)]
-pub struct Effort {
-    /// Of these the median counts
-    pub runs: u32,
-    /// CPU time of each
-    pub seconds: f64,
-}
-
 /// UDP from clients, from a wire.
 pub fn udp_from_wire(lab: &mut Lab, wire: &mut Wire, effort: Effort) -> Result<Comparison, Error> {
     let mut engine = director(lab, wire.flows, FwdMode::FullNat, wire.port);
     open_udp(lab, &mut engine, wire.flows, wire.port)?;
-    measure(lab, &mut engine, &mut wire.rx, wire.flows, effort)
+    let [measured] = measure(lab, &mut [engine], &mut wire.rx, wire.flows, effort)?;
+    Ok(measured)
 }
 
-/// UDP from clients, with frames that are in memory.
-pub fn udp_from_memory(
+/// UDP from clients by several forwarding modes, with frames that are in memory.
+pub fn udp_from_memory<const MODES: usize>(
     lab: &mut Lab,
     flows: u32,
-    fwdmode: FwdMode,
+    fwdmodes: [FwdMode; MODES],
     effort: Effort,
-) -> Result<Comparison, Error> {
+) -> Result<[Comparison; MODES], Error> {
     let wan = lab.wan_port;
-    let mut engine = director(lab, flows, fwdmode, wan);
-    open_udp(lab, &mut engine, flows, wan)?;
+    let mut engines = fwdmodes.map(|fwdmode| director(lab, flows, fwdmode, wan));
+    for engine in &mut engines {
+        open_udp(lab, engine, flows, wan)?;
+    }
     let order = frames::shuffled(flows, PLAYING_ORDER).into_iter();
     let frames = order.map(|flow| first_datagram(flow, wan)).collect();
     let mut replay = Replay::new(frames, lab.sink.pool);
-    measure(lab, &mut engine, &mut replay, flows, effort)
-}
-
-/// UDP from clients that are too many to have their frames in memory beside the conns, of which there is room for
-/// so many.
-pub fn udp_written(
-    lab: &mut Lab,
-    flows: u32,
-    room: u32,
-    effort: Effort,
-) -> Result<Comparison, Error> {
-    let wan = lab.wan_port;
-    let mut engine = director(lab, room, FwdMode::FullNat, wan);
-    open_udp(lab, &mut engine, flows, wan)?;
-    let mut written = Written {
-        datagrams: Datagrams::new(flows, WAN_MAC),
-        port: wan,
-        pool: lab.sink.pool,
-    };
-    measure(lab, &mut engine, &mut written, flows, effort)
+    measure(lab, &mut engines, &mut replay, flows, effort)
 }
 
 /// UDP from dests: what went to them comes back.
@@ -86,7 +61,8 @@ pub fn replies(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, 
     drop(sent);
     frames::shuffle(&mut answers, PLAYING_ORDER);
     let mut replay = Replay::new(answers, lab.sink.pool);
-    measure(lab, &mut engine, &mut replay, flows, effort)
+    let [measured] = measure(lab, &mut [engine], &mut replay, flows, effort)?;
+    Ok(measured)
 }
 
 /// Established TCP: of each flow one segment either way, all in random order.
@@ -119,7 +95,8 @@ pub fn tcp(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, Erro
     let mut both: Vec<Frame> = requests.chain(responses).collect();
     frames::shuffle(&mut both, PLAYING_ORDER);
     let mut replay = Replay::new(both, lab.sink.pool);
-    measure(lab, &mut engine, &mut replay, 2 * flows, effort)
+    let [measured] = measure(lab, &mut [engine], &mut replay, 2 * flows, effort)?;
+    Ok(measured)
 }
 
 fn segments(frames: Vec<Frame>, expected: u32) -> Result<Vec<Segment>, Error> {
@@ -135,7 +112,7 @@ fn segments(frames: Vec<Frame>, expected: u32) -> Result<Vec<Segment>, Error> {
 }
 
 /// Room for so many conns and some more.
-fn director(lab: &mut Lab, flows: u32, fwdmode: FwdMode, wan: PortId) -> Engine<Mbuf> {
+pub fn director(lab: &mut Lab, flows: u32, fwdmode: FwdMode, wan: PortId) -> Engine<Mbuf> {
     let spec = Spec {
         lan: lab.sink.lan_port,
         wan,
@@ -165,7 +142,7 @@ pub fn first_datagram(flow: u32, wan: PortId) -> Frame {
 }
 
 /// Makes a conn for every flow; what the engine has sent to the dests.
-fn open_udp(
+pub fn open_udp(
     lab: &mut Lab,
     engine: &mut Engine<Mbuf>,
     flows: u32,
@@ -185,24 +162,36 @@ fn open_udp(
     }
 }
 
-/// Plays everything once, so that all is as it will be, then compares. Every packet must have been
-/// sent on.
-fn measure(
+/// Lets every director forward everything once, so that all is as it will be, then compares. Every packet must have been sent on.
+fn measure<const DIRECTORS: usize>(
     lab: &mut Lab,
-    engine: &mut Engine<Mbuf>,
+    engines: &mut [Engine<Mbuf>; DIRECTORS],
     traffic: &mut impl Traffic,
     frames: u32,
     effort: Effort,
-) -> Result<Comparison, Error> {
+) -> Result<[Comparison; DIRECTORS], Error> {
+    for engine in &mut *engines {
+        warm_up(lab, engine, traffic, frames);
+    }
+    let comparisons = compare(lab, engines, traffic, effort);
+    engines.iter().try_for_each(check_sent)?;
+    Ok(comparisons)
+}
+
+/// Forwards so many frames.
+pub fn warm_up(lab: &mut Lab, engine: &mut Engine<Mbuf>, traffic: &mut impl Traffic, frames: u32) {
     let mut packets = 0;
     while packets < frames as usize {
         packets += forward(lab, engine, traffic);
     }
-    let comparison = compare(lab, engine, traffic, effort.runs, effort.seconds);
+}
+
+/// An error unless every packet was sent on.
+pub fn check_sent(engine: &Engine<Mbuf>) -> Result<(), Error> {
     let stats = engine.stats();
     let (received, sent) = (stats.received.get(), stats.transmitted.get());
     if received == sent {
-        Ok(comparison)
+        Ok(())
     } else {
         Err(format!("{received} packets came in, only {sent} were sent on").into())
     }

@@ -5,11 +5,13 @@ mod arrivals;
 mod churn;
 mod compare;
 mod established;
+mod many;
 mod ports;
 mod report;
 mod sink;
 mod stalls;
 mod start;
+mod syns;
 mod testpmd;
 mod traffic;
 
@@ -18,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
-use established::Effort;
+use compare::Effort;
 use ipvs_core::{Encapsulation, FwdMode};
 use ports::Lab;
 use report::Report;
@@ -38,10 +40,12 @@ enum Part {
     Tcp,
     /// UDP from clients by DR, NAT and tunnel, beside FullNAT; frames from memory
     Modes,
-    /// Many conns against few, beyond --flows
+    /// --many-flows beside --few-flows
     Many,
     /// First packets
     NewConns,
+    /// SYNs where there are few services or dests, beside where there are many
+    Syns,
     /// TCP conns from their first segment to their last
     OpenGetClose,
     /// The longest loop
@@ -57,9 +61,12 @@ struct Cli {
     /// Distinct flows
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 100_000, 1_000_000])]
     flows: Vec<u32>,
-    /// Flows of `many`: a table of 98 bytes a conn is in memory, and nothing else as large
-    #[arg(long, value_delimiter = ',', default_values_t = [10_000, 10_000_000])]
-    many_flows: Vec<u32>,
+    /// The few flows of `many`
+    #[arg(long, default_value_t = 10_000)]
+    few_flows: u32,
+    /// The many: a table of 98 bytes a conn is in memory, and nothing else as large
+    #[arg(long, default_value_t = 10_000_000)]
+    many_flows: u32,
     /// Measure only these
     #[arg(long, value_delimiter = ',')]
     only: Vec<Part>,
@@ -155,13 +162,20 @@ fn measure(cli: &Cli, lab: &mut Lab, report: &mut Report) -> Result<(), Error> {
     if cli.wants(Part::Modes) {
         modes(cli, lab, report, effort)?;
     }
-    if cli.wants(Part::Many) {
-        many(cli, lab, report, effort)?;
+    if cli.wants(Part::Many) && cli.many_flows <= most_flows()? {
+        let measured = many::run(lab, cli.few_flows, cli.many_flows, effort)?;
+        report.many((cli.few_flows, cli.many_flows), &measured);
     }
     if cli.wants(Part::NewConns) {
         let udp = arrivals::udp(lab, cli.new_conns, cli.runs)?;
         let tcp = arrivals::tcp(lab, cli.new_conns, cli.runs)?;
         report.new_conns(&udp, &tcp);
+    }
+    if cli.wants(Part::Syns) {
+        for case in syns::cases() {
+            let measured = syns::run(lab, &case, cli.runs)?;
+            report.syns(&case, &measured);
+        }
     }
     if cli.wants(Part::OpenGetClose) {
         report.open_get_close(&churn::run(lab, cli.runs)?);
@@ -173,34 +187,19 @@ fn measure(cli: &Cli, lab: &mut Lab, report: &mut Report) -> Result<(), Error> {
 }
 
 fn modes(cli: &Cli, lab: &mut Lab, report: &mut Report, effort: Effort) -> Result<(), Error> {
-    for (name, fwdmode) in [
-        ("fullnat_from_memory", FwdMode::FullNat),
-        ("nat", FwdMode::Nat),
-        ("dr", FwdMode::DirectRoute),
-        ("tunnel", FwdMode::Tunnel(Encapsulation::IpIp)),
-    ] {
-        for &flows in &cli.flows {
-            let measured = established::udp_from_memory(lab, flows, fwdmode, effort)?;
-            report.rates(name, flows, &measured);
+    let fwdmodes = [
+        FwdMode::FullNat,
+        FwdMode::Nat,
+        FwdMode::DirectRoute,
+        FwdMode::Tunnel(Encapsulation::IpIp),
+    ];
+    for &flows in &cli.flows {
+        let measured = established::udp_from_memory(lab, flows, fwdmodes, effort)?;
+        let [fullnat, others @ ..] = &measured;
+        report.rates("fullnat_from_memory", flows, fullnat);
+        for (name, measured) in ["nat", "dr", "tunnel"].into_iter().zip(others) {
+            report.mode(name, flows, measured, fullnat);
         }
-    }
-    Ok(())
-}
-
-/// Each number of flows in a table of its own size; and the first in the last one's table, as a daemon has it whose
-/// conns become many.
-fn many(cli: &Cli, lab: &mut Lab, report: &mut Report, effort: Effort) -> Result<(), Error> {
-    let most = most_flows()?;
-    let fitting = cli.many_flows.iter().filter(|&&flows| flows <= most);
-    let measured = fitting.map(|&flows| {
-        let measured = established::udp_written(lab, flows, flows, effort)?;
-        Ok((flows, measured))
-    });
-    let measured = measured.collect::<Result<Vec<_>, Error>>()?;
-    report.many(&measured);
-    if let [(few, _), .., (room, many)] = &measured[..] {
-        let in_one_table = established::udp_written(lab, *few, *room, effort)?;
-        report.many_in_one_table(*few, &in_one_table, many);
     }
     Ok(())
 }

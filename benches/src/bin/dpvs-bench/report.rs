@@ -10,7 +10,9 @@ use benches::measure::{Spread, rounded};
 use crate::arrivals::Arrivals;
 use crate::churn::Churn;
 use crate::compare::Comparison;
+use crate::many::Many;
 use crate::stalls::Stalls;
+use crate::syns::{Case, Syns};
 
 /// Conns of the tables whose size is told.
 const CONNS: u32 = 1_000_000;
@@ -86,24 +88,32 @@ impl Report {
         }
     }
 
-    /// The same with frames that are written as they come, for numbers of flows that are far apart; the last of them stands
-    /// with those from the wire too.
-    pub fn many(&mut self, measured: &[(u32, Comparison)]) {
-        for (flows, comparison) in measured {
-            self.rates("many_flows", *flows, comparison);
+    /// Rates by a forwarding mode, and what it adds to what FullNAT adds.
+    pub fn mode(&mut self, name: &str, flows: u32, measured: &Comparison, fullnat: &Comparison) {
+        let mut entry = measured.json(flows);
+        if let Value::Object(entry) = &mut entry {
+            measured
+                .added_to(fullnat)
+                .put(entry, "added_to_fullnats", 3);
         }
-        if let [(_, first), .., (flows, last)] = measured {
-            self.rates("fullnat_udp", *flows, last);
-            let ratio = rounded(last.rate() / first.rate(), 3);
-            self.add("many_flows_last_to_first", ratio);
-        }
+        self.push(name, entry);
     }
 
-    /// Few flows in the table of many, beside the many.
-    pub fn many_in_one_table(&mut self, flows: u32, few: &Comparison, many: &Comparison) {
-        self.rates("few_flows_in_table_of_many", flows, few);
-        let ratio = rounded(many.rate() / few.rate(), 3);
-        self.add("many_flows_last_to_first_in_one_table", ratio);
+    /// Few flows and many with frames that are written as they come; the many stand with those from the wire too.
+    pub fn many(&mut self, (few, many): (u32, u32), measured: &Many) {
+        self.rates("many_flows", few, &measured.few);
+        self.rates("many_flows", many, &measured.many);
+        self.rates("fullnat_udp", many, &measured.many);
+        self.rates("few_flows_in_table_of_many", few, &measured.few_among_many);
+        let ratio = measured.many.to(&measured.few);
+        self.add_spread("many_flows_last_to_first", ratio, 3);
+        let ratio = measured.many.to(&measured.few_among_many);
+        self.add_spread("many_flows_last_to_first_in_one_table", ratio, 3);
+    }
+
+    /// What a SYN costs where there are few of something, and many.
+    pub fn syns(&mut self, case: &Case, measured: &Syns) {
+        self.push("syn", measured.json(case));
     }
 
     /// First packets. The slower of both protocols is the figure.

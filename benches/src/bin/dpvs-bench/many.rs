@@ -1,0 +1,67 @@
+//! Few flows and many, in turns. Frames are written as they come: a conn table is the only large memory.
+
+use dpdk::Mbuf;
+use ipvs_core::{Engine, FwdMode};
+
+use benches::director::WAN_MAC;
+use benches::frames::Datagrams;
+
+use crate::Error;
+use crate::compare::{Comparison, Effort, forward, in_turns, rate, swap};
+use crate::established::{check_sent, director, open_udp, warm_up};
+use crate::ports::Lab;
+use crate::traffic::Written;
+
+/// What was measured of few flows and many.
+#[derive(Debug)]
+pub struct Many {
+    /// The few, in a table of their size
+    pub few: Comparison,
+    /// The few in the table of the many, all of which have their conns
+    pub few_among_many: Comparison,
+    /// The many
+    pub many: Comparison,
+}
+
+/// Lets a director with few conns and one with many forward UDP from clients.
+pub fn run(lab: &mut Lab, few: u32, many: u32, effort: Effort) -> Result<Many, Error> {
+    let (mut engine_of_few, mut from_few) = established(lab, few)?;
+    let (mut engine_of_many, mut from_many) = established(lab, many)?;
+    let mut measured = Many {
+        few: Comparison::new(),
+        few_among_many: Comparison::new(),
+        many: Comparison::new(),
+    };
+    for _ in 0..effort.runs {
+        let rates = in_turns(4, effort.turns(), |side| {
+            rate(|| match side {
+                0 => swap(lab, &mut from_few),
+                1 => forward(lab, &mut engine_of_few, &mut from_few),
+                2 => forward(lab, &mut engine_of_many, &mut from_few),
+                _ => forward(lab, &mut engine_of_many, &mut from_many),
+            })
+        });
+        if let [macswap, few, few_among_many, many] = rates[..] {
+            measured.few.add_run(macswap, few);
+            measured.few_among_many.add_run(macswap, few_among_many);
+            measured.many.add_run(macswap, many);
+        }
+    }
+    check_sent(&engine_of_few)?;
+    check_sent(&engine_of_many)?;
+    Ok(measured)
+}
+
+/// A director that has conns for so many flows, and their datagrams.
+fn established(lab: &mut Lab, flows: u32) -> Result<(Engine<Mbuf>, Written), Error> {
+    let wan = lab.wan_port;
+    let mut engine = director(lab, flows, FwdMode::FullNat, wan);
+    open_udp(lab, &mut engine, flows, wan)?;
+    let mut written = Written {
+        datagrams: Datagrams::new(flows, WAN_MAC),
+        port: wan,
+        pool: lab.sink.pool,
+    };
+    warm_up(lab, &mut engine, &mut written, flows);
+    Ok((engine, written))
+}
