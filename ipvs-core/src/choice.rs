@@ -10,11 +10,13 @@ use packet::nat64::Nat64Prefix;
 
 use crate::classify::Flow;
 use crate::conn::{Conn, ConnFlags, Endpoints, RewriteDeltas};
+use crate::dest_notes::DestNotes;
 use crate::drop_reason::DropReason;
 use crate::family::Family;
 use crate::laddrs::Laddrs;
 use crate::sched::{self, Arrival, Load, Memory, Turn};
 use crate::service::{Dest, DestId, Encapsulation, FwdMode, Laddr, Protocol, Service};
+use crate::simd::prefetch;
 use crate::stats::WorkerStats;
 use crate::time::Now;
 use crate::tuple::{Address, Tuple};
@@ -27,6 +29,9 @@ pub(crate) struct Choice<'a> {
     pub(crate) turn: &'a mut Turn,
     pub(crate) scheduling: &'a mut Memory,
     pub(crate) all_stats: &'a [Arc<WorkerStats>],
+    /// This worker's
+    pub(crate) stats: &'a WorkerStats,
+    pub(crate) dest_notes: &'a DestNotes,
     pub(crate) laddrs: &'a mut Laddrs,
     pub(crate) net: &'a Net,
     pub(crate) nat64_prefix: Nat64Prefix,
@@ -65,6 +70,7 @@ impl Choice<'_> {
         service: &Service,
     ) -> Result<Conn<A>, DropReason> {
         let dest = self.chosen(now, flow, l4, service)?;
+        self.fetch(dest.id);
         // A conn between both families belongs to IPv6's lane.
         let daddr = A::of(dest.addr).ok_or(DropReason::NoDest)?;
         if dest.fwdmode == FwdMode::Snat {
@@ -103,6 +109,13 @@ impl Choice<'_> {
         conn.flags
             .put(ConnFlags::EDITED, is_edited(service, dest.fwdmode));
         Ok(conn)
+    }
+
+    /// What is written and read of a dest once its conn is made.
+    #[inline]
+    fn fetch(&self, dest: DestId) {
+        prefetch(self.stats.dest(dest));
+        self.dest_notes.fetch(dest);
     }
 
     /// The dest of the control conn, the one that the client keeps to, or the scheduler's.

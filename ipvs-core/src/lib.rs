@@ -15,7 +15,7 @@ mod closing;
 pub mod command;
 pub mod conn;
 mod connect;
-mod dest_hops;
+mod dest_notes;
 pub mod drop_reason;
 mod echo;
 pub mod engine;

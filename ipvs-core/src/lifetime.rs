@@ -81,7 +81,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Gives back what a conn that is out of the table had.
     pub(crate) fn settle_end(&mut self, now: Now, conn: &Conn<A>, io: &mut impl Io<B>) {
         self.shared.stats.conns.sub(1);
-        let service = self.shared.service_of_dest[conn.dest().0 as usize];
+        let service = self.shared.dest_notes.service(conn.dest());
         self.shared.stats.service(service).conns.sub(1);
         if conn.flags.has(ConnFlags::PERSISTENT) {
             self.release_template(now.tick(), conn);
@@ -175,7 +175,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let protocol = Protocol::from_number(conn.protocol)?;
         let (addr, port) = conn.vip();
         let services = &self.shared.snapshot.services;
-        let id = self.shared.service_of_dest[conn.dest().0 as usize];
+        let id = self.shared.dest_notes.service(conn.dest());
         let of_vip = services.of_vip(protocol, addr.to_ip(), port);
         of_vip
             .filter(|service| service.id == id)

@@ -77,6 +77,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             turn,
             scheduling: &mut self.shared.scheduling,
             all_stats: &self.shared.all_stats,
+            stats: &self.shared.stats,
+            dest_notes: &self.shared.dest_notes,
             laddrs: &mut self.shared.laddrs,
             net: &self.shared.snapshot.net,
             nat64_prefix: self.shared.snapshot.nat64_prefix,

@@ -76,7 +76,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return false;
         }
         let addr = conn.destination(direction).to_ip();
-        let Some(known) = self.shared.dest_hops.get(conn.dest(), addr, net.generation) else {
+        let Some(known) = self
+            .shared
+            .dest_notes
+            .nexthop(conn.dest(), addr, net.generation)
+        else {
             return false;
         };
         conn.set_nexthop(direction, net.generation, known);
@@ -105,8 +109,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             let conn = self.lane.conns.get_mut(id);
             conn.set_nexthop(direction, net.generation, nexthop_id);
             if direction == Direction::Inbound {
-                let hops = &mut self.shared.dest_hops;
-                hops.put(conn.dest(), dst, net.generation, nexthop_id);
+                let notes = &mut self.shared.dest_notes;
+                notes.set_nexthop(conn.dest(), dst, net.generation, nexthop_id);
             }
         }
         Ok(Way::Known {

@@ -6,7 +6,7 @@ use packet::PacketBuf;
 
 use crate::choice::turn_of;
 use crate::command::Event;
-use crate::dest_hops::DestHops;
+use crate::dest_notes::DestNotes;
 use crate::drop_reason::DropReason;
 use crate::engine::{EngineConfig, Origin};
 use crate::held::Held;
@@ -28,10 +28,8 @@ pub(crate) struct Shared<B> {
     pub(crate) all_stats: Vec<Arc<WorkerStats>>,
     pub(crate) stats: Arc<WorkerStats>,
     pub(crate) laddrs: Laddrs,
-    pub(crate) dest_hops: DestHops,
+    pub(crate) dest_notes: DestNotes,
     pub(crate) turns: Vec<Turn>,
-    /// The service of each dest that conns were made to
-    pub(crate) service_of_dest: Box<[ServiceId]>,
     /// Where the search for templates that have expired goes on
     template_cursor: usize,
     /// The same of calls that are expected
@@ -48,9 +46,8 @@ impl<B: PacketBuf> Shared<B> {
         Self {
             snapshot: Arc::default(),
             laddrs: Laddrs::default(),
-            dest_hops: DestHops::new(stats.max_dests()),
+            dest_notes: DestNotes::new(stats.max_dests()),
             turns: Vec::new(),
-            service_of_dest: vec![ServiceId(0); stats.max_dests()].into_boxed_slice(),
             template_cursor: 0,
             expected_cursor: 0,
             scheduling: Memory::new(stats.max_dests()),
@@ -70,7 +67,7 @@ impl<B: PacketBuf> Shared<B> {
 
     /// Notes whose conn was made: for the service's gauge, and for the client's template.
     pub(crate) fn note_conn(&mut self, service: ServiceId, dest: DestId) {
-        self.service_of_dest[dest.0 as usize] = service;
+        self.dest_notes.set_service(dest, service);
         let stats = self.stats.service(service);
         stats.conns_made.add(1);
         stats.conns.add(1);

@@ -337,7 +337,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[cold]
     fn do_without_timestamps(&mut self, id: ConnId) {
         let dest = self.lane.conns.get(id).dest();
-        let service = self.shared.service_of_dest[dest.0 as usize];
+        let service = self.shared.dest_notes.service(dest);
         // Its first conn made the turn.
         if let Some(turn) = self.shared.turns.get_mut(service.0 as usize) {
             turn.is_without_timestamps = true;

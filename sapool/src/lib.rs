@@ -10,7 +10,7 @@ mod usage;
 
 use std::sync::Arc;
 
-use bitmap::Bitmap;
+use bitmap::Bitmaps;
 pub use usage::PoolUsage;
 
 /// First port that is handed out. DPVS leaves the privileged ones and 1024 alone.
@@ -63,7 +63,7 @@ impl PoolShare {
 
     /// Bytes of memory of a pool of this share.
     pub const fn pool_bytes(self) -> usize {
-        CLASSES * Bitmap::bytes_for(self.len())
+        Bitmaps::<CLASSES>::bytes_for(self.len())
     }
 
     /// The lowest port of the share.
@@ -98,7 +98,7 @@ impl PoolShare {
 #[derive(Debug)]
 pub struct PortPool {
     share: PoolShare,
-    free: [Bitmap; CLASSES],
+    free: Bitmaps<CLASSES>,
     usage: Arc<PoolUsage>,
 }
 
@@ -107,7 +107,7 @@ impl PortPool {
     pub fn new(share: PoolShare) -> Self {
         Self {
             share,
-            free: std::array::from_fn(|_| Bitmap::full(share.len())),
+            free: Bitmaps::full(share.len()),
             usage: Arc::default(),
         }
     }
@@ -130,7 +130,7 @@ impl PortPool {
     /// Takes a free port towards dests of `class`; `None`, and counted, if all are in use.
     #[inline]
     pub fn take(&mut self, class: usize) -> Option<u16> {
-        let Some(index) = self.free[class % CLASSES].take() else {
+        let Some(index) = self.free.take(class % CLASSES) else {
             self.usage.count_miss();
             return None;
         };
@@ -145,11 +145,11 @@ impl PortPool {
             if self.is_of_one_class(port) {
                 break;
             }
-            let Some(next) = self.free[class % CLASSES].take() else {
+            let Some(next) = self.free.take(class % CLASSES) else {
                 break;
             };
             if let Some(index) = self.share.index(port) {
-                self.free[class % CLASSES].put(index);
+                self.free.put(class % CLASSES, index);
             }
             port = self.share.port(next);
         }
@@ -163,25 +163,23 @@ impl PortPool {
         let Some(index) = self.share.index(port) else {
             return false;
         };
-        if self.free[from].is_free(index) {
+        if self.free.is_free(from, index) {
             return false;
         }
         if to != from {
-            if !self.free[to].is_free(index) {
+            if !self.free.is_free(to, index) {
                 return false;
             }
-            self.free[to].clear(index);
-            self.free[from].put(index);
+            self.free.clear(to, index);
+            self.free.put(from, index);
         }
         true
     }
 
     /// Whether a port in use is in use towards one class alone.
     fn is_of_one_class(&self, port: u16) -> bool {
-        self.share.index(port).is_some_and(|index| {
-            let is_used = |free: &&Bitmap| !free.is_free(index);
-            self.free.iter().filter(is_used).count() == 1
-        })
+        let index = self.share.index(port);
+        index.is_some_and(|index| self.free.times_taken(index) == 1)
     }
 
     /// Goes on with what `old` had in use: the two change places, their counters excepted. For a local address
@@ -199,7 +197,7 @@ impl PortPool {
         let Some(index) = self.share.index(port) else {
             return;
         };
-        if self.free[class % CLASSES].put(index) {
+        if self.free.put(class % CLASSES, index) {
             self.usage.count_given_back();
         }
     }
