@@ -34,6 +34,8 @@ pub(crate) struct Census {
     mixed: usize,
     /// Services with a SYN proxy
     syn_proxy: usize,
+    /// Services whose scheduler looks a hash up
+    hashed: usize,
     /// Services of FTP
     ftp: usize,
     /// Their dests, whatever the port
@@ -54,6 +56,7 @@ impl Census {
         self.vips.add(vip_of(service));
         self.any_port += usize::from(service.key.port == 0);
         self.mixed += usize::from(service.is_mixed());
+        self.hashed += usize::from(service.scheduler.is_by_hash());
         self.ftp += usize::from(service.is_ftp());
         ftp_dests_of(service).for_each(|end| self.ftp_dests.add(end));
         self.syn_proxy += usize::from(service.options.syn_proxy.is_some());
@@ -72,6 +75,7 @@ impl Census {
         self.vips.remove(&vip_of(service));
         self.any_port -= usize::from(service.key.port == 0);
         self.mixed -= usize::from(service.is_mixed());
+        self.hashed -= usize::from(service.scheduler.is_by_hash());
         self.ftp -= usize::from(service.is_ftp());
         ftp_dests_of(service).for_each(|end| self.ftp_dests.remove(&end));
         self.syn_proxy -= usize::from(service.options.syn_proxy.is_some());
@@ -87,6 +91,12 @@ impl Census {
     #[inline]
     pub(crate) const fn has_mixed(&self) -> bool {
         self.mixed > 0
+    }
+
+    /// Whether there are services whose scheduler looks a hash up.
+    #[inline]
+    pub(crate) const fn has_hashed(&self) -> bool {
+        self.hashed > 0
     }
 
     /// Whether there are services of FTP.
@@ -239,5 +249,17 @@ mod tests {
         assert!(census.is_nat_dest(Protocol::Tcp, service.dests[0].addr, 4711));
         census.remove(&service);
         assert!(!census.has_any_port());
+    }
+
+    #[test]
+    fn a_hash_is_looked_up_as_long_as_a_service_wants_it() {
+        let by_hash = service_with(SchedulerKind::Dh, &[1]);
+        let mut census = Census::default();
+        census.add(&service_with(SchedulerKind::Wlc, &[1]));
+        assert!(!census.has_hashed());
+        census.add(&by_hash);
+        assert!(census.has_hashed());
+        census.remove(&by_hash);
+        assert!(!census.has_hashed());
     }
 }

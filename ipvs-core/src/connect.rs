@@ -11,6 +11,7 @@ use crate::family::Family;
 use crate::io::Io;
 use crate::lane::Forwarder;
 use crate::open::Unserved;
+use crate::sched;
 use crate::segment::Segment;
 use crate::service::{FwdMode, Protocol};
 use crate::syn_proxy::Handshake;
@@ -49,6 +50,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if self.lane.has_fragments {
             self.put_off_first_fragments(&mut all);
         }
+        if self.shared.snapshot.services.has_hashed() {
+            self.fetch_slots(&all);
+        }
         for unknown in &mut all {
             self.begin(now, unknown, io);
         }
@@ -60,6 +64,18 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         all.clear();
         self.lane.unknown = all;
+    }
+
+    /// Where the dests of packets to services that go by a hash are found.
+    #[inline(never)]
+    fn fetch_slots(&self, all: &[Unknown<A, B>]) {
+        let services = &self.shared.snapshot.services;
+        sched::fetch_slots(all.iter().filter_map(|unknown| {
+            let tuple = &unknown.flow.tuple;
+            let daddr = tuple.dst.to_ip();
+            let service = services.of_vip(unknown.flow.protocol, daddr, tuple.dport)?;
+            Some((&**service, (tuple.src.to_ip(), tuple.sport), daddr))
+        }));
     }
 
     /// Both steps for a single packet.
@@ -200,6 +216,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Err(reason) => return self.shared.drop(packet, reason),
         };
         let flags = self.lane.conns.get(found.id).flags;
+        // The first packets of these are told of their client, on a way of their own.
+        if !flags.has(ConnFlags::EDITED) {
+            self.knows_nexthop_by_dest(found.id, found.direction);
+        }
         self.forward(now, packet, flow, found, io);
         if flags.has(ConnFlags::ONE_PACKET) {
             self.end(now, found.id, io);

@@ -205,6 +205,16 @@ pub enum SchedulerKind {
     Ovf,
 }
 
+impl SchedulerKind {
+    /// Whether it looks a hash up in a table.
+    pub const fn is_by_hash(self) -> bool {
+        matches!(
+            self,
+            Self::Sh(_) | Self::Dh | Self::Mh(_) | Self::Conhash(_)
+        )
+    }
+}
+
 /// `--sched-flags` of sh and mh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct HashOptions {

@@ -79,6 +79,12 @@ impl ServiceTable {
         self.census.is_ftp_dest(addr)
     }
 
+    /// Whether there are services whose scheduler looks a hash up.
+    #[inline]
+    pub const fn has_hashed(&self) -> bool {
+        self.census.has_hashed()
+    }
+
     /// Whether there are services with a SYN proxy.
     #[inline]
     pub const fn has_syn_proxy(&self) -> bool {

@@ -26,8 +26,10 @@ use locality::Locality;
 pub(crate) use overload::Overload;
 pub use plan::Plan;
 
+use crate::engine::BATCH;
 use crate::limits::RateBucket;
 use crate::service::{Dest, DestId, HashTarget, SchedulerKind, Service};
+use crate::simd::prefetch;
 use crate::time::Tick;
 
 /// What a worker remembers of a service between two new conns.
@@ -138,19 +140,18 @@ pub(crate) fn schedule<'a>(
 ) -> Option<&'a Dest> {
     let overload = &memory.overload;
     let takes_conns = |dest: &Dest| !overload.keeps_away(dest, arrival.now, &load_of);
-    let (client, port) = arrival.client;
-    let slot = |hash, fallback| slots::look_up(service, hash, fallback, takes_conns);
     match service.scheduler {
         SchedulerKind::Rr | SchedulerKind::Wrr => {
             rotation::next(service, &mut turn.next_dest, takes_conns)
         }
-        SchedulerKind::Sh(options) | SchedulerKind::Mh(options) => {
-            let port = if options.port { port } else { 0 };
-            slot(hashing::of_endpoint(client, port), options.fallback)
-        }
-        SchedulerKind::Dh => slot(hashing::of_endpoint(arrival.daddr, 0), true),
-        SchedulerKind::Conhash(HashTarget::Sip) => slot(hashing::of_endpoint(client, 0), true),
         SchedulerKind::Conhash(HashTarget::Qid) => slots::by_quic(service, arrival, takes_conns),
+        SchedulerKind::Sh(_)
+        | SchedulerKind::Mh(_)
+        | SchedulerKind::Dh
+        | SchedulerKind::Conhash(HashTarget::Sip) => {
+            let (hash, fallback) = by_addrs(service.scheduler, arrival.client, arrival.daddr)?;
+            slots::look_up(service, hash, fallback, takes_conns)
+        }
         SchedulerKind::Lc
         | SchedulerKind::Wlc
         | SchedulerKind::Sed
@@ -164,6 +165,42 @@ pub(crate) fn schedule<'a>(
         }
         SchedulerKind::Lblc | SchedulerKind::Lblcr => {
             locality::choose(service, arrival, memory, &load_of)
+        }
+    }
+}
+
+/// The hash of a packet's addresses that a scheduler goes by, and whether another dest may take the place of the one that it
+/// leads to. `None` for the others.
+fn by_addrs(
+    scheduler: SchedulerKind,
+    (client, port): (IpAddr, u16),
+    daddr: IpAddr,
+) -> Option<(u64, bool)> {
+    Some(match scheduler {
+        SchedulerKind::Sh(options) | SchedulerKind::Mh(options) => {
+            let port = if options.port { port } else { 0 };
+            (hashing::of_endpoint(client, port), options.fallback)
+        }
+        SchedulerKind::Dh => (hashing::of_endpoint(daddr, 0), true),
+        SchedulerKind::Conhash(HashTarget::Sip) => (hashing::of_endpoint(client, 0), true),
+        _ => return None,
+    })
+}
+
+/// Hints that the slot and the dest of each of these packets are read soon, if their services go by the hash of their
+/// addresses: a table for many dests is large. `packets` have a service, the client, and the destination address.
+pub(crate) fn fetch_slots<'a>(packets: impl Iterator<Item = (&'a Service, (IpAddr, u16), IpAddr)>) {
+    let mut slots = [None; BATCH];
+    for (found, (service, client, daddr)) in slots.iter_mut().zip(packets) {
+        let by_addrs = by_addrs(service.scheduler, client, daddr);
+        *found = by_addrs.and_then(|(hash, _)| Some((service, slots::slot(service, hash)?)));
+        if let Some((_, slot)) = found {
+            prefetch(*slot);
+        }
+    }
+    for (service, slot) in slots.iter().flatten() {
+        if let Some(dest) = service.dests.get(usize::from(**slot)) {
+            prefetch(dest);
         }
     }
 }

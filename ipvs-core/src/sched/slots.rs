@@ -16,11 +16,7 @@ pub(super) fn look_up(
     fallback: bool,
     takes_conns: impl Fn(&Dest) -> bool,
 ) -> Option<&Dest> {
-    let slots = service.plan.order();
-    let dest_at = |hash| {
-        let slot = slots.get(hashing::place(hash, slots.len()))?;
-        service.dests.get(usize::from(*slot))
-    };
+    let dest_at = |hash| service.dests.get(usize::from(*slot(service, hash)?));
     let first = dest_at(hash)?;
     if takes_conns(first) {
         return Some(first);
@@ -32,6 +28,13 @@ pub(super) fn look_up(
         .filter_map(|attempt| dest_at(hashing::mix(hash ^ attempt)))
         .find(|dest| takes_conns(dest))
         .or_else(|| one_by_one(service, hash, takes_conns))
+}
+
+/// The slot of a hash, which has the index of a dest.
+#[inline]
+pub(super) fn slot(service: &Service, hash: u64) -> Option<&u16> {
+    let slots = service.plan.order();
+    slots.get(hashing::place(hash, slots.len()))
 }
 
 /// Nearly all dests take none: their own order, from where the hash says.
