@@ -1,6 +1,6 @@
 //! New conns: the first packet only, into an empty table and into one that is nearly full.
 
-use dpdk::{Burst, Mbuf};
+use dpdk::Mbuf;
 use ipvs_core::Engine;
 use serde_json::{Map, Value};
 
@@ -13,7 +13,7 @@ use crate::Error;
 use crate::compare::forward;
 use crate::established::{first_datagram, resident_engine};
 use crate::ports::Lab;
-use crate::traffic::{Replay, Traffic};
+use crate::traffic::{Replay, make_and_free};
 
 /// The order in which the clients come.
 const ARRIVAL_ORDER: u64 = 4;
@@ -61,7 +61,7 @@ fn arrivals(
     let (mut empty, mut full, mut generator) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..runs {
         let mut replay = Replay::new(frames.clone(), lab.sink.pool);
-        let generator_ns = make_and_free(&mut replay, slice);
+        let generator_ns = generator_ns(&mut replay, slice);
         let mut replay = Replay::new(frames.clone(), lab.sink.pool);
         let mut engine = resident_engine(lab, &spec);
         let first_ns = fill(lab, &mut engine, &mut replay, slice)?;
@@ -80,13 +80,11 @@ fn arrivals(
 }
 
 /// Nanoseconds to make a packet and to free it.
-fn make_and_free(replay: &mut Replay, packets: u64) -> f64 {
+fn generator_ns(replay: &mut Replay, packets: u64) -> f64 {
     let start = thread_cpu_ns();
-    let mut burst = Burst::new();
     let mut made = 0;
     while made < packets {
-        made += replay.receive(&mut burst) as u64;
-        burst.drain().for_each(drop);
+        made += make_and_free(replay) as u64;
     }
     (thread_cpu_ns() - start) as f64 / made as f64
 }

@@ -162,9 +162,8 @@ fn measure(cli: &Cli, lab: &mut Lab, report: &mut Report) -> Result<(), Error> {
     if cli.wants(Part::Modes) {
         modes(cli, lab, report, effort)?;
     }
-    if cli.wants(Part::Many) && cli.many_flows <= most_flows()? {
-        let measured = many::run(lab, cli.few_flows, cli.many_flows, effort)?;
-        report.many((cli.few_flows, cli.many_flows), &measured);
+    if cli.wants(Part::Many) {
+        many(cli, lab, report, effort)?;
     }
     if cli.wants(Part::NewConns) {
         let udp = arrivals::udp(lab, cli.new_conns, cli.runs)?;
@@ -201,6 +200,18 @@ fn modes(cli: &Cli, lab: &mut Lab, report: &mut Report, effort: Effort) -> Resul
             report.mode(name, flows, measured, fullnat);
         }
     }
+    Ok(())
+}
+
+fn many(cli: &Cli, lab: &mut Lab, report: &mut Report, effort: Effort) -> Result<(), Error> {
+    let (few, many, most) = (cli.few_flows, cli.many_flows, most_flows()?);
+    if many > most {
+        eprintln!(
+            "dpvs-bench: {many} flows are left out, for there is memory for {most}: --many-flows {most} measures those"
+        );
+        return Ok(());
+    }
+    report.many((few, many), &many::run(lab, few, many, effort)?);
     Ok(())
 }
 

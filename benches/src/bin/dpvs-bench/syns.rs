@@ -1,6 +1,5 @@
 //! What a SYN costs where there are few of something to choose from and where there are many, in turns.
 
-use dpdk::Burst;
 use ipvs_core::{HashOptions, HashTarget, SchedulerKind};
 use serde_json::{Map, Value, json};
 
@@ -12,7 +11,7 @@ use crate::Error;
 use crate::compare::{forward, in_turns};
 use crate::established::resident_engine;
 use crate::ports::Lab;
-use crate::traffic::{Replay, Traffic};
+use crate::traffic::{Replay, make_and_free};
 
 /// The order in which the clients come.
 const ARRIVAL_ORDER: u64 = 5;
@@ -145,13 +144,6 @@ fn cost(mut bursts: impl FnMut() -> usize) -> f64 {
         packets += bursts();
     }
     (thread_cpu_ns() - start) as f64 / packets as f64
-}
-
-fn make_and_free(replay: &mut Replay) -> usize {
-    let mut burst = Burst::new();
-    let packets = replay.receive(&mut burst);
-    burst.drain().for_each(drop);
-    packets
 }
 
 impl Syns {

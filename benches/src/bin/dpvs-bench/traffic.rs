@@ -62,6 +62,14 @@ impl Traffic for Replay {
     }
 }
 
+/// A burst that goes nowhere; how many packets that were. What it takes is the traffic's own cost.
+pub fn make_and_free(traffic: &mut impl Traffic) -> usize {
+    let mut burst = Burst::new();
+    let packets = traffic.receive(&mut burst);
+    burst.drain().for_each(drop);
+    packets
+}
+
 /// Datagrams that are written into mbufs as they come.
 #[derive(Debug)]
 pub struct Written {
