@@ -17,6 +17,11 @@ uint16_t dpvs_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, u
 
 struct rte_mbuf *dpvs_mbuf_alloc(struct rte_mempool *pool) { return rte_pktmbuf_alloc(pool); }
 
+int dpvs_mbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned int count)
+{
+    return rte_pktmbuf_alloc_bulk(pool, mbufs, count);
+}
+
 void dpvs_mbuf_free(struct rte_mbuf *mbuf) { rte_pktmbuf_free(mbuf); }
 
 void dpvs_mbuf_free_bulk(struct rte_mbuf **mbufs, unsigned int count)

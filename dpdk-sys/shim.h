@@ -22,6 +22,8 @@ uint16_t dpvs_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, u
 uint16_t dpvs_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 
 struct rte_mbuf *dpvs_mbuf_alloc(struct rte_mempool *pool);
+/* All of them, or none and not 0. */
+int dpvs_mbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned int count);
 void dpvs_mbuf_free(struct rte_mbuf *mbuf);
 void dpvs_mbuf_free_bulk(struct rte_mbuf **mbufs, unsigned int count);
 

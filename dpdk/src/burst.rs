@@ -88,6 +88,27 @@ impl Burst {
         }
     }
 
+    /// The packets, where they are.
+    #[inline]
+    pub const fn packets_mut(&mut self) -> &mut [Mbuf] {
+        // SAFETY: the first len slots hold mbufs that are ours, and an Mbuf is such a pointer.
+        unsafe { std::slice::from_raw_parts_mut(self.mbufs.as_mut_ptr().cast(), self.len) }
+    }
+
+    /// The slots behind the last packet, and how many these are.
+    pub(crate) fn spare_slots(&mut self) -> (*mut *mut sys::rte_mbuf, usize) {
+        let slots = &mut self.mbufs[self.len..];
+        (slots.as_mut_ptr().cast(), slots.len())
+    }
+
+    /// So many slots behind the last packet have one, too.
+    ///
+    /// # Safety
+    /// They hold mbufs of one segment that nobody else uses.
+    pub(crate) const unsafe fn grow(&mut self, count: usize) {
+        self.len += count;
+    }
+
     /// Where a driver writes received mbufs.
     pub(crate) const fn spare(&mut self) -> *mut *mut sys::rte_mbuf {
         self.mbufs.as_mut_ptr().cast()

@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 use dpdk_sys as sys;
 use packet::PacketBuf;
 
+use crate::burst::Burst;
 use crate::mbuf::Mbuf;
 use crate::strerror;
 
@@ -64,6 +65,18 @@ impl Mempool {
     pub fn alloc(&self) -> Option<Mbuf> {
         // SAFETY: the pool is valid; a fresh mbuf is ours alone and has one segment.
         unsafe { NonNull::new(sys::dpvs_mbuf_alloc(self.as_ptr())).map(|raw| Mbuf::from_raw(raw)) }
+    }
+
+    /// Fills a burst up with empty packets; with none if there are not as many.
+    #[inline]
+    pub fn fill(&self, burst: &mut Burst) {
+        let (slots, count) = burst.spare_slots();
+        // SAFETY: the pool is valid, and there are that many slots. 0: it has written all of them.
+        unsafe {
+            if sys::dpvs_mbuf_alloc_bulk(self.as_ptr(), slots, count as u32) == 0 {
+                burst.grow(count);
+            }
+        }
     }
 
     /// A packet of these bytes.

@@ -42,10 +42,8 @@ impl Replay {
 impl Traffic for Replay {
     #[inline]
     fn receive(&mut self, burst: &mut Burst) -> usize {
-        while !burst.is_full() {
-            let Some(mut packet) = self.pool.alloc() else {
-                break;
-            };
+        self.pool.fill(burst);
+        for packet in burst.packets_mut() {
             let frame = &self.frames[self.at];
             self.at = if self.at + 1 < self.frames.len() {
                 self.at + 1
@@ -56,7 +54,6 @@ impl Traffic for Replay {
                 packet.bytes_mut().copy_from_slice(&frame.bytes);
             }
             packet.set_port(frame.port);
-            burst.push(packet);
         }
         burst.len()
     }
@@ -84,17 +81,14 @@ pub struct Written {
 impl Traffic for Written {
     #[inline]
     fn receive(&mut self, burst: &mut Burst) -> usize {
-        while !burst.is_full() {
-            let Some(mut packet) = self.pool.alloc() else {
-                break;
-            };
+        self.pool.fill(burst);
+        for packet in burst.packets_mut() {
             if packet.append(FRAME_LEN)
                 && let Some(frame) = packet.bytes_mut().first_chunk_mut()
             {
                 self.datagrams.write_next(frame);
             }
             packet.set_port(self.port);
-            burst.push(packet);
         }
         burst.len()
     }
