@@ -295,18 +295,15 @@ fn laddrs_in_turn<'a>(
     service: &'a Service,
     turn: &mut Turn,
 ) -> impl Iterator<Item = &'a Laddr> + use<'a> {
-    let laddrs = &service.laddrs;
-    let first = if laddrs.is_empty() {
-        0
-    } else {
-        turn.next_laddr as usize % laddrs.len()
-    };
+    let laddrs = &service.laddrs[..];
+    let mut first = turn.next_laddr as usize;
+    // Without a division for nearly all conns.
+    if first >= laddrs.len() {
+        first = first.checked_rem(laddrs.len()).unwrap_or(0);
+    }
     turn.next_laddr = first as u32 + 1;
-    laddrs
-        .iter()
-        .cycle()
-        .skip(first)
-        .take(laddrs.len().min(LADDRS_TRIED))
+    let (before, from_first) = laddrs.split_at(first);
+    from_first.iter().chain(before).take(LADDRS_TRIED)
 }
 
 /// What the inbound rewrite changes in the checksums, worked out once.

@@ -72,9 +72,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let services = &self.shared.snapshot.services;
         sched::fetch_slots(all.iter().filter_map(|unknown| {
             let tuple = &unknown.flow.tuple;
-            let daddr = tuple.dst.to_ip();
-            let service = services.of_vip(unknown.flow.protocol, daddr, tuple.dport)?;
-            Some((&**service, (tuple.src.to_ip(), tuple.sport), daddr))
+            let service = services.of_vip(unknown.flow.protocol, tuple.dst, tuple.dport)?;
+            let client = (tuple.src.to_ip(), tuple.sport);
+            Some((&**service, client, tuple.dst.to_ip()))
         }));
     }
 

@@ -176,7 +176,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let (addr, port) = conn.vip();
         let services = &self.shared.snapshot.services;
         let id = self.shared.dest_notes.service(conn.dest());
-        let of_vip = services.of_vip(protocol, addr.to_ip(), port);
+        let of_vip = services.of_vip(protocol, addr, port);
         of_vip
             .filter(|service| service.id == id)
             .or_else(|| services.matching_by_id(id))

@@ -18,7 +18,7 @@ use crate::io::Io;
 use crate::lane::Forwarder;
 use crate::service::Protocol;
 use crate::time::Now;
-use crate::tuple::{Address, Tuple};
+use crate::tuple::Tuple;
 
 /// RFC 7915, 5.1: up to this length a packet that was IPv6 may be fragmented on its way.
 const MAY_BE_FRAGMENTED: u16 = 1260;
@@ -341,7 +341,7 @@ impl<B: PacketBuf> Engine<B> {
     fn is_mixed(&mut self, now: Now, flow: &Flow<[u8; 4]>) -> bool {
         let tuple = &flow.tuple;
         let services = &self.shared.snapshot.services;
-        let of_vip = services.of_vip(flow.protocol, tuple.dst.to_ip(), tuple.dport);
+        let of_vip = services.of_vip(flow.protocol, tuple.dst, tuple.dport);
         of_vip.is_some_and(|service| service.is_mixed())
             || self.v6.conns.find(&tuple.to_mapped()).is_some()
             || self.is_expected_by_mixed(now, flow)

@@ -64,7 +64,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let opening = opening_of(packet, flow, l4)?;
         let options = service.options;
         let client = flow.tuple.src;
-        service.access.check(client.to_ip())?;
+        service.access.check(client)?;
         let turn = turn_of(&mut self.shared.turns, service, self.shared.config.worker);
         limits::check(service, &mut turn.rate, &self.shared.all_stats, now)?;
         let service_id = service.id;
@@ -226,18 +226,32 @@ fn opening_segment(protocol: Protocol, l4: &[u8]) -> Result<Option<Segment>, Dro
 }
 
 /// The service of the packet's destination, or one that matches it.
+#[inline]
 fn service_of<'a, A: Family, B: PacketBuf>(
     snapshot: &'a Snapshot,
     packet: &B,
     flow: &Flow<A>,
 ) -> Option<&'a Arc<Service>> {
     let tuple = &flow.tuple;
-    let (src, dst) = (tuple.src.to_ip(), tuple.dst.to_ip());
     let services = &snapshot.services;
-    let of_vip = services.of_vip(flow.protocol, dst, tuple.dport);
+    let of_vip = services.of_vip(flow.protocol, tuple.dst, tuple.dport);
     if of_vip.is_some() || !services.has_passing() {
         return of_vip;
     }
+    passing_service_of(snapshot, packet, flow)
+}
+
+/// The service that a packet on its way through matches.
+#[cold]
+#[inline(never)]
+fn passing_service_of<'a, A: Family, B: PacketBuf>(
+    snapshot: &'a Snapshot,
+    packet: &B,
+    flow: &Flow<A>,
+) -> Option<&'a Arc<Service>> {
+    let tuple = &flow.tuple;
+    let services = &snapshot.services;
+    let (src, dst) = (tuple.src.to_ip(), tuple.dst.to_ip());
     // Replies without a conn are no new ones; what a dest of NAT says goes through a conn, or nowhere.
     let local = snapshot.net.local_addr(dst);
     if local.is_some_and(|local| local.sapool)

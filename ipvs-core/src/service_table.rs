@@ -7,6 +7,7 @@ use crate::census::Census;
 use crate::ftp::CONTROL_PORT;
 use crate::matcher::{Match, Passing};
 use crate::service::{Protocol, Service, ServiceId, ServiceKey};
+use crate::tuple::Address;
 
 /// Number of shards of a [`ServiceTable`]: one change copies one shard and the array of pointers.
 const SHARDS: usize = 4096;
@@ -21,8 +22,44 @@ pub struct ServiceTable {
     passing: Arc<Vec<Arc<Service>>>,
 }
 
-/// Services with their hashes, which tell most of them apart without a look at the service.
-type Shard = Vec<(u64, Arc<Service>)>;
+/// Services with what they are found by.
+type Shard = Vec<(VipKey, Arc<Service>)>;
+
+/// What a packet to a VIP is looked up by, in registers: a [`ServiceKey`] would be written in parts and read as a whole, which
+/// waits until all that was written before is in the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct VipKey {
+    /// In IPv6's form: RFC 4291, 2.5.5.2
+    addr: u128,
+    port_and_protocol: u32,
+}
+
+impl VipKey {
+    #[inline]
+    const fn new(protocol: Protocol, addr: u128, port: u16) -> Self {
+        Self {
+            addr,
+            port_and_protocol: (port as u32) << 8 | protocol.number() as u32,
+        }
+    }
+
+    fn of(key: &ServiceKey) -> Self {
+        let addr = match key.addr {
+            IpAddr::V4(addr) => addr.to_ipv6_mapped(),
+            IpAddr::V6(addr) => addr,
+        };
+        Self::new(key.protocol, addr.to_bits(), key.port)
+    }
+
+    /// Operators choose VIPs and vports, not clients, so a fixed mix is enough here.
+    #[inline]
+    const fn shard(self) -> usize {
+        let addr = self.addr as u64 ^ (self.addr >> 64) as u64;
+        let hash =
+            (addr ^ (self.port_and_protocol as u64) << 32).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (hash >> 32) as usize % SHARDS
+    }
+}
 
 impl Default for ServiceTable {
     fn default() -> Self {
@@ -36,25 +73,34 @@ impl Default for ServiceTable {
 }
 
 impl ServiceTable {
-    /// The service with this key. Called by a worker for the first packet of a conn.
-    #[inline]
+    /// The service of a VIP with this key.
     pub fn get(&self, key: &ServiceKey) -> Option<&Arc<Service>> {
-        let hash = hash_of(key);
-        self.shards[shard_of(hash)]
-            .iter()
-            .find(|(other, service)| *other == hash && service.key == *key)
-            .map(|(_, service)| service)
+        self.find(VipKey::of(key))
+            .filter(|service| service.key == *key)
     }
 
     /// The service of a VIP's port, or of all its ports. Called by a worker for the first packet of a conn, and
     /// when a conn asks for its service's options.
     #[inline]
-    pub fn of_vip(&self, protocol: Protocol, addr: IpAddr, port: u16) -> Option<&Arc<Service>> {
-        let of_port = self.get(&ServiceKey::vip(protocol, addr, port));
+    pub fn of_vip<A: Address>(
+        &self,
+        protocol: Protocol,
+        addr: A,
+        port: u16,
+    ) -> Option<&Arc<Service>> {
+        let addr = u128::from_be_bytes(addr.to_mapped());
+        let of_port = self.find(VipKey::new(protocol, addr, port));
         if of_port.is_some() || !self.census.has_any_port() {
             return of_port;
         }
-        self.get(&ServiceKey::vip(protocol, addr, 0))
+        self.find(VipKey::new(protocol, addr, 0))
+    }
+
+    #[inline]
+    fn find(&self, vip: VipKey) -> Option<&Arc<Service>> {
+        let mut shard = self.shards[vip.shard()].iter();
+        let (_, service) = shard.find(|(other, _)| *other == vip)?;
+        Some(service)
     }
 
     /// Whether any port of this address has a service.
@@ -151,14 +197,14 @@ impl ServiceTable {
                 continue;
             }
             self.census.add(&service);
-            let hash = hash_of(&service.key);
-            let shard = Arc::make_mut(&mut shards[shard_of(hash)]);
-            match shard.iter_mut().find(|(_, old)| old.key == service.key) {
+            let vip = VipKey::of(&service.key);
+            let shard = Arc::make_mut(&mut shards[vip.shard()]);
+            match shard.iter_mut().find(|(other, _)| *other == vip) {
                 Some((_, old)) => {
                     self.census.remove(old);
                     *old = service;
                 }
-                None => shard.push((hash, service)),
+                None => shard.push((vip, service)),
             }
         }
     }
@@ -172,9 +218,9 @@ impl ServiceTable {
             }
             return;
         }
-        let shard = &mut Arc::make_mut(&mut self.shards)[shard_of(hash_of(key))];
-        let shard = Arc::make_mut(shard);
-        if let Some(at) = shard.iter().position(|(_, service)| service.key == *key) {
+        let vip = VipKey::of(key);
+        let shard = Arc::make_mut(&mut Arc::make_mut(&mut self.shards)[vip.shard()]);
+        if let Some(at) = shard.iter().position(|(other, _)| *other == vip) {
             let (_, service) = shard.swap_remove(at);
             self.census.remove(&service);
         }
@@ -187,25 +233,6 @@ impl ServiceTable {
             .flat_map(|shard| shard.iter().map(|(_, service)| service))
             .chain(self.passing.iter())
     }
-}
-
-/// Operators choose VIPs and vports, not clients, so a fixed mix is enough here.
-#[inline]
-fn hash_of(key: &ServiceKey) -> u64 {
-    let addr = match key.addr {
-        IpAddr::V4(addr) => u64::from(u32::from(addr)),
-        IpAddr::V6(addr) => {
-            let bits = u128::from(addr);
-            (bits as u64) ^ ((bits >> 64) as u64)
-        }
-    };
-    (addr ^ (u64::from(key.port) << 32) ^ (u64::from(key.protocol.number()) << 48))
-        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-}
-
-#[inline]
-const fn shard_of(hash: u64) -> usize {
-    (hash >> 32) as usize % SHARDS
 }
 
 #[cfg(test)]

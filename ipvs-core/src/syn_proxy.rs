@@ -57,7 +57,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         io: &mut impl Io<B>,
     ) -> Handshake<A, B> {
         let services = &self.shared.snapshot.services;
-        let of_vip = services.of_vip(flow.protocol, flow.tuple.dst.to_ip(), flow.tuple.dport);
+        let of_vip = services.of_vip(flow.protocol, flow.tuple.dst, flow.tuple.dport);
         let Some(service) = of_vip.filter(|service| service.options.syn_proxy.is_some()) else {
             return Handshake::Plain(packet);
         };
@@ -121,7 +121,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if let Err(reason) = open::verify_checksum(flow, l4) {
             return self.shared.drop(packet, reason);
         }
-        if let Err(reason) = service.access.check(flow.tuple.src.to_ip()) {
+        if let Err(reason) = service.access.check(flow.tuple.src) {
             return self.shared.drop(packet, reason);
         }
         let offer = tcp_options::read_syn(options_of(l4));
