@@ -11,7 +11,7 @@ use crate::fragments::Part;
 use crate::icmp_send::Refusal;
 use crate::io::Io;
 use crate::lane::Forwarder;
-use crate::output::known_nexthop;
+use crate::output::{Way, known_nexthop};
 use crate::proxy_protocol;
 use crate::segment::{self, Segment, Toa};
 use crate::service::Protocol;
@@ -115,11 +115,32 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         found: Found,
         io: &mut impl Io<B>,
     ) {
-        let is_edited = self.lane.conns.get(found.id).flags.has(ConnFlags::EDITED);
-        if !is_edited && self.knows_nexthop_by_dest(found.id, found.direction) {
+        let way = match self.way_of(found.id, found.direction) {
+            Ok(way) => way,
+            Err(reason) => return self.shared.drop(packet, reason),
+        };
+        let conn = self.lane.conns.get(found.id);
+        let net = &self.shared.snapshot.net;
+        let is_known = known_nexthop(net, conn, found.direction).is_some();
+        if is_known && !conn.flags.has(ConnFlags::EDITED) {
             self.forward(now, packet, flow, found, io);
         } else {
-            self.forward_by_way(now, packet, flow, found, io);
+            self.forward_along(now, packet, flow, found, way, io);
+        }
+    }
+
+    /// The packets of a client that shook hands with the director, whatever is known of their way.
+    pub(crate) fn forward_by_way(
+        &mut self,
+        now: Now,
+        packet: B,
+        flow: &Flow<A>,
+        found: Found,
+        io: &mut impl Io<B>,
+    ) {
+        match self.way_of(found.id, found.direction) {
+            Ok(way) => self.forward_along(now, packet, flow, found, way, io),
+            Err(reason) => self.shared.drop(packet, reason),
         }
     }
 
@@ -127,18 +148,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// with the director.
     #[cold]
     #[inline(never)]
-    pub(crate) fn forward_by_way(
+    fn forward_along(
         &mut self,
         now: Now,
         mut packet: B,
         flow: &Flow<A>,
         found: Found,
+        way: Way,
         io: &mut impl Io<B>,
     ) {
-        let way = match self.way_of(found.id, found.direction) {
-            Ok(way) => way,
-            Err(reason) => return self.shared.drop(packet, reason),
-        };
         match self.rewrite(now, &mut packet, flow, found, way.mtu()) {
             Ok(()) => {
                 let flags = self.lane.conns.get(found.id).flags;

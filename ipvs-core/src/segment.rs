@@ -264,30 +264,33 @@ pub(crate) fn insert_toa<A: Family, B: PacketBuf>(
     if bytes.len() - L2_LEN + option.len() > usize::from(mtu) {
         return Toa::OverMtu;
     }
-    let header_len = bytes
-        .get(l4_at + 12)
-        .map_or(LONGEST_HEADER, |offset| usize::from(offset >> 4) * 4);
+    let Some(header) = bytes
+        .get(l4_at..)
+        .and_then(<[u8]>::first_chunk::<HEADER_LEN>)
+    else {
+        return Toa::NoSpace;
+    };
+    // All of it is read where it lies: once it was moved, it would have to be in the cache again first.
+    let (offset, flags) = (header[12], header[13]);
+    let checksum = u16::from_be_bytes([header[16], header[17]]);
+    let segment_len = (bytes.len() - l4_at) as u16;
+    let header_len = usize::from(offset >> 4) * 4;
     if header_len + option.len() > LONGEST_HEADER || !packet.prepend(option.len()) {
         return Toa::NoSpace;
     }
+    let new_offset = offset + ((option.len() as u8 / 4) << 4);
+    let offsets = Delta::of_u16(
+        u16::from_be_bytes([offset, flags]),
+        u16::from_be_bytes([new_offset, flags]),
+    );
+    let lens = Delta::of_u16(segment_len, segment_len + option.len() as u16);
     let bytes = packet.bytes_mut();
     bytes.copy_within(option.len()..option.len() + l4_at + HEADER_LEN, 0);
     family::grow(bytes, option.len() as u16);
-    let segment_len = (bytes.len() - l4_at) as u16;
     let (header, rest) = bytes[l4_at..].split_at_mut(HEADER_LEN);
     rest[..option.len()].copy_from_slice(option);
-    let offset_and_flags = u16::from_be_bytes([header[12], header[13]]);
-    header[12] += (option.len() as u8 / 4) << 4;
-    let delta = Delta::replace(&[0; tcp_options::TOA_V6_LEN][..option.len()], option)
-        .plus(Delta::of_u16(
-            offset_and_flags,
-            u16::from_be_bytes([header[12], header[13]]),
-        ))
-        .plus(Delta::of_u16(
-            segment_len - option.len() as u16,
-            segment_len,
-        ));
-    let checksum = delta.apply(u16::from_be_bytes([header[16], header[17]]));
+    header[12] = new_offset;
+    let checksum = Delta::apply_all([toa.delta(), offsets, lens], checksum);
     header[16..18].copy_from_slice(&checksum.to_be_bytes());
     Toa::Inserted
 }

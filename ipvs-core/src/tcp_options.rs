@@ -44,25 +44,38 @@ pub(crate) struct BadOptions;
 pub(crate) struct Toa {
     bytes: [u8; TOA_V6_LEN],
     len: usize,
+    delta: Delta,
 }
 
 impl Toa {
     /// Port and address of the client, in network byte order.
     pub(crate) fn of(addr: IpAddr, port: u16) -> Self {
         let len = toa_len(addr);
+        let head = (TOA as u32) << 24 | (len as u32) << 16 | u32::from(port);
         let mut bytes = [0; TOA_V6_LEN];
-        bytes[0] = TOA;
-        bytes[1] = len as u8;
-        bytes[2..4].copy_from_slice(&port.to_be_bytes());
-        match addr {
-            IpAddr::V4(addr) => bytes[4..8].copy_from_slice(&addr.octets()),
-            IpAddr::V6(addr) => bytes[4..].copy_from_slice(&addr.octets()),
-        }
-        Self { bytes, len }
+        let delta = match addr {
+            IpAddr::V4(addr) => {
+                let all = u64::from(head) << 32 | u64::from(addr.to_bits());
+                bytes[..8].copy_from_slice(&all.to_be_bytes());
+                Delta::of_u32(0, addr.to_bits())
+            }
+            IpAddr::V6(addr) => {
+                bytes[..4].copy_from_slice(&head.to_be_bytes());
+                bytes[4..].copy_from_slice(&addr.octets());
+                Delta::replace(&[0; 16], &addr.octets())
+            }
+        };
+        let delta = delta.plus(Delta::of_u32(0, head));
+        Self { bytes, len, delta }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
+    }
+
+    /// What it changes in a checksum, worked out before it was written.
+    pub(crate) const fn delta(&self) -> Delta {
+        self.delta
     }
 }
 
