@@ -15,6 +15,7 @@ use crate::traffic::{Replay, Traffic};
 /// The order in which conns are made. Packets come in others.
 const MAKING_ORDER: u64 = 1;
 const PLAYING_ORDER: u64 = 3;
+const ANSWERING_ORDER: u64 = 5;
 /// The dest's initial sequence number.
 const DEST_ISN: u32 = 9_000_000;
 
@@ -65,7 +66,8 @@ pub fn replies(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, 
     Ok(measured)
 }
 
-/// Established TCP: of each flow one segment either way, all in random order.
+/// Established TCP: of each flow one segment either way, the clients' in one random order and the dests' in another, a burst of
+/// each in turn, as a worker has them from its ports.
 pub fn tcp(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, Error> {
     let (lan, wan) = (lab.sink.lan_port, lab.wan_port);
     let mut engine = director(lab, flows, FwdMode::FullNat, wan);
@@ -92,9 +94,15 @@ pub fn tcp(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, Erro
         response.seq = DEST_ISN + 1;
         response.frame(LAN_MAC, lan)
     });
-    let mut both: Vec<Frame> = requests.chain(responses).collect();
-    frames::shuffle(&mut both, PLAYING_ORDER);
-    let mut replay = Replay::new(both, lab.sink.pool);
+    let (mut requests, mut responses): (Vec<Frame>, Vec<Frame>) =
+        (requests.collect(), responses.collect());
+    frames::shuffle(&mut requests, PLAYING_ORDER);
+    frames::shuffle(&mut responses, ANSWERING_ORDER);
+    let in_turn = requests
+        .chunks(dpdk::burst::CAPACITY)
+        .zip(responses.chunks(dpdk::burst::CAPACITY));
+    let both = in_turn.flat_map(|(from_wan, from_lan)| [from_wan, from_lan].concat());
+    let mut replay = Replay::new(both.collect(), lab.sink.pool);
     let [measured] = measure(lab, &mut [engine], &mut replay, 2 * flows, effort)?;
     Ok(measured)
 }
