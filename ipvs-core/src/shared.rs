@@ -50,7 +50,7 @@ impl<B: PacketBuf> Shared<B> {
             turns: Vec::new(),
             template_cursor: 0,
             expected_cursor: 0,
-            scheduling: Memory::new(stats.max_dests()),
+            scheduling: Memory::new(stats.max_dests(), all_stats.len()),
             held: Held::new(config.max_held, config.max_held_per_neighbour),
             icmp_limit: ERROR_LIMIT,
             origin: Origin::Nic,

@@ -12,6 +12,8 @@ pub(super) struct Contest {
     /// Of the plan it was made for
     fingerprint: u64,
     players: Vec<Player>,
+    /// A player has a threshold
+    has_limited: bool,
     /// Round by round: 1 is who has won the final, and those that met at n came from 2n and 2n + 1. In the second half are
     /// the players; beside them, up to a power of two, some that take no conn.
     places: Vec<Bid>,
@@ -46,6 +48,7 @@ impl Contest {
             kind: SchedulerKind::Wlc,
             fingerprint: 0,
             players: Vec::new(),
+            has_limited: false,
             places: Vec::new(),
             cursor: 0,
             searched: None,
@@ -54,6 +57,11 @@ impl Contest {
 
     pub(super) fn is_for(&self, service: &Service) -> bool {
         self.fingerprint == service.plan.fingerprint() && self.players.len() == service.dests.len()
+    }
+
+    /// Whether a dest has a threshold.
+    pub(super) const fn has_limited(&self) -> bool {
+        self.has_limited
     }
 
     /// The dests it has.
@@ -86,6 +94,7 @@ impl Contest {
                 is_away: false,
                 load,
             }));
+        self.has_limited = self.players.iter().any(|player| player.is_limited);
         let games = self.players.len().next_power_of_two();
         self.places.clear();
         self.places.resize(2 * games, Bid::NONE);

@@ -2,7 +2,7 @@
 //!
 //! A dest's conns are spread over all workers. What this worker does is known at once. What the others
 //! do is seen when a dest is about to be chosen, and by looking at one more dest for each new conn, so that
-//! the cost of a choice does not grow with the number of dests.
+//! the cost of a choice does not grow with the number of dests. A worker that is alone knows all without a look.
 
 use super::contest::Contest;
 use super::{Load, Overload};
@@ -20,6 +20,8 @@ pub(super) struct Loads {
     places: Box<[Place]>,
     /// Room for the loads of a service's dests while its contest begins anew
     carried: Vec<Load>,
+    /// No other worker makes conns
+    is_alone: bool,
 }
 
 /// Where a dest is found.
@@ -35,11 +37,12 @@ const NOWHERE: Place = Place {
 };
 
 impl Loads {
-    pub(super) fn new(max_dests: usize) -> Self {
+    pub(super) fn new(max_dests: usize, workers: usize) -> Self {
         Self {
             contests: Vec::new(),
             places: vec![NOWHERE; max_dests].into(),
             carried: Vec::new(),
+            is_alone: workers == 1,
         }
     }
 
@@ -69,6 +72,10 @@ impl Loads {
     ) -> Option<u16> {
         self.prepare(service, load_of);
         let contest = self.contests.get_mut(service.id.0 as usize)?;
+        // Whether a threshold is passed is asked at each choice: it may be that of conns no longer there.
+        if self.is_alone && !contest.has_limited() {
+            return contest.winner();
+        }
         let look_at = |contest: &mut Contest, at: u16| {
             // The dest itself is not read unless it must be: with many dests its memory is far.
             let (id, is_limited) = contest.player(at)?;

@@ -91,10 +91,11 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn new(max_dests: usize) -> Self {
+    /// `workers` are those that make conns of the dests, this one among them.
+    pub(crate) fn new(max_dests: usize, workers: usize) -> Self {
         Self {
             overload: Overload::new(max_dests),
-            loads: Loads::new(max_dests),
+            loads: Loads::new(max_dests, workers),
             locality: Locality::default(),
         }
     }

@@ -97,7 +97,7 @@ mod tests {
     use crate::service::tests::service_with;
 
     fn choose(service: &Service, turn: &mut Turn) -> Option<u32> {
-        let (arrival, mut memory) = (arrival("10.0.0.1:1"), Memory::new(64));
+        let (arrival, mut memory) = (arrival("10.0.0.1:1"), Memory::new(64, 1));
         schedule(service, &arrival, turn, &mut memory, |_| Load::default()).map(|dest| dest.id.0)
     }
 
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn a_dest_at_its_upper_threshold_is_passed_over_until_it_is_below_the_lower() {
         let mut service = service_with(SchedulerKind::Rr, &[1, 0]);
-        let (mut turn, mut memory) = (Turn::default(), Memory::new(64));
+        let (mut turn, mut memory) = (Turn::default(), Memory::new(64, 1));
         let mut millis = 0;
         let mut takes = |service: &Service, conns| {
             // An answer stands for a tick, which is less than 2 ms.

@@ -75,10 +75,19 @@ fn counters() -> Counters {
 }
 
 impl Worker {
+    /// One of two.
     fn new() -> Self {
         Self {
-            memory: Memory::new(128),
+            memory: Memory::new(128, 2),
             turn: Turn::default(),
+        }
+    }
+
+    /// Nobody else makes conns.
+    fn alone() -> Self {
+        Self {
+            memory: Memory::new(128, 1),
+            ..Self::new()
         }
     }
 
@@ -238,14 +247,44 @@ fn two_workers_together_do_not_exceed_a_threshold() {
     }
 }
 
+/// Alone or not, a worker whose conns are the only ones takes the same dests, with thresholds and without.
+#[test]
+fn a_worker_that_is_alone_chooses_as_one_that_looks() {
+    for kind in all_kinds() {
+        for threshold in [0, 6] {
+            let mut service = service_with(kind, &[3, 1, 0, 5, 1, 2, 300]);
+            for dest in &mut service.dests {
+                dest.upper_threshold = threshold;
+            }
+            service.plan = Plan::new(kind, &service.dests);
+            let mut sides = [Worker::alone(), Worker::new()].map(|worker| (worker, counters()));
+            let mut open = Vec::new();
+            for n in 0..300_u32 {
+                let arrival = at(client(n), u64::from(n) / 8);
+                let chosen = sides
+                    .each_mut()
+                    .map(|(worker, counters)| worker.connect(&service, &arrival, counters));
+                assert_eq!(chosen[0], chosen[1], "{kind:?} {threshold} {n}");
+                open.extend(chosen[0]);
+                if n % 3 == 0 && !open.is_empty() {
+                    let dest = open.swap_remove(n as usize * 7 % open.len());
+                    for (worker, counters) in &mut sides {
+                        worker.disconnect(dest, counters);
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// How often counters are read for a choice, each time those of all workers: never more often because there
-/// are more dests, and not at all by schedulers that do not weigh loads.
+/// are more dests, and not at all by schedulers that do not weigh loads, or where there is no other worker.
 #[test]
 fn a_choice_costs_the_same_for_1000_dests_as_for_2() {
     for kind in all_kinds() {
-        for dests in [2, 1000] {
+        for (dests, workers) in [(2, 2), (1000, 2), (1000, 1)] {
             let service = service_with(kind, &vec![1000; dests]);
-            let mut memory = Memory::new(dests);
+            let mut memory = Memory::new(dests, workers);
             let mut turn = Turn::default();
             let reads = Cell::new(0);
             let counters: Vec<_> = (0..dests).map(|_| Cell::new(Load::default())).collect();
@@ -260,7 +299,13 @@ fn a_choice_costs_the_same_for_1000_dests_as_for_2() {
                 // The first choice gets to know all dests.
                 let weighs = !HASH_KINDS.contains(&kind)
                     && !matches!(kind, SchedulerKind::Rr | SchedulerKind::Wrr);
-                let most = if weighs { 4 } else { 0 };
+                let most = match kind {
+                    _ if !weighs => 0,
+                    // They also weigh the dests that their memory of an address has.
+                    SchedulerKind::Lblc | SchedulerKind::Lblcr => 4,
+                    _ if workers == 1 => 0,
+                    _ => 4,
+                };
                 assert!(
                     n == 0 || reads.get() <= most,
                     "{kind:?} {dests}: {}",
