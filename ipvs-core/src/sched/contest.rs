@@ -125,16 +125,23 @@ impl Contest {
         }
     }
 
-    /// Another bid of a player may decide its games otherwise, up to one that another wins as before. Whom a winner
-    /// would meet is known beforehand, so that no game waits for what the one before wrote.
+    /// Another bid of a player may decide its games otherwise: all of them if it had won the final, else up to one that another
+    /// wins as before. Whom a winner would meet is known beforehand, so that no game waits for what the one before wrote.
     fn replay(&mut self, player: u16, bid: Bid) {
-        let mut place = self.places.len() / 2 + usize::from(player);
+        let had_won = self.winner() == Some(player);
+        let places = &mut self.places[..];
+        // The number of places is a power of two: so no place is looked for beyond them, and none need be checked.
+        let Some(mask) = places.len().checked_sub(1) else {
+            return;
+        };
+        let mut place = places.len() / 2 + usize::from(player);
         let mut winner = bid;
-        self.places[place] = bid;
+        places[place & mask] = bid;
         while place > 1 {
-            winner = winner.min(self.places[place ^ 1]);
+            winner = winner.min(places[(place ^ 1) & mask]);
             place /= 2;
-            if std::mem::replace(&mut self.places[place], winner) == winner {
+            let before = std::mem::replace(&mut places[place & mask], winner);
+            if !had_won && before == winner {
                 return;
             }
         }
