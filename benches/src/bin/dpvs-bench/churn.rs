@@ -70,6 +70,9 @@ struct Peers {
     lan: PortId,
     wan: PortId,
     pool: Mempool,
+    /// Buffers that came back, the latest first: the pool itself would give those that have been away longest, and all of them would have
+    /// to be fetched from memory, which counts as the director's time as soon as it has less of the cache for its own
+    spare: Vec<Mbuf>,
     /// What is on its way into the director
     queue: VecDeque<Mbuf>,
     next_flow: u32,
@@ -82,6 +85,7 @@ impl Peers {
             lan: lab.sink.lan_port,
             wan: lab.wan_port,
             pool: lab.sink.pool,
+            spare: Vec::with_capacity(2 * AT_ONCE as usize),
             queue: VecDeque::with_capacity(4 * AT_ONCE as usize),
             next_flow: 0,
             done: 0,
@@ -96,9 +100,13 @@ impl Peers {
     fn open(&mut self) {
         let flow = self.next_flow;
         self.next_flow += 1;
-        if let Some(packet) = self.pool.alloc() {
+        if let Some(packet) = self.buffer() {
             self.send(packet, self.wan, &Segment::syn(flow));
         }
+    }
+
+    fn buffer(&mut self) -> Option<Mbuf> {
+        self.spare.pop().or_else(|| self.pool.alloc())
     }
 
     /// Sends a segment in a buffer that is there already.
@@ -106,7 +114,8 @@ impl Peers {
         let to = if port == self.lan { LAN_MAC } else { WAN_MAC };
         let len = packet.bytes().len();
         let sized = len >= FRAME_LEN || packet.append(FRAME_LEN - len);
-        packet.truncate(FRAME_LEN);
+        // In front, where the director has put an option.
+        packet.trim_front(len.saturating_sub(FRAME_LEN));
         packet.set_port(port);
         if sized && let Some(frame) = packet.bytes_mut().first_chunk_mut() {
             segment.write(to, frame);
@@ -127,7 +136,7 @@ impl Peers {
         } else if segment.payload > 0 {
             segment.answer(Segment::ACK, MOST_PAYLOAD)
         } else {
-            return;
+            return self.spare.push(packet);
         };
         self.send(packet, self.lan, &answer);
     }
@@ -137,7 +146,7 @@ impl Peers {
     fn at_client(&mut self, packet: Mbuf, segment: Segment) {
         if segment.flags & Segment::SYN != 0 {
             self.send(packet, self.wan, &segment.answer(Segment::ACK, 0));
-            if let Some(packet) = self.pool.alloc() {
+            if let Some(packet) = self.buffer() {
                 let request = segment.answer(Segment::ACK, MOST_PAYLOAD);
                 self.send(packet, self.wan, &request);
             }
