@@ -72,7 +72,7 @@ impl Loads {
     ) -> Option<u16> {
         self.prepare(service, load_of);
         let contest = self.contests.get_mut(service.id.0 as usize)?;
-        // Whether a threshold is passed is asked at each choice: it may be that of conns no longer there.
+        // Where there are thresholds, dests that were away are looked at, for they may take conns again.
         if self.is_alone && !contest.has_limited() {
             return contest.winner();
         }

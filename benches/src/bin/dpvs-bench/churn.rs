@@ -70,8 +70,8 @@ struct Peers {
     lan: PortId,
     wan: PortId,
     pool: Mempool,
-    /// Buffers that came back, the latest first: the pool itself would give those that have been away longest, and all of them would have
-    /// to be fetched from memory, which counts as the director's time as soon as it has less of the cache for its own
+    /// Buffers that came back; the last is used first. The pool would give the one that came back first, which is in no cache any more:
+    /// fetching it takes room there from the director's own memory.
     spare: Vec<Mbuf>,
     /// What is on its way into the director
     queue: VecDeque<Mbuf>,
@@ -105,6 +105,7 @@ impl Peers {
         }
     }
 
+    /// For a segment that answers none.
     fn buffer(&mut self) -> Option<Mbuf> {
         self.spare.pop().or_else(|| self.pool.alloc())
     }
