@@ -19,7 +19,7 @@ use crate::service::{Dest, DestId, Encapsulation, FwdMode, Laddr, Protocol, Serv
 use crate::simd::prefetch;
 use crate::stats::WorkerStats;
 use crate::time::Now;
-use crate::tuple::{Address, Tuple};
+use crate::tuple::Tuple;
 
 /// How many local addresses are asked for a port before the new conn is given up.
 const LADDRS_TRIED: usize = 16;
@@ -62,6 +62,9 @@ impl<A> Seen<A> {
 
 impl Choice<'_> {
     /// Chooses the dest, and what the dest answers to. A local port is taken when this succeeds.
+    // Inlined: the conn goes from registers to its place. By way of the stack it would be written in parts and read as
+    // a whole, which waits until it is in the cache.
+    #[inline(always)]
     pub(crate) fn make_conn<A: Family>(
         mut self,
         now: Now,
@@ -71,30 +74,19 @@ impl Choice<'_> {
     ) -> Result<Conn<A>, DropReason> {
         let dest = self.chosen(now, flow, l4, service)?;
         self.fetch(dest.id);
-        // A conn between both families belongs to IPv6's lane.
-        let daddr = A::of(dest.addr).ok_or(DropReason::NoDest)?;
-        if dest.fwdmode == FwdMode::Snat {
-            return self.snat(now, flow, service, dest);
-        }
-        // A service of any port hands each to the same port of the dest.
-        let rport = match dest.port {
-            // FTP's data conns go to the port that the dest named.
-            _ if self.expected == Some(dest.id) => flow.tuple.dport,
-            0 => flow.tuple.dport,
-            port => port,
-        };
+        let (remote, rport) = self.remote(flow, dest)?;
         let client = (flow.tuple.src, flow.tuple.sport);
-        let seen = self.client_as_seen(client, service, dest, rport)?;
-        let dport = match dest.fwdmode {
+        let seen = self.client_as_seen(client, service, dest, (remote, rport))?;
+        let sport = match dest.fwdmode {
             FwdMode::Tunnel(Encapsulation::Gue(port)) => port,
             _ => rport,
         };
         let ends = Endpoints {
             inbound: flow.tuple,
             outbound: Tuple {
-                src: daddr,
+                src: remote,
                 dst: seen.addr,
-                sport: dport,
+                sport,
                 dport: seen.port,
                 protocol: flow.tuple.protocol,
             },
@@ -162,33 +154,20 @@ impl Choice<'_> {
         (!is_left).then_some(dest)
     }
 
-    /// The packet goes where it wants to, from a port of the WAN address that was chosen.
-    fn snat<A: Family>(
-        self,
-        now: Now,
-        flow: &Flow<A>,
-        service: &Service,
-        dest: &Dest,
-    ) -> Result<Conn<A>, DropReason> {
-        let (remote, rport) = (flow.tuple.dst, flow.tuple.dport);
-        let wan = service.laddrs.iter().find(|laddr| laddr.addr == dest.addr);
-        let (Some(wan), Some(addr)) = (wan, A::of(dest.addr)) else {
-            return Err(DropReason::NoLaddr);
-        };
-        let class = sapool::class_of(remote.low_bits(), rport);
-        let port = self.laddrs.take_port(wan.id, class);
-        let ends = Endpoints {
-            inbound: flow.tuple,
-            outbound: Tuple {
-                src: remote,
-                dst: addr,
-                sport: rport,
-                dport: port.ok_or(DropReason::NoLocalPort)?,
-                protocol: flow.tuple.protocol,
-            },
-        };
-        let deltas = deltas(&ends);
-        Ok(Conn::new(&ends, deltas, dest.id, FwdMode::Snat, now.tick()))
+    /// Who answers, and at which port.
+    #[inline]
+    fn remote<A: Family>(&self, flow: &Flow<A>, dest: &Dest) -> Result<(A, u16), DropReason> {
+        let wanted = flow.tuple.dport;
+        if dest.fwdmode == FwdMode::Snat {
+            // The packet goes where it wants to.
+            return Ok((flow.tuple.dst, wanted));
+        }
+        // A conn between both families belongs to IPv6's lane.
+        let daddr = A::of(dest.addr).ok_or(DropReason::NoDest)?;
+        // A service of any port hands each to the same port of the dest; FTP's data conns go to the port that the dest
+        // named.
+        let is_any = dest.port == 0 || self.expected == Some(dest.id);
+        Ok((daddr, if is_any { wanted } else { dest.port }))
     }
 
     /// Whom the dest answers. A client that NAT cannot show to a dest of the other family is seen by a local address, as with
@@ -198,7 +177,7 @@ impl Choice<'_> {
         (client, port): (A, u16),
         service: &Service,
         dest: &Dest,
-        rport: u16,
+        (remote, rport): (A, u16),
     ) -> Result<Seen<A>, DropReason> {
         let shown = match dest.fwdmode {
             FwdMode::Tunnel(_) => return Ok(Seen::itself(self.tunnel_source(dest.addr)?, 0)),
@@ -209,7 +188,12 @@ impl Choice<'_> {
         if let Some(client) = shown {
             return Ok(Seen::itself(client, port));
         }
-        let (addr, port) = self.local_port(service, dest, rport)?;
+        let class = sapool::class_of(remote.low_bits(), rport);
+        let (addr, port) = if dest.fwdmode == FwdMode::Snat {
+            self.wan_port(service, dest, class)?
+        } else {
+            self.local_port(service, dest, class)?
+        };
         Ok(Seen {
             addr,
             port,
@@ -239,14 +223,29 @@ impl Choice<'_> {
         source.and_then(A::of).ok_or(DropReason::NoTunnelSource)
     }
 
+    /// Takes a port of the WAN address that was chosen.
+    #[cold]
+    fn wan_port<A: Family>(
+        &mut self,
+        service: &Service,
+        dest: &Dest,
+        class: usize,
+    ) -> Result<(A, u16), DropReason> {
+        let wan = service.laddrs.iter().find(|laddr| laddr.addr == dest.addr);
+        let (Some(wan), Some(addr)) = (wan, A::of(dest.addr)) else {
+            return Err(DropReason::NoLaddr);
+        };
+        let port = self.laddrs.take_port(wan.id, class);
+        Ok((addr, port.ok_or(DropReason::NoLocalPort)?))
+    }
+
     /// Takes a port of the local address whose turn it is, or of one after it, that can speak to the dest.
     fn local_port<A: Family>(
         &mut self,
         service: &Service,
         dest: &Dest,
-        rport: u16,
+        class: usize,
     ) -> Result<(A, u16), DropReason> {
-        let class = sapool::class_of(low_bits(dest.addr), rport);
         let mut reason = DropReason::NoLaddr;
         for laddr in laddrs_in_turn(service, self.turn) {
             let Some(addr) =
@@ -258,9 +257,19 @@ impl Choice<'_> {
                 reason = DropReason::NoLocalPort;
                 continue;
             };
+            self.fetch_next_laddr(service);
             return Ok((addr, port));
         }
         Err(reason)
+    }
+
+    /// The next conn's pool is not the one that is in the cache by now.
+    #[inline]
+    fn fetch_next_laddr(&self, service: &Service) {
+        let next = service.laddrs.get(self.turn.next_laddr as usize);
+        if let Some(next) = next.or_else(|| service.laddrs.first()) {
+            self.laddrs.fetch(next.id);
+        }
     }
 }
 
@@ -272,13 +281,6 @@ fn is_edited(service: &Service, fwdmode: FwdMode) -> bool {
         FwdMode::FullNat => in_tcp || options.uoa.is_some(),
         FwdMode::Nat => in_tcp,
         _ => false,
-    }
-}
-
-fn low_bits(addr: IpAddr) -> u32 {
-    match addr {
-        IpAddr::V4(addr) => addr.octets().low_bits(),
-        IpAddr::V6(addr) => addr.octets().low_bits(),
     }
 }
 
@@ -307,6 +309,7 @@ fn laddrs_in_turn<'a>(
 }
 
 /// What the inbound rewrite changes in the checksums, worked out once.
+#[inline(always)]
 pub(crate) fn deltas<A: Family>(ends: &Endpoints<A>) -> RewriteDeltas {
     let (from, to) = (ends.inbound, ends.outbound.reversed());
     let l3 = A::delta(from.src, to.src).plus(A::delta(from.dst, to.dst));
@@ -318,6 +321,7 @@ pub(crate) fn deltas<A: Family>(ends: &Endpoints<A>) -> RewriteDeltas {
 }
 
 /// What a worker remembers of a service.
+#[inline]
 pub(crate) fn turn_of<'a>(
     turns: &'a mut Vec<Turn>,
     service: &Service,
@@ -325,8 +329,14 @@ pub(crate) fn turn_of<'a>(
 ) -> &'a mut Turn {
     let at = service.id.0 as usize;
     if at >= turns.len() {
-        // Once per service: room for all that control may number.
-        turns.resize((at + 1).next_power_of_two(), Turn::of_worker(worker));
+        make_turns(turns, at, worker);
     }
     &mut turns[at]
+}
+
+/// Once per service: room for all that control may number.
+#[cold]
+#[inline(never)]
+fn make_turns(turns: &mut Vec<Turn>, at: usize, worker: u16) {
+    turns.resize((at + 1).next_power_of_two(), Turn::of_worker(worker));
 }

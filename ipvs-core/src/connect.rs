@@ -56,9 +56,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         for unknown in &mut all {
             self.begin(now, unknown, io);
         }
-        for (_, outbound) in all.iter().filter_map(|unknown| unknown.made.as_ref()) {
-            self.lane.conns.fetch_both_buckets(outbound);
-        }
         for unknown in &mut all {
             self.complete(now, unknown, io);
         }
@@ -249,22 +246,27 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if !self.lane.conns.holds(id, &flow.tuple) {
             return Err(DropReason::ConnTableFull);
         }
-        let conn = *self.lane.conns.get(id);
-        let way_back = conn.tuple(Direction::Outbound);
-        // FullNAT's way back has a port that is its own, and one-way conns have none.
-        if conn.fwdmode() == FwdMode::Nat
-            && self.lane.conns.find_again(&outbound, &way_back).is_some()
-        {
+        if self.is_way_back_in_use(id, &outbound) {
             self.end(now, id, io);
             return Err(DropReason::NatTupleInUse);
         }
         if self.lane.conns.insert_outbound(id, outbound).is_err() {
-            self.settle_end(now, &conn, io);
+            self.end(now, id, io);
             return Err(DropReason::ConnTableFull);
         }
         Ok(Found {
             id,
             direction: Direction::Inbound,
         })
+    }
+
+    /// FullNAT's way back has a port that is its own, and one-way conns have none.
+    fn is_way_back_in_use(&self, id: ConnId, outbound: &Lookup) -> bool {
+        let conns = &self.lane.conns;
+        let conn = conns.get(id);
+        conn.fwdmode() == FwdMode::Nat && {
+            let way_back = conn.tuple(Direction::Outbound);
+            conns.find_again(outbound, &way_back).is_some()
+        }
     }
 }

@@ -287,7 +287,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             self.return_port(&conn, io);
             return Err(DropReason::ConnTableFull);
         };
-        self.note_made(service_id, &conn);
+        self.note_made(service_id, conn.dest());
         let direction = Direction::Outbound;
         Ok(Found { id, direction })
     }

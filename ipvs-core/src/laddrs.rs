@@ -8,6 +8,7 @@ use inet::hash::MixHasher;
 use sapool::PortPool;
 
 use crate::service::LaddrId;
+use crate::simd::prefetch;
 
 #[derive(Debug)]
 struct Entry {
@@ -63,6 +64,18 @@ impl Laddrs {
     /// The number of an address.
     pub(crate) fn id_of(&self, addr: IpAddr) -> Option<LaddrId> {
         self.ids.get(&addr).copied()
+    }
+
+    /// Hints that a port of the address is taken soon.
+    #[inline]
+    pub(crate) fn fetch(&self, id: LaddrId) {
+        if let Some(Some(entry)) = self.entries.get(id.0 as usize) {
+            let (ahead, at, usage) = entry.pool.lines();
+            prefetch(ahead[0]);
+            prefetch(ahead[1]);
+            prefetch(at);
+            prefetch(usage);
+        }
     }
 
     /// A port of the address towards dests of a class.

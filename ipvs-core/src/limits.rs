@@ -50,7 +50,23 @@ impl RateBucket {
 }
 
 /// Whether the service takes one more conn.
+#[inline]
 pub(crate) fn check(
+    service: &Service,
+    bucket: &mut RateBucket,
+    all_stats: &[Arc<WorkerStats>],
+    now: Now,
+) -> Result<(), DropReason> {
+    let options = &service.options;
+    if options.conn_limit.is_none() && options.conn_rate_limit.is_none() {
+        return Ok(());
+    }
+    check_limited(service, bucket, all_stats, now)
+}
+
+/// The same for a service with limits.
+#[inline(never)]
+fn check_limited(
     service: &Service,
     bucket: &mut RateBucket,
     all_stats: &[Arc<WorkerStats>],

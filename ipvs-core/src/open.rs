@@ -18,7 +18,7 @@ use crate::lane::Forwarder;
 use crate::limits;
 use crate::matcher::Passing;
 use crate::segment::Segment;
-use crate::service::{Protocol, Service, ServiceId};
+use crate::service::{DestId, Protocol, Service, ServiceId};
 use crate::service_options::ServiceOptions;
 use crate::snapshot::Snapshot;
 use crate::tcp_state::TcpState;
@@ -56,13 +56,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             None => service_of(snapshot, packet, flow),
         };
         let service = service.ok_or(Unserved::NoService)?;
-        let is_ftp = service.is_ftp() && expected.is_none();
         let l4 = packet
             .bytes()
             .get(usize::from(flow.l4_at)..)
             .unwrap_or_default();
         let opening = opening_of(packet, flow, l4)?;
-        let options = service.options;
+        let options = &service.options;
         let client = flow.tuple.src;
         service.access.check(client)?;
         let turn = turn_of(&mut self.shared.turns, service, self.shared.config.worker);
@@ -86,11 +85,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             expected: expected.map(|expected| expected.dest),
         };
         let mut conn = choice.make_conn(now, flow, l4, service)?;
-        self.start(now, flow.protocol, &options, opening, &mut conn);
+        self.start(now, flow.protocol, options, opening, &mut conn);
+        let extra = conn.flags.has(ConnFlags::EDITED).then(|| {
+            let is_ftp = service.is_ftp() && expected.is_none();
+            Extra::of_told(options, is_ftp)
+        });
         let (id, outbound) = self.insert(now, &unknown.lookup, conn, service_id, io)?;
         unknown.made = Some((id, outbound));
-        if conn.flags.has(ConnFlags::EDITED) {
-            *self.lane.extras.get_mut(id) = Extra::of_told(&options, is_ftp);
+        if let Some(extra) = extra {
+            *self.lane.extras.get_mut(id) = extra;
         }
         if let Some((key, timeout_s)) = template {
             self.shared
@@ -155,7 +158,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Ok(inserted) => inserted,
             Err(TableFull) => self.insert_into_full(now, lookup, conn, io)?,
         };
-        self.note_made(service, &conn);
+        self.note_made(service, conn.dest());
         Ok(inserted)
     }
 
@@ -180,14 +183,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// A conn is in the table.
-    pub(crate) fn note_made(&mut self, service: ServiceId, conn: &Conn<A>) {
+    pub(crate) fn note_made(&mut self, service: ServiceId, dest: DestId) {
         self.shared.stats.conns.add(1);
         self.shared.stats.conns_made.add(1);
-        self.shared.note_conn(service, conn.dest());
-        let stats = self.shared.stats.dest(conn.dest());
+        self.shared.note_conn(service, dest);
+        let stats = self.shared.stats.dest(dest);
         stats.conns.add(1);
         stats.inactive_conns.add(1);
-        self.shared.scheduling.conn_opened(conn.dest());
+        self.shared.scheduling.conn_opened(dest);
     }
 }
 

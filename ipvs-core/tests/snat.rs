@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use common::*;
 use ipvs_core::{
-    Access, DestId, DeviceName, DropReason, EndRange, FwdMode, Match, Protocol, SchedulerKind,
-    Service, ServiceId, ServiceKey, ServiceOptions, sched::Plan,
+    Access, DestId, DeviceName, DropReason, EndRange, FwdMode, Match, Persistence, Protocol,
+    SchedulerKind, Service, ServiceId, ServiceKey, ServiceOptions, sched::Plan,
 };
 use testkit::frames::{self, Seen};
 
@@ -67,6 +67,13 @@ fn director(protocol: Protocol) -> Director {
     director.snapshot.services.insert_all([Arc::new(service)]);
     director.publish();
     director
+}
+
+/// The service of [`director`]
+fn snat(director: &Director) -> Service {
+    let mut services = director.snapshot.services.iter();
+    let snat = services.find(|service| service.key.matcher.is_some());
+    (**snat.unwrap()).clone()
 }
 
 /// What the world gets of a host's packet.
@@ -226,11 +233,7 @@ fn a_host_that_calls_the_vip_is_a_client_of_it() {
 #[test]
 fn a_destination_hash_spreads_destinations_over_wan_addresses() {
     let mut director = director(Protocol::Udp);
-    let services = &director.snapshot.services;
-    let snat = services
-        .iter()
-        .find(|service| service.key.matcher.is_some());
-    let mut service = (**snat.unwrap()).clone();
+    let mut service = snat(&director);
     service.scheduler = SchedulerKind::Dh;
     let second = ipvs_core::Dest {
         id: DestId(8),
@@ -252,4 +255,32 @@ fn a_destination_hash_spreads_destinations_over_wan_addresses() {
         conns(7),
         conns(8)
     );
+}
+
+/// LVS man page, -p: the host keeps to its WAN address while it has conns, and for the timeout after them.
+#[test]
+fn what_a_persistent_host_keeps_to_is_forgotten_after_its_conns() {
+    let mut director = director(Protocol::Udp);
+    let mut service = snat(&director);
+    service.options.persistence = Some(Persistence {
+        timeout_s: 60,
+        prefix_len: 32,
+    });
+    director.snapshot.services.insert_all([Arc::new(service)]);
+    director.publish();
+    for to in ["10.0.0.48:53", "10.0.0.49:53"] {
+        director.receive(LAN, &frames::udp(HOST, to, b"ask", FROM_SERVER));
+    }
+    let persistent = |director: &Director| {
+        director
+            .engine
+            .stats()
+            .dest(DestId(7))
+            .persistent_conns
+            .get()
+    };
+    assert_eq!(persistent(&director), 1);
+    director.wait_s(700);
+    assert!(director.states().is_empty());
+    assert_eq!(persistent(&director), 0);
 }

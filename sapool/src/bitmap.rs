@@ -7,27 +7,34 @@ const BITS: u32 = u64::BITS;
 /// The same word of all sets is in one place: sets that are used alike move on together, and share the lines and pages
 /// that they are at.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Bitmaps<const SETS: usize> {
+    /// Where each set's indices are taken from, so that nearly all takes touch nothing else: what was free of a leaf when
+    /// the search came by. The leaf itself has meanwhile what was given back of it since, for the next time around: reuse
+    /// comes late.
+    ahead: [u64; SETS],
+    /// Which leaf that is.
+    at: [u16; SETS],
     leaves: Box<[[u64; SETS]]>,
     middle: Box<[[u64; SETS]]>,
     roots: [u64; SETS],
-    /// Where the search in each starts: just after the index taken last, so that reuse comes late.
-    next: [u32; SETS],
     len: u32,
 }
 
 impl<const SETS: usize> Bitmaps<SETS> {
     /// In every set, all of `0..len` are free.
     pub(crate) fn full(len: u32) -> Self {
-        debug_assert!(len <= BITS * BITS * BITS);
+        debug_assert!(0 < len && len <= BITS * BITS * BITS);
         let leaves = words_of_ones(len);
         let middle = words_of_ones(leaves.len() as u32);
         let roots = words_of_ones(middle.len() as u32);
         Self {
+            ahead: [0; SETS],
+            // The end: the search begins at the first leaf.
+            at: [leaves.len() as u16 - 1; SETS],
             leaves,
             middle,
             roots: roots.first().copied().unwrap_or([0; SETS]),
-            next: [0; SETS],
             len,
         }
     }
@@ -42,19 +49,36 @@ impl<const SETS: usize> Bitmaps<SETS> {
     /// Takes the next free index of a set, going around at the end.
     #[inline]
     pub(crate) fn take(&mut self, set: usize) -> Option<u32> {
-        let from = self.next[set];
-        let index = self
-            .free_from(set, from)
-            .or_else(|| self.free_from(set, 0))?;
-        self.clear(set, index);
-        self.next[set] = if index + 1 < self.len { index + 1 } else { 0 };
-        Some(index)
+        if self.ahead[set] == 0 {
+            self.move_on(set)?;
+        }
+        let ahead = &mut self.ahead[set];
+        let found = ahead.trailing_zeros();
+        // The lowest bit is the one that was found.
+        *ahead &= ahead.wrapping_sub(1);
+        Some(u32::from(self.at[set]) * BITS + found)
+    }
+
+    /// Moves on to the next leaf that has something, going around at the end; `None` if all is taken.
+    #[cold]
+    fn move_on(&mut self, set: usize) -> Option<()> {
+        let leaf = self.leaf_after(set, u32::from(self.at[set]));
+        let leaf = leaf.or_else(|| self.first_leaf(set))?;
+        self.ahead[set] = core::mem::take(&mut self.leaves[leaf as usize][set]);
+        self.at[set] = leaf as u16;
+        self.note_empty(set, leaf);
+        Some(())
+    }
+
+    /// What [`Self::take`] touches nearly always: a reference into each line of memory.
+    pub(crate) fn lines(&self) -> ([&u64; 2], &u16) {
+        ([&self.ahead[0], &self.ahead[SETS / 2]], &self.at[0])
     }
 
     /// Makes an index of a set free; `false` if it was already, or is out of range.
     #[inline]
     pub(crate) fn put(&mut self, set: usize, index: u32) -> bool {
-        if index >= self.len || self.leaves[word(index)][set] & bit(index) != 0 {
+        if index >= self.len || self.is_free(set, index) {
             return false;
         }
         let leaf = index / BITS;
@@ -65,39 +89,44 @@ impl<const SETS: usize> Bitmaps<SETS> {
     }
 
     /// Whether an index, which is in range, is free in a set.
+    #[inline]
     pub(crate) fn is_free(&self, set: usize, index: u32) -> bool {
-        self.leaves[word(index)][set] & bit(index) != 0
+        let is_at = u32::from(self.at[set]) == index / BITS;
+        is_at && self.ahead[set] & bit(index) != 0
+            || self.leaves[word(index)][set] & bit(index) != 0
     }
 
     /// In how many sets an index, which is in range, is not free.
     pub(crate) fn times_taken(&self, index: u32) -> usize {
-        let sets = self.leaves[word(index)].iter();
-        sets.filter(|leaf| *leaf & bit(index) == 0).count()
+        (0..SETS).filter(|set| !self.is_free(*set, index)).count()
     }
 
     /// Takes this index, which is in range and free in the set.
     pub(crate) fn clear(&mut self, set: usize, index: u32) {
         let leaf = index / BITS;
+        if u32::from(self.at[set]) == leaf {
+            self.ahead[set] &= !bit(index);
+        }
         let word_of_index = &mut self.leaves[word(index)][set];
         *word_of_index &= !bit(index);
         if *word_of_index == 0 {
-            let word_of_leaf = &mut self.middle[word(leaf)][set];
-            *word_of_leaf &= !bit(leaf);
-            if *word_of_leaf == 0 {
-                self.roots[set] &= !bit(leaf / BITS);
-            }
+            self.note_empty(set, leaf);
         }
     }
 
-    /// The lowest free index of a set that is not below `from`.
-    fn free_from(&self, set: usize, from: u32) -> Option<u32> {
-        let leaf = from / BITS;
-        let rest = self.leaves.get(leaf as usize)?[set] & not_below(from % BITS);
-        if let Some(found) = lowest(rest) {
-            return Some(leaf * BITS + found);
+    /// A set's leaf has become empty.
+    fn note_empty(&mut self, set: usize, leaf: u32) {
+        let word_of_leaf = &mut self.middle[word(leaf)][set];
+        *word_of_leaf &= !bit(leaf);
+        if *word_of_leaf == 0 {
+            self.roots[set] &= !bit(leaf / BITS);
         }
-        let leaf = self.leaf_after(set, leaf)?;
-        lowest(self.leaves[leaf as usize][set]).map(|found| leaf * BITS + found)
+    }
+
+    /// The first word of a set's leaves that is not empty.
+    fn first_leaf(&self, set: usize) -> Option<u32> {
+        let middle = lowest(self.roots[set])?;
+        lowest(self.middle[middle as usize][set]).map(|found| middle * BITS + found)
     }
 
     /// The first word of a set's leaves after `leaf` that is not empty.
@@ -125,11 +154,6 @@ const fn word(index: u32) -> usize {
 
 const fn bit(index: u32) -> u64 {
     1 << (index % BITS)
-}
-
-/// Bits `at..64`.
-const fn not_below(at: u32) -> u64 {
-    u64::MAX << at
 }
 
 /// Bits `at + 1..64`.

@@ -42,18 +42,22 @@ pub const fn class_of(daddr_low_bits: u32, dport: u16) -> usize {
 /// Which part of a local address's ports a worker owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolShare {
-    worker: u16,
+    /// The lowest port of the share.
+    first: u16,
     workers: u16,
 }
 
 impl PoolShare {
     /// The share of `worker` (from 0) among `workers`; `None` if there is no such worker.
     pub const fn new(worker: u16, workers: u16) -> Option<Self> {
-        if worker < workers {
-            Some(Self { worker, workers })
-        } else {
-            None
+        if worker >= workers {
+            return None;
         }
+        let ahead = (worker + workers - owner_of(FIRST_PORT, workers)) % workers;
+        Some(Self {
+            first: FIRST_PORT + ahead,
+            workers,
+        })
     }
 
     /// How many conns a pool of this share can serve at once, over all classes.
@@ -66,25 +70,18 @@ impl PoolShare {
         Bitmaps::<CLASSES>::bytes_for(self.len())
     }
 
-    /// The lowest port of the share.
-    const fn first(self) -> u16 {
-        let ahead =
-            (self.worker + self.workers - owner_of(FIRST_PORT, self.workers)) % self.workers;
-        FIRST_PORT + ahead
-    }
-
     /// How many ports of each class are in the share.
     const fn len(self) -> u32 {
-        (LAST_PORT - self.first()) as u32 / self.workers as u32 + 1
+        (LAST_PORT - self.first) as u32 / self.workers as u32 + 1
     }
 
     const fn port(self, index: u32) -> u16 {
         // index < len(), so this is at most LAST_PORT.
-        self.first() + (index * self.workers as u32) as u16
+        self.first + (index * self.workers as u32) as u16
     }
 
     fn index(self, port: u16) -> Option<u32> {
-        let above = port.checked_sub(self.first())?;
+        let above = port.checked_sub(self.first)?;
         above
             .is_multiple_of(self.workers)
             .then_some(u32::from(above / self.workers))
@@ -96,9 +93,10 @@ impl PoolShare {
 /// A port is taken in constant time, whatever is in use, and given out again as late as possible, so
 /// that a dest's TIME_WAIT has passed. It can be in use once towards each class of dests.
 #[derive(Debug)]
+#[repr(C)]
 pub struct PortPool {
-    share: PoolShare,
     free: Bitmaps<CLASSES>,
+    share: PoolShare,
     usage: Arc<PoolUsage>,
 }
 
@@ -125,6 +123,13 @@ impl PortPool {
     /// Ports in use.
     pub fn used(&self) -> u64 {
         self.usage.used()
+    }
+
+    /// What [`Self::take`] touches nearly always: a reference into each line of memory, for who can ask for it early.
+    #[inline]
+    pub fn lines(&self) -> ([&u64; 2], &u16, &PoolUsage) {
+        let (ahead, at) = self.free.lines();
+        (ahead, at, &self.usage)
     }
 
     /// Takes a free port towards dests of `class`; `None`, and counted, if all are in use.

@@ -103,25 +103,56 @@ fn a_movable_port_is_free_towards_all_if_one_of_the_next_few_is() {
     assert_eq!(pool.take_movable(3), None);
 }
 
+/// What is done to a pool: the number picks one of the ports in use.
+#[derive(Debug, Clone)]
+enum Step {
+    Take(usize),
+    Put(usize),
+    Move { from_even: bool, pick: usize },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (3..5usize).prop_map(Step::Take),
+        2 => any::<usize>().prop_map(Step::Put),
+        1 => any::<(bool, usize)>().prop_map(|(from_even, pick)| Step::Move { from_even, pick }),
+    ]
+}
+
 proptest! {
-    /// Against the plainest model there is: a set.
+    /// Against the plainest model there is: sets.
     #[test]
-    fn a_pool_never_leases_twice(steps in prop::collection::vec((any::<bool>(), any::<u16>()), 1..2000)) {
+    fn a_pool_never_leases_twice(steps in prop::collection::vec(step(), 1..2000)) {
         let mut pool = pool(300, 301);
-        let mut leased: Vec<u16> = Vec::new();
+        let mut leased: Vec<(usize, u16)> = Vec::new();
         let capacity = pool.capacity() as usize / CLASSES;
-        for (take, pick) in steps {
-            if take {
-                match pool.take(3) {
+        for step in steps {
+            match step {
+                Step::Take(class) => match pool.take(class) {
                     Some(port) => {
-                        prop_assert!(!leased.contains(&port));
-                        leased.push(port);
+                        prop_assert!(!leased.contains(&(class, port)));
+                        leased.push((class, port));
                     }
-                    None => prop_assert_eq!(leased.len(), capacity),
+                    None => {
+                        let of_class = leased.iter().filter(|lease| lease.0 == class).count();
+                        prop_assert_eq!(of_class, capacity);
+                    }
+                },
+                Step::Put(pick) if !leased.is_empty() => {
+                    let (class, port) = leased.swap_remove(pick % leased.len());
+                    pool.put(class, port);
                 }
-            } else if !leased.is_empty() {
-                let port = leased.swap_remove(usize::from(pick) % leased.len());
-                pool.put(3, port);
+                Step::Move { from_even, pick } if !leased.is_empty() => {
+                    let at = pick % leased.len();
+                    let port = leased[at].1;
+                    let (from, to) = if from_even { (4, 3) } else { (3, 4) };
+                    let may = leased.contains(&(from, port)) && !leased.contains(&(to, port));
+                    prop_assert_eq!(pool.move_to(to, from, port), may);
+                    if may {
+                        leased[at] = (to, port);
+                    }
+                }
+                Step::Put(_) | Step::Move { .. } => {}
             }
             prop_assert_eq!(pool.used() as usize, leased.len());
         }

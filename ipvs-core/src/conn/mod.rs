@@ -128,19 +128,33 @@ impl ConnFlags {
 struct Side<A> {
     src: A,
     dst: A,
-    sport: u16,
-    dport: u16,
+    /// The source's port, above it the destination's. One number, since they are compared and hashed as one: what is
+    /// written in parts and read as a whole waits until it is in the cache.
+    ports: u32,
 }
 
-impl<A> Side<A> {
+impl<A: Copy> Side<A> {
     fn of(tuple: Tuple<A>) -> Self {
         Self {
             src: tuple.src,
             dst: tuple.dst,
-            sport: tuple.sport,
-            dport: tuple.dport,
+            ports: ports(tuple.sport, tuple.dport),
         }
     }
+
+    /// The source and its port
+    const fn from(&self) -> (A, u16) {
+        (self.src, self.ports as u16)
+    }
+
+    /// The destination and its port
+    const fn to(&self) -> (A, u16) {
+        (self.dst, (self.ports >> 16) as u16)
+    }
+}
+
+const fn ports(sport: u16, dport: u16) -> u32 {
+    sport as u32 | (dport as u32) << 16
 }
 
 /// All that a packet of the conn touches: one cache line for IPv4, two for IPv6.
@@ -219,11 +233,12 @@ impl<A: Address> Conn<A> {
     #[inline]
     pub const fn tuple(&self, direction: Direction) -> Tuple<A> {
         let side = &self.sides[direction as usize];
+        let ((src, sport), (dst, dport)) = (side.from(), side.to());
         Tuple {
-            src: side.src,
-            dst: side.dst,
-            sport: side.sport,
-            dport: side.dport,
+            src,
+            dst,
+            sport,
+            dport,
             protocol: self.protocol,
         }
     }
@@ -233,9 +248,8 @@ impl<A: Address> Conn<A> {
     #[inline]
     pub fn has(&self, direction: Direction, tuple: &Tuple<A>) -> bool {
         let side = &self.sides[direction as usize];
-        let ports = |sport: u16, dport: u16| u32::from(sport) | u32::from(dport) << 16;
         A::same_pair((side.src, side.dst), (tuple.src, tuple.dst))
-            & (ports(side.sport, side.dport) == ports(tuple.sport, tuple.dport))
+            & (side.ports == ports(tuple.sport, tuple.dport))
             & (self.protocol == tuple.protocol)
     }
 
@@ -269,26 +283,22 @@ impl<A: Address> Conn<A> {
 
     /// Client and its port
     pub const fn client(&self) -> (A, u16) {
-        let side = &self.sides[Direction::Inbound as usize];
-        (side.src, side.sport)
+        self.sides[Direction::Inbound as usize].from()
     }
 
     /// VIP and its port
     pub const fn vip(&self) -> (A, u16) {
-        let side = &self.sides[Direction::Inbound as usize];
-        (side.dst, side.dport)
+        self.sides[Direction::Inbound as usize].to()
     }
 
     /// Real server and its port
     pub const fn real_server(&self) -> (A, u16) {
-        let side = &self.sides[Direction::Outbound as usize];
-        (side.src, side.sport)
+        self.sides[Direction::Outbound as usize].from()
     }
 
     /// Local address and port; the tunnel's own end in tunnel mode; the client otherwise
     pub const fn local(&self) -> (A, u16) {
-        let side = &self.sides[Direction::Outbound as usize];
-        (side.dst, side.dport)
+        self.sides[Direction::Outbound as usize].to()
     }
 
     /// The tuple its packets leave with.

@@ -5,7 +5,7 @@
 
 use zerocopy::FromZeros;
 
-use super::index::{ConnRef, Index, Place};
+use super::index::{ConnRef, Full, Index, Place};
 use super::wheel::{Visit, Wheel};
 use super::{Conn, ConnFlags, ConnId, Direction};
 use crate::simd::prefetch;
@@ -116,13 +116,6 @@ impl<A: Address> ConnTable<A> {
         self.index.prefetch(lookup.place);
     }
 
-    /// Both buckets are fetched: something is to be put into one of them.
-    #[inline]
-    pub fn fetch_both_buckets(&self, lookup: &Lookup) {
-        self.index.prefetch(lookup.place);
-        self.index.prefetch_second(lookup.place);
-    }
-
     /// The first two stages of a look-up that others do not wait for.
     pub fn begin(&self, tuple: &Tuple<A>) -> Lookup {
         let lookup = self.locate(tuple);
@@ -203,7 +196,10 @@ impl<A: Address> ConnTable<A> {
     pub fn insert(&mut self, conn: Conn<A>) -> Result<ConnId, TableFull> {
         let (id, place) =
             self.insert_inbound(&self.begin(&conn.tuple(Direction::Inbound)), conn)?;
-        self.insert_outbound(id, place)?;
+        if let Err(full) = self.insert_outbound(id, place) {
+            self.remove(id);
+            return Err(full);
+        }
         Ok(id)
     }
 
@@ -226,7 +222,7 @@ impl<A: Address> ConnTable<A> {
             self.wheel.put_free(id);
             return Err(TableFull);
         }
-        let outbound = self.locate(&conn.tuple(Direction::Outbound));
+        let outbound = self.begin(&conn.tuple(Direction::Outbound));
         self.wheel.insert(id, conn.deadline());
         self.conns[id.0 as usize] = conn;
         self.len += 1;
@@ -236,17 +232,14 @@ impl<A: Address> ConnTable<A> {
     /// Makes a conn findable by its outbound tuple too, unless nothing comes back by it.
     ///
     /// # Errors
-    /// If there is no room: then the conn is out again altogether.
+    /// If there is no room: nothing has changed, and the conn must go too.
     pub fn insert_outbound(&mut self, id: ConnId, outbound: Lookup) -> Result<(), TableFull> {
         if self.get(id).flags.has(ConnFlags::ONE_WAY) {
             return Ok(());
         }
         let entry = ConnRef::new(id, Direction::Outbound);
-        if self.index.insert(outbound.place, entry).is_err() {
-            self.remove(id);
-            return Err(TableFull);
-        }
-        Ok(())
+        let inserted = self.index.insert(outbound.place, entry);
+        inserted.map_err(|Full| TableFull)
     }
 
     /// The conn of the tuple, looked for again where `lookup` found none: others of the same batch may have
