@@ -224,7 +224,7 @@ impl Choice<'_> {
     }
 
     /// Takes a port of the WAN address that was chosen.
-    #[cold]
+    #[inline(never)]
     fn wan_port<A: Family>(
         &mut self,
         service: &Service,
@@ -263,7 +263,7 @@ impl Choice<'_> {
         Err(reason)
     }
 
-    /// The next conn's pool is not the one that is in the cache by now.
+    /// Asks for the memory of the pool whose turn is next: it was used as many conns ago as there are local addresses.
     #[inline]
     fn fetch_next_laddr(&self, service: &Service) {
         let next = service.laddrs.get(self.turn.next_laddr as usize);
@@ -309,6 +309,7 @@ fn laddrs_in_turn<'a>(
 }
 
 /// What the inbound rewrite changes in the checksums, worked out once.
+// Inlined: the endpoints were written in parts, which are read as a whole here.
 #[inline(always)]
 pub(crate) fn deltas<A: Family>(ends: &Endpoints<A>) -> RewriteDeltas {
     let (from, to) = (ends.inbound, ends.outbound.reversed());

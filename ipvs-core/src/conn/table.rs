@@ -204,7 +204,7 @@ impl<A: Address> ConnTable<A> {
     }
 
     /// Puts a conn in, findable for now by its inbound tuple only, whose look-up found nothing. Says where the
-    /// other one goes: [`Self::insert_outbound`] must follow.
+    /// other one goes, and asks for that memory: [`Self::insert_outbound`] must follow.
     ///
     /// # Errors
     /// If there is no room: nothing has changed.
