@@ -9,7 +9,6 @@ use crate::family::Family;
 use crate::io::Io;
 use crate::lane::Forwarder;
 use crate::service::DestId;
-use crate::time::Now;
 
 /// Slots of the table looked at per call.
 const REACH: u32 = 256;
@@ -38,13 +37,13 @@ impl Closing {
 
 impl<B: PacketBuf> Engine<B> {
     /// Goes on with the end of dests' conns: first those of IPv4, then the others.
-    pub(crate) fn continue_closing(&mut self, now: Now, io: &mut impl Io<B>) {
-        if self.v4().walk(now, io) {
+    pub(crate) fn continue_closing(&mut self, io: &mut impl Io<B>) {
+        if self.v4().walk(io) {
             for closed in self.v4.closing.walking.drain(..) {
                 self.v6.closing.add(closed);
             }
         }
-        if self.v6().walk(now, io) {
+        if self.v6().walk(io) {
             self.report_closed(io);
         }
     }
@@ -63,7 +62,7 @@ impl<B: PacketBuf> Engine<B> {
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Goes on with the walk, or begins one; whether it is over. Both ends of an established conn are told by a
     /// reset.
-    fn walk(&mut self, now: Now, io: &mut impl Io<B>) -> bool {
+    fn walk(&mut self, io: &mut impl Io<B>) -> bool {
         let closing = &mut self.lane.closing;
         if closing.walking.is_empty() {
             if closing.waiting.is_empty() {
@@ -86,8 +85,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             *slot = Some(id);
         }
         for id in found.into_iter().map_while(|id| id) {
-            self.reset_if_established(now, id, io);
-            self.end(now, id, io);
+            self.reset_if_established(id, io);
+            self.end(id, io);
         }
         if let Some(cursor) = next {
             self.lane.closing.cursor = cursor;

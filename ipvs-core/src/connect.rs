@@ -15,7 +15,6 @@ use crate::sched;
 use crate::segment::Segment;
 use crate::service::{FwdMode, Protocol};
 use crate::syn_proxy::Handshake;
-use crate::time::Now;
 
 /// A packet whose look-up found no conn. What becomes of it is written where it lies: what is written in parts and then moved as
 /// a whole waits until all that was written before is in the cache, a new conn among it.
@@ -45,7 +44,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Packets that belong to no conn: to a service, to another worker's conn, or to the kernel. In two steps
     /// for all of them, so that the memory of the way back is there when it is written.
     #[cold]
-    pub(crate) fn connect_all(&mut self, now: Now, io: &mut impl Io<B>) {
+    pub(crate) fn connect_all(&mut self, io: &mut impl Io<B>) {
         let mut all = std::mem::take(&mut self.lane.unknown);
         if self.lane.has_fragments {
             self.put_off_first_fragments(&mut all);
@@ -54,10 +53,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             self.fetch_slots(&all);
         }
         for unknown in &mut all {
-            self.begin(now, unknown, io);
+            self.begin(unknown, io);
         }
         for unknown in &mut all {
-            self.complete(now, unknown, io);
+            self.complete(unknown, io);
         }
         all.clear();
         self.lane.unknown = all;
@@ -76,17 +75,17 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// Both steps for a single packet.
-    pub(crate) fn connect(&mut self, now: Now, mut unknown: Unknown<A, B>, io: &mut impl Io<B>) {
-        self.begin(now, &mut unknown, io);
-        self.complete(now, &mut unknown, io);
+    pub(crate) fn connect(&mut self, mut unknown: Unknown<A, B>, io: &mut impl Io<B>) {
+        self.begin(&mut unknown, io);
+        self.complete(&mut unknown, io);
     }
 
     /// The first step: its conn is made, if it is to have one.
-    fn begin(&mut self, now: Now, unknown: &mut Unknown<A, B>, io: &mut impl Io<B>) {
+    fn begin(&mut self, unknown: &mut Unknown<A, B>, io: &mut impl Io<B>) {
         let has_syn_proxy = self.shared.snapshot.services.has_syn_proxy();
         let mut shaken = None;
         if has_syn_proxy && unknown.flow.protocol == Protocol::Tcp {
-            shaken = self.shake_hands_of_unknown(now, unknown, io);
+            shaken = self.shake_hands_of_unknown(unknown, io);
         }
         let Some(packet) = &unknown.packet else {
             return;
@@ -100,16 +99,16 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         {
             return;
         }
-        let expected = self.expected_call(now, packet, flow);
+        let expected = self.expected_call(packet, flow);
         if let Some(expected) = &expected
             && expected.vip != flow.tuple.dst.to_ip()
         {
             if let Some(packet) = unknown.packet.take() {
-                self.connect_active(now, packet, flow, expected, io);
+                self.connect_active(packet, flow, expected, io);
             }
             return;
         }
-        match self.open(now, unknown, expected.as_ref(), io) {
+        match self.open(unknown, expected.as_ref(), io) {
             Ok(id) => {
                 if let Some(extra) = shaken {
                     self.note_shaken(id, extra);
@@ -135,20 +134,19 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// What FTP has announced, if this is it.
-    fn expected_call(&self, now: Now, packet: &B, flow: &Flow<A>) -> Option<Expected> {
+    fn expected_call(&self, packet: &B, flow: &Flow<A>) -> Option<Expected> {
         if !self.shared.snapshot.services.has_ftp() || flow.protocol != Protocol::Tcp {
             return None;
         }
         let l4 = packet.bytes().get(usize::from(flow.l4_at)..);
         let segment = Segment::read(l4.unwrap_or_default()).ok()?;
-        segment.opens().then(|| self.expected(now, flow))?
+        segment.opens().then(|| self.expected(flow))?
     }
 
     /// If the conn is not there by now. What the conn of a client that is there is to remember.
     #[cold]
     fn shake_hands_of_unknown(
         &mut self,
-        now: Now,
         unknown: &mut Unknown<A, B>,
         io: &mut impl Io<B>,
     ) -> Option<Extra> {
@@ -156,7 +154,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if self.lane.conns.find_again(lookup, &flow.tuple).is_some() {
             return None;
         }
-        match self.shake_hands(now, unknown.packet.take()?, flow, io) {
+        match self.shake_hands(unknown.packet.take()?, flow, io) {
             Handshake::Over => None,
             Handshake::Plain(packet) => {
                 unknown.packet = Some(packet);
@@ -183,26 +181,20 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// A packet whose conn is over: looked up once more.
-    pub(crate) fn connect_anew(
-        &mut self,
-        now: Now,
-        packet: B,
-        flow: &Flow<A>,
-        io: &mut impl Io<B>,
-    ) {
+    pub(crate) fn connect_anew(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
         let lookup = self.lane.conns.begin(&flow.tuple);
-        self.connect(now, Unknown::new(packet, *flow, lookup), io);
+        self.connect(Unknown::new(packet, *flow, lookup), io);
     }
 
     /// The second step: the way back, then the packet goes like any other.
-    fn complete(&mut self, now: Now, unknown: &mut Unknown<A, B>, io: &mut impl Io<B>) {
+    fn complete(&mut self, unknown: &mut Unknown<A, B>, io: &mut impl Io<B>) {
         let flow = &unknown.flow;
         let found = match unknown.made {
-            Some((id, outbound)) => self.complete_conn(now, id, outbound, flow, io),
+            Some((id, outbound)) => self.complete_conn(id, outbound, flow, io),
             None if unknown.packet.is_none() => return,
             None => match self.lane.conns.find_again(&unknown.lookup, &flow.tuple) {
                 Some(found) => Ok(found),
-                None => return self.connect_again(now, unknown, io),
+                None => return self.connect_again(unknown, io),
             },
         };
         let Some(packet) = unknown.packet.take() else {
@@ -217,18 +209,18 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if !flags.has(ConnFlags::EDITED) {
             self.knows_nexthop_by_dest(found.id, found.direction);
         }
-        self.forward(now, packet, flow, found, io);
+        self.forward(packet, flow, found, io);
         if flags.has(ConnFlags::ONE_PACKET) {
-            self.end(now, found.id, io);
+            self.end(found.id, io);
         }
     }
 
     /// The conn that an earlier packet of the batch made is over already: it was that packet's alone, or gave way to
     /// another.
     #[inline(never)]
-    fn connect_again(&mut self, now: Now, unknown: &mut Unknown<A, B>, io: &mut impl Io<B>) {
-        match self.open(now, unknown, None, io) {
-            Ok(_) => self.complete(now, unknown, io),
+    fn connect_again(&mut self, unknown: &mut Unknown<A, B>, io: &mut impl Io<B>) {
+        match self.open(unknown, None, io) {
+            Ok(_) => self.complete(unknown, io),
             Err(unserved) => self.turn_away(unknown, unserved, io),
         }
     }
@@ -237,7 +229,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// batch may have recycled it already.
     fn complete_conn(
         &mut self,
-        now: Now,
         id: ConnId,
         outbound: Lookup,
         flow: &Flow<A>,
@@ -247,11 +238,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return Err(DropReason::ConnTableFull);
         }
         if self.is_way_back_in_use(id, &outbound) {
-            self.end(now, id, io);
+            self.end(id, io);
             return Err(DropReason::NatTupleInUse);
         }
         if self.lane.conns.insert_outbound(id, outbound).is_err() {
-            self.end(now, id, io);
+            self.end(id, io);
             return Err(DropReason::ConnTableFull);
         }
         Ok(Found {

@@ -13,7 +13,6 @@ use crate::forward::rewrite_network;
 use crate::io::Io;
 use crate::lane::Forwarder;
 use crate::service::Protocol;
-use crate::time::Now;
 use crate::tuple::Tuple;
 
 /// Where the checksum and the identifier are: RFC 792, and the same in RFC 4443.
@@ -57,7 +56,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// A request that is not for the director, or a reply: a conn's, or what may become one, or the kernel's.
     pub(crate) fn receive_echo(
         &mut self,
-        now: Now,
         packet: B,
         ip: &IpFacts<A>,
         kind: u8,
@@ -75,11 +73,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             total_len: ip.total_len,
         };
         if let Some(found) = self.lane.conns.find(&flow.tuple) {
-            return self.forward(now, packet, &flow, found, io);
+            return self.forward(packet, &flow, found, io);
         }
         if kind == A::ECHO_REQUEST {
             let lookup = self.lane.conns.begin(&flow.tuple);
-            return self.connect(now, Unknown::new(packet, flow, lookup), io);
+            return self.connect(Unknown::new(packet, flow, lookup), io);
         }
         let owner = sapool::owner_of(identifier, self.shared.config.workers);
         let local = self.shared.snapshot.net.local_addr(ip.dst.to_ip());
@@ -93,9 +91,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// Rewrites an echo message of a conn.
     #[inline(never)]
-    pub(crate) fn rewrite_echo(&mut self, now: Now, packet: &mut B, flow: &Flow<A>, found: Found) {
+    pub(crate) fn rewrite_echo(&mut self, packet: &mut B, flow: &Flow<A>, found: Found) {
         let conn = self.lane.conns.get_mut(found.id);
-        conn.touch(now.tick());
+        conn.touch(self.shared.now.tick());
         rewrite_network(packet.bytes_mut(), conn, found.direction);
         let to = conn.rewritten(found.direction);
         let from = conn.tuple(found.direction);

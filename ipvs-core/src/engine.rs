@@ -110,7 +110,7 @@ impl<B: PacketBuf> Engine<B> {
             v4: Lane::new(&config, config.max_conns, now),
             v6: Lane::new(&config, config.max_conns_v6, now),
             arrived: Vec::with_capacity(BATCH),
-            shared: Shared::new(config, all_stats),
+            shared: Shared::new(config, all_stats, now),
         }
     }
 
@@ -158,6 +158,7 @@ impl<B: PacketBuf> Engine<B> {
         io: &mut impl Io<B>,
     ) {
         self.shared.origin = origin;
+        self.shared.now = now;
         let mut arrived = std::mem::take(&mut self.arrived);
         loop {
             for packet in packets.by_ref().take(BATCH) {
@@ -172,14 +173,14 @@ impl<B: PacketBuf> Engine<B> {
             if origin == Origin::Worker {
                 stats.redirected_in.add(arrived.len() as u64);
             }
-            self.run_stages(now, &mut arrived, io);
+            self.run_stages(&mut arrived, io);
         }
         self.arrived = arrived;
     }
 
     /// The packets are classified, then those of each family go through its stages.
     #[inline]
-    fn run_stages(&mut self, now: Now, arrived: &mut Vec<B>, io: &mut impl Io<B>) {
+    fn run_stages(&mut self, arrived: &mut Vec<B>, io: &mut impl Io<B>) {
         let mut batch = std::mem::take(&mut self.v4.batch);
         let mut ingress = Ingress::UNKNOWN;
         for mut packet in arrived.drain(..) {
@@ -192,42 +193,42 @@ impl<B: PacketBuf> Engine<B> {
             };
             match plain {
                 Some(flow) => batch.admit(&self.v4.conns, packet, flow),
-                None => self.admit_any(now, packet, ingress.mac, &mut batch, io),
+                None => self.admit_any(packet, ingress.mac, &mut batch, io),
             }
         }
         self.v4.batch = batch;
         if self.v4.has_first_fragments {
-            self.v4().note_first_fragments(now, io);
+            self.v4().note_first_fragments(io);
         }
-        self.v4().run_stages(now, io);
+        self.v4().run_stages(io);
         if !self.v4.unknown.is_empty() {
             if self.shared.snapshot.services.has_mixed() {
-                self.pass_mixed_on(now);
+                self.pass_mixed_on();
             }
-            self.v4().connect_all(now, io);
+            self.v4().connect_all(io);
         }
         if !self.v6.batch.is_empty() {
-            self.run_ipv6_stages(now, io);
+            self.run_ipv6_stages(io);
         }
         if self.v4.has_fragments {
-            self.v4().follow_first_fragments(now, io);
+            self.v4().follow_first_fragments(io);
             if !self.v4.stray_fragments.is_empty() {
-                self.pass_mixed_fragments_on(now, io);
+                self.pass_mixed_fragments_on(io);
             }
         }
         if self.v6.has_fragments {
-            self.v6().follow_first_fragments(now, io);
+            self.v6().follow_first_fragments(io);
         }
     }
 
     #[inline(never)]
-    fn run_ipv6_stages(&mut self, now: Now, io: &mut impl Io<B>) {
+    fn run_ipv6_stages(&mut self, io: &mut impl Io<B>) {
         if self.v6.batch.has_fragments() {
-            self.v6().note_first_fragments(now, io);
+            self.v6().note_first_fragments(io);
         }
-        self.v6().run_stages(now, io);
+        self.v6().run_stages(io);
         if !self.v6.unknown.is_empty() {
-            self.v6().connect_all(now, io);
+            self.v6().connect_all(io);
         }
     }
 
@@ -236,21 +237,20 @@ impl<B: PacketBuf> Engine<B> {
     #[inline(never)]
     fn admit_any(
         &mut self,
-        now: Now,
         mut packet: B,
         mac: Option<MacAddr>,
         batch: &mut Batch<[u8; 4], B>,
         io: &mut impl Io<B>,
     ) {
         let Some(mac) = mac.or_else(|| self.show_and_find_mac(&packet, io)) else {
-            return self.take_aside(now, packet, Aside::Kernel, io);
+            return self.take_aside(packet, Aside::Kernel, io);
         };
         match classify(&mut packet, mac) {
             Ok(flow) => {
                 self.v4.has_first_fragments |= flow.is_fragment;
                 batch.admit(&self.v4.conns, packet, flow);
             }
-            Err(aside) => self.take_aside(now, packet, aside, io),
+            Err(aside) => self.take_aside(packet, aside, io),
         }
     }
 
@@ -267,18 +267,18 @@ impl<B: PacketBuf> Engine<B> {
     /// IPv6, and what needs no conn of its own or is for nobody. IPv6 is not rare, but what is called cold keeps the
     /// loop that calls it as short as IPv4 alone would have it.
     #[cold]
-    fn take_aside(&mut self, now: Now, mut packet: B, aside: Aside, io: &mut impl Io<B>) {
+    fn take_aside(&mut self, mut packet: B, aside: Aside, io: &mut impl Io<B>) {
         match aside {
-            Aside::Ipv6 => self.take_ipv6(now, packet, io),
+            Aside::Ipv6 => self.take_ipv6(packet, io),
             Aside::Icmp | Aside::Fragment | Aside::Ipsec => match <[u8; 4]>::check(&mut packet) {
-                Ok(ip) if aside == Aside::Ipsec => self.v4().receive_ipsec(now, packet, &ip, io),
+                Ok(ip) if aside == Aside::Ipsec => self.v4().receive_ipsec(packet, &ip, io),
                 Ok(ip) if ip.is_fragment => self.v4().receive_fragment(packet, &ip, io),
                 Ok(ip) if self.is_about_mixed(&packet, &ip) => {
-                    self.v6().receive_icmp(now, packet, &family::mapped(ip), io);
+                    self.v6().receive_icmp(packet, &family::mapped(ip), io);
                 }
                 Ok(ip) => {
-                    if let Some(packet) = self.relay_tunnel_error(now, packet, &ip, io) {
-                        self.v4().receive_icmp(now, packet, &ip, io);
+                    if let Some(packet) = self.relay_tunnel_error(packet, &ip, io) {
+                        self.v4().receive_icmp(packet, &ip, io);
                     }
                 }
                 Err(reason) => self.shared.drop(packet, reason),
@@ -289,7 +289,7 @@ impl<B: PacketBuf> Engine<B> {
         }
     }
 
-    fn take_ipv6(&mut self, now: Now, mut packet: B, io: &mut impl Io<B>) {
+    fn take_ipv6(&mut self, mut packet: B, io: &mut impl Io<B>) {
         let ip = match <[u8; 16]>::check(&mut packet) {
             Ok(ip) => ip,
             Err(reason) => return self.shared.drop(packet, reason),
@@ -301,11 +301,11 @@ impl<B: PacketBuf> Engine<B> {
         match flow_of_ipv6(&packet, &ip) {
             Ok(flow) => self.v6.batch.admit(&self.v6.conns, packet, flow),
             Err(Aside::Icmp) => {
-                if let Some(packet) = self.relay_tunnel_error(now, packet, &ip, io) {
-                    self.v6().receive_icmp(now, packet, &ip, io);
+                if let Some(packet) = self.relay_tunnel_error(packet, &ip, io) {
+                    self.v6().receive_icmp(packet, &ip, io);
                 }
             }
-            Err(Aside::Ipsec) => self.v6().receive_ipsec(now, packet, &ip, io),
+            Err(Aside::Ipsec) => self.v6().receive_ipsec(packet, &ip, io),
             Err(Aside::Fragment) => self.v6().receive_fragment(packet, &ip, io),
             Err(Aside::Drop(reason)) => self.shared.drop(packet, reason),
             Err(_) => self.shared.to_kernel(packet, io),

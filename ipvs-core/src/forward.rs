@@ -17,7 +17,6 @@ use crate::segment::{self, Segment, Toa};
 use crate::service::Protocol;
 use crate::stats::WorkerStats;
 use crate::tcp_state::TcpState;
-use crate::time::Now;
 use crate::tunnel;
 use packet::ip::IpFacts;
 use packet::ipv4::L2_LEN;
@@ -25,54 +24,41 @@ use packet::ipv4::L2_LEN;
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Rewrites a packet of a conn and sends it on.
     #[inline(always)]
-    pub(crate) fn forward(
-        &mut self,
-        now: Now,
-        packet: B,
-        flow: &Flow<A>,
-        found: Found,
-        io: &mut impl Io<B>,
-    ) {
+    pub(crate) fn forward(&mut self, packet: B, flow: &Flow<A>, found: Found, io: &mut impl Io<B>) {
         let flags = self.lane.conns.get(found.id).flags;
         if !flags.has(ConnFlags::NOT_PLAIN) {
-            self.forward_plain(now, packet, flow, found, io);
+            self.forward_plain(packet, flow, found, io);
         } else if flags.has(ConnFlags::ONE_WAY) {
-            self.forward_one_way(now, packet, flow, found, io);
+            self.forward_one_way(packet, flow, found, io);
         } else {
-            self.forward_special(now, packet, flow, found, io);
+            self.forward_special(packet, flow, found, io);
         }
     }
 
     /// What most packets need: addresses, ports, numbers.
     #[inline(never)]
-    fn forward_plain(
-        &mut self,
-        now: Now,
-        mut packet: B,
-        flow: &Flow<A>,
-        found: Found,
-        io: &mut impl Io<B>,
-    ) {
+    fn forward_plain(&mut self, mut packet: B, flow: &Flow<A>, found: Found, io: &mut impl Io<B>) {
         let conn = self.lane.conns.get_mut(found.id);
         let net = &self.shared.snapshot.net;
         let known = known_nexthop(net, conn, found.direction);
         let Some((&Nexthop { mtu, port, .. }, macs)) = known else {
-            return self.forward_first(now, packet, flow, found, io);
+            return self.forward_first(packet, flow, found, io);
         };
         let frame = packet.bytes_mut();
         if let Err(reason) = check_way::<A>(frame, flow.total_len.into(), mtu) {
-            return self.refuse_or_drop(now, packet, found, reason, io);
+            return self.refuse_or_drop(packet, found, reason, io);
         }
         macs.write(frame);
         count_packet(&self.shared.stats, conn, found.direction, flow.total_len);
         let rewritten = match flow.protocol {
             Protocol::Udp => {
-                rewrite_datagram(now, frame, flow, conn, found.direction);
+                conn.touch(self.shared.now.tick());
+                rewrite_datagram(frame, flow, conn, found.direction);
                 self.note_first_answer(found);
                 Ok(())
             }
-            Protocol::Tcp => self.rewrite_segment(now, &mut packet, flow, found, mtu),
-            _ => self.rewrite_rest(now, &mut packet, flow, found),
+            Protocol::Tcp => self.rewrite_segment(&mut packet, flow, found, mtu),
+            _ => self.rewrite_rest(&mut packet, flow, found),
         };
         match rewritten {
             Ok(()) => self.shared.send(packet, port, io),
@@ -84,7 +70,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[inline(never)]
     pub(crate) fn forward_special(
         &mut self,
-        now: Now,
         mut packet: B,
         flow: &Flow<A>,
         found: Found,
@@ -92,15 +77,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) {
         let conn = self.lane.conns.get(found.id);
         if conn.flags.has(ConnFlags::SYN_PROXIED) {
-            return self.forward_shaken(now, packet, flow, found, io);
+            return self.forward_shaken(packet, flow, found, io);
         }
         let net = &self.shared.snapshot.net;
         let Some((&nexthop, _)) = known_nexthop(net, conn, found.direction) else {
-            return self.forward_first(now, packet, flow, found, io);
+            return self.forward_first(packet, flow, found, io);
         };
-        match self.rewrite(now, &mut packet, flow, found, nexthop.mtu) {
+        match self.rewrite(&mut packet, flow, found, nexthop.mtu) {
             Ok(()) => self.shared.transmit(packet, &nexthop, io),
-            Err(reason) => self.refuse_or_drop(now, packet, found, reason, io),
+            Err(reason) => self.refuse_or_drop(packet, found, reason, io),
         }
     }
 
@@ -109,7 +94,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[inline(never)]
     pub(crate) fn forward_first(
         &mut self,
-        now: Now,
         packet: B,
         flow: &Flow<A>,
         found: Found,
@@ -123,23 +107,22 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let net = &self.shared.snapshot.net;
         let is_known = known_nexthop(net, conn, found.direction).is_some();
         if is_known && !conn.flags.has(ConnFlags::EDITED) {
-            self.forward(now, packet, flow, found, io);
+            self.forward(packet, flow, found, io);
         } else {
-            self.forward_along(now, packet, flow, found, way, io);
+            self.forward_along(packet, flow, found, way, io);
         }
     }
 
     /// The packets of a client that shook hands with the director, whatever is known of their way.
     pub(crate) fn forward_by_way(
         &mut self,
-        now: Now,
         packet: B,
         flow: &Flow<A>,
         found: Found,
         io: &mut impl Io<B>,
     ) {
         match self.way_of(found.id, found.direction) {
-            Ok(way) => self.forward_along(now, packet, flow, found, way, io),
+            Ok(way) => self.forward_along(packet, flow, found, way, io),
             Err(reason) => self.shared.drop(packet, reason),
         }
     }
@@ -150,14 +133,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[inline(never)]
     fn forward_along(
         &mut self,
-        now: Now,
         mut packet: B,
         flow: &Flow<A>,
         found: Found,
         way: Way,
         io: &mut impl Io<B>,
     ) {
-        match self.rewrite(now, &mut packet, flow, found, way.mtu()) {
+        match self.rewrite(&mut packet, flow, found, way.mtu()) {
             Ok(()) => {
                 let flags = self.lane.conns.get(found.id).flags;
                 if flags.has(ConnFlags::SYN_PROXIED) && found.direction == Direction::Outbound {
@@ -165,11 +147,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                     self.finish_shaken(&mut packet, l4_at, found.id);
                 }
                 if flags.has(ConnFlags::EDITED) {
-                    self.tell_ahead(now, packet.port(), found, way, io);
+                    self.tell_ahead(packet.port(), found, way, io);
                 }
-                self.deliver(now, packet, way, io);
+                self.deliver(packet, way, io);
             }
-            Err(reason) => self.refuse_or_drop(now, packet, found, reason, io),
+            Err(reason) => self.refuse_or_drop(packet, found, reason, io),
         }
     }
 
@@ -178,7 +160,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[inline(never)]
     pub(crate) fn refuse_or_drop(
         &mut self,
-        now: Now,
         mut packet: B,
         found: Found,
         reason: DropReason,
@@ -203,13 +184,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             }
             _ => return self.shared.drop(packet, reason),
         };
-        self.refuse(now, packet, &ip, refusal, reason, io);
+        self.refuse(packet, &ip, refusal, reason, io);
     }
 
     #[inline(always)]
     fn rewrite(
         &mut self,
-        now: Now,
         packet: &mut B,
         flow: &Flow<A>,
         found: Found,
@@ -217,9 +197,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) -> Result<(), DropReason> {
         let flags = self.lane.conns.get(found.id).flags;
         if flags.has(ConnFlags::ONE_WAY) {
-            self.pass_on(now, packet, flow, found, mtu)
+            self.pass_on(packet, flow, found, mtu)
         } else {
-            self.rewrite_any(now, packet, flow, found, mtu)
+            self.rewrite_any(packet, flow, found, mtu)
         }
     }
 
@@ -227,7 +207,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[inline(never)]
     fn rewrite_any(
         &mut self,
-        now: Now,
         packet: &mut B,
         flow: &Flow<A>,
         found: Found,
@@ -243,7 +222,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             flow = self.replace_network(packet, &flow, found, mtu)?;
         }
         if flags.has(ConnFlags::EDITED) {
-            flow = match self.edit(now, packet, &flow, found, mtu) {
+            flow = match self.edit(packet, &flow, found, mtu) {
                 // The packet is no longer the one that its sender would have to be told about.
                 Err(DropReason::MtuExceeded) if is_mixed => {
                     return Err(DropReason::NoRoomForHeader);
@@ -258,11 +237,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         match flow.protocol {
             Protocol::Udp => {
                 let conn = self.lane.conns.get_mut(found.id);
-                rewrite_datagram(now, packet.bytes_mut(), &flow, conn, found.direction);
+                conn.touch(self.shared.now.tick());
+                rewrite_datagram(packet.bytes_mut(), &flow, conn, found.direction);
                 self.note_first_answer(found);
             }
-            Protocol::Tcp => self.rewrite_segment(now, packet, &flow, found, mtu)?,
-            _ => self.rewrite_rest(now, packet, &flow, found)?,
+            Protocol::Tcp => self.rewrite_segment(packet, &flow, found, mtu)?,
+            _ => self.rewrite_rest(packet, &flow, found)?,
         }
         if is_mixed {
             self.complete_replaced(packet, &flow, found);
@@ -278,15 +258,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[inline(never)]
     fn rewrite_rest(
         &mut self,
-        now: Now,
         packet: &mut B,
         flow: &Flow<A>,
         found: Found,
     ) -> Result<(), DropReason> {
         match flow.protocol {
-            Protocol::Sctp => self.rewrite_sctp(now, packet, flow, found),
+            Protocol::Sctp => self.rewrite_sctp(packet, flow, found),
             _ => {
-                self.rewrite_echo(now, packet, flow, found);
+                self.rewrite_echo(packet, flow, found);
                 Ok(())
             }
         }
@@ -296,7 +275,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// first.
     pub(crate) fn forward_later_fragment(
         &mut self,
-        now: Now,
         packet: B,
         ip: &IpFacts<A>,
         found: Found,
@@ -309,16 +287,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             let Some(end) = ip.fragment_offset.checked_add(len) else {
                 return self.shared.drop(packet, DropReason::Fragment);
             };
-            self.release_first_fragment(now, ip, end, io);
+            self.release_first_fragment(ip, end, io);
         }
         let part = Part::Later { options_len };
-        self.forward_fragment(now, packet, ip, found, part, io);
+        self.forward_fragment(packet, ip, found, part, io);
     }
 
     /// A fragment by itself.
     pub(crate) fn forward_fragment(
         &mut self,
-        now: Now,
         mut packet: B,
         ip: &IpFacts<A>,
         found: Found,
@@ -330,15 +307,16 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Err(reason) => return self.shared.drop(packet, reason),
         };
         if ip.ttl <= 1 {
-            return self.refuse_or_drop(now, packet, found, DropReason::TtlExpired, io);
+            return self.refuse_or_drop(packet, found, DropReason::TtlExpired, io);
         }
         if ip.total_len.saturating_add_signed(self.growth(ip, found)) > way.mtu() {
-            return self.refuse_or_drop(now, packet, found, DropReason::MtuExceeded, io);
+            return self.refuse_or_drop(packet, found, DropReason::MtuExceeded, io);
         }
         self.count_packet(found, ip.total_len);
-        self.lane.conns.get_mut(found.id).touch(now.tick());
+        let conn = self.lane.conns.get_mut(found.id);
+        conn.touch(self.shared.now.tick());
         match self.rewrite_fragment(&mut packet, ip, found, part) {
-            Ok(()) => self.deliver(now, packet, way, io),
+            Ok(()) => self.deliver(packet, way, io),
             Err(reason) => self.shared.drop(packet, reason),
         }
     }
@@ -436,7 +414,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[inline(always)]
     fn rewrite_segment(
         &mut self,
-        now: Now,
         packet: &mut B,
         flow: &Flow<A>,
         found: Found,
@@ -447,7 +424,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let l4 = l4.unwrap_or_default();
         let segment = Segment::read(l4)?;
         if segment.opens() && self.is_over(found.id) {
-            self.reopen(now, flow, found, segment);
+            self.reopen(flow, found, segment);
         }
         let conn = self.lane.conns.get_mut(found.id);
         segment::rewrite_tcp(
@@ -458,7 +435,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             conn.deltas(found.direction).l4,
         )?;
         rewrite_network(frame, conn, found.direction);
-        conn.touch(now.tick());
+        conn.touch(self.shared.now.tick());
         // Most segments, whichever way they go, change nothing else.
         if segment.only_acknowledges() && conn.is_settled() {
             conn.acks[found.direction as usize] = segment.ack;
@@ -502,20 +479,20 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// A SYN hit a conn that is over.
     #[cold]
     #[inline(never)]
-    fn reopen(&mut self, now: Now, flow: &Flow<A>, found: Found, segment: Segment) {
+    fn reopen(&mut self, flow: &Flow<A>, found: Found, segment: Segment) {
         match found.direction {
-            Direction::Inbound => self.renumber(now, found.id, segment),
-            Direction::Outbound => self.call_again(now, flow, found.id),
+            Direction::Inbound => self.renumber(found.id, segment),
+            Direction::Outbound => self.call_again(flow, found.id),
         }
     }
 
     /// The client's conn starts afresh, with numbers of its own (FullNAT design, 4.6.2), which go on from the old ones if
     /// those are ahead (RFC 6191).
-    fn renumber(&mut self, now: Now, id: ConnId, segment: Segment) {
+    fn renumber(&mut self, id: ConnId, segment: Segment) {
         if !self.lane.conns.get(id).flags.has(ConnFlags::FULL_NAT) {
             return;
         }
-        let chosen = self.initial_sequence(now, self.lane.conns.get(id));
+        let chosen = self.initial_sequence(self.lane.conns.get(id));
         let conn = self.lane.conns.get_mut(id);
         let continued = segment.seq.wrapping_add(conn.seq_delta);
         let is_ahead = continued.wrapping_sub(chosen) < 1 << 31;
@@ -560,13 +537,11 @@ pub(crate) fn count_packet<A: Family>(
 /// Addresses and ports of a datagram.
 #[inline(always)]
 fn rewrite_datagram<A: Family>(
-    now: Now,
     frame: &mut [u8],
     flow: &Flow<A>,
-    conn: &mut Conn<A>,
+    conn: &Conn<A>,
     direction: Direction,
 ) {
-    conn.touch(now.tick());
     rewrite_network(frame, conn, direction);
     segment::rewrite_udp(
         frame.get_mut(usize::from(flow.l4_at)..).unwrap_or_default(),

@@ -64,7 +64,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// A segment of a control conn.
     pub(crate) fn edit_ftp(
         &mut self,
-        now: Now,
         packet: &mut B,
         flow: &Flow<A>,
         found: Found,
@@ -86,7 +85,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         let (shift, other) = (extra.shifts[ours], extra.shifts[theirs]);
         let replacement = match packet.bytes().get(payload_at..end_of(flow)) {
-            Some(payload) if !payload.is_empty() => self.announced(now, payload, found),
+            Some(payload) if !payload.is_empty() => self.announced(payload, found),
             _ => None,
         };
         let mut grown = 0;
@@ -114,24 +113,19 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// Expects what a line announces; what the line must say instead, if anything.
-    fn announced(&mut self, now: Now, payload: &[u8], found: Found) -> Option<Replacement> {
+    fn announced(&mut self, payload: &[u8], found: Found) -> Option<Replacement> {
         match found.direction {
             Direction::Inbound => self
                 .asked_in_other_words(payload, found)
-                .or_else(|| self.announced_by_client(now, payload, found)),
+                .or_else(|| self.announced_by_client(payload, found)),
             Direction::Outbound => self
                 .refused_in_other_words(payload, found)
-                .or_else(|| self.announced_by_dest(now, payload, found)),
+                .or_else(|| self.announced_by_dest(payload, found)),
         }
     }
 
     /// `PORT`, `EPRT`: the dest will call the client.
-    fn announced_by_client(
-        &mut self,
-        now: Now,
-        payload: &[u8],
-        found: Found,
-    ) -> Option<Replacement> {
+    fn announced_by_client(&mut self, payload: &[u8], found: Found) -> Option<Replacement> {
         let named = ftp::read_command(payload)?;
         let conn = *self.lane.conns.get(found.id);
         let client = conn.client().0.to_ip();
@@ -154,7 +148,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             port = self.port_for(&expected, dest, found)?;
             expected.lport = port;
         }
-        self.expect(now, dest, seen, port, &expected, found);
+        self.expect(dest, seen, port, &expected, found);
         let end = SocketAddr::new(seen, port);
         match conn.flags.has(ConnFlags::MIXED) {
             // RFC 6384; PORT cannot name an end of IPv6 (RFC 2428, 1).
@@ -165,7 +159,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// 227, 229: the client will call the VIP.
-    fn announced_by_dest(&mut self, now: Now, payload: &[u8], found: Found) -> Option<Replacement> {
+    fn announced_by_dest(&mut self, payload: &[u8], found: Found) -> Option<Replacement> {
         let named = ftp::read_reply(payload)?;
         let conn = *self.lane.conns.get(found.id);
         let (dest, vip) = (conn.real_server().0.to_ip(), conn.vip().0.to_ip());
@@ -184,7 +178,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             lport: 0,
             class: 0,
         };
-        self.expect(now, client, vip, named.port, &expected, found);
+        self.expect(client, vip, named.port, &expected, found);
         if in_other_words {
             return Replacement::of_line(payload, answer_in_other_words(&named, vip)?);
         }
@@ -208,19 +202,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.shared.laddrs.take_movable_port(id, class)
     }
 
-    fn expect(
-        &mut self,
-        now: Now,
-        src: IpAddr,
-        dst: IpAddr,
-        port: u16,
-        expected: &Expected,
-        found: Found,
-    ) {
+    fn expect(&mut self, src: IpAddr, dst: IpAddr, port: u16, expected: &Expected, found: Found) {
         let key = key_of(src, dst, port, &self.shared.config.keys.conns);
         self.lane.extras.get_mut(found.id).expected_lport = expected.lport;
         let table = &self.shared.stats.expectations;
-        if let Some(gone) = table.insert(key, expected, now.tick())
+        if let Some(gone) = table.insert(key, expected, self.shared.now.tick())
             && (gone.laddr, gone.class, gone.lport)
                 != (expected.laddr, expected.class, expected.lport)
         {
@@ -229,11 +215,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// What some worker expects of this SYN.
-    pub(crate) fn expected(&self, now: Now, flow: &Flow<A>) -> Option<Expected> {
+    pub(crate) fn expected(&self, flow: &Flow<A>) -> Option<Expected> {
         let (src, dst) = (flow.tuple.src.to_ip(), flow.tuple.dst.to_ip());
         let key = key_of(src, dst, flow.tuple.dport, &self.shared.config.keys.conns);
         let find = |stats: &std::sync::Arc<crate::stats::WorkerStats>| {
-            stats.expectations.find(key, now.tick())
+            stats.expectations.find(key, self.shared.now.tick())
         };
         let expected = self.shared.all_stats.iter().find_map(find)?;
         // A local port has an owner, to whom the packet goes first.
@@ -246,21 +232,19 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// The dest calls the client, as that has asked.
     pub(crate) fn connect_active(
         &mut self,
-        now: Now,
         packet: B,
         flow: &Flow<A>,
         expected: &Expected,
         io: &mut impl Io<B>,
     ) {
-        match self.open_active(now, &packet, flow, expected, io) {
-            Ok(found) => self.forward(now, packet, flow, found, io),
+        match self.open_active(&packet, flow, expected, io) {
+            Ok(found) => self.forward(packet, flow, found, io),
             Err(reason) => self.shared.drop(packet, reason),
         }
     }
 
     fn open_active(
         &mut self,
-        now: Now,
         packet: &B,
         flow: &Flow<A>,
         expected: &Expected,
@@ -273,13 +257,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let service = service.ok_or(DropReason::NoConn)?;
         let is_it = |dest: &&Dest| dest.id == expected.dest;
         let dest = service.dests.iter().find(is_it).ok_or(DropReason::NoDest)?;
-        let mut conn = called_conn(now, flow, expected, dest)?;
+        let mut conn = called_conn(self.shared.now, flow, expected, dest)?;
         conn.timeout_s = self.call_timeout_s();
         let service_id = service.id;
         let earlier = self.earlier_call(&conn.tuple(Direction::Inbound))?;
         self.shared.claim_expected_port(expected, &flow.tuple)?;
         if let Some(earlier) = earlier {
-            self.end(now, earlier, io);
+            self.end(earlier, io);
         }
         // From here on the conn has the port.
         self.forget_expected(flow);
@@ -315,9 +299,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// A dest's SYN hit a conn that is over. A call that is expected begins it anew: NAT alone has calls between the same ends
     /// as before.
-    pub(crate) fn call_again(&mut self, now: Now, flow: &Flow<A>, id: ConnId) {
+    pub(crate) fn call_again(&mut self, flow: &Flow<A>, id: ConnId) {
         let has_ftp = self.shared.snapshot.services.has_ftp();
-        let Some(expected) = has_ftp.then(|| self.expected(now, flow)).flatten() else {
+        let Some(expected) = has_ftp.then(|| self.expected(flow)).flatten() else {
             return;
         };
         if expected.vip == flow.tuple.dst.to_ip() {
@@ -418,7 +402,8 @@ impl<B: PacketBuf> crate::shared::Shared<B> {
     }
 
     /// Forgets what did not come in time.
-    pub(crate) fn expire_expected(&mut self, now: crate::time::Tick) {
+    pub(crate) fn expire_expected(&mut self) {
+        let now = self.now.tick();
         let table = &self.stats.expectations;
         if let Some(gone) = table.pop_stale(&mut self.expected_cursor, now) {
             self.return_expected_port(&gone);

@@ -12,7 +12,6 @@ use crate::lane::Forwarder;
 use crate::output::Way;
 use crate::segment;
 use crate::service::Protocol;
-use crate::time::Now;
 use crate::tuple::Tuple;
 use packet::ip::IpFacts;
 use packet::ipv4::L2_LEN;
@@ -34,13 +33,7 @@ pub(crate) struct Quoted<A> {
 }
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    pub(crate) fn receive_icmp(
-        &mut self,
-        now: Now,
-        mut packet: B,
-        ip: &IpFacts<A>,
-        io: &mut impl Io<B>,
-    ) {
+    pub(crate) fn receive_icmp(&mut self, mut packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
         let icmp = packet
             .bytes()
             .get(usize::from(ip.l4_at)..)
@@ -65,9 +58,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return self.shared.drop(packet, DropReason::IcmpBadChecksum);
         }
         if is_error {
-            self.receive_icmp_error(now, packet, ip, io);
+            self.receive_icmp_error(packet, ip, io);
         } else if kind == A::ECHO_REPLY || !is_to_us {
-            self.receive_echo(now, packet, ip, kind, io);
+            self.receive_echo(packet, ip, kind, io);
         } else if echo_reply_in_place(&mut packet) {
             self.shared.stats.transmitted.add(1);
             io.transmit(packet.port(), packet);
@@ -76,7 +69,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    fn receive_icmp_error(&mut self, now: Now, packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
+    fn receive_icmp_error(&mut self, packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
         let icmp = packet
             .bytes()
             .get(usize::from(ip.l4_at)..)
@@ -87,7 +80,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Err(reason) => return self.shared.drop(packet, reason),
         };
         match self.lane.conns.find(&quoted.tuple.reversed()) {
-            Some(found) => self.translate_error(now, packet, ip, &quoted, found, io),
+            Some(found) => self.translate_error(packet, ip, &quoted, found, io),
             None => self.error_without_conn(packet, ip, &quoted, io),
         }
     }
@@ -120,7 +113,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     pub(crate) fn translate_error(
         &mut self,
-        now: Now,
         mut packet: B,
         ip: &IpFacts<A>,
         quoted: &Quoted<A>,
@@ -133,11 +125,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Err(reason) => return self.shared.drop(packet, reason),
         };
         if self.lane.conns.get(found.id).flags.has(ConnFlags::ONE_WAY) {
-            return self.pass_on_error(now, packet, quoted, found, way, io);
+            return self.pass_on_error(packet, quoted, found, way, io);
         }
         if A::CAN_BE_MIXED && self.lane.conns.get(found.id).flags.has(ConnFlags::MIXED) {
             return match self.translate_mixed_error(&mut packet, ip, quoted, found) {
-                Ok(()) => self.deliver(now, packet, way, io),
+                Ok(()) => self.deliver(packet, way, io),
                 Err(reason) => self.shared.drop(packet, reason),
             };
         }
@@ -150,13 +142,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             found.direction,
             dest_delta,
         );
-        self.deliver(now, packet, way, io);
+        self.deliver(packet, way, io);
     }
 
     /// In DR and tunnel mode the dest itself sent what the error is about, from the VIP.
     fn pass_on_error(
         &mut self,
-        now: Now,
         mut packet: B,
         quoted: &Quoted<A>,
         found: Found,
@@ -168,7 +159,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             .shared
             .pass_on_unchanged(&mut packet, conn, &quoted.tuple);
         match passed {
-            Ok(()) => self.deliver(now, packet, way, io),
+            Ok(()) => self.deliver(packet, way, io),
             Err(reason) => self.shared.drop(packet, reason),
         }
     }

@@ -10,7 +10,6 @@ use crate::drop_reason::DropReason;
 use crate::family::Family;
 use crate::io::Io;
 use crate::lane::Forwarder;
-use crate::time::Now;
 
 /// Errors per second and worker, and at once: RFC 1812, 4.3.2.8 and RFC 4443, 2.4 (f) ask for a limit.
 pub(crate) const ERROR_LIMIT: RateLimit = RateLimit::new(1000, 100);
@@ -33,7 +32,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[cold]
     pub(crate) fn refuse(
         &mut self,
-        now: Now,
         mut packet: B,
         ip: &IpFacts<A>,
         refusal: Refusal,
@@ -41,7 +39,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         io: &mut impl Io<B>,
     ) {
         self.shared.stats.drops_by(reason).add(1);
-        let is_told = self.shared.icmp_limit.allow(now.ns / 1_000_000)
+        let is_told = self.shared.icmp_limit.allow(self.shared.now.ns / 1_000_000)
             && match (ip.dst.to_ip(), refusal) {
                 (IpAddr::V4(from), Refusal::PacketTooBig { mtu }) => {
                     icmp::frag_needed(&mut packet, from, mtu)

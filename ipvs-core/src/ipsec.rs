@@ -10,7 +10,6 @@ use crate::family::Family;
 use crate::io::Io;
 use crate::lane::Forwarder;
 use crate::service::Protocol;
-use crate::time::Now;
 use crate::tuple::Tuple;
 
 /// Of the key exchange: RFC 7296, 2.
@@ -18,13 +17,7 @@ const IKE: u16 = 500;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// A packet goes where the key exchange between its addresses went.
-    pub(crate) fn receive_ipsec(
-        &mut self,
-        now: Now,
-        packet: B,
-        ip: &IpFacts<A>,
-        io: &mut impl Io<B>,
-    ) {
+    pub(crate) fn receive_ipsec(&mut self, packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
         let exchange = Tuple {
             src: ip.src,
             dst: ip.dst,
@@ -39,6 +32,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if conn.flags.has(ConnFlags::LOCAL_PORT) || conn.flags.has(ConnFlags::MIXED) {
             return self.shared.drop(packet, DropReason::IpsecMode);
         }
-        self.forward_later_fragment(now, packet, ip, found, 0, io);
+        self.forward_later_fragment(packet, ip, found, 0, io);
     }
 }

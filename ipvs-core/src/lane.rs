@@ -75,13 +75,13 @@ pub(crate) struct Forwarder<'a, A, B> {
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Looks up the conns of a batch, then takes each packet its way. Those without a conn are left in `unknown`.
     #[inline]
-    pub(crate) fn run_stages(&mut self, now: Now, io: &mut impl Io<B>) {
+    pub(crate) fn run_stages(&mut self, io: &mut impl Io<B>) {
         let mut batch = std::mem::take(&mut self.lane.batch);
         let mut unknown = std::mem::take(&mut self.lane.unknown);
         batch.choose_conns(&self.lane.conns);
         for (Work { flow, lookup }, packet) in batch.drain() {
             match self.lane.conns.finish(lookup, &flow.tuple) {
-                Some(found) => self.forward(now, packet, flow, found, io),
+                Some(found) => self.forward(packet, flow, found, io),
                 None => unknown.push(Unknown::new(packet, *flow, *lookup)),
             }
         }
@@ -93,17 +93,17 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// First fragments of this batch: their later ones find the way by these notes.
     #[cold]
     #[inline(never)]
-    pub(crate) fn note_first_fragments(&mut self, now: Now, io: &mut impl Io<B>) {
+    pub(crate) fn note_first_fragments(&mut self, io: &mut impl Io<B>) {
         self.lane.has_first_fragments = false;
         let mut batch = std::mem::take(&mut self.lane.batch);
         for (packet, flow) in batch.iter_mut().filter(|(_, flow)| flow.is_fragment) {
-            self.note_fragment(now, packet, flow);
+            self.note_fragment(packet, flow);
         }
         let mut at = 0;
         while let Some(flow) = batch.flow(at) {
             if self.needs_last_fragment(flow) {
                 let (packet, flow) = batch.remove(at);
-                self.await_last_fragment(now, packet, flow.tuple, io);
+                self.await_last_fragment(packet, flow.tuple, io);
             } else {
                 at += 1;
             }

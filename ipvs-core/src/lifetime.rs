@@ -14,7 +14,7 @@ use crate::lane::Forwarder;
 use crate::service::{Protocol, Service};
 use crate::tcp_state::TcpState;
 use crate::templates;
-use crate::time::{Now, Tick};
+use crate::time::Now;
 
 /// Conns and timer slots looked at per call, so that no loop gets long when many expire at once.
 const EXPIRY_BUDGET: u32 = 128;
@@ -25,26 +25,28 @@ impl<B: PacketBuf> Engine<B> {
     /// Expires conns, gives up packets that waited too long, goes on with what was begun. A worker
     /// calls it every few loops; each call is short.
     pub fn housekeep(&mut self, now: Now, io: &mut impl Io<B>) {
-        self.v4().give_up(now, io);
-        self.v6().give_up(now, io);
+        self.shared.now = now;
+        self.v4().give_up(io);
+        self.v6().give_up(io);
         while let Some((_, packet)) = self.shared.held.pop_stale(now.tick()) {
             self.shared.stats.held.sub(1);
             self.shared.drop(packet, DropReason::NeighbourUnresolved);
         }
-        self.continue_closing(now, io);
-        self.shared.expire_templates(now.tick());
-        self.shared.expire_expected(now.tick());
+        self.continue_closing(io);
+        self.shared.expire_templates();
+        self.shared.expire_expected();
     }
 }
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Expires conns, and gives up fragments whose first did not come.
-    fn give_up(&mut self, now: Now, io: &mut impl Io<B>) {
+    fn give_up(&mut self, io: &mut impl Io<B>) {
+        let now = self.shared.now.tick();
         let mut budget = EXPIRY_BUDGET;
         let mut leaving = std::mem::take(&mut self.lane.leaving);
         loop {
             while leaving.len() < LEAVING_TOGETHER
-                && let Some(id) = self.lane.conns.next_due(now.tick(), &mut budget)
+                && let Some(id) = self.lane.conns.next_due(now, &mut budget)
             {
                 leaving.push(self.lane.conns.leave(id));
             }
@@ -52,39 +54,39 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 break;
             }
             for conn in leaving.drain(..) {
-                self.expire(now, conn, io);
+                self.expire(conn, io);
             }
         }
         self.lane.leaving = leaving;
-        while let Some((dst, packet)) = self.lane.fragments.pop_stale(now.tick()) {
+        while let Some((dst, packet)) = self.lane.fragments.pop_stale(now) {
             self.shared.stats.held.sub(1);
             self.give_up_later_fragment(packet, dst, io);
         }
-        while let Some(packet) = self.lane.fragments.pop_stale_first(now.tick()) {
+        while let Some(packet) = self.lane.fragments.pop_stale_first(now) {
             self.shared.stats.held.sub(1);
             self.shared.drop(packet, DropReason::Fragment);
         }
     }
 
-    fn expire(&mut self, now: Now, leaving: Leaving, io: &mut impl Io<B>) {
-        self.reset_if_established(now, leaving.id(), io);
+    fn expire(&mut self, leaving: Leaving, io: &mut impl Io<B>) {
+        self.reset_if_established(leaving.id(), io);
         let conn = self.lane.conns.release(leaving);
-        self.settle_end(now, &conn, io);
+        self.settle_end(&conn, io);
     }
 
     /// Ends a conn before its time, silently.
-    pub(crate) fn end(&mut self, now: Now, id: ConnId, io: &mut impl Io<B>) {
+    pub(crate) fn end(&mut self, id: ConnId, io: &mut impl Io<B>) {
         let conn = self.lane.conns.remove(id);
-        self.settle_end(now, &conn, io);
+        self.settle_end(&conn, io);
     }
 
     /// Gives back what a conn that is out of the table had.
-    pub(crate) fn settle_end(&mut self, now: Now, conn: &Conn<A>, io: &mut impl Io<B>) {
+    pub(crate) fn settle_end(&mut self, conn: &Conn<A>, io: &mut impl Io<B>) {
         self.shared.stats.conns.sub(1);
         let service = self.shared.dest_notes.service(conn.dest());
         self.shared.stats.service(service).conns.sub(1);
         if conn.flags.has(ConnFlags::PERSISTENT) {
-            self.release_template(now.tick(), conn);
+            self.release_template(conn);
         }
         let stats = self.shared.stats.dest(conn.dest());
         let was_active = conn.flags.has(ConnFlags::ACTIVE);
@@ -184,7 +186,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// The template of a client whose conn has ended may end some time, too.
-    fn release_template(&self, now: Tick, conn: &Conn<A>) {
+    fn release_template(&self, conn: &Conn<A>) {
+        let now = self.shared.now.tick();
         let Some(service) = self.service_of(conn) else {
             return;
         };

@@ -17,7 +17,6 @@ use crate::icmp::{self, Quoted};
 use crate::io::Io;
 use crate::lane::Forwarder;
 use crate::service::Protocol;
-use crate::time::Now;
 use crate::tuple::Tuple;
 
 /// RFC 7915, 5.1: up to this length a packet that was IPv6 may be fragmented on its way.
@@ -303,10 +302,10 @@ fn translate_kind<A: Family>(frame: &[u8], ip: &IpFacts<A>) -> Option<IcmpError>
 impl<B: PacketBuf> Engine<B> {
     /// IPv4 packets of conns between both families go through the other lane.
     #[cold]
-    pub(crate) fn pass_mixed_on(&mut self, now: Now) {
+    pub(crate) fn pass_mixed_on(&mut self) {
         let mut at = 0;
         while let Some(flow) = self.v4.unknown.get(at).map(|item| item.flow) {
-            if self.is_mixed(now, &flow) {
+            if self.is_mixed(&flow) {
                 if let Some(packet) = self.v4.unknown.remove(at).packet {
                     self.v6
                         .batch
@@ -320,14 +319,13 @@ impl<B: PacketBuf> Engine<B> {
 
     /// Later fragments of IPv4 whose first one belongs to such a conn.
     #[cold]
-    pub(crate) fn pass_mixed_fragments_on(&mut self, now: Now, io: &mut impl Io<B>) {
+    pub(crate) fn pass_mixed_fragments_on(&mut self, io: &mut impl Io<B>) {
         let mut strays = std::mem::take(&mut self.v4.stray_fragments);
         for (packet, ip, tuple) in strays.drain(..) {
             match self.v6.conns.find(&tuple.to_mapped()) {
                 Some(found) => {
                     let ip = family::mapped(ip);
-                    self.v6()
-                        .forward_later_fragment(now, packet, &ip, found, 0, io);
+                    self.v6().forward_later_fragment(packet, &ip, found, 0, io);
                 }
                 None => self
                     .v4()
@@ -338,21 +336,21 @@ impl<B: PacketBuf> Engine<B> {
     }
 
     /// Whether an IPv4 packet belongs to such a conn, or opens one.
-    fn is_mixed(&mut self, now: Now, flow: &Flow<[u8; 4]>) -> bool {
+    fn is_mixed(&mut self, flow: &Flow<[u8; 4]>) -> bool {
         let tuple = &flow.tuple;
         let services = &self.shared.snapshot.services;
         let of_vip = services.of_vip(flow.protocol, tuple.dst, tuple.dport);
         of_vip.is_some_and(|service| service.is_mixed())
             || self.v6.conns.find(&tuple.to_mapped()).is_some()
-            || self.is_expected_by_mixed(now, flow)
+            || self.is_expected_by_mixed(flow)
     }
 
     /// Whether it may be a data conn of FTP whose dests are of both families.
-    fn is_expected_by_mixed(&mut self, now: Now, flow: &Flow<[u8; 4]>) -> bool {
+    fn is_expected_by_mixed(&mut self, flow: &Flow<[u8; 4]>) -> bool {
         if !self.shared.snapshot.services.has_ftp() || flow.protocol != Protocol::Tcp {
             return false;
         }
-        let expected = self.v4().expected(now, flow);
+        let expected = self.v4().expected(flow);
         let services = &self.shared.snapshot.services;
         expected
             .and_then(|expected| services.get(&expected.control_service()))

@@ -15,7 +15,6 @@ use crate::segment::Segment;
 use crate::service::{Encapsulation, FwdMode, Protocol};
 use crate::shared::Shared;
 use crate::tcp_state::TcpState;
-use crate::time::Now;
 use crate::tunnel;
 use crate::tuple::Tuple;
 
@@ -25,7 +24,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[inline(always)]
     pub(crate) fn forward_one_way(
         &mut self,
-        now: Now,
         packet: B,
         flow: &Flow<A>,
         found: Found,
@@ -33,44 +31,29 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) {
         let flags = self.lane.conns.get(found.id).flags;
         if flags.has(ConnFlags::IPIP) {
-            self.forward_in_ipip(now, packet, flow, found, io);
+            self.forward_in_ipip(packet, flow, found, io);
         } else if flags.has(ConnFlags::TUNNEL) {
-            self.forward_special(now, packet, flow, found, io);
+            self.forward_special(packet, flow, found, io);
         } else {
-            self.forward_directly(now, packet, flow, found, io);
+            self.forward_directly(packet, flow, found, io);
         }
     }
 
     #[inline(never)]
-    fn forward_directly(
-        &mut self,
-        now: Now,
-        packet: B,
-        flow: &Flow<A>,
-        found: Found,
-        io: &mut impl Io<B>,
-    ) {
-        self.forward_as(FwdMode::DirectRoute, now, packet, flow, found, io);
+    fn forward_directly(&mut self, packet: B, flow: &Flow<A>, found: Found, io: &mut impl Io<B>) {
+        self.forward_as(FwdMode::DirectRoute, packet, flow, found, io);
     }
 
     #[inline(never)]
-    fn forward_in_ipip(
-        &mut self,
-        now: Now,
-        packet: B,
-        flow: &Flow<A>,
-        found: Found,
-        io: &mut impl Io<B>,
-    ) {
+    fn forward_in_ipip(&mut self, packet: B, flow: &Flow<A>, found: Found, io: &mut impl Io<B>) {
         let ipip = FwdMode::Tunnel(Encapsulation::IpIp);
-        self.forward_as(ipip, now, packet, flow, found, io);
+        self.forward_as(ipip, packet, flow, found, io);
     }
 
     #[inline(always)]
     fn forward_as(
         &mut self,
         fwdmode: FwdMode,
-        now: Now,
         mut packet: B,
         flow: &Flow<A>,
         found: Found,
@@ -79,18 +62,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let conn = self.lane.conns.get_mut(found.id);
         let known = known_nexthop(&self.shared.snapshot.net, conn, Direction::Inbound);
         let Some((&Nexthop { mtu, port, .. }, macs)) = known else {
-            return self.forward_first(now, packet, flow, found, io);
+            return self.forward_first(packet, flow, found, io);
         };
-        match self
-            .shared
-            .pass_on(now, &mut packet, flow, conn, fwdmode, mtu)
-        {
+        match self.shared.pass_on(&mut packet, flow, conn, fwdmode, mtu) {
             Ok((next, frame)) => {
                 macs.write(frame);
                 self.shared.send(packet, port, io);
                 self.follow_one_way(found.id, next);
             }
-            Err(reason) => self.refuse_or_drop(now, packet, found, reason, io),
+            Err(reason) => self.refuse_or_drop(packet, found, reason, io),
         }
     }
 
@@ -98,7 +78,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[inline(never)]
     pub(crate) fn pass_on(
         &mut self,
-        now: Now,
         packet: &mut B,
         flow: &Flow<A>,
         found: Found,
@@ -106,7 +85,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) -> Result<(), DropReason> {
         let conn = self.lane.conns.get_mut(found.id);
         let fwdmode = conn.fwdmode();
-        let (next, _) = self.shared.pass_on(now, packet, flow, conn, fwdmode, mtu)?;
+        let (next, _) = self.shared.pass_on(packet, flow, conn, fwdmode, mtu)?;
         self.follow_one_way(found.id, next);
         Ok(())
     }
@@ -125,7 +104,6 @@ impl<B: PacketBuf> Shared<B> {
     #[inline(always)]
     fn pass_on<'p, A: Family>(
         &self,
-        now: Now,
         packet: &'p mut B,
         flow: &Flow<A>,
         conn: &mut Conn<A>,
@@ -140,7 +118,7 @@ impl<B: PacketBuf> Shared<B> {
             _ => None,
         };
         count_packet(&self.stats, conn, Direction::Inbound, flow.total_len);
-        conn.touch(now.tick());
+        conn.touch(self.now.tick());
         let is_ipip = fwdmode == FwdMode::Tunnel(Encapsulation::IpIp);
         let frame = if is_ipip && !A::CAN_BE_MIXED && flow.is_plain() {
             tunnel::wrap_plain(packet, conn)?

@@ -23,7 +23,6 @@ use crate::service_options::ServiceOptions;
 use crate::snapshot::Snapshot;
 use crate::tcp_state::TcpState;
 use crate::templates;
-use crate::time::Now;
 
 /// Why a packet makes no conn.
 pub(crate) enum Unserved {
@@ -43,7 +42,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// A conn for a packet: service, dest, local port, and a conn that is found by its inbound tuple.
     pub(crate) fn open(
         &mut self,
-        now: Now,
         unknown: &mut Unknown<A, B>,
         expected: Option<&Expected>,
         io: &mut impl Io<B>,
@@ -65,6 +63,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let client = flow.tuple.src;
         service.access.check(client)?;
         let turn = turn_of(&mut self.shared.turns, service, self.shared.config.worker);
+        let now = self.shared.now;
         limits::check(service, &mut turn.rate, &self.shared.all_stats, now)?;
         let service_id = service.id;
         let hash_key = &self.shared.config.keys.conns;
@@ -85,19 +84,18 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             expected: expected.map(|expected| expected.dest),
         };
         let mut conn = choice.make_conn(now, flow, l4, service)?;
-        self.start(now, flow.protocol, options, opening, &mut conn);
+        self.start(flow.protocol, options, opening, &mut conn);
         let extra = conn.flags.has(ConnFlags::EDITED).then(|| {
             let is_ftp = service.is_ftp() && expected.is_none();
             Extra::of_told(options, is_ftp)
         });
-        let (id, outbound) = self.insert(now, &unknown.lookup, conn, service_id, io)?;
+        let (id, outbound) = self.insert(&unknown.lookup, conn, service_id, io)?;
         unknown.made = Some((id, outbound));
         if let Some(extra) = extra {
             *self.lane.extras.get_mut(id) = extra;
         }
         if let Some((key, timeout_s)) = template {
-            self.shared
-                .hold_template(key, conn.dest(), timeout_s, now.tick());
+            self.shared.hold_template(key, conn.dest(), timeout_s);
         }
         Ok(id)
     }
@@ -106,7 +104,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[inline]
     fn start(
         &self,
-        now: Now,
         protocol: Protocol,
         options: &ServiceOptions,
         opening: Option<Segment>,
@@ -118,7 +115,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if let Some(segment) = opening
             && conn.flags.has(ConnFlags::FULL_NAT)
         {
-            conn.seq_delta = self.initial_sequence(now, conn).wrapping_sub(segment.seq);
+            conn.seq_delta = self.initial_sequence(conn).wrapping_sub(segment.seq);
         }
         if is_one_way {
             let has_no_states = protocol != Protocol::Tcp;
@@ -148,7 +145,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Puts the conn into the table, in place of a half-open one if it is full.
     fn insert(
         &mut self,
-        now: Now,
         lookup: &Lookup,
         conn: Conn<A>,
         service: ServiceId,
@@ -156,7 +152,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) -> Result<(ConnId, Lookup), DropReason> {
         let inserted = match self.lane.conns.insert_inbound(lookup, conn) {
             Ok(inserted) => inserted,
-            Err(TableFull) => self.insert_into_full(now, lookup, conn, io)?,
+            Err(TableFull) => self.insert_into_full(lookup, conn, io)?,
         };
         self.note_made(service, conn.dest());
         Ok(inserted)
@@ -166,14 +162,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[inline(never)]
     fn insert_into_full(
         &mut self,
-        now: Now,
         lookup: &Lookup,
         conn: Conn<A>,
         io: &mut impl Io<B>,
     ) -> Result<(ConnId, Lookup), DropReason> {
         if let Some(victim) = self.lane.conns.recyclable() {
             self.shared.stats.conns_recycled.add(1);
-            self.end(now, victim, io);
+            self.end(victim, io);
             if let Ok(inserted) = self.lane.conns.insert_inbound(lookup, conn) {
                 return Ok(inserted);
             }

@@ -24,6 +24,7 @@ impl<B: PacketBuf> Engine<B> {
     /// # Errors
     /// The answer, if the ring to control has no room for it: to be offered again later.
     pub fn apply(&mut self, now: Now, command: Command, io: &mut impl Io<B>) -> Result<(), Event> {
+        self.shared.now = now;
         match command {
             Command::Publish(snapshot) => {
                 let old = std::mem::replace(&mut self.shared.snapshot, snapshot);
@@ -49,7 +50,7 @@ impl<B: PacketBuf> Engine<B> {
                 Ok(())
             }
             Command::ListConns(mut page) => {
-                self.fill(now, &mut page);
+                self.fill(&mut page);
                 io.event(Event::Conns(page))
             }
             Command::Transmit { port, frame } => {
@@ -72,15 +73,15 @@ impl<B: PacketBuf> Engine<B> {
         }
     }
 
-    fn fill(&self, now: Now, page: &mut ConnPage) {
+    fn fill(&self, page: &mut ConnPage) {
         page.conns.clear();
         if page.cursor & OF_IPV6 == 0 {
-            fill(&self.v4.conns, now, page);
+            fill(&self.v4.conns, self.shared.now, page);
             page.cursor |= if page.done { OF_IPV6 } else { 0 };
             page.done = false;
         } else {
             page.cursor &= !OF_IPV6;
-            fill(&self.v6.conns, now, page);
+            fill(&self.v6.conns, self.shared.now, page);
             page.cursor |= if page.done { 0 } else { OF_IPV6 };
         }
     }

@@ -11,7 +11,6 @@ use crate::held::{Awaited, Hold};
 use crate::io::Io;
 use crate::lane::Forwarder;
 use crate::shared::Shared;
-use crate::time::Now;
 
 /// How a packet gets out.
 #[derive(Debug, Clone, Copy)]
@@ -120,10 +119,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// Sends a packet its way, or holds it.
-    pub(crate) fn deliver(&mut self, now: Now, packet: B, way: Way, io: &mut impl Io<B>) {
+    pub(crate) fn deliver(&mut self, packet: B, way: Way, io: &mut impl Io<B>) {
         match way {
             Way::Known { id, .. } => self.shared.transmit_to(packet, id, io),
-            Way::Await { neighbour, .. } => self.shared.hold(now, packet, neighbour, io),
+            Way::Await { neighbour, .. } => self.shared.hold(packet, neighbour, io),
         }
     }
 }
@@ -154,8 +153,8 @@ impl<B: PacketBuf> Shared<B> {
     }
 
     #[cold]
-    pub(crate) fn hold(&mut self, now: Now, packet: B, neighbour: Awaited, io: &mut impl Io<B>) {
-        match self.held.push(now.tick(), neighbour, packet) {
+    pub(crate) fn hold(&mut self, packet: B, neighbour: Awaited, io: &mut impl Io<B>) {
+        match self.held.push(self.now.tick(), neighbour, packet) {
             Hold::First => {
                 self.stats.held.add(1);
                 self.tell(

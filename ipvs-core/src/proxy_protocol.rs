@@ -18,7 +18,6 @@ use crate::segment::{self, Segment};
 use crate::service::Protocol;
 use crate::service_options::ProxyProtocol;
 use crate::splice::{end_of, splice};
-use crate::time::Now;
 
 /// The longest header: by so much a segment may grow.
 pub(crate) const LONGEST_HEADER: u16 = 107;
@@ -33,7 +32,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[inline(never)]
     pub(crate) fn edit(
         &mut self,
-        now: Now,
         packet: &mut B,
         flow: &Flow<A>,
         found: Found,
@@ -42,7 +40,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let extra = self.lane.extras.get(found.id);
         let grown = match (flow.protocol, found.direction) {
             (Protocol::Tcp, _) if extra.ftp.has(FtpFlags::CONTROL) => {
-                self.edit_ftp(now, packet, flow, found, mtu)?
+                self.edit_ftp(packet, flow, found, mtu)?
             }
             _ if extra.proxy == 0 => 0,
             (Protocol::Tcp, Direction::Inbound) => self.edit_inbound(packet, flow, found, mtu)?,

@@ -14,7 +14,6 @@ use crate::io::Io;
 use crate::lane::Forwarder;
 use crate::service::Protocol;
 use crate::shared::Shared;
-use crate::time::Now;
 use crate::tuple::Tuple;
 use packet::ip::IpFacts;
 
@@ -98,47 +97,49 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// A packet's first fragment came: the others go where it goes.
     #[cold]
-    pub(crate) fn note_fragment(&mut self, now: Now, packet: &mut B, flow: &Flow<A>) {
+    pub(crate) fn note_fragment(&mut self, packet: &mut B, flow: &Flow<A>) {
         if let Ok(ip) = A::check(packet) {
             self.lane.has_fragments = true;
             let told = Told {
                 tuple: flow.tuple,
                 options_len: family::options_len(packet.bytes(), &ip),
             };
-            self.lane.fragments.note(now.tick(), Whole::of(&ip), told);
+            let now = self.shared.now.tick();
+            self.lane.fragments.note(now, Whole::of(&ip), told);
         }
     }
 
     /// At the end of a batch, when the first fragments in it have found or made their conns.
     #[cold]
-    pub(crate) fn follow_first_fragments(&mut self, now: Now, io: &mut impl Io<B>) {
+    pub(crate) fn follow_first_fragments(&mut self, io: &mut impl Io<B>) {
         self.lane.has_fragments = false;
-        self.take_up_first_fragments(now, io);
+        self.take_up_first_fragments(io);
         let mut later = std::mem::take(&mut self.lane.later_fragments);
         for packet in later.drain(..) {
-            self.follow_first_fragment(now, packet, io);
+            self.follow_first_fragment(packet, io);
         }
         self.lane.later_fragments = later;
         // Those that waited came with earlier batches, whose marks they have.
         let origin = std::mem::replace(&mut self.shared.origin, Origin::Worker);
-        while let Some(packet) = self.lane.fragments.pop_ready(now.tick()) {
+        while let Some(packet) = self.lane.fragments.pop_ready(self.shared.now.tick()) {
             self.shared.stats.held.sub(1);
-            self.follow_first_fragment(now, packet, io);
+            self.follow_first_fragment(packet, io);
         }
         self.shared.origin = origin;
     }
 
-    fn follow_first_fragment(&mut self, now: Now, mut packet: B, io: &mut impl Io<B>) {
+    fn follow_first_fragment(&mut self, mut packet: B, io: &mut impl Io<B>) {
         let ip = match A::check(&mut packet) {
             Ok(ip) => ip,
             Err(reason) => return self.shared.drop(packet, reason),
         };
-        let Some(told) = self.lane.fragments.told_of(now.tick(), &Whole::of(&ip)) else {
-            return self.await_first_fragment(now, packet, &ip, io);
+        let now = self.shared.now.tick();
+        let Some(told) = self.lane.fragments.told_of(now, &Whole::of(&ip)) else {
+            return self.await_first_fragment(packet, &ip, io);
         };
         let Told { tuple, options_len } = told;
         if let Some(found) = self.lane.conns.find(&tuple) {
-            return self.forward_later_fragment(now, packet, &ip, found, options_len, io);
+            return self.forward_later_fragment(packet, &ip, found, options_len, io);
         }
         if !A::CAN_BE_MIXED && self.shared.snapshot.services.has_mixed() {
             self.lane.stray_fragments.push((packet, ip, tuple));
@@ -190,18 +191,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// It overtook its first fragment, or that is none of ours.
-    fn await_first_fragment(
-        &mut self,
-        now: Now,
-        mut packet: B,
-        ip: &IpFacts<A>,
-        io: &mut impl Io<B>,
-    ) {
+    fn await_first_fragment(&mut self, mut packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
         if !self.is_local(ip.dst) && !self.may_be_from_nat_dest(ip) {
             return self.shared.to_kernel(packet, io);
         }
         packet.set_mark(self.shared.hand_overs(&packet));
-        match self.lane.fragments.wait(now.tick(), Whole::of(ip), packet) {
+        let now = self.shared.now.tick();
+        match self.lane.fragments.wait(now, Whole::of(ip), packet) {
             Ok(()) => self.shared.stats.held.add(1),
             Err(packet) => self.give_up_later_fragment(packet, ip.dst, io),
         }

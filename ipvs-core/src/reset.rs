@@ -12,7 +12,6 @@ use crate::lane::Forwarder;
 use crate::output::Way;
 use crate::service::Protocol;
 use crate::tcp_state::TcpState;
-use crate::time::Now;
 use crate::tuple::Tuple;
 use packet::ipv4::L2_LEN;
 
@@ -22,10 +21,10 @@ const RST_ACK: u8 = 0x14;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Tells both ends of an established TCP conn that it is over.
-    pub(crate) fn reset_if_established(&mut self, now: Now, id: ConnId, io: &mut impl Io<B>) {
+    pub(crate) fn reset_if_established(&mut self, id: ConnId, io: &mut impl Io<B>) {
         let conn = *self.lane.conns.get(id);
         if conn.flags.has(ConnFlags::SYN_PROXIED) && conn.tcp_state() == TcpState::SynSent {
-            return self.reset_waiting_client(now, id, io);
+            return self.reset_waiting_client(id, io);
         }
         if conn.protocol != Protocol::Tcp.number()
             || conn.tcp_state() != TcpState::Established
@@ -40,21 +39,20 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let for_client = (client_expects, dest_ack.wrapping_sub(conn.seq_delta));
         let dest_expects = dest_ack.wrapping_add(self.lane.header_shift(id));
         let for_dest = (dest_expects, client_ack);
-        self.send_reset(now, id, &conn, Direction::Outbound, for_client, io);
-        self.send_reset(now, id, &conn, Direction::Inbound, for_dest, io);
+        self.send_reset(id, &conn, Direction::Outbound, for_client, io);
+        self.send_reset(id, &conn, Direction::Inbound, for_dest, io);
     }
 
     /// The client has shaken hands, and the dest did not answer.
-    fn reset_waiting_client(&mut self, now: Now, id: ConnId, io: &mut impl Io<B>) {
+    fn reset_waiting_client(&mut self, id: ConnId, io: &mut impl Io<B>) {
         let conn = *self.lane.conns.get(id);
         let extra = self.lane.extras.get(id);
         let numbers = (extra.cookie.wrapping_add(1), extra.first_data);
-        self.send_reset(now, id, &conn, Direction::Outbound, numbers, io);
+        self.send_reset(id, &conn, Direction::Outbound, numbers, io);
     }
 
     fn send_reset(
         &mut self,
-        now: Now,
         id: ConnId,
         conn: &Conn<A>,
         direction: Direction,
@@ -85,7 +83,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return;
         };
         write_reset(packet.bytes_mut(), &tuple, numbers);
-        self.deliver(now, packet, way, io);
+        self.deliver(packet, way, io);
     }
 }
 

@@ -16,7 +16,6 @@ use crate::io::Io;
 use crate::lane::Forwarder;
 use crate::service::Protocol;
 use crate::tcp_state::TcpState;
-use crate::time::Now;
 use crate::tuple::Tuple;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
@@ -35,7 +34,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[inline(never)]
     pub(crate) fn rewrite_sctp(
         &mut self,
-        now: Now,
         packet: &mut B,
         flow: &Flow<A>,
         found: Found,
@@ -53,7 +51,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         let kind = sctp::kind(l4);
         let conn = self.lane.conns.get_mut(found.id);
-        conn.touch(now.tick());
+        conn.touch(self.shared.now.tick());
         rewrite_network(packet.bytes_mut(), conn, found.direction);
         let to = conn.rewritten(found.direction);
         let l4 = packet.bytes_mut().get_mut(l4_at..).unwrap_or_default();
@@ -113,13 +111,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// These at the batch's end: they wait for their last, or go the way of a packet that is whole.
     #[cold]
-    pub(crate) fn take_up_first_fragments(&mut self, now: Now, io: &mut impl Io<B>) {
+    pub(crate) fn take_up_first_fragments(&mut self, io: &mut impl Io<B>) {
         let mut early = std::mem::take(&mut self.lane.early_fragments);
         for (packet, flow) in early.drain(..) {
             if self.needs_last_fragment(&flow) {
-                self.await_last_fragment(now, packet, flow.tuple, io);
+                self.await_last_fragment(packet, flow.tuple, io);
             } else {
-                self.connect_anew(now, packet, &flow, io);
+                self.connect_anew(packet, &flow, io);
             }
         }
         self.lane.early_fragments = early;
@@ -129,7 +127,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[cold]
     pub(crate) fn await_last_fragment(
         &mut self,
-        now: Now,
         mut packet: B,
         tuple: Tuple<A>,
         io: &mut impl Io<B>,
@@ -138,7 +135,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Ok(ip) => {
                 self.shared.stats.held.add(1);
                 let half = Half::First(First { packet, tuple });
-                self.meet(now, Whole::of(&ip), half, io);
+                self.meet(Whole::of(&ip), half, io);
             }
             Err(reason) => self.shared.drop(packet, reason),
         }
@@ -148,19 +145,19 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[cold]
     pub(crate) fn release_first_fragment(
         &mut self,
-        now: Now,
         last: &IpFacts<A>,
         end: u16,
         io: &mut impl Io<B>,
     ) {
-        self.meet(now, Whole::of(last), Half::End(end), io);
+        self.meet(Whole::of(last), Half::End(end), io);
     }
 
-    fn meet(&mut self, now: Now, whole: Whole<A>, half: Half<A, B>, io: &mut impl Io<B>) {
-        match self.lane.fragments.meet(now.tick(), whole, half) {
+    fn meet(&mut self, whole: Whole<A>, half: Half<A, B>, io: &mut impl Io<B>) {
+        let now = self.shared.now.tick();
+        match self.lane.fragments.meet(now, whole, half) {
             Meeting::Complete(first, end) => {
                 self.shared.stats.held.sub(1);
-                self.forward_first_fragment(now, first, end, io);
+                self.forward_first_fragment(first, end, io);
             }
             Meeting::Waits { given_up } => {
                 if let Some(packet) = given_up {
@@ -172,13 +169,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// A first fragment that waited goes. `end` is where the last one of its packet ends.
-    fn forward_first_fragment(
-        &mut self,
-        now: Now,
-        first: First<A, B>,
-        end: u16,
-        io: &mut impl Io<B>,
-    ) {
+    fn forward_first_fragment(&mut self, first: First<A, B>, end: u16, io: &mut impl Io<B>) {
         let First { mut packet, tuple } = first;
         let ip = match A::check(&mut packet) {
             Ok(ip) => ip,
@@ -191,7 +182,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return self.shared.drop(packet, DropReason::Fragment);
         };
         let part = Part::FirstOfSctp { whole_len };
-        self.forward_fragment(now, packet, &ip, found, part, io);
+        self.forward_fragment(packet, &ip, found, part, io);
     }
 
     /// The SCTP header in a first fragment, where the network header lies still as it came.

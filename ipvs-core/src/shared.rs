@@ -17,7 +17,7 @@ use crate::sched::{Memory, Turn};
 use crate::service::{DestId, Service, ServiceId};
 use crate::snapshot::Snapshot;
 use crate::stats::WorkerStats;
-use crate::time::Tick;
+use crate::time::Now;
 
 /// The part of an engine that both lanes work with.
 #[derive(Debug)]
@@ -37,11 +37,14 @@ pub(crate) struct Shared<B> {
     pub(crate) scheduling: Memory,
     pub(crate) held: Held<B>,
     pub(crate) icmp_limit: inet::RateLimit,
+    /// Where the packets at hand come from
     pub(crate) origin: Origin,
+    /// When they came, or when control's order did: set at each of the engine's entrances
+    pub(crate) now: Now,
 }
 
 impl<B: PacketBuf> Shared<B> {
-    pub(crate) fn new(config: EngineConfig, all_stats: Vec<Arc<WorkerStats>>) -> Self {
+    pub(crate) fn new(config: EngineConfig, all_stats: Vec<Arc<WorkerStats>>, now: Now) -> Self {
         let stats = Arc::clone(&all_stats[usize::from(config.worker)]);
         Self {
             snapshot: Arc::default(),
@@ -54,6 +57,7 @@ impl<B: PacketBuf> Shared<B> {
             held: Held::new(config.max_held, config.max_held_per_neighbour),
             icmp_limit: ERROR_LIMIT,
             origin: Origin::Nic,
+            now,
             all_stats,
             stats,
             config,
@@ -74,7 +78,8 @@ impl<B: PacketBuf> Shared<B> {
     }
 
     /// A conn of a client that keeps to its dest was made.
-    pub(crate) fn hold_template(&self, key: u64, dest: DestId, timeout_s: u32, now: Tick) {
+    pub(crate) fn hold_template(&self, key: u64, dest: DestId, timeout_s: u32) {
+        let now = self.now.tick();
         let change = self.stats.templates.hold(key, dest, timeout_s, now);
         if let Some(dest) = change.came {
             self.stats.dest(dest).persistent_conns.add(1);
@@ -85,7 +90,8 @@ impl<B: PacketBuf> Shared<B> {
     }
 
     /// Forgets a few clients whose time is over.
-    pub(crate) fn expire_templates(&mut self, now: Tick) {
+    pub(crate) fn expire_templates(&mut self) {
+        let now = self.now.tick();
         let gone = |dest| self.stats.dest(dest).persistent_conns.sub(1);
         let templates = &self.stats.templates;
         templates.expire_some(&mut self.template_cursor, now, gone);

@@ -51,7 +51,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[inline(never)]
     pub(crate) fn shake_hands(
         &mut self,
-        now: Now,
         packet: B,
         flow: &Flow<A>,
         io: &mut impl Io<B>,
@@ -67,21 +66,21 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return Handshake::Plain(packet);
         };
         if segment.opens() {
-            if !self.is_proxied(now, &service) || flow.is_fragment {
+            if !self.is_proxied(&service) || flow.is_fragment {
                 return Handshake::Plain(packet);
             }
-            self.answer_with_cookie(now, packet, flow, segment, &service, io);
+            self.answer_with_cookie(packet, flow, segment, &service, io);
             return Handshake::Over;
         }
         if segment.has_ack() && !segment.has_syn() && !segment.has_rst() {
             let has_timestamps = self.offers_timestamps(&service);
-            return self.take_cookie(now, packet, flow, segment, has_timestamps);
+            return self.take_cookie(packet, flow, segment, has_timestamps);
         }
         Handshake::Plain(packet)
     }
 
     /// Whether SYNs are answered with cookies now.
-    fn is_proxied(&mut self, now: Now, service: &Service) -> bool {
+    fn is_proxied(&mut self, service: &Service) -> bool {
         match service.options.syn_proxy {
             None => false,
             Some(SynProxy::Always) => true,
@@ -89,6 +88,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 self.shared.stats.service(service.id).syns.add(1);
                 let all_stats = &self.shared.all_stats;
                 let syns = limits::of_all(all_stats, service.id, |stats| stats.syns.get());
+                let now = self.shared.now;
                 let rate = &mut self.shared.turn_of(service).syn_rate;
                 !rate.allows(now, syns, per_s)
             }
@@ -107,7 +107,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// The SYN becomes the answer to itself.
     fn answer_with_cookie(
         &mut self,
-        now: Now,
         mut packet: B,
         flow: &Flow<A>,
         segment: Segment,
@@ -127,12 +126,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let offer = tcp_options::read_syn(options_of(l4));
         let theirs = tcp_options::timestamps_of(options_of(l4));
         let timestamps = theirs.map(|theirs| Timestamps {
-            value: clock(now),
+            value: clock(self.shared.now),
             echo: theirs.value,
         });
         let timestamps = timestamps.filter(|_| self.offers_timestamps(service));
         let jar = CookieJar::new(&self.shared.config.keys.sequence);
-        let cookie = jar.make(now, &flow.tuple, segment.seq, offer);
+        let cookie = jar.make(self.shared.now, &flow.tuple, segment.seq, offer);
         let mss = self.mss_for(&packet, flow, service);
         let mut answer = flow.tuple.reversed();
         answer.protocol = flow.tuple.protocol;
@@ -174,7 +173,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// An acknowledgment of what may be a cookie.
     fn take_cookie(
         &mut self,
-        now: Now,
         mut packet: B,
         flow: &Flow<A>,
         segment: Segment,
@@ -183,7 +181,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let client_isn = segment.seq.wrapping_sub(1);
         let cookie = segment.ack.wrapping_sub(1);
         let jar = CookieJar::new(&self.shared.config.keys.sequence);
-        let Some(offer) = jar.read(now, &flow.tuple, client_isn, cookie) else {
+        let Some(offer) = jar.read(self.shared.now, &flow.tuple, client_isn, cookie) else {
             self.shared.stats.syn_cookies_wrong.add(1);
             return Handshake::Plain(packet);
         };
@@ -223,7 +221,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[inline(never)]
     pub(crate) fn forward_shaken(
         &mut self,
-        now: Now,
         packet: B,
         flow: &Flow<A>,
         found: Found,
@@ -238,14 +235,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Err(reason) => return self.shared.drop(packet, reason),
         };
         match found.direction {
-            Direction::Inbound => self.shaken_inbound(now, packet, flow, segment, found, io),
-            Direction::Outbound => self.shaken_outbound(now, packet, flow, segment, found, io),
+            Direction::Inbound => self.shaken_inbound(packet, flow, segment, found, io),
+            Direction::Outbound => self.shaken_outbound(packet, flow, segment, found, io),
         }
     }
 
     fn shaken_inbound(
         &mut self,
-        now: Now,
         mut packet: B,
         flow: &Flow<A>,
         segment: Segment,
@@ -258,8 +254,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let is_over = matches!(state, TcpState::TimeWait | TcpState::Close);
         if segment.opens() && is_over && !is_first {
             // The client begins anew: with a cookie again.
-            self.end(now, found.id, io);
-            return self.connect_anew(now, packet, flow, io);
+            self.end(found.id, io);
+            return self.connect_anew(packet, flow, io);
         }
         if extra.is_dest_known == 0 && !segment.opens() && !segment.has_rst() {
             // It asks again; the dest may not have heard of it.
@@ -273,7 +269,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 return self.shared.drop(packet, DropReason::NoHeadroom);
             }
             let flow = flow_of(&packet, flow);
-            return self.forward_by_way(now, packet, &flow, found, io);
+            return self.forward_by_way(packet, &flow, found, io);
         }
         let l4_at = usize::from(flow.l4_at);
         if segment.has_ack() {
@@ -294,12 +290,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if extra.dest_has_no_scale != 0 && extra.has_scale != 0 && !segment.opens() {
             rescale(packet.bytes_mut(), l4_at, extra.client_scale, 0);
         }
-        self.forward_by_way(now, packet, flow, found, io);
+        self.forward_by_way(packet, flow, found, io);
     }
 
     fn shaken_outbound(
         &mut self,
-        now: Now,
         packet: B,
         flow: &Flow<A>,
         segment: Segment,
@@ -307,7 +302,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         io: &mut impl Io<B>,
     ) {
         if !(segment.has_syn() && segment.has_ack()) {
-            return self.forward_by_way(now, packet, flow, found, io);
+            return self.forward_by_way(packet, flow, found, io);
         }
         let l4 = packet
             .bytes()
@@ -322,15 +317,17 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         extra.is_dest_known = 1;
         let is_without_timestamps = extra.has_timestamps != 0 && timestamps.is_none();
         match timestamps {
-            Some(theirs) => extra.timestamp_delta = clock(now).wrapping_sub(theirs.value),
+            Some(theirs) => {
+                extra.timestamp_delta = clock(self.shared.now).wrapping_sub(theirs.value)
+            }
             None => extra.has_timestamps = 0,
         }
         if is_without_timestamps {
             self.do_without_timestamps(found.id);
         }
         let port = packet.port();
-        self.forward_by_way(now, packet, flow, found, io);
-        self.acknowledge_dest(now, port, found.id, io);
+        self.forward_by_way(packet, flow, found, io);
+        self.acknowledge_dest(port, found.id, io);
     }
 
     /// The conn's service has a dest that does not know them.
@@ -345,13 +342,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// The client's part of the handshake with the dest, which the client believes to be over long ago.
-    fn acknowledge_dest(
-        &mut self,
-        now: Now,
-        port: packet::PortId,
-        id: ConnId,
-        io: &mut impl Io<B>,
-    ) {
+    fn acknowledge_dest(&mut self, port: packet::PortId, id: ConnId, io: &mut impl Io<B>) {
         let tuple = self.lane.conns.get(id).tuple(Direction::Inbound);
         let extra = *self.lane.extras.get(id);
         let len = L2_LEN + family::header_len(tuple.src) + HEADER_LEN;
@@ -369,7 +360,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             timestamps: (extra.has_timestamps != 0).then_some(Timestamps {
                 value: extra.client_timestamp,
                 // As the client would echo it: the dest's own, once translated.
-                echo: clock(now),
+                echo: clock(self.shared.now),
             }),
         };
         if !ours.write(&mut packet, &tuple, family::DEFAULT_TTL) {
@@ -383,7 +374,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             total_len: (packet.bytes().len() - L2_LEN) as u16,
         };
         let direction = Direction::Inbound;
-        self.forward_shaken(now, packet, &flow, Found { id, direction }, io);
+        self.forward_shaken(packet, &flow, Found { id, direction }, io);
     }
 
     /// What is left to do on the dest's segments when all else is rewritten: the client's numbers and windows, and

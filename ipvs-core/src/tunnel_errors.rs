@@ -15,7 +15,6 @@ use crate::io::Io;
 use crate::lane::Forwarder;
 use crate::mixed::{LONGEST_ICMP_ERROR, LONGEST_ICMPV6_ERROR, resize_head};
 use crate::service::{FwdMode, Protocol};
-use crate::time::Now;
 use crate::tunnel;
 use crate::tuple::Tuple;
 
@@ -47,7 +46,6 @@ impl<B: PacketBuf> Engine<B> {
     /// Relays an error that quotes a tunnel's packet; gives any other one back.
     pub(crate) fn relay_tunnel_error<A: Family>(
         &mut self,
-        now: Now,
         packet: B,
         ip: &IpFacts<A>,
         io: &mut impl Io<B>,
@@ -58,15 +56,15 @@ impl<B: PacketBuf> Engine<B> {
         let inner = packet.bytes().get(told.inner_at..).unwrap_or_default();
         if let Some(tuple) = inner_tuple::<[u8; 4]>(inner) {
             if let Some(found) = self.v4.conns.find(&tuple) {
-                return self.v4().tell_client(now, packet, told, found, io);
+                return self.v4().tell_client(packet, told, found, io);
             }
             if let Some(found) = self.v6.conns.find(&tuple.to_mapped()) {
-                return self.v6().tell_client(now, packet, told, found, io);
+                return self.v6().tell_client(packet, told, found, io);
             }
         } else if let Some(tuple) = inner_tuple::<[u8; 16]>(inner)
             && let Some(found) = self.v6.conns.find(&tuple)
         {
-            return self.v6().tell_client(now, packet, told, found, io);
+            return self.v6().tell_client(packet, told, found, io);
         }
         self.ask_others(packet, told, io)
     }
@@ -86,7 +84,6 @@ impl<B: PacketBuf> Engine<B> {
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     fn tell_client(
         &mut self,
-        now: Now,
         mut packet: B,
         told: Told,
         found: Found,
@@ -104,7 +101,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             }
         };
         match self.write_error(&mut packet, told, found) {
-            Ok(()) => self.deliver(now, packet, way, io),
+            Ok(()) => self.deliver(packet, way, io),
             Err(reason) => self.shared.drop(packet, reason),
         }
         None

@@ -17,7 +17,6 @@ use crate::lane::Forwarder;
 use crate::mixed::give_checksum;
 use crate::output::Way;
 use crate::service::Protocol;
-use crate::time::Now;
 use crate::tuple::Tuple;
 
 /// RFC 768
@@ -51,14 +50,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// An empty datagram that tells, ahead of one that has no room: as DPVS does.
     #[cold]
     #[inline(never)]
-    pub(crate) fn tell_ahead(
-        &mut self,
-        now: Now,
-        port: PortId,
-        found: Found,
-        way: Way,
-        io: &mut impl Io<B>,
-    ) {
+    pub(crate) fn tell_ahead(&mut self, port: PortId, found: Found, way: Way, io: &mut impl Io<B>) {
         let is_owed = self.lane.extras.get(found.id).uoa_is_owed != 0;
         if !is_owed || found.direction != Direction::Inbound {
             return;
@@ -75,7 +67,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return self.shared.drop(packet, DropReason::NoHeadroom);
         }
         self.note_told(found.id);
-        self.deliver(now, packet, way, io);
+        self.deliver(packet, way, io);
     }
 
     fn note_told(&mut self, id: ConnId) {
