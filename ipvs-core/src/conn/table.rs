@@ -226,7 +226,19 @@ impl<A: Address> ConnTable<A> {
         self.wheel.insert(id, conn.deadline());
         self.conns[id.0 as usize] = conn;
         self.len += 1;
+        self.fetch_next_free();
         Ok((id, outbound))
+    }
+
+    /// Asks for the memory of the next new conn: a store to what is not in the cache keeps all later ones waiting.
+    #[inline(always)]
+    fn fetch_next_free(&self) {
+        let next = self.wheel.fetch_next_free();
+        if let Some(conn) = self.conns.get(next.0 as usize) {
+            prefetch(conn);
+            // IPv6's second line
+            prefetch(&conn.acks);
+        }
     }
 
     /// Makes a conn findable by its outbound tuple too, unless nothing comes back by it.

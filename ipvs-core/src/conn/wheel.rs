@@ -7,6 +7,7 @@
 use zerocopy::FromZeros;
 
 use super::ConnId;
+use crate::simd::prefetch;
 use crate::time::Tick;
 
 /// Slots of the wheel. With [`SLOT_TICKS`] they span 18 minutes; later deadlines are visited on the
@@ -83,6 +84,20 @@ impl Wheel {
         }
         self.untouched += 1;
         Some(ConnId(id))
+    }
+
+    /// The conn that [`Self::take_free`] gives next, if there is one. Asks for its link.
+    #[inline]
+    pub(crate) fn fetch_next_free(&self) -> ConnId {
+        let next = if self.free == NIL {
+            self.untouched
+        } else {
+            self.free
+        };
+        if let Some(link) = self.links.get(next as usize) {
+            prefetch(link);
+        }
+        ConnId(next)
     }
 
     /// Gives a conn back that is not in the wheel.
