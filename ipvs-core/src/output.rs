@@ -128,7 +128,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 }
 
 impl<B: PacketBuf> Shared<B> {
-    /// Sends a packet to a next hop that [`Self::known_nexthop`] gave.
+    /// Sends a packet to a next hop that [`known_nexthop`] gave.
     #[inline]
     pub(crate) fn transmit_to(&self, packet: B, id: NexthopId, io: &mut impl Io<B>) {
         match self.snapshot.net.nexthop(id) {

@@ -6,6 +6,7 @@ const BITS: u32 = u64::BITS;
 ///
 /// The same word of all sets is in one place: sets that are used alike move on together, and share the lines and pages
 /// that they are at.
+// In this order, from the beginning of a cache line: `ahead` is in two lines and `at` in one, as `lines` says.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Bitmaps<const SETS: usize> {
@@ -70,7 +71,7 @@ impl<const SETS: usize> Bitmaps<SETS> {
         Some(())
     }
 
-    /// What [`Self::take`] touches nearly always: a reference into each line of memory.
+    /// What nearly every [`Self::take`] touches: a reference into each of these lines of memory.
     pub(crate) fn lines(&self) -> ([&u64; 2], &u16) {
         ([&self.ahead[0], &self.ahead[SETS / 2]], &self.at[0])
     }

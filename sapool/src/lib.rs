@@ -92,6 +92,7 @@ impl PoolShare {
 ///
 /// A port is taken in constant time, whatever is in use, and given out again as late as possible, so
 /// that a dest's TIME_WAIT has passed. It can be in use once towards each class of dests.
+// In this order: the sets begin a cache line.
 #[derive(Debug)]
 #[repr(C)]
 pub struct PortPool {
@@ -125,7 +126,8 @@ impl PortPool {
         self.usage.used()
     }
 
-    /// What [`Self::take`] touches nearly always: a reference into each line of memory, for who can ask for it early.
+    /// What nearly every [`Self::take`] touches: a reference into each of these lines of memory, for who can ask for them
+    /// early. The line that leads to the counters is read right now.
     #[inline]
     pub fn lines(&self) -> ([&u64; 2], &u16, &PoolUsage) {
         let (ahead, at) = self.free.lines();

@@ -86,7 +86,7 @@ impl Wheel {
         Some(ConnId(id))
     }
 
-    /// The conn that [`Self::take_free`] gives next, if there is one. Asks for its link.
+    /// The conn that [`Self::take_free`] gives next, or a number beyond all conns if none is free. Asks for its link.
     #[inline]
     pub(crate) fn fetch_next_free(&self) -> ConnId {
         let next = if self.free == NIL {
