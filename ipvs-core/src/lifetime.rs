@@ -194,7 +194,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if let Some(persistence) = service.options.persistence {
             let hash_key = &self.shared.config.keys.conns;
             let (client, _) = conn.client();
-            let key = templates::key_of(client, &service.key, persistence, hash_key);
+            let key = templates::key_of(client, service.id, persistence, hash_key);
             self.shared.stats.templates.release(key, conn.dest(), now);
         }
     }

@@ -68,7 +68,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let service_id = service.id;
         let hash_key = &self.shared.config.keys.conns;
         let template = options.persistence.map(|persistence| {
-            let key = templates::key_of(client, &service.key, persistence, hash_key);
+            let key = templates::key_of(client, service.id, persistence, hash_key);
             (key, persistence.timeout_s)
         });
         let choice = Choice {

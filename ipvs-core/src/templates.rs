@@ -5,7 +5,7 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use crate::service::{DestId, ServiceKey};
+use crate::service::{DestId, ServiceId};
 use crate::service_options::Persistence;
 use crate::slots::{self, Slots};
 use crate::time::Tick;
@@ -44,11 +44,11 @@ pub(crate) struct Change {
     pub(crate) went: Option<DestId>,
 }
 
-/// What a client of a service is found by. Chosen keys cannot collide on purpose, since the hash is keyed; by chance
+/// What a client of a service is found by: not by the service's address, since those that match have none. Chosen keys cannot collide on purpose, since the hash is keyed; by chance
 /// they may, and then two clients share a dest.
 pub(crate) fn key_of<A: Address>(
     client: A,
-    service: &ServiceKey,
+    service: ServiceId,
     persistence: Persistence,
     hash_key: &HashKey,
 ) -> u64 {
@@ -58,13 +58,10 @@ pub(crate) fn key_of<A: Address>(
     let mask = u128::MAX.checked_shl(128 - prefix_len).unwrap_or(0);
     let tuple = Tuple {
         src: (u128::from_be_bytes(client) & mask).to_be_bytes(),
-        dst: match service.addr {
-            std::net::IpAddr::V4(addr) => addr.octets().to_mapped(),
-            std::net::IpAddr::V6(addr) => addr.octets(),
-        },
+        dst: u128::from(service.0).to_be_bytes(),
         sport: 0,
-        dport: service.port,
-        protocol: service.protocol.number(),
+        dport: 0,
+        protocol: 0,
     };
     // 0 stands for a free slot.
     tuple.hash(hash_key).max(1)
@@ -166,7 +163,6 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::Protocol;
     use crate::time::Now;
 
     fn at(secs: u64) -> Tick {
@@ -207,13 +203,12 @@ mod tests {
 
     #[test]
     fn a_prefix_makes_neighbours_one_client() {
-        let service = ServiceKey::vip(Protocol::Tcp, [10, 0, 0, 100].into(), 80);
         let key = |client: [u8; 4], prefix_len| {
             let persistence = Persistence {
                 timeout_s: 300,
                 prefix_len,
             };
-            key_of(client, &service, persistence, &HashKey([1, 2, 3, 4]))
+            key_of(client, ServiceId(3), persistence, &HashKey([1, 2, 3, 4]))
         };
         assert_eq!(key([10, 1, 2, 3], 24), key([10, 1, 2, 200], 24));
         assert_ne!(key([10, 1, 2, 3], 24), key([10, 1, 3, 3], 24));

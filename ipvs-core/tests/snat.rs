@@ -271,16 +271,57 @@ fn what_a_persistent_host_keeps_to_is_forgotten_after_its_conns() {
     for to in ["10.0.0.48:53", "10.0.0.49:53"] {
         director.receive(LAN, &frames::udp(HOST, to, b"ask", FROM_SERVER));
     }
-    let persistent = |director: &Director| {
-        director
-            .engine
-            .stats()
-            .dest(DestId(7))
-            .persistent_conns
-            .get()
-    };
-    assert_eq!(persistent(&director), 1);
+    assert_eq!(templates_of(&director, DestId(7)), 1);
     director.wait_s(700);
     assert!(director.states().is_empty());
-    assert_eq!(persistent(&director), 0);
+    assert_eq!(templates_of(&director, DestId(7)), 0);
+}
+
+/// Clients that keep to a dest
+fn templates_of(director: &Director, dest: DestId) -> u64 {
+    let stats = director.engine.stats();
+    stats.dest(dest).persistent_conns.get()
+}
+
+/// IPVS keeps a template for each client and service; services that match have all the same address, none.
+#[test]
+fn a_persistent_host_of_two_services_keeps_to_a_dest_of_each() {
+    let mut director = director(Protocol::Udp);
+    let all = snat(&director);
+    director.snapshot.services.remove(&all.key);
+    let towards = |addr: &str, id, dest| {
+        let addr = addr.parse().unwrap();
+        let range = EndRange {
+            addrs: (addr, addr),
+            ports: (0, 0),
+        };
+        let mut service = all.clone();
+        service.id = ServiceId(id);
+        service.key.matcher = service.key.matcher.map(|matcher| Match {
+            dst: Some(range),
+            ..matcher
+        });
+        service.options.persistence = Some(Persistence {
+            timeout_s: 60,
+            prefix_len: 32,
+        });
+        service.dests[0].id = DestId(dest);
+        service.plan = Plan::new(service.scheduler, &service.dests);
+        Arc::new(service)
+    };
+    let both = [towards("10.0.0.48", 3, 7), towards("10.0.0.49", 4, 8)];
+    director.snapshot.services.insert_all(both);
+    director.publish();
+    for to in [
+        "10.0.0.48:53",
+        "10.0.0.49:53",
+        "10.0.0.48:54",
+        "10.0.0.49:54",
+    ] {
+        director.receive(LAN, &frames::udp(HOST, to, b"ask", FROM_SERVER));
+    }
+    let conns = |id| director.engine.stats().dest(DestId(id)).conns.get();
+    assert_eq!((conns(7), conns(8)), (2, 2));
+    let kept = [7, 8].map(|id| templates_of(&director, DestId(id)));
+    assert_eq!(kept, [1, 1]);
 }
