@@ -1,8 +1,8 @@
-//! A tournament of the dests of one service: who is the cheapest, found at once, kept in as many steps
-//! as the number of dests has bits.
+//! The dests of one service, of which the cheapest is found at once.
 
 use super::Load;
 use super::cost::Cost;
+use super::tournament::Tournament;
 use crate::service::{DestId, SchedulerKind, Service};
 use crate::time::Tick;
 
@@ -14,9 +14,7 @@ pub(super) struct Contest {
     players: Vec<Player>,
     /// A player has a threshold
     has_limited: bool,
-    /// Round by round: 1 is who has won the final, and those that met at n came from 2n and 2n + 1. In the second half are
-    /// the players; beside them, up to a power of two, some that take no conn.
-    places: Vec<Bid>,
+    tournament: Tournament,
     /// Who is looked at next, for what other workers did.
     cursor: u16,
     /// When all were looked at in vain.
@@ -36,11 +34,6 @@ struct Player {
     load: Load,
 }
 
-/// What a conn costs, and below that with whom: one number, so that a game is one comparison, and of equals the first
-/// player wins, as IPVS has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Bid(u64);
-
 impl Contest {
     /// Without players.
     pub(super) const fn new() -> Self {
@@ -49,7 +42,7 @@ impl Contest {
             fingerprint: 0,
             players: Vec::new(),
             has_limited: false,
-            places: Vec::new(),
+            tournament: Tournament::new(),
             cursor: 0,
             searched: None,
         }
@@ -95,20 +88,14 @@ impl Contest {
                 load,
             }));
         self.has_limited = self.players.iter().any(|player| player.is_limited);
-        let games = self.players.len().next_power_of_two();
-        self.places.clear();
-        self.places.resize(2 * games, Bid::NONE);
-        for (at, player) in (0..=u16::MAX).zip(&self.players) {
-            self.places[games + usize::from(at)] = Bid::new(player.cost(self.kind), at);
-        }
-        for game in (1..games).rev() {
-            self.places[game] = self.places[2 * game].min(self.places[2 * game + 1]);
-        }
+        let kind = self.kind;
+        let costs = self.players.iter().map(|player| player.cost(kind));
+        self.tournament.restart(costs);
     }
 
     /// Who takes the next conn, as far as known.
     pub(super) fn winner(&self) -> Option<u16> {
-        self.places.get(1)?.player()
+        self.tournament.winner()
     }
 
     /// Sets what is known of a dest's load, or changes it.
@@ -120,30 +107,7 @@ impl Contest {
         change(&mut player.load);
         player.is_away = is_away;
         if known != (player.load, is_away) {
-            let bid = Bid::new(player.cost(self.kind), at);
-            self.replay(at, bid);
-        }
-    }
-
-    /// Another bid of a player may decide its games otherwise: all of them if it had won the final, else up to one that another
-    /// wins as before. Whom a winner would meet is known beforehand, so that no game waits for what the one before wrote.
-    fn replay(&mut self, player: u16, bid: Bid) {
-        let had_won = self.winner() == Some(player);
-        let places = &mut self.places[..];
-        // The number of places is a power of two: so no place is looked for beyond them, and none need be checked.
-        let Some(mask) = places.len().checked_sub(1) else {
-            return;
-        };
-        let mut place = places.len() / 2 + usize::from(player);
-        let mut winner = bid;
-        places[place & mask] = bid;
-        while place > 1 {
-            winner = winner.min(places[(place ^ 1) & mask]);
-            place /= 2;
-            let before = std::mem::replace(&mut places[place & mask], winner);
-            if !had_won && before == winner {
-                return;
-            }
+            self.tournament.bid(at, player.cost(self.kind));
         }
     }
 
@@ -165,26 +129,6 @@ impl Contest {
         let at = if is_there { self.cursor } else { 0 };
         self.cursor = at.wrapping_add(1);
         (!self.players.is_empty()).then_some(at)
-    }
-}
-
-impl Bid {
-    /// Of nobody.
-    const NONE: Self = Self(u64::MAX);
-
-    fn new(cost: Cost, player: u16) -> Self {
-        const { assert!(Cost::SPARE_BITS == u16::BITS) };
-        match cost {
-            Cost::NEVER => Self::NONE,
-            _ => Self(cost.bits() | u64::from(player)),
-        }
-    }
-
-    const fn player(self) -> Option<u16> {
-        match self {
-            Self::NONE => None,
-            Self(bits) => Some(bits as u16),
-        }
     }
 }
 

@@ -18,6 +18,7 @@ mod server_names;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod tournament;
 
 use std::net::IpAddr;
 
