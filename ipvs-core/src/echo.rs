@@ -9,9 +9,9 @@ use crate::conn::{ConnFlags, Direction, Found};
 use crate::connect::Unknown;
 use crate::drop_reason::DropReason;
 use crate::family::Family;
-use crate::forward::rewrite_network;
 use crate::io::Io;
 use crate::lane::Forwarder;
+use crate::rewrite::rewrite_network;
 use crate::service::Protocol;
 use crate::tuple::Tuple;
 
