@@ -11,6 +11,7 @@ mod output;
 mod request;
 mod restore;
 mod save;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -65,7 +66,7 @@ fn main() -> ExitCode {
 async fn run(args: Vec<String>) -> Result<(), CliError> {
     let line = args::parse(args.into_iter())?;
     // All that is wrong with the line itself is said before the daemon is asked anything.
-    request::check(&line)?;
+    usage::check(&line)?;
     let service = request::service(&line)?;
     let change = request::change(&line)?;
     let socket = cli::socket_path(line.get("socket").map(str::to_owned));

@@ -8,6 +8,7 @@ use proto::v1::Change;
 use crate::Client;
 use crate::args::{self, Line};
 use crate::request;
+use crate::usage;
 
 /// The text to restore: of the file that is named, else (or for `-`) of standard input.
 ///
@@ -46,7 +47,7 @@ pub fn changes(text: &str) -> Result<Vec<(usize, Change)>, CliError> {
 
 fn change(text: &str) -> Result<Change, CliError> {
     let line = args::parse(text.split_whitespace().map(str::to_owned))?;
-    request::check(&line)?;
+    usage::check(&line)?;
     request::change(&line)?
         .ok_or_else(|| CliError::usage(format!("'{}' cannot be restored", line.command)))
 }
