@@ -16,12 +16,12 @@ struct Bid(u64);
 #[derive(Debug)]
 pub(super) struct Tournament {
     blocks: Vec<Block>,
-    /// The blocks' winners among themselves, placed as a block's players are. What has come out of games with the leading block
-    /// is not kept up.
+    /// The blocks' winners among themselves, placed as a block's players are
     finals: Vec<Bid>,
     /// The block with the winner
     leading: usize,
-    /// Nobody in any other block bids less.
+    /// Nobody in any other block bids less, so as long as the leading block's winner does, it plays no finals, and their places on its
+    /// way are not kept up. [`Bid::LEAST`] until that is worth to be found out.
     rival: Bid,
 }
 
@@ -32,6 +32,8 @@ struct Block([Bid; 2 * BLOCK]);
 impl Bid {
     /// Of nobody.
     const NONE: Self = Self(u64::MAX);
+    /// Of the first player, when it costs nothing.
+    const LEAST: Self = Self(0);
 
     fn new(cost: Cost, player: u16) -> Self {
         const { assert!(Cost::SPARE_BITS == u16::BITS) };
@@ -75,8 +77,7 @@ impl Tournament {
         for game in (1..games).rev() {
             self.finals[game] = self.finals[2 * game].min(self.finals[2 * game + 1]);
         }
-        self.leading = 0;
-        self.elect();
+        self.lead(self.finals[1]);
     }
 
     /// Who bids least.
@@ -87,57 +88,79 @@ impl Tournament {
     /// A conn costs this with a player now.
     pub(super) fn bid(&mut self, player: u16, cost: Cost) {
         let block = usize::from(player) / BLOCK;
-        let Some(players) = self.blocks.get_mut(block) else {
+        if block >= self.blocks.len() {
             return;
-        };
-        let best = players.bid(player, Bid::new(cost, player));
+        }
+        let leader = self.blocks[self.leading].best();
+        let best = self.blocks[block].bid(player, Bid::new(cost, player));
         if block == self.leading {
-            if best > self.rival {
-                self.elect();
-            }
+            self.defend(best);
         } else {
-            self.replay_finals(block, best);
+            self.attack(block, best, leader);
+        }
+    }
+
+    /// The leading block's winner is another, or bids otherwise.
+    fn defend(&mut self, best: Bid) {
+        if best <= self.rival {
+            return;
+        }
+        let winner = self.play_finals(self.leading, best);
+        if winner == best {
+            // The second time in turn, so there may be a third.
+            self.rival = self.find_rival();
+        } else {
+            self.lead(winner);
+        }
+    }
+
+    /// Another block's winner is another, or bids otherwise.
+    fn attack(&mut self, block: usize, best: Bid, leader: Bid) {
+        self.play_finals(block, best);
+        if best >= leader {
             self.rival = self.rival.min(best);
-            if best < self.blocks[self.leading].best() {
-                self.elect();
-            }
+            return;
         }
+        if self.rival != Bid::LEAST {
+            self.play_finals(self.leading, leader);
+        }
+        self.lead(best);
     }
 
-    /// Another winner of a block that does not lead may decide its games otherwise, up to one that another wins as before.
-    fn replay_finals(&mut self, block: usize, best: Bid) {
-        let mut winner = best;
-        let mut place = self.finals.len() / 2 + block;
-        self.finals[place] = winner;
-        while place > 1 {
-            winner = winner.min(self.finals[place ^ 1]);
-            place /= 2;
-            if std::mem::replace(&mut self.finals[place], winner) == winner {
-                return;
-            }
-        }
-    }
-
-    /// Plays the leading block's games, and sees who leads now.
-    fn elect(&mut self) {
-        let half = self.finals.len() / 2;
-        let mut winner = self.blocks[self.leading].best();
-        let mut place = half + self.leading;
-        self.finals[place] = winner;
-        while place > 1 {
-            winner = winner.min(self.finals[place ^ 1]);
-            place /= 2;
-            self.finals[place] = winner;
-        }
+    /// The winner's block leads now; nobody knows for how long.
+    fn lead(&mut self, winner: Bid) {
         self.leading = winner
             .player()
             .map_or(0, |player| usize::from(player) / BLOCK);
-        self.rival = Bid::NONE;
-        let mut place = half + self.leading;
+        self.rival = Bid::LEAST;
+    }
+
+    /// Plays a block's games against the others, to the end: to ask after each whether that was all costs more. Whom a winner would
+    /// meet is known beforehand, so that no game waits for what the one before wrote.
+    fn play_finals(&mut self, block: usize, best: Bid) -> Bid {
+        let places = &mut self.finals[..];
+        // The number of places is a power of two: so no place is looked for beyond them, and none need be checked.
+        let mask = places.len() - 1;
+        let mut place = places.len() / 2 + block;
+        let mut winner = best;
+        places[place & mask] = best;
         while place > 1 {
-            self.rival = self.rival.min(self.finals[place ^ 1]);
+            winner = winner.min(places[(place ^ 1) & mask]);
+            place /= 2;
+            places[place & mask] = winner;
+        }
+        winner
+    }
+
+    /// Who bids least outside the leading block: one of those whom its winner meets.
+    fn find_rival(&self) -> Bid {
+        let mut rival = Bid::NONE;
+        let mut place = self.finals.len() / 2 + self.leading;
+        while place > 1 {
+            rival = rival.min(self.finals[place ^ 1]);
             place /= 2;
         }
+        rival
     }
 }
 
@@ -146,8 +169,7 @@ impl Block {
         self.0[1]
     }
 
-    /// The one of this number, of which the last bits count, bids otherwise. Whom a winner would meet is known beforehand, so that no
-    /// game waits for what the one before wrote.
+    /// The one of this number, of which the last bits count, bids otherwise.
     fn bid(&mut self, player: u16, bid: Bid) -> Bid {
         let Self(places) = self;
         let mut place = BLOCK + usize::from(player) % BLOCK;
@@ -171,26 +193,33 @@ mod tests {
     use crate::service::SchedulerKind;
 
     proptest! {
-        /// Of few costs, so that many are equal, and some who take no conn.
+        /// The winner takes a conn, or a player gets another number of them. They are few, so that many are equal, and some take
+        /// none.
         #[test]
         fn the_winner_is_the_first_of_the_cheapest(
-            mut conns in prop::collection::vec(0..5u64, 1..100),
-            changes in prop::collection::vec((0..100u16, 0..5u64), 1..200),
+            mut conns in prop::collection::vec(0..4u64, 1..100),
+            changes in prop::collection::vec(prop_oneof![
+                4 => Just(None),
+                1 => (0..100usize, 0..8u64).prop_map(Some),
+            ], 1..300),
         ) {
             let cost = |conns: &u64| match conns {
                 0 => Cost::NEVER,
-                active => Cost::of(SchedulerKind::Lc, 1, Load { active: *active, inactive: 0 }),
+                active => Cost::of(SchedulerKind::Lc, 1, Load { active: *active - 1, inactive: 0 }),
             };
             let mut tournament = Tournament::new();
             tournament.restart(conns.iter().map(cost));
-            for (player, change) in changes {
-                if let Some(known) = conns.get_mut(usize::from(player)) {
-                    *known = change;
-                    tournament.bid(player, cost(&change));
-                }
-                let who_takes_conns = (0..).zip(&conns).filter(|(_, conns)| **conns > 0);
+            for change in changes {
+                let winner = tournament.winner().map(usize::from);
+                let who_takes_conns = conns.iter().enumerate().filter(|(_, conns)| **conns > 0);
                 let first = who_takes_conns.min_by_key(|(_, conns)| **conns);
-                prop_assert_eq!(tournament.winner(), first.map(|(player, _)| player));
+                prop_assert_eq!(winner, first.map(|(player, _)| player));
+                let change = change.or_else(|| Some((winner?, conns[winner?] + 1)));
+                let Some((player, now)) = change.filter(|(player, _)| *player < conns.len()) else {
+                    continue;
+                };
+                conns[player] = now;
+                tournament.bid(player as u16, cost(&now));
             }
         }
     }
