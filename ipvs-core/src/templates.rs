@@ -44,8 +44,8 @@ pub(crate) struct Change {
     pub(crate) went: Option<DestId>,
 }
 
-/// What a client of a service is found by: not by the service's address, since those that match have none. Chosen keys cannot collide on purpose, since the hash is keyed; by chance
-/// they may, and then two clients share a dest.
+/// What a client of a service is found by. The service's number stands for it: those that match have no address. Chosen
+/// keys cannot collide on purpose, since the hash is keyed; by chance they may, and then two clients share a dest.
 pub(crate) fn key_of<A: Address>(
     client: A,
     service: ServiceId,
