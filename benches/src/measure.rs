@@ -12,7 +12,7 @@ pub fn thread_cpu_ns() -> u64 {
 }
 
 /// The median of some measurements, and how far apart they were.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Spread {
     /// Half of them are below
     pub median: f64,

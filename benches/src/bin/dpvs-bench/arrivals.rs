@@ -6,13 +6,15 @@ use serde_json::{Map, Value};
 
 use benches::director::{Spec, WAN_MAC};
 use benches::frames::{self, Frame, Segment};
-use benches::measure::{Spread, rounded, thread_cpu_ns};
+use benches::measure::{Spread, rounded};
 use packet::PortId;
 
 use crate::Error;
-use crate::compare::forward;
+use crate::compare::{BURSTS, forward};
 use crate::established::{first_datagram, resident_engine};
 use crate::ports::Lab;
+use crate::report::by_both_times;
+use crate::stopwatch::{Core, Cost, Stopwatch, Time, Timed};
 use crate::traffic::{Replay, make_and_free};
 
 /// The order in which the clients come.
@@ -20,15 +22,20 @@ const ARRIVAL_ORDER: u64 = 4;
 /// Percent of the table that are measured: the first ones, and those from 90 on.
 const SLICE_PERCENT: u64 = 5;
 
-/// New conns per second of CPU time, without what it takes to make the packets.
+/// What new conns cost, run by run.
 #[derive(Debug)]
 pub struct Arrivals {
+    runs: Vec<Run>,
+}
+
+/// Of one packet; the conns' with what it takes to make it.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    generator: Cost,
     /// Into an empty table
-    pub empty: Spread,
+    empty: Cost,
     /// From 90 % on
-    full: Spread,
-    /// What it takes to make a packet
-    generator_ns: f64,
+    full: Cost,
 }
 
 /// First packets of UDP flows.
@@ -58,66 +65,97 @@ fn arrivals(
     let order = frames::shuffled(capacity, ARRIVAL_ORDER).into_iter();
     let frames: Vec<Frame> = order.map(|flow| first(flow, spec.wan)).collect();
     let slice = u64::from(capacity) * SLICE_PERCENT / 100;
-    let (mut empty, mut full, mut generator) = (Vec::new(), Vec::new(), Vec::new());
+    let mut arrivals = Arrivals { runs: Vec::new() };
     for _ in 0..runs {
         let mut replay = Replay::new(frames.clone(), lab.sink.pool);
-        let generator_ns = generator_ns(&mut replay, slice);
+        let generator = make(lab.core, &mut replay, slice);
         let mut replay = Replay::new(frames.clone(), lab.sink.pool);
         let mut engine = resident_engine(lab, &spec);
-        let first_ns = fill(lab, &mut engine, &mut replay, slice)?;
+        let empty = fill(lab, &mut engine, &mut replay, slice)?;
         fill(lab, &mut engine, &mut replay, u64::from(capacity) * 9 / 10)?;
         let before = engine.stats().conns.get();
-        let last_ns = fill(lab, &mut engine, &mut replay, before + slice)?;
-        empty.push(1e9 / (first_ns - generator_ns));
-        full.push(1e9 / (last_ns - generator_ns));
-        generator.push(generator_ns);
+        let full = fill(lab, &mut engine, &mut replay, before + slice)?;
+        arrivals.runs.push(Run {
+            generator: generator.cost(),
+            empty: empty.cost(),
+            full: full.cost(),
+        });
     }
-    Ok(Arrivals {
-        empty: Spread::of(empty),
-        full: Spread::of(full),
-        generator_ns: Spread::of(generator).median,
-    })
+    Ok(arrivals)
 }
 
-/// Nanoseconds to make a packet and to free it.
-fn generator_ns(replay: &mut Replay, packets: u64) -> f64 {
-    let start = thread_cpu_ns();
-    let mut made = 0;
-    while made < packets {
-        made += make_and_free(replay) as u64;
+/// Makes packets and frees them.
+fn make(core: Core, replay: &mut Replay, packets: u64) -> Timed {
+    let mut stopwatch = Stopwatch::start(core);
+    while stopwatch.timed().on_cpu.done < packets {
+        stopwatch.lap((0..BURSTS).map(|_| make_and_free(replay)).sum());
     }
-    (thread_cpu_ns() - start) as f64 / made as f64
+    stopwatch.timed()
 }
 
-/// Lets clients come until there are so many conns; nanoseconds for each.
+/// Lets clients come until there are so many conns.
 fn fill(
     lab: &mut Lab,
     engine: &mut Engine<Mbuf>,
     replay: &mut Replay,
     conns: u64,
-) -> Result<f64, Error> {
-    let (start, before) = (thread_cpu_ns(), engine.stats().conns.get());
-    let mut packets = 0;
+) -> Result<Timed, Error> {
+    let before = engine.stats().conns.get();
+    let mut stopwatch = Stopwatch::start(lab.core);
     while engine.stats().conns.get() < conns {
-        packets += forward(lab, engine, replay) as u64;
-        if engine.stats().conns.get() < before + packets {
+        stopwatch.lap(forward(lab, engine, replay));
+        if engine.stats().conns.get() < before + stopwatch.timed().on_cpu.done {
             let drops = engine.stats().drops_total();
             return Err(format!("{drops} of the first packets made no conn").into());
         }
     }
-    Ok((thread_cpu_ns() - start) as f64 / packets as f64)
+    Ok(stopwatch.timed())
+}
+
+/// Conns per second, without what it takes to make the packets.
+#[derive(Debug, Clone, Copy)]
+struct Rates {
+    empty: f64,
+    full: f64,
+}
+
+impl Run {
+    fn rates(&self, time: Time) -> Option<Rates> {
+        let generator = self.generator.ns(time)?;
+        Some(Rates {
+            empty: 1e9 / (self.empty.ns(time)? - generator),
+            full: 1e9 / (self.full.ns(time)? - generator),
+        })
+    }
 }
 
 impl Arrivals {
+    /// Conns per second into an empty table.
+    pub fn to_empty_table(&self, time: Time) -> Spread {
+        let rates = self.runs.iter().filter_map(|run| run.rates(time));
+        Spread::of(rates.map(|rates| rates.empty))
+    }
+
     /// As the report has it.
     pub fn json(&self) -> Value {
         let mut object = Map::new();
-        self.empty.put(&mut object, "empty_per_cpu_s", 0);
-        self.full.put(&mut object, "at_90_percent_per_cpu_s", 0);
-        let ratio = self.full.median / self.empty.median;
-        object.insert("ratio".to_owned(), rounded(ratio, 3));
-        let generator = rounded(self.generator_ns, 1);
+        let costs = self.runs.iter().flat_map(|run| [&run.empty, &run.full]);
+        by_both_times(&mut object, costs, |time, object| self.put(time, object));
+        let generator = self.runs.iter().map(|run| run.generator.on_cpu_ns);
+        let generator = rounded(Spread::of(generator).median, 1);
         object.insert("generator_ns".to_owned(), generator);
         Value::Object(object)
+    }
+
+    fn put(&self, time: Time, object: &mut Map<String, Value>) {
+        let rates: Vec<Rates> = self.runs.iter().filter_map(|run| run.rates(time)).collect();
+        if rates.is_empty() {
+            return;
+        }
+        let empty = Spread::of(rates.iter().map(|rates| rates.empty));
+        let full = Spread::of(rates.iter().map(|rates| rates.full));
+        empty.put(object, "empty_per_cpu_s", 0);
+        full.put(object, "at_90_percent_per_cpu_s", 0);
+        object.insert("ratio".to_owned(), rounded(full.median / empty.median, 3));
     }
 }

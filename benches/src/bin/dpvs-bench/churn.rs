@@ -11,12 +11,14 @@ use serde_json::{Map, Value, json};
 
 use benches::director::{LAN_MAC, Spec, WAN_MAC};
 use benches::frames::{FRAME_LEN, MOST_PAYLOAD, Segment};
-use benches::measure::{Spread, thread_cpu_ns};
+use benches::measure::Spread;
 
 use crate::Error;
 use crate::compare::swap_macs;
 use crate::established::resident_engine;
 use crate::ports::Lab;
+use crate::report::by_both_times;
+use crate::stopwatch::{Cost, Stopwatch, Time, Timed};
 
 /// Conns between their first and their last segment at any time.
 const AT_ONCE: u32 = 1024;
@@ -182,18 +184,23 @@ impl Io<Mbuf> for Peers {
     }
 }
 
-/// Conns per second of CPU time, and what it was worked out from.
+/// What whole conns cost, run by run.
 #[derive(Debug)]
 pub struct Churn {
-    /// From their first segment to their end, without what the peers cost
-    pub per_cpu_s: Spread,
-    with_peers: Spread,
-    peers_alone: Spread,
+    runs: Vec<Run>,
+}
+
+/// Of one conn.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    /// With a wire in the director's place
+    peers: Cost,
+    /// With the director, from the first segment to the end
+    all: Cost,
 }
 
 /// Runs director and cable in turns.
 pub fn run(lab: &mut Lab, runs: u32) -> Result<Churn, Error> {
-    let (mut net, mut gross, mut peers) = (Vec::new(), Vec::new(), Vec::new());
     let spec = Spec {
         lan: lab.sink.lan_port,
         wan: lab.wan_port,
@@ -201,23 +208,18 @@ pub fn run(lab: &mut Lab, runs: u32) -> Result<Churn, Error> {
         timeouts: short_time_wait(),
         ..Spec::default()
     };
+    let mut churned = Churn { runs: Vec::new() };
     for _ in 0..runs {
-        let peers_ns = churn(lab, &mut Cable)?;
+        let peers = churn(lab, &mut Cable)?;
         let mut engine = resident_engine(lab, &spec);
-        let all_ns = churn(lab, &mut engine)?;
+        let all = churn(lab, &mut engine)?;
         let drops = engine.stats().drops_total();
         if drops > 0 {
             return Err(format!("{drops} segments of whole conns were dropped").into());
         }
-        net.push(1e9 / (all_ns - peers_ns));
-        gross.push(1e9 / all_ns);
-        peers.push(1e9 / peers_ns);
+        churned.runs.push(Run { peers, all });
     }
-    Ok(Churn {
-        per_cpu_s: Spread::of(net),
-        with_peers: Spread::of(gross),
-        peers_alone: Spread::of(peers),
-    })
+    Ok(churned)
 }
 
 /// As configured by default, but TIME_WAIT is over while others are still made, as it is in a director that has run for a while.
@@ -227,61 +229,112 @@ fn short_time_wait() -> Timeouts {
     timeouts
 }
 
-/// Opens, uses and ends all conns of a run; nanoseconds for each.
-fn churn(lab: &Lab, middle: &mut impl Middle) -> Result<f64, Error> {
+/// Opens, uses and ends all conns of a run; what each took.
+fn churn(lab: &Lab, middle: &mut impl Middle) -> Result<Cost, Error> {
     let mut peers = Peers::new(lab);
-    let start = thread_cpu_ns();
     for _ in 0..AT_ONCE {
         peers.open();
     }
-    let mut burst = Burst::new();
-    let mut rounds = 0u32;
+    let mut stopwatch = Stopwatch::start(lab.core);
     while peers.done < CONNS {
-        for _ in 0..peers.queue.len().min(dpdk::burst::CAPACITY) {
-            if let Some(packet) = peers.queue.pop_front() {
-                burst.push(packet);
-            }
-        }
-        if burst.is_empty() {
+        let segments = rounds(lab, middle, &mut peers);
+        if segments == 0 {
             let done = peers.done;
             return Err(format!("no segment came through any more after {done} conns").into());
         }
-        let now = lab.now();
-        middle.forward(now, &mut burst, &mut peers);
-        rounds += 1;
-        if rounds.is_multiple_of(HOUSEKEEPING_ROUNDS) {
-            middle.keep_house(now, &mut peers);
-        }
+        stopwatch.lap(segments);
     }
-    expire_all(lab, middle, &mut peers)?;
-    Ok((thread_cpu_ns() - start) as f64 / f64::from(peers.done))
+    let conns = f64::from(peers.done);
+    let segments = stopwatch.timed();
+    let in_use = segments.cost().times(segments.on_cpu.done as f64 / conns);
+    let ends = expire_all(lab, middle, &mut peers)?;
+    if ends.on_cpu.done == 0 {
+        return Ok(in_use);
+    }
+    Ok(in_use.and(ends.cost().times(ends.on_cpu.done as f64 / conns)))
+}
+
+/// Some rounds and then housekeeping; how many segments went into the director.
+fn rounds(lab: &Lab, middle: &mut impl Middle, peers: &mut Peers) -> usize {
+    let mut burst = Burst::new();
+    let mut segments = 0;
+    let mut now = lab.now();
+    for _ in 0..HOUSEKEEPING_ROUNDS {
+        let waiting = peers.queue.len().min(dpdk::burst::CAPACITY);
+        peers
+            .queue
+            .drain(..waiting)
+            .for_each(|packet| burst.push(packet));
+        segments += waiting;
+        now = lab.now();
+        middle.forward(now, &mut burst, peers);
+    }
+    middle.keep_house(now, peers);
+    segments
 }
 
 /// The end of a conn is part of its cost, whenever it comes.
-fn expire_all(lab: &Lab, middle: &mut impl Middle, peers: &mut Peers) -> Result<(), Error> {
+fn expire_all(lab: &Lab, middle: &mut impl Middle, peers: &mut Peers) -> Result<Timed, Error> {
     let late = Now {
         ns: lab.now().ns + ALL_EXPIRED_NS,
     };
     // Established conns, which those on their way are, have no end within this time.
     let left = u64::from(2 * AT_ONCE);
+    let mut stopwatch = Stopwatch::start(lab.core);
     for _ in 0..CONNS {
-        if middle.conns() <= left {
-            return Ok(());
+        let before = middle.conns();
+        if before <= left {
+            return Ok(stopwatch.timed());
         }
         middle.keep_house(late, peers);
+        stopwatch.lap((before - middle.conns()) as usize);
     }
     Err(format!("{} conns do not expire", middle.conns()).into())
 }
 
+/// Conns per second.
+#[derive(Debug, Clone, Copy)]
+struct Rates {
+    per_cpu_s: f64,
+    with_peers: f64,
+    peers_alone: f64,
+}
+
+impl Run {
+    fn rates(&self, time: Time) -> Option<Rates> {
+        let (all, peers) = (self.all.ns(time)?, self.peers.ns(time)?);
+        Some(Rates {
+            per_cpu_s: 1e9 / (all - peers),
+            with_peers: 1e9 / all,
+            peers_alone: 1e9 / peers,
+        })
+    }
+}
+
 impl Churn {
+    /// Conns per second, without what the peers cost.
+    pub fn per_cpu_s(&self, time: Time) -> Spread {
+        let rates = self.runs.iter().filter_map(|run| run.rates(time));
+        Spread::of(rates.map(|rates| rates.per_cpu_s))
+    }
+
     /// As the report has it.
     pub fn json(&self) -> Value {
         let mut object = Map::new();
-        self.per_cpu_s.put(&mut object, "per_cpu_s", 0);
-        self.with_peers.put(&mut object, "with_peers_per_cpu_s", 0);
-        self.peers_alone
-            .put(&mut object, "peers_alone_per_cpu_s", 0);
+        let costs = self.runs.iter().map(|run| &run.all);
+        by_both_times(&mut object, costs, |time, object| self.put(time, object));
         object.insert("packets_per_conn".to_owned(), json!(8));
         Value::Object(object)
+    }
+
+    fn put(&self, time: Time, object: &mut Map<String, Value>) {
+        let rates: Vec<Rates> = self.runs.iter().filter_map(|run| run.rates(time)).collect();
+        if rates.is_empty() {
+            return;
+        }
+        let of = |rate: fn(&Rates) -> f64| Spread::of(rates.iter().map(rate));
+        of(|rates| rates.per_cpu_s).put(object, "per_cpu_s", 0);
+        of(|rates| rates.with_peers).put(object, "with_peers_per_cpu_s", 0);
+        of(|rates| rates.peers_alone).put(object, "peers_alone_per_cpu_s", 0);
     }
 }

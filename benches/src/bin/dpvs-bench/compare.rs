@@ -4,19 +4,18 @@
 use dpdk::{Burst, Mbuf};
 use ipvs_core::{Engine, Origin};
 use packet::PacketBuf;
-use serde_json::{Map, Value, json};
 
-use benches::measure::{Spread, rounded, thread_cpu_ns};
-
+use crate::comparison::Comparison;
 use crate::ports::Lab;
+use crate::stopwatch::{Core, Cost, Stopwatch, Timed};
 use crate::traffic::Traffic;
 
 /// A turn of any side, of time on the CPU.
 const TURN_NS: u64 = 4_000_000;
 /// What comes before it and does not count: caches are still another side's.
 const WARM_UP_NS: u64 = 500_000;
-/// Bursts between two looks at the clock and two rounds of housekeeping; the latter as in the daemon.
-const BURSTS: u32 = 32;
+/// Bursts of a lap, and between two rounds of housekeeping, as in the daemon.
+pub const BURSTS: u32 = 8;
 
 /// How long to measure.
 #[derive(Debug, Clone, Copy)]
@@ -34,13 +33,6 @@ impl Effort {
     }
 }
 
-/// Rates of macswap and a director in packets per second, one of each run.
-#[derive(Debug)]
-pub struct Comparison {
-    macswap: Vec<f64>,
-    director: Vec<f64>,
-}
-
 /// Lets all directors forward the same traffic, beside macswap.
 pub fn compare<const DIRECTORS: usize>(
     lab: &mut Lab,
@@ -48,55 +40,46 @@ pub fn compare<const DIRECTORS: usize>(
     traffic: &mut impl Traffic,
     effort: Effort,
 ) -> [Comparison; DIRECTORS] {
-    let mut comparisons = [const { Comparison::new() }; DIRECTORS];
+    let core = lab.core;
+    let mut comparisons = [(); DIRECTORS].map(|()| Comparison::default());
     for _ in 0..effort.runs {
-        let rates = in_turns(1 + DIRECTORS, effort.turns(), |side| {
-            rate(|| match side.checked_sub(1) {
+        let costs = in_turns(1 + DIRECTORS, effort.turns(), |side| {
+            turn(core, || match side.checked_sub(1) {
                 None => swap(lab, traffic),
                 Some(at) => forward(lab, &mut engines[at], traffic),
             })
         });
-        for (comparison, director) in comparisons.iter_mut().zip(&rates[1..]) {
-            comparison.add_run(rates[0], *director);
+        for (comparison, director) in comparisons.iter_mut().zip(&costs[1..]) {
+            comparison.add_run(costs[0], *director);
         }
     }
     comparisons
 }
 
-/// Gives each side, by its number, so many turns, there and back; the median of what its turns gave, without the first.
-pub fn in_turns(sides: usize, turns: usize, mut turn: impl FnMut(usize) -> f64) -> Vec<f64> {
-    let mut given = vec![Vec::with_capacity(turns); sides];
+/// Gives each side, by its number, so many turns, there and back; what its turns took, without the first.
+pub fn in_turns(sides: usize, turns: usize, mut turn: impl FnMut(usize) -> Timed) -> Vec<Cost> {
+    let mut taken = vec![Vec::with_capacity(turns); sides];
     for number in 0..turns {
         for at in 0..sides {
             let side = if number % 2 == 0 { at } else { sides - 1 - at };
-            given[side].push(turn(side));
+            taken[side].push(turn(side));
         }
     }
-    let medians = given.iter().map(|given| {
-        let counted = given.iter().skip(1).copied();
-        Spread::of(counted).median
-    });
-    medians.collect()
+    taken.iter().map(|turns| Cost::of(&turns[1..])).collect()
 }
 
-/// Packets per second of a turn.
-pub fn rate(mut bursts: impl FnMut() -> usize) -> f64 {
-    run_for(WARM_UP_NS, &mut bursts);
-    let (packets, ns) = run_for(TURN_NS, &mut bursts);
-    packets as f64 * 1e9 / ns as f64
+/// A turn of whole laps.
+pub fn turn(core: Core, mut bursts: impl FnMut() -> usize) -> Timed {
+    run_for(WARM_UP_NS, core, &mut bursts);
+    run_for(TURN_NS, core, &mut bursts)
 }
 
-/// Packets, and nanoseconds on the CPU.
-fn run_for(least_ns: u64, bursts: &mut impl FnMut() -> usize) -> (usize, u64) {
-    let start = thread_cpu_ns();
-    let mut packets = 0;
-    loop {
-        packets += bursts();
-        let elapsed = thread_cpu_ns() - start;
-        if elapsed >= least_ns {
-            return (packets, elapsed);
-        }
+fn run_for(least_ns: u64, core: Core, bursts: &mut impl FnMut() -> usize) -> Timed {
+    let mut stopwatch = Stopwatch::start(core);
+    while stopwatch.timed().on_cpu.ns < least_ns {
+        stopwatch.lap(bursts());
     }
+    stopwatch.timed()
 }
 
 /// Some bursts whose MAC addresses are exchanged.
@@ -134,54 +117,4 @@ pub fn forward(lab: &mut Lab, engine: &mut Engine<Mbuf>, traffic: &mut impl Traf
     }
     engine.housekeep(lab.now(), &mut lab.sink);
     packets
-}
-
-impl Comparison {
-    /// Of no runs yet.
-    pub const fn new() -> Self {
-        Self {
-            macswap: Vec::new(),
-            director: Vec::new(),
-        }
-    }
-
-    /// The rates of a run.
-    pub fn add_run(&mut self, macswap: f64, director: f64) {
-        self.macswap.push(macswap);
-        self.director.push(director);
-    }
-
-    /// The rate of a director to another's, run by run.
-    pub fn to(&self, other: &Self) -> Spread {
-        let pairs = self.director.iter().zip(&other.director);
-        Spread::of(pairs.map(|(this, other)| this / other))
-    }
-
-    /// What a director adds to macswap, to what another adds, run by run.
-    pub fn added_to(&self, other: &Self) -> Spread {
-        let pairs = self.added().zip(other.added());
-        Spread::of(pairs.map(|(this, other)| this / other))
-    }
-
-    /// What the director adds to the cost of a packet in each run, in nanoseconds.
-    fn added(&self) -> impl Iterator<Item = f64> {
-        let pairs = self.director.iter().zip(&self.macswap);
-        pairs.map(|(director, macswap)| 1e9 / director - 1e9 / macswap)
-    }
-
-    /// As the report has it.
-    pub fn json(&self, flows: u32) -> Value {
-        let macswap = Spread::of(self.macswap.iter().copied()).scaled(1e-6);
-        let director = Spread::of(self.director.iter().copied()).scaled(1e-6);
-        let mut object = Map::new();
-        object.insert("flows".to_owned(), json!(flows));
-        macswap.put(&mut object, "macswap_mpps", 2);
-        director.put(&mut object, "dpvsd_mpps", 2);
-        Spread::of(self.added()).put(&mut object, "added_ns", 1);
-        object.insert(
-            "ratio".to_owned(),
-            rounded(director.median / macswap.median, 3),
-        );
-        Value::Object(object)
-    }
 }

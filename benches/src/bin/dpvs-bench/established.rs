@@ -8,7 +8,8 @@ use benches::frames::{self, Frame, Segment, VIP, client, udp};
 use packet::PortId;
 
 use crate::Error;
-use crate::compare::{Comparison, Effort, compare, forward};
+use crate::compare::{Effort, compare, forward};
+use crate::comparison::Comparison;
 use crate::ports::{Lab, Wire};
 use crate::traffic::{Replay, Traffic};
 

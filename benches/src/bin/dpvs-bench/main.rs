@@ -4,6 +4,7 @@
 mod arrivals;
 mod churn;
 mod compare;
+mod comparison;
 mod established;
 mod many;
 mod ports;
@@ -11,6 +12,7 @@ mod report;
 mod sink;
 mod stalls;
 mod start;
+mod stopwatch;
 mod syns;
 mod testpmd;
 mod traffic;

@@ -7,7 +7,8 @@ use benches::director::WAN_MAC;
 use benches::frames::Datagrams;
 
 use crate::Error;
-use crate::compare::{Comparison, Effort, forward, in_turns, rate, swap};
+use crate::compare::{Effort, forward, in_turns, swap, turn};
+use crate::comparison::Comparison;
 use crate::established::{check_sent, director, open_udp, warm_up};
 use crate::ports::Lab;
 use crate::traffic::Written;
@@ -28,20 +29,21 @@ pub fn run(lab: &mut Lab, few: u32, many: u32, effort: Effort) -> Result<Many, E
     let (mut engine_of_few, mut from_few) = established(lab, few)?;
     let (mut engine_of_many, mut from_many) = established(lab, many)?;
     let mut measured = Many {
-        few: Comparison::new(),
-        few_among_many: Comparison::new(),
-        many: Comparison::new(),
+        few: Comparison::default(),
+        few_among_many: Comparison::default(),
+        many: Comparison::default(),
     };
+    let core = lab.core;
     for _ in 0..effort.runs {
-        let rates = in_turns(4, effort.turns(), |side| {
-            rate(|| match side {
+        let costs = in_turns(4, effort.turns(), |side| {
+            turn(core, || match side {
                 0 => swap(lab, &mut from_few),
                 1 => forward(lab, &mut engine_of_few, &mut from_few),
                 2 => forward(lab, &mut engine_of_many, &mut from_few),
                 _ => forward(lab, &mut engine_of_many, &mut from_many),
             })
         });
-        if let [macswap, few, few_among_many, many] = rates[..] {
+        if let [macswap, few, few_among_many, many] = costs[..] {
             measured.few.add_run(macswap, few);
             measured.few_among_many.add_run(macswap, few_among_many);
             measured.many.add_run(macswap, many);

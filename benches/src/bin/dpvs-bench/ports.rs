@@ -12,6 +12,7 @@ use benches::frames::{self, Frame, VIP, client, udp};
 
 use crate::Error;
 use crate::sink::{Out, Recorder, Sink};
+use crate::stopwatch::Core;
 
 /// Mbufs that are on their way, in caches and in bursts.
 pub const SPARE_MBUFS: u32 = 32_768;
@@ -43,6 +44,8 @@ pub struct Lab {
     pub wan_port: PortId,
     /// One for each capture file
     pub wires: Vec<Wire>,
+    /// What the worker runs on
+    pub core: Core,
     started: u64,
     hz: u64,
 }
@@ -74,6 +77,7 @@ impl Lab {
             },
             wan_port,
             wires,
+            core: Core::calibrated(),
             started: dpdk::eal::rdtsc(),
             hz: dpdk::eal::tsc_hz(),
         })

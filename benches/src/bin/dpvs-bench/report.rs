@@ -9,9 +9,10 @@ use benches::measure::{Spread, rounded};
 
 use crate::arrivals::Arrivals;
 use crate::churn::Churn;
-use crate::compare::Comparison;
+use crate::comparison::Comparison;
 use crate::many::Many;
 use crate::stalls::Stalls;
+use crate::stopwatch::{Cost, Time};
 use crate::syns::{Case, Syns};
 
 /// Conns of the tables whose size is told.
@@ -92,9 +93,12 @@ impl Report {
     pub fn mode(&mut self, name: &str, flows: u32, measured: &Comparison, fullnat: &Comparison) {
         let mut entry = measured.json(flows);
         if let Value::Object(entry) = &mut entry {
-            measured
-                .added_to(fullnat)
-                .put(entry, "added_to_fullnats", 3);
+            let ratio = measured.added_to(fullnat, Time::OnCpu);
+            ratio.put(entry, "added_to_fullnats", 3);
+            if let Some(Value::Object(entry)) = entry.get_mut("whole_core") {
+                let ratio = measured.added_to(fullnat, Time::WholeCore);
+                ratio.put(entry, "added_to_fullnats", 3);
+            }
         }
         self.push(name, entry);
     }
@@ -105,10 +109,13 @@ impl Report {
         self.rates("many_flows", many, &measured.many);
         self.rates("fullnat_udp", many, &measured.many);
         self.rates("few_flows_in_table_of_many", few, &measured.few_among_many);
-        let ratio = measured.many.to(&measured.few);
-        self.add_spread("many_flows_last_to_first", ratio, 3);
-        let ratio = measured.many.to(&measured.few_among_many);
-        self.add_spread("many_flows_last_to_first_in_one_table", ratio, 3);
+        for (time, suffix) in [(Time::OnCpu, ""), (Time::WholeCore, "_whole_core")] {
+            let name = format!("many_flows_last_to_first{suffix}");
+            self.add_spread(&name, measured.many.to(&measured.few, time), 3);
+            let name = format!("many_flows_last_to_first_in_one_table{suffix}");
+            let ratio = measured.many.to(&measured.few_among_many, time);
+            self.add_spread(&name, ratio, 3);
+        }
     }
 
     /// What a SYN costs where there are few of something, and many.
@@ -118,18 +125,21 @@ impl Report {
 
     /// First packets. The slower of both protocols is the figure.
     pub fn new_conns(&mut self, udp: &Arrivals, tcp: &Arrivals) {
-        let slower = if udp.empty.median < tcp.empty.median {
-            udp
-        } else {
-            tcp
-        };
-        self.add_spread("new_conns_per_cpu_s", slower.empty, 0);
+        let rates = [udp, tcp].map(|arrivals| arrivals.to_empty_table(Time::OnCpu));
+        let slower = rates
+            .into_iter()
+            .min_by(|one, other| one.median.total_cmp(&other.median));
+        self.add_spread("new_conns_per_cpu_s", slower.unwrap_or_default(), 0);
         self.add("new_conns", json!({"udp": udp.json(), "tcp": tcp.json()}));
     }
 
     /// Whole TCP conns.
     pub fn open_get_close(&mut self, churn: &Churn) {
-        self.add_spread("tcp_open_get_close_per_cpu_s", churn.per_cpu_s, 0);
+        self.add_spread(
+            "tcp_open_get_close_per_cpu_s",
+            churn.per_cpu_s(Time::OnCpu),
+            0,
+        );
         self.add("tcp_open_get_close", churn.json());
     }
 
@@ -150,6 +160,20 @@ impl Report {
             print_line(&Value::Object(self.object).to_string());
         }
     }
+}
+
+/// Figures of all time on the CPU, and as `whole_core` those of what there was with a whole core, with its share.
+pub fn by_both_times<'a>(
+    object: &mut Map<String, Value>,
+    costs: impl IntoIterator<Item = &'a Cost>,
+    put: impl Fn(Time, &mut Map<String, Value>),
+) {
+    put(Time::OnCpu, object);
+    let mut whole_core = Map::new();
+    let shares = costs.into_iter().map(|cost| cost.whole_core_share);
+    Spread::of(shares).put(&mut whole_core, "share", 3);
+    put(Time::WholeCore, &mut whole_core);
+    object.insert("whole_core".to_owned(), Value::Object(whole_core));
 }
 
 #[allow(

@@ -5,22 +5,24 @@ use serde_json::{Map, Value, json};
 
 use benches::director::{Spec, WAN_MAC};
 use benches::frames::{self, Frame, Segment};
-use benches::measure::{Spread, thread_cpu_ns};
+use benches::measure::Spread;
 
 use crate::Error;
 use crate::compare::{forward, in_turns};
 use crate::established::resident_engine;
 use crate::ports::Lab;
+use crate::report::by_both_times;
+use crate::stopwatch::{Core, Cost, Stopwatch, Time, Timed};
 use crate::traffic::{Replay, make_and_free};
 
 /// The order in which the clients come.
 const ARRIVAL_ORDER: u64 = 5;
 /// SYNs of a turn: some milliseconds.
-const SYNS: usize = 32_768;
+const SYNS: u64 = 32_768;
 /// Turns of a run, of which the first does not count.
 const TURNS: usize = 12;
 /// Conns of a run, with room for a last burst that is not all of a turn's.
-const CONNS: u32 = (TURNS * SYNS) as u32 + 65_536;
+const CONNS: u32 = TURNS as u32 * SYNS as u32 + 65_536;
 
 /// Two directors that differ in one number.
 #[derive(Debug)]
@@ -84,11 +86,18 @@ pub fn cases() -> Vec<Case> {
     std::iter::once(by_services).chain(by_dests).collect()
 }
 
-/// Nanoseconds of a SYN, without what it takes to make the packet.
+/// What a SYN costs with few and with many, run by run.
 #[derive(Debug)]
 pub struct Syns {
-    few: Vec<f64>,
-    many: Vec<f64>,
+    runs: Vec<Run>,
+}
+
+/// Of one packet; the directors' with what it takes to make it.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    generator: Cost,
+    few: Cost,
+    many: Cost,
 }
 
 /// Sends the same SYNs to both directors of a case.
@@ -96,20 +105,14 @@ pub fn run(lab: &mut Lab, case: &Case, runs: u32) -> Result<Syns, Error> {
     let order = frames::shuffled(CONNS, ARRIVAL_ORDER).into_iter();
     let frames = order.map(|flow| Segment::syn(flow).frame(WAN_MAC, lab.wan_port));
     let frames: Vec<Frame> = frames.collect();
-    let mut syns = Syns {
-        few: Vec::new(),
-        many: Vec::new(),
-    };
-    for _ in 0..runs {
-        let [generator, few, many] = costs(lab, case, &frames)?;
-        syns.few.push(few - generator);
-        syns.many.push(many - generator);
-    }
-    Ok(syns)
+    let runs = (0..runs).map(|_| costs(lab, case, &frames));
+    Ok(Syns {
+        runs: runs.collect::<Result<_, _>>()?,
+    })
 }
 
-/// What making a packet, and a SYN to either director with it, costs in one run.
-fn costs(lab: &mut Lab, case: &Case, frames: &[Frame]) -> Result<[f64; 3], Error> {
+fn costs(lab: &mut Lab, case: &Case, frames: &[Frame]) -> Result<Run, Error> {
+    let core = lab.core;
     let mut engines = [&case.few, &case.many].map(|(_, spec)| {
         let spec = Spec {
             lan: lab.sink.lan_port,
@@ -122,7 +125,7 @@ fn costs(lab: &mut Lab, case: &Case, frames: &[Frame]) -> Result<[f64; 3], Error
     let mut replays = [(); 3].map(|()| Replay::new(frames.to_vec(), lab.sink.pool));
     let costs = in_turns(3, TURNS, |side| {
         let replay = &mut replays[side];
-        cost(|| match side.checked_sub(1) {
+        turn(core, || match side.checked_sub(1) {
             None => make_and_free(replay),
             Some(at) => forward(lab, &mut engines[at], replay),
         })
@@ -133,17 +136,34 @@ fn costs(lab: &mut Lab, case: &Case, frames: &[Frame]) -> Result<[f64; 3], Error
             return Err(format!("{} SYNs made no conn", stats.drops_total()).into());
         }
     }
-    <[f64; 3]>::try_from(costs).map_err(|_| "there are three sides".into())
+    match costs[..] {
+        [generator, few, many] => Ok(Run {
+            generator,
+            few,
+            many,
+        }),
+        _ => Err("there are three sides".into()),
+    }
 }
 
-/// Nanoseconds of a packet of a turn.
-fn cost(mut bursts: impl FnMut() -> usize) -> f64 {
-    let start = thread_cpu_ns();
-    let mut packets = 0;
-    while packets < SYNS {
-        packets += bursts();
+/// A turn of so many SYNs.
+fn turn(core: Core, mut bursts: impl FnMut() -> usize) -> Timed {
+    let mut stopwatch = Stopwatch::start(core);
+    while stopwatch.timed().on_cpu.done < SYNS {
+        stopwatch.lap(bursts());
     }
-    (thread_cpu_ns() - start) as f64 / packets as f64
+    stopwatch.timed()
+}
+
+impl Run {
+    /// Nanoseconds of a SYN with few and with many, without what it takes to make the packet.
+    fn ns(&self, time: Time) -> Option<(f64, f64)> {
+        let generator = self.generator.ns(time)?;
+        Some((
+            self.few.ns(time)? - generator,
+            self.many.ns(time)? - generator,
+        ))
+    }
 }
 
 impl Syns {
@@ -154,15 +174,19 @@ impl Syns {
         object.insert("of".to_owned(), json!(case.counted));
         object.insert("few".to_owned(), json!(case.few.0));
         object.insert("many".to_owned(), json!(case.many.0));
-        for (name, costs) in [("few_ns", &self.few), ("many_ns", &self.many)] {
-            Spread::of(costs.iter().copied()).put(&mut object, name, 1);
-        }
-        let ratios = self
-            .many
-            .iter()
-            .zip(&self.few)
-            .map(|(many, few)| many / few);
-        Spread::of(ratios).put(&mut object, "ratio", 3);
+        let costs = self.runs.iter().map(|run| &run.many);
+        by_both_times(&mut object, costs, |time, object| self.put(time, object));
         Value::Object(object)
+    }
+
+    fn put(&self, time: Time, object: &mut Map<String, Value>) {
+        let costs: Vec<(f64, f64)> = self.runs.iter().filter_map(|run| run.ns(time)).collect();
+        if costs.is_empty() {
+            return;
+        }
+        Spread::of(costs.iter().map(|(few, _)| *few)).put(object, "few_ns", 1);
+        Spread::of(costs.iter().map(|(_, many)| *many)).put(object, "many_ns", 1);
+        let ratios = costs.iter().map(|(few, many)| many / few);
+        Spread::of(ratios).put(object, "ratio", 3);
     }
 }

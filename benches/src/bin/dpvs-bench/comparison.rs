@@ -1,0 +1,93 @@
+//! What a director costs beside macswap, run by run.
+
+use serde_json::{Map, Value, json};
+
+use benches::measure::{Spread, rounded};
+
+use crate::report::by_both_times;
+use crate::stopwatch::{Cost, Time};
+
+/// The costs of a packet by macswap and by a director, of each run.
+#[derive(Debug, Default)]
+pub struct Comparison {
+    runs: Vec<Run>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    macswap: Cost,
+    director: Cost,
+}
+
+/// Nanoseconds of a packet in one run.
+#[derive(Debug, Clone, Copy)]
+struct Pair {
+    macswap: f64,
+    director: f64,
+}
+
+impl Pair {
+    fn added(self) -> f64 {
+        self.director - self.macswap
+    }
+}
+
+impl Comparison {
+    /// What was measured in a run.
+    pub fn add_run(&mut self, macswap: Cost, director: Cost) {
+        self.runs.push(Run { macswap, director });
+    }
+
+    /// The rate of a director to another's, run by run.
+    pub fn to(&self, other: &Self, time: Time) -> Spread {
+        let pairs = self.with(other, time);
+        Spread::of(pairs.map(|(this, other)| other.director / this.director))
+    }
+
+    /// What a director adds to macswap, to what another adds, run by run.
+    pub fn added_to(&self, other: &Self, time: Time) -> Spread {
+        let pairs = self.with(other, time);
+        Spread::of(pairs.map(|(this, other)| this.added() / other.added()))
+    }
+
+    /// The runs of both that had enough of this time.
+    fn with(&self, other: &Self, time: Time) -> impl Iterator<Item = (Pair, Pair)> {
+        let runs = self.runs.iter().zip(&other.runs);
+        runs.filter_map(move |(this, other)| Some((this.pair(time)?, other.pair(time)?)))
+    }
+
+    /// As the report has it.
+    pub fn json(&self, flows: u32) -> Value {
+        let mut object = Map::new();
+        object.insert("flows".to_owned(), json!(flows));
+        let costs = self.runs.iter().map(|run| &run.director);
+        by_both_times(&mut object, costs, |time, object| self.put(time, object));
+        Value::Object(object)
+    }
+
+    fn put(&self, time: Time, object: &mut Map<String, Value>) {
+        let pairs: Vec<Pair> = self.runs.iter().filter_map(|run| run.pair(time)).collect();
+        if pairs.is_empty() {
+            return;
+        }
+        let mpps = |ns: f64| 1e3 / ns;
+        let macswap = Spread::of(pairs.iter().map(|pair| mpps(pair.macswap)));
+        let director = Spread::of(pairs.iter().map(|pair| mpps(pair.director)));
+        macswap.put(object, "macswap_mpps", 2);
+        director.put(object, "dpvsd_mpps", 2);
+        Spread::of(pairs.iter().map(|pair| pair.added())).put(object, "added_ns", 1);
+        object.insert(
+            "ratio".to_owned(),
+            rounded(director.median / macswap.median, 3),
+        );
+    }
+}
+
+impl Run {
+    fn pair(&self, time: Time) -> Option<Pair> {
+        Some(Pair {
+            macswap: self.macswap.ns(time)?,
+            director: self.director.ns(time)?,
+        })
+    }
+}

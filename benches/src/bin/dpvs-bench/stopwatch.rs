@@ -1,0 +1,219 @@
+//! Time on the CPU, and how much of it with the whole of a core.
+//!
+//! A virtual CPU is a hardware thread, and the core's other one may be someone else's: while that one is busy, this one
+//! has half of the core, and the time that it is on the CPU says nothing of it. No-ops do: the core takes so many of them
+//! a cycle, and shares them out among its threads.
+
+use dpdk::eal::rdtsc;
+
+use benches::measure::{Spread, thread_cpu_ns};
+
+/// Probes to find out what one takes at least: half a second.
+const CALIBRATION_PROBES: u32 = 500_000;
+/// No-ops of a probe, a hundred at a time: about a microsecond.
+const PROBE_HUNDREDS: u32 = 80;
+/// A core whose other thread is busy takes about twice as long; its clock changes by a tenth.
+const WHOLE_AT_MOST_PERCENT: u64 = 120;
+/// What fewer laps took says nothing.
+const LEAST_LAPS: u32 = 8;
+/// Nor does the median of fewer turns.
+const LEAST_TURNS: usize = 5;
+
+/// The core that the worker runs on.
+#[derive(Debug, Clone, Copy)]
+pub struct Core {
+    /// What a probe takes, in counts of the time stamp counter, while the other hardware thread rests
+    whole_at_most: u64,
+}
+
+impl Core {
+    /// Finds out what the core takes when it is whole: even one that is mostly shared is so for some microseconds.
+    pub fn calibrated() -> Self {
+        let least = (0..CALIBRATION_PROBES).map(|_| probe()).min();
+        Self {
+            whole_at_most: least.unwrap_or(0) * WHOLE_AT_MOST_PERCENT / 100,
+        }
+    }
+
+    /// Whether the other hardware thread rests at this moment.
+    #[inline]
+    fn is_whole(self) -> bool {
+        probe() <= self.whole_at_most
+    }
+}
+
+/// What some thousand no-ops take, in counts of the time stamp counter.
+#[inline(never)]
+fn probe() -> u64 {
+    let start = rdtsc();
+    for _ in 0..PROBE_HUNDREDS {
+        // SAFETY: a no-op touches no register, no flag and no memory.
+        unsafe {
+            core::arch::asm!(
+                ".rept 100",
+                "nop",
+                ".endr",
+                options(nomem, nostack, preserves_flags)
+            );
+        }
+    }
+    rdtsc() - start
+}
+
+/// Work, and the time on the CPU that it took.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tally {
+    /// Packets, conns, whatever is counted
+    pub done: u64,
+    /// Nanoseconds on the CPU
+    pub ns: u64,
+    /// Laps that it is made of
+    laps: u32,
+}
+
+impl Tally {
+    fn add(&mut self, done: u64, ns: u64) {
+        self.done += done;
+        self.ns += ns;
+        self.laps += 1;
+    }
+
+    fn add_all(&mut self, other: Self) {
+        self.done += other.done;
+        self.ns += other.ns;
+        self.laps += other.laps;
+    }
+
+    /// Nanoseconds of each.
+    pub fn each_ns(&self) -> f64 {
+        self.ns as f64 / self.done as f64
+    }
+}
+
+/// What was counted of all laps.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timed {
+    /// All of them
+    pub on_cpu: Tally,
+    /// Those that began and ended with a whole core
+    pub whole_core: Tally,
+}
+
+impl Timed {
+    /// What was done in this one and in the other.
+    pub fn and(mut self, other: Self) -> Self {
+        self.on_cpu.add_all(other.on_cpu);
+        self.whole_core.add_all(other.whole_core);
+        self
+    }
+
+    /// What one of all that was done took.
+    pub fn cost(&self) -> Cost {
+        let is_enough = self.whole_core.laps >= LEAST_LAPS;
+        Cost {
+            on_cpu_ns: self.on_cpu.each_ns(),
+            whole_core_ns: is_enough.then(|| self.whole_core.each_ns()),
+            whole_core_share: self.whole_core.ns as f64 / self.on_cpu.ns as f64,
+        }
+    }
+}
+
+/// Which of the time on the CPU counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Time {
+    /// All of it
+    OnCpu,
+    /// What there was of it with a whole core
+    WholeCore,
+}
+
+/// What one packet takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Cost {
+    /// Nanoseconds on the CPU
+    pub on_cpu_ns: f64,
+    /// Nanoseconds with a whole core, if there was enough of that
+    pub whole_core_ns: Option<f64>,
+    /// How much of the time on the CPU that was
+    pub whole_core_share: f64,
+}
+
+impl Cost {
+    /// The median of several turns.
+    pub fn of(turns: &[Timed]) -> Self {
+        let costs: Vec<Self> = turns.iter().map(Timed::cost).collect();
+        let whole: Vec<f64> = costs.iter().filter_map(|cost| cost.whole_core_ns).collect();
+        let is_enough = whole.len() >= LEAST_TURNS;
+        let all = turns.iter().copied().reduce(Timed::and).unwrap_or_default();
+        Self {
+            on_cpu_ns: Spread::of(costs.iter().map(|cost| cost.on_cpu_ns)).median,
+            whole_core_ns: is_enough.then(|| Spread::of(whole).median),
+            whole_core_share: all.cost().whole_core_share,
+        }
+    }
+
+    /// What so many of them take.
+    pub fn times(self, count: f64) -> Self {
+        Self {
+            on_cpu_ns: self.on_cpu_ns * count,
+            whole_core_ns: self.whole_core_ns.map(|ns| ns * count),
+            ..self
+        }
+    }
+
+    /// What comes after it is part of it.
+    pub fn and(self, other: Self) -> Self {
+        let whole_core = self.whole_core_ns.zip(other.whole_core_ns);
+        Self {
+            on_cpu_ns: self.on_cpu_ns + other.on_cpu_ns,
+            whole_core_ns: whole_core.map(|(this, other)| this + other),
+            ..self
+        }
+    }
+
+    /// Nanoseconds, if there was enough of this time.
+    pub fn ns(self, time: Time) -> Option<f64> {
+        match time {
+            Time::OnCpu => Some(self.on_cpu_ns),
+            Time::WholeCore => self.whole_core_ns,
+        }
+    }
+}
+
+/// Takes the time of laps. They should be short: what happens between both ends of one is not seen.
+#[derive(Debug)]
+pub struct Stopwatch {
+    core: Core,
+    was_whole: bool,
+    lap_start_ns: u64,
+    timed: Timed,
+}
+
+impl Stopwatch {
+    /// Starts the first lap.
+    pub fn start(core: Core) -> Self {
+        Self {
+            core,
+            was_whole: core.is_whole(),
+            lap_start_ns: thread_cpu_ns(),
+            timed: Timed::default(),
+        }
+    }
+
+    /// Ends a lap in which so much was done, and starts the next.
+    pub fn lap(&mut self, done: usize) {
+        let ns = thread_cpu_ns() - self.lap_start_ns;
+        let is_whole = self.core.is_whole();
+        self.timed.on_cpu.add(done as u64, ns);
+        if self.was_whole && is_whole {
+            self.timed.whole_core.add(done as u64, ns);
+        }
+        self.was_whole = is_whole;
+        self.lap_start_ns = thread_cpu_ns();
+    }
+
+    /// What was counted so far.
+    pub fn timed(&self) -> Timed {
+        self.timed
+    }
+}
