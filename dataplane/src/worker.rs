@@ -78,6 +78,7 @@ impl Worker {
             if received > 0 {
                 packets += received;
                 self.stats.rx_bytes.add(burst.bytes());
+                burst.fetch_headers();
                 self.engine
                     .process(now, Origin::Nic, burst.drain(), &mut self.shell);
             }
@@ -95,6 +96,7 @@ impl Worker {
             }
             if !burst.is_empty() {
                 packets += burst.len();
+                burst.fetch_headers();
                 self.engine
                     .process(now, Origin::Worker, burst.drain(), &mut self.shell);
             }

@@ -61,9 +61,11 @@ impl Burst {
     /// Puts a packet at the end; a full burst drops it.
     #[inline]
     pub fn push(&mut self, packet: Mbuf) {
-        if let Some(slot) = self.mbufs.get_mut(self.len) {
+        // Not read again behind the write: it might be to any of this.
+        let len = self.len;
+        if let Some(slot) = self.mbufs.get_mut(len) {
             slot.write(packet.into_raw());
-            self.len += 1;
+            self.len = len + 1;
         }
     }
 
@@ -93,6 +95,12 @@ impl Burst {
     pub const fn packets_mut(&mut self) -> &mut [Mbuf] {
         // SAFETY: the first len slots hold mbufs that are ours, and an Mbuf is such a pointer.
         unsafe { std::slice::from_raw_parts_mut(self.mbufs.as_mut_ptr().cast(), self.len) }
+    }
+
+    /// Asks for the headers of all packets, which are about to be read.
+    #[inline]
+    pub fn fetch_headers(&mut self) {
+        self.packets_mut().iter().for_each(Mbuf::prefetch);
     }
 
     /// The slots behind the last packet, and how many these are.
@@ -188,6 +196,8 @@ impl Iterator for Drain<'_> {
         self.mbufs.size_hint()
     }
 }
+
+impl ExactSizeIterator for Drain<'_> {}
 
 impl Drop for Drain<'_> {
     fn drop(&mut self) {

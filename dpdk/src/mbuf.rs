@@ -53,6 +53,18 @@ impl Mbuf {
         unsafe { mbuf.buf_addr.cast::<u8>().add(usize::from(mbuf.data_off)) }
     }
 
+    /// Hints that the first bytes are read soon.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: PREFETCHT0 reads nothing and faults on no address; SSE is part of x86-64.
+        unsafe {
+            core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(
+                self.start().cast(),
+            );
+        }
+    }
+
     /// Chooses the port that the packet counts as received by, or that it leaves by.
     pub fn set_port(&mut self, port: PortId) {
         self.get_mut().port = port.0;
@@ -168,16 +180,5 @@ impl PacketBuf for Mbuf {
     #[inline]
     fn set_mark(&mut self, mark: u32) {
         self.get_mut().mark = mark;
-    }
-
-    #[inline]
-    fn prefetch(&self) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: PREFETCHT0 reads nothing and faults on no address; SSE is part of x86-64.
-        unsafe {
-            core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(
-                self.start().cast(),
-            );
-        }
     }
 }

@@ -46,6 +46,11 @@ impl<A: Family, B> Batch<A, B> {
         self.work.is_empty()
     }
 
+    #[inline]
+    pub(crate) const fn is_full(&self) -> bool {
+        self.work.len() >= BATCH
+    }
+
     /// Takes a packet in; with the last of a group its buckets are fetched.
     #[inline(always)]
     pub(crate) fn admit(&mut self, conns: &ConnTable<A>, packet: B, flow: Flow<A>) {
@@ -62,11 +67,14 @@ impl<A: Family, B> Batch<A, B> {
     pub(crate) fn choose_conns(&mut self, conns: &ConnTable<A>) {
         let fetched = self.work.len() / FETCHED_TOGETHER * FETCHED_TOGETHER;
         fetch_buckets(conns, &self.work[fetched..]);
+        let mut are_all_chosen = true;
         for item in &mut self.work {
-            conns.choose(&mut item.lookup);
+            are_all_chosen &= conns.choose(&mut item.lookup);
         }
-        for item in &mut self.work {
-            conns.choose_again(&mut item.lookup);
+        if !are_all_chosen {
+            for item in &mut self.work {
+                conns.choose_again(&mut item.lookup);
+            }
         }
     }
 

@@ -22,11 +22,10 @@ pub(crate) struct Flow<A> {
 }
 
 impl<A: Family> Flow<A> {
-    /// Whether its IPv4 packet is whole and has no options.
+    /// Whether its packet is whole, and the IP header has neither options nor extensions.
     #[inline(always)]
     pub(crate) const fn is_plain(&self) -> bool {
-        const WITHOUT_OPTIONS: u8 = (ipv4::L2_LEN + ipv4::HEADER_LEN) as u8;
-        self.l4_at == WITHOUT_OPTIONS && !self.is_fragment
+        self.l4_at == A::PLAIN_L4_AT as u8 && !self.is_fragment
     }
 
     /// The same in IPv6's form.
@@ -78,17 +77,41 @@ const ESP: u8 = 50;
 const AH: u8 = 51;
 const SCTP: u8 = 132;
 
+/// Whose frames are plain: a MAC address as the first eight bytes of a frame are compared with it, two of which are shifted out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addressee(u64);
+
+impl Addressee {
+    /// No frame's: bits that are shifted out of those are set.
+    pub(crate) const NOBODY: Self = Self(1);
+
+    pub(crate) const fn new(mac: MacAddr) -> Self {
+        let [a, b, c, d, e, f] = mac.0;
+        Self(u64::from_le_bytes([0, 0, a, b, c, d, e, f]))
+    }
+
+    #[inline(always)]
+    fn has(self, ethernet: &[u8; ipv4::L2_LEN]) -> bool {
+        let first = ethernet.first_chunk().copied().unwrap_or_default();
+        u64::from_le_bytes(first) << 16 == self.0
+    }
+}
+
 /// What nearly all packets are, in as few steps as it takes: TCP or UDP in IPv4, whole, without IP options, from one host to another,
-/// and nothing is wrong with it. It came in by a device with this MAC address. `None` is any other: [`classify`] tells.
+/// and nothing is wrong with it. `addressee` is the device that it came in by. `None` is any other: [`classify`] tells.
 #[inline(always)]
-pub(crate) fn plain_flow<B: PacketBuf>(packet: &mut B, mac: MacAddr) -> Option<Flow<[u8; 4]>> {
+pub(crate) fn plain_flow<B: PacketBuf>(
+    packet: &mut B,
+    addressee: Addressee,
+) -> Option<Flow<[u8; 4]>> {
     let ethernet = packet.bytes().first_chunk::<{ ipv4::L2_LEN }>()?;
-    if ethernet[..6] != mac.0 || ethernet[12..] != ETHERTYPE_IPV4 {
+    if !addressee.has(ethernet) || ethernet[12..] != ETHERTYPE_IPV4 {
         return None;
     }
     let (ip, l4) = ipv4::read_plain(packet)?;
     // Some of these are no hosts, and some are: the other way is for them all.
-    let is_odd = ip.dst[0] >= 224 || matches!(ip.src[0], 0 | 127 | 224..) || ip.src == ip.dst;
+    let is_from_host = ip.src[0].wrapping_sub(1) < 223 && ip.src[0] != 127;
+    let is_odd = !is_from_host || ip.dst[0] >= 224 || ip.src == ip.dst;
     if is_odd || packet.l4_checksum() == ChecksumState::Bad {
         return None;
     }
@@ -255,6 +278,7 @@ mod tests {
     use packet::PortId;
 
     const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+    const ADDRESSEE: Addressee = Addressee::new(MAC);
     const MACS: (MacAddr, MacAddr) = (MacAddr([2, 0, 0, 0, 0, 2]), MAC);
 
     fn frames() -> [Vec<u8>; 2] {
@@ -272,7 +296,7 @@ mod tests {
     #[test]
     fn what_most_packets_are_is_plain() {
         for frame in frames() {
-            assert!(plain_flow(&mut received(&frame), MAC).is_some());
+            assert!(plain_flow(&mut received(&frame), ADDRESSEE).is_some());
         }
     }
 
@@ -280,7 +304,7 @@ mod tests {
     fn padding_is_cut_off_either_way() {
         for frame in frames() {
             let mut packet = received(&[&frame[..], &[0; 9]].concat());
-            assert!(plain_flow(&mut packet, MAC).is_some());
+            assert!(plain_flow(&mut packet, ADDRESSEE).is_some());
             assert_eq!(packet.bytes(), frame);
         }
     }
@@ -330,7 +354,7 @@ mod tests {
             let [ip, l4] = nic.map(|at| [ChecksumState::Unknown, ChecksumState::Good, ChecksumState::Bad][at]);
             (short.ip_checksum, short.l4_checksum) = (ip, l4);
             let mut long = short.clone();
-            if let Some(flow) = plain_flow(&mut short, MAC) {
+            if let Some(flow) = plain_flow(&mut short, ADDRESSEE) {
                 prop_assert_eq!(Ok(flow), classify(&mut long, MAC));
                 prop_assert_eq!(short.bytes(), long.bytes());
             }

@@ -6,7 +6,9 @@ use inet::Net;
 use packet::{MacAddr, PacketBuf, PortId};
 
 use crate::batch::Batch;
-use crate::classify::{Aside, classify, flow_of_ipv6, is_neighbour_discovery, plain_flow};
+use crate::classify::{
+    Addressee, Aside, classify, flow_of_ipv6, is_neighbour_discovery, plain_flow,
+};
 use crate::family::{self, Family};
 use crate::io::Io;
 use crate::lane::{Forwarder, Lane};
@@ -69,6 +71,8 @@ struct Ingress {
     port: PortId,
     /// `None` if nothing is plain there: the device is unknown, or the kernel is to see every packet.
     mac: Option<MacAddr>,
+    /// The same, for the look at each frame
+    addressee: Addressee,
 }
 
 impl Ingress {
@@ -76,14 +80,17 @@ impl Ingress {
     const UNKNOWN: Self = Self {
         port: PortId(u16::MAX),
         mac: None,
+        addressee: Addressee::NOBODY,
     };
 
     #[inline(never)]
     fn of(net: &Net, port: PortId) -> Self {
         let device = net.device_of(port).filter(|device| !device.forward_to_kni);
+        let mac = device.map(|device| device.mac);
         Self {
             port,
-            mac: device.map(|device| device.mac),
+            mac,
+            addressee: mac.map_or(Addressee::NOBODY, Addressee::new),
         }
     }
 }
@@ -95,8 +102,6 @@ pub struct Engine<B> {
     pub(crate) v4: Lane<[u8; 4], B>,
     /// IPv6, and conns between both families
     pub(crate) v6: Lane<[u8; 16], B>,
-    /// Packets whose headers are on their way into the cache.
-    arrived: Vec<B>,
 }
 
 impl<B: PacketBuf> Engine<B> {
@@ -109,7 +114,6 @@ impl<B: PacketBuf> Engine<B> {
         Self {
             v4: Lane::new(&config, config.max_conns, now),
             v6: Lane::new(&config, config.max_conns_v6, now),
-            arrived: Vec::with_capacity(BATCH),
             shared: Shared::new(config, all_stats, now),
         }
     }
@@ -148,52 +152,43 @@ impl<B: PacketBuf> Engine<B> {
     }
 
     /// Takes packets from NICs or from other workers to their ends. At most [`BATCH`] of them go
-    /// through the stages together; more are taken in several rounds.
+    /// through the stages together; more are taken in several rounds. Their headers should be on their way
+    /// into the cache.
     #[inline]
     pub fn process(
         &mut self,
         now: Now,
         origin: Origin,
-        mut packets: impl Iterator<Item = B>,
+        mut packets: impl ExactSizeIterator<Item = B>,
         io: &mut impl Io<B>,
     ) {
         self.shared.origin = origin;
         self.shared.now = now;
-        let mut arrived = std::mem::take(&mut self.arrived);
-        loop {
-            for packet in packets.by_ref().take(BATCH) {
-                packet.prefetch();
-                arrived.push(packet);
-            }
-            if arrived.is_empty() {
-                break;
-            }
-            let stats = &self.shared.stats;
-            stats.received.add(arrived.len() as u64);
-            if origin == Origin::Worker {
-                stats.redirected_in.add(arrived.len() as u64);
-            }
-            self.run_stages(&mut arrived, io);
+        self.count_received(packets.len() as u64);
+        while packets.len() > 0 {
+            self.run_stages(&mut packets, io);
         }
-        self.arrived = arrived;
     }
 
-    /// The packets are classified, then those of each family go through its stages.
-    #[inline]
-    fn run_stages(&mut self, arrived: &mut Vec<B>, io: &mut impl Io<B>) {
+    /// A batch of the packets is classified, then those of each family go through its stages.
+    #[inline(always)]
+    fn run_stages(&mut self, packets: &mut impl Iterator<Item = B>, io: &mut impl Io<B>) {
         let mut batch = std::mem::take(&mut self.v4.batch);
         let mut ingress = Ingress::UNKNOWN;
-        for mut packet in arrived.drain(..) {
+        let mut others = 0;
+        for mut packet in packets.by_ref() {
             if ingress.port != packet.port() {
                 ingress = Ingress::of(&self.shared.snapshot.net, packet.port());
             }
-            let plain = match ingress.mac {
-                Some(mac) => plain_flow(&mut packet, mac),
-                None => None,
-            };
-            match plain {
+            match plain_flow(&mut packet, ingress.addressee) {
                 Some(flow) => batch.admit(&self.v4.conns, packet, flow),
-                None => self.admit_any(packet, ingress.mac, &mut batch, io),
+                None => {
+                    self.admit_any(packet, ingress.mac, &mut batch, io);
+                    others += 1;
+                }
+            }
+            if batch.is_full() || others == BATCH {
+                break;
             }
         }
         self.v4.batch = batch;
@@ -218,6 +213,15 @@ impl<B: PacketBuf> Engine<B> {
         }
         if self.v6.has_fragments {
             self.v6().follow_first_fragments(io);
+        }
+    }
+
+    #[inline]
+    fn count_received(&self, packets: u64) {
+        let stats = &self.shared.stats;
+        stats.received.add(packets);
+        if self.shared.origin == Origin::Worker {
+            stats.redirected_in.add(packets);
         }
     }
 

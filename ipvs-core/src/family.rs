@@ -22,6 +22,8 @@ const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 pub trait Family: Address {
     /// Whether its lane has the conns between both families.
     const CAN_BE_MIXED: bool;
+    /// Where what is above IP begins in a frame whose IP header has neither options nor extensions
+    const PLAIN_L4_AT: usize;
     /// Echo, which goes with a service's packets through SNAT
     const ICMP: Protocol;
     /// Of an echo request: RFC 792, RFC 4443
@@ -58,6 +60,7 @@ pub trait Family: Address {
 
 impl Family for [u8; 4] {
     const CAN_BE_MIXED: bool = false;
+    const PLAIN_L4_AT: usize = L2_LEN + ipv4::HEADER_LEN;
     const ICMP: Protocol = Protocol::Icmp;
     const ECHO_REQUEST: u8 = 8;
     const ECHO_REPLY: u8 = 0;
@@ -132,6 +135,7 @@ impl Family for [u8; 4] {
 
 impl Family for [u8; 16] {
     const CAN_BE_MIXED: bool = true;
+    const PLAIN_L4_AT: usize = L2_LEN + ipv6::HEADER_LEN;
     const ICMP: Protocol = Protocol::IcmpV6;
     const ECHO_REQUEST: u8 = 128;
     const ECHO_REPLY: u8 = 129;

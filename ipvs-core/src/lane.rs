@@ -80,9 +80,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let mut unknown = std::mem::take(&mut self.lane.unknown);
         batch.choose_conns(&self.lane.conns);
         for (Work { flow, lookup }, packet) in batch.drain() {
-            match self.lane.conns.finish(lookup, &flow.tuple) {
-                Some(found) => self.forward(packet, flow, found, io),
-                None => unknown.push(Unknown::new(packet, *flow, *lookup)),
+            let Some((found, conn)) = self.lane.conns.finish_mut(lookup, &flow.tuple) else {
+                unknown.push(Unknown::new(packet, *flow, *lookup));
+                continue;
+            };
+            let sent = self
+                .shared
+                .forward_steady(conn, packet, flow, found.direction, io);
+            if let Err(packet) = sent {
+                self.forward(packet, flow, found, io);
             }
         }
         batch.clear();

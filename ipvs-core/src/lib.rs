@@ -61,6 +61,7 @@ mod slots;
 pub mod snapshot;
 mod splice;
 pub mod stats;
+mod steady;
 mod strays;
 mod syn_cookie;
 mod syn_proxy;

@@ -47,8 +47,14 @@ pub(crate) fn known_nexthop<'n, A: Family>(
     conn: &Conn<A>,
     direction: Direction,
 ) -> Option<(&'n Nexthop, &'n MacPair)> {
-    let nexthop = net.nexthop(conn.nexthop(direction, net.generation)?)?;
-    Some((nexthop, nexthop.macs.as_ref()?))
+    match net.nexthop(conn.nexthop(direction, net.generation)?) {
+        Some(
+            nexthop @ Nexthop {
+                macs: Some(macs), ..
+            },
+        ) => Some((nexthop, macs)),
+        _ => None,
+    }
 }
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {

@@ -78,6 +78,4 @@ pub trait PacketBuf: Sized {
     fn mark(&self) -> u32;
     /// Sets the number that travels with the packet.
     fn set_mark(&mut self, mark: u32);
-    /// Hints that the first bytes are read soon.
-    fn prefetch(&self) {}
 }

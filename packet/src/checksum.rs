@@ -35,9 +35,7 @@ fn sum_of_rest(rest: &[u8]) -> u64 {
 /// Folds a sum to 16 bits. All ones for a header whose checksum is right.
 #[inline]
 pub const fn fold(sum: u64) -> u16 {
-    let (low, carried) = (sum as u32).overflowing_add((sum >> 32) as u32);
-    // After a carry the sum is at most 2^32 - 2: it has room for that one.
-    fold_u32(low + carried as u32)
+    fold_u32((sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32)
 }
 
 /// [`fold`] for a sum that fits into 32 bits, in three instructions: each half is added to the other, so

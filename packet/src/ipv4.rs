@@ -80,14 +80,15 @@ pub fn read_plain<B: PacketBuf>(packet: &B) -> Option<(Ipv4Facts, &[u8])> {
     let header = bytes
         .first_chunk::<{ L2_LEN + HEADER_LEN }>()?
         .last_chunk::<HEADER_LEN>()?;
-    let facts = facts(
-        header,
-        HEADER_LEN,
-        u16::from_be_bytes([header[2], header[3]]),
-    );
+    let total_len = u16::from_be_bytes([header[2], header[3]]);
+    let facts = facts(header, HEADER_LEN, total_len);
     if header[0] != 0x45 || facts.is_fragment {
         return None;
     }
+    let facts = IpFacts {
+        is_fragment: false,
+        ..facts
+    };
     let payload = bytes.get(L2_LEN + HEADER_LEN..L2_LEN + usize::from(facts.total_len))?;
     let is_right = match packet.ip_checksum() {
         ChecksumState::Good => true,

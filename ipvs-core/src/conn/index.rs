@@ -93,7 +93,7 @@ impl Index {
         let first = ((hash >> 32) * self.buckets.len() as u64) >> 32;
         Place {
             first: first as u32,
-            tag: (hash as u32).max(1),
+            tag: hash as u32 | 1,
         }
     }
 
@@ -111,7 +111,7 @@ impl Index {
         (if other >= count { other - count } else { other }) as u32
     }
 
-    /// The conn of the first bucket that may have the tuple: right but for one in 2^32.
+    /// The conn of the first bucket that may have the tuple: right but for one in 2^31.
     #[inline]
     pub(crate) fn in_first(&self, place: Place) -> ConnRef {
         self.buckets[place.first as usize].find(place.tag)
@@ -212,9 +212,9 @@ impl Index {
 impl Bucket {
     #[inline]
     fn find(&self, tag: u32) -> ConnRef {
-        match self.refs.get(self.way_with(tag)) {
-            Some(conn) => ConnRef(*conn),
-            None => ConnRef::NONE,
+        match equal_lanes(&self.tags, tag) {
+            0 => ConnRef::NONE,
+            ways => ConnRef(self.refs[ways.trailing_zeros() as usize % WAYS]),
         }
     }
 

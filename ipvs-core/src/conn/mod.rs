@@ -354,14 +354,14 @@ impl<A: Address> Conn<A> {
         Tick(self.last_seen).after(Tick::from_secs(self.timeout_s as u32))
     }
 
-    /// The next hop of its packets in a direction, if it was found since routes changed last.
+    /// The next hop of its packets in a direction, if one was found since routes changed last. There is none by this number if
+    /// only the other direction's was.
     #[inline]
     pub const fn nexthop(&self, direction: Direction, generation: u16) -> Option<NexthopId> {
-        let id = self.nexthops[direction as usize];
-        if id == NO_NEXTHOP || self.net_generation != generation {
-            None
+        if self.net_generation == generation {
+            Some(NexthopId(self.nexthops[direction as usize]))
         } else {
-            Some(NexthopId(id))
+            None
         }
     }
 

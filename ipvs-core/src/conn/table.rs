@@ -123,13 +123,19 @@ impl<A: Address> ConnTable<A> {
         lookup
     }
 
-    /// Stage three: the conn is fetched that most likely it is, or the second bucket.
+    /// Stage three: the conn is fetched that most likely it is, or the second bucket. `false` if that was it.
     #[inline]
-    pub fn choose(&self, lookup: &mut Lookup) {
+    pub fn choose(&self, lookup: &mut Lookup) -> bool {
         lookup.candidate = self.index.in_first(lookup.place);
         match self.conns.get(lookup.candidate.id().0 as usize) {
-            Some(conn) => prefetch(conn),
-            None => self.index.prefetch_second(lookup.place),
+            Some(conn) => {
+                prefetch(conn);
+                true
+            }
+            None => {
+                self.index.prefetch_second(lookup.place);
+                false
+            }
         }
     }
 
@@ -156,7 +162,19 @@ impl<A: Address> ConnTable<A> {
         }
     }
 
-    /// Looks at all entries with the tuple's tag: one in 2^32 is another's.
+    /// The same, with the conn, to be changed.
+    #[inline(always)]
+    pub fn finish_mut(
+        &mut self,
+        lookup: &Lookup,
+        tuple: &Tuple<A>,
+    ) -> Option<(Found, &mut Conn<A>)> {
+        let found = self.finish(lookup, tuple)?;
+        let conn = self.conns.get_mut(found.id.0 as usize)?;
+        Some((found, conn))
+    }
+
+    /// Looks at all entries with the tuple's tag: one in 2^31 is another's.
     #[cold]
     fn search(&self, place: Place, tuple: &Tuple<A>) -> Option<Found> {
         self.index

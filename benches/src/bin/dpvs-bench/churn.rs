@@ -44,6 +44,7 @@ trait Middle {
 
 impl Middle for Engine<Mbuf> {
     fn forward(&mut self, now: Now, packets: &mut Burst, peers: &mut Peers) {
+        packets.fetch_headers();
         self.process(now, Origin::Nic, packets.drain(), peers);
     }
     fn keep_house(&mut self, now: Now, peers: &mut Peers) {

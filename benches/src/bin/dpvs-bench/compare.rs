@@ -112,6 +112,7 @@ pub fn forward(lab: &mut Lab, engine: &mut Engine<Mbuf>, traffic: &mut impl Traf
     for _ in 0..BURSTS {
         let now = lab.now();
         packets += traffic.receive(&mut burst);
+        burst.fetch_headers();
         engine.process(now, Origin::Nic, burst.drain(), &mut lab.sink);
         lab.sink.flush();
     }

@@ -140,6 +140,7 @@ impl Worker<'_> {
     fn turn(&mut self, burst: &mut Burst) {
         let now = self.now();
         self.traffic.receive(burst);
+        burst.fetch_headers();
         self.engine
             .process(now, Origin::Nic, burst.drain(), &mut self.lab.sink);
         self.lab.sink.flush();
