@@ -35,6 +35,13 @@ impl Spread {
         }
     }
 
+    /// The same, `None` without any.
+    pub fn of_some(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values = values.into_iter().peekable();
+        values.peek()?;
+        Some(Self::of(values))
+    }
+
     /// All three multiplied.
     pub fn scaled(self, factor: f64) -> Self {
         Self {

@@ -55,6 +55,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         for unknown in &mut all {
             self.begin(unknown, io);
         }
+        for unknown in &all {
+            if let Some((_, outbound)) = &unknown.made {
+                self.lane.conns.fetch_room(outbound);
+            }
+        }
         for unknown in &mut all {
             self.complete(unknown, io);
         }

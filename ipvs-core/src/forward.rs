@@ -24,12 +24,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[inline(always)]
     pub(crate) fn forward(&mut self, packet: B, flow: &Flow<A>, found: Found, io: &mut impl Io<B>) {
         let flags = self.lane.conns.get(found.id).flags;
-        if !flags.has(ConnFlags::NOT_PLAIN) {
-            self.forward_plain(packet, flow, found, io);
-        } else if flags.has(ConnFlags::ONE_WAY) {
-            self.forward_one_way(packet, flow, found, io);
-        } else {
+        if flags.has(ConnFlags::NOT_PLAIN) {
             self.forward_special(packet, flow, found, io);
+        } else {
+            self.forward_plain(packet, flow, found, io);
         }
     }
 

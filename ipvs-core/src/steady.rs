@@ -26,6 +26,9 @@ impl<B: PacketBuf> Shared<B> {
         direction: Direction,
         io: &mut impl Io<B>,
     ) -> Result<(), B> {
+        if conn.flags.has(ConnFlags::ONE_WAY) {
+            return self.pass_on_steady(conn, packet, flow, io);
+        }
         if conn.flags.has(ConnFlags::NOT_PLAIN) {
             return Err(packet);
         }

@@ -579,6 +579,25 @@ fn a_packet_too_large_for_its_way_is_refused() {
     );
 }
 
+/// What was refused was no answer; the way that it found is known when the first one comes.
+#[test]
+fn a_dest_has_answered_with_the_first_packet_that_reaches_the_client() {
+    let mut director = Setup {
+        protocol: Protocol::Udp,
+        ..Setup::default()
+    }
+    .build();
+    let there = director.to_server(&frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT));
+    let answer = |len| frames::udp(SERVER, &there.src, &vec![0; len], FROM_SERVER);
+    for (len, conns) in [(1600, (0, 1)), (100, (1, 0)), (100, (1, 0))] {
+        director.receive(LAN, &answer(len));
+        let stats = director.engine.stats().dest(DestId(0));
+        let counted = (stats.active_conns.get(), stats.inactive_conns.get());
+        assert_eq!(counted, conns, "after {len} bytes");
+    }
+    assert_eq!(director.engine.stats().dest(DestId(0)).out_packets.get(), 2);
+}
+
 /// One-arm: clients and dests behind the same device.
 #[test]
 fn everything_may_go_by_one_device() {

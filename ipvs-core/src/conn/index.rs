@@ -123,6 +123,12 @@ impl Index {
         self.buckets[self.other(place.first, place.tag) as usize].find(place.tag)
     }
 
+    /// Whether the first bucket has no room.
+    #[inline]
+    pub(crate) fn is_first_full(&self, place: Place) -> bool {
+        self.free_way(place.first).is_none()
+    }
+
     /// Fetches the second bucket.
     #[inline]
     pub(crate) fn prefetch_second(&self, place: Place) {

@@ -259,6 +259,14 @@ impl<A: Address> ConnTable<A> {
         }
     }
 
+    /// Asks for the second bucket, if the first, which should be there by now, has no room for what is to be inserted.
+    #[inline]
+    pub fn fetch_room(&self, outbound: &Lookup) {
+        if self.index.is_first_full(outbound.place) {
+            self.index.prefetch_second(outbound.place);
+        }
+    }
+
     /// Makes a conn findable by its outbound tuple too, unless nothing comes back by it.
     ///
     /// # Errors

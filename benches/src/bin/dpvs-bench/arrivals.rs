@@ -130,9 +130,9 @@ impl Run {
 }
 
 impl Arrivals {
-    /// Conns per second into an empty table.
-    pub fn to_empty_table(&self, time: Time) -> Spread {
-        let rates = self.runs.iter().filter_map(|run| run.rates(time));
+    /// Conns per second into an empty table, of all time on the CPU.
+    pub fn to_empty_table(&self) -> Spread {
+        let rates = self.runs.iter().filter_map(|run| run.rates(Time::OnCpu));
         Spread::of(rates.map(|rates| rates.empty))
     }
 

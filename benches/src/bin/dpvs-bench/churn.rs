@@ -313,9 +313,9 @@ impl Run {
 }
 
 impl Churn {
-    /// Conns per second, without what the peers cost.
-    pub fn per_cpu_s(&self, time: Time) -> Spread {
-        let rates = self.runs.iter().filter_map(|run| run.rates(time));
+    /// Conns per second, without what the peers cost, of all time on the CPU.
+    pub fn per_cpu_s(&self) -> Spread {
+        let rates = self.runs.iter().filter_map(|run| run.rates(Time::OnCpu));
         Spread::of(rates.map(|rates| rates.per_cpu_s))
     }
 

@@ -38,16 +38,16 @@ impl Comparison {
         self.runs.push(Run { macswap, director });
     }
 
-    /// The rate of a director to another's, run by run.
-    pub fn to(&self, other: &Self, time: Time) -> Spread {
+    /// The rate of a director to another's, run by run; `None` if no run had enough of this time.
+    pub fn to(&self, other: &Self, time: Time) -> Option<Spread> {
         let pairs = self.with(other, time);
-        Spread::of(pairs.map(|(this, other)| other.director / this.director))
+        Spread::of_some(pairs.map(|(this, other)| other.director / this.director))
     }
 
-    /// What a director adds to macswap, to what another adds, run by run.
-    pub fn added_to(&self, other: &Self, time: Time) -> Spread {
+    /// What a director adds to macswap, to what another adds, run by run; `None` if no run had enough of this time.
+    pub fn added_to(&self, other: &Self, time: Time) -> Option<Spread> {
         let pairs = self.with(other, time);
-        Spread::of(pairs.map(|(this, other)| this.added() / other.added()))
+        Spread::of_some(pairs.map(|(this, other)| this.added() / other.added()))
     }
 
     /// The runs of both that had enough of this time.

@@ -93,10 +93,12 @@ impl Report {
     pub fn mode(&mut self, name: &str, flows: u32, measured: &Comparison, fullnat: &Comparison) {
         let mut entry = measured.json(flows);
         if let Value::Object(entry) = &mut entry {
-            let ratio = measured.added_to(fullnat, Time::OnCpu);
-            ratio.put(entry, "added_to_fullnats", 3);
-            if let Some(Value::Object(entry)) = entry.get_mut("whole_core") {
-                let ratio = measured.added_to(fullnat, Time::WholeCore);
+            if let Some(ratio) = measured.added_to(fullnat, Time::OnCpu) {
+                ratio.put(entry, "added_to_fullnats", 3);
+            }
+            if let Some(ratio) = measured.added_to(fullnat, Time::WholeCore)
+                && let Some(Value::Object(entry)) = entry.get_mut("whole_core")
+            {
                 ratio.put(entry, "added_to_fullnats", 3);
             }
         }
@@ -110,11 +112,16 @@ impl Report {
         self.rates("fullnat_udp", many, &measured.many);
         self.rates("few_flows_in_table_of_many", few, &measured.few_among_many);
         for (time, suffix) in [(Time::OnCpu, ""), (Time::WholeCore, "_whole_core")] {
-            let name = format!("many_flows_last_to_first{suffix}");
-            self.add_spread(&name, measured.many.to(&measured.few, time), 3);
-            let name = format!("many_flows_last_to_first_in_one_table{suffix}");
-            let ratio = measured.many.to(&measured.few_among_many, time);
-            self.add_spread(&name, ratio, 3);
+            let few = [
+                ("", &measured.few),
+                ("_in_one_table", &measured.few_among_many),
+            ];
+            for (table, few) in few {
+                if let Some(ratio) = measured.many.to(few, time) {
+                    let name = format!("many_flows_last_to_first{table}{suffix}");
+                    self.add_spread(&name, ratio, 3);
+                }
+            }
         }
     }
 
@@ -125,7 +132,7 @@ impl Report {
 
     /// First packets. The slower of both protocols is the figure.
     pub fn new_conns(&mut self, udp: &Arrivals, tcp: &Arrivals) {
-        let rates = [udp, tcp].map(|arrivals| arrivals.to_empty_table(Time::OnCpu));
+        let rates = [udp, tcp].map(|arrivals| arrivals.to_empty_table());
         let slower = rates
             .into_iter()
             .min_by(|one, other| one.median.total_cmp(&other.median));
@@ -135,11 +142,7 @@ impl Report {
 
     /// Whole TCP conns.
     pub fn open_get_close(&mut self, churn: &Churn) {
-        self.add_spread(
-            "tcp_open_get_close_per_cpu_s",
-            churn.per_cpu_s(Time::OnCpu),
-            0,
-        );
+        self.add_spread("tcp_open_get_close_per_cpu_s", churn.per_cpu_s(), 0);
         self.add("tcp_open_get_close", churn.json());
     }
 
