@@ -24,7 +24,13 @@ impl<T: Copy> Chunked<T> {
     /// The element at `index`, if one was set.
     #[inline]
     pub fn get(&self, index: usize) -> Option<&T> {
-        self.chunks.get(index / CHUNK)?[index % CHUNK].as_ref()
+        self.place(index)?.as_ref()
+    }
+
+    /// Where an element would be: what it says is then asked together with whether it was set.
+    #[inline]
+    pub fn place(&self, index: usize) -> Option<&Option<T>> {
+        Some(&self.chunks.get(index / CHUNK)?[index % CHUNK])
     }
 
     /// Sets or clears an element; the vector grows as needed.

@@ -177,6 +177,19 @@ impl Net {
         self.nexthops.get(id.0 as usize)
     }
 
+    /// The same, with its MAC addresses, if those are known.
+    #[inline]
+    pub fn resolved(&self, id: NexthopId) -> Option<(&Nexthop, &MacPair)> {
+        match self.nexthops.place(id.0 as usize)? {
+            Some(
+                nexthop @ Nexthop {
+                    macs: Some(macs), ..
+                },
+            ) => Some((nexthop, macs)),
+            _ => None,
+        }
+    }
+
     /// Where a packet to `dst` goes next; `None` if there is no route, or it leads to the director
     /// itself.
     pub fn route_to(&self, dst: IpAddr) -> Option<Hop<'_>> {

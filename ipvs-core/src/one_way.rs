@@ -1,6 +1,6 @@
 //! DR and tunnel: packets of clients that leave as they came, or within others. What the dest answers does not pass here.
 
-use packet::PacketBuf;
+use packet::{PacketBuf, ipv4};
 
 use crate::classify::Flow;
 use crate::conn::{Conn, ConnFlags, Direction, Found};
@@ -124,8 +124,11 @@ impl<B: PacketBuf> Shared<B> {
         count_packet(&self.stats, conn, Direction::Inbound, flow.total_len);
         conn.touch(self.now.tick());
         let is_ipip = fwdmode == FwdMode::Tunnel(Encapsulation::IpIp);
-        if is_ipip && !A::CAN_BE_MIXED && flow.is_plain() {
-            return tunnel::wrap_plain(packet, conn);
+        let is_plain = flow.is_plain() && !ipv4::has_reserved_flag(packet.bytes());
+        if is_ipip && !A::CAN_BE_MIXED && is_plain {
+            // No more than the MTU.
+            let total_len = wrapped_len(flow, conn, fwdmode) as u16;
+            return tunnel::wrap_plain(packet, conn, total_len);
         }
         A::decrement_ttl(packet.bytes_mut());
         self.wrap(packet, conn, fwdmode, &flow.tuple)?;

@@ -47,14 +47,7 @@ pub(crate) fn known_nexthop<'n, A: Family>(
     conn: &Conn<A>,
     direction: Direction,
 ) -> Option<(&'n Nexthop, &'n MacPair)> {
-    match net.nexthop(conn.nexthop(direction, net.generation)?) {
-        Some(
-            nexthop @ Nexthop {
-                macs: Some(macs), ..
-            },
-        ) => Some((nexthop, macs)),
-        _ => None,
-    }
+    net.resolved(conn.nexthop(direction, net.generation)?)
 }
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {

@@ -21,17 +21,29 @@ impl<B: PacketBuf> Shared<B> {
     pub(crate) fn forward_steady<A: Family>(
         &self,
         conn: &mut Conn<A>,
+        packet: B,
+        flow: &Flow<A>,
+        direction: Direction,
+        io: &mut impl Io<B>,
+    ) -> Result<(), B> {
+        if !conn.flags.has(ConnFlags::NOT_PLAIN) {
+            self.rewrite_steady(conn, packet, flow, direction, io)
+        } else if conn.flags.has(ConnFlags::ONE_WAY) {
+            self.pass_on_steady(conn, packet, flow, io)
+        } else {
+            Err(packet)
+        }
+    }
+
+    #[inline(never)]
+    fn rewrite_steady<A: Family>(
+        &self,
+        conn: &mut Conn<A>,
         mut packet: B,
         flow: &Flow<A>,
         direction: Direction,
         io: &mut impl Io<B>,
     ) -> Result<(), B> {
-        if conn.flags.has(ConnFlags::ONE_WAY) {
-            return self.pass_on_steady(conn, packet, flow, io);
-        }
-        if conn.flags.has(ConnFlags::NOT_PLAIN) {
-            return Err(packet);
-        }
         let Some((nexthop, macs)) = known_nexthop(&self.snapshot.net, conn, direction) else {
             return Err(packet);
         };

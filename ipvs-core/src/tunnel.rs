@@ -46,12 +46,13 @@ const fn shim_len(encapsulation: Encapsulation) -> usize {
     }
 }
 
-/// Puts a packet of a conn that is whole and without IP options, as most are, into one to the dest, in IPv4, and decrements its time
-/// to live. Gives the new frame. The MAC addresses are whoever's sends it.
+/// Puts a packet of a conn that is whole and has neither IP options nor the reserved flag, as most are, into one to the dest, in
+/// IPv4, and decrements its time to live. `total_len` is the new one's. Gives the new frame. The MAC addresses are whoever's sends it.
 #[inline(always)]
 pub(crate) fn wrap_plain<'p, A: Family, B: PacketBuf>(
     packet: &'p mut B,
     conn: &Conn<A>,
+    total_len: u16,
 ) -> Result<&'p mut [u8], DropReason> {
     let to = conn.rewritten(Direction::Inbound);
     let (IpAddr::V4(src), IpAddr::V4(dst)) = (to.src.to_ip(), to.dst.to_ip()) else {
@@ -68,6 +69,7 @@ pub(crate) fn wrap_plain<'p, A: Family, B: PacketBuf>(
     let headers = headers.ok_or(DropReason::FrameTooShort)?;
     ethernet[ETHERTYPE_AT..].copy_from_slice(&family::ETHERTYPE_IPV4);
     let around = Around {
+        total_len,
         ttl: DEFAULT_TTL,
         protocol: IPV4_INSIDE,
         src: src.octets(),

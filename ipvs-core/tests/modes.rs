@@ -305,6 +305,25 @@ fn a_tunnel_carries_the_client_s_packet_whole(
 }
 
 /// draft-ietf-intarea-gue 3.1 and 5: UDP to the chosen port, source port by flow, then proto 4 and no options.
+/// RFC 791, 3.1: the reserved flag is zero, whoever sets it inside; RFC 2003, 3.1: "don't fragment" is the inner packet's.
+#[rstest]
+fn a_tunnel_does_not_take_over_the_reserved_flag(
+    #[values(Encapsulation::IpIp, Encapsulation::Gre)] encapsulation: Encapsulation,
+) {
+    let mut director = tunnel_director(encapsulation);
+    // The first packet and later ones go different ways.
+    for (inside, outside) in [(0xc0, 0x40), (0xc0, 0x40), (0x80, 0), (0x40, 0x40), (0, 0)] {
+        let mut sent = frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT);
+        sent[L2_LEN + 6] = inside;
+        repair_ip(&mut sent);
+        let (_, received) = only(director.receive(WAN, &sent));
+        let (_, payload) = outer(&received);
+        assert_eq!(received[L2_LEN + 6], outside, "{inside:#x}");
+        let inner = &payload[payload.len() - (sent.len() - L2_LEN)..];
+        assert_eq!(inner[6], inside);
+    }
+}
+
 #[test]
 fn a_gue_tunnel_tells_flows_apart_by_the_source_port() {
     let mut director = tunnel_director(Encapsulation::Gue(6080));

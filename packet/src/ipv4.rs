@@ -194,6 +194,8 @@ pub fn write(header: &mut [u8; HEADER_LEN], new: &NewHeader<[u8; 4]>) {
 /// The header around a packet in a tunnel: what is its own.
 #[derive(Debug, Clone, Copy)]
 pub struct Around {
+    /// Bytes of the packet with both headers
+    pub total_len: u16,
     /// Hops that it may go
     pub ttl: u8,
     /// What is inside
@@ -206,29 +208,29 @@ pub struct Around {
     pub delta: Delta,
 }
 
-/// Puts a header around a packet that is whole, without options, and short enough for both. `header` is room for it in front of the one
+/// Whether the flag is set that must not be (RFC 791, 3.1).
+#[inline(always)]
+pub fn has_reserved_flag(frame: &[u8]) -> bool {
+    frame.get(L2_LEN + 6).is_some_and(|flags| flags & 0x80 != 0)
+}
+
+/// Puts a header around a packet that is whole, without options and [`has_reserved_flag`], and short enough for both. `header` is room for it in front of the one
 /// `inside`, which passes a router here: its TTL, which must be above 1, is decremented. What the headers have in common is copied:
 /// class, identification and "don't fragment" (RFC 2003, 3.1, and RFC 6040, 4.1). The checksum is as right as that inside.
 #[inline(always)]
 pub fn wrap_plain([header, inside]: &mut [[u8; HEADER_LEN]; 2], around: &Around) {
     const LONGER: u16 = HEADER_LEN as u16;
-    const RESERVED_FLAG: u16 = 0x8000;
-    let first_half = inside
-        .first_chunk()
-        .map_or(0, |half| u64::from_be_bytes(*half));
-    let reserved = first_half as u16 & RESERVED_FLAG;
-    let first_half = (first_half ^ u64::from(reserved)).wrapping_add(u64::from(LONGER) << 32);
     let above = [around.ttl, around.protocol];
     let changes = [
         around.delta,
         // However long it was: ~old + new is the same.
         Delta::of_u16(0, LONGER),
-        Delta::without(reserved.to_be_bytes()),
         Delta::without([inside[8], inside[9]]),
         Delta::with(above),
     ];
     let checksum = Delta::apply_all(changes, u16::from_be_bytes([inside[10], inside[11]]));
-    header[..8].copy_from_slice(&first_half.to_be_bytes());
+    header[..8].copy_from_slice(&inside[..8]);
+    header[2..4].copy_from_slice(&around.total_len.to_be_bytes());
     header[8..10].copy_from_slice(&above);
     header[10..12].copy_from_slice(&checksum.to_be_bytes());
     header[12..16].copy_from_slice(&around.src);
@@ -303,16 +305,17 @@ mod tests {
     }
 
     /// RFC 2003, 3.1: class, identification and "don't fragment" are the inner packet's, whose TTL is one less; the length is 20
-    /// bytes more. RFC 791, 3.1: the reserved flag is zero.
+    /// bytes more.
     #[test]
     fn the_header_around_a_plain_packet_is_right() {
         let (src, dst) = ([192, 168, 100, 1], [192, 168, 100, 2]);
-        for (class, flags, outer_flags) in [(0, 0x40, 0x40), (0xb9, 0, 0), (3, 0xc0, 0x40)] {
+        for (class, flags) in [(0, 0x40), (0xb9, 0), (3, 0x40)] {
             let mut inner = HEADER;
             (inner[1], inner[4], inner[5], inner[6]) = (class, 0xca, 0xfe, flags);
             let checksum = checksum::checksum(&[&inner[..10], &[0, 0], &inner[12..]].concat());
             inner[10..12].copy_from_slice(&checksum.to_be_bytes());
             let around = Around {
+                total_len: 0x73 + 20,
                 ttl: 64,
                 protocol: 4,
                 src,
@@ -322,7 +325,7 @@ mod tests {
             let mut headers = [[0; HEADER_LEN], inner];
             wrap_plain(&mut headers, &around);
             let [outer, passed] = headers;
-            let expected = [0x45, class, 0, 0x73 + 20, 0xca, 0xfe, outer_flags, 0, 64, 4];
+            let expected = [0x45, class, 0, 0x73 + 20, 0xca, 0xfe, flags, 0, 64, 4];
             assert_eq!(outer[..10], expected);
             assert_eq!(outer[12..], [src, dst].concat());
             assert_eq!(checksum::fold(checksum::sum(&outer)), 0xffff);

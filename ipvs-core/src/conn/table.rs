@@ -169,9 +169,16 @@ impl<A: Address> ConnTable<A> {
         lookup: &Lookup,
         tuple: &Tuple<A>,
     ) -> Option<(Found, &mut Conn<A>)> {
-        let found = self.finish(lookup, tuple)?;
-        let conn = self.conns.get_mut(found.id.0 as usize)?;
-        Some((found, conn))
+        // Where it most likely is the conn is found to be within the table once, not twice.
+        if self.is(lookup.candidate, tuple) {
+            let found = found(lookup.candidate);
+            return Some((found, self.get_mut(found.id)));
+        }
+        if lookup.candidate.is_none() {
+            return None;
+        }
+        let found = self.search(lookup.place, tuple)?;
+        Some((found, self.get_mut(found.id)))
     }
 
     /// Looks at all entries with the tuple's tag: one in 2^31 is another's.
