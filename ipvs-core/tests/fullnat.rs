@@ -303,6 +303,37 @@ fn both_ends_of_an_established_conn_that_expires_are_reset() {
     assert_eq!((to_client.to, to_server.to), (CLIENT_MAC, SERVER_MAC));
 }
 
+/// Segments that only acknowledge keep the conn alive, and the reset carries what the last of them acknowledged.
+#[test]
+fn a_reset_carries_the_numbers_of_the_latest_segments() {
+    let mut director = Setup::default().build();
+    let Opened {
+        laddr, server_isn, ..
+    } = director.open();
+    for sent in 1..=3 {
+        director.wait_s(60);
+        let (from_client, from_server) = (1001 + 10 * (sent - 1), 5001 + 3 * (sent - 1));
+        let request = frames::tcp(CLIENT, VIP).flags("PA").seq(from_client);
+        let request = request.ack(from_server).payload(b"ten bytes.");
+        director.to_server(&request.frame(FROM_CLIENT));
+        let response = frames::tcp(SERVER, &laddr).flags("PA").seq(from_server);
+        let response = response.ack(server_isn + 1 + 10 * sent).payload(b"abc");
+        director.to_client(&response.frame(FROM_SERVER));
+        let receipt = frames::tcp(CLIENT, VIP).flags("A").seq(1001 + 10 * sent);
+        director.to_server(&receipt.ack(5001 + 3 * sent).frame(FROM_CLIENT));
+    }
+    assert_eq!(director.wait_s(89), []);
+    let resets = director.wait_s(3);
+    let [(WAN, to_client), (LAN, to_server)] = &resets[..] else {
+        panic!("{resets:?}")
+    };
+    let numbers = [to_client, to_server].map(|frame| {
+        let seen = Seen::parse(frame);
+        (seen.seq, seen.ack)
+    });
+    assert_eq!(numbers, [(5010, 1031), (server_isn + 31, 5010)]);
+}
+
 #[test]
 fn half_open_conns_expire_silently() {
     let mut director = Setup::default().build();

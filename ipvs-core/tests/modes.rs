@@ -356,6 +356,41 @@ fn tunnel_director(encapsulation: Encapsulation) -> Director {
     .build()
 }
 
+/// RFC 792: whoever sent what may not go on hears of it, however many packets have gone this way before.
+#[rstest]
+fn later_packets_are_refused_as_first_ones_are(
+    #[values(
+        FwdMode::FullNat,
+        FwdMode::Nat,
+        FwdMode::DirectRoute,
+        FwdMode::Tunnel(Encapsulation::IpIp),
+        FwdMode::Tunnel(Encapsulation::Gre)
+    )]
+    fwdmode: FwdMode,
+) {
+    let setup = Setup {
+        fwdmode,
+        protocol: Protocol::Udp,
+        lan_mtu: 1000,
+        ..Setup::default()
+    };
+    let mut director = setup.build();
+    let ask = frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT);
+    let mut expired = ask.clone();
+    expired[L2_LEN + 8] = 1;
+    repair_ip(&mut expired);
+    let large = frames::udp(CLIENT, VIP, &[0; 1000], FROM_CLIENT);
+    for _ in 0..3 {
+        assert_eq!(only(director.receive(WAN, &ask)).0, LAN);
+        for (refused, icmp) in [(&expired, (11, 0)), (&large, (3, 4))] {
+            let (port, error) = only(director.receive(WAN, refused));
+            assert_eq!((port, Seen::parse(&error).icmp), (WAN, Some(icmp)));
+        }
+    }
+    let stats = director.engine.stats().dest(ipvs_core::DestId(0));
+    assert_eq!(stats.in_packets.get(), 3, "what was refused is not counted");
+}
+
 /// RFC 1191 with the tunnel's 20 bytes: the client learns what fits inside.
 #[test]
 fn what_does_not_fit_the_tunnel_is_refused_with_the_mtu_inside() {
