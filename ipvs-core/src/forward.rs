@@ -31,7 +31,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// What most packets need: addresses, ports, numbers.
+    /// What most conns' packets need: addresses, ports, numbers.
     #[inline(never)]
     fn forward_plain(&mut self, mut packet: B, flow: &Flow<A>, found: Found, io: &mut impl Io<B>) {
         let conn = self.lane.conns.get_mut(found.id);

@@ -162,7 +162,8 @@ impl<A: Address> ConnTable<A> {
         }
     }
 
-    /// The same, with the conn, to be changed.
+    /// The same, with the conn, to be changed. Written out, since the compiler then sees that a candidate that was compared is
+    /// within the table.
     #[inline(always)]
     pub fn finish_mut(
         &mut self,

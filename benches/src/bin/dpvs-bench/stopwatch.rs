@@ -22,7 +22,7 @@ const LEAST_TURNS: usize = 5;
 /// The core that the worker runs on.
 #[derive(Debug, Clone, Copy)]
 pub struct Core {
-    /// What a probe takes, in counts of the time stamp counter, while the other hardware thread rests
+    /// The most that a probe takes, in counts of the time stamp counter, while the other hardware thread rests
     whole_at_most: u64,
 }
 
@@ -215,5 +215,38 @@ impl Stopwatch {
     /// What was counted so far.
     pub fn timed(&self) -> Timed {
         self.timed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turn(laps: u32, whole_laps: u32, ns: u64) -> Timed {
+        let tally = |laps: u32| Tally {
+            done: u64::from(laps),
+            ns: u64::from(laps) * ns,
+            laps,
+        };
+        Timed {
+            on_cpu: tally(laps),
+            whole_core: tally(whole_laps),
+        }
+    }
+
+    #[test]
+    fn turns_with_too_little_of_a_whole_core_do_not_count_for_it() {
+        let mut turns = vec![turn(40, LEAST_LAPS - 1, 9); 10];
+        assert_eq!(Cost::of(&turns).ns(Time::WholeCore), None);
+        turns.extend([turn(40, LEAST_LAPS, 4); LEAST_TURNS]);
+        let cost = Cost::of(&turns);
+        assert_eq!(cost.ns(Time::OnCpu), Some(9.0));
+        assert_eq!(cost.ns(Time::WholeCore), Some(4.0));
+    }
+
+    #[test]
+    fn a_core_is_whole_now_and_then() {
+        let core = Core::calibrated();
+        assert!((0..CALIBRATION_PROBES).any(|_| core.is_whole()));
     }
 }
