@@ -35,6 +35,7 @@ fn sum_of_rest(rest: &[u8]) -> u64 {
 /// Folds a sum to 16 bits. All ones for a header whose checksum is right.
 #[inline]
 pub const fn fold(sum: u64) -> u16 {
+    // As in fold_u32: the high half also gets the carry of the low one.
     fold_u32((sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32)
 }
 

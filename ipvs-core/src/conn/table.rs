@@ -170,7 +170,6 @@ impl<A: Address> ConnTable<A> {
         lookup: &Lookup,
         tuple: &Tuple<A>,
     ) -> Option<(Found, &mut Conn<A>)> {
-        // Where it most likely is the conn is found to be within the table once, not twice.
         if self.is(lookup.candidate, tuple) {
             let found = found(lookup.candidate);
             return Some((found, self.get_mut(found.id)));
