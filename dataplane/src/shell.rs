@@ -129,6 +129,7 @@ impl Shell {
     }
 }
 
+#[inline(never)]
 fn send(queues: &mut PortQueues, stats: &WorkerStats) {
     let unsent = queues.tx.burst(&mut queues.pending);
     if unsent > 0 {
@@ -136,7 +137,7 @@ fn send(queues: &mut PortQueues, stats: &WorkerStats) {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn queue_packet(
     queues: &mut [PortQueues],
     by_port: &[Option<u8>],
@@ -161,7 +162,7 @@ fn queue_packet(
 }
 
 impl Io<Mbuf> for Shell {
-    #[inline]
+    #[inline(always)]
     fn transmit(&mut self, port: PortId, packet: Mbuf) {
         queue_packet(
             &mut self.queues,

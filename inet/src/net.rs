@@ -51,8 +51,9 @@ impl MacPair {
     }
 }
 
-/// How a packet leaves towards a neighbour.
+/// How a packet leaves towards a neighbour. Aligned so that its place among others is found by a shift.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(align(32))]
 pub struct Nexthop {
     /// What an Ethernet header to it begins with, once its MAC address is known
     pub macs: Option<MacPair>,

@@ -4,17 +4,19 @@ use crate::classify::Flow;
 use crate::conn::{ConnTable, Lookup};
 use crate::engine::BATCH;
 use crate::family::Family;
+use crate::service::Protocol;
+use crate::tuple::Tuple;
 
 /// Buckets that are fetched at once. A fetch of a page whose address is not known yet keeps what comes after it waiting;
 /// some of them in a row wait together.
 const FETCHED_TOGETHER: usize = 8;
 
-/// Packets, and apart from them what the stages work on: that is small, and stays where it is.
+/// Packets, [`BATCH`] at the most, and apart from them what the stages work on: that is small, and stays where it is.
 #[derive(Debug)]
 pub(crate) struct Batch<A, B> {
     packets: Vec<B>,
-    /// Of each packet
-    work: Vec<Work<A>>,
+    /// Of each packet, and behind those whatever
+    work: Box<[Work<A>; BATCH]>,
 }
 
 /// A packet's flow, and how far its look-up is.
@@ -24,11 +26,19 @@ pub(crate) struct Work<A> {
     pub(crate) lookup: Lookup,
 }
 
-impl<A, B> Default for Batch<A, B> {
-    fn default() -> Self {
+impl<A: Family> Work<A> {
+    /// No packet's
+    fn blank() -> Self {
+        let flow = Flow {
+            tuple: Tuple::default(),
+            total_len: 0,
+            l4_at: 0,
+            is_fragment: false,
+            protocol: Protocol::Udp,
+        };
         Self {
-            packets: Vec::new(),
-            work: Vec::new(),
+            flow,
+            lookup: Lookup::NOWHERE,
         }
     }
 }
@@ -37,79 +47,81 @@ impl<A: Family, B> Batch<A, B> {
     pub(crate) fn new() -> Self {
         Self {
             packets: Vec::with_capacity(BATCH),
-            work: Vec::with_capacity(BATCH),
+            work: Box::new([Work::blank(); BATCH]),
         }
     }
 
     #[inline]
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.work.is_empty()
+    pub(crate) const fn len(&self) -> usize {
+        self.packets.len()
     }
 
     #[inline]
-    pub(crate) const fn is_full(&self) -> bool {
-        self.work.len() >= BATCH
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.packets.is_empty()
     }
 
-    /// Takes a packet in; with the last of a group its buckets are fetched.
+    /// Takes a packet in; with the last of a group its buckets are fetched. There must be less than [`BATCH`].
     #[inline(always)]
     pub(crate) fn admit(&mut self, conns: &ConnTable<A>, packet: B, flow: Flow<A>) {
+        let at = self.packets.len();
+        debug_assert!(at < BATCH, "the engine takes no more at once");
         self.packets.push(packet);
         let lookup = conns.locate(&flow.tuple);
-        self.work.push(Work { flow, lookup });
-        if self.work.len().is_multiple_of(FETCHED_TOGETHER) {
-            fetch_buckets(conns, &self.work[self.work.len() - FETCHED_TOGETHER..]);
+        self.work[at % BATCH] = Work { flow, lookup };
+        if at % FETCHED_TOGETHER == FETCHED_TOGETHER - 1 {
+            let group = at % BATCH / FETCHED_TOGETHER;
+            fetch_buckets(conns, &self.work.as_chunks::<FETCHED_TOGETHER>().0[group]);
         }
     }
 
     /// One stage for all packets, then the next: what a stage prefetches is there when the next wants it.
     #[inline(always)]
     pub(crate) fn choose_conns(&mut self, conns: &ConnTable<A>) {
-        let fetched = self.work.len() / FETCHED_TOGETHER * FETCHED_TOGETHER;
-        fetch_buckets(conns, &self.work[fetched..]);
+        let work = &mut self.work[..self.packets.len()];
+        let fetched = work.len() / FETCHED_TOGETHER * FETCHED_TOGETHER;
+        fetch_buckets(conns, &work[fetched..]);
         let mut are_all_chosen = true;
-        for item in &mut self.work {
-            are_all_chosen &= conns.choose(&mut item.lookup);
+        for item in &mut *work {
+            if !conns.choose(&mut item.lookup) {
+                are_all_chosen = false;
+            }
         }
         if !are_all_chosen {
-            for item in &mut self.work {
+            for item in work {
                 conns.choose_again(&mut item.lookup);
             }
         }
     }
 
-    /// Takes all packets out, each with its work.
+    /// Takes all packets out, in their order, to be put back or drained: [`Self::work`] still tells of each.
     #[inline(always)]
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (&Work<A>, B)> {
-        self.work.iter().zip(self.packets.drain(..))
+    pub(crate) fn take_packets(&mut self) -> Vec<B> {
+        std::mem::take(&mut self.packets)
     }
 
-    /// Forgets what was worked on. To be called after [`Self::drain`].
-    #[inline]
-    pub(crate) fn clear(&mut self) {
-        self.packets.clear();
-        self.work.clear();
+    /// Puts back what was taken out, or its empty memory.
+    #[inline(always)]
+    pub(crate) fn put_packets(&mut self, packets: Vec<B>) {
+        self.packets = packets;
     }
 
-    /// All packets with their flows.
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&mut B, &Flow<A>)> {
-        let flows = self.work.iter().map(|item| &item.flow);
-        self.packets.iter_mut().zip(flows)
+    /// What is known of the packet at this place.
+    #[inline(always)]
+    pub(crate) const fn work(&self, at: usize) -> &Work<A> {
+        &self.work[at % BATCH]
     }
 
     /// Whether there are first fragments among them.
     pub(crate) fn has_fragments(&self) -> bool {
-        self.work.iter().any(|item| item.flow.is_fragment)
+        let work = &self.work[..self.packets.len()];
+        work.iter().any(|item| item.flow.is_fragment)
     }
 
-    /// The flow of one packet.
-    pub(crate) fn flow(&self, at: usize) -> Option<&Flow<A>> {
-        self.work.get(at).map(|item| &item.flow)
-    }
-
-    /// Takes out one packet.
-    pub(crate) fn remove(&mut self, at: usize) -> (B, Flow<A>) {
-        (self.packets.remove(at), self.work.remove(at).flow)
+    /// Takes out the packet at this place; those behind it move up.
+    pub(crate) fn remove(&mut self, at: usize) -> B {
+        self.work[at..].rotate_left(1);
+        self.packets.remove(at)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use packet::PacketBuf;
 
-use crate::classify::Flow;
+use crate::classify::{Aside, Flow};
 use crate::conn::{ConnFlags, ConnId, Direction, Found, Lookup};
 use crate::drop_reason::DropReason;
 use crate::expected::Expected;
@@ -15,6 +15,7 @@ use crate::sched;
 use crate::segment::Segment;
 use crate::service::{FwdMode, Protocol};
 use crate::syn_proxy::Handshake;
+use crate::tuple::Tuple;
 
 /// A packet whose look-up found no conn. What becomes of it is written where it lies: what is written in parts and then moved as
 /// a whole waits until all that was written before is in the cache, a new conn among it.
@@ -87,6 +88,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// The first step: its conn is made, if it is to have one.
     fn begin(&mut self, unknown: &mut Unknown<A, B>, io: &mut impl Io<B>) {
+        let Tuple { src, dst, .. } = unknown.flow.tuple;
+        if let Err(aside) = A::check_hosts(src, dst) {
+            return self.set_aside(unknown, aside, io);
+        }
         let has_syn_proxy = self.shared.snapshot.services.has_syn_proxy();
         let mut shaken = None;
         if has_syn_proxy && unknown.flow.protocol == Protocol::Tcp {
@@ -120,6 +125,18 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 }
             }
             Err(unserved) => self.turn_away(unknown, unserved, io),
+        }
+    }
+
+    /// A packet that is not from one host to another.
+    #[cold]
+    fn set_aside(&self, unknown: &mut Unknown<A, B>, aside: Aside, io: &mut impl Io<B>) {
+        let Some(packet) = unknown.packet.take() else {
+            return;
+        };
+        match aside {
+            Aside::Drop(reason) => self.shared.drop(packet, reason),
+            _ => self.shared.to_kernel(packet, io),
         }
     }
 

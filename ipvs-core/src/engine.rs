@@ -5,7 +5,6 @@ use std::sync::Arc;
 use inet::Net;
 use packet::{MacAddr, PacketBuf, PortId};
 
-use crate::batch::Batch;
 use crate::classify::{
     Addressee, Aside, classify, flow_of_ipv6, is_neighbour_discovery, plain_flow,
 };
@@ -173,25 +172,16 @@ impl<B: PacketBuf> Engine<B> {
     /// A batch of the packets is classified, then those of each family go through its stages.
     #[inline(always)]
     fn run_stages(&mut self, packets: &mut impl Iterator<Item = B>, io: &mut impl Io<B>) {
-        let mut batch = std::mem::take(&mut self.v4.batch);
         let mut ingress = Ingress::UNKNOWN;
-        let mut others = 0;
-        for mut packet in packets.by_ref() {
+        for mut packet in packets.by_ref().take(BATCH) {
             if ingress.port != packet.port() {
                 ingress = Ingress::of(&self.shared.snapshot.net, packet.port());
             }
             match plain_flow(&mut packet, ingress.addressee) {
-                Some(flow) => batch.admit(&self.v4.conns, packet, flow),
-                None => {
-                    self.admit_any(packet, ingress.mac, &mut batch, io);
-                    others += 1;
-                }
-            }
-            if batch.is_full() || others == BATCH {
-                break;
+                Some(flow) => self.v4.batch.admit(&self.v4.conns, packet, flow),
+                None => self.admit_any(packet, ingress.mac, io),
             }
         }
-        self.v4.batch = batch;
         if self.v4.has_first_fragments {
             self.v4().note_first_fragments(io);
         }
@@ -239,20 +229,14 @@ impl<B: PacketBuf> Engine<B> {
     /// What is not plain, or is to be shown to the kernel.
     #[cold]
     #[inline(never)]
-    fn admit_any(
-        &mut self,
-        mut packet: B,
-        mac: Option<MacAddr>,
-        batch: &mut Batch<[u8; 4], B>,
-        io: &mut impl Io<B>,
-    ) {
+    fn admit_any(&mut self, mut packet: B, mac: Option<MacAddr>, io: &mut impl Io<B>) {
         let Some(mac) = mac.or_else(|| self.show_and_find_mac(&packet, io)) else {
             return self.take_aside(packet, Aside::Kernel, io);
         };
         match classify(&mut packet, mac) {
             Ok(flow) => {
                 self.v4.has_first_fragments |= flow.is_fragment;
-                batch.admit(&self.v4.conns, packet, flow);
+                self.v4.batch.admit(&self.v4.conns, packet, flow);
             }
             Err(aside) => self.take_aside(packet, aside, io),
         }

@@ -8,6 +8,7 @@ use packet::ip::{IpFacts, NewHeader};
 use packet::ipv4::{self, Ipv4Error, L2_LEN};
 use packet::ipv6::{self, Ipv6Error};
 
+use crate::classify::{self, Aside};
 use crate::drop_reason::DropReason;
 use crate::service::Protocol;
 use crate::tuple::{Address, Tuple};
@@ -52,6 +53,8 @@ pub trait Family: Address {
     fn decrement_ttl(frame: &mut [u8]);
     /// Puts other addresses in and decrements the time to live. `l3` is what they change in the header's checksum.
     fn rewrite(frame: &mut [u8], src: Self, dst: Self, l3: Delta);
+    /// Whether a packet that has no conn may have one, if classification did not ask.
+    fn check_hosts(src: Self, dst: Self) -> Result<(), Aside>;
     /// Puts other addresses into a header, which `ip` begins with, and nothing else.
     fn readdress(ip: &mut [u8], src: Self, dst: Self, l3: Delta);
     /// The sum of the pseudo header of TCP and UDP
@@ -119,6 +122,11 @@ impl Family for [u8; 4] {
         if let Some(header) = frame.get_mut(L2_LEN..).and_then(<[u8]>::first_chunk_mut) {
             ipv4::rewrite(header, src, dst, l3);
         }
+    }
+
+    #[inline]
+    fn check_hosts(src: Self, dst: Self) -> Result<(), Aside> {
+        classify::check_hosts(src, dst)
     }
 
     fn readdress(ip: &mut [u8], src: Self, dst: Self, l3: Delta) {
@@ -208,6 +216,11 @@ impl Family for [u8; 16] {
         if let Some(header) = frame.get_mut(L2_LEN..).and_then(<[u8]>::first_chunk_mut) {
             ipv6::rewrite(header, &src, &dst);
         }
+    }
+
+    #[inline]
+    fn check_hosts(_: Self, _: Self) -> Result<(), Aside> {
+        Ok(())
     }
 
     fn readdress(ip: &mut [u8], src: Self, dst: Self, _: Delta) {

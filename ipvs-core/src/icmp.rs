@@ -241,9 +241,8 @@ fn restore_quoted<A: Family>(
     dest_delta: u32,
 ) {
     let sent = as_sent(conn, direction);
-    let undo = conn.deltas(direction);
     let ip = icmp.get_mut(HEADER_LEN..).unwrap_or_default();
-    A::readdress(ip, sent.src, sent.dst, undo.l3);
+    A::readdress(ip, sent.src, sent.dst, conn.l3_delta(direction));
     let l4 = icmp.get_mut(quoted.l4_at..).unwrap_or_default();
     restore_l4(l4, quoted, conn, direction, dest_delta);
 }
@@ -283,7 +282,7 @@ pub(crate) fn restore_l4<A: Family>(
     }
     l4[0..2].copy_from_slice(&sent.sport.to_be_bytes());
     l4[2..4].copy_from_slice(&sent.dport.to_be_bytes());
-    let mut delta = conn.deltas(direction).l4;
+    let mut delta = conn.l4_delta(direction);
     let is_tcp = conn.protocol == Protocol::Tcp.number();
     if is_tcp {
         let [at_seq, at_ack] = [segment::SEQ, segment::ACK_NUMBER];

@@ -76,24 +76,24 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Looks up the conns of a batch, then takes each packet its way. Those without a conn are left in `unknown`.
     #[inline]
     pub(crate) fn run_stages(&mut self, io: &mut impl Io<B>) {
-        let mut batch = std::mem::take(&mut self.lane.batch);
-        let mut unknown = std::mem::take(&mut self.lane.unknown);
-        batch.choose_conns(&self.lane.conns);
-        for (Work { flow, lookup }, packet) in batch.drain() {
+        self.lane.batch.choose_conns(&self.lane.conns);
+        let mut packets = self.lane.batch.take_packets();
+        for (at, packet) in packets.drain(..).enumerate() {
+            let Work { flow, lookup } = self.lane.batch.work(at);
             let Some((found, conn)) = self.lane.conns.finish_mut(lookup, &flow.tuple) else {
-                unknown.push(Unknown::new(packet, *flow, *lookup));
+                let unknown = Unknown::new(packet, *flow, *lookup);
+                self.lane.unknown.push(unknown);
                 continue;
             };
             let sent = self
                 .shared
                 .forward_steady(conn, packet, flow, found.direction, io);
             if let Err(packet) = sent {
-                self.forward(packet, flow, found, io);
+                let flow = *flow;
+                self.forward(packet, &flow, found, io);
             }
         }
-        batch.clear();
-        self.lane.batch = batch;
-        self.lane.unknown = unknown;
+        self.lane.batch.put_packets(packets);
     }
 
     /// First fragments of this batch: their later ones find the way by these notes.
@@ -101,19 +101,23 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[inline(never)]
     pub(crate) fn note_first_fragments(&mut self, io: &mut impl Io<B>) {
         self.lane.has_first_fragments = false;
-        let mut batch = std::mem::take(&mut self.lane.batch);
-        for (packet, flow) in batch.iter_mut().filter(|(_, flow)| flow.is_fragment) {
-            self.note_fragment(packet, flow);
+        let mut packets = self.lane.batch.take_packets();
+        for (at, packet) in packets.iter_mut().enumerate() {
+            let flow = self.lane.batch.work(at).flow;
+            if flow.is_fragment {
+                self.note_fragment(packet, &flow);
+            }
         }
+        self.lane.batch.put_packets(packets);
         let mut at = 0;
-        while let Some(flow) = batch.flow(at) {
-            if self.needs_last_fragment(flow) {
-                let (packet, flow) = batch.remove(at);
+        while at < self.lane.batch.len() {
+            let flow = self.lane.batch.work(at).flow;
+            if self.needs_last_fragment(&flow) {
+                let packet = self.lane.batch.remove(at);
                 self.await_last_fragment(packet, flow.tuple, io);
             } else {
                 at += 1;
             }
         }
-        self.lane.batch = batch;
     }
 }

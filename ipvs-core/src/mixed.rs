@@ -7,7 +7,7 @@ use packet::ipv4::{self, L2_LEN};
 use packet::ipv6;
 use packet::translate::IcmpError;
 
-use crate::classify::Flow;
+use crate::classify::{Flow, check_hosts};
 use crate::conn::Found;
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
@@ -338,6 +338,9 @@ impl<B: PacketBuf> Engine<B> {
     /// Whether an IPv4 packet belongs to such a conn, or opens one.
     fn is_mixed(&mut self, flow: &Flow<[u8; 4]>) -> bool {
         let tuple = &flow.tuple;
+        if check_hosts(tuple.src, tuple.dst).is_err() {
+            return false;
+        }
         let services = &self.shared.snapshot.services;
         let of_vip = services.of_vip(flow.protocol, tuple.dst, tuple.dport);
         of_vip.is_some_and(|service| service.is_mixed())

@@ -145,7 +145,7 @@ impl<B: PacketBuf> Shared<B> {
     }
 
     /// Sends a packet whose MAC addresses are right.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(&self, packet: B, port: PortId, io: &mut impl Io<B>) {
         self.stats.transmitted.add(1);
         io.transmit(port, packet);

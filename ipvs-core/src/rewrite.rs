@@ -143,7 +143,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             segment,
             conn,
             found.direction,
-            conn.deltas(found.direction).l4,
+            conn.l4_delta(found.direction),
         )?;
         rewrite_network(frame, conn, found.direction);
         conn.touch(self.shared.now.tick());
@@ -225,7 +225,7 @@ pub(crate) fn rewrite_datagram<A: Family>(
     segment::rewrite_udp(
         frame.get_mut(usize::from(flow.l4_at)..).unwrap_or_default(),
         &conn.rewritten(direction),
-        conn.deltas(direction).l4,
+        conn.l4_delta(direction),
     );
 }
 
@@ -237,7 +237,7 @@ pub(crate) fn rewrite_network<A: Family>(bytes: &mut [u8], conn: &Conn<A>, direc
         return;
     }
     let to = conn.rewritten(direction);
-    A::rewrite(bytes, to.src, to.dst, conn.deltas(direction).l3);
+    A::rewrite(bytes, to.src, to.dst, conn.l3_delta(direction));
 }
 
 /// What is special about a segment to the dest: until the client acknowledges more than the dest's

@@ -93,7 +93,7 @@ fn ports<A>(to: &Tuple<A>) -> [u8; 4] {
 }
 
 /// Writes the endpoints of `to` into a UDP datagram.
-#[inline]
+#[inline(always)]
 pub(crate) fn rewrite_udp<A>(udp: &mut [u8], to: &Tuple<A>, delta: Delta) {
     let Some(header) = udp.first_chunk_mut::<8>() else {
         return;

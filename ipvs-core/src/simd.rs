@@ -10,13 +10,24 @@ use core::arch::x86_64 as x86;
 /// Hints that `value` is read soon. Any reference is fine; nothing is read now.
 #[inline(always)]
 pub(crate) fn prefetch<T>(value: &T) {
+    prefetch_address(core::ptr::from_ref(value));
+}
+
+/// The same of an element. One that is not there does no harm, so nobody need look whether it is.
+#[inline(always)]
+pub(crate) fn prefetch_at<T>(slice: &[T], at: usize) {
+    prefetch_address(slice.as_ptr().wrapping_add(at));
+}
+
+#[inline(always)]
+fn prefetch_address<T>(address: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: PREFETCHT0 reads nothing and faults on no address; SSE is part of x86-64.
     unsafe {
-        x86::_mm_prefetch::<{ x86::_MM_HINT_T0 }>(core::ptr::from_ref(value).cast());
+        x86::_mm_prefetch::<{ x86::_MM_HINT_T0 }>(address.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = value;
+    let _ = address;
 }
 
 /// A bit for each of the eight numbers that equals `wanted`, the lowest for the first.

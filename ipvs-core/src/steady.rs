@@ -3,7 +3,7 @@
 use packet::PacketBuf;
 
 use crate::classify::Flow;
-use crate::conn::{Conn, ConnFlags, Direction, RewriteDeltas};
+use crate::conn::{Conn, ConnFlags, Direction};
 use crate::family::Family;
 use crate::forward::{check_way, count_packet};
 use crate::io::Io;
@@ -53,15 +53,15 @@ impl<B: PacketBuf> Shared<B> {
         if check_way::<A>(network, flow.total_len.into(), nexthop.mtu).is_err() {
             return Err(packet);
         }
-        let RewriteDeltas { l3, l4: delta } = conn.deltas(direction);
         let to = conn.rewritten(direction);
         match flow.protocol {
             Protocol::Udp if is_nothing_new(conn, direction) => {
-                segment::rewrite_udp(l4, &to, delta);
+                segment::rewrite_udp(l4, &to, conn.l4_delta(direction));
             }
             Protocol::Tcp => match Segment::read(l4) {
                 Ok(segment) if segment.only_acknowledges() && conn.is_settled() => {
                     conn.acks[direction as usize] = segment.ack;
+                    let delta = conn.l4_delta(direction);
                     if let Err(reason) = segment::rewrite_tcp(l4, segment, conn, direction, delta) {
                         self.drop(packet, reason);
                         return Ok(());
@@ -71,7 +71,7 @@ impl<B: PacketBuf> Shared<B> {
             },
             _ => return Err(packet),
         }
-        A::rewrite(network, to.src, to.dst, l3);
+        A::rewrite(network, to.src, to.dst, conn.l3_delta(direction));
         macs.write(network);
         count_packet(&self.stats, conn, direction, flow.total_len);
         conn.touch(self.now.tick());
@@ -89,7 +89,7 @@ fn split<'f, A: Family>(
     if frame.len() < A::PLAIN_L4_AT + UDP_HEADER_LEN || !flow.is_plain() {
         return None;
     }
-    frame.split_at_mut_checked(A::PLAIN_L4_AT)
+    Some(frame.split_at_mut(A::PLAIN_L4_AT))
 }
 
 /// Whether a packet of UDP tells nothing new: to the dest, or from one that has answered before.

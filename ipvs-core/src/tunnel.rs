@@ -74,7 +74,7 @@ pub(crate) fn wrap_plain<'p, A: Family, B: PacketBuf>(
         protocol: IPV4_INSIDE,
         src: src.octets(),
         dst: dst.octets(),
-        delta: conn.deltas(Direction::Inbound).l3,
+        delta: conn.l3_delta(Direction::Inbound),
     };
     ipv4::wrap_plain(headers, &around);
     Ok(frame)

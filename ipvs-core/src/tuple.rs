@@ -126,7 +126,7 @@ impl<A: Address> Tuple<A> {
         let rest =
             u64::from(self.sport) | u64::from(self.dport) << 16 | u64::from(self.protocol) << 32;
         let once = folded_multiply(addrs, rest ^ key.0[1]);
-        folded_multiply(once ^ key.0[2], key.0[3] | 1)
+        folded_multiply(once ^ key.0[2], key.0[3])
     }
 }
 

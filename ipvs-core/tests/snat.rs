@@ -11,6 +11,7 @@ mod common;
 use std::sync::Arc;
 
 use common::*;
+use inet::{IfIndex, Prefix, Route, RouteScope};
 use ipvs_core::{
     Access, DestId, DeviceName, DropReason, EndRange, FwdMode, Match, Persistence, Protocol,
     SchedulerKind, Service, ServiceId, ServiceKey, ServiceOptions, sched::Plan,
@@ -196,6 +197,31 @@ fn what_does_not_match_is_the_kernel_s() {
         assert_eq!(director.receive(LAN, &frame), []);
     }
     assert_eq!(director.wire.to_kernel.len(), 4);
+}
+
+/// RFC 1112, RFC 919: what is for many is for nobody behind a translator, wherever it would be routed to.
+#[test]
+fn what_a_host_sends_to_many_is_the_kernel_s() {
+    let mut director = director(Protocol::Udp);
+    let default = Route {
+        prefix: Prefix::new([0, 0, 0, 0].into(), 0).unwrap(),
+        ifindex: IfIndex(2),
+        gateway: Some("10.0.0.48".parse().unwrap()),
+        src: None,
+        mtu: 1500,
+        metric: 0,
+        scope: RouteScope::Global,
+        auto: false,
+    };
+    director.snapshot.net.routes.insert(default).unwrap();
+    director.publish();
+    let sent = director.receive(LAN, &frames::udp(HOST, "1.1.1.1:53", b"", FROM_SERVER));
+    assert_eq!(sent.len(), 1, "the way is known");
+    for many in ["224.0.0.251:5353", "255.255.255.255:67"] {
+        let frame = frames::udp(HOST, many, b"", FROM_SERVER);
+        assert_eq!(director.receive(LAN, &frame), []);
+    }
+    assert_eq!(director.wire.to_kernel.len(), 2);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use zerocopy::FromZeros;
 
 use super::{ConnId, Direction};
-use crate::simd::{equal_lanes, prefetch};
+use crate::simd::{equal_lanes, prefetch_at};
 
 /// Entries of a bucket: as many as fill a cache line.
 const WAYS: usize = 8;
@@ -57,6 +57,11 @@ pub(crate) struct Place {
     tag: u32,
 }
 
+impl Place {
+    /// There is always this one.
+    pub(crate) const FIRST: Self = Self { first: 0, tag: 1 };
+}
+
 /// A cuckoo table whose entries can move to their other bucket without knowing their key.
 #[derive(Debug)]
 pub(crate) struct Index {
@@ -99,7 +104,7 @@ impl Index {
 
     #[inline]
     pub(crate) fn prefetch(&self, place: Place) {
-        prefetch(&self.buckets[place.first as usize]);
+        prefetch_at(&self.buckets, place.first as usize);
     }
 
     /// The other bucket of an entry: applied twice it leads back.
@@ -113,13 +118,13 @@ impl Index {
 
     /// The conn of the first bucket that may have the tuple: right but for one in 2^31.
     #[inline]
-    pub(crate) fn in_first(&self, place: Place) -> ConnRef {
+    pub(crate) fn in_first(&self, place: Place) -> Option<ConnRef> {
         self.buckets[place.first as usize].find(place.tag)
     }
 
     /// The same of the second bucket.
     #[inline]
-    pub(crate) fn in_second(&self, place: Place) -> ConnRef {
+    pub(crate) fn in_second(&self, place: Place) -> Option<ConnRef> {
         self.buckets[self.other(place.first, place.tag) as usize].find(place.tag)
     }
 
@@ -132,7 +137,8 @@ impl Index {
     /// Fetches the second bucket.
     #[inline]
     pub(crate) fn prefetch_second(&self, place: Place) {
-        prefetch(&self.buckets[self.other(place.first, place.tag) as usize]);
+        let second = self.other(place.first, place.tag);
+        prefetch_at(&self.buckets, second as usize);
     }
 
     /// All conns that may have the tuple, of both buckets.
@@ -217,10 +223,10 @@ impl Index {
 
 impl Bucket {
     #[inline]
-    fn find(&self, tag: u32) -> ConnRef {
+    fn find(&self, tag: u32) -> Option<ConnRef> {
         match equal_lanes(&self.tags, tag) {
-            0 => ConnRef::NONE,
-            ways => ConnRef(self.refs[ways.trailing_zeros() as usize % WAYS]),
+            0 => None,
+            ways => Some(ConnRef(self.refs[ways.trailing_zeros() as usize % WAYS])),
         }
     }
 

@@ -307,15 +307,16 @@ impl<A: Address> Conn<A> {
         self.tuple(direction.opposite()).reversed()
     }
 
-    /// What the rewrite in a direction changes in the checksums.
+    /// What the rewrite in a direction changes in the IP header's checksum.
     #[inline]
-    pub const fn deltas(&self, direction: Direction) -> RewriteDeltas {
-        // The way back inverts all bits: the same as Delta::inverse, without a branch.
-        let flip = (direction as u16).wrapping_neg();
-        RewriteDeltas {
-            l3: Delta::from_bits(self.l3_delta ^ flip),
-            l4: Delta::from_bits(self.l4_delta ^ flip),
-        }
+    pub const fn l3_delta(&self, direction: Direction) -> Delta {
+        in_direction(self.l3_delta, direction)
+    }
+
+    /// What it changes in the checksum of TCP or UDP.
+    #[inline]
+    pub const fn l4_delta(&self, direction: Direction) -> Delta {
+        in_direction(self.l4_delta, direction)
     }
 
     /// Its TCP state.
@@ -373,6 +374,12 @@ impl<A: Address> Conn<A> {
         }
         self.nexthops[direction as usize] = id.0;
     }
+}
+
+/// The way back inverts all bits: the same as [`Delta::inverse`], without a branch.
+#[inline]
+const fn in_direction(inbound: u16, direction: Direction) -> Delta {
+    Delta::from_bits(inbound ^ (direction as u16).wrapping_neg())
 }
 
 /// What a rewrite changes in both checksums (RFC 1624).

@@ -8,7 +8,7 @@ use zerocopy::FromZeros;
 use super::index::{ConnRef, Full, Index, Place};
 use super::wheel::{Visit, Wheel};
 use super::{Conn, ConnFlags, ConnId, Direction};
-use crate::simd::prefetch;
+use crate::simd::{prefetch, prefetch_at};
 use crate::tcp_state::TcpState;
 use crate::time::Tick;
 use crate::tuple::{Address, HashKey, Tuple};
@@ -30,6 +30,14 @@ pub struct Found {
 pub struct Lookup {
     place: Place,
     candidate: ConnRef,
+}
+
+impl Lookup {
+    /// Of no tuple
+    pub(crate) const NOWHERE: Self = Self {
+        place: Place::FIRST,
+        candidate: ConnRef::NONE,
+    };
 }
 
 /// A conn on its way out: between its stages others leave too.
@@ -126,27 +134,32 @@ impl<A: Address> ConnTable<A> {
     /// Stage three: the conn is fetched that most likely it is, or the second bucket. `false` if that was it.
     #[inline]
     pub fn choose(&self, lookup: &mut Lookup) -> bool {
-        lookup.candidate = self.index.in_first(lookup.place);
-        match self.conns.get(lookup.candidate.id().0 as usize) {
-            Some(conn) => {
-                prefetch(conn);
+        match self.index.in_first(lookup.place) {
+            Some(candidate) => {
+                lookup.candidate = candidate;
+                prefetch_at(&self.conns, candidate.id().0 as usize);
                 true
             }
-            None => {
-                self.index.prefetch_second(lookup.place);
-                false
-            }
+            None => self.fetch_second(lookup.place),
         }
+    }
+
+    /// Out of line, since the compiler would make one end for both cases, and all packets take a branch to that.
+    #[cold]
+    #[inline(never)]
+    fn fetch_second(&self, place: Place) -> bool {
+        self.index.prefetch_second(place);
+        false
     }
 
     /// Stage four, for the few whose first bucket had nothing: the conn is fetched.
     #[inline]
     pub fn choose_again(&self, lookup: &mut Lookup) {
-        if lookup.candidate.is_none() {
-            lookup.candidate = self.index.in_second(lookup.place);
-            if let Some(conn) = self.conns.get(lookup.candidate.id().0 as usize) {
-                prefetch(conn);
-            }
+        if lookup.candidate.is_none()
+            && let Some(candidate) = self.index.in_second(lookup.place)
+        {
+            lookup.candidate = candidate;
+            prefetch_at(&self.conns, candidate.id().0 as usize);
         }
     }
 
@@ -292,10 +305,10 @@ impl<A: Address> ConnTable<A> {
     #[inline]
     pub fn find_again(&self, lookup: &Lookup, tuple: &Tuple<A>) -> Option<Found> {
         let mut again = *lookup;
-        again.candidate = self.index.in_first(lookup.place);
-        if again.candidate.is_none() {
-            again.candidate = self.index.in_second(lookup.place);
-        }
+        let candidate = self.index.in_first(lookup.place);
+        again.candidate = candidate
+            .or_else(|| self.index.in_second(lookup.place))
+            .unwrap_or(ConnRef::NONE);
         self.finish(&again, tuple)
     }
 

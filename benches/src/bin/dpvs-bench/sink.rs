@@ -23,7 +23,7 @@ impl Out {
     }
 
     /// Sends a packet, at the latest with the next flush.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, packet: Mbuf) {
         self.pending.push(packet);
         if self.pending.is_full() {
@@ -31,7 +31,7 @@ impl Out {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn flush(&mut self) {
         if !self.pending.is_empty() {
             self.tx.burst(&mut self.pending);
@@ -64,7 +64,7 @@ impl Sink {
 }
 
 impl Io<Mbuf> for Sink {
-    #[inline]
+    #[inline(always)]
     fn transmit(&mut self, port: PortId, packet: Mbuf) {
         if port == self.lan_port {
             self.lan.push(packet);
