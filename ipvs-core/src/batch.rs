@@ -4,7 +4,6 @@ use crate::classify::Flow;
 use crate::conn::{ConnTable, Lookup};
 use crate::engine::BATCH;
 use crate::family::Family;
-use crate::service::Protocol;
 use crate::tuple::Tuple;
 
 /// Buckets that are fetched at once. A fetch of a page whose address is not known yet keeps what comes after it waiting;
@@ -34,7 +33,6 @@ impl<A: Family> Work<A> {
             total_len: 0,
             l4_at: 0,
             is_fragment: false,
-            protocol: Protocol::Udp,
         };
         Self {
             flow,
@@ -49,11 +47,6 @@ impl<A: Family, B> Batch<A, B> {
             packets: Vec::with_capacity(BATCH),
             work: Box::new([Work::blank(); BATCH]),
         }
-    }
-
-    #[inline]
-    pub(crate) const fn len(&self) -> usize {
-        self.packets.len()
     }
 
     #[inline]
@@ -94,22 +87,25 @@ impl<A: Family, B> Batch<A, B> {
         }
     }
 
-    /// Takes all packets out, in their order, to be put back or drained: [`Self::work`] still tells of each.
+    /// Takes all packets out, each with its work.
     #[inline(always)]
-    pub(crate) fn take_packets(&mut self) -> Vec<B> {
-        std::mem::take(&mut self.packets)
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (&Work<A>, B)> {
+        let work = &self.work;
+        // Found by number: a second end to look for would cost more.
+        let packets = self.packets.drain(..).enumerate();
+        packets.map(|(at, packet)| (&work[at % BATCH], packet))
     }
 
-    /// Puts back what was taken out, or its empty memory.
-    #[inline(always)]
-    pub(crate) fn put_packets(&mut self, packets: Vec<B>) {
-        self.packets = packets;
+    /// All packets with their flows.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&mut B, &Flow<A>)> {
+        let flows = self.work.iter().map(|item| &item.flow);
+        self.packets.iter_mut().zip(flows)
     }
 
-    /// What is known of the packet at this place.
-    #[inline(always)]
-    pub(crate) const fn work(&self, at: usize) -> &Work<A> {
-        &self.work[at % BATCH]
+    /// The flow of one packet.
+    pub(crate) fn flow(&self, at: usize) -> Option<&Flow<A>> {
+        let work = &self.work[..self.packets.len()];
+        work.get(at).map(|item| &item.flow)
     }
 
     /// Whether there are first fragments among them.
@@ -118,10 +114,11 @@ impl<A: Family, B> Batch<A, B> {
         work.iter().any(|item| item.flow.is_fragment)
     }
 
-    /// Takes out the packet at this place; those behind it move up.
-    pub(crate) fn remove(&mut self, at: usize) -> B {
+    /// Takes out one packet; those behind it move up.
+    pub(crate) fn remove(&mut self, at: usize) -> (B, Flow<A>) {
+        let flow = self.work[at].flow;
         self.work[at..].rotate_left(1);
-        self.packets.remove(at)
+        (self.packets.remove(at), flow)
     }
 }
 

@@ -286,7 +286,7 @@ fn is_edited(service: &Service, fwdmode: FwdMode) -> bool {
 
 /// What follows the header of UDP (RFC 768); nothing for TCP, whose first segment has no data yet.
 fn payload_of<'a, A>(flow: &Flow<A>, l4: &'a [u8]) -> &'a [u8] {
-    match flow.protocol {
+    match flow.protocol() {
         Protocol::Tcp | Protocol::Sctp | Protocol::Icmp | Protocol::IcmpV6 => &[],
         Protocol::Udp => l4.get(8..).unwrap_or_default(),
     }

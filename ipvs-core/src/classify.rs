@@ -19,7 +19,14 @@ pub(crate) struct Flow<A> {
     pub(crate) l4_at: u8,
     /// The first fragment of a packet: its L4 part is not all there.
     pub(crate) is_fragment: bool,
-    pub(crate) protocol: Protocol,
+}
+
+impl<A> Flow<A> {
+    /// What its tuple is of.
+    #[inline(always)]
+    pub(crate) const fn protocol(&self) -> Protocol {
+        Protocol::from_number(self.tuple.protocol).expect("a flow is of a protocol with services")
+    }
 }
 
 impl<A: Family> Flow<A> {
@@ -35,7 +42,6 @@ impl<A: Family> Flow<A> {
     pub(crate) fn to_mapped(self) -> Flow<[u8; 16]> {
         Flow {
             tuple: self.tuple.to_mapped(),
-            protocol: self.protocol,
             l4_at: self.l4_at,
             is_fragment: self.is_fragment,
             total_len: self.total_len,
@@ -113,19 +119,16 @@ pub(crate) fn plain_flow<B: PacketBuf>(
         return None;
     }
     let (ip, l4) = ipv4::read_plain(packet)?;
-    if packet.l4_checksum() == ChecksumState::Bad {
-        return None;
-    }
-    let (protocol, ports) = match ip.protocol {
-        TCP => (Protocol::Tcp, tcp_ports(l4)?),
-        UDP => (Protocol::Udp, udp_ports(l4, false)?),
+    let ports = match ip.protocol {
+        TCP => tcp_ports(l4)?,
+        UDP => udp_ports(l4, false)?,
         _ => return None,
     };
     let frame_len = ipv4::L2_LEN + usize::from(ip.total_len);
     if frame_len < packet.bytes().len() {
         packet.truncate(frame_len);
     }
-    Some(flow(&ip, protocol, ports))
+    Some(flow(&ip, ports))
 }
 
 /// Classifies any packet, which came in by a device with this MAC address.
@@ -209,34 +212,31 @@ fn flow_by_ports<A: Family, B: PacketBuf>(
         .get(usize::from(ip.l4_at)..)
         .unwrap_or_default();
     let is_bad = packet.l4_checksum() == ChecksumState::Bad;
-    let (protocol, ports) = match ip.protocol {
+    let ports = match ip.protocol {
         TCP => {
             let ports = tcp_ports(l4).ok_or(DropReason::TcpMalformed)?;
             if is_bad {
                 return Err(Aside::Drop(DropReason::TcpBadChecksum));
             }
-            (Protocol::Tcp, ports)
+            ports
         }
         UDP => {
             let ports = udp_ports(l4, ip.is_fragment).ok_or(DropReason::UdpMalformed)?;
             if is_bad {
                 return Err(Aside::Drop(DropReason::UdpBadChecksum));
             }
-            (Protocol::Udp, ports)
+            ports
         }
-        SCTP => (
-            Protocol::Sctp,
-            sctp::ports(l4).ok_or(DropReason::SctpMalformed)?,
-        ),
+        SCTP => sctp::ports(l4).ok_or(DropReason::SctpMalformed)?,
         ESP | AH => return Err(Aside::Ipsec),
         number if number == icmp => return Err(Aside::Icmp),
         _ => return Err(Aside::Kernel),
     };
-    Ok(flow(ip, protocol, ports))
+    Ok(flow(ip, ports))
 }
 
 #[inline(always)]
-fn flow<A: Family>(ip: &IpFacts<A>, protocol: Protocol, (sport, dport): (u16, u16)) -> Flow<A> {
+fn flow<A: Family>(ip: &IpFacts<A>, (sport, dport): (u16, u16)) -> Flow<A> {
     Flow {
         tuple: Tuple {
             src: ip.src,
@@ -245,7 +245,6 @@ fn flow<A: Family>(ip: &IpFacts<A>, protocol: Protocol, (sport, dport): (u16, u1
             dport,
             protocol: ip.protocol,
         },
-        protocol,
         l4_at: ip.l4_at,
         is_fragment: ip.is_fragment,
         total_len: ip.total_len,

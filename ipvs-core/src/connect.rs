@@ -74,7 +74,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let services = &self.shared.snapshot.services;
         sched::fetch_slots(all.iter().filter_map(|unknown| {
             let tuple = &unknown.flow.tuple;
-            let service = services.of_vip(unknown.flow.protocol, tuple.dst, tuple.dport)?;
+            let service = services.of_vip(unknown.flow.protocol(), tuple.dst, tuple.dport)?;
             let client = (tuple.src.to_ip(), tuple.sport);
             Some((&**service, client, tuple.dst.to_ip()))
         }));
@@ -94,7 +94,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         let has_syn_proxy = self.shared.snapshot.services.has_syn_proxy();
         let mut shaken = None;
-        if has_syn_proxy && unknown.flow.protocol == Protocol::Tcp {
+        if has_syn_proxy && unknown.flow.protocol() == Protocol::Tcp {
             shaken = self.shake_hands_of_unknown(unknown, io);
         }
         let Some(packet) = &unknown.packet else {
@@ -157,7 +157,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// What FTP has announced, if this is it.
     fn expected_call(&self, packet: &B, flow: &Flow<A>) -> Option<Expected> {
-        if !self.shared.snapshot.services.has_ftp() || flow.protocol != Protocol::Tcp {
+        if !self.shared.snapshot.services.has_ftp() || flow.protocol() != Protocol::Tcp {
             return None;
         }
         let l4 = packet.bytes().get(usize::from(flow.l4_at)..);

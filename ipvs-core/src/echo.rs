@@ -67,7 +67,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         };
         let flow = Flow {
             tuple: tuple(ip, kind, identifier),
-            protocol: A::ICMP,
             l4_at: ip.l4_at,
             is_fragment: false,
             total_len: ip.total_len,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use inet::Net;
 use packet::{MacAddr, PacketBuf, PortId};
 
+use crate::batch::Batch;
 use crate::classify::{
     Addressee, Aside, classify, flow_of_ipv6, is_neighbour_discovery, plain_flow,
 };
@@ -101,6 +102,10 @@ pub struct Engine<B> {
     pub(crate) v4: Lane<[u8; 4], B>,
     /// IPv6, and conns between both families
     pub(crate) v6: Lane<[u8; 16], B>,
+    /// Packets whose conns are on their way into the cache
+    v4_batch: Batch<[u8; 4], B>,
+    /// The same of the other lane
+    pub(crate) v6_batch: Batch<[u8; 16], B>,
 }
 
 impl<B: PacketBuf> Engine<B> {
@@ -113,6 +118,8 @@ impl<B: PacketBuf> Engine<B> {
         Self {
             v4: Lane::new(&config, config.max_conns, now),
             v6: Lane::new(&config, config.max_conns_v6, now),
+            v4_batch: Batch::new(),
+            v6_batch: Batch::new(),
             shared: Shared::new(config, all_stats, now),
         }
     }
@@ -178,21 +185,18 @@ impl<B: PacketBuf> Engine<B> {
                 ingress = Ingress::of(&self.shared.snapshot.net, packet.port());
             }
             match plain_flow(&mut packet, ingress.addressee) {
-                Some(flow) => self.v4.batch.admit(&self.v4.conns, packet, flow),
+                Some(flow) => self.v4_batch.admit(&self.v4.conns, packet, flow),
                 None => self.admit_any(packet, ingress.mac, io),
             }
         }
-        if self.v4.has_first_fragments {
-            self.v4().note_first_fragments(io);
-        }
-        self.v4().run_stages(io);
+        self.run_ipv4_stages(io);
         if !self.v4.unknown.is_empty() {
             if self.shared.snapshot.services.has_mixed() {
                 self.pass_mixed_on();
             }
             self.v4().connect_all(io);
         }
-        if !self.v6.batch.is_empty() {
+        if !self.v6_batch.is_empty() {
             self.run_ipv6_stages(io);
         }
         if self.v4.has_fragments {
@@ -215,12 +219,26 @@ impl<B: PacketBuf> Engine<B> {
         }
     }
 
+    #[inline(always)]
+    fn run_ipv4_stages(&mut self, io: &mut impl Io<B>) {
+        let (shared, lane) = (&mut self.shared, &mut self.v4);
+        let batch = &mut self.v4_batch;
+        let mut v4 = Forwarder { shared, lane };
+        if v4.lane.has_first_fragments {
+            v4.note_first_fragments(batch, io);
+        }
+        v4.run_stages(batch, io);
+    }
+
     #[inline(never)]
     fn run_ipv6_stages(&mut self, io: &mut impl Io<B>) {
-        if self.v6.batch.has_fragments() {
-            self.v6().note_first_fragments(io);
+        let (shared, lane) = (&mut self.shared, &mut self.v6);
+        let batch = &mut self.v6_batch;
+        let mut v6 = Forwarder { shared, lane };
+        if batch.has_fragments() {
+            v6.note_first_fragments(batch, io);
         }
-        self.v6().run_stages(io);
+        v6.run_stages(batch, io);
         if !self.v6.unknown.is_empty() {
             self.v6().connect_all(io);
         }
@@ -236,7 +254,7 @@ impl<B: PacketBuf> Engine<B> {
         match classify(&mut packet, mac) {
             Ok(flow) => {
                 self.v4.has_first_fragments |= flow.is_fragment;
-                self.v4.batch.admit(&self.v4.conns, packet, flow);
+                self.v4_batch.admit(&self.v4.conns, packet, flow);
             }
             Err(aside) => self.take_aside(packet, aside, io),
         }
@@ -287,7 +305,7 @@ impl<B: PacketBuf> Engine<B> {
             return self.shared.receive_nd(packet, io);
         }
         match flow_of_ipv6(&packet, &ip) {
-            Ok(flow) => self.v6.batch.admit(&self.v6.conns, packet, flow),
+            Ok(flow) => self.v6_batch.admit(&self.v6.conns, packet, flow),
             Err(Aside::Icmp) => {
                 if let Some(packet) = self.relay_tunnel_error(packet, &ip, io) {
                     self.v6().receive_icmp(packet, &ip, io);

@@ -46,7 +46,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         macs.write(frame);
         count_packet(&self.shared.stats, conn, found.direction, flow.total_len);
-        let rewritten = match flow.protocol {
+        let rewritten = match flow.protocol() {
             Protocol::Udp => {
                 conn.touch(self.shared.now.tick());
                 rewrite_datagram(frame, flow, conn, found.direction);

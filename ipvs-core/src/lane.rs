@@ -37,9 +37,7 @@ pub(crate) struct Lane<A, B> {
     pub(crate) has_first_fragments: bool,
     /// This batch had fragments.
     pub(crate) has_fragments: bool,
-    /// Packets whose conns are on their way into the cache.
-    pub(crate) batch: Batch<A, B>,
-    /// Packets that have none.
+    /// Packets of this batch that have no conn.
     pub(crate) unknown: Vec<Unknown<A, B>>,
     /// Conns whose time is over.
     pub(crate) leaving: Vec<Leaving>,
@@ -58,7 +56,6 @@ impl<A: Family, B> Lane<A, B> {
             identification: 0,
             has_first_fragments: false,
             has_fragments: false,
-            batch: Batch::new(),
             unknown: Vec::with_capacity(BATCH),
             leaving: Vec::with_capacity(lifetime::LEAVING_TOGETHER),
         }
@@ -75,11 +72,9 @@ pub(crate) struct Forwarder<'a, A, B> {
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Looks up the conns of a batch, then takes each packet its way. Those without a conn are left in `unknown`.
     #[inline]
-    pub(crate) fn run_stages(&mut self, io: &mut impl Io<B>) {
-        self.lane.batch.choose_conns(&self.lane.conns);
-        let mut packets = self.lane.batch.take_packets();
-        for (at, packet) in packets.drain(..).enumerate() {
-            let Work { flow, lookup } = self.lane.batch.work(at);
+    pub(crate) fn run_stages(&mut self, batch: &mut Batch<A, B>, io: &mut impl Io<B>) {
+        batch.choose_conns(&self.lane.conns);
+        for (Work { flow, lookup }, packet) in batch.drain() {
             let Some((found, conn)) = self.lane.conns.finish_mut(lookup, &flow.tuple) else {
                 let unknown = Unknown::new(packet, *flow, *lookup);
                 self.lane.unknown.push(unknown);
@@ -89,31 +84,23 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 .shared
                 .forward_steady(conn, packet, flow, found.direction, io);
             if let Err(packet) = sent {
-                let flow = *flow;
-                self.forward(packet, &flow, found, io);
+                self.forward(packet, flow, found, io);
             }
         }
-        self.lane.batch.put_packets(packets);
     }
 
     /// First fragments of this batch: their later ones find the way by these notes.
     #[cold]
     #[inline(never)]
-    pub(crate) fn note_first_fragments(&mut self, io: &mut impl Io<B>) {
+    pub(crate) fn note_first_fragments(&mut self, batch: &mut Batch<A, B>, io: &mut impl Io<B>) {
         self.lane.has_first_fragments = false;
-        let mut packets = self.lane.batch.take_packets();
-        for (at, packet) in packets.iter_mut().enumerate() {
-            let flow = self.lane.batch.work(at).flow;
-            if flow.is_fragment {
-                self.note_fragment(packet, &flow);
-            }
+        for (packet, flow) in batch.iter_mut().filter(|(_, flow)| flow.is_fragment) {
+            self.note_fragment(packet, flow);
         }
-        self.lane.batch.put_packets(packets);
         let mut at = 0;
-        while at < self.lane.batch.len() {
-            let flow = self.lane.batch.work(at).flow;
-            if self.needs_last_fragment(&flow) {
-                let packet = self.lane.batch.remove(at);
+        while let Some(flow) = batch.flow(at) {
+            if self.needs_last_fragment(flow) {
+                let (packet, flow) = batch.remove(at);
                 self.await_last_fragment(packet, flow.tuple, io);
             } else {
                 at += 1;

@@ -45,7 +45,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         // RFC 7915, 4.5: what would need a checksum cannot get one from a part of it.
         let udp = packet.bytes().get(usize::from(flow.l4_at)..);
         let has_no_checksum = udp.and_then(|udp| udp.get(UDP_CHECKSUM)) == Some(&[0, 0]);
-        if piece.is_some() && flow.protocol == Protocol::Udp && has_no_checksum {
+        if piece.is_some() && flow.protocol() == Protocol::Udp && has_no_checksum {
             return Err(DropReason::Fragment);
         }
         let to = self.lane.conns.get(found.id).rewritten(found.direction);
@@ -89,7 +89,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[inline(never)]
     pub(crate) fn complete_replaced(&self, packet: &mut B, flow: &Flow<A>, found: Found) {
         let to = self.lane.conns.get(found.id).rewritten(found.direction);
-        if flow.protocol == Protocol::Udp && !to.src.is_mapped() {
+        if flow.protocol() == Protocol::Udp && !to.src.is_mapped() {
             give_checksum(packet.bytes_mut(), &to, usize::from(flow.l4_at));
         }
     }
@@ -307,8 +307,7 @@ impl<B: PacketBuf> Engine<B> {
         while let Some(flow) = self.v4.unknown.get(at).map(|item| item.flow) {
             if self.is_mixed(&flow) {
                 if let Some(packet) = self.v4.unknown.remove(at).packet {
-                    self.v6
-                        .batch
+                    self.v6_batch
                         .admit(&self.v6.conns, packet, flow.to_mapped());
                 }
             } else {
@@ -342,7 +341,7 @@ impl<B: PacketBuf> Engine<B> {
             return false;
         }
         let services = &self.shared.snapshot.services;
-        let of_vip = services.of_vip(flow.protocol, tuple.dst, tuple.dport);
+        let of_vip = services.of_vip(flow.protocol(), tuple.dst, tuple.dport);
         of_vip.is_some_and(|service| service.is_mixed())
             || self.v6.conns.find(&tuple.to_mapped()).is_some()
             || self.is_expected_by_mixed(flow)
@@ -350,7 +349,7 @@ impl<B: PacketBuf> Engine<B> {
 
     /// Whether it may be a data conn of FTP whose dests are of both families.
     fn is_expected_by_mixed(&mut self, flow: &Flow<[u8; 4]>) -> bool {
-        if !self.shared.snapshot.services.has_ftp() || flow.protocol != Protocol::Tcp {
+        if !self.shared.snapshot.services.has_ftp() || flow.protocol() != Protocol::Tcp {
             return false;
         }
         let expected = self.v4().expected(flow);

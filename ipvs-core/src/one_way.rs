@@ -175,7 +175,7 @@ fn next_state<A: Family>(
     flow: &Flow<A>,
     conn: &Conn<A>,
 ) -> Result<Option<TcpState>, DropReason> {
-    if flow.protocol != Protocol::Tcp {
+    if flow.protocol() != Protocol::Tcp {
         return Ok(None);
     }
     let l4 = frame.get(usize::from(flow.l4_at)..);

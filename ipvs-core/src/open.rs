@@ -84,7 +84,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             expected: expected.map(|expected| expected.dest),
         };
         let mut conn = choice.make_conn(now, flow, l4, service)?;
-        self.start(flow.protocol, options, opening, &mut conn);
+        self.start(flow.protocol(), options, opening, &mut conn);
         let extra = conn.flags.has(ConnFlags::EDITED).then(|| {
             let is_ftp = service.is_ftp() && expected.is_none();
             Extra::of_told(options, is_ftp)
@@ -196,9 +196,9 @@ fn opening_of<A: Family, B: PacketBuf>(
     flow: &Flow<A>,
     l4: &[u8],
 ) -> Result<Option<Segment>, DropReason> {
-    let opening = opening_segment(flow.protocol, l4)?;
+    let opening = opening_segment(flow.protocol(), l4)?;
     // RFC 9260, 3.3.2: an INIT stands alone, so that it never is too large for a packet.
-    if flow.protocol == Protocol::Sctp && flow.is_fragment {
+    if flow.protocol() == Protocol::Sctp && flow.is_fragment {
         return Err(DropReason::Fragment);
     }
     // A fragment's checksum is over what is not here yet.
@@ -232,7 +232,7 @@ fn service_of<'a, A: Family, B: PacketBuf>(
 ) -> Option<&'a Arc<Service>> {
     let tuple = &flow.tuple;
     let services = &snapshot.services;
-    let of_vip = services.of_vip(flow.protocol, tuple.dst, tuple.dport);
+    let of_vip = services.of_vip(flow.protocol(), tuple.dst, tuple.dport);
     if of_vip.is_some() || !services.has_passing() {
         return of_vip;
     }
@@ -253,7 +253,7 @@ fn passing_service_of<'a, A: Family, B: PacketBuf>(
     // Replies without a conn are no new ones; what a dest of NAT says goes through a conn, or nowhere.
     let local = snapshot.net.local_addr(dst);
     if local.is_some_and(|local| local.sapool)
-        || services.is_nat_dest(flow.protocol, src, tuple.sport)
+        || services.is_nat_dest(flow.protocol(), src, tuple.sport)
     {
         return None;
     }
@@ -267,14 +267,14 @@ fn passing_service_of<'a, A: Family, B: PacketBuf>(
         oif: oif.map_or("", |device| &device.name),
     };
     services
-        .matching(flow.protocol, &passing, is_to_us)
+        .matching(flow.protocol(), &passing, is_to_us)
         // Nobody gets out where there is no way.
         .filter(|_| is_to_us || oif.is_some())
 }
 
 /// The first packet of a conn must be sound: nothing is remembered for the sake of a broken one.
 pub(crate) fn verify_checksum<A: Family>(flow: &Flow<A>, l4: &[u8]) -> Result<(), DropReason> {
-    let (reason, l4) = match flow.protocol {
+    let (reason, l4) = match flow.protocol() {
         Protocol::Tcp => (DropReason::TcpBadChecksum, l4),
         // It was looked at already: it decided what kind of message this is.
         Protocol::Icmp | Protocol::IcmpV6 => return Ok(()),

@@ -38,7 +38,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         mtu: u16,
     ) -> Result<Flow<A>, DropReason> {
         let extra = self.lane.extras.get(found.id);
-        let grown = match (flow.protocol, found.direction) {
+        let grown = match (flow.protocol(), found.direction) {
             (Protocol::Tcp, _) if extra.ftp.has(FtpFlags::CONTROL) => {
                 self.edit_ftp(packet, flow, found, mtu)?
             }

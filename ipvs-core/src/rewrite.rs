@@ -61,7 +61,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return Err(DropReason::MtuExceeded);
         }
         self.count_packet(found, flow.total_len);
-        match flow.protocol {
+        match flow.protocol() {
             Protocol::Udp => {
                 let conn = self.lane.conns.get_mut(found.id);
                 conn.touch(self.shared.now.tick());
@@ -89,7 +89,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         flow: &Flow<A>,
         found: Found,
     ) -> Result<(), DropReason> {
-        match flow.protocol {
+        match flow.protocol() {
             Protocol::Sctp => self.rewrite_sctp(packet, flow, found),
             _ => {
                 self.rewrite_echo(packet, flow, found);

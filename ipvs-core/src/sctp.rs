@@ -87,7 +87,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// the whole is, and that the last fragment tells.
     pub(crate) fn needs_last_fragment(&self, flow: &Flow<A>) -> bool {
         flow.is_fragment
-            && flow.protocol == Protocol::Sctp
+            && flow.protocol() == Protocol::Sctp
             && self
                 .lane
                 .conns
@@ -101,7 +101,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     pub(crate) fn put_off_first_fragments(&mut self, unknown: &mut [Unknown<A, B>]) {
         for Unknown { packet, flow, .. } in unknown {
             if flow.is_fragment
-                && flow.protocol == Protocol::Sctp
+                && flow.protocol() == Protocol::Sctp
                 && let Some(packet) = packet.take()
             {
                 self.lane.early_fragments.push((packet, *flow));

@@ -13,7 +13,6 @@ use crate::io::Io;
 use crate::lane::{Forwarder, Lane};
 use crate::new_segment::NewSegment;
 use crate::segment::{self, Segment};
-use crate::service::Protocol;
 use crate::syn_cookie::SynOffer;
 use crate::syn_proxy::{ACK, OUR_SCALE, WINDOW, clock, flow_of, options_of, syn_again, window_of};
 use crate::tcp_options::{self, HEADER_LEN, Timestamps};
@@ -175,7 +174,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         let flow = Flow {
             tuple,
-            protocol: Protocol::Tcp,
             l4_at: (len - HEADER_LEN) as u8,
             is_fragment: false,
             total_len: (packet.bytes().len() - L2_LEN) as u16,

@@ -63,7 +63,7 @@ pub(crate) fn splice<A: Family, B: PacketBuf>(
 fn complete<A: Family>(frame: &mut [u8], flow: &Flow<A>) {
     let l4 = frame.get_mut(usize::from(flow.l4_at)..).unwrap_or_default();
     let len = l4.len() as u16;
-    let is_udp = flow.protocol == Protocol::Udp;
+    let is_udp = flow.protocol() == Protocol::Udp;
     let checksum_at = if is_udp { 6 } else { 16 };
     if is_udp {
         l4[UDP_LEN].copy_from_slice(&len.to_be_bytes());
@@ -81,7 +81,7 @@ fn complete<A: Family>(frame: &mut [u8], flow: &Flow<A>) {
 fn check_checksum<A: Family>(frame: &[u8], flow: &Flow<A>) -> Result<(), DropReason> {
     let l4 = frame.get(usize::from(flow.l4_at)..end_of(flow));
     let l4 = l4.unwrap_or_default();
-    let (is_none, reason) = match flow.protocol {
+    let (is_none, reason) = match flow.protocol() {
         Protocol::Udp => (l4.get(6..8) == Some(&[0, 0]), DropReason::UdpBadChecksum),
         _ => (false, DropReason::TcpBadChecksum),
     };

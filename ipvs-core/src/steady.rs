@@ -54,7 +54,7 @@ impl<B: PacketBuf> Shared<B> {
             return Err(packet);
         }
         let to = conn.rewritten(direction);
-        match flow.protocol {
+        match flow.protocol() {
             Protocol::Udp if is_nothing_new(conn, direction) => {
                 segment::rewrite_udp(l4, &to, conn.l4_delta(direction));
             }

@@ -57,7 +57,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     fn without_pool(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
         let (src, port) = (flow.tuple.src.to_ip(), flow.tuple.sport);
         let services = &self.shared.snapshot.services;
-        let is_nat_dest = services.is_nat_dest(flow.protocol, src, port);
+        let is_nat_dest = services.is_nat_dest(flow.protocol(), src, port);
         match self.next_asked(&packet) {
             Some(worker) if is_nat_dest || self.may_be_ftp_data(&packet, flow) => {
                 self.shared.redirect(packet, worker, io);
@@ -70,7 +70,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Whether it is from a dest of FTP, or a client's answer to such a dest's call, which may have come from any port.
     fn may_be_ftp_data(&self, packet: &B, flow: &Flow<A>) -> bool {
         let services = &self.shared.snapshot.services;
-        if !services.has_ftp() || flow.protocol != Protocol::Tcp {
+        if !services.has_ftp() || flow.protocol() != Protocol::Tcp {
             return false;
         }
         let (src, dst) = (flow.tuple.src.to_ip(), flow.tuple.dst.to_ip());
@@ -83,13 +83,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// It is the kernel's, unless VIPs are defended.
     fn without_anyone(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
         let defence = self.shared.snapshot.defence;
-        let is_defended = match flow.protocol {
+        let is_defended = match flow.protocol() {
             Protocol::Tcp => defence.tcp_drop,
             Protocol::Udp => defence.udp_drop,
             Protocol::Sctp | Protocol::Icmp | Protocol::IcmpV6 => false,
         };
         let services = &self.shared.snapshot.services;
-        if is_defended && services.is_vip(flow.protocol, flow.tuple.dst.to_ip()) {
+        if is_defended && services.is_vip(flow.protocol(), flow.tuple.dst.to_ip()) {
             self.shared.drop(packet, DropReason::NoService);
         } else {
             self.shared.to_kernel(packet, io);

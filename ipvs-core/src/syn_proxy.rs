@@ -52,7 +52,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         io: &mut impl Io<B>,
     ) -> Handshake<A, B> {
         let services = &self.shared.snapshot.services;
-        let of_vip = services.of_vip(flow.protocol, flow.tuple.dst, flow.tuple.dport);
+        let of_vip = services.of_vip(flow.protocol(), flow.tuple.dst, flow.tuple.dport);
         let Some(service) = of_vip.filter(|service| service.options.syn_proxy.is_some()) else {
             return Handshake::Plain(packet);
         };

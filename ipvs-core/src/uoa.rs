@@ -35,7 +35,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     pub(crate) fn tell_by_uoa(&mut self, packet: &mut B, flow: &Flow<A>, found: Found, mtu: u16) {
         let extra = self.lane.extras.get(found.id);
         let is_due = found.direction == Direction::Inbound && extra.uoa_left > 0;
-        if !is_due || flow.protocol != Protocol::Udp {
+        if !is_due || flow.protocol() != Protocol::Udp {
             return;
         }
         let fits = usize::from(mtu.saturating_sub(flow.total_len));

@@ -39,6 +39,13 @@ pub const fn fold(sum: u64) -> u16 {
     fold_u32((sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32)
 }
 
+/// Two words added up: the carry comes back in (RFC 1071, 2). Nothing but zeros have the sum 0.
+#[inline]
+const fn add(a: u16, b: u16) -> u16 {
+    let (sum, carry) = a.overflowing_add(b);
+    sum + carry as u16
+}
+
 /// [`fold`] for a sum that fits into 32 bits, in three instructions: each half is added to the other, so
 /// the high half also gets the carry of the low one.
 #[inline]
@@ -88,7 +95,7 @@ impl Delta {
     /// One word was replaced.
     #[inline]
     pub const fn of_u16(old: u16, new: u16) -> Self {
-        Self(fold_u32(!old as u32 + new as u32).to_be())
+        Self(add(!old, new).to_be())
     }
 
     /// A word is no longer there, as it lay in the header.
@@ -112,7 +119,7 @@ impl Delta {
     /// Both changes.
     #[inline]
     pub const fn plus(self, other: Self) -> Self {
-        Self(fold_u32(self.0 as u32 + other.0 as u32))
+        Self(add(self.0, other.0))
     }
 
     /// The change that undoes this one.
@@ -130,8 +137,11 @@ impl Delta {
     /// The checksum after several changes.
     #[inline]
     pub fn apply_all<const N: usize>(changes: [Self; N], checksum: u16) -> u16 {
-        let changed: u32 = changes.iter().map(|change| u32::from(change.0)).sum();
-        u16::from_be(!fold_u32(u32::from(!checksum.to_be()) + changed))
+        let mut sum = !checksum.to_be();
+        for change in changes {
+            sum = add(sum, change.0);
+        }
+        u16::from_be(!sum)
     }
 
     /// To be stored as a number.

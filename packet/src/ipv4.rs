@@ -75,7 +75,8 @@ pub fn check<B: PacketBuf>(packet: &mut B) -> Result<Ipv4Facts, Ipv4Error> {
 }
 
 /// The same of a packet as nearly all are, whole and without options, with at least `UDP_HEADER_LEN` behind the header, in fewer
-/// steps, and what that is. Changes nothing: the frame may have padding. `None` is any other, and whatever is wrong: [`check`] tells.
+/// steps, and what that is. Changes nothing: the frame may have padding. `None` is any other, and whatever is wrong, with what is
+/// behind the header, too, if the NIC found that so: [`check`] tells of the header.
 #[inline(always)]
 pub fn read_plain<B: PacketBuf>(packet: &B) -> Option<(Ipv4Facts, &[u8])> {
     let bytes = packet.bytes();
@@ -99,6 +100,9 @@ pub fn read_plain<B: PacketBuf>(packet: &B) -> Option<(Ipv4Facts, &[u8])> {
         ..facts(header, HEADER_LEN, total_len)
     };
     let payload = bytes.get(L2_LEN + HEADER_LEN..L2_LEN + usize::from(total_len))?;
+    if packet.l4_checksum() == ChecksumState::Bad {
+        return None;
+    }
     let is_right = match packet.ip_checksum() {
         ChecksumState::Good => true,
         ChecksumState::Bad => false,
