@@ -22,10 +22,17 @@ pub(crate) struct Flow<A> {
 }
 
 impl<A> Flow<A> {
-    /// What its tuple is of.
+    /// What its tuple is of: flows are made of nothing else.
     #[inline(always)]
     pub(crate) const fn protocol(&self) -> Protocol {
-        Protocol::from_number(self.tuple.protocol).expect("a flow is of a protocol with services")
+        debug_assert!(Protocol::from_number(self.tuple.protocol).is_some());
+        match self.tuple.protocol {
+            TCP => Protocol::Tcp,
+            UDP => Protocol::Udp,
+            SCTP => Protocol::Sctp,
+            ICMP => Protocol::Icmp,
+            _ => Protocol::IcmpV6,
+        }
     }
 }
 

@@ -121,11 +121,14 @@ impl<B: PacketBuf> Shared<B> {
         conn: &mut Conn<A>,
         fwdmode: FwdMode,
     ) -> Result<&'p mut [u8], DropReason> {
+        let is_ipip = fwdmode == FwdMode::Tunnel(Encapsulation::IpIp);
+        let is_short = is_ipip
+            && !A::CAN_BE_MIXED
+            && flow.is_plain()
+            && !ipv4::has_reserved_flag(packet.bytes());
         count_packet(&self.stats, conn, Direction::Inbound, flow.total_len);
         conn.touch(self.now.tick());
-        let is_ipip = fwdmode == FwdMode::Tunnel(Encapsulation::IpIp);
-        let is_plain = flow.is_plain() && !ipv4::has_reserved_flag(packet.bytes());
-        if is_ipip && !A::CAN_BE_MIXED && is_plain {
+        if is_short {
             // No more than the MTU.
             let total_len = wrapped_len(flow, conn, fwdmode) as u16;
             return tunnel::wrap_plain(packet, conn, total_len);

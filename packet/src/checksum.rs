@@ -135,7 +135,7 @@ impl Delta {
     }
 
     /// The checksum after several changes.
-    #[inline]
+    #[inline(always)]
     pub fn apply_all<const N: usize>(changes: [Self; N], checksum: u16) -> u16 {
         let mut sum = !checksum.to_be();
         for change in changes {

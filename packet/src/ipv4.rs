@@ -252,12 +252,12 @@ pub fn has_reserved_flag(frame: &[u8]) -> bool {
 pub fn wrap_plain([header, inside]: &mut [[u8; HEADER_LEN]; 2], around: &Around) {
     const LONGER: u16 = HEADER_LEN as u16;
     let above = [around.ttl, around.protocol];
+    // However long it was: ~old + new is the same.
+    let longer = Delta::of_u16(0, LONGER);
     let changes = [
+        longer.plus(Delta::with(above)),
         around.delta,
-        // However long it was: ~old + new is the same.
-        Delta::of_u16(0, LONGER),
         Delta::without([inside[8], inside[9]]),
-        Delta::with(above),
     ];
     let checksum = Delta::apply_all(changes, u16::from_be_bytes([inside[10], inside[11]]));
     header[..8].copy_from_slice(&inside[..8]);
