@@ -91,8 +91,9 @@ pub fn read_plain<B: PacketBuf>(packet: &B) -> Option<(Ipv4Facts, &[u8])> {
     {
         return None;
     }
-    let addrs = pair(header);
-    let [src, dst] = [addrs as u32, (addrs >> 32) as u32].map(u32::to_ne_bytes);
+    // One number, not two: so it is hashed, and summed up, too.
+    let addrs = u64::from_le_bytes(addrs(header));
+    let [src, dst] = [addrs as u32, (addrs >> 32) as u32].map(u32::to_le_bytes);
     let facts = IpFacts {
         src,
         dst,
@@ -173,14 +174,14 @@ fn plain_sum(header: &[u8; HEADER_LEN]) -> u64 {
         sum + u64::from(carry)
     };
     let first = header.first_chunk().copied().unwrap_or_default();
-    let sum = add(u64::from_ne_bytes(first), pair(header));
+    let sum = add(u64::from_ne_bytes(first), u64::from_ne_bytes(addrs(header)));
     add(sum, u32::from_ne_bytes(word(header, 8)).into())
 }
 
 /// Both addresses in one read.
 #[inline(always)]
-fn pair(header: &[u8; HEADER_LEN]) -> u64 {
-    u64::from_ne_bytes(header.last_chunk().copied().unwrap_or_default())
+fn addrs(header: &[u8; HEADER_LEN]) -> [u8; 8] {
+    header.last_chunk().copied().unwrap_or_default()
 }
 
 /// Puts other addresses in and decrements the TTL, which must be above 1. `delta` is what the addresses
