@@ -103,7 +103,7 @@ impl Burst {
         self.packets_mut().iter().for_each(Mbuf::prefetch);
     }
 
-    /// The slots behind the last packet, and how many these are.
+    /// The slots behind the last packet, at most [`CAPACITY`], for DPDK to write mbufs to: then [`Self::grow`].
     pub(crate) fn spare_slots(&mut self) -> (*mut *mut sys::rte_mbuf, usize) {
         let slots = &mut self.mbufs[self.len..];
         (slots.as_mut_ptr().cast(), slots.len())
@@ -112,23 +112,9 @@ impl Burst {
     /// So many slots behind the last packet have one, too.
     ///
     /// # Safety
-    /// They hold mbufs of one segment that nobody else uses.
+    /// They hold mbufs that nobody else uses, of one segment, or [`Self::cut_chains`] comes next.
     pub(crate) const unsafe fn grow(&mut self, count: usize) {
         self.len += count;
-    }
-
-    /// Where a driver writes received mbufs.
-    pub(crate) const fn spare(&mut self) -> *mut *mut sys::rte_mbuf {
-        self.mbufs.as_mut_ptr().cast()
-    }
-
-    /// Says how many mbufs a driver has written.
-    ///
-    /// # Safety
-    /// The first `len` slots hold mbufs that nobody else uses; the burst was empty.
-    pub(crate) unsafe fn set_len(&mut self, len: usize) {
-        self.len = len;
-        self.cut_chains();
     }
 
     /// Some drivers (pcap, memif, vhost) chain mbufs for a frame that is longer than one, whatever the
@@ -136,7 +122,7 @@ impl Burst {
     /// af_packet then writes beyond its ring's frame. What does not fit one mbuf is longer than the MTU,
     /// so it is cut, and the engine finds a frame that is shorter than its IP header says.
     #[inline]
-    fn cut_chains(&mut self) {
+    pub(crate) fn cut_chains(&mut self) {
         for slot in &self.mbufs[..self.len] {
             // SAFETY: the first len slots hold mbufs that are ours.
             let mbuf = unsafe { slot.assume_init() };

@@ -2,7 +2,7 @@
 
 use dpdk_sys as sys;
 
-use crate::burst::{Burst, CAPACITY};
+use crate::burst::Burst;
 
 /// Where packets come in. Received from [`crate::Port::take_queues`].
 #[derive(Debug)]
@@ -27,13 +27,14 @@ impl RxQueue {
     #[inline]
     pub fn burst(&mut self, burst: &mut Burst) -> usize {
         drop(burst.drain());
-        // SAFETY: the port is started and has this queue, whose only user we are; the burst has room
-        // for as many, and the driver fills in mbufs that are ours from then on.
+        let (slots, room) = burst.spare_slots();
+        // SAFETY: the port is started and has this queue, whose only user we are; there are that many slots, and the driver
+        // fills in mbufs that are ours from then on.
         unsafe {
-            let received =
-                sys::dpvs_rx_burst(self.port, self.queue, burst.spare(), CAPACITY as u16);
-            burst.set_len(usize::from(received));
+            let received = sys::dpvs_rx_burst(self.port, self.queue, slots, room as u16);
+            burst.grow(usize::from(received));
         }
+        burst.cut_chains();
         burst.len()
     }
 }

@@ -3,8 +3,11 @@
 
 mod common;
 
+use std::collections::HashSet;
+
 use common::*;
-use ipvs_core::{Command, ConnPage, DestId, DropReason, Event, Protocol};
+use ipvs_core::{Command, ConnPage, DestId, DropReason, Event, FwdMode, Origin, Protocol};
+use testkit::VecBuf;
 use testkit::frames::{self, Seen};
 
 const TOA: [u8; 8] = [254, 8, 0x9c, 0x40, 10, 0, 0, 48]; // 40000 is 0x9c40
@@ -504,6 +507,52 @@ fn a_full_table_recycles_the_half_open_and_keeps_the_established() {
     states.sort_unstable();
     assert_eq!(states, ["ESTABLISHED", "SYN_SENT"]);
     assert_eq!(director.engine.stats().conns_recycled.get(), 2);
+}
+
+/// A shell may have more at once than the stages take: all go their way, in the order they came, each as its own conn's.
+#[test]
+fn more_packets_than_a_batch_leave_in_order_by_their_own_conns() {
+    for (setup, client, vip) in [
+        (Setup::default(), "10.0.0.48", VIP),
+        (
+            setup6(Protocol::Udp, FwdMode::FullNat),
+            "[2001:db8:1::48]",
+            VIP6,
+        ),
+    ] {
+        let mut director = Setup {
+            protocol: Protocol::Udp,
+            ..setup
+        }
+        .build();
+        let datagrams = (0..200).map(|n: u16| {
+            let client = format!("{client}:{}", 1000 + n);
+            VecBuf::new(
+                WAN,
+                &frames::udp(&client, vip, &n.to_be_bytes(), FROM_CLIENT),
+            )
+        });
+        let datagrams: Vec<VecBuf> = datagrams.collect();
+        let mut sources = None;
+        for round in ["new conns", "known conns"] {
+            let (engine, wire) = (&mut director.engine, &mut director.wire);
+            engine.process(
+                director.now,
+                Origin::Nic,
+                datagrams.clone().into_iter(),
+                wire,
+            );
+            director.check_that_every_packet_has_its_end();
+            let sent = std::mem::take(&mut director.wire.sent);
+            let sent: Vec<Seen> = sent.iter().map(|(_, frame)| Seen::parse(frame)).collect();
+            let payloads: Vec<Vec<u8>> = sent.iter().map(|seen| seen.payload.clone()).collect();
+            let expected: Vec<Vec<u8>> = (0..200).map(|n: u16| n.to_be_bytes().into()).collect();
+            assert_eq!(payloads, expected, "{round}");
+            let from: Vec<String> = sent.into_iter().map(|seen| seen.src).collect();
+            assert_eq!(from.iter().collect::<HashSet<_>>().len(), 200, "{round}");
+            assert_eq!(*sources.get_or_insert(from.clone()), from, "{round}");
+        }
+    }
 }
 
 #[test]
