@@ -1,8 +1,6 @@
 //! Frames that are cut, lie, or mean harm: each dropped with its reason, and traffic goes on.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use ipvs_core::{DropReason, FwdMode, Origin, Protocol, ServiceId, SynProxy};
 use rstest::rstest;
 use testkit::VecBuf;

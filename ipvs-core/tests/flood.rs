@@ -1,13 +1,6 @@
 //! Floods: chosen addresses build no long chains, and strangers' SYNs take nothing from those who are connected.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by a panic"
-)]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use ipvs_core::conn::{Conn, ConnTable, Direction, Endpoints, RewriteDeltas};
 use ipvs_core::tuple::{HashKey, Tuple};
 use ipvs_core::{DestId, FwdMode, Tick};

@@ -1,14 +1,6 @@
 //! Fragments are forwarded, in whatever order they come, and take no memory for long (RFC 791, RFC 1858, RFC 3128).
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on says so by a panic"
-)]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use etherparse::Ipv4Header;
 use ipvs_core::{DropReason, Encapsulation, FwdMode, Origin, Protocol};
 use packet::PortId;

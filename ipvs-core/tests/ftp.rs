@@ -1,18 +1,10 @@
 //! The FTP helper: RFC 959 and RFC 2428 through NAT and FullNAT, as the LVS-NAT how-to lists it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on says so by a panic"
-)]
-
-mod common;
-#[path = "ftp/families.rs"]
 mod families;
 
 use std::sync::Arc;
 
-use common::*;
+use crate::common::*;
 use inet::{IfIndex, Prefix, Route, RouteScope};
 use ipvs_core::{
     Command, DestId, DropReason, FwdMode, LaddrId, Origin, Protocol, ServiceId, sched::Plan,

@@ -1,11 +1,10 @@
 //! FullNAT, rule by rule: packets in, packets out, on a clock that the test turns.
-//! "Design" is the FullNAT outline design; features.md 5 is the wire format of TOA.
 
-mod common;
+//! "Design" is the FullNAT outline design; features.md 5 is the wire format of TOA.
 
 use std::collections::HashSet;
 
-use common::*;
+use crate::common::*;
 use ipvs_core::{Command, ConnPage, DestId, DropReason, Event, FwdMode, Origin, Protocol};
 use testkit::VecBuf;
 use testkit::frames::{self, Seen};

@@ -1,8 +1,6 @@
 //! ICMP: echo to the director, and errors about conns in both directions (design 4.7, RFC 792, RFC 1191).
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use ipvs_core::{DropReason, Protocol};
 use testkit::frames::{self, Seen};
 

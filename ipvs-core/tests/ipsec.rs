@@ -1,13 +1,6 @@
 //! AH and ESP follow the key exchange of their addresses, as in IPVS.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by a panic"
-)]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use ipvs_core::{DropReason, Encapsulation, FwdMode, Protocol};
 use rstest::rstest;
 use testkit::frames::{self, Macs};

@@ -1,16 +1,8 @@
 //! Every mode with IPv6, rule by rule.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on says so by a panic"
-)]
-
-mod common;
-
 use std::sync::Arc;
 
-use common::*;
+use crate::common::*;
 use inet::IfIndex;
 use ipvs_core::{
     Access, Dest, DestId, DeviceName, DropReason, Encapsulation, Event, FwdMode, Match, Origin,

@@ -1,14 +1,6 @@
 //! NAT64 and NAT46: clients of one address family, dests of the other (RFC 7915, features.md 1).
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on says so by a panic"
-)]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use etherparse::{Ipv4Header, Ipv6Header};
 use ipvs_core::{DropReason, FwdMode, Protocol};
 use rstest::rstest;

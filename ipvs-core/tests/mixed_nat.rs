@@ -1,16 +1,8 @@
 //! NAT between both address families: the dest sees the client by the address that RFC 6052 gives it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on says so by a panic"
-)]
-
-mod common;
-
 use std::net::{IpAddr, SocketAddr};
 
-use common::*;
+use crate::common::*;
 use inet::IfIndex;
 use ipvs_core::{DropReason, FwdMode, Origin, Protocol};
 use packet::nat64::Nat64Prefix;

@@ -1,14 +1,6 @@
 //! NAT, DR and tunnel, rule by rule. "How-to" is the LVS-NAT how-to, features.md 1 the table of modes.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on says so by a panic"
-)]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use etherparse::{NetSlice, SlicedPacket};
 use ipvs_core::{Dest, DestId, DropReason, Encapsulation, FwdMode, Origin, Protocol, ServiceId};
 use packet::MacAddr;

@@ -1,8 +1,6 @@
 //! ARP and packets that wait for it.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use inet::{IfIndex, NeighbourNews};
 use ipvs_core::{DropReason, Event};
 use packet::MacAddr;

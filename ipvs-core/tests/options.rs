@@ -1,13 +1,6 @@
 //! What a service asks of its conns: persistence, any port, one-packet scheduling, limits, lists.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by a panic"
-)]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use inet::Prefix;
 use ipvs_core::{
     AddrSet, Command, Defence, DestId, DropReason, FwdMode, Persistence, Protocol, Service,

@@ -1,13 +1,6 @@
 //! The PROXY protocol towards dests: HAProxy's specification, and DPVS's modes of it.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by a panic"
-)]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use ipvs_core::{DropReason, FwdMode, Protocol, ProxyProtocol};
 use packet::proxy::Version;
 use rstest::rstest;

@@ -1,17 +1,10 @@
 //! The fast path against a plain, slow reference of the same rewrite: packets as records, sessions in a list, checksums
+
 //! from scratch by another library. Whatever the engine sends must be what the reference says, byte for byte.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on says so by a panic"
-)]
-
-mod common;
 
 use std::collections::HashMap;
 
-use common::*;
+use crate::common::*;
 use etherparse::{IpNumber, Ipv4Header, Ipv4Options, TcpHeader, UdpHeader};
 use inet::IfIndex;
 use ipvs_core::conn::Direction;

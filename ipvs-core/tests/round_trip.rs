@@ -1,9 +1,8 @@
 //! Out and back through FullNAT, for any segments, options and losses: the client gets exactly the
+
 //! bytes the server sent, under its own numbers, and the server the client's.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use proptest::prelude::*;
 use testkit::frames::{self, Seen};
 

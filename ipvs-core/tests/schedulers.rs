@@ -1,11 +1,9 @@
 //! Every scheduler through the engine: packets in, and which dest they leave to.
 
-mod common;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use common::*;
+use crate::common::*;
 use inet::IfIndex;
 use ipvs_core::sched::Plan;
 use ipvs_core::{DropReason, HashOptions, HashTarget, Protocol, SchedulerKind};

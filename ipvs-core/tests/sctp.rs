@@ -1,13 +1,6 @@
 //! SCTP through the director: RFC 9260.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by a panic"
-)]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use ipvs_core::{DropReason, Encapsulation, FwdMode, Protocol};
 use packet::{checksum, sctp};
 use rstest::rstest;

@@ -1,17 +1,11 @@
 //! Fragments of SCTP packets whose ports become others. The checksum (RFC 9260, 6.8) covers the ports, stands in the
 //! first fragment, and is right for the whole packet only; here the crate for CRC32c judges it once the receiver has
+
 //! put the fragments together.
-
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by a panic"
-)]
-
-mod common;
 
 use std::net::{IpAddr, SocketAddr};
 
-use common::*;
+use crate::common::*;
 use etherparse::{IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header};
 use ipvs_core::{DropReason, FwdMode, Origin, Protocol};
 use packet::PortId;

@@ -1,16 +1,8 @@
 //! SNAT: hosts behind the director reach the world from a WAN address (tutorial, "SNAT").
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on says so by a panic"
-)]
-
-mod common;
-
 use std::sync::Arc;
 
-use common::*;
+use crate::common::*;
 use inet::{IfIndex, Prefix, Route, RouteScope};
 use ipvs_core::{
     Access, DestId, DeviceName, DropReason, EndRange, FwdMode, Match, Persistence, Protocol,

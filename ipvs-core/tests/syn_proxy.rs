@@ -1,13 +1,6 @@
 //! The SYN proxy: RFC 4987, 3.6, and what DPVS makes of it.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by a panic"
-)]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use ipvs_core::{DropReason, FwdMode, Now, Protocol, ProxyProtocol, SynProxy};
 use packet::PortId;
 use packet::proxy::Version;

@@ -1,14 +1,6 @@
 //! UOA: DPVS's include/uoa.h (features.md 5), for UDP what TOA is for TCP.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on says so by a panic"
-)]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use etherparse::{Ipv4Header, Ipv6Header};
 use ipvs_core::{DropReason, FwdMode, Protocol, UoaOptions};
 use packet::uoa::Mode;

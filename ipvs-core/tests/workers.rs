@@ -1,8 +1,6 @@
 //! Several workers: a reply that arrives at another one finds its conn.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use ipvs_core::{DropReason, Origin};
 use testkit::frames::{self, Seen};
 

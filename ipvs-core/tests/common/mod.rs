@@ -1,11 +1,4 @@
 //! A director between a client and real servers, without NICs and on a clock that tests turn.
-#![allow(dead_code, reason = "each test file uses its part")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::wrong_self_convention,
-    reason = "a test that cannot go on says so by a panic"
-)]
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -139,15 +132,6 @@ fn ip(text: &str) -> IpAddr {
 /// `10.0.0.1:80` or `[2001:db8::1]:80`
 fn end(text: &str) -> SocketAddr {
     text.parse().unwrap()
-}
-
-pub fn service_key(protocol: Protocol) -> ServiceKey {
-    ServiceKey {
-        protocol,
-        addr: ip("10.0.0.100"),
-        port: 80,
-        matcher: None,
-    }
 }
 
 impl Setup {
