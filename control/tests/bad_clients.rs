@@ -1,14 +1,10 @@
 //! Clients that send garbage, too much, or nothing: nothing changes for anyone else.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use proto::v1;
 use proto::v1::change::Change;
 use tonic::Code;

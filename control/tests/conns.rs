@@ -1,12 +1,8 @@
 //! Lists of conns: long, filtered, from workers that do not answer, for clients that go away.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::net::{IpAddr, Ipv4Addr};
 
-use common::*;
+use crate::common::*;
 use ipvs_core::{ConnInfo, Protocol};
 use proto::v1;
 use tokio_stream::StreamExt;

@@ -1,10 +1,6 @@
 //! Counters and rates: read where workers write them.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use ipvs_core::DestId;
 use proto::v1;
 

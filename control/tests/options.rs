@@ -1,10 +1,6 @@
 //! What a service asks of its conns, and whom it serves.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use ipvs_core::{DestId, Persistence, ProxyProtocol, ServiceOptions, SynProxy};
 use packet::proxy::Version;
 use proto::v1;

@@ -1,13 +1,9 @@
 //! What workers are sent, in which order, and what they say.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use common::*;
+use crate::common::*;
 use inet::{IfIndex, NeighbourNews};
 use ipvs_core::Event;
 use packet::MacAddr;

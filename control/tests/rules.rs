@@ -1,12 +1,8 @@
 //! What operators ask for, and what comes of it.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::sync::atomic::Ordering;
 
-use common::*;
+use crate::common::*;
 use ipvs_core::{DestId, LaddrId};
 use packet::{MacAddr, PortId};
 use proto::v1;

@@ -1,10 +1,6 @@
 //! `Apply`: all changes or none, whatever happens, and however many.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use proto::v1;
 use proto::v1::change::Change;
 use proto::v1::ipvs_service_client::IpvsServiceClient;
@@ -141,7 +137,7 @@ async fn what_is_listed_is_enough_to_bring_it_back() {
             .unwrap();
     }
     let saved: Vec<_> = director.services().await.iter().flat_map(saved).collect();
-    let other = common::director().await;
+    let other = crate::common::director().await;
     other
         .ipvs()
         .await

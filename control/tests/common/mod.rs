@@ -1,9 +1,6 @@
 //! A control plane as the daemon runs it, served on a unix socket, with workers that are threads of
 //! the test: they take commands, keep what they are told, and complain if an order makes no sense.
 
-// Each test program uses a part of this.
-#![allow(dead_code, unused_imports)]
-
 mod messages;
 mod platform;
 mod worker;

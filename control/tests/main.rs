@@ -1,0 +1,16 @@
+//! Clients at the control plane's socket. One program: each of its own would have to compile the control plane anew.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by a panic"
+)]
+
+mod common;
+
+mod bad_clients;
+mod conns;
+mod counting;
+mod options;
+mod publishing;
+mod rules;
+mod transactions;
