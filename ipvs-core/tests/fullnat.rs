@@ -1,5 +1,4 @@
 //! FullNAT, rule by rule: packets in, packets out, on a clock that the test turns.
-
 //! "Design" is the FullNAT outline design; features.md 5 is the wire format of TOA.
 
 use std::collections::HashSet;

@@ -4,7 +4,6 @@
 #![allow(
     clippy::panic,
     clippy::unwrap_used,
-    clippy::wrong_self_convention,
     reason = "a test that cannot go on says so by a panic"
 )]
 

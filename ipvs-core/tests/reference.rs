@@ -1,5 +1,4 @@
 //! The fast path against a plain, slow reference of the same rewrite: packets as records, sessions in a list, checksums
-
 //! from scratch by another library. Whatever the engine sends must be what the reference says, byte for byte.
 
 use std::collections::HashMap;

@@ -1,5 +1,4 @@
 //! Out and back through FullNAT, for any segments, options and losses: the client gets exactly the
-
 //! bytes the server sent, under its own numbers, and the server the client's.
 
 use crate::common::*;

@@ -1,6 +1,5 @@
 //! Fragments of SCTP packets whose ports become others. The checksum (RFC 9260, 6.8) covers the ports, stands in the
 //! first fragment, and is right for the whole packet only; here the crate for CRC32c judges it once the receiver has
-
 //! put the fragments together.
 
 use std::net::{IpAddr, SocketAddr};
