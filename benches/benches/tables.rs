@@ -3,13 +3,13 @@
 #![allow(missing_docs, reason = "criterion_group makes a public function")]
 
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use benches::director::{Spec, route, service_port, snapshot};
 use benches::frames::{VIP, shuffled};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use inet::route::RouteTable;
-use ipvs_core::{Protocol, ServiceKey};
+use ipvs_core::Protocol;
 use sapool::{PoolShare, PortPool};
 
 /// Look-ups of an iteration.
@@ -25,18 +25,19 @@ fn services(criterion: &mut Criterion) {
             ..Spec::default()
         };
         let table = snapshot(&spec).services;
-        let keys: Vec<_> = shuffled(services.max(LOOK_UPS), 1)
+        let ports: Vec<_> = shuffled(services.max(LOOK_UPS), 1)
             .into_iter()
             .take(LOOK_UPS as usize)
-            .map(|number| ServiceKey {
-                matcher: None,
-                protocol: Protocol::Tcp,
-                addr: IpAddr::V4(VIP.0),
-                port: service_port(number % services),
-            })
+            .map(|number| service_port(number % services))
             .collect();
+        let vip = black_box(VIP.0.octets());
         group.bench_function(BenchmarkId::from_parameter(services), |bencher| {
-            bencher.iter(|| keys.iter().filter(|key| table.get(key).is_some()).count());
+            bencher.iter(|| {
+                let found = ports
+                    .iter()
+                    .filter(|port| table.of_vip(Protocol::Tcp, vip, **port).is_some());
+                found.count()
+            });
         });
     }
     group.finish();
