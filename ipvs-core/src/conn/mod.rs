@@ -1,7 +1,9 @@
 //! A conn: one session of a client with a dest, and the table of all of a worker's conns.
 
+pub(crate) mod ext;
 mod index;
 mod table;
+pub mod tcp_state;
 mod wheel;
 
 pub use table::{ConnTable, Found, Leaving, Lookup, TableFull};
@@ -10,8 +12,8 @@ use inet::NexthopId;
 use packet::checksum::Delta;
 use zerocopy::FromZeros;
 
-use crate::service::{DestId, Encapsulation, FwdMode};
-use crate::tcp_state::TcpState;
+use crate::config::service::{DestId, Encapsulation, FwdMode};
+use crate::conn::tcp_state::TcpState;
 use crate::time::Tick;
 use crate::tuple::{Address, Tuple};
 

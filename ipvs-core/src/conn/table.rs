@@ -8,8 +8,8 @@ use zerocopy::FromZeros;
 use super::index::{ConnRef, Full, Index, Place};
 use super::wheel::{Visit, Wheel};
 use super::{Conn, ConnFlags, ConnId, Direction};
+use crate::conn::tcp_state::TcpState;
 use crate::simd::{prefetch, prefetch_at};
-use crate::tcp_state::TcpState;
 use crate::time::Tick;
 use crate::tuple::{Address, HashKey, Tuple};
 
@@ -416,7 +416,7 @@ const fn found(conn: ConnRef) -> Found {
 
 /// Whether the conn has not yet carried anything both ways.
 fn is_half_open<A: Address>(conn: &Conn<A>) -> bool {
-    if conn.protocol == crate::service::Protocol::Tcp.number() {
+    if conn.protocol == crate::config::service::Protocol::Tcp.number() {
         matches!(
             conn.tcp_state(),
             TcpState::None | TcpState::SynSent | TcpState::SynRecv
@@ -431,8 +431,8 @@ mod tests {
     use packet::checksum::Delta;
 
     use super::*;
+    use crate::config::service::{DestId, FwdMode};
     use crate::conn::{Endpoints, RewriteDeltas};
-    use crate::service::{DestId, FwdMode};
 
     const KEY: HashKey = HashKey([1, 2, 3, 4]);
 

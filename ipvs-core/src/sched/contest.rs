@@ -3,7 +3,7 @@
 use super::Load;
 use super::cost::Cost;
 use super::tournament::Tournament;
-use crate::service::{DestId, SchedulerKind, Service};
+use crate::config::service::{DestId, SchedulerKind, Service};
 use crate::time::Tick;
 
 #[derive(Debug)]
@@ -147,7 +147,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::service::tests::service_with;
+    use crate::config::service::tests::service_with;
 
     proptest! {
         /// Whatever happens to whom, the winner is who would be found by asking all in their order.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::cost::Cost;
 use super::{Arrival, Load, Memory, hashing};
-use crate::service::{Dest, DestId, SchedulerKind, Service, ServiceId};
+use crate::config::service::{Dest, DestId, SchedulerKind, Service, ServiceId};
 use crate::time::Tick;
 
 /// Addresses remembered by a worker: SETS x WAYS. The one used least recently gives way.

@@ -27,10 +27,10 @@ use locality::Locality;
 pub(crate) use overload::Overload;
 pub use plan::Plan;
 
-use crate::engine::BATCH;
-use crate::limits::RateBucket;
-use crate::service::{Dest, DestId, HashTarget, SchedulerKind, Service};
+use crate::config::service::{Dest, DestId, HashTarget, SchedulerKind, Service};
+use crate::engine::process::BATCH;
 use crate::simd::prefetch;
+use crate::state::limits::RateBucket;
 use crate::time::Tick;
 
 /// What a worker remembers of a service between two new conns.

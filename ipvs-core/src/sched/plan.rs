@@ -2,7 +2,7 @@
 
 use super::server_names::ServerNames;
 use super::{hashing, maglev, rotation};
-use crate::service::{Dest, HashTarget, SchedulerKind};
+use crate::config::service::{Dest, HashTarget, SchedulerKind};
 
 /// The part of a scheduler that does not change from conn to conn.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Round robin and weighted round robin: walking a rotation that control made.
 
-use crate::service::{Dest, SchedulerKind, Service};
+use crate::config::service::{Dest, SchedulerKind, Service};
 
 /// Longest rotation. Weights whose sum (over their common divisor) exceeds it are scaled down, each
 /// dest keeping at least one turn; up to here the shares are exact.
@@ -91,10 +91,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::service::DestId;
+    use crate::config::service::tests::service_with;
     use crate::sched::tests::{arrival, at};
     use crate::sched::{Load, Memory, Turn, schedule};
-    use crate::service::DestId;
-    use crate::service::tests::service_with;
 
     fn choose(service: &Service, turn: &mut Turn) -> Option<u32> {
         let (arrival, mut memory) = (arrival("10.0.0.1:1"), Memory::new(64, 1));

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use packet::quic::ServerName;
 
-use crate::service::Dest;
+use crate::config::service::Dest;
 
 /// The dests of a service, sorted so that a name is found by bisection.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -77,8 +77,8 @@ impl ServerNames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::SchedulerKind;
-    use crate::service::tests::service_with;
+    use crate::config::service::SchedulerKind;
+    use crate::config::service::tests::service_with;
 
     fn name(suffix: &[u8], port: Option<u16>) -> ServerName {
         let mut all = [0; 8];

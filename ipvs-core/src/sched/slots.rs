@@ -3,7 +3,7 @@
 use packet::quic::{ChosenBy, ConnectionId};
 
 use super::{Arrival, hashing};
-use crate::service::{Dest, Service};
+use crate::config::service::{Dest, Service};
 
 /// How many other slots are tried when a dest takes no conns, before the dests are tried one by one.
 const OTHER_SLOTS: u64 = 16;

@@ -189,8 +189,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::service::SchedulerKind;
     use crate::sched::Load;
-    use crate::service::SchedulerKind;
 
     proptest! {
         /// The winner takes a conn, or a player gets another number of them. They are few, so that many are equal, and some take

@@ -8,8 +8,8 @@ use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::*;
-use crate::service::HashOptions;
-use crate::service::tests::service_with;
+use crate::config::service::HashOptions;
+use crate::config::service::tests::service_with;
 use crate::time::Now;
 
 const FALLBACK: HashOptions = HashOptions {

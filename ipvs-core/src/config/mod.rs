@@ -1,0 +1,11 @@
+//! TODO-page
+
+pub(crate) mod access;
+pub(crate) mod command;
+pub(crate) mod match_packets;
+pub(crate) mod options;
+pub(crate) mod service;
+pub(crate) mod service_index;
+pub(crate) mod service_table;
+pub(crate) mod snapshot;
+pub(crate) mod timeouts;

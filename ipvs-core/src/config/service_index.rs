@@ -1,0 +1,265 @@
+//! What can be said of all services at once, without a look at each.
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use inet::hash::MixHasher;
+
+use crate::config::service::{Dest, FwdMode, Protocol, Service};
+
+/// A change copies one of these.
+const SHARDS: usize = 256;
+
+/// An end of packets; port 0 stands for all.
+type End = (Protocol, IpAddr, u16);
+/// How many services have it.
+type Shard = HashMap<End, u32, BuildHasherDefault<MixHasher>>;
+
+/// Facts about all services, kept up as they come and go. Cloning copies pointers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Census {
+    /// Dests of NAT services by their own address: whose packets must not get out untranslated
+    nat_dests: Ends,
+    /// The same, whatever the port: a later fragment has none
+    nat_dest_addrs: Ends,
+    /// VIPs, whatever the port
+    vips: Ends,
+    /// Services for any port of their VIP
+    any_port: usize,
+    /// Services that match packets
+    matching: usize,
+    /// Services with dests of the other address family
+    mixed: usize,
+    /// Services with a SYN proxy
+    syn_proxy: usize,
+    /// Services whose scheduler looks a hash up
+    hashed: usize,
+    /// Services of FTP
+    ftp: usize,
+    /// Their dests, whatever the port
+    ftp_dests: Ends,
+}
+
+impl Census {
+    /// A service comes.
+    pub(crate) fn add(&mut self, service: &Service) {
+        for end in nat_dests_of(service) {
+            self.nat_dests.add(end);
+            self.nat_dest_addrs.add(of_any_port(end));
+        }
+        if service.key.matcher.is_some() {
+            self.matching += 1;
+            return;
+        }
+        self.vips.add(vip_of(service));
+        self.any_port += usize::from(service.key.port == 0);
+        self.mixed += usize::from(service.is_mixed());
+        self.hashed += usize::from(service.scheduler.is_by_hash());
+        self.ftp += usize::from(service.is_ftp());
+        ftp_dests_of(service).for_each(|end| self.ftp_dests.add(end));
+        self.syn_proxy += usize::from(service.options.syn_proxy.is_some());
+    }
+
+    /// A service goes.
+    pub(crate) fn remove(&mut self, service: &Service) {
+        for end in nat_dests_of(service) {
+            self.nat_dests.remove(&end);
+            self.nat_dest_addrs.remove(&of_any_port(end));
+        }
+        if service.key.matcher.is_some() {
+            self.matching -= 1;
+            return;
+        }
+        self.vips.remove(&vip_of(service));
+        self.any_port -= usize::from(service.key.port == 0);
+        self.mixed -= usize::from(service.is_mixed());
+        self.hashed -= usize::from(service.scheduler.is_by_hash());
+        self.ftp -= usize::from(service.is_ftp());
+        ftp_dests_of(service).for_each(|end| self.ftp_dests.remove(&end));
+        self.syn_proxy -= usize::from(service.options.syn_proxy.is_some());
+    }
+
+    /// Whether there are services for any port of their VIP.
+    #[inline]
+    pub(crate) const fn has_any_port(&self) -> bool {
+        self.any_port > 0
+    }
+
+    /// Whether there are services with dests of the other address family.
+    #[inline]
+    pub(crate) const fn has_mixed(&self) -> bool {
+        self.mixed > 0
+    }
+
+    /// Whether there are services whose scheduler looks a hash up.
+    #[inline]
+    pub(crate) const fn has_hashed(&self) -> bool {
+        self.hashed > 0
+    }
+
+    /// Whether there are services of FTP.
+    #[inline]
+    pub(crate) const fn has_ftp(&self) -> bool {
+        self.ftp > 0
+    }
+
+    /// Whether this is the address of a dest of FTP.
+    pub(crate) fn is_ftp_dest(&self, addr: IpAddr) -> bool {
+        self.ftp_dests.contains(&(Protocol::Tcp, addr, 0))
+    }
+
+    /// Whether there are services with a SYN proxy.
+    #[inline]
+    pub(crate) const fn has_syn_proxy(&self) -> bool {
+        self.syn_proxy > 0
+    }
+
+    /// Whether any port of this address has a service.
+    pub(crate) fn is_vip(&self, protocol: Protocol, addr: IpAddr) -> bool {
+        self.vips.contains(&(protocol, addr, 0))
+    }
+
+    /// Whether a packet from there is from a dest of a NAT service.
+    pub(crate) fn is_nat_dest(&self, protocol: Protocol, addr: IpAddr, port: u16) -> bool {
+        self.nat_dests.contains(&(protocol, addr, port))
+            || self.any_port + self.matching > 0 && self.nat_dests.contains(&(protocol, addr, 0))
+    }
+
+    /// Whether this is the address of a dest of a NAT service.
+    pub(crate) fn is_nat_dest_addr(&self, protocol: Protocol, addr: IpAddr) -> bool {
+        self.nat_dest_addrs.contains(&(protocol, addr, 0))
+    }
+}
+
+fn vip_of(service: &Service) -> End {
+    (service.key.protocol, service.key.addr, 0)
+}
+
+const fn of_any_port((protocol, addr, _): End) -> End {
+    (protocol, addr, 0)
+}
+
+fn nat_dests_of(service: &Service) -> impl Iterator<Item = End> {
+    let protocol = service.key.protocol;
+    let of_nat = |dest: &&Dest| dest.fwdmode == FwdMode::Nat;
+    let dests = service.dests.iter().filter(of_nat);
+    dests.map(move |dest| (protocol, dest.addr, dest.port))
+}
+
+fn ftp_dests_of(service: &Service) -> impl Iterator<Item = End> {
+    let dests = service.dests.iter().filter(|_| service.is_ftp());
+    dests.map(|dest| (Protocol::Tcp, dest.addr, 0))
+}
+
+/// Ends, counted.
+#[derive(Debug, Clone)]
+struct Ends {
+    shards: Arc<[Arc<Shard>]>,
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        let empty: Arc<Shard> = Arc::default();
+        Self {
+            shards: (0..SHARDS).map(|_| Arc::clone(&empty)).collect(),
+        }
+    }
+}
+
+impl Ends {
+    fn contains(&self, end: &End) -> bool {
+        self.shards[shard_of(end)].contains_key(end)
+    }
+
+    fn add(&mut self, end: End) {
+        *self.shard_mut(&end).entry(end).or_default() += 1;
+    }
+
+    fn remove(&mut self, end: &End) {
+        let shard = self.shard_mut(end);
+        if let Some(services) = shard.get_mut(end) {
+            *services -= 1;
+            if *services == 0 {
+                shard.remove(end);
+            }
+        }
+    }
+
+    fn shard_mut(&mut self, end: &End) -> &mut Shard {
+        Arc::make_mut(&mut Arc::make_mut(&mut self.shards)[shard_of(end)])
+    }
+}
+
+fn shard_of((_, addr, port): &End) -> usize {
+    let low = match addr {
+        IpAddr::V4(addr) => addr.to_bits(),
+        IpAddr::V6(addr) => addr.to_bits() as u32,
+    };
+    let spread = (low ^ u32::from(*port) << 16).wrapping_mul(0x9E37_79B1);
+    (spread >> 24) as usize % SHARDS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::service::SchedulerKind;
+    use crate::config::service::tests::service_with;
+
+    #[test]
+    fn a_dest_of_two_services_stays_until_both_are_gone() {
+        let mut service = service_with(SchedulerKind::Rr, &[1, 1]);
+        service.dests[0].fwdmode = FwdMode::Nat;
+        let known = |census: &Census, at: usize| {
+            let dest = &service.dests[at];
+            census.is_nat_dest(Protocol::Tcp, dest.addr, dest.port)
+        };
+        let mut census = Census::default();
+        assert!(!known(&census, 0));
+        census.add(&service);
+        census.add(&service);
+        let before = census.clone();
+        census.remove(&service);
+        assert!(
+            known(&census, 0) && !known(&census, 1),
+            "the other is FullNAT"
+        );
+        assert!(census.is_vip(Protocol::Tcp, service.key.addr));
+        assert!(!census.is_vip(Protocol::Udp, service.key.addr));
+        census.remove(&service);
+        assert!(!known(&census, 0) && known(&before, 0));
+        let addr = service.dests[0].addr;
+        assert!(before.is_nat_dest_addr(Protocol::Tcp, addr));
+        assert!(!before.is_nat_dest_addr(Protocol::Udp, addr));
+        assert!(!before.is_nat_dest_addr(Protocol::Tcp, service.dests[1].addr));
+        assert!(!census.is_nat_dest_addr(Protocol::Tcp, addr));
+        assert!(!census.is_vip(Protocol::Tcp, service.key.addr));
+    }
+
+    #[test]
+    fn a_dest_for_any_port_is_known_by_each() {
+        let mut service = service_with(SchedulerKind::Rr, &[1]);
+        service.key.port = 0;
+        service.dests[0].fwdmode = FwdMode::Nat;
+        service.dests[0].port = 0;
+        let mut census = Census::default();
+        census.add(&service);
+        assert!(census.has_any_port());
+        assert!(census.is_nat_dest(Protocol::Tcp, service.dests[0].addr, 4711));
+        census.remove(&service);
+        assert!(!census.has_any_port());
+    }
+
+    #[test]
+    fn a_hash_is_looked_up_as_long_as_a_service_wants_it() {
+        let by_hash = service_with(SchedulerKind::Dh, &[1]);
+        let mut census = Census::default();
+        census.add(&service_with(SchedulerKind::Wlc, &[1]));
+        assert!(!census.has_hashed());
+        census.add(&by_hash);
+        assert!(census.has_hashed());
+        census.remove(&by_hash);
+        assert!(!census.has_hashed());
+    }
+}

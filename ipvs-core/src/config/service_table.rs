@@ -1,0 +1,311 @@
+//! All services, found by what packets are addressed to, or match.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::config::match_packets::{Match, Passing};
+use crate::config::service::{Protocol, Service, ServiceId, ServiceKey};
+use crate::config::service_index::Census;
+use crate::helper::ftp::CONTROL_PORT;
+use crate::tuple::Address;
+
+/// Number of shards of a [`ServiceTable`]: one change copies one shard and the array of pointers.
+const SHARDS: usize = 4096;
+
+/// All services. Cloning copies pointers; a change copies only the shard it falls in.
+#[derive(Debug, Clone)]
+pub struct ServiceTable {
+    shards: Arc<[Arc<Shard>]>,
+    /// Of those of VIPs
+    census: Census,
+    /// Those for packets on their way through, in the order they came
+    passing: Arc<Vec<Arc<Service>>>,
+}
+
+/// Services with what they are found by.
+type Shard = Vec<(VipKey, Arc<Service>)>;
+
+/// What a packet to a VIP is looked up by, in registers: a [`ServiceKey`] would be written in parts and read as a whole, which
+/// waits until all that was written before is in the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct VipKey {
+    /// In IPv6's form: RFC 4291, 2.5.5.2
+    addr: u128,
+    protocol_and_port: u32,
+}
+
+impl VipKey {
+    #[inline]
+    const fn new(protocol: Protocol, addr: u128, port: u16) -> Self {
+        Self {
+            addr,
+            protocol_and_port: (protocol.number() as u32) << 16 | port as u32,
+        }
+    }
+
+    fn of(key: &ServiceKey) -> Self {
+        let addr = match key.addr {
+            IpAddr::V4(addr) => addr.to_ipv6_mapped(),
+            IpAddr::V6(addr) => addr,
+        };
+        Self::new(key.protocol, addr.to_bits(), key.port)
+    }
+
+    /// Operators choose VIPs and vports, not clients, so a fixed mix is enough here. Ports that follow each other, as theirs do,
+    /// fall into different shards, and so do addresses.
+    #[inline]
+    const fn shard(self) -> usize {
+        let addr = self.addr as u64 ^ (self.addr >> 64) as u64;
+        let hash =
+            (addr ^ (self.protocol_and_port as u64) << 32).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (hash >> 32) as usize % SHARDS
+    }
+}
+
+impl Default for ServiceTable {
+    fn default() -> Self {
+        let empty: Arc<Shard> = Arc::default();
+        Self {
+            shards: (0..SHARDS).map(|_| Arc::clone(&empty)).collect(),
+            census: Census::default(),
+            passing: Arc::default(),
+        }
+    }
+}
+
+impl ServiceTable {
+    /// The service of a VIP with this key.
+    pub fn get(&self, key: &ServiceKey) -> Option<&Arc<Service>> {
+        self.find(VipKey::of(key))
+            .filter(|service| service.key == *key)
+    }
+
+    /// The service of a VIP's port, or of all its ports. Called by a worker for the first packet of a conn, and
+    /// when a conn asks for its service's options.
+    #[inline]
+    pub fn of_vip<A: Address>(
+        &self,
+        protocol: Protocol,
+        addr: A,
+        port: u16,
+    ) -> Option<&Arc<Service>> {
+        let addr = u128::from_be_bytes(addr.to_mapped());
+        let of_port = self.find(VipKey::new(protocol, addr, port));
+        if of_port.is_some() || !self.census.has_any_port() {
+            return of_port;
+        }
+        self.find(VipKey::new(protocol, addr, 0))
+    }
+
+    #[inline]
+    fn find(&self, vip: VipKey) -> Option<&Arc<Service>> {
+        let mut shard = self.shards[vip.shard()].iter();
+        let (_, service) = shard.find(|(other, _)| *other == vip)?;
+        Some(service)
+    }
+
+    /// Whether any port of this address has a service.
+    pub fn is_vip(&self, protocol: Protocol, addr: IpAddr) -> bool {
+        self.census.is_vip(protocol, addr)
+    }
+
+    /// Whether there are services whose conns are control conns of FTP.
+    #[inline]
+    pub const fn has_ftp(&self) -> bool {
+        self.census.has_ftp()
+    }
+
+    /// Whether this is the VIP of a service of FTP.
+    pub fn is_ftp_vip(&self, addr: IpAddr) -> bool {
+        let control = self.get(&ServiceKey::vip(Protocol::Tcp, addr, CONTROL_PORT));
+        control.is_some_and(|service| service.is_ftp())
+    }
+
+    /// Whether this is the address of a dest of FTP.
+    pub fn is_ftp_dest(&self, addr: IpAddr) -> bool {
+        self.census.is_ftp_dest(addr)
+    }
+
+    /// Whether there are services whose scheduler looks a hash up.
+    #[inline]
+    pub const fn has_hashed(&self) -> bool {
+        self.census.has_hashed()
+    }
+
+    /// Whether there are services with a SYN proxy.
+    #[inline]
+    pub const fn has_syn_proxy(&self) -> bool {
+        self.census.has_syn_proxy()
+    }
+
+    /// Whether there are services with dests of the other address family.
+    #[inline]
+    pub const fn has_mixed(&self) -> bool {
+        self.census.has_mixed()
+    }
+
+    /// Whether there are services for packets on their way through.
+    #[inline]
+    pub fn has_passing(&self) -> bool {
+        !self.passing.is_empty()
+    }
+
+    /// The first service that matches a packet: for one to the director itself, the first that leads to real
+    /// servers rather than out into the world.
+    pub fn matching(
+        &self,
+        protocol: Protocol,
+        packet: &Passing<'_>,
+        is_to_us: bool,
+    ) -> Option<&Arc<Service>> {
+        self.passing.iter().find(|service| {
+            let matches = |matcher: Match| matcher.has(packet);
+            service.key.protocol == protocol
+                && service.leads_out() != is_to_us
+                && service.key.matcher.is_some_and(matches)
+        })
+    }
+
+    /// A service that matches packets, by its number.
+    pub fn matching_by_id(&self, id: ServiceId) -> Option<&Arc<Service>> {
+        self.passing.iter().find(|service| service.id == id)
+    }
+
+    /// Whether a packet from there is from a dest of a NAT service: its way leads through a conn, or nowhere.
+    pub fn is_nat_dest(&self, protocol: Protocol, addr: IpAddr, port: u16) -> bool {
+        self.census.is_nat_dest(protocol, addr, port)
+    }
+
+    /// Whether a packet from there may be from such a dest, of which the address alone is known.
+    pub(crate) fn is_nat_dest_addr(&self, protocol: Protocol, addr: IpAddr) -> bool {
+        self.census.is_nat_dest_addr(protocol, addr)
+    }
+
+    /// Adds services, or replaces those with the same key, copying each touched shard once.
+    pub fn insert_all(&mut self, services: impl IntoIterator<Item = Arc<Service>>) {
+        let shards = Arc::make_mut(&mut self.shards);
+        for service in services {
+            if service.key.matcher.is_some() {
+                self.census.add(&service);
+                let passing = Arc::make_mut(&mut self.passing);
+                match passing.iter_mut().find(|old| old.key == service.key) {
+                    Some(old) => {
+                        self.census.remove(old);
+                        *old = service;
+                    }
+                    None => passing.push(service),
+                }
+                continue;
+            }
+            self.census.add(&service);
+            let vip = VipKey::of(&service.key);
+            let shard = Arc::make_mut(&mut shards[vip.shard()]);
+            match shard.iter_mut().find(|(other, _)| *other == vip) {
+                Some((_, old)) => {
+                    self.census.remove(old);
+                    *old = service;
+                }
+                None => shard.push((vip, service)),
+            }
+        }
+    }
+
+    /// Takes a service out.
+    pub fn remove(&mut self, key: &ServiceKey) {
+        if key.matcher.is_some() {
+            let passing = Arc::make_mut(&mut self.passing);
+            if let Some(at) = passing.iter().position(|service| service.key == *key) {
+                self.census.remove(&passing.remove(at));
+            }
+            return;
+        }
+        let vip = VipKey::of(key);
+        let shard = Arc::make_mut(&mut Arc::make_mut(&mut self.shards)[vip.shard()]);
+        if let Some(at) = shard.iter().position(|(other, _)| *other == vip) {
+            let (_, service) = shard.swap_remove(at);
+            self.census.remove(&service);
+        }
+    }
+
+    /// All services, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.shards
+            .iter()
+            .flat_map(|shard| shard.iter().map(|(_, service)| service))
+            .chain(self.passing.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::service::SchedulerKind;
+    use crate::config::service::tests::service_with;
+
+    #[test]
+    fn a_change_of_one_service_leaves_the_others_and_the_old_table_alone() {
+        let service = |port| {
+            let mut service = service_with(SchedulerKind::Rr, &[1]);
+            service.key.port = port;
+            Arc::new(service)
+        };
+        let mut table = ServiceTable::default();
+        table.insert_all((1..2000).map(service));
+        let before = table.clone();
+        table.remove(&service(7).key);
+        assert!(table.get(&service(7).key).is_none());
+        assert!(before.get(&service(7).key).is_some());
+        assert_eq!(table.iter().count(), 1998);
+        assert_eq!(
+            table.get(&service(8).key).map(|found| found.key.port),
+            Some(8)
+        );
+    }
+
+    #[test]
+    fn a_vip_is_found_by_its_address_as_either_family_writes_it_and_by_nothing_else() {
+        let service = Arc::new(service_with(SchedulerKind::Rr, &[1]));
+        let IpAddr::V4(vip) = service.key.addr else {
+            panic!("a VIP of IPv4")
+        };
+        let (vip, port) = (vip.octets(), service.key.port);
+        let protocol = service.key.protocol;
+        let mut table = ServiceTable::default();
+        table.insert_all([Arc::clone(&service)]);
+        assert!(table.of_vip(protocol, vip, port).is_some());
+        assert!(table.of_vip(protocol, vip.to_mapped(), port).is_some());
+        // The same bits without the prefix of RFC 4291, 2.5.5.2.
+        let unmapped = u128::from(u32::from_be_bytes(vip)).to_be_bytes();
+        assert!(table.of_vip(protocol, unmapped, port).is_none());
+        let [a, b, c, d] = vip;
+        assert!(table.of_vip(protocol, [a, b, c, d ^ 1], port).is_none());
+        assert!(table.of_vip(protocol, vip, port ^ 1).is_none());
+        assert!(table.of_vip(Protocol::Sctp, vip, port).is_none());
+    }
+
+    /// The issue: a SYN costs the same with 10,000 services.
+    #[test]
+    fn services_that_follow_each_other_are_spread_over_all_shards() {
+        let most_in_a_shard = |key: fn(u16) -> (u32, u16)| {
+            let mut shards = [0; SHARDS];
+            for (addr, port) in (0..10_000).map(key) {
+                let addr = std::net::Ipv4Addr::from_bits(addr).into();
+                shards[VipKey::of(&ServiceKey::vip(Protocol::Tcp, addr, port)).shard()] += 1;
+            }
+            shards.into_iter().max()
+        };
+        // 10,000 in 4,096: two or three each, if they were dealt out in turn.
+        assert!(
+            most_in_a_shard(|n| (0x0a00_0064, 1 + n)) <= Some(8),
+            "ports"
+        );
+        assert!(
+            most_in_a_shard(|n| (0x0a00_0064 + u32::from(n), 80)) <= Some(8),
+            "addresses"
+        );
+        assert!(
+            most_in_a_shard(|n| (0x0a00_0064 + (u32::from(n) << 8), 443)) <= Some(8),
+            "networks"
+        );
+    }
+}

@@ -1,0 +1,5 @@
+//! TODO-page
+
+pub(crate) mod batch;
+pub(crate) mod family_state;
+pub(crate) mod shared;

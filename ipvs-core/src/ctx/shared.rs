@@ -1,0 +1,152 @@
+//! What an engine has once, whatever the family of a packet.
+
+use std::sync::Arc;
+
+use packet::PacketBuf;
+
+use crate::config::command::Event;
+use crate::config::service::{DestId, Service, ServiceId};
+use crate::config::snapshot::Snapshot;
+use crate::drop_reason::DropReason;
+use crate::engine::process::{EngineConfig, Origin};
+use crate::io::Io;
+use crate::lifecycle::bind::turn_of;
+use crate::sched::{Memory, Turn};
+use crate::state::dest_cache::DestNotes;
+use crate::state::laddrs::Laddrs;
+use crate::state::neigh_queue::Held;
+use crate::state::stats::WorkerStats;
+use crate::time::Now;
+use crate::xmit::icmp_error::ERROR_LIMIT;
+
+/// The part of an engine that both lanes work with.
+#[derive(Debug)]
+pub(crate) struct Shared<B> {
+    pub(crate) config: EngineConfig,
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// Of all workers, for what must be right over all of them; `[worker]` is this one's.
+    pub(crate) all_stats: Vec<Arc<WorkerStats>>,
+    pub(crate) stats: Arc<WorkerStats>,
+    pub(crate) laddrs: Laddrs,
+    pub(crate) dest_notes: DestNotes,
+    pub(crate) turns: Vec<Turn>,
+    /// Where the search for templates that have expired goes on
+    template_cursor: usize,
+    /// The same of calls that are expected
+    pub(crate) expected_cursor: usize,
+    pub(crate) scheduling: Memory,
+    pub(crate) held: Held<B>,
+    pub(crate) icmp_limit: inet::RateLimit,
+    /// Where the packets at hand come from
+    pub(crate) origin: Origin,
+    /// When they came, or when control's order did: set at each of the engine's entrances
+    pub(crate) now: Now,
+}
+
+impl<B: PacketBuf> Shared<B> {
+    pub(crate) fn new(config: EngineConfig, all_stats: Vec<Arc<WorkerStats>>, now: Now) -> Self {
+        let stats = Arc::clone(&all_stats[usize::from(config.worker)]);
+        Self {
+            snapshot: Arc::default(),
+            laddrs: Laddrs::default(),
+            dest_notes: DestNotes::new(stats.max_dests()),
+            turns: Vec::new(),
+            template_cursor: 0,
+            expected_cursor: 0,
+            scheduling: Memory::new(stats.max_dests(), all_stats.len()),
+            held: Held::new(config.max_held, config.max_held_per_neighbour),
+            icmp_limit: ERROR_LIMIT,
+            origin: Origin::Nic,
+            now,
+            all_stats,
+            stats,
+            config,
+        }
+    }
+
+    /// What this worker remembers of a service.
+    pub(crate) fn turn_of(&mut self, service: &Service) -> &mut Turn {
+        turn_of(&mut self.turns, service, self.config.worker)
+    }
+
+    /// Notes whose conn was made: for the service's gauge, and for the client's template.
+    pub(crate) fn note_conn(&mut self, service: ServiceId, dest: DestId) {
+        self.dest_notes.set_service(dest, service);
+        let stats = self.stats.service(service);
+        stats.conns_made.add(1);
+        stats.conns.add(1);
+    }
+
+    /// A conn of a client that keeps to its dest was made.
+    pub(crate) fn hold_template(&self, key: u64, dest: DestId, timeout_s: u32) {
+        let now = self.now.tick();
+        let change = self.stats.templates.hold(key, dest, timeout_s, now);
+        if let Some(dest) = change.came {
+            self.stats.dest(dest).persistent_conns.add(1);
+        }
+        if let Some(dest) = change.went {
+            self.stats.dest(dest).persistent_conns.sub(1);
+        }
+    }
+
+    /// Forgets a few clients whose time is over.
+    pub(crate) fn expire_templates(&mut self) {
+        let now = self.now.tick();
+        let gone = |dest| self.stats.dest(dest).persistent_conns.sub(1);
+        let templates = &self.stats.templates;
+        templates.expire_some(&mut self.template_cursor, now, gone);
+    }
+
+    /// Ends a packet that is of no use to anyone.
+    #[inline]
+    pub(crate) fn drop(&self, packet: B, reason: DropReason) {
+        self.stats.drops_by(reason).add(1);
+        drop(packet);
+    }
+
+    /// Gives a packet to whom it may concern behind the kni device.
+    #[inline]
+    pub(crate) fn to_kernel(&self, packet: B, io: &mut impl Io<B>) {
+        let has_kni = self
+            .snapshot
+            .net
+            .device_of(packet.port())
+            .is_none_or(|device| device.kni);
+        if has_kni {
+            self.stats.to_kernel.add(1);
+            io.to_kernel(packet);
+        } else {
+            self.drop(packet, DropReason::KniDisabled);
+        }
+    }
+
+    /// How often a packet was handed over already. What a NIC's driver leaves in the mark means nothing.
+    pub(crate) fn hand_overs(&self, packet: &B) -> u32 {
+        match self.origin {
+            Origin::Nic => 0,
+            Origin::Worker => packet.mark(),
+        }
+    }
+
+    /// Hands a packet to the worker whose conn it belongs to.
+    pub(crate) fn redirect(&self, mut packet: B, worker: u16, io: &mut impl Io<B>) {
+        packet.set_mark(self.hand_overs(&packet) + 1);
+        self.stats.redirected.add(1);
+        io.redirect(worker, packet);
+    }
+
+    /// Tells control; an event that finds no room is counted and lost, and its cause comes again.
+    pub(crate) fn tell(&self, event: Event, io: &mut impl Io<B>) {
+        if io.event(event).is_err() {
+            self.stats.events_lost.add(1);
+        }
+    }
+
+    #[cold]
+    pub(crate) fn show_to_kernel(&self, packet: &B, io: &mut impl Io<B>) {
+        io.copy_to_kernel(packet);
+        self.stats.received.add(1);
+        self.stats.originated.add(1);
+        self.stats.to_kernel.add(1);
+    }
+}

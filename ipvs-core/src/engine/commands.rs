@@ -1,0 +1,138 @@
+//! What control orders a worker to do.
+
+use packet::PacketBuf;
+
+use crate::config::command::{Command, ConnInfo, ConnPage, Event};
+use crate::config::service::Protocol;
+use crate::conn::tcp_state::TcpState;
+use crate::conn::{Conn, ConnFlags, ConnTable};
+use crate::drop_reason::DropReason;
+use crate::engine::process::Engine;
+use crate::io::Io;
+use crate::teardown::dest_removal::Closed;
+use crate::time::{Now, Tick};
+use crate::wire::family::Family;
+
+/// Slots of the table looked at for one page, so that a page of a sparse table is short work too.
+const PAGE_REACH: u32 = 2048;
+/// In a page's cursor: IPv4's conns are through, these are the others. Conns are numbered below it.
+const OF_IPV6: u32 = 1 << 31;
+
+impl<B: PacketBuf> Engine<B> {
+    /// Carries out one command. Called by a worker for a few commands per loop.
+    ///
+    /// # Errors
+    /// The answer, if the ring to control has no room for it: to be offered again later.
+    pub fn apply(&mut self, now: Now, command: Command, io: &mut impl Io<B>) -> Result<(), Event> {
+        self.shared.now = now;
+        match command {
+            Command::Publish(snapshot) => {
+                let old = std::mem::replace(&mut self.shared.snapshot, snapshot);
+                self.shared.release_held(io);
+                io.event(Event::Retired(old))
+            }
+            Command::AddLaddr { id, addr, pool } => match self.shared.laddrs.add(id, addr, pool) {
+                Some((old, pool)) => io.event(Event::LaddrGone(old, pool)),
+                None => Ok(()),
+            },
+            Command::RemoveLaddr(id) => match self.shared.laddrs.leave(id) {
+                Some(pool) => io.event(Event::LaddrGone(id, pool)),
+                None => Ok(()),
+            },
+            Command::CloseDest(dest) => {
+                let is_removed = true;
+                self.v4.closing.add(Closed { dest, is_removed });
+                Ok(())
+            }
+            Command::EndConns(dest) => {
+                let is_removed = false;
+                self.v4.closing.add(Closed { dest, is_removed });
+                Ok(())
+            }
+            Command::ListConns(mut page) => {
+                self.fill(&mut page);
+                io.event(Event::Conns(page))
+            }
+            Command::Transmit { port, frame } => {
+                self.originate(port, frame.bytes(), io);
+                Ok(())
+            }
+        }
+    }
+
+    fn originate(&self, port: packet::PortId, frame: &[u8], io: &mut impl Io<B>) {
+        self.shared.stats.received.add(1);
+        self.shared.stats.originated.add(1);
+        match io.allocate(port, frame.len()) {
+            Some(mut packet) => {
+                packet.bytes_mut().copy_from_slice(frame);
+                self.shared.stats.transmitted.add(1);
+                io.transmit(port, packet);
+            }
+            None => self.shared.stats.drops_by(DropReason::NoMbuf).add(1),
+        }
+    }
+
+    fn fill(&self, page: &mut ConnPage) {
+        page.conns.clear();
+        if page.cursor & OF_IPV6 == 0 {
+            fill(&self.v4.conns, self.shared.now, page);
+            page.cursor |= if page.done { OF_IPV6 } else { 0 };
+            page.done = false;
+        } else {
+            page.cursor &= !OF_IPV6;
+            fill(&self.v6.conns, self.shared.now, page);
+            page.cursor |= if page.done { 0 } else { OF_IPV6 };
+        }
+    }
+}
+
+/// One page of a table's conns.
+fn fill<A: Family>(conns: &ConnTable<A>, now: Now, page: &mut ConnPage) {
+    let most = u32::try_from(page.conns.capacity()).unwrap_or(u32::MAX);
+    let mut reach = PAGE_REACH;
+    loop {
+        // A step never finds more conns than there is room for.
+        let step = (most - page.conns.len() as u32).min(reach);
+        if step == 0 {
+            page.done = false;
+            return;
+        }
+        reach -= step;
+        let (ids, next) = conns.scan(page.cursor, step);
+        page.conns
+            .extend(ids.map(|id| describe(conns.get(id), now.tick())));
+        page.cursor = next.unwrap_or_default();
+        if next.is_none() {
+            page.done = true;
+            return;
+        }
+    }
+}
+
+fn describe<A: Family>(conn: &Conn<A>, now: Tick) -> ConnInfo {
+    let protocol = Protocol::from_number(conn.protocol).unwrap_or(Protocol::Udp);
+    let state = match protocol {
+        Protocol::Tcp => conn.tcp_state().name(),
+        Protocol::Sctp if conn.tcp_state() == TcpState::Close => "CLOSED",
+        Protocol::Sctp if conn.flags.has(ConnFlags::ANSWERED) => "ESTABLISHED",
+        Protocol::Sctp => "INIT",
+        Protocol::Icmp | Protocol::IcmpV6 if conn.flags.has(ConnFlags::ANSWERED) => "ICMP_NORMAL",
+        Protocol::Icmp | Protocol::IcmpV6 => "ICMP_ONEWAY",
+        Protocol::Udp if conn.flags.has(ConnFlags::ANSWERED) => "UDP_NORMAL",
+        Protocol::Udp => "UDP_ONEWAY",
+    };
+    ConnInfo {
+        protocol,
+        state,
+        expires_in_s: Tick::span_to_secs(conn.deadline().since(now)),
+        caddr: shown(conn.client()),
+        vaddr: shown(conn.vip()),
+        laddr: shown(conn.local()),
+        daddr: shown(conn.real_server()),
+    }
+}
+
+fn shown<A: Family>((addr, port): (A, u16)) -> (std::net::IpAddr, u16) {
+    (addr.to_ip(), port)
+}

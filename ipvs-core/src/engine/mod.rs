@@ -1,0 +1,4 @@
+//! TODO-page
+
+pub(crate) mod commands;
+pub(crate) mod process;

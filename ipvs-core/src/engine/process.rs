@@ -1,0 +1,320 @@
+//! The engine of one worker: a batch of packets in, each of them to exactly one end.
+
+use std::sync::Arc;
+
+use inet::Net;
+use packet::{MacAddr, PacketBuf, PortId};
+
+use crate::config::snapshot::Snapshot;
+use crate::ctx::batch::Batch;
+use crate::ctx::family_state::{Forwarder, Lane};
+use crate::ctx::shared::Shared;
+use crate::io::Io;
+use crate::state::stats::WorkerStats;
+use crate::time::Now;
+use crate::tuple::HashKey;
+use crate::wire::classify::{
+    Addressee, Aside, classify, flow_of_ipv6, is_neighbour_discovery, plain_flow,
+};
+use crate::wire::family::{self, Family};
+
+/// Packets that go through the stages together. Enough to hide a memory access behind the others'
+/// work, few enough that their headers stay in the first-level cache.
+pub const BATCH: usize = 64;
+
+/// What an engine is made with.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// This worker, from 0.
+    pub worker: u16,
+    /// All workers. Their order decides who owns which local port.
+    pub workers: u16,
+    /// Most conns at once of IPv4.
+    pub max_conns: u32,
+    /// Most conns at once of which an end has IPv6.
+    pub max_conns_v6: u32,
+    /// Random per process: the conn table's hash, the initial sequence numbers.
+    pub keys: Keys,
+    /// Most packets that wait for neighbours at once.
+    pub max_held: u32,
+    /// Of those, for the same neighbour: `unres_queue_length` of DPVS.
+    pub max_held_per_neighbour: u16,
+}
+
+/// Secrets, so that nobody outside can choose tuples that collide or guess sequence numbers.
+#[derive(Clone, Copy)]
+pub struct Keys {
+    /// Of the conn table's hash
+    pub conns: HashKey,
+    /// Of the initial sequence numbers (RFC 6528)
+    pub sequence: HashKey,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keys(..)")
+    }
+}
+
+/// Where a batch of packets comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A NIC
+    Nic,
+    /// Another worker, which thought that the conn is here. Their marks count the hand-overs.
+    Worker,
+}
+
+/// The device that a packet came in by, for what is plain. Most of a batch have the same.
+#[derive(Debug, Clone, Copy)]
+struct Ingress {
+    port: PortId,
+    /// `None` if nothing is plain there: the device is unknown, or the kernel is to see every packet.
+    mac: Option<MacAddr>,
+    /// The same, for the look at each frame
+    addressee: Addressee,
+}
+
+impl Ingress {
+    /// No port has this number (`RTE_MBUF_PORT_INVALID`).
+    const UNKNOWN: Self = Self {
+        port: PortId(u16::MAX),
+        mac: None,
+        addressee: Addressee::NOBODY,
+    };
+
+    #[inline(never)]
+    fn of(net: &Net, port: PortId) -> Self {
+        let device = net.device_of(port).filter(|device| !device.forward_to_kni);
+        let mac = device.map(|device| device.mac);
+        Self {
+            port,
+            mac,
+            addressee: mac.map_or(Addressee::NOBODY, Addressee::new),
+        }
+    }
+}
+
+/// The load balancer of one worker.
+#[derive(Debug)]
+pub struct Engine<B> {
+    pub(crate) shared: Shared<B>,
+    pub(crate) v4: Lane<[u8; 4], B>,
+    /// IPv6, and conns between both families
+    pub(crate) v6: Lane<[u8; 16], B>,
+    /// Packets whose conns are on their way into the cache
+    v4_batch: Batch<[u8; 4], B>,
+    /// The same of the other lane
+    pub(crate) v6_batch: Batch<[u8; 16], B>,
+}
+
+impl<B: PacketBuf> Engine<B> {
+    /// An engine without configuration: until the first [`crate::Command::Publish`] every packet
+    /// goes to the kernel. `all_stats` are those of all workers, in their order.
+    ///
+    /// # Panics
+    /// If `all_stats` has none for this worker.
+    pub fn new(config: EngineConfig, all_stats: Vec<Arc<WorkerStats>>, now: Now) -> Self {
+        Self {
+            v4: Lane::new(&config, config.max_conns, now),
+            v6: Lane::new(&config, config.max_conns_v6, now),
+            v4_batch: Batch::new(),
+            v6_batch: Batch::new(),
+            shared: Shared::new(config, all_stats, now),
+        }
+    }
+
+    /// What this worker counts.
+    pub fn stats(&self) -> &Arc<WorkerStats> {
+        &self.shared.stats
+    }
+
+    /// The configuration it forwards by.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.shared.snapshot
+    }
+
+    /// Where the memory of the conn tables is, and how many bytes each part has: IPv4's, then IPv6's.
+    pub fn conn_table_memory(&self) -> [[(*const u8, usize); 3]; 2] {
+        [self.v4.conns.memory(), self.v6.conns.memory()]
+    }
+
+    /// The engine as IPv4 packets see it.
+    #[inline]
+    pub(crate) fn v4(&mut self) -> Forwarder<'_, [u8; 4], B> {
+        Forwarder {
+            shared: &mut self.shared,
+            lane: &mut self.v4,
+        }
+    }
+
+    /// The engine as IPv6 packets see it.
+    #[inline]
+    pub(crate) fn v6(&mut self) -> Forwarder<'_, [u8; 16], B> {
+        Forwarder {
+            shared: &mut self.shared,
+            lane: &mut self.v6,
+        }
+    }
+
+    /// Takes packets from NICs or from other workers to their ends. At most [`BATCH`] of them go
+    /// through the stages together; more are taken in several rounds. Their headers should be on their way
+    /// into the cache.
+    #[inline]
+    pub fn process(
+        &mut self,
+        now: Now,
+        origin: Origin,
+        mut packets: impl ExactSizeIterator<Item = B>,
+        io: &mut impl Io<B>,
+    ) {
+        self.shared.origin = origin;
+        self.shared.now = now;
+        self.count_received(packets.len() as u64);
+        while packets.len() > 0 {
+            self.run_stages(&mut packets, io);
+        }
+    }
+
+    /// A batch of the packets is classified, then those of each family go through its stages.
+    #[inline(always)]
+    fn run_stages(&mut self, packets: &mut impl Iterator<Item = B>, io: &mut impl Io<B>) {
+        let mut ingress = Ingress::UNKNOWN;
+        for mut packet in packets.by_ref().take(BATCH) {
+            if ingress.port != packet.port() {
+                ingress = Ingress::of(&self.shared.snapshot.net, packet.port());
+            }
+            match plain_flow(&mut packet, ingress.addressee) {
+                Some(flow) => self.v4_batch.admit(&self.v4.conns, packet, flow),
+                None => self.admit_any(packet, ingress.mac, io),
+            }
+        }
+        self.run_ipv4_stages(io);
+        if !self.v4.unknown.is_empty() {
+            if self.shared.snapshot.services.has_mixed() {
+                self.pass_mixed_on();
+            }
+            self.v4().connect_all(io);
+        }
+        if !self.v6_batch.is_empty() {
+            self.run_ipv6_stages(io);
+        }
+        if self.v4.has_fragments {
+            self.v4().follow_first_fragments(io);
+            if !self.v4.stray_fragments.is_empty() {
+                self.pass_mixed_fragments_on(io);
+            }
+        }
+        if self.v6.has_fragments {
+            self.v6().follow_first_fragments(io);
+        }
+    }
+
+    #[inline]
+    fn count_received(&self, packets: u64) {
+        let stats = &self.shared.stats;
+        stats.received.add(packets);
+        if self.shared.origin == Origin::Worker {
+            stats.redirected_in.add(packets);
+        }
+    }
+
+    #[inline(always)]
+    fn run_ipv4_stages(&mut self, io: &mut impl Io<B>) {
+        let (shared, lane) = (&mut self.shared, &mut self.v4);
+        let batch = &mut self.v4_batch;
+        let mut v4 = Forwarder { shared, lane };
+        if v4.lane.has_first_fragments {
+            v4.note_first_fragments(batch, io);
+        }
+        v4.run_stages(batch, io);
+    }
+
+    #[inline(never)]
+    fn run_ipv6_stages(&mut self, io: &mut impl Io<B>) {
+        let (shared, lane) = (&mut self.shared, &mut self.v6);
+        let batch = &mut self.v6_batch;
+        let mut v6 = Forwarder { shared, lane };
+        if batch.has_fragments() {
+            v6.note_first_fragments(batch, io);
+        }
+        v6.run_stages(batch, io);
+        if !self.v6.unknown.is_empty() {
+            self.v6().connect_all(io);
+        }
+    }
+
+    /// What is not plain, or is to be shown to the kernel.
+    #[cold]
+    #[inline(never)]
+    fn admit_any(&mut self, mut packet: B, mac: Option<MacAddr>, io: &mut impl Io<B>) {
+        let Some(mac) = mac.or_else(|| self.show_and_find_mac(&packet, io)) else {
+            return self.take_aside(packet, Aside::Kernel, io);
+        };
+        match classify(&mut packet, mac) {
+            Ok(flow) => {
+                self.v4.has_first_fragments |= flow.is_fragment;
+                self.v4_batch.admit(&self.v4.conns, packet, flow);
+            }
+            Err(aside) => self.take_aside(packet, aside, io),
+        }
+    }
+
+    /// The MAC address of the device that a packet came in by, if that is known. The packet is shown to the kernel if that is to see
+    /// all of them.
+    fn show_and_find_mac(&self, packet: &B, io: &mut impl Io<B>) -> Option<MacAddr> {
+        let device = self.shared.snapshot.net.device_of(packet.port())?;
+        if device.forward_to_kni {
+            self.shared.show_to_kernel(packet, io);
+        }
+        Some(device.mac)
+    }
+
+    /// IPv6, and what needs no conn of its own or is for nobody. IPv6 is not rare, but what is called cold keeps the
+    /// loop that calls it as short as IPv4 alone would have it.
+    #[cold]
+    fn take_aside(&mut self, mut packet: B, aside: Aside, io: &mut impl Io<B>) {
+        match aside {
+            Aside::Ipv6 => self.take_ipv6(packet, io),
+            Aside::Icmp | Aside::Fragment | Aside::Ipsec => match <[u8; 4]>::check(&mut packet) {
+                Ok(ip) if aside == Aside::Ipsec => self.v4().receive_ipsec(packet, &ip, io),
+                Ok(ip) if ip.is_fragment => self.v4().receive_fragment(packet, &ip, io),
+                Ok(ip) if self.is_about_mixed(&packet, &ip) => {
+                    self.v6().receive_icmp(packet, &family::mapped(ip), io);
+                }
+                Ok(ip) => {
+                    if let Some(packet) = self.relay_tunnel_error(packet, &ip, io) {
+                        self.v4().receive_icmp(packet, &ip, io);
+                    }
+                }
+                Err(reason) => self.shared.drop(packet, reason),
+            },
+            Aside::Arp => self.shared.receive_arp(packet, io),
+            Aside::Kernel => self.shared.to_kernel(packet, io),
+            Aside::Drop(reason) => self.shared.drop(packet, reason),
+        }
+    }
+
+    fn take_ipv6(&mut self, mut packet: B, io: &mut impl Io<B>) {
+        let ip = match <[u8; 16]>::check(&mut packet) {
+            Ok(ip) => ip,
+            Err(reason) => return self.shared.drop(packet, reason),
+        };
+        // Neighbours ask with all kinds of addresses.
+        if is_neighbour_discovery(packet.bytes(), &ip) {
+            return self.shared.receive_nd(packet, io);
+        }
+        match flow_of_ipv6(&packet, &ip) {
+            Ok(flow) => self.v6_batch.admit(&self.v6.conns, packet, flow),
+            Err(Aside::Icmp) => {
+                if let Some(packet) = self.relay_tunnel_error(packet, &ip, io) {
+                    self.v6().receive_icmp(packet, &ip, io);
+                }
+            }
+            Err(Aside::Ipsec) => self.v6().receive_ipsec(packet, &ip, io),
+            Err(Aside::Fragment) => self.v6().receive_fragment(packet, &ip, io),
+            Err(Aside::Drop(reason)) => self.shared.drop(packet, reason),
+            Err(_) => self.shared.to_kernel(packet, io),
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! FTP through NAT and FullNAT: what its control conn says of data conns is translated, and they are expected.
+//!
+//! A line that gets longer or shorter moves all numbers of its direction: they are translated from then on, like
+//! those behind a PROXY header, before anything else happens to a segment.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+
+use packet::PacketBuf;
+use packet::ftp::{self, Named, Text};
+
+use crate::config::service::{Dest, Protocol};
+use crate::conn::ext::{FtpFlags, SeqShift};
+use crate::conn::tcp_state::TcpState;
+use crate::conn::{Conn, ConnFlags, ConnId, Direction, Endpoints, Found};
+use crate::ctx::family_state::Forwarder;
+use crate::drop_reason::DropReason;
+use crate::helper::ftp_nat64::answer_in_other_words;
+use crate::io::Io;
+use crate::lifecycle::bind;
+use crate::lifecycle::create;
+use crate::state::expectations::Expected;
+use crate::time::Now;
+use crate::tuple::{Address, Tuple};
+use crate::wire::classify::Flow;
+use crate::wire::family::Family;
+use crate::wire::payload_edit::{end_of, splice};
+use crate::wire::tcp::{self, Segment};
+
+/// Of control conns: RFC 959, 8
+pub(crate) const CONTROL_PORT: u16 = 21;
+/// Which a server calls from, unless it prefers another: RFC 959, 3.2
+const DATA_PORT: u16 = 20;
+
+/// What takes the place of a part of a line.
+pub(crate) struct Replacement {
+    place: Range<usize>,
+    text: Text,
+}
+
+impl Replacement {
+    /// Another end, named in the same way.
+    fn of_end(named: Named, end: SocketAddr) -> Option<Self> {
+        let text = Text::new(end, named.style)?;
+        let place = named.place;
+        Some(Self { place, text })
+    }
+
+    /// Another end, named by the command for its family.
+    fn of_command(named: &Named, end: SocketAddr) -> Option<Self> {
+        let text = Text::command(end)?;
+        let place = 0..named.place.end;
+        Some(Self { place, text })
+    }
+
+    /// Another line.
+    pub(crate) fn of_line(payload: &[u8], text: Text) -> Option<Self> {
+        let place = 0..payload.strip_suffix(b"\r\n")?.len();
+        Some(Self { place, text })
+    }
+}
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// A segment of a control conn.
+    pub(crate) fn edit_ftp(
+        &mut self,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        mtu: u16,
+    ) -> Result<i16, DropReason> {
+        let l4_at = usize::from(flow.l4_at);
+        let tcp = packet.bytes().get(l4_at..).unwrap_or_default();
+        let segment = Segment::read(tcp)?;
+        let payload_at = l4_at + usize::from(tcp[12] >> 4) * 4;
+        let extra = self.lane.extras.get_mut(found.id);
+        let (ours, theirs) = match found.direction {
+            Direction::Inbound => (0, 1),
+            Direction::Outbound => (1, 0),
+        };
+        if segment.has_syn() {
+            extra.shifts[ours] = SeqShift::default();
+            extra.ftp = FtpFlags::CONTROL;
+            return Ok(0);
+        }
+        let (shift, other) = (extra.shifts[ours], extra.shifts[theirs]);
+        let replacement = match packet.bytes().get(payload_at..end_of(flow)) {
+            Some(payload) if !payload.is_empty() => self.announced(payload, found),
+            _ => None,
+        };
+        let mut grown = 0;
+        if let Some(Replacement { place, text }) = replacement {
+            let (at, len) = (payload_at + place.start, place.len());
+            grown = splice(packet, flow, at, len, text.bytes(), mtu)?;
+            let shift = &mut self.lane.extras.get_mut(found.id).shifts[ours];
+            shift.note(segment.seq, grown);
+        }
+        let frame = packet.bytes_mut();
+        let seq = segment.seq.wrapping_add(shift.of_seq(segment.seq));
+        tcp::put_number(frame, l4_at, tcp::SEQ, seq);
+        if segment.has_ack() && !other.is_none() {
+            // What the dest acknowledges counts in FullNAT's numbers.
+            let delta = match found.direction {
+                Direction::Inbound => 0,
+                Direction::Outbound => self.lane.conns.get(found.id).seq_delta,
+            };
+            let back = other.of_ack(segment.ack.wrapping_sub(delta));
+            let ack = segment.ack.wrapping_sub(back);
+            tcp::put_number(frame, l4_at, tcp::ACK_NUMBER, ack);
+            tcp::shift_sack(frame, l4_at, back);
+        }
+        Ok(grown)
+    }
+
+    /// Expects what a line announces; what the line must say instead, if anything.
+    fn announced(&mut self, payload: &[u8], found: Found) -> Option<Replacement> {
+        match found.direction {
+            Direction::Inbound => self
+                .asked_in_other_words(payload, found)
+                .or_else(|| self.announced_by_client(payload, found)),
+            Direction::Outbound => self
+                .refused_in_other_words(payload, found)
+                .or_else(|| self.announced_by_dest(payload, found)),
+        }
+    }
+
+    /// `PORT`, `EPRT`: the dest will call the client.
+    fn announced_by_client(&mut self, payload: &[u8], found: Found) -> Option<Replacement> {
+        let named = ftp::read_command(payload)?;
+        let conn = *self.lane.conns.get(found.id);
+        let client = conn.client().0.to_ip();
+        // Nobody is called on behalf of another (RFC 2577, 3).
+        if named.addr != Some(client) {
+            return None;
+        }
+        let (dest, seen) = (conn.real_server().0, conn.local().0.to_ip());
+        let mut expected = Expected {
+            dest: conn.dest(),
+            vip: conn.vip().0.to_ip(),
+            client: (client, named.port),
+            laddr: seen,
+            lport: 0,
+            class: sapool::class_of(dest.low_bits(), DATA_PORT) as u32,
+        };
+        let dest = dest.to_ip();
+        let mut port = named.port;
+        if conn.flags.has(ConnFlags::LOCAL_PORT) {
+            port = self.port_for(&expected, dest, found)?;
+            expected.lport = port;
+        }
+        self.expect(dest, seen, port, &expected, found);
+        let end = SocketAddr::new(seen, port);
+        match conn.flags.has(ConnFlags::MIXED) {
+            // RFC 6384; PORT cannot name an end of IPv6 (RFC 2428, 1).
+            true => Replacement::of_command(&named, end),
+            false if seen == client => None,
+            false => Replacement::of_end(named, end),
+        }
+    }
+
+    /// 227, 229: the client will call the VIP.
+    fn announced_by_dest(&mut self, payload: &[u8], found: Found) -> Option<Replacement> {
+        let named = ftp::read_reply(payload)?;
+        let conn = *self.lane.conns.get(found.id);
+        let (dest, vip) = (conn.real_server().0.to_ip(), conn.vip().0.to_ip());
+        let in_other_words = self.answers_in_other_words(found);
+        let is_another = named.addr.is_some_and(|addr| addr != dest && addr != vip);
+        // RFC 6384: a client of EPSV does not care which address the answer to PASV names.
+        if is_another && !in_other_words {
+            return None;
+        }
+        let client = conn.client().0.to_ip();
+        let expected = Expected {
+            dest: conn.dest(),
+            vip,
+            client: (client, 0),
+            laddr: client,
+            lport: 0,
+            class: 0,
+        };
+        self.expect(client, vip, named.port, &expected, found);
+        if in_other_words {
+            return Replacement::of_line(payload, answer_in_other_words(&named, vip)?);
+        }
+        // The answer to EPSV names no address: the client calls whom it has called.
+        named.addr?;
+        let end = SocketAddr::new(vip, named.port);
+        Replacement::of_end(named, end)
+    }
+
+    /// A local port that the dest may call; the same for a line that is said again.
+    fn port_for(&mut self, expected: &Expected, dest: IpAddr, found: Found) -> Option<u16> {
+        let latest = self.lane.extras.get(found.id).expected_lport;
+        let hash_key = &self.shared.config.keys.conns;
+        let key = key_of(dest, expected.laddr, latest, hash_key);
+        let known = self.shared.stats.expectations.get(key);
+        if known.is_some_and(|known| known.client == expected.client) {
+            return Some(latest);
+        }
+        let id = self.shared.laddrs.id_of(expected.laddr)?;
+        let class = expected.class as usize;
+        self.shared.laddrs.take_movable_port(id, class)
+    }
+
+    fn expect(&mut self, src: IpAddr, dst: IpAddr, port: u16, expected: &Expected, found: Found) {
+        let key = key_of(src, dst, port, &self.shared.config.keys.conns);
+        self.lane.extras.get_mut(found.id).expected_lport = expected.lport;
+        let table = &self.shared.stats.expectations;
+        if let Some(gone) = table.insert(key, expected, self.shared.now.tick())
+            && (gone.laddr, gone.class, gone.lport)
+                != (expected.laddr, expected.class, expected.lport)
+        {
+            self.shared.return_expected_port(&gone);
+        }
+    }
+
+    /// What some worker expects of this SYN.
+    pub(crate) fn expected(&self, flow: &Flow<A>) -> Option<Expected> {
+        let (src, dst) = (flow.tuple.src.to_ip(), flow.tuple.dst.to_ip());
+        let key = key_of(src, dst, flow.tuple.dport, &self.shared.config.keys.conns);
+        let find = |stats: &std::sync::Arc<crate::state::stats::WorkerStats>| {
+            stats.expectations.find(key, self.shared.now.tick())
+        };
+        let expected = self.shared.all_stats.iter().find_map(find)?;
+        // A local port has an owner, to whom the packet goes first.
+        let workers = self.shared.config.workers;
+        let is_ours = expected.lport == 0
+            || sapool::owner_of(expected.lport, workers) == self.shared.config.worker;
+        is_ours.then_some(expected)
+    }
+
+    /// The dest calls the client, as that has asked.
+    pub(crate) fn connect_active(
+        &mut self,
+        packet: B,
+        flow: &Flow<A>,
+        expected: &Expected,
+        io: &mut impl Io<B>,
+    ) {
+        match self.open_active(&packet, flow, expected, io) {
+            Ok(found) => self.forward(packet, flow, found, io),
+            Err(reason) => self.shared.drop(packet, reason),
+        }
+    }
+
+    fn open_active(
+        &mut self,
+        packet: &B,
+        flow: &Flow<A>,
+        expected: &Expected,
+        io: &mut impl Io<B>,
+    ) -> Result<Found, DropReason> {
+        let l4 = packet.bytes().get(usize::from(flow.l4_at)..);
+        create::verify_checksum(flow, l4.unwrap_or_default())?;
+        let key = expected.control_service();
+        let service = self.shared.snapshot.services.get(&key);
+        let service = service.ok_or(DropReason::NoConn)?;
+        let is_it = |dest: &&Dest| dest.id == expected.dest;
+        let dest = service.dests.iter().find(is_it).ok_or(DropReason::NoDest)?;
+        let mut conn = called_conn(self.shared.now, flow, expected, dest)?;
+        conn.timeout_s = self.call_timeout_s();
+        let service_id = service.id;
+        let earlier = self.earlier_call(&conn.tuple(Direction::Inbound))?;
+        self.shared.claim_expected_port(expected, &flow.tuple)?;
+        if let Some(earlier) = earlier {
+            self.end(earlier, io);
+        }
+        // From here on the conn has the port.
+        self.forget_expected(flow);
+        let Ok(id) = self.lane.conns.insert(conn) else {
+            self.return_port(&conn, io);
+            return Err(DropReason::ConnTableFull);
+        };
+        self.note_made(service_id, conn.dest());
+        let direction = Direction::Outbound;
+        Ok(Found { id, direction })
+    }
+
+    /// What this worker has between the ends that a call is to have for the client: a client that names a port again
+    /// listens anew (RFC 959, 3.2), so what closes there, or never began, gives way. What goes on does not.
+    fn earlier_call(&self, inbound: &Tuple<A>) -> Result<Option<ConnId>, DropReason> {
+        let Some(found) = self.lane.conns.find(inbound) else {
+            return Ok(None);
+        };
+        match self.lane.conns.get(found.id).tcp_state() {
+            TcpState::FinWait
+            | TcpState::CloseWait
+            | TcpState::LastAck
+            | TcpState::TimeWait
+            | TcpState::Close
+            | TcpState::Listen => Ok(Some(found.id)),
+            TcpState::None
+            | TcpState::Established
+            | TcpState::SynSent
+            | TcpState::SynRecv
+            | TcpState::SynAck => Err(DropReason::FtpCallInUse),
+        }
+    }
+
+    /// A dest's SYN hit a conn that is over. A call that is expected begins it anew: NAT alone has calls between the same ends
+    /// as before.
+    pub(crate) fn call_again(&mut self, flow: &Flow<A>, id: ConnId) {
+        let has_ftp = self.shared.snapshot.services.has_ftp();
+        let Some(expected) = has_ftp.then(|| self.expected(flow)).flatten() else {
+            return;
+        };
+        if expected.vip == flow.tuple.dst.to_ip() {
+            return;
+        }
+        self.forget_expected(flow);
+        self.set_tcp_state(id, TcpState::Listen);
+        self.set_timeout(id, self.call_timeout_s());
+    }
+
+    /// How long a call waits for the client's answer.
+    fn call_timeout_s(&self) -> u16 {
+        let timeout_s = self.shared.snapshot.timeouts.tcp_s[TcpState::SynRecv as usize];
+        u16::try_from(timeout_s).unwrap_or(u16::MAX)
+    }
+
+    /// What was expected has come.
+    fn forget_expected(&self, flow: &Flow<A>) {
+        let (src, dst) = (flow.tuple.src.to_ip(), flow.tuple.dst.to_ip());
+        let key = key_of(src, dst, flow.tuple.dport, &self.shared.config.keys.conns);
+        self.shared.stats.expectations.remove(key);
+    }
+}
+
+/// The conn of a dest's call.
+fn called_conn<A: Family>(
+    now: Now,
+    flow: &Flow<A>,
+    expected: &Expected,
+    dest: &Dest,
+) -> Result<Conn<A>, DropReason> {
+    let (Some(client), Some(vip)) = (A::of(expected.client.0), A::of(expected.vip)) else {
+        return Err(DropReason::NoConn);
+    };
+    let ends = Endpoints {
+        inbound: Tuple {
+            src: client,
+            dst: vip,
+            sport: expected.client.1,
+            dport: flow.tuple.sport,
+            protocol: flow.tuple.protocol,
+        },
+        outbound: flow.tuple,
+    };
+    let mut conn = Conn::new(
+        &ends,
+        bind::deltas(&ends),
+        dest.id,
+        dest.fwdmode,
+        now.tick(),
+    );
+    conn.set_tcp_state(TcpState::Listen);
+    // NAT too has one for a client that the dest could not see.
+    conn.flags.put(ConnFlags::LOCAL_PORT, expected.lport != 0);
+    Ok(conn)
+}
+
+/// Who calls whom at which port.
+fn key_of(src: IpAddr, dst: IpAddr, port: u16, hash_key: &crate::tuple::HashKey) -> u64 {
+    let mapped = |addr| match addr {
+        IpAddr::V4(addr) => addr.octets().to_mapped(),
+        IpAddr::V6(addr) => addr.octets(),
+    };
+    let tuple = Tuple {
+        src: mapped(src),
+        dst: mapped(dst),
+        sport: 0,
+        dport: port,
+        protocol: Protocol::Tcp.number(),
+    };
+    tuple.hash(hash_key).max(1)
+}
+
+impl<B: PacketBuf> crate::ctx::shared::Shared<B> {
+    /// The local port of a call was taken for one from the usual port: it becomes one towards the port that the call
+    /// comes from.
+    fn claim_expected_port<A: Address>(
+        &mut self,
+        expected: &Expected,
+        call: &Tuple<A>,
+    ) -> Result<(), DropReason> {
+        let (addr, port) = (expected.laddr, expected.lport);
+        let (from, to) = (
+            expected.class as usize,
+            sapool::class_of(call.src.low_bits(), call.sport),
+        );
+        let has_it = port == 0 || self.laddrs.move_port(addr, to, from, port);
+        has_it.then_some(()).ok_or(DropReason::NoLocalPort)
+    }
+
+    /// A call that did not come had a local port.
+    pub(crate) fn return_expected_port(&mut self, gone: &Expected) {
+        if gone.lport != 0 {
+            let class = gone.class as usize;
+            // A pool that was to leave goes when its last conn does.
+            let _ = self.laddrs.put_port(gone.laddr, class, gone.lport);
+        }
+    }
+
+    /// Forgets what did not come in time.
+    pub(crate) fn expire_expected(&mut self) {
+        let now = self.now.tick();
+        let table = &self.stats.expectations;
+        if let Some(gone) = table.pop_stale(&mut self.expected_cursor, now) {
+            self.return_expected_port(&gone);
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The PROXY protocol: before the first byte that a client says, the dest is told who says it.
+//!
+//! A segment is edited before its addresses and numbers are rewritten, as if the client itself had sent the header:
+//! what comes after it need not know.
+
+use std::net::SocketAddr;
+
+use packet::PacketBuf;
+use packet::proxy::{Ends, Header, Sent, Transport, Version};
+
+use crate::config::options::ProxyProtocol;
+use crate::config::service::Protocol;
+use crate::conn::ext::{Extra, FtpFlags};
+use crate::conn::{ConnFlags, Direction, Found};
+use crate::ctx::family_state::Forwarder;
+use crate::drop_reason::DropReason;
+use crate::wire::classify::Flow;
+use crate::wire::family::Family;
+use crate::wire::payload_edit::{end_of, splice};
+use crate::wire::tcp::{self, Segment};
+
+/// The longest header: by so much a segment may grow.
+pub(crate) const LONGEST_HEADER: u16 = 107;
+const UDP_HEADER_LEN: usize = 8;
+/// Where a TCP header has its length.
+const DATA_OFFSET: usize = 12;
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// Makes a packet what it would be, had its sender said what the dest, or the client, is to hear. Says how long it
+    /// is then.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn edit(
+        &mut self,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        mtu: u16,
+    ) -> Result<Flow<A>, DropReason> {
+        let extra = self.lane.extras.get(found.id);
+        let grown = match (flow.protocol(), found.direction) {
+            (Protocol::Tcp, _) if extra.ftp.has(FtpFlags::CONTROL) => {
+                self.edit_ftp(packet, flow, found, mtu)?
+            }
+            _ if extra.proxy == 0 => 0,
+            (Protocol::Tcp, Direction::Inbound) => self.edit_inbound(packet, flow, found, mtu)?,
+            (Protocol::Tcp, Direction::Outbound) => {
+                self.edit_outbound(packet, flow, found)?;
+                0
+            }
+            (_, Direction::Inbound) => self.edit_datagram(packet, flow, found, mtu)?,
+            (_, Direction::Outbound) => 0,
+        };
+        Ok(Flow {
+            total_len: flow.total_len.wrapping_add_signed(grown),
+            ..*flow
+        })
+    }
+
+    fn edit_inbound(
+        &mut self,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        mtu: u16,
+    ) -> Result<i16, DropReason> {
+        let l4_at = usize::from(flow.l4_at);
+        let tcp = packet.bytes().get(l4_at..).unwrap_or_default();
+        let segment = Segment::read(tcp)?;
+        let payload_at = l4_at + usize::from(tcp[DATA_OFFSET] >> 4) * 4;
+        let has_payload = payload_at < end_of(flow);
+        let extra = *self.lane.extras.get(found.id);
+        if segment.has_syn() {
+            let first_data = segment.seq.wrapping_add(1);
+            let extra = Extra {
+                is_header_acked: 0,
+                inserted: 0,
+                stripped: 0,
+                first_data,
+                ..extra
+            };
+            *self.lane.extras.get_mut(found.id) = extra;
+            return Ok(0);
+        }
+        let offset = segment.seq.wrapping_sub(extra.first_data);
+        if extra.is_header_acked == 0 && offset == 0 {
+            return if has_payload {
+                self.insert_header(packet, flow, found, payload_at, mtu)
+            } else {
+                Ok(0)
+            };
+        }
+        // More than 2 GB ahead is behind: a probe for a sign of life.
+        if extra.is_header_acked != 0 || offset < 1 << 31 {
+            let seq = segment.seq.wrapping_add(extra.shift());
+            tcp::put_number(packet.bytes_mut(), l4_at, tcp::SEQ, seq);
+        }
+        Ok(0)
+    }
+
+    /// The client's first byte: the header goes before it. By how much the packet has grown.
+    fn insert_header(
+        &mut self,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        payload_at: usize,
+        mtu: u16,
+    ) -> Result<i16, DropReason> {
+        let payload = packet.bytes().get(payload_at..end_of(flow));
+        let edit = self.header_for(found, Transport::Stream, payload.unwrap_or_default());
+        let grown = edit.put(packet, flow, payload_at, mtu)?;
+        let extra = self.lane.extras.get_mut(found.id);
+        extra.inserted = edit.inserted() as u16;
+        extra.stripped = edit.stripped as u16;
+        Ok(grown)
+    }
+
+    /// The dest acknowledges more than the client has said.
+    fn edit_outbound(
+        &mut self,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+    ) -> Result<(), DropReason> {
+        let l4_at = usize::from(flow.l4_at);
+        let segment = Segment::read(packet.bytes().get(l4_at..).unwrap_or_default())?;
+        let seq_delta = self.lane.conns.get(found.id).seq_delta;
+        let extra = self.lane.extras.get_mut(found.id);
+        if !segment.has_ack() || segment.has_syn() || extra.inserted == extra.stripped {
+            return Ok(());
+        }
+        let first = extra.first_data.wrapping_add(seq_delta);
+        let acked = segment.ack.wrapping_sub(first);
+        if extra.is_header_acked == 0 {
+            if acked == 0 || acked >= 1 << 31 {
+                return Ok(());
+            }
+            // A part of the header alone is nothing that the client has said.
+            if acked < u32::from(extra.inserted) {
+                tcp::put_number(packet.bytes_mut(), l4_at, tcp::ACK_NUMBER, first);
+                return Ok(());
+            }
+            extra.is_header_acked = 1;
+        }
+        let shift = extra.shift();
+        tcp::put_number(
+            packet.bytes_mut(),
+            l4_at,
+            tcp::ACK_NUMBER,
+            segment.ack.wrapping_sub(shift),
+        );
+        tcp::shift_sack(packet.bytes_mut(), l4_at, shift);
+        Ok(())
+    }
+
+    /// Each datagram tells its sender.
+    fn edit_datagram(
+        &mut self,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        mtu: u16,
+    ) -> Result<i16, DropReason> {
+        let payload_at = usize::from(flow.l4_at) + UDP_HEADER_LEN;
+        let payload = packet.bytes().get(payload_at..end_of(flow));
+        let edit = self.header_for(found, Transport::Datagram, payload.unwrap_or_default());
+        edit.put(packet, flow, payload_at, mtu)
+    }
+
+    /// What the dest is told before this payload.
+    fn header_for(&self, found: Found, transport: Transport, payload: &[u8]) -> Edit {
+        let conn = self.lane.conns.get(found.id);
+        let end = |(addr, port): (A, u16)| SocketAddr::new(addr.to_ip(), port);
+        let real = Ends {
+            src: end(conn.client()),
+            dst: end(conn.vip()),
+        };
+        let proxy = ProxyProtocol::from_bits(self.lane.extras.get(found.id).proxy);
+        let told = |ends: &Ends| Some(Header::new(proxy.version, transport, ends));
+        match Sent::read(payload) {
+            // Whom a client claims to speak for counts only if it is trusted.
+            Some(sent) if proxy.is_insecure => match sent.ends {
+                Some(ends) if sent.version != proxy.version => Edit {
+                    stripped: sent.len,
+                    header: told(&ends),
+                },
+                _ => Edit {
+                    stripped: 0,
+                    header: None,
+                },
+            },
+            Some(sent) => Edit {
+                stripped: sent.len,
+                header: told(&real),
+            },
+            None => Edit {
+                stripped: 0,
+                header: told(&real),
+            },
+        }
+    }
+}
+
+/// What happens to the front of a payload.
+struct Edit {
+    /// So many bytes of it go
+    stripped: usize,
+    /// And these come
+    header: Option<Header>,
+}
+
+impl Edit {
+    fn inserted(&self) -> usize {
+        self.header
+            .as_ref()
+            .map_or(0, |header| header.bytes().len())
+    }
+
+    /// Carries it out; by how much the packet has grown. If it cannot be, nothing has changed.
+    fn put<A: Family, B: PacketBuf>(
+        &self,
+        packet: &mut B,
+        flow: &Flow<A>,
+        payload_at: usize,
+        mtu: u16,
+    ) -> Result<i16, DropReason> {
+        let Some(header) = &self.header else {
+            return Ok(0);
+        };
+        splice(packet, flow, payload_at, self.stripped, header.bytes(), mtu)
+    }
+}
+
+impl<A: Family, B> crate::ctx::family_state::Lane<A, B> {
+    /// Whether the dest learns of the client by a PROXY header.
+    #[inline]
+    pub(crate) fn has_proxy_header(&self, id: crate::conn::ConnId) -> bool {
+        self.conns.get(id).flags.has(ConnFlags::EDITED) && self.extras.get(id).proxy != 0
+    }
+
+    /// What the dest of a conn expects next beyond what was translated for the client.
+    pub(crate) fn header_shift(&self, id: crate::conn::ConnId) -> u32 {
+        if self.conns.get(id).flags.has(ConnFlags::EDITED) {
+            self.extras.get(id).shift()
+        } else {
+            0
+        }
+    }
+}
+
+impl ProxyProtocol {
+    /// In a byte of a conn
+    pub(crate) const fn to_bits(self) -> u8 {
+        let version = match self.version {
+            Version::V1 => 1,
+            Version::V2 => 2,
+        };
+        version | (self.is_insecure as u8) << 4
+    }
+
+    pub(crate) const fn from_bits(bits: u8) -> Self {
+        Self {
+            version: if bits & 0xf == 1 {
+                Version::V1
+            } else {
+                Version::V2
+            },
+            is_insecure: bits >> 4 != 0,
+        }
+    }
+}

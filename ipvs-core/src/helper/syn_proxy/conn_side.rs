@@ -1,0 +1,258 @@
+//! The conns of clients that shook hands with the director: the dest is asked on their behalf, and its numbers become
+//! those of the cookie.
+
+use packet::PacketBuf;
+use packet::checksum;
+use packet::ipv4::L2_LEN;
+
+use crate::conn::tcp_state::TcpState;
+use crate::conn::{ConnFlags, ConnId, Direction, Found};
+use crate::ctx::family_state::{Forwarder, Lane};
+use crate::drop_reason::DropReason;
+use crate::helper::syn_proxy::cookie_side::{
+    ACK, OUR_SCALE, WINDOW, clock, flow_of, options_of, syn_again, window_of,
+};
+use crate::io::Io;
+use crate::wire::classify::Flow;
+use crate::wire::family::{self, Family};
+use crate::wire::syn_cookie::SynOffer;
+use crate::wire::tcp::{self, Segment};
+use crate::wire::tcp_build::NewSegment;
+use crate::wire::tcp_options::{self, HEADER_LEN, Timestamps};
+
+/// Where a TCP header has its flags.
+const FLAGS: usize = 13;
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// A packet of a conn whose client shook hands with the director.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn forward_shaken(
+        &mut self,
+        packet: B,
+        flow: &Flow<A>,
+        found: Found,
+        io: &mut impl Io<B>,
+    ) {
+        let l4 = packet
+            .bytes()
+            .get(usize::from(flow.l4_at)..)
+            .unwrap_or_default();
+        let segment = match Segment::read(l4) {
+            Ok(segment) => segment,
+            Err(reason) => return self.shared.drop(packet, reason),
+        };
+        match found.direction {
+            Direction::Inbound => self.shaken_inbound(packet, flow, segment, found, io),
+            Direction::Outbound => self.shaken_outbound(packet, flow, segment, found, io),
+        }
+    }
+
+    fn shaken_inbound(
+        &mut self,
+        mut packet: B,
+        flow: &Flow<A>,
+        segment: Segment,
+        found: Found,
+        io: &mut impl Io<B>,
+    ) {
+        let state = self.lane.conns.get(found.id).tcp_state();
+        let extra = *self.lane.extras.get(found.id);
+        let is_first = segment.opens() && segment.seq == extra.first_data.wrapping_sub(1);
+        let is_over = matches!(state, TcpState::TimeWait | TcpState::Close);
+        if segment.opens() && is_over && !is_first {
+            // The client begins anew: with a cookie again.
+            self.end(found.id, io);
+            return self.connect_anew(packet, flow, io);
+        }
+        if extra.is_dest_known == 0 && !segment.opens() && !segment.has_rst() {
+            // It asks again; the dest may not have heard of it.
+            let cookie = segment.ack.wrapping_sub(1);
+            if cookie != extra.cookie || flow.is_fragment {
+                return self.shared.drop(packet, DropReason::TcpNotSyn);
+            }
+            let offer = SynOffer::of_cookie(cookie);
+            let ttl = A::ttl(packet.bytes());
+            if !syn_again(&extra, offer).write(&mut packet, &flow.tuple, ttl) {
+                return self.shared.drop(packet, DropReason::NoHeadroom);
+            }
+            let flow = flow_of(&packet, flow);
+            return self.forward_by_way(packet, &flow, found, io);
+        }
+        let l4_at = usize::from(flow.l4_at);
+        if segment.has_ack() {
+            let delta = extra.dest_delta;
+            let frame = packet.bytes_mut();
+            tcp::put_number(
+                frame,
+                l4_at,
+                tcp::ACK_NUMBER,
+                segment.ack.wrapping_sub(delta),
+            );
+            tcp::shift_sack(frame, l4_at, delta);
+        }
+        if extra.has_timestamps != 0 && !segment.opens() {
+            let echo = extra.timestamp_delta.wrapping_neg();
+            tcp::shift_timestamps(packet.bytes_mut(), l4_at, 0, echo);
+        }
+        if extra.dest_has_no_scale != 0 && extra.has_scale != 0 && !segment.opens() {
+            rescale(packet.bytes_mut(), l4_at, extra.client_scale, 0);
+        }
+        self.forward_by_way(packet, flow, found, io);
+    }
+
+    fn shaken_outbound(
+        &mut self,
+        packet: B,
+        flow: &Flow<A>,
+        segment: Segment,
+        found: Found,
+        io: &mut impl Io<B>,
+    ) {
+        if !(segment.has_syn() && segment.has_ack()) {
+            return self.forward_by_way(packet, flow, found, io);
+        }
+        let l4 = packet
+            .bytes()
+            .get(usize::from(flow.l4_at)..)
+            .unwrap_or_default();
+        let scale = tcp_options::read_syn(options_of(l4)).scale;
+        let timestamps = tcp_options::timestamps_of(options_of(l4));
+        let extra = self.lane.extras.get_mut(found.id);
+        extra.dest_delta = extra.cookie.wrapping_sub(segment.seq);
+        extra.dest_scale = scale.unwrap_or(0).min(14);
+        extra.dest_has_no_scale = u8::from(scale.is_none());
+        extra.is_dest_known = 1;
+        let is_without_timestamps = extra.has_timestamps != 0 && timestamps.is_none();
+        match timestamps {
+            Some(theirs) => {
+                extra.timestamp_delta = clock(self.shared.now).wrapping_sub(theirs.value)
+            }
+            None => extra.has_timestamps = 0,
+        }
+        if is_without_timestamps {
+            self.do_without_timestamps(found.id);
+        }
+        let port = packet.port();
+        self.forward_by_way(packet, flow, found, io);
+        self.acknowledge_dest(port, found.id, io);
+    }
+
+    /// The conn's service has a dest that does not know them.
+    #[cold]
+    fn do_without_timestamps(&mut self, id: ConnId) {
+        let dest = self.lane.conns.get(id).dest();
+        let service = self.shared.dest_notes.service(dest);
+        // Its first conn made the turn.
+        if let Some(turn) = self.shared.turns.get_mut(service.0 as usize) {
+            turn.is_without_timestamps = true;
+        }
+    }
+
+    /// The client's part of the handshake with the dest, which the client believes to be over long ago.
+    fn acknowledge_dest(&mut self, port: packet::PortId, id: ConnId, io: &mut impl Io<B>) {
+        let tuple = self.lane.conns.get(id).tuple(Direction::Inbound);
+        let extra = *self.lane.extras.get(id);
+        let len = L2_LEN + family::header_len(tuple.src) + HEADER_LEN;
+        self.shared.stats.received.add(1);
+        self.shared.stats.originated.add(1);
+        let Some(mut packet) = io.allocate(port, len) else {
+            return self.shared.stats.drops_by(DropReason::NoMbuf).add(1);
+        };
+        let ours = NewSegment {
+            seq: extra.first_data,
+            ack: extra.cookie.wrapping_add(1),
+            flags: ACK,
+            window: extra.client_window,
+            offer: None,
+            timestamps: (extra.has_timestamps != 0).then_some(Timestamps {
+                value: extra.client_timestamp,
+                // As the client would echo it: the dest's own, once translated.
+                echo: clock(self.shared.now),
+            }),
+        };
+        if !ours.write(&mut packet, &tuple, family::DEFAULT_TTL) {
+            return self.shared.drop(packet, DropReason::NoHeadroom);
+        }
+        let flow = Flow {
+            tuple,
+            l4_at: (len - HEADER_LEN) as u8,
+            is_fragment: false,
+            total_len: (packet.bytes().len() - L2_LEN) as u16,
+        };
+        let direction = Direction::Inbound;
+        self.forward_shaken(packet, &flow, Found { id, direction }, io);
+    }
+
+    /// What is left to do on the dest's segments when all else is rewritten: the client's numbers and windows, and
+    /// instead of a SYN, which it has had, that it may send now.
+    pub(crate) fn finish_shaken(&mut self, packet: &mut B, l4_at: usize, id: ConnId) {
+        let extra = *self.lane.extras.get(id);
+        let frame = packet.bytes_mut();
+        let Ok(segment) = Segment::read(frame.get(l4_at..).unwrap_or_default()) else {
+            return;
+        };
+        if extra.is_dest_known == 0 {
+            // A refusal: the client believes only one with the number that it expects (RFC 5961, 3.2).
+            let seq = extra.cookie.wrapping_add(1);
+            return tcp::put_number(frame, l4_at, tcp::SEQ, seq);
+        }
+        let has_timestamps = extra.has_timestamps != 0;
+        if has_timestamps {
+            tcp::shift_timestamps(frame, l4_at, extra.timestamp_delta, 0);
+        }
+        let seq = segment.seq.wrapping_add(extra.dest_delta);
+        if segment.has_syn() {
+            tcp::put_number(frame, l4_at, tcp::SEQ, seq.wrapping_add(1));
+            make_ack(frame, l4_at, has_timestamps);
+            // A SYN's window is not scaled: RFC 7323, 2.2.
+            if extra.has_scale != 0 {
+                rescale(frame, l4_at, 0, OUR_SCALE);
+            }
+        } else {
+            tcp::put_number(frame, l4_at, tcp::SEQ, seq);
+            if extra.has_scale != 0 && extra.dest_scale != OUR_SCALE {
+                rescale(frame, l4_at, extra.dest_scale, OUR_SCALE);
+            }
+        }
+    }
+}
+
+impl<A: Family, B> Lane<A, B> {
+    /// What is added to the dest's numbers for the client.
+    pub(crate) fn dest_delta(&self, id: ConnId) -> u32 {
+        if self.conns.get(id).flags.has(ConnFlags::SYN_PROXIED) {
+            self.extras.get(id).dest_delta
+        } else {
+            0
+        }
+    }
+}
+
+/// The answer to a SYN becomes the acknowledgment that follows it. Of the options timestamps alone mean something there.
+fn make_ack(frame: &mut [u8], l4_at: usize, has_timestamps: bool) {
+    let tcp = frame.get_mut(l4_at..).unwrap_or_default();
+    let options_len = options_of(tcp).len();
+    let mut words = [0; tcp_options::LONGEST_HEADER];
+    let changed = 12..HEADER_LEN + options_len;
+    let (Some(old), Some(now)) = (words.get_mut(..changed.len()), tcp.get_mut(changed)) else {
+        return;
+    };
+    old.copy_from_slice(now);
+    now[FLAGS - 12] = ACK;
+    tcp_options::clear(&mut now[HEADER_LEN - 12..], has_timestamps);
+    let delta = checksum::Delta::replace(old, now);
+    tcp::apply_delta(tcp, delta);
+}
+
+/// A window counts in units of 2^from bytes, and is to in those of 2^to.
+fn rescale(frame: &mut [u8], l4_at: usize, from: u8, to: u8) {
+    let tcp = frame.get_mut(l4_at..).unwrap_or_default();
+    let old = window_of(tcp);
+    let bytes = u32::from(old) << from.min(14);
+    let new = u16::try_from(bytes >> to.min(14)).unwrap_or(u16::MAX);
+    if let Some(field) = tcp.get_mut(WINDOW) {
+        field.copy_from_slice(&new.to_be_bytes());
+        tcp::apply_delta(tcp, checksum::Delta::of_u16(old, new));
+    }
+}

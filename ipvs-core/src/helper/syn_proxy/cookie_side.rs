@@ -1,0 +1,259 @@
+//! The SYN proxy: the director shakes hands with the client by a cookie, and with the dest only once the client has
+//! shown that it is there. A flood of SYNs costs neither conns nor the dests' backlog.
+//!
+//! Until the dest has answered, the client is told to wait by a window of 0. From then on the dest's numbers are
+//! translated into those of the cookie. All other code sees the dest's numbers.
+
+use packet::PacketBuf;
+use packet::ipv4::L2_LEN;
+
+use crate::config::options::SynProxy;
+use crate::config::service::{FwdMode, Service};
+use crate::conn::ext::Extra;
+use crate::ctx::family_state::Forwarder;
+use crate::drop_reason::DropReason;
+use crate::helper::proxy_protocol;
+use crate::io::Io;
+use crate::lifecycle::create;
+use crate::state::limits;
+use crate::time::Now;
+use crate::wire::classify::Flow;
+use crate::wire::family::{self, Family};
+use crate::wire::syn_cookie::{CookieJar, SynOffer};
+use crate::wire::tcp::Segment;
+use crate::wire::tcp_build::NewSegment;
+use crate::wire::tcp_options::{self, HEADER_LEN, Timestamps};
+
+/// The shift of windows that clients are told (RFC 7323, 2.2): Linux's own for buffers of 6 MB.
+pub(crate) const OUR_SCALE: u8 = 7;
+const SYN: u8 = 0x02;
+pub(crate) const ACK: u8 = 0x10;
+/// Where a TCP header has its window.
+pub(crate) const WINDOW: std::ops::Range<usize> = 14..16;
+
+/// What became of a packet without a conn.
+pub(crate) enum Handshake<A, B> {
+    /// It has nothing to do with cookies.
+    Plain(B),
+    /// It was answered with a cookie, or is of no use.
+    Over,
+    /// The client is there: this is its SYN again, to be taken like any other, and what its conn remembers.
+    Shaken(B, Flow<A>, Extra),
+}
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// A TCP segment to a service that may have a SYN proxy.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn shake_hands(
+        &mut self,
+        packet: B,
+        flow: &Flow<A>,
+        io: &mut impl Io<B>,
+    ) -> Handshake<A, B> {
+        let services = &self.shared.snapshot.services;
+        let of_vip = services.of_vip(flow.protocol(), flow.tuple.dst, flow.tuple.dport);
+        let Some(service) = of_vip.filter(|service| service.options.syn_proxy.is_some()) else {
+            return Handshake::Plain(packet);
+        };
+        let service = std::sync::Arc::clone(service);
+        let l4 = packet.bytes().get(usize::from(flow.l4_at)..);
+        let Ok(segment) = Segment::read(l4.unwrap_or_default()) else {
+            return Handshake::Plain(packet);
+        };
+        if segment.opens() {
+            if !self.is_proxied(&service) || flow.is_fragment {
+                return Handshake::Plain(packet);
+            }
+            self.answer_with_cookie(packet, flow, segment, &service, io);
+            return Handshake::Over;
+        }
+        if segment.has_ack() && !segment.has_syn() && !segment.has_rst() {
+            let has_timestamps = self.offers_timestamps(&service);
+            return self.take_cookie(packet, flow, segment, has_timestamps);
+        }
+        Handshake::Plain(packet)
+    }
+
+    /// Whether SYNs are answered with cookies now.
+    fn is_proxied(&mut self, service: &Service) -> bool {
+        match service.options.syn_proxy {
+            None => false,
+            Some(SynProxy::Always) => true,
+            Some(SynProxy::Above(per_s)) => {
+                self.shared.stats.service(service.id).syns.add(1);
+                let all_stats = &self.shared.all_stats;
+                let syns = limits::of_all(all_stats, service.id, |stats| stats.syns.get());
+                let now = self.shared.now;
+                let rate = &mut self.shared.turn_of(service).syn_rate;
+                !rate.allows(now, syns, per_s)
+            }
+        }
+    }
+
+    /// Whether its clients and dests may have timestamps (RFC 7323). FullNAT takes them out of SYNs, and what one dest
+    /// does without, clients are not offered: some believe no segment that comes without them.
+    fn offers_timestamps(&mut self, service: &Service) -> bool {
+        // The first stands for all: a flood of SYNs must not cost more the more dests there are.
+        let first = service.dests.first();
+        let is_nat = first.is_some_and(|dest| dest.fwdmode == FwdMode::Nat);
+        is_nat && !self.shared.turn_of(service).is_without_timestamps
+    }
+
+    /// The SYN becomes the answer to itself.
+    fn answer_with_cookie(
+        &mut self,
+        mut packet: B,
+        flow: &Flow<A>,
+        segment: Segment,
+        service: &Service,
+        io: &mut impl Io<B>,
+    ) {
+        let l4 = packet
+            .bytes()
+            .get(usize::from(flow.l4_at)..)
+            .unwrap_or_default();
+        if let Err(reason) = create::verify_checksum(flow, l4) {
+            return self.shared.drop(packet, reason);
+        }
+        if let Err(reason) = service.access.check(flow.tuple.src) {
+            return self.shared.drop(packet, reason);
+        }
+        let offer = tcp_options::read_syn(options_of(l4));
+        let theirs = tcp_options::timestamps_of(options_of(l4));
+        let timestamps = theirs.map(|theirs| Timestamps {
+            value: clock(self.shared.now),
+            echo: theirs.value,
+        });
+        let timestamps = timestamps.filter(|_| self.offers_timestamps(service));
+        let jar = CookieJar::new(&self.shared.config.keys.sequence);
+        let cookie = jar.make(self.shared.now, &flow.tuple, segment.seq, offer);
+        let mss = self.mss_for(&packet, flow, service);
+        let mut answer = flow.tuple.reversed();
+        answer.protocol = flow.tuple.protocol;
+        let ours = NewSegment {
+            seq: cookie,
+            ack: segment.seq.wrapping_add(1),
+            flags: SYN | ACK,
+            window: 0,
+            offer: Some(SynOffer {
+                mss,
+                scale: offer.scale.map(|_| OUR_SCALE),
+                sack: offer.sack,
+            }),
+            timestamps,
+        };
+        if !ours.write(&mut packet, &answer, family::DEFAULT_TTL) {
+            return self.shared.drop(packet, DropReason::NoHeadroom);
+        }
+        swap_macs(packet.bytes_mut());
+        self.shared.stats.syn_cookies_sent.add(1);
+        self.shared.stats.transmitted.add(1);
+        io.transmit(packet.port(), packet);
+    }
+
+    /// The largest segment for clients: as large as their link takes, with room for what is put into it.
+    fn mss_for(&self, packet: &B, flow: &Flow<A>, service: &Service) -> u16 {
+        let device = self.shared.snapshot.net.device_of(packet.port());
+        let mtu = device.map_or(1280, |device| device.mtu);
+        let headers = family::header_len(flow.tuple.src) + HEADER_LEN;
+        // Whatever this client's conn will need: a PROXY header or TOA, and a longer IP header.
+        let told = match service.options.proxy_protocol {
+            Some(_) => usize::from(proxy_protocol::LONGEST_HEADER),
+            None => tcp_options::TOA_V6_LEN,
+        };
+        let longer = if service.is_mixed() { 20 } else { 0 };
+        mtu.saturating_sub((headers + told + longer) as u16)
+    }
+
+    /// An acknowledgment of what may be a cookie.
+    fn take_cookie(
+        &mut self,
+        mut packet: B,
+        flow: &Flow<A>,
+        segment: Segment,
+        may_have_timestamps: bool,
+    ) -> Handshake<A, B> {
+        let client_isn = segment.seq.wrapping_sub(1);
+        let cookie = segment.ack.wrapping_sub(1);
+        let jar = CookieJar::new(&self.shared.config.keys.sequence);
+        let Some(offer) = jar.read(self.shared.now, &flow.tuple, client_isn, cookie) else {
+            self.shared.stats.syn_cookies_wrong.add(1);
+            return Handshake::Plain(packet);
+        };
+        let l4 = packet
+            .bytes()
+            .get(usize::from(flow.l4_at)..)
+            .unwrap_or_default();
+        if let Err(reason) = create::verify_checksum(flow, l4) {
+            self.shared.drop(packet, reason);
+            return Handshake::Over;
+        }
+        let window = window_of(l4);
+        // RFC 7323, 3.2: once they are agreed on, all segments have them.
+        let timestamps = tcp_options::timestamps_of(options_of(l4)).filter(|_| may_have_timestamps);
+        let extra = Extra {
+            has_timestamps: u8::from(timestamps.is_some()),
+            client_timestamp: timestamps.map_or(0, |theirs| theirs.value),
+            first_data: segment.seq,
+            cookie,
+            client_window: window,
+            client_scale: offer.scale.unwrap_or(0),
+            has_scale: u8::from(offer.scale.is_some()),
+            ..Extra::default()
+        };
+        let ttl = A::ttl(packet.bytes());
+        if !syn_again(&extra, offer).write(&mut packet, &flow.tuple, ttl) {
+            self.shared.drop(packet, DropReason::NoHeadroom);
+            return Handshake::Over;
+        }
+        self.shared.stats.syn_cookies_taken.add(1);
+        let flow = flow_of(&packet, flow);
+        Handshake::Shaken(packet, flow, extra)
+    }
+}
+
+/// The client's SYN, as it was but for what a cookie does not hold.
+pub(crate) fn syn_again(extra: &Extra, offer: SynOffer) -> NewSegment {
+    NewSegment {
+        seq: extra.first_data.wrapping_sub(1),
+        ack: 0,
+        flags: SYN,
+        window: extra.client_window,
+        offer: Some(offer),
+        timestamps: (extra.has_timestamps != 0).then_some(Timestamps {
+            value: extra.client_timestamp,
+            echo: 0,
+        }),
+    }
+}
+
+/// The director's clock for timestamps, in milliseconds: RFC 7323, 5.4.
+pub(crate) const fn clock(now: Now) -> u32 {
+    (now.ns / 1_000_000) as u32
+}
+
+/// What a packet is after it was written anew.
+pub(crate) fn flow_of<A: Family, B: PacketBuf>(packet: &B, flow: &Flow<A>) -> Flow<A> {
+    Flow {
+        l4_at: (L2_LEN + family::header_len(flow.tuple.src)) as u8,
+        total_len: (packet.bytes().len() - L2_LEN) as u16,
+        ..*flow
+    }
+}
+
+pub(crate) fn options_of(tcp: &[u8]) -> &[u8] {
+    let header_len = tcp.get(12).map_or(0, |offset| usize::from(offset >> 4) * 4);
+    tcp.get(HEADER_LEN..header_len).unwrap_or_default()
+}
+
+pub(crate) fn window_of(tcp: &[u8]) -> u16 {
+    tcp.get(WINDOW)
+        .map_or(0, |window| u16::from_be_bytes([window[0], window[1]]))
+}
+
+fn swap_macs(frame: &mut [u8]) {
+    if let Some(macs) = frame.first_chunk_mut::<12>() {
+        macs.rotate_left(6);
+    }
+}

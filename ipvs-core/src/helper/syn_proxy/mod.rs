@@ -1,0 +1,4 @@
+//! TODO-page
+
+pub(crate) mod conn_side;
+pub(crate) mod cookie_side;

@@ -1,0 +1,152 @@
+//! UOA towards dests: the first datagrams of a conn tell the client's address.
+
+use std::net::SocketAddr;
+
+use packet::checksum::Delta;
+use packet::ip::NewHeader;
+use packet::ipv4::{self, L2_LEN};
+use packet::uoa::{Mode, PROTOCOL, Uoa};
+use packet::{PacketBuf, PortId};
+
+use crate::config::service::Protocol;
+use crate::conn::{ConnId, Direction, Found};
+use crate::ctx::family_state::Forwarder;
+use crate::drop_reason::DropReason;
+use crate::io::Io;
+use crate::tuple::Tuple;
+use crate::wire::classify::Flow;
+use crate::wire::family::{self, Family};
+use crate::xmit::nat64::give_checksum;
+use crate::xmit::nexthop::Way;
+
+/// RFC 768
+const UDP_LEN: usize = 8;
+/// Where an IPv4 header has its version and length, and its protocol.
+const VERSION_AND_LEN: usize = L2_LEN;
+const V4_PROTOCOL: usize = L2_LEN + 9;
+/// Where an IPv6 header has the number of the next one.
+const V6_NEXT_HEADER: usize = L2_LEN + 6;
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// Puts it into a datagram that was rewritten, as long as the dest may not have seen it. One that has no room for
+    /// it goes without, and the next one tells; ahead of a conn's first goes one that does.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn tell_by_uoa(&mut self, packet: &mut B, flow: &Flow<A>, found: Found, mtu: u16) {
+        let extra = self.lane.extras.get(found.id);
+        let is_due = found.direction == Direction::Inbound && extra.uoa_left > 0;
+        if !is_due || flow.protocol() != Protocol::Udp {
+            return;
+        }
+        let fits = usize::from(mtu.saturating_sub(flow.total_len));
+        if !flow.is_fragment && self.insert_uoa(packet, flow.l4_at, found.id, fits) {
+            self.note_told(found.id);
+        } else {
+            self.lane.extras.get_mut(found.id).uoa_is_owed = 1;
+            self.shared.stats.uoa_no_space.add(1);
+        }
+    }
+
+    /// An empty datagram that tells, ahead of one that has no room: as DPVS does.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn tell_ahead(&mut self, port: PortId, found: Found, way: Way, io: &mut impl Io<B>) {
+        let is_owed = self.lane.extras.get(found.id).uoa_is_owed != 0;
+        if !is_owed || found.direction != Direction::Inbound {
+            return;
+        }
+        let tuple = self.lane.conns.get(found.id).rewritten(Direction::Inbound);
+        let l4_at = L2_LEN + family::header_len(tuple.src);
+        self.shared.stats.received.add(1);
+        self.shared.stats.originated.add(1);
+        let Some(mut packet) = io.allocate(port, l4_at + UDP_LEN) else {
+            return self.shared.stats.drops_by(DropReason::NoMbuf).add(1);
+        };
+        write_empty(packet.bytes_mut(), &tuple, l4_at);
+        if !self.insert_uoa(&mut packet, l4_at as u8, found.id, usize::from(way.mtu())) {
+            return self.shared.drop(packet, DropReason::NoHeadroom);
+        }
+        self.note_told(found.id);
+        self.deliver(packet, way, io);
+    }
+
+    fn note_told(&mut self, id: ConnId) {
+        let extra = self.lane.extras.get_mut(id);
+        extra.uoa_left -= 1;
+        extra.uoa_is_owed = 0;
+        self.shared.stats.uoa_sent.add(1);
+    }
+
+    /// `false`, and nothing has changed, if so many bytes do not fit or the packet has no room.
+    fn insert_uoa(&self, packet: &mut B, l4_at: u8, id: ConnId, fitting: usize) -> bool {
+        let mode = if self.lane.extras.get(id).uoa_by_option == 0 {
+            Mode::OwnProtocol
+        } else {
+            Mode::IpOption
+        };
+        let (addr, port) = self.lane.conns.get(id).client();
+        let uoa = Uoa::new(mode, SocketAddr::new(addr.to_ip(), port));
+        uoa.bytes().len() <= fitting && insert(packet, l4_at, mode, &uoa)
+    }
+}
+
+/// A UDP datagram without data, MAC addresses excepted.
+fn write_empty<A: Family>(frame: &mut [u8], tuple: &Tuple<A>, l4_at: usize) {
+    let header = NewHeader::of_ours(tuple.src, tuple.dst, tuple.protocol, UDP_LEN as u16);
+    family::write_header(frame, &header);
+    let udp = &mut frame[l4_at..];
+    udp[0..2].copy_from_slice(&tuple.sport.to_be_bytes());
+    udp[2..4].copy_from_slice(&tuple.dport.to_be_bytes());
+    udp[4..6].copy_from_slice(&(UDP_LEN as u16).to_be_bytes());
+    udp[6..8].fill(0);
+    give_checksum(frame, tuple, l4_at);
+}
+
+/// `false`, and nothing has changed, if the packet has no room.
+fn insert<B: PacketBuf>(packet: &mut B, l4_at: u8, mode: Mode, uoa: &Uoa) -> bool {
+    let bytes = uoa.bytes();
+    let is_ipv4 = family::is_ipv4(packet.bytes());
+    let header_len = if is_ipv4 {
+        ipv4::HEADER_LEN
+    } else {
+        packet::ipv6::HEADER_LEN
+    };
+    let at = L2_LEN + header_len;
+    // Options and extension headers that are there already would be in the way of it.
+    let is_plain = usize::from(l4_at) == at;
+    let is_possible = mode == Mode::OwnProtocol || is_ipv4;
+    if !(is_plain && is_possible && packet.prepend(bytes.len())) {
+        return false;
+    }
+    let frame = packet.bytes_mut();
+    frame.copy_within(bytes.len()..bytes.len() + at, 0);
+    frame[at..at + bytes.len()].copy_from_slice(bytes);
+    family::grow(frame, bytes.len() as u16);
+    match (mode, is_ipv4) {
+        (Mode::IpOption, _) => {
+            let longer = frame[VERSION_AND_LEN] + (bytes.len() / 4) as u8;
+            put(frame, VERSION_AND_LEN, longer);
+            apply(frame, Delta::replace(&[0; 8], bytes));
+        }
+        (Mode::OwnProtocol, true) => put(frame, V4_PROTOCOL, PROTOCOL),
+        (Mode::OwnProtocol, false) => frame[V6_NEXT_HEADER] = PROTOCOL,
+    }
+    true
+}
+
+/// Replaces a byte of an IPv4 header.
+fn put(frame: &mut [u8], at: usize, new: u8) {
+    let even = at & !1;
+    let word = |frame: &[u8]| u16::from_be_bytes([frame[even], frame[even + 1]]);
+    let old = word(frame);
+    frame[at] = new;
+    let delta = Delta::of_u16(old, word(frame));
+    apply(frame, delta);
+}
+
+/// Changes the checksum of an IPv4 header.
+fn apply(frame: &mut [u8], delta: Delta) {
+    let field = &mut frame[L2_LEN + 10..L2_LEN + 12];
+    let sum = u16::from_be_bytes([field[0], field[1]]);
+    field.copy_from_slice(&delta.apply(sum).to_be_bytes());
+}

@@ -1,0 +1,37 @@
+//! AH and ESP (RFC 4302, RFC 4303): they have no ports, and follow the conn by which both ends agreed on their keys,
+//! as in IPVS.
+
+use packet::PacketBuf;
+use packet::ip::IpFacts;
+
+use crate::config::service::Protocol;
+use crate::conn::ConnFlags;
+use crate::ctx::family_state::Forwarder;
+use crate::drop_reason::DropReason;
+use crate::io::Io;
+use crate::tuple::Tuple;
+use crate::wire::family::Family;
+
+/// Of the key exchange: RFC 7296, 2.
+const IKE: u16 = 500;
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// A packet goes where the key exchange between its addresses went.
+    pub(crate) fn receive_ipsec(&mut self, packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
+        let exchange = Tuple {
+            src: ip.src,
+            dst: ip.dst,
+            sport: IKE,
+            dport: IKE,
+            protocol: Protocol::Udp.number(),
+        };
+        let Some(found) = self.lane.conns.find(&exchange) else {
+            return self.shared.to_kernel(packet, io);
+        };
+        let conn = self.lane.conns.get(found.id);
+        if conn.flags.has(ConnFlags::LOCAL_PORT) || conn.flags.has(ConnFlags::MIXED) {
+            return self.shared.drop(packet, DropReason::IpsecMode);
+        }
+        self.forward_later_fragment(packet, ip, found, 0, io);
+    }
+}

@@ -1,0 +1,199 @@
+//! ICMP errors from routers between the director and a tunnel's other end: they quote our outer packet, and are told to
+//! the client as about its own (RFC 2003, 4; RFC 2473, 8).
+
+use packet::PacketBuf;
+use packet::checksum;
+use packet::ip::{IpFacts, NewHeader};
+use packet::ipv4::L2_LEN;
+
+use crate::config::service::{FwdMode, Protocol};
+use crate::conn::{Direction, Found};
+use crate::ctx::family_state::Forwarder;
+use crate::drop_reason::DropReason;
+use crate::engine::process::Engine;
+use crate::input::icmp;
+use crate::io::Io;
+use crate::tuple::Tuple;
+use crate::wire::family::{self, Family};
+use crate::wire::tunnel;
+use crate::xmit::nat64::{LONGEST_ICMP_ERROR, LONGEST_ICMPV6_ERROR, resize_head};
+
+const IPV4: u8 = 4;
+const IPV6: u8 = 41;
+const UDP: u8 = 17;
+const GRE: u8 = 47;
+/// RFC 2784, 2, and RFC 768 with draft-ietf-intarea-gue, 3.1
+const GRE_LEN: usize = 4;
+const GUE_LEN: usize = 8 + 4;
+/// RFC 792: fragmentation needed. RFC 4443, 3.2: packet too big.
+const FRAGMENTATION_NEEDED: (u8, u8) = (3, 4);
+const PACKET_TOO_BIG: (u8, u8) = (2, 0);
+/// RFC 8200, 5
+const LEAST_IPV6_MTU: u32 = 1280;
+
+/// What such an error says.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    /// Where the client's packet begins in the frame
+    inner_at: usize,
+    /// What the tunnel's way takes, if that is the trouble
+    mtu: Option<u32>,
+    /// It may as well be about a datagram of a service
+    may_be_udp: bool,
+}
+
+impl<B: PacketBuf> Engine<B> {
+    /// Relays an error that quotes a tunnel's packet; gives any other one back.
+    pub(crate) fn relay_tunnel_error<A: Family>(
+        &mut self,
+        packet: B,
+        ip: &IpFacts<A>,
+        io: &mut impl Io<B>,
+    ) -> Option<B> {
+        let Some(told) = read(packet.bytes(), ip) else {
+            return Some(packet);
+        };
+        let inner = packet.bytes().get(told.inner_at..).unwrap_or_default();
+        if let Some(tuple) = inner_tuple::<[u8; 4]>(inner) {
+            if let Some(found) = self.v4.conns.find(&tuple) {
+                return self.v4().tell_client(packet, told, found, io);
+            }
+            if let Some(found) = self.v6.conns.find(&tuple.to_mapped()) {
+                return self.v6().tell_client(packet, told, found, io);
+            }
+        } else if let Some(tuple) = inner_tuple::<[u8; 16]>(inner)
+            && let Some(found) = self.v6.conns.find(&tuple)
+        {
+            return self.v6().tell_client(packet, told, found, io);
+        }
+        self.ask_others(packet, told, io)
+    }
+
+    /// The conn may be another worker's.
+    fn ask_others(&self, packet: B, told: Told, io: &mut impl Io<B>) -> Option<B> {
+        let (worker, workers) = (self.shared.config.worker, self.shared.config.workers);
+        let is_last = self.shared.hand_overs(&packet) + 1 >= u32::from(workers);
+        if told.may_be_udp || is_last {
+            return Some(packet);
+        }
+        self.shared.redirect(packet, (worker + 1) % workers, io);
+        None
+    }
+}
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    fn tell_client(
+        &mut self,
+        mut packet: B,
+        told: Told,
+        found: Found,
+        io: &mut impl Io<B>,
+    ) -> Option<B> {
+        let conn = self.lane.conns.get(found.id);
+        if !matches!(conn.fwdmode(), FwdMode::Tunnel(_)) || found.direction != Direction::Inbound {
+            return Some(packet);
+        }
+        let way = match self.way_of(found.id, Direction::Outbound) {
+            Ok(way) => way,
+            Err(reason) => {
+                self.shared.drop(packet, reason);
+                return None;
+            }
+        };
+        match self.write_error(&mut packet, told, found) {
+            Ok(()) => self.deliver(packet, way, io),
+            Err(reason) => self.shared.drop(packet, reason),
+        }
+        None
+    }
+
+    /// From the VIP to the client, about the packet that the client had sent.
+    fn write_error(&self, packet: &mut B, told: Told, found: Found) -> Result<(), DropReason> {
+        let conn = self.lane.conns.get(found.id);
+        let ((client, _), (vip, _)) = (conn.client(), conn.vip());
+        let is_v4 = vip.to_ip().is_ipv4();
+        let icmp_at = L2_LEN + family::header_len(vip);
+        resize_head(packet, told.inner_at, icmp_at + icmp::HEADER_LEN)?;
+        let (protocol, longest) = if is_v4 {
+            (Protocol::Icmp, LONGEST_ICMP_ERROR)
+        } else {
+            (Protocol::IcmpV6, LONGEST_ICMPV6_ERROR)
+        };
+        packet.truncate(L2_LEN + longest);
+        let inside = told
+            .mtu
+            .map(|mtu| mtu.saturating_sub(tunnel::overhead(conn, conn.fwdmode()).into()));
+        // What else is wrong with a tunnel is that its end is out of reach.
+        let ((kind, code), rest) = match (inside, is_v4) {
+            (Some(mtu), true) => (FRAGMENTATION_NEEDED, mtu & 0xffff),
+            (Some(mtu), false) => (PACKET_TOO_BIG, mtu.max(LEAST_IPV6_MTU)),
+            (None, true) => ((3, 1), 0),
+            (None, false) => ((1, 3), 0),
+        };
+        let frame = packet.bytes_mut();
+        let icmp_len = (frame.len() - icmp_at) as u16;
+        let header = NewHeader::of_ours(vip, client, protocol.number(), icmp_len);
+        family::write_header(frame, &header);
+        let icmp = &mut frame[icmp_at..];
+        icmp[..4].copy_from_slice(&[kind, code, 0, 0]);
+        icmp[4..8].copy_from_slice(&rest.to_be_bytes());
+        let pseudo = A::icmp_pseudo_header(vip, client, icmp_len);
+        let sum = !checksum::fold(checksum::sum(icmp) + pseudo);
+        icmp[2..4].copy_from_slice(&sum.to_be_bytes());
+        Ok(())
+    }
+}
+
+/// An error that quotes a packet with another inside, and whose checksum is right.
+fn read<A: Family>(frame: &[u8], ip: &IpFacts<A>) -> Option<Told> {
+    let icmp = frame.get(usize::from(ip.l4_at)..)?;
+    let [kind, code, _, _, rest @ ..] = *icmp.first_chunk::<{ icmp::HEADER_LEN }>()?;
+    if !A::is_icmp_error(kind) {
+        return None;
+    }
+    let quoted = icmp.get(icmp::HEADER_LEN..)?;
+    let outer = A::check_quoted(quoted)?;
+    let shim = match outer.protocol {
+        IPV4 | IPV6 => 0,
+        GRE => GRE_LEN,
+        UDP => GUE_LEN,
+        _ => return None,
+    };
+    let pseudo = A::icmp_pseudo_header(ip.src, ip.dst, icmp.len() as u16);
+    if outer.src != ip.dst || checksum::fold(checksum::sum(icmp) + pseudo) != 0xffff {
+        return None;
+    }
+    let is_ipv4 = family::is_ipv4(frame);
+    let is_mtu = (kind, code)
+        == if is_ipv4 {
+            FRAGMENTATION_NEEDED
+        } else {
+            PACKET_TOO_BIG
+        };
+    let rest = u32::from_be_bytes(rest);
+    let mtu = if is_ipv4 { rest & 0xffff } else { rest };
+    Some(Told {
+        inner_at: usize::from(ip.l4_at) + icmp::HEADER_LEN + usize::from(outer.l4_at) - L2_LEN
+            + shim,
+        mtu: is_mtu.then_some(mtu),
+        may_be_udp: outer.protocol == UDP,
+    })
+}
+
+/// The endpoints of a quoted packet, of which there are the ports at least.
+fn inner_tuple<A: Family>(inner: &[u8]) -> Option<Tuple<A>> {
+    let is_ipv4 = inner.first()? >> 4 == 4;
+    if is_ipv4 != (size_of::<A>() == 4) {
+        return None;
+    }
+    let ip = A::check_quoted(inner)?;
+    let l4 = inner.get(usize::from(ip.l4_at) - L2_LEN..)?;
+    let [a, b, c, d] = *l4.first_chunk()?;
+    Some(Tuple {
+        src: ip.src,
+        dst: ip.dst,
+        sport: u16::from_be_bytes([a, b]),
+        dport: u16::from_be_bytes([c, d]),
+        protocol: ip.protocol,
+    })
+}

@@ -1,0 +1,301 @@
+//! A conn is made: service, dest, local port, and its place in the table.
+
+use std::sync::Arc;
+
+use packet::checksum;
+use packet::{ChecksumState, PacketBuf, sctp};
+
+use crate::config::match_packets::Passing;
+use crate::config::options::ServiceOptions;
+use crate::config::service::{DestId, Protocol, Service, ServiceId};
+use crate::config::snapshot::Snapshot;
+use crate::conn::ext::Extra;
+use crate::conn::tcp_state::TcpState;
+use crate::conn::{Conn, ConnFlags, ConnId, Lookup, TableFull};
+use crate::ctx::family_state::Forwarder;
+use crate::drop_reason::DropReason;
+use crate::input::first_packet::Unknown;
+use crate::io::Io;
+use crate::lifecycle::bind::{Choice, turn_of};
+use crate::state::expectations::Expected;
+use crate::state::limits;
+use crate::state::templates;
+use crate::wire::classify::Flow;
+use crate::wire::family::Family;
+use crate::wire::tcp::Segment;
+
+/// Why a packet makes no conn.
+pub(crate) enum Unserved {
+    /// No service has its address and port.
+    NoService,
+    /// It cannot, or must not.
+    Drop(DropReason),
+}
+
+impl From<DropReason> for Unserved {
+    fn from(reason: DropReason) -> Self {
+        Self::Drop(reason)
+    }
+}
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// A conn for a packet: service, dest, local port, and a conn that is found by its inbound tuple.
+    pub(crate) fn open(
+        &mut self,
+        unknown: &mut Unknown<A, B>,
+        expected: Option<&Expected>,
+        io: &mut impl Io<B>,
+    ) -> Result<ConnId, Unserved> {
+        let Unknown { packet, flow, .. } = unknown;
+        let packet = packet.as_ref().ok_or(Unserved::NoService)?;
+        let snapshot = &self.shared.snapshot;
+        let service = match expected {
+            Some(expected) => snapshot.services.get(&expected.control_service()),
+            None => service_of(snapshot, packet, flow),
+        };
+        let service = service.ok_or(Unserved::NoService)?;
+        let l4 = packet
+            .bytes()
+            .get(usize::from(flow.l4_at)..)
+            .unwrap_or_default();
+        let opening = opening_of(packet, flow, l4)?;
+        let options = &service.options;
+        let client = flow.tuple.src;
+        service.access.check(client)?;
+        let turn = turn_of(&mut self.shared.turns, service, self.shared.config.worker);
+        let now = self.shared.now;
+        limits::check(service, &mut turn.rate, &self.shared.all_stats, now)?;
+        let service_id = service.id;
+        let hash_key = &self.shared.config.keys.conns;
+        let template = options.persistence.map(|persistence| {
+            let key = templates::key_of(client, service.id, persistence, hash_key);
+            (key, persistence.timeout_s)
+        });
+        let choice = Choice {
+            turn,
+            scheduling: &mut self.shared.scheduling,
+            all_stats: &self.shared.all_stats,
+            stats: &self.shared.stats,
+            dest_notes: &self.shared.dest_notes,
+            laddrs: &mut self.shared.laddrs,
+            net: &self.shared.snapshot.net,
+            nat64_prefix: self.shared.snapshot.nat64_prefix,
+            template: template.map(|(key, _)| key),
+            expected: expected.map(|expected| expected.dest),
+        };
+        let mut conn = choice.make_conn(now, flow, l4, service)?;
+        self.start(flow.protocol(), options, opening, &mut conn);
+        let extra = conn.flags.has(ConnFlags::EDITED).then(|| {
+            let is_ftp = service.is_ftp() && expected.is_none();
+            Extra::of_told(options, is_ftp)
+        });
+        let (id, outbound) = self.insert(&unknown.lookup, conn, service_id, io)?;
+        unknown.made = Some((id, outbound));
+        if let Some(extra) = extra {
+            *self.lane.extras.get_mut(id) = extra;
+        }
+        if let Some((key, timeout_s)) = template {
+            self.shared.hold_template(key, conn.dest(), timeout_s);
+        }
+        Ok(id)
+    }
+
+    /// What a conn begins with: timeout, numbers, state.
+    #[inline]
+    fn start(
+        &self,
+        protocol: Protocol,
+        options: &ServiceOptions,
+        opening: Option<Segment>,
+        conn: &mut Conn<A>,
+    ) {
+        let is_one_way = conn.flags.has(ConnFlags::ONE_WAY);
+        let timeout_s = self.first_timeout_s(protocol, options, is_one_way);
+        conn.timeout_s = u16::try_from(timeout_s).unwrap_or(u16::MAX);
+        if let Some(segment) = opening
+            && conn.flags.has(ConnFlags::FULL_NAT)
+        {
+            conn.seq_delta = self.initial_sequence(conn).wrapping_sub(segment.seq);
+        }
+        if is_one_way {
+            let has_no_states = protocol != Protocol::Tcp;
+            conn.flags.put(ConnFlags::ANSWERED, has_no_states);
+        }
+    }
+
+    /// How long a conn waits for its second packet.
+    fn first_timeout_s(
+        &self,
+        protocol: Protocol,
+        options: &ServiceOptions,
+        is_one_way: bool,
+    ) -> u32 {
+        let timeouts = &self.shared.snapshot.timeouts;
+        let usual = match (protocol, is_one_way) {
+            (Protocol::Tcp, _) => return timeouts.tcp_s[TcpState::SynSent as usize],
+            (Protocol::Sctp, false) => return timeouts.sctp_init_s,
+            // Nobody will hear the dest answer.
+            (Protocol::Sctp, true) => timeouts.sctp_s,
+            (_, true) => timeouts.udp_s,
+            (_, false) => timeouts.udp_oneway_s,
+        };
+        options.conn_timeout_s.unwrap_or(usual)
+    }
+
+    /// Puts the conn into the table, in place of a half-open one if it is full.
+    fn insert(
+        &mut self,
+        lookup: &Lookup,
+        conn: Conn<A>,
+        service: ServiceId,
+        io: &mut impl Io<B>,
+    ) -> Result<(ConnId, Lookup), DropReason> {
+        let inserted = match self.lane.conns.insert_inbound(lookup, conn) {
+            Ok(inserted) => inserted,
+            Err(TableFull) => self.insert_into_full(lookup, conn, io)?,
+        };
+        self.note_made(service, conn.dest());
+        Ok(inserted)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn insert_into_full(
+        &mut self,
+        lookup: &Lookup,
+        conn: Conn<A>,
+        io: &mut impl Io<B>,
+    ) -> Result<(ConnId, Lookup), DropReason> {
+        if let Some(victim) = self.lane.conns.recyclable() {
+            self.shared.stats.conns_recycled.add(1);
+            self.end(victim, io);
+            if let Ok(inserted) = self.lane.conns.insert_inbound(lookup, conn) {
+                return Ok(inserted);
+            }
+        }
+        self.return_port(&conn, io);
+        Err(DropReason::ConnTableFull)
+    }
+
+    /// A conn is in the table.
+    pub(crate) fn note_made(&mut self, service: ServiceId, dest: DestId) {
+        self.shared.stats.conns.add(1);
+        self.shared.stats.conns_made.add(1);
+        self.shared.note_conn(service, dest);
+        let stats = self.shared.stats.dest(dest);
+        stats.conns.add(1);
+        stats.inactive_conns.add(1);
+        self.shared.scheduling.conn_opened(dest);
+    }
+}
+
+/// Whether a packet may open a conn, and may be believed; its segment, if its protocol has segments.
+#[inline]
+fn opening_of<A: Family, B: PacketBuf>(
+    packet: &B,
+    flow: &Flow<A>,
+    l4: &[u8],
+) -> Result<Option<Segment>, DropReason> {
+    let opening = opening_segment(flow.protocol(), l4)?;
+    // RFC 9260, 3.3.2: an INIT stands alone, so that it never is too large for a packet.
+    if flow.protocol() == Protocol::Sctp && flow.is_fragment {
+        return Err(DropReason::Fragment);
+    }
+    // A fragment's checksum is over what is not here yet.
+    if packet.l4_checksum() == ChecksumState::Unknown && !flow.is_fragment {
+        verify_checksum(flow, l4)?;
+    }
+    Ok(opening)
+}
+
+/// The segment of a packet that opens a conn, if its protocol has segments.
+fn opening_segment(protocol: Protocol, l4: &[u8]) -> Result<Option<Segment>, DropReason> {
+    match protocol {
+        Protocol::Tcp => {
+            let segment = Segment::read(l4)?;
+            segment
+                .opens()
+                .then_some(Some(segment))
+                .ok_or(DropReason::TcpNotSyn)
+        }
+        Protocol::Sctp if sctp::kind(l4) != sctp::Kind::Init => Err(DropReason::SctpNotInit),
+        Protocol::Sctp | Protocol::Udp | Protocol::Icmp | Protocol::IcmpV6 => Ok(None),
+    }
+}
+
+/// The service of the packet's destination, or one that matches it.
+#[inline]
+fn service_of<'a, A: Family, B: PacketBuf>(
+    snapshot: &'a Snapshot,
+    packet: &B,
+    flow: &Flow<A>,
+) -> Option<&'a Arc<Service>> {
+    let tuple = &flow.tuple;
+    let services = &snapshot.services;
+    let of_vip = services.of_vip(flow.protocol(), tuple.dst, tuple.dport);
+    if of_vip.is_some() || !services.has_passing() {
+        return of_vip;
+    }
+    passing_service_of(snapshot, packet, flow)
+}
+
+/// The service that a packet on its way through matches.
+#[cold]
+#[inline(never)]
+fn passing_service_of<'a, A: Family, B: PacketBuf>(
+    snapshot: &'a Snapshot,
+    packet: &B,
+    flow: &Flow<A>,
+) -> Option<&'a Arc<Service>> {
+    let tuple = &flow.tuple;
+    let services = &snapshot.services;
+    let (src, dst) = (tuple.src.to_ip(), tuple.dst.to_ip());
+    // Replies without a conn are no new ones; what a dest of NAT says goes through a conn, or nowhere.
+    let local = snapshot.net.local_addr(dst);
+    if local.is_some_and(|local| local.sapool)
+        || services.is_nat_dest(flow.protocol(), src, tuple.sport)
+    {
+        return None;
+    }
+    let is_to_us = local.is_some();
+    let hop = snapshot.net.route_to(dst);
+    let oif = hop.and_then(|hop| snapshot.net.device(hop.ifindex));
+    let passing = Passing {
+        src: (src, tuple.sport),
+        dst: (dst, tuple.dport),
+        iif: &snapshot.net.device_of(packet.port())?.name,
+        oif: oif.map_or("", |device| &device.name),
+    };
+    services
+        .matching(flow.protocol(), &passing, is_to_us)
+        // Nobody gets out where there is no way.
+        .filter(|_| is_to_us || oif.is_some())
+}
+
+/// The first packet of a conn must be sound: nothing is remembered for the sake of a broken one.
+pub(crate) fn verify_checksum<A: Family>(flow: &Flow<A>, l4: &[u8]) -> Result<(), DropReason> {
+    let (reason, l4) = match flow.protocol() {
+        Protocol::Tcp => (DropReason::TcpBadChecksum, l4),
+        // It was looked at already: it decided what kind of message this is.
+        Protocol::Icmp | Protocol::IcmpV6 => return Ok(()),
+        Protocol::Sctp if sctp::is_checksum_right(l4) => return Ok(()),
+        Protocol::Sctp => return Err(DropReason::SctpBadChecksum),
+        // RFC 768: no checksum at all is legal.
+        Protocol::Udp if l4.get(6..8) == Some(&[0, 0]) => return Ok(()),
+        Protocol::Udp => {
+            let len = l4
+                .get(4..6)
+                .map_or(0, |len| usize::from(u16::from_be_bytes([len[0], len[1]])));
+            (
+                DropReason::UdpBadChecksum,
+                l4.get(..len).ok_or(DropReason::UdpMalformed)?,
+            )
+        }
+    };
+    let pseudo = A::pseudo_header(&flow.tuple, l4.len() as u16);
+    if checksum::fold(checksum::sum(l4).wrapping_add(pseudo)) == 0xffff {
+        Ok(())
+    } else {
+        Err(reason)
+    }
+}

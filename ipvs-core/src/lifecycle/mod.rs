@@ -1,0 +1,5 @@
+//! TODO-page
+
+pub(crate) mod bind;
+pub(crate) mod create;
+pub(crate) mod isn;

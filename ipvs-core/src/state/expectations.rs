@@ -1,0 +1,188 @@
+//! Conns that are to come: what the control conn of FTP has announced. As with templates, any worker may get them,
+//! so each worker reads what the others expect where it lies: one writer, plain loads and stores.
+
+use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicU32, AtomicU64};
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::config::service::{DestId, Protocol, ServiceKey};
+use crate::helper::ftp::CONTROL_PORT;
+use crate::state::shared_table::{self, Slots};
+use crate::time::Tick;
+
+/// At once and worker. More than that many clients do not announce within the time one takes to come.
+const SLOTS: usize = 4096;
+/// How long one has to come.
+pub(crate) const LIFETIME_S: u32 = 60;
+/// Slots looked at by one call of [`Expectations::pop_stale`].
+const REACH: usize = 64;
+
+/// Who will call whom, and what it will be a part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Expected {
+    /// The dest of the control conn
+    pub(crate) dest: DestId,
+    /// The VIP of the control conn
+    pub(crate) vip: IpAddr,
+    /// The client, and the port that it listens on if the dest calls
+    pub(crate) client: (IpAddr, u16),
+    /// A local port that was taken for it, if it is FullNAT's; 0 if none was
+    pub(crate) lport: u16,
+    /// Whose port that is,
+    pub(crate) laddr: IpAddr,
+    /// and towards which dests
+    pub(crate) class: u32,
+}
+
+impl Expected {
+    /// The service of the control conn.
+    pub(crate) const fn control_service(&self) -> ServiceKey {
+        ServiceKey::vip(Protocol::Tcp, self.vip, CONTROL_PORT)
+    }
+}
+
+#[derive(Debug, Default, zerocopy::FromBytes)]
+#[repr(C, align(64))]
+struct Slot {
+    /// 0 if it is free
+    key: AtomicU64,
+    dest: AtomicU32,
+    expires: AtomicU32,
+    vip: [AtomicU64; 2],
+    client: [AtomicU64; 2],
+    /// The client's, and the local one
+    ports: AtomicU32,
+    class: AtomicU32,
+    laddr: [AtomicU64; 2],
+    reserved: [AtomicU64; 7],
+}
+
+/// What one worker expects.
+#[derive(Debug)]
+pub struct Expectations(Slots<Slot>);
+
+impl Expectations {
+    pub(crate) fn new() -> Self {
+        Self(Slots::new(SLOTS))
+    }
+
+    /// What is expected by this key. Called by any worker.
+    pub(crate) fn find(&self, key: u64, now: Tick) -> Option<Expected> {
+        let read = |slot: &Slot| (slot.read(), slot.is_over(now));
+        let (expected, is_over) = self.0.read(key, read)?;
+        (!is_over).then_some(expected)
+    }
+
+    /// Expects something. What gave way to it is returned.
+    pub(crate) fn insert(&self, key: u64, expected: &Expected, now: Tick) -> Option<Expected> {
+        let same = self.0.find(key);
+        let slot = same.unwrap_or_else(|| self.0.place_for(key, now));
+        let gone = self.0.clear(slot).then(|| slot.read());
+        slot.write(expected, now.after(Tick::from_secs(LIFETIME_S)));
+        self.0.publish(slot, key);
+        gone
+    }
+
+    /// What this worker itself expects by this key.
+    pub(crate) fn get(&self, key: u64) -> Option<Expected> {
+        self.0.find(key).map(Slot::read)
+    }
+
+    /// It has come.
+    pub(crate) fn remove(&self, key: u64) {
+        if let Some(slot) = self.0.find(key) {
+            self.0.clear(slot);
+        }
+    }
+
+    /// Looks at a few slots, beginning at `cursor`, which moves on, for one that did not come in time.
+    pub(crate) fn pop_stale(&self, cursor: &mut usize, now: Tick) -> Option<Expected> {
+        let slot = self.0.walk(cursor, REACH).find(|slot| slot.is_over(now))?;
+        self.0.clear(slot);
+        Some(slot.read())
+    }
+}
+
+impl shared_table::Slot for Slot {
+    fn key(&self) -> &AtomicU64 {
+        &self.key
+    }
+    fn expires(&self) -> &AtomicU32 {
+        &self.expires
+    }
+}
+
+impl Slot {
+    fn is_over(&self, now: Tick) -> bool {
+        now.reached(Tick(self.expires.load(Relaxed)))
+    }
+
+    fn read(&self) -> Expected {
+        let ports = self.ports.load(Relaxed);
+        Expected {
+            dest: DestId(self.dest.load(Relaxed)),
+            vip: load_addr(&self.vip),
+            client: (load_addr(&self.client), (ports >> 16) as u16),
+            lport: ports as u16,
+            laddr: load_addr(&self.laddr),
+            class: self.class.load(Relaxed),
+        }
+    }
+
+    fn write(&self, expected: &Expected, expires: Tick) {
+        self.dest.store(expected.dest.0, Relaxed);
+        self.expires.store(expires.0, Relaxed);
+        store_addr(&self.vip, expected.vip);
+        store_addr(&self.client, expected.client.0);
+        let ports = u32::from(expected.client.1) << 16 | u32::from(expected.lport);
+        self.ports.store(ports, Relaxed);
+        store_addr(&self.laddr, expected.laddr);
+        self.class.store(expected.class, Relaxed);
+    }
+}
+
+fn load_addr(words: &[AtomicU64; 2]) -> IpAddr {
+    let bits = u128::from(words[0].load(Relaxed)) << 64 | u128::from(words[1].load(Relaxed));
+    Ipv6Addr::from_bits(bits).to_canonical()
+}
+
+fn store_addr(words: &[AtomicU64; 2], addr: IpAddr) {
+    let bits = match addr {
+        IpAddr::V4(addr) => addr.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(addr) => addr.to_bits(),
+    };
+    words[0].store((bits >> 64) as u64, Relaxed);
+    words[1].store(bits as u64, Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Now;
+
+    #[test]
+    fn what_is_expected_comes_or_is_given_up() {
+        let table = Expectations::new();
+        let now = Now::from_secs(10).tick();
+        let expected = Expected {
+            dest: DestId(7),
+            vip: [10, 0, 0, 100].into(),
+            client: ("2001:db8::1".parse().unwrap(), 40_000),
+            lport: 1025,
+            laddr: [192, 168, 100, 200].into(),
+            class: 3,
+        };
+        assert_eq!(table.insert(5, &expected, now), None);
+        assert_eq!(table.find(5, now), Some(expected));
+        assert_eq!(table.find(6, now), None);
+        assert_eq!(table.insert(5, &expected, now), Some(expected));
+        let late = Now::from_secs(10 + u64::from(LIFETIME_S)).tick();
+        assert_eq!(table.find(5, late), None);
+        let mut cursor = SLOTS - 1;
+        assert_eq!(table.pop_stale(&mut cursor, late), Some(expected));
+        assert_eq!(table.pop_stale(&mut cursor, late), None);
+        table.insert(5, &expected, now);
+        table.remove(5);
+        assert_eq!(table.find(5, now), None);
+    }
+}

@@ -1,0 +1,368 @@
+//! Fragments: the first one has the ports and leaves a note, the later ones follow it.
+
+use std::collections::VecDeque;
+
+use packet::ip::IpFacts;
+
+use crate::time::Tick;
+use crate::tuple::{Address, HashKey, Tuple};
+
+/// Sets of notes, and notes in each. A flood of first fragments overwrites the oldest.
+const SETS: usize = 256;
+const WAYS: usize = 4;
+/// How long a note serves. Fragments of a packet leave their sender together.
+const NOTE_LIFE: u32 = Tick::from_secs(2);
+/// Fragments that came before their first, at once. More are dropped.
+const MOST_WAITING: usize = 64;
+/// Of those, from one packet.
+const MOST_OF_ONE: usize = 8;
+/// First fragments that wait for their last, at once, and lasts that went ahead. A flood drives the oldest out.
+const MOST_HALVES: usize = 64;
+/// How long all of them wait, in ticks: about 200 ms.
+const PATIENCE: u32 = 191;
+
+/// What the fragments of a packet have in common: RFC 791, 3.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Whole<A> {
+    src: A,
+    dst: A,
+    identification: u32,
+    protocol: u8,
+}
+
+impl<A: Address> Whole<A> {
+    pub(crate) const fn of(ip: &IpFacts<A>) -> Self {
+        Self {
+            src: ip.src,
+            dst: ip.dst,
+            identification: ip.identification,
+            // RFC 8200, 4.5: IPv6's are told apart without it, and it may differ.
+            protocol: if size_of::<A>() == 4 { ip.protocol } else { 0 },
+        }
+    }
+
+    /// The set of its note. Keyed, so that nobody outside can fill one set on purpose.
+    fn set(&self, key: &HashKey) -> usize {
+        let tuple = Tuple {
+            src: self.src,
+            dst: self.dst,
+            sport: self.identification as u16,
+            dport: (self.identification >> 16) as u16,
+            protocol: self.protocol,
+        };
+        tuple.hash(key) as usize % SETS
+    }
+}
+
+/// What a first fragment tells about the later ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Told<A> {
+    pub(crate) tuple: Tuple<A>,
+    /// Bytes before its ports that the offsets count too: [`crate::wire::family::options_len`].
+    pub(crate) options_len: u16,
+}
+
+/// What is known of a fragment beyond its header.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Part {
+    /// It begins an SCTP packet that gets other ports and is this long.
+    FirstOfSctp {
+        /// From the SCTP header on
+        whole_len: u16,
+    },
+    /// It has no L4 header.
+    Later {
+        /// That of [`Told`]
+        options_len: u16,
+    },
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Note<A> {
+    whole: Whole<A>,
+    told: Told<A>,
+    since: Tick,
+    is_used: bool,
+}
+
+#[derive(Debug)]
+struct Waiting<A, P> {
+    whole: Whole<A>,
+    since: Tick,
+    packet: P,
+}
+
+/// A first fragment as it came.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct First<A, B> {
+    pub(crate) packet: B,
+    pub(crate) tuple: Tuple<A>,
+}
+
+/// What together tells the first fragment's checksum, if that is over the whole packet.
+#[derive(Debug)]
+pub(crate) enum Half<A, B> {
+    First(First<A, B>),
+    /// Where the last fragment ends, in bytes of the whole. It goes ahead itself.
+    End(u16),
+}
+
+impl<A, B> Half<A, B> {
+    fn into_packet(self) -> Option<B> {
+        match self {
+            Self::First(first) => Some(first.packet),
+            Self::End(_) => None,
+        }
+    }
+}
+
+/// What became of a half.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Meeting<A, B> {
+    /// Both are here.
+    Complete(First<A, B>, u16),
+    /// It waits. A first fragment may have made room for it.
+    Waits { given_up: Option<B> },
+}
+
+/// Notes of first fragments, later ones that came too early, and first ones that wait for their last. Its memory is
+/// made once.
+#[derive(Debug)]
+pub(crate) struct Fragments<A, B> {
+    notes: Box<[[Note<A>; WAYS]]>,
+    waiting: Vec<Waiting<A, B>>,
+    /// The oldest at the front, at most one of a packet
+    halves: VecDeque<Waiting<A, Half<A, B>>>,
+    key: HashKey,
+}
+
+impl<A: Address, B> Fragments<A, B> {
+    pub(crate) fn new(key: HashKey) -> Self {
+        Self {
+            notes: vec![[Note::default(); WAYS]; SETS].into(),
+            waiting: Vec::with_capacity(MOST_WAITING),
+            halves: VecDeque::with_capacity(MOST_HALVES),
+            key,
+        }
+    }
+
+    /// Notes which conn a packet's fragments belong to.
+    pub(crate) fn note(&mut self, now: Tick, whole: Whole<A>, told: Told<A>) {
+        let set = &mut self.notes[whole.set(&self.key)];
+        let age = |note: &Note<A>| {
+            if !note.is_used || note.whole == whole {
+                u32::MAX
+            } else {
+                now.since(note.since)
+            }
+        };
+        if let Some(oldest) = set.iter_mut().max_by_key(|note| age(note)) {
+            *oldest = Note {
+                whole,
+                told,
+                since: now,
+                is_used: true,
+            };
+        }
+    }
+
+    /// What the first fragment of a packet told, if it came lately.
+    pub(crate) fn told_of(&self, now: Tick, whole: &Whole<A>) -> Option<Told<A>> {
+        let set = &self.notes[whole.set(&self.key)];
+        set.iter()
+            .find(|note| note.is_used && note.whole == *whole && now.since(note.since) <= NOTE_LIFE)
+            .map(|note| note.told)
+    }
+
+    /// Keeps a fragment until its first one comes.
+    ///
+    /// # Errors
+    /// The packet, if too many wait.
+    pub(crate) fn wait(&mut self, now: Tick, whole: Whole<A>, packet: B) -> Result<(), B> {
+        let of_one = self.waiting.iter().filter(|other| other.whole == whole);
+        if self.waiting.len() >= MOST_WAITING || of_one.count() >= MOST_OF_ONE {
+            return Err(packet);
+        }
+        self.waiting.push(Waiting {
+            whole,
+            since: now,
+            packet,
+        });
+        Ok(())
+    }
+
+    /// The next one whose first has come by now.
+    pub(crate) fn pop_ready(&mut self, now: Tick) -> Option<B> {
+        let at = self
+            .waiting
+            .iter()
+            .position(|waiting| self.told_of(now, &waiting.whole).is_some())?;
+        Some(self.waiting.remove(at).packet)
+    }
+
+    /// The next later one that has waited too long, and whom it is for.
+    pub(crate) fn pop_stale(&mut self, now: Tick) -> Option<(A, B)> {
+        let is_stale = |waiting: &Waiting<A, B>| now.since(waiting.since) > PATIENCE;
+        let at = self.waiting.iter().position(is_stale)?;
+        let Waiting { whole, packet, .. } = self.waiting.remove(at);
+        Some((whole.dst, packet))
+    }
+
+    /// The next first one that has waited too long for its last.
+    pub(crate) fn pop_stale_first(&mut self, now: Tick) -> Option<B> {
+        let is_stale = |half: &Waiting<A, Half<A, B>>| now.since(half.since) > PATIENCE;
+        while self.halves.front().is_some_and(is_stale) {
+            let oldest = self.halves.pop_front().map(|half| half.packet);
+            if let Some(packet) = oldest.and_then(Half::into_packet) {
+                return Some(packet);
+            }
+        }
+        None
+    }
+
+    /// A half of a packet meets the other, or waits for it. One of the same kind that waited gives way to it.
+    pub(crate) fn meet(&mut self, now: Tick, whole: Whole<A>, half: Half<A, B>) -> Meeting<A, B> {
+        let same = self.halves.iter().position(|other| other.whole == whole);
+        let gone = match same {
+            Some(at) => self.halves.remove(at),
+            None if self.halves.len() >= MOST_HALVES => self.halves.pop_front(),
+            None => None,
+        };
+        let is_fresh = |other: &Waiting<A, Half<A, B>>| now.since(other.since) <= PATIENCE;
+        let may_meet = same.is_some() && gone.as_ref().is_some_and(is_fresh);
+        let (gone, half) = match (gone.map(|gone| gone.packet), half) {
+            (Some(Half::First(first)), Half::End(end))
+            | (Some(Half::End(end)), Half::First(first))
+                if may_meet =>
+            {
+                return Meeting::Complete(first, end);
+            }
+            both => both,
+        };
+        self.halves.push_back(Waiting {
+            whole,
+            since: now,
+            packet: half,
+        });
+        let given_up = gone.and_then(Half::into_packet);
+        Meeting::Waits { given_up }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: HashKey = HashKey([1, 2, 3, 4]);
+
+    fn whole(identification: u32) -> Whole<[u8; 4]> {
+        Whole {
+            src: [10, 0, 0, 1],
+            dst: [10, 0, 0, 100],
+            identification,
+            protocol: 17,
+        }
+    }
+
+    #[test]
+    fn a_note_serves_for_a_while() {
+        let mut fragments: Fragments<[u8; 4], u8> = Fragments::new(KEY);
+        let told = Told::default();
+        assert_eq!(fragments.told_of(Tick(0), &whole(1)), None);
+        fragments.note(Tick(0), whole(1), told);
+        assert_eq!(fragments.told_of(Tick(NOTE_LIFE), &whole(1)), Some(told));
+        assert_eq!(fragments.told_of(Tick(0), &whole(2)), None);
+        assert_eq!(fragments.told_of(Tick(NOTE_LIFE + 1), &whole(1)), None);
+    }
+
+    #[test]
+    fn a_flood_of_first_fragments_takes_no_memory_and_the_newest_stay() {
+        let mut fragments: Fragments<[u8; 4], u8> = Fragments::new(KEY);
+        for identification in 0..=0xffff {
+            fragments.note(Tick(1), whole(identification), Told::default());
+        }
+        let known = (0..=0xffff).filter(|at| fragments.told_of(Tick(1), &whole(*at)).is_some());
+        assert_eq!(known.count(), SETS * WAYS);
+        fragments.note(Tick(2), whole(0), Told::default());
+        assert!(fragments.told_of(Tick(2), &whole(0)).is_some());
+    }
+
+    #[test]
+    fn early_ones_wait_for_a_bounded_moment_in_bounded_numbers() {
+        let mut fragments = Fragments::new(KEY);
+        for number in 0..MOST_OF_ONE {
+            fragments.wait(Tick(0), whole(1), number).unwrap();
+        }
+        assert_eq!(fragments.wait(Tick(0), whole(1), 99), Err(99));
+        for identification in 2.. {
+            if fragments.wait(Tick(5), whole(identification), 7).is_err() {
+                assert_eq!(identification as usize - 2, MOST_WAITING - MOST_OF_ONE);
+                break;
+            }
+        }
+        assert_eq!(fragments.pop_ready(Tick(5)), None);
+        fragments.note(Tick(5), whole(1), Told::default());
+        assert_eq!(fragments.pop_ready(Tick(5)), Some(0));
+        assert_eq!(fragments.pop_stale(Tick(PATIENCE)), None);
+        let stale = fragments.pop_stale(Tick(PATIENCE + 1));
+        assert_eq!(stale, Some(([10, 0, 0, 100], 1)));
+    }
+
+    const fn first(packet: u32) -> First<[u8; 4], u32> {
+        First {
+            packet,
+            tuple: Tuple {
+                src: [10, 0, 0, 1],
+                dst: [10, 0, 0, 100],
+                sport: 1,
+                dport: 2,
+                protocol: 132,
+            },
+        }
+    }
+
+    const WAITS: Meeting<[u8; 4], u32> = Meeting::Waits { given_up: None };
+
+    #[test]
+    fn halves_meet_whichever_comes_first_and_only_once() {
+        let mut fragments = Fragments::new(KEY);
+        let mut meet =
+            |now, identification, half| fragments.meet(Tick(now), whole(identification), half);
+        assert_eq!(meet(0, 1, Half::First(first(7))), WAITS);
+        assert_eq!(meet(0, 2, Half::End(99)), WAITS);
+        assert_eq!(
+            meet(PATIENCE, 1, Half::End(50)),
+            Meeting::Complete(first(7), 50)
+        );
+        assert_eq!(
+            meet(PATIENCE, 2, Half::First(first(8))),
+            Meeting::Complete(first(8), 99)
+        );
+        assert_eq!(meet(PATIENCE, 2, Half::First(first(8))), WAITS);
+        let newer = meet(PATIENCE, 2, Half::First(first(9)));
+        assert_eq!(newer, Meeting::Waits { given_up: Some(8) });
+        assert_eq!(
+            meet(PATIENCE, 2, Half::End(1)),
+            Meeting::Complete(first(9), 1)
+        );
+        // What waited too long is of another packet.
+        assert_eq!(meet(0, 3, Half::End(1)), WAITS);
+        assert_eq!(meet(PATIENCE + 1, 3, Half::First(first(3))), WAITS);
+    }
+
+    #[test]
+    fn halves_wait_for_a_bounded_moment_and_a_flood_drives_out_the_oldest() {
+        let mut fragments = Fragments::new(KEY);
+        let most = MOST_HALVES as u32;
+        for number in 0..most + 10 {
+            let expected = number.checked_sub(most);
+            let met = fragments.meet(Tick(number), whole(number), Half::First(first(number)));
+            assert_eq!(met, Meeting::Waits { given_up: expected });
+        }
+        fragments.meet(Tick(100), whole(999), Half::End(1));
+        assert_eq!(fragments.pop_stale_first(Tick(11 + PATIENCE)), None);
+        assert_eq!(fragments.pop_stale_first(Tick(12 + PATIENCE)), Some(11));
+        let rest = std::iter::from_fn(|| fragments.pop_stale_first(Tick(101 + PATIENCE)));
+        assert_eq!(rest.count() as u32, most - 2);
+    }
+}

@@ -1,0 +1,177 @@
+//! The local addresses of a worker, with its ports of each.
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::net::IpAddr;
+
+use inet::hash::MixHasher;
+use sapool::PortPool;
+
+use crate::config::service::LaddrId;
+use crate::simd::prefetch;
+
+#[derive(Debug)]
+struct Entry {
+    addr: IpAddr,
+    pool: Box<PortPool>,
+    leaving: bool,
+}
+
+/// Port pools by the id that control gave them. An address has one pool at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Laddrs {
+    entries: Vec<Option<Entry>>,
+    ids: HashMap<IpAddr, LaddrId, BuildHasherDefault<MixHasher>>,
+}
+
+impl Laddrs {
+    /// Takes a pool into use. Called on control's order, not by packets: it may allocate. If conns still use
+    /// ports from the address's first time, the new pool goes on with those, and the old one is given back.
+    pub(crate) fn add(
+        &mut self,
+        id: LaddrId,
+        addr: IpAddr,
+        mut pool: Box<PortPool>,
+    ) -> Option<(LaddrId, Box<PortPool>)> {
+        let old = self.ids.insert(addr, id).and_then(|old_id| {
+            let old = self.entries.get_mut(old_id.0 as usize)?.take()?;
+            Some((old_id, old.pool))
+        });
+        let replaced = old.map(|(old_id, mut old)| {
+            pool.take_over(&mut old);
+            (old_id, old)
+        });
+        let at = id.0 as usize;
+        if at >= self.entries.len() {
+            self.entries.resize_with(at + 1, || None);
+        }
+        self.entries[at] = Some(Entry {
+            addr,
+            pool,
+            leaving: false,
+        });
+        replaced
+    }
+
+    /// Gives out no more ports of this address. The pool, if none of its ports is in use.
+    pub(crate) fn leave(&mut self, id: LaddrId) -> Option<Box<PortPool>> {
+        if let Some(Some(entry)) = self.entries.get_mut(id.0 as usize) {
+            entry.leaving = true;
+        }
+        self.take_if_idle(id)
+    }
+
+    /// The number of an address.
+    pub(crate) fn id_of(&self, addr: IpAddr) -> Option<LaddrId> {
+        self.ids.get(&addr).copied()
+    }
+
+    /// Hints that a port of the address is taken soon.
+    #[inline]
+    pub(crate) fn fetch(&self, id: LaddrId) {
+        if let Some(Some(entry)) = self.entries.get(id.0 as usize) {
+            let (ahead, at, usage) = entry.pool.lines();
+            prefetch(ahead[0]);
+            prefetch(ahead[1]);
+            prefetch(at);
+            prefetch(usage);
+        }
+    }
+
+    /// A port of the address towards dests of a class.
+    #[inline]
+    pub(crate) fn take_port(&mut self, id: LaddrId, class: usize) -> Option<u16> {
+        self.giving_pool(id)?.take(class)
+    }
+
+    /// The same, one that most likely can be moved to any class later.
+    pub(crate) fn take_movable_port(&mut self, id: LaddrId, class: usize) -> Option<u16> {
+        self.giving_pool(id)?.take_movable(class)
+    }
+
+    /// A port in use towards `from` is in use towards `to` instead, also if the address is to leave. `false` if it is
+    /// in use there already.
+    pub(crate) fn move_port(&mut self, addr: IpAddr, to: usize, from: usize, port: u16) -> bool {
+        let id = self.ids.get(&addr);
+        let entry = id.and_then(|id| self.entries.get_mut(id.0 as usize)?.as_mut());
+        entry.is_some_and(|entry| entry.pool.move_to(to, from, port))
+    }
+
+    /// The pool of an address that is not to leave.
+    #[inline]
+    fn giving_pool(&mut self, id: LaddrId) -> Option<&mut PortPool> {
+        let entry = self.entries.get_mut(id.0 as usize)?.as_mut()?;
+        (!entry.leaving).then_some(&mut *entry.pool)
+    }
+
+    /// Gives a port back. The pool and its id, if the address was to leave and this was its last.
+    #[inline]
+    pub(crate) fn put_port(
+        &mut self,
+        addr: IpAddr,
+        class: usize,
+        port: u16,
+    ) -> Option<(LaddrId, Box<PortPool>)> {
+        let id = *self.ids.get(&addr)?;
+        let entry = self.entries.get_mut(id.0 as usize)?.as_mut()?;
+        entry.pool.put(class, port);
+        if entry.leaving {
+            self.take_if_idle(id).map(|pool| (id, pool))
+        } else {
+            None
+        }
+    }
+
+    #[cold]
+    fn take_if_idle(&mut self, id: LaddrId) -> Option<Box<PortPool>> {
+        let slot = self.entries.get_mut(id.0 as usize)?;
+        let is_idle = |entry: &mut Entry| entry.leaving && entry.pool.used() == 0;
+        let entry = slot.take_if(is_idle)?;
+        self.ids.remove(&entry.addr);
+        Some(entry.pool)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sapool::PoolShare;
+
+    use super::*;
+
+    fn pool() -> Box<PortPool> {
+        Box::new(PortPool::new(PoolShare::new(0, 1).unwrap()))
+    }
+
+    #[test]
+    fn an_address_that_comes_back_knows_which_ports_are_still_in_use() {
+        let mut laddrs = Laddrs::default();
+        let addr = IpAddr::from([192, 168, 100, 200]);
+        assert!(laddrs.add(LaddrId(0), addr, pool()).is_none());
+        let used = laddrs.take_port(LaddrId(0), 0).unwrap();
+        assert!(laddrs.leave(LaddrId(0)).is_none(), "a conn uses it");
+        assert_eq!(laddrs.take_port(LaddrId(0), 0), None);
+        let (old, idle) = laddrs.add(LaddrId(1), addr, pool()).unwrap();
+        assert_eq!((old, idle.used()), (LaddrId(0), 0));
+        let all = idle.capacity() / sapool::CLASSES as u64;
+        let others: Vec<_> = (1..all)
+            .filter_map(|_| laddrs.take_port(LaddrId(1), 0))
+            .collect();
+        assert_eq!(others.len() as u64, all - 1);
+        assert!(!others.contains(&used));
+        assert_eq!(laddrs.take_port(LaddrId(1), 0), None);
+        laddrs.put_port(addr, 0, used);
+        assert_eq!(laddrs.take_port(LaddrId(1), 0), Some(used));
+    }
+
+    #[test]
+    fn the_pool_of_an_address_that_leaves_goes_with_its_last_port() {
+        let mut laddrs = Laddrs::default();
+        let addr = IpAddr::from([192, 168, 100, 200]);
+        laddrs.add(LaddrId(3), addr, pool());
+        let port = laddrs.take_port(LaddrId(3), 5).unwrap();
+        assert!(laddrs.leave(LaddrId(3)).is_none());
+        let (id, pool) = laddrs.put_port(addr, 5, port).unwrap();
+        assert_eq!((id, pool.used()), (LaddrId(3), 0));
+        assert!(laddrs.put_port(addr, 5, port).is_none());
+    }
+}

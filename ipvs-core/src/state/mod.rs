@@ -1,0 +1,11 @@
+//! TODO-page
+
+pub(crate) mod dest_cache;
+pub(crate) mod expectations;
+pub(crate) mod fragments;
+pub(crate) mod laddrs;
+pub(crate) mod limits;
+pub(crate) mod neigh_queue;
+pub(crate) mod shared_table;
+pub(crate) mod stats;
+pub(crate) mod templates;

@@ -1,0 +1,251 @@
+//! Counters of one worker. The worker alone writes them; anyone may read them where they lie.
+
+use core::ops::Range;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::config::service::{DestId, MAX_SERVICES, ServiceId};
+use crate::drop_reason::DropReason;
+use crate::state::expectations::Expectations;
+use crate::state::templates::Templates;
+
+/// A counter with one writer: adding is a plain load and store, never a locked instruction.
+#[derive(Debug, Default, zerocopy::FromBytes)]
+#[repr(transparent)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds, by the worker that owns the counter.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// Subtracts, by the worker that owns the counter.
+    #[inline]
+    pub fn sub(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
+    }
+
+    /// Replaces, by the worker that owns the counter.
+    #[inline]
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
+    /// Reads, by anyone.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    /// Writes without a change, by anyone: the memory is there then.
+    fn touch(&self) {
+        // What it holds is not lost, whether it is 0 or not.
+        let _ = self.0.compare_exchange(0, 0, Relaxed, Relaxed);
+    }
+}
+
+/// A small page of the kernel's.
+const PAGE: usize = 4096;
+
+/// Touches the memory of some of the entries by one counter of each page.
+fn provide<T>(entries: Option<&[T]>, counter: impl Fn(&T) -> &Counter) {
+    let entries = entries.unwrap_or_default();
+    let one_a_page = entries.iter().step_by(PAGE / size_of::<T>());
+    for entry in one_a_page.chain(entries.last()) {
+        counter(entry).touch();
+    }
+}
+
+/// What one worker counts of one dest. 64 bytes, one cache line.
+#[derive(Debug, Default, zerocopy::FromBytes)]
+#[repr(C, align(64))]
+pub struct DestStats {
+    /// Conns made.
+    pub conns: Counter,
+    /// Packets from clients.
+    pub in_packets: Counter,
+    /// Packets from the dest.
+    pub out_packets: Counter,
+    /// Bytes from clients, from the IP header on.
+    pub in_bytes: Counter,
+    /// Bytes from the dest, from the IP header on.
+    pub out_bytes: Counter,
+    /// Conns that are established.
+    pub active_conns: Counter,
+    /// Conns in any other state.
+    pub inactive_conns: Counter,
+    /// Clients that keep to it: templates.
+    pub persistent_conns: Counter,
+}
+
+/// What one worker counts of one service.
+#[derive(Debug, Default, zerocopy::FromBytes)]
+#[repr(C)]
+pub struct ServiceStats {
+    /// Conns made.
+    pub conns_made: Counter,
+    /// Conns now: a gauge.
+    pub conns: Counter,
+    /// SYNs, as long as they are counted: a SYN proxy that switches itself on.
+    pub syns: Counter,
+    reserved: Counter,
+}
+
+/// All that one worker counts.
+#[derive(Debug)]
+pub struct WorkerStats {
+    /// Packets that came in: from NICs, from the other workers' rings, and made by this worker.
+    pub received: Counter,
+    /// Of those, packets from the other workers' rings.
+    pub redirected_in: Counter,
+    /// Of those, packets made by this worker or on control's order.
+    pub originated: Counter,
+    /// Packets handed to a NIC.
+    pub transmitted: Counter,
+    /// Packets handed to a kni device.
+    pub to_kernel: Counter,
+    /// Packets handed to another worker.
+    pub redirected: Counter,
+    /// Packets that wait for a neighbour now: a gauge.
+    pub held: Counter,
+    /// Packets whose purpose was fulfilled by reading them.
+    pub consumed: Counter,
+    /// Packets dropped, indexed by `DropReason as usize`.
+    pub drops: [Counter; DropReason::COUNT],
+    /// Conns in the table now: a gauge.
+    pub conns: Counter,
+    /// Conns made.
+    pub conns_made: Counter,
+    /// Half-open or one-way conns that gave way to a new one.
+    pub conns_recycled: Counter,
+    /// TOA options put into segments.
+    pub toa_sent: Counter,
+    /// Segments sent without TOA for want of option space.
+    pub toa_no_space: Counter,
+    /// Segments sent without TOA because they would exceed the MTU.
+    pub toa_over_mtu: Counter,
+    /// Datagrams that told the client's address by UOA.
+    pub uoa_sent: Counter,
+    /// Those that should have, and had no room.
+    pub uoa_no_space: Counter,
+    /// SYNs answered with cookies.
+    pub syn_cookies_sent: Counter,
+    /// Cookies that came back.
+    pub syn_cookies_taken: Counter,
+    /// Acknowledgments that no cookie was sent for, or too long ago.
+    pub syn_cookies_wrong: Counter,
+    /// ARP packets of others that claim an address of ours (RFC 5227).
+    pub address_conflicts: Counter,
+    /// Events that control did not take in time.
+    pub events_lost: Counter,
+    /// Data conns of FTP that are to come.
+    pub expectations: Expectations,
+    /// Which dests clients keep to.
+    pub templates: Templates,
+    /// Per dest, indexed by `DestId`.
+    dests: Box<[DestStats]>,
+    /// Per service, indexed by `ServiceId`.
+    services: Box<[ServiceStats]>,
+}
+
+impl WorkerStats {
+    /// Counters at zero, for at most `max_dests` dests, and room for about `max_templates` clients that keep to a
+    /// dest. Memory of what never counts is never touched.
+    pub fn new(max_dests: usize, max_templates: usize) -> Self {
+        let dests = <[DestStats] as zerocopy::FromZeros>::new_box_zeroed_with_elems(max_dests)
+            .expect("the size of the dest counters was checked when the config was read");
+        let services = <[ServiceStats] as zerocopy::FromZeros>::new_box_zeroed_with_elems(
+            MAX_SERVICES as usize,
+        )
+        .expect("32 MB of addresses");
+        Self {
+            received: Counter::default(),
+            redirected_in: Counter::default(),
+            originated: Counter::default(),
+            transmitted: Counter::default(),
+            to_kernel: Counter::default(),
+            redirected: Counter::default(),
+            held: Counter::default(),
+            consumed: Counter::default(),
+            drops: [const { Counter(AtomicU64::new(0)) }; DropReason::COUNT],
+            conns: Counter::default(),
+            conns_made: Counter::default(),
+            conns_recycled: Counter::default(),
+            toa_sent: Counter::default(),
+            toa_no_space: Counter::default(),
+            toa_over_mtu: Counter::default(),
+            uoa_sent: Counter::default(),
+            uoa_no_space: Counter::default(),
+            syn_cookies_sent: Counter::default(),
+            syn_cookies_taken: Counter::default(),
+            syn_cookies_wrong: Counter::default(),
+            address_conflicts: Counter::default(),
+            events_lost: Counter::default(),
+            expectations: Expectations::new(),
+            templates: Templates::new(max_templates),
+            dests,
+            services,
+        }
+    }
+
+    /// Has the kernel provide the memory of the counters of these dests and services, so that the worker does not
+    /// wait for it at their first packet. Called by control.
+    pub fn provide(&self, dests: Range<u32>, services: Range<u32>) {
+        let numbers = |range: Range<u32>| range.start as usize..range.end as usize;
+        provide(self.dests.get(numbers(dests)), |dest| &dest.conns);
+        provide(self.services.get(numbers(services)), |service| {
+            &service.conns
+        });
+    }
+
+    /// The counters of a dest.
+    #[inline]
+    pub fn dest(&self, id: DestId) -> &DestStats {
+        &self.dests[id.0 as usize]
+    }
+
+    /// The counters of a service.
+    #[inline]
+    pub fn service(&self, id: ServiceId) -> &ServiceStats {
+        &self.services[id.0 as usize]
+    }
+
+    /// How many dests there is room for.
+    pub fn max_dests(&self) -> usize {
+        self.dests.len()
+    }
+
+    /// The counter of a drop reason.
+    #[inline]
+    pub fn drops_by(&self, reason: DropReason) -> &Counter {
+        &self.drops[reason as usize]
+    }
+
+    /// Counts a packet that the shell took (`end` is the counter of that) and could not pass on.
+    pub fn undo(&self, end: &Counter, reason: DropReason, packets: u64) {
+        end.sub(packets);
+        self.drops_by(reason).add(packets);
+    }
+
+    /// All drops, whatever the reason.
+    pub fn drops_total(&self) -> u64 {
+        self.drops.iter().map(Counter::get).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn providing_the_memory_of_counters_changes_none() {
+        let stats = WorkerStats::new(1000, 1);
+        stats.dest(DestId(0)).conns.add(3);
+        stats.dest(DestId(64)).conns.add(4);
+        stats.provide(0..1000, 0..MAX_SERVICES);
+        stats.provide(1000..1000, 0..1);
+        let conns = |dest| stats.dest(DestId(dest)).conns.get();
+        assert_eq!([0, 1, 64, 999].map(conns), [3, 0, 4, 0]);
+    }
+}

@@ -1,0 +1,217 @@
+//! Persistence: which dest a client, or its network, keeps to. IPVS calls such a memory a template.
+//!
+//! A client's conns may be made by any worker. Each keeps the templates of the conns that it made, and reads those of
+//! the others where they lie, as it reads their counters: one writer, plain loads and stores.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use crate::config::options::Persistence;
+use crate::config::service::{DestId, ServiceId};
+use crate::state::shared_table::{self, Slots};
+use crate::time::Tick;
+use crate::tuple::{Address, HashKey, Tuple};
+
+/// A template whose last conn has ended lives for this long at least, as in IPVS.
+const AFTER_LAST_CONN_S: u32 = 60;
+/// A conn whose end was not noticed (its service was changed meanwhile) holds its template no longer than this.
+const HELD_AT_MOST_S: u32 = 24 * 3600;
+/// Slots looked at by one call of [`Templates::expire_some`].
+const REACH: usize = 64;
+
+/// A client's memory of its dest; no key if the slot is free.
+#[derive(Debug, Default, zerocopy::FromBytes)]
+#[repr(C)]
+struct Slot {
+    key: AtomicU64,
+    dest: AtomicU32,
+    /// A tick, of which the lowest bits do not matter
+    expires: AtomicU32,
+    /// Conns of this worker that it was used for
+    conns: AtomicU32,
+    reserved: AtomicU32,
+}
+
+/// The templates of one worker.
+#[derive(Debug)]
+pub struct Templates(Slots<Slot>);
+
+/// What a change of the table does to counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Change {
+    /// A template of this dest has come
+    pub(crate) came: Option<DestId>,
+    /// A template of this dest has gone
+    pub(crate) went: Option<DestId>,
+}
+
+/// What a client of a service is found by. The service's number stands for it: those that match have no address. Chosen
+/// keys cannot collide on purpose, since the hash is keyed; by chance they may, and then two clients share a dest.
+pub(crate) fn key_of<A: Address>(
+    client: A,
+    service: ServiceId,
+    persistence: Persistence,
+    hash_key: &HashKey,
+) -> u64 {
+    let client = client.to_mapped();
+    let is_v4 = client.is_mapped();
+    let prefix_len = u32::from(persistence.prefix_len) + if is_v4 { 96 } else { 0 };
+    let mask = u128::MAX.checked_shl(128 - prefix_len).unwrap_or(0);
+    let tuple = Tuple {
+        src: (u128::from_be_bytes(client) & mask).to_be_bytes(),
+        dst: u128::from(service.0).to_be_bytes(),
+        sport: 0,
+        dport: 0,
+        protocol: 0,
+    };
+    // 0 stands for a free slot.
+    tuple.hash(hash_key).max(1)
+}
+
+impl Templates {
+    /// Room for this many, and a few more.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self(Slots::new(capacity))
+    }
+
+    /// Slots in all
+    pub fn capacity(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The dest that this client keeps to, by what this worker knows. Called by any worker.
+    pub(crate) fn find(&self, key: u64, now: Tick) -> Option<DestId> {
+        let read = |slot: &Slot| (slot.dest(), slot.is_alive(now));
+        let (dest, is_alive) = self.0.read(key, read)?;
+        is_alive.then_some(dest)
+    }
+
+    /// A conn of the client was made: the template is made too, or lives on.
+    pub(crate) fn hold(&self, key: u64, dest: DestId, timeout_s: u32, now: Tick) -> Change {
+        let mut change = Change::default();
+        let expires = now.after(Tick::from_secs(timeout_s)).0;
+        if let Some(slot) = self.0.find(key) {
+            let before = slot.dest();
+            if before != dest {
+                (change.went, change.came) = (Some(before), Some(dest));
+                slot.conns.store(0, Relaxed);
+                slot.dest.store(dest.0, Relaxed);
+            }
+            slot.expires.store(expires, Relaxed);
+            slot.conns.store(slot.conns.load(Relaxed) + 1, Relaxed);
+            return change;
+        }
+        let slot = self.0.place_for(key, now);
+        if self.0.clear(slot) {
+            change.went = Some(slot.dest());
+        }
+        change.came = Some(dest);
+        slot.dest.store(dest.0, Relaxed);
+        slot.expires.store(expires, Relaxed);
+        slot.conns.store(1, Relaxed);
+        self.0.publish(slot, key);
+        change
+    }
+
+    /// A conn of the client has ended.
+    pub(crate) fn release(&self, key: u64, dest: DestId, now: Tick) {
+        let Some(slot) = self.0.find(key) else {
+            return;
+        };
+        if slot.dest() != dest {
+            return;
+        }
+        let left = slot.conns.load(Relaxed).saturating_sub(1);
+        slot.conns.store(left, Relaxed);
+        let least = now.after(Tick::from_secs(AFTER_LAST_CONN_S));
+        if left == 0 && least.reached(Tick(slot.expires.load(Relaxed))) {
+            slot.expires.store(least.0, Relaxed);
+        }
+    }
+
+    /// Looks at a few slots, beginning at `cursor`, which moves on; `gone` hears of the dests of those that expired.
+    pub(crate) fn expire_some(&self, cursor: &mut usize, now: Tick, mut gone: impl FnMut(DestId)) {
+        for slot in self.0.walk(cursor, REACH) {
+            if !slot.is_alive(now) && self.0.clear(slot) {
+                gone(slot.dest());
+            }
+        }
+    }
+}
+
+impl shared_table::Slot for Slot {
+    fn key(&self) -> &AtomicU64 {
+        &self.key
+    }
+    fn expires(&self) -> &AtomicU32 {
+        &self.expires
+    }
+}
+
+impl Slot {
+    fn dest(&self) -> DestId {
+        DestId(self.dest.load(Relaxed))
+    }
+
+    fn is_alive(&self, now: Tick) -> bool {
+        let expires = Tick(self.expires.load(Relaxed));
+        let given_up = expires.after(Tick::from_secs(HELD_AT_MOST_S));
+        let is_held = self.conns.load(Relaxed) > 0 && !now.reached(given_up);
+        is_held || !now.reached(expires)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Now;
+
+    fn at(secs: u64) -> Tick {
+        Now::from_secs(secs).tick()
+    }
+
+    #[test]
+    fn a_template_lives_as_long_as_conns_and_then_a_while() {
+        let table = Templates::new(64);
+        assert_eq!(table.find(7, at(0)), None);
+        let made = table.hold(7, DestId(3), 300, at(0));
+        assert_eq!((made.came, made.went), (Some(DestId(3)), None));
+        assert_eq!(table.hold(7, DestId(3), 300, at(10)), Change::default());
+        table.release(7, DestId(3), at(20));
+        assert_eq!(table.find(7, at(5000)), Some(DestId(3)), "a conn is left");
+        table.release(7, DestId(3), at(5000));
+        assert_eq!(table.find(7, at(5050)), Some(DestId(3)));
+        assert_eq!(table.find(7, at(5061)), None);
+        let mut gone = Vec::new();
+        table.expire_some(&mut 0, at(5061), |dest| gone.push(dest));
+        assert_eq!(gone, [DestId(3)]);
+    }
+
+    #[test]
+    fn a_full_bucket_forgets_who_has_least_time_left() {
+        let table = Templates::new(8);
+        for key in 1..=table.capacity() as u64 {
+            table.hold(key, DestId(key as u32), 100 + key as u32, at(0));
+        }
+        let change = table.hold(100, DestId(50), 300, at(0));
+        assert_eq!(
+            (change.came, change.went),
+            (Some(DestId(50)), Some(DestId(1)))
+        );
+        assert_eq!(table.find(1, at(0)), None);
+        assert_eq!(table.find(2, at(0)), Some(DestId(2)));
+    }
+
+    #[test]
+    fn a_prefix_makes_neighbours_one_client() {
+        let key = |client: [u8; 4], prefix_len| {
+            let persistence = Persistence {
+                timeout_s: 300,
+                prefix_len,
+            };
+            key_of(client, ServiceId(3), persistence, &HashKey([1, 2, 3, 4]))
+        };
+        assert_eq!(key([10, 1, 2, 3], 24), key([10, 1, 2, 200], 24));
+        assert_ne!(key([10, 1, 2, 3], 24), key([10, 1, 3, 3], 24));
+        assert_ne!(key([10, 1, 2, 3], 32), key([10, 1, 2, 200], 32));
+    }
+}

@@ -1,0 +1,96 @@
+//! The end of all conns of a dest: they are found by walking the table, a few at a time.
+
+use packet::PacketBuf;
+
+use crate::config::command::Event;
+use crate::config::service::DestId;
+use crate::conn::ConnId;
+use crate::ctx::family_state::Forwarder;
+use crate::engine::process::Engine;
+use crate::io::Io;
+use crate::wire::family::Family;
+
+/// Slots of the table looked at per call.
+const REACH: u32 = 256;
+
+/// Dests that are being closed: those of this walk, and those that came after it began.
+#[derive(Debug, Default)]
+pub(crate) struct Closing {
+    walking: Vec<Closed>,
+    waiting: Vec<Closed>,
+    cursor: u32,
+}
+
+/// A dest whose conns end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Closed {
+    pub(crate) dest: DestId,
+    /// It was removed: control waits for the last conn's end.
+    pub(crate) is_removed: bool,
+}
+
+impl Closing {
+    pub(crate) fn add(&mut self, closed: Closed) {
+        self.waiting.push(closed);
+    }
+}
+
+impl<B: PacketBuf> Engine<B> {
+    /// Goes on with the end of dests' conns: first those of IPv4, then the others.
+    pub(crate) fn continue_closing(&mut self, io: &mut impl Io<B>) {
+        if self.v4().walk(io) {
+            for closed in self.v4.closing.walking.drain(..) {
+                self.v6.closing.add(closed);
+            }
+        }
+        if self.v6().walk(io) {
+            self.report_closed(io);
+        }
+    }
+
+    /// The walks are over. Reports that find no room stay for the next call.
+    fn report_closed(&mut self, io: &mut impl Io<B>) {
+        while let Some(closed) = self.v6.closing.walking.pop() {
+            if closed.is_removed && io.event(Event::DestGone(closed.dest)).is_err() {
+                self.v6.closing.walking.push(closed);
+                return;
+            }
+        }
+    }
+}
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// Goes on with the walk, or begins one; whether it is over. Both ends of an established conn are told by a
+    /// reset.
+    fn walk(&mut self, io: &mut impl Io<B>) -> bool {
+        let closing = &mut self.lane.closing;
+        if closing.walking.is_empty() {
+            if closing.waiting.is_empty() {
+                return false;
+            }
+            std::mem::swap(&mut closing.walking, &mut closing.waiting);
+            closing.walking.sort_unstable();
+            closing.cursor = 0;
+        }
+        let (ids, next) = self.lane.conns.scan(self.lane.closing.cursor, REACH);
+        let mut found = [None::<ConnId>; REACH as usize];
+        let walking = &self.lane.closing.walking;
+        let of_closed_dests = ids.filter(|id| {
+            let dest = self.lane.conns.get(*id).dest();
+            walking
+                .binary_search_by_key(&dest, |closed| closed.dest)
+                .is_ok()
+        });
+        for (slot, id) in found.iter_mut().zip(of_closed_dests) {
+            *slot = Some(id);
+        }
+        for id in found.into_iter().map_while(|id| id) {
+            self.reset_if_established(id, io);
+            self.end(id, io);
+        }
+        if let Some(cursor) = next {
+            self.lane.closing.cursor = cursor;
+        }
+        next.is_none()
+    }
+}

@@ -1,0 +1,107 @@
+//! Resets to both ends of a conn that ends while they still believe in it (FullNAT design, 4.8).
+
+use packet::PacketBuf;
+use packet::checksum;
+use packet::ip::NewHeader;
+
+use crate::config::service::Protocol;
+use crate::conn::tcp_state::TcpState;
+use crate::conn::{Conn, ConnFlags, ConnId, Direction};
+use crate::ctx::family_state::Forwarder;
+use crate::drop_reason::DropReason;
+use crate::io::Io;
+use crate::tuple::Tuple;
+use crate::wire::family::{self, Family};
+use crate::xmit::nexthop::Way;
+use packet::ipv4::L2_LEN;
+
+/// A segment without options or data: RFC 9293, 3.1.
+const SEGMENT_LEN: usize = 20;
+const RST_ACK: u8 = 0x14;
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// Tells both ends of an established TCP conn that it is over.
+    pub(crate) fn reset_if_established(&mut self, id: ConnId, io: &mut impl Io<B>) {
+        let conn = *self.lane.conns.get(id);
+        if conn.flags.has(ConnFlags::SYN_PROXIED) && conn.tcp_state() == TcpState::SynSent {
+            return self.reset_waiting_client(id, io);
+        }
+        if conn.protocol != Protocol::Tcp.number()
+            || conn.tcp_state() != TcpState::Established
+            || conn.flags.has(ConnFlags::ONE_WAY)
+        {
+            return;
+        }
+        // The sequence number is the one the receiver expects next, for only then does it believe
+        // the reset at once (RFC 5961, 3.2): what it acknowledged last.
+        let [client_ack, dest_ack] = conn.acks;
+        let client_expects = client_ack.wrapping_add(self.lane.dest_delta(id));
+        let for_client = (client_expects, dest_ack.wrapping_sub(conn.seq_delta));
+        let dest_expects = dest_ack.wrapping_add(self.lane.header_shift(id));
+        let for_dest = (dest_expects, client_ack);
+        self.send_reset(id, &conn, Direction::Outbound, for_client, io);
+        self.send_reset(id, &conn, Direction::Inbound, for_dest, io);
+    }
+
+    /// The client has shaken hands, and the dest did not answer.
+    fn reset_waiting_client(&mut self, id: ConnId, io: &mut impl Io<B>) {
+        let conn = *self.lane.conns.get(id);
+        let extra = self.lane.extras.get(id);
+        let numbers = (extra.cookie.wrapping_add(1), extra.first_data);
+        self.send_reset(id, &conn, Direction::Outbound, numbers, io);
+    }
+
+    fn send_reset(
+        &mut self,
+        id: ConnId,
+        conn: &Conn<A>,
+        direction: Direction,
+        numbers: (u32, u32),
+        io: &mut impl Io<B>,
+    ) {
+        let Ok(way) = self.way_of(id, direction) else {
+            return;
+        };
+        let Way::Known { id: nexthop, .. } = way else {
+            return;
+        };
+        let Some(port) = self
+            .shared
+            .snapshot
+            .net
+            .nexthop(nexthop)
+            .map(|hop| hop.port)
+        else {
+            return;
+        };
+        let tuple = conn.rewritten(direction);
+        let frame_len = L2_LEN + family::header_len(tuple.src) + SEGMENT_LEN;
+        self.shared.stats.received.add(1);
+        self.shared.stats.originated.add(1);
+        let Some(mut packet) = io.allocate(port, frame_len) else {
+            self.shared.stats.drops_by(DropReason::NoMbuf).add(1);
+            return;
+        };
+        write_reset(packet.bytes_mut(), &tuple, numbers);
+        self.deliver(packet, way, io);
+    }
+}
+
+/// A whole RST segment, MAC addresses excepted. RFC 9293, 3.10.7: seq and ack as given.
+fn write_reset<A: Family>(frame: &mut [u8], tuple: &Tuple<A>, (seq, ack): (u32, u32)) {
+    frame.fill(0);
+    let header = NewHeader::of_ours(tuple.src, tuple.dst, tuple.protocol, SEGMENT_LEN as u16);
+    family::write_header(frame, &header);
+    let Some(tcp) = frame.last_chunk_mut::<SEGMENT_LEN>() else {
+        return;
+    };
+    tcp[0..2].copy_from_slice(&tuple.sport.to_be_bytes());
+    tcp[2..4].copy_from_slice(&tuple.dport.to_be_bytes());
+    tcp[4..8].copy_from_slice(&seq.to_be_bytes());
+    tcp[8..12].copy_from_slice(&ack.to_be_bytes());
+    tcp[12] = 5 << 4;
+    tcp[13] = RST_ACK;
+    let pseudo = A::pseudo_header(tuple, SEGMENT_LEN as u16);
+    let tcp_checksum = !checksum::fold(checksum::sum(tcp) + pseudo);
+    tcp[16..18].copy_from_slice(&tcp_checksum.to_be_bytes());
+}

@@ -1,0 +1,381 @@
+//! What kind of packet this is: the first stage, one packet at a time.
+
+use packet::ip::IpFacts;
+use packet::{ChecksumState, MacAddr, PacketBuf, ipv4, ipv6, sctp};
+
+use crate::config::service::Protocol;
+use crate::drop_reason::DropReason;
+use crate::tuple::Tuple;
+use crate::wire::family::Family;
+
+/// A TCP or UDP packet that may belong to a conn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub(crate) struct Flow<A> {
+    pub(crate) tuple: Tuple<A>,
+    /// Bytes of the IP packet, header included.
+    pub(crate) total_len: u16,
+    /// Where the L4 header begins in the frame.
+    pub(crate) l4_at: u8,
+    /// The first fragment of a packet: its L4 part is not all there.
+    pub(crate) is_fragment: bool,
+}
+
+impl<A> Flow<A> {
+    /// What its tuple is of: flows are made of nothing else.
+    #[inline(always)]
+    pub(crate) const fn protocol(&self) -> Protocol {
+        debug_assert!(Protocol::from_number(self.tuple.protocol).is_some());
+        match self.tuple.protocol {
+            TCP => Protocol::Tcp,
+            UDP => Protocol::Udp,
+            SCTP => Protocol::Sctp,
+            ICMP => Protocol::Icmp,
+            _ => Protocol::IcmpV6,
+        }
+    }
+}
+
+impl<A: Family> Flow<A> {
+    /// Whether its packet is whole, and the IP header has neither options nor extensions.
+    #[inline(always)]
+    pub(crate) const fn is_plain(&self) -> bool {
+        // As one number
+        u16::from_ne_bytes([self.l4_at, self.is_fragment as u8])
+            == u16::from_ne_bytes([A::PLAIN_L4_AT as u8, 0])
+    }
+
+    /// The same in IPv6's form.
+    pub(crate) fn to_mapped(self) -> Flow<[u8; 16]> {
+        Flow {
+            tuple: self.tuple.to_mapped(),
+            l4_at: self.l4_at,
+            is_fragment: self.is_fragment,
+            total_len: self.total_len,
+        }
+    }
+}
+
+/// Where a packet goes that is no [`Flow`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Aside {
+    /// An IPv6 packet, still to be looked at
+    Ipv6,
+    /// An ICMP message
+    Icmp,
+    /// A fragment without ports, or of a packet that has none
+    Fragment,
+    /// AH or ESP
+    Ipsec,
+    /// ARP
+    Arp,
+    /// Not for the engine
+    Kernel,
+    /// Not for anyone
+    Drop(DropReason),
+}
+
+impl From<DropReason> for Aside {
+    #[inline]
+    fn from(reason: DropReason) -> Self {
+        Self::Drop(reason)
+    }
+}
+
+const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
+const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
+const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ESP: u8 = 50;
+const AH: u8 = 51;
+const SCTP: u8 = 132;
+
+/// Whose frames are plain: a MAC address as the first eight bytes of a frame are compared with it, two of which are shifted out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addressee(u64);
+
+impl Addressee {
+    /// No frame's: bits that are shifted out of those are set.
+    pub(crate) const NOBODY: Self = Self(1);
+
+    pub(crate) const fn new(mac: MacAddr) -> Self {
+        let [a, b, c, d, e, f] = mac.0;
+        Self(u64::from_le_bytes([0, 0, a, b, c, d, e, f]))
+    }
+
+    #[inline(always)]
+    fn has(self, ethernet: &[u8; ipv4::L2_LEN]) -> bool {
+        let first = ethernet.first_chunk().copied().unwrap_or_default();
+        u64::from_le_bytes(first) << 16 == self.0
+    }
+}
+
+/// What nearly all packets are, in as few steps as it takes: TCP or UDP in IPv4, whole, without IP options, and nothing is wrong with
+/// it but perhaps who it is from or to. `addressee` is the device that it came in by. `None` is any other: [`classify`] tells.
+#[inline(always)]
+pub(crate) fn plain_flow<B: PacketBuf>(
+    packet: &mut B,
+    addressee: Addressee,
+) -> Option<Flow<[u8; 4]>> {
+    let headers = packet.bytes().first_chunk::<{ <[u8; 4]>::PLAIN_L4_AT }>()?;
+    let ethernet = headers.first_chunk::<{ ipv4::L2_LEN }>()?;
+    if !addressee.has(ethernet) || ethernet[12..] != ETHERTYPE_IPV4 {
+        return None;
+    }
+    let (ip, l4) = ipv4::read_plain(packet)?;
+    let ports = match ip.protocol {
+        TCP => tcp_ports(l4)?,
+        UDP => udp_ports(l4, false)?,
+        _ => return None,
+    };
+    let frame_len = ipv4::L2_LEN + usize::from(ip.total_len);
+    if frame_len < packet.bytes().len() {
+        packet.truncate(frame_len);
+    }
+    Some(flow(&ip, ports))
+}
+
+/// Classifies any packet, which came in by a device with this MAC address.
+#[cold]
+#[inline(never)]
+pub(crate) fn classify<B: PacketBuf>(packet: &mut B, mac: MacAddr) -> Result<Flow<[u8; 4]>, Aside> {
+    let Some(ethernet) = packet.bytes().first_chunk::<{ ipv4::L2_LEN }>() else {
+        return Err(Aside::Drop(DropReason::FrameTooShort));
+    };
+    let is_group = ethernet[0] & 1 == 1;
+    if ethernet[..6] != mac.0 && !is_group {
+        return Err(Aside::Drop(DropReason::NotForUs));
+    }
+    match [ethernet[12], ethernet[13]] {
+        ETHERTYPE_IPV4 => classify_ipv4(packet),
+        ETHERTYPE_IPV6 => Err(Aside::Ipv6),
+        ETHERTYPE_ARP => Err(Aside::Arp),
+        _ => Err(Aside::Kernel),
+    }
+}
+
+fn classify_ipv4<B: PacketBuf>(packet: &mut B) -> Result<Flow<[u8; 4]>, Aside> {
+    let ip = <[u8; 4]>::check(packet)?;
+    check_hosts(ip.src, ip.dst)?;
+    if ip.is_fragment && (ip.fragment_offset != 0 || !matches!(ip.protocol, TCP | UDP | SCTP)) {
+        return Err(Aside::Fragment);
+    }
+    flow_by_ports(packet, &ip, ICMP)
+}
+
+/// Whether a packet is from one host to another. What [`plain_flow`] has found is asked this only if it has no conn, since none is made
+/// for any other.
+#[inline]
+pub(crate) fn check_hosts(src: [u8; 4], dst: [u8; 4]) -> Result<(), Aside> {
+    if ipv4::is_multicast_or_broadcast(dst) {
+        Err(Aside::Kernel)
+    } else if ipv4::is_martian_source(src) {
+        Err(Aside::Drop(DropReason::Ipv4Martian))
+    } else if src == dst {
+        Err(Aside::Drop(DropReason::LandAttack))
+    } else {
+        Ok(())
+    }
+}
+
+/// Router and neighbour solicitations and advertisements, and redirects: RFC 4861, 4.
+pub(crate) fn is_neighbour_discovery(frame: &[u8], ip: &IpFacts<[u8; 16]>) -> bool {
+    let kind = frame.get(usize::from(ip.l4_at));
+    ip.protocol == ICMPV6 && !ip.is_fragment && kind.is_some_and(|kind| (133..=137).contains(kind))
+}
+
+/// What kind of packet this is, by its header that was checked. Never [`Aside::Ipv6`] or [`Aside::Arp`].
+pub(crate) fn flow_of_ipv6<B: PacketBuf>(
+    packet: &B,
+    ip: &IpFacts<[u8; 16]>,
+) -> Result<Flow<[u8; 16]>, Aside> {
+    if ip.is_fragment && (ip.fragment_offset != 0 || !matches!(ip.protocol, TCP | UDP | SCTP)) {
+        return Err(Aside::Fragment);
+    }
+    if ipv6::is_multicast(&ip.dst) {
+        return Err(Aside::Kernel);
+    }
+    if ipv6::is_martian_source(&ip.src) {
+        return Err(Aside::Drop(DropReason::Ipv6Martian));
+    }
+    if ip.src == ip.dst {
+        return Err(Aside::Drop(DropReason::LandAttack));
+    }
+    flow_by_ports(packet, ip, ICMPV6)
+}
+
+/// What has ports; `icmp` is the number of the family's own messages.
+#[inline(always)]
+fn flow_by_ports<A: Family, B: PacketBuf>(
+    packet: &B,
+    ip: &IpFacts<A>,
+    icmp: u8,
+) -> Result<Flow<A>, Aside> {
+    let l4 = packet
+        .bytes()
+        .get(usize::from(ip.l4_at)..)
+        .unwrap_or_default();
+    let is_bad = packet.l4_checksum() == ChecksumState::Bad;
+    let ports = match ip.protocol {
+        TCP => {
+            let ports = tcp_ports(l4).ok_or(DropReason::TcpMalformed)?;
+            if is_bad {
+                return Err(Aside::Drop(DropReason::TcpBadChecksum));
+            }
+            ports
+        }
+        UDP => {
+            let ports = udp_ports(l4, ip.is_fragment).ok_or(DropReason::UdpMalformed)?;
+            if is_bad {
+                return Err(Aside::Drop(DropReason::UdpBadChecksum));
+            }
+            ports
+        }
+        SCTP => sctp::ports(l4).ok_or(DropReason::SctpMalformed)?,
+        ESP | AH => return Err(Aside::Ipsec),
+        number if number == icmp => return Err(Aside::Icmp),
+        _ => return Err(Aside::Kernel),
+    };
+    Ok(flow(ip, ports))
+}
+
+#[inline(always)]
+fn flow<A: Family>(ip: &IpFacts<A>, (sport, dport): (u16, u16)) -> Flow<A> {
+    Flow {
+        tuple: Tuple {
+            src: ip.src,
+            dst: ip.dst,
+            sport,
+            dport,
+            protocol: ip.protocol,
+        },
+        l4_at: ip.l4_at,
+        is_fragment: ip.is_fragment,
+        total_len: ip.total_len,
+    }
+}
+
+/// `None` if the header is cut, or its length lies.
+#[inline(always)]
+fn tcp_ports(l4: &[u8]) -> Option<(u16, u16)> {
+    let header = l4.first_chunk::<20>()?;
+    let header_len = usize::from(header[12] >> 4) * 4;
+    (header_len >= 20 && header_len <= l4.len()).then(|| ports(header))
+}
+
+/// `None` if the header is cut, or its length lies.
+#[inline(always)]
+fn udp_ports(l4: &[u8], is_fragment: bool) -> Option<(u16, u16)> {
+    let header = l4.first_chunk::<8>()?;
+    let len = usize::from(u16::from_be_bytes([header[4], header[5]]));
+    // One comparison for both ends: what is less than 8 would be very much.
+    let is_sound = len.wrapping_sub(8) <= l4.len() - 8;
+    (is_sound || is_fragment && len >= 8).then(|| ports(header))
+}
+
+#[inline(always)]
+fn ports(header: &[u8]) -> (u16, u16) {
+    let ports = header
+        .first_chunk()
+        .map_or(0, |ports| u32::from_be_bytes(*ports));
+    ((ports >> 16) as u16, ports as u16)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use testkit::VecBuf;
+    use testkit::frames::{tcp, udp};
+
+    use super::*;
+    use packet::PortId;
+
+    const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+    const ADDRESSEE: Addressee = Addressee::new(MAC);
+    const MACS: (MacAddr, MacAddr) = (MacAddr([2, 0, 0, 0, 0, 2]), MAC);
+
+    fn frames() -> [Vec<u8>; 2] {
+        let (src, dst) = ("10.0.0.1:1000", "10.0.0.100:80");
+        [
+            udp(src, dst, b"hello", MACS),
+            tcp(src, dst).flags("A").payload(b"hello").frame(MACS),
+        ]
+    }
+
+    fn received(frame: &[u8]) -> VecBuf {
+        VecBuf::new(PortId(0), frame)
+    }
+
+    #[test]
+    fn what_most_packets_are_is_plain() {
+        for frame in frames() {
+            assert!(plain_flow(&mut received(&frame), ADDRESSEE).is_some());
+        }
+    }
+
+    #[test]
+    fn padding_is_cut_off_either_way() {
+        for frame in frames() {
+            let mut packet = received(&[&frame[..], &[0; 9]].concat());
+            assert!(plain_flow(&mut packet, ADDRESSEE).is_some());
+            assert_eq!(packet.bytes(), frame);
+        }
+    }
+
+    /// Mostly in the headers of IP and above.
+    fn place() -> impl Strategy<Value = usize> {
+        prop_oneof![1 => 0_usize..60, 4 => 14_usize..48]
+    }
+
+    fn byte() -> impl Strategy<Value = u8> {
+        prop_oneof![
+            any::<u8>(),
+            prop::sample::select(vec![0, 1, 127, 224, 239, 240, 255])
+        ]
+    }
+
+    proptest! {
+        /// Whatever is changed in a packet, with the header's checksum right again or not: the short way never says anything but
+        /// the long one, but for what both ends are.
+        #[test]
+        fn the_short_way_says_what_the_long_one_does(
+            is_tcp: bool,
+            changes in prop::collection::vec((place(), byte()), 0..4),
+            is_to_itself in prop::bool::weighted(0.1),
+            is_mended in prop::bool::weighted(0.9),
+            len in prop::option::weighted(0.2, 0_usize..80),
+            nic in [0_usize..3, 0_usize..3],
+        ) {
+            let mut frame = frames()[usize::from(is_tcp)].clone();
+            for (at, byte) in changes {
+                if let Some(place) = frame.get_mut(at) {
+                    *place = byte;
+                }
+            }
+            if is_to_itself {
+                frame.copy_within(26..30, 30);
+            }
+            if is_mended {
+                frame[24..26].fill(0);
+                let checksum = packet::checksum::checksum(&frame[14..34]);
+                frame[24..26].copy_from_slice(&checksum.to_be_bytes());
+            }
+            if let Some(len) = len {
+                frame.resize(len, 0);
+            }
+            let mut short = received(&frame);
+            let [ip, l4] = nic.map(|at| [ChecksumState::Unknown, ChecksumState::Good, ChecksumState::Bad][at]);
+            (short.ip_checksum, short.l4_checksum) = (ip, l4);
+            let mut long = short.clone();
+            if let Some(flow) = plain_flow(&mut short, ADDRESSEE) {
+                let tuple = &flow.tuple;
+                let said = check_hosts(tuple.src, tuple.dst).map(|()| flow);
+                prop_assert_eq!(said, classify(&mut long, MAC));
+                prop_assert_eq!(short.bytes(), long.bytes());
+            }
+        }
+    }
+}

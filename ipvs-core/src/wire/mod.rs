@@ -1,0 +1,10 @@
+//! TODO-page
+
+pub(crate) mod classify;
+pub(crate) mod family;
+pub(crate) mod payload_edit;
+pub(crate) mod syn_cookie;
+pub(crate) mod tcp;
+pub(crate) mod tcp_build;
+pub(crate) mod tcp_options;
+pub(crate) mod tunnel;

@@ -1,0 +1,312 @@
+//! The rewrite of TCP segments and UDP datagrams: ports, sequence numbers, options, checksum.
+
+use packet::PacketBuf;
+use packet::checksum::Delta;
+
+use crate::conn::tcp_state::{SegmentKind, TcpState};
+use crate::conn::{Conn, ConnFlags, Direction};
+use crate::drop_reason::DropReason;
+use crate::helper::proxy_protocol;
+use crate::tuple::Tuple;
+use crate::wire::family::{self, Family};
+use crate::wire::tcp_options::{self, HEADER_LEN, LONGEST_HEADER};
+use packet::ipv4::L2_LEN;
+
+/// Where a TCP header has its sequence number.
+pub(crate) const SEQ: usize = 4;
+/// Where it has its acknowledgment.
+pub(crate) const ACK_NUMBER: usize = 8;
+
+const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const ACK: u8 = 0x10;
+
+/// The facts of a segment that the state machine goes by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Segment {
+    pub(crate) seq: u32,
+    pub(crate) ack: u32,
+    flags: u8,
+}
+
+impl Segment {
+    /// Reads the header, which classification checked.
+    #[inline]
+    pub(crate) fn read(tcp: &[u8]) -> Result<Self, DropReason> {
+        let header = tcp
+            .first_chunk::<HEADER_LEN>()
+            .ok_or(DropReason::TcpMalformed)?;
+        Ok(Self {
+            seq: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
+            ack: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
+            flags: header[13],
+        })
+    }
+
+    #[inline]
+    pub(crate) const fn has_syn(self) -> bool {
+        self.flags & SYN != 0
+    }
+
+    #[inline]
+    pub(crate) const fn has_ack(self) -> bool {
+        self.flags & ACK != 0
+    }
+
+    #[inline]
+    pub(crate) const fn has_rst(self) -> bool {
+        self.flags & RST != 0
+    }
+
+    /// ACK, and neither SYN, nor FIN, nor RST: data, or the receipt of it.
+    #[inline]
+    pub(crate) const fn only_acknowledges(self) -> bool {
+        self.flags & (SYN | ACK | RST | FIN) == ACK
+    }
+
+    /// SYN and nothing that contradicts it: what opens a conn.
+    #[inline]
+    pub(crate) const fn opens(self) -> bool {
+        self.flags & (SYN | ACK | RST | FIN) == SYN
+    }
+
+    /// What of it moves the state.
+    #[inline]
+    pub(crate) const fn kind(self) -> SegmentKind {
+        if self.has_rst() {
+            SegmentKind::Rst
+        } else if self.has_syn() {
+            SegmentKind::Syn
+        } else if self.flags & FIN != 0 {
+            SegmentKind::Fin
+        } else {
+            SegmentKind::Ack
+        }
+    }
+}
+
+/// Both ports as a header begins with them, in one write.
+#[inline]
+fn ports<A>(to: &Tuple<A>) -> [u8; 4] {
+    (u32::from(to.sport) << 16 | u32::from(to.dport)).to_be_bytes()
+}
+
+/// Writes the endpoints of `to` into a UDP datagram.
+#[inline(always)]
+pub(crate) fn rewrite_udp<A>(udp: &mut [u8], to: &Tuple<A>, delta: Delta) {
+    let Some(header) = udp.first_chunk_mut::<8>() else {
+        return;
+    };
+    header[..4].copy_from_slice(&ports(to));
+    let checksum = u16::from_be_bytes([header[6], header[7]]);
+    // RFC 768: 0 means that the sender made none, so one that comes out as 0 is sent as all ones.
+    if checksum != 0 {
+        let changed = match delta.apply(checksum) {
+            0 => u16::MAX,
+            changed => changed,
+        };
+        header[6..8].copy_from_slice(&changed.to_be_bytes());
+    }
+}
+
+/// Writes the endpoints of `to` into a TCP segment and translates its numbers. `delta` is what the
+/// endpoints change in the checksum.
+#[inline(always)]
+pub(crate) fn rewrite_tcp<A: Family>(
+    tcp: &mut [u8],
+    segment: Segment,
+    conn: &Conn<A>,
+    direction: Direction,
+    mut delta: Delta,
+) -> Result<(), DropReason> {
+    let to = conn.rewritten(direction);
+    let (header, rest) = tcp
+        .split_first_chunk_mut::<HEADER_LEN>()
+        .ok_or(DropReason::TcpMalformed)?;
+    header[..4].copy_from_slice(&ports(&to));
+    let mut numbers = Delta::ZERO;
+    // The client's numbers on their way to the dest, and what the dest acknowledges of them on its way back. Nearly all segments
+    // have an acknowledgment, and nobody can foretell which way the next one goes.
+    if segment.has_ack() || direction == Direction::Inbound {
+        let (at, old, shift) = match direction {
+            Direction::Inbound => (SEQ, segment.seq, conn.seq_delta),
+            Direction::Outbound => (ACK_NUMBER, segment.ack, conn.seq_delta.wrapping_neg()),
+        };
+        let new = old.wrapping_add(shift);
+        header[at..at + 4].copy_from_slice(&new.to_be_bytes());
+        numbers = Delta::of_u32(old, new);
+    }
+    let header_len = usize::from(header[12] >> 4) * 4;
+    // NAT hides nobody: the ends' options are their own.
+    if header_len > HEADER_LEN && conn.flags.has(ConnFlags::FULL_NAT) {
+        let options = rest
+            .get_mut(..header_len - HEADER_LEN)
+            .ok_or(DropReason::TcpMalformed)?;
+        delta = delta.plus(edit_options(options, segment, conn, direction)?);
+    }
+    let checksum = u16::from_be_bytes([header[16], header[17]]);
+    let checksum = Delta::apply_all([delta, numbers], checksum);
+    header[16..18].copy_from_slice(&checksum.to_be_bytes());
+    Ok(())
+}
+
+/// Replaces a number in the header and says what that changes in the checksum.
+#[inline]
+fn put_u32(header: &mut [u8; HEADER_LEN], at: usize, value: u32) -> Delta {
+    let field = &mut header[at..at + 4];
+    let old = u32::from_be_bytes([field[0], field[1], field[2], field[3]]);
+    field.copy_from_slice(&value.to_be_bytes());
+    Delta::of_u32(old, value)
+}
+
+/// Replaces a number in a TCP header, at [`SEQ`] or [`ACK_NUMBER`].
+pub(crate) fn put_number(frame: &mut [u8], l4_at: usize, at: usize, new: u32) {
+    let tcp = frame.get_mut(l4_at..).unwrap_or_default();
+    let Some(header) = tcp.first_chunk_mut::<{ HEADER_LEN }>() else {
+        return;
+    };
+    let delta = put_u32(header, at, new);
+    apply_delta(header, delta);
+}
+
+/// What is acknowledged selectively is so many bytes further in front.
+pub(crate) fn shift_sack(frame: &mut [u8], l4_at: usize, shift: u32) {
+    change_options(frame, l4_at, |options| {
+        tcp_options::translate_sack(options, shift)
+    });
+}
+
+/// The clocks of sender and receiver are so far ahead.
+pub(crate) fn shift_timestamps(frame: &mut [u8], l4_at: usize, value: u32, echo: u32) {
+    change_options(frame, l4_at, |options| {
+        tcp_options::translate_timestamps(options, value, echo)
+    });
+}
+
+fn change_options(
+    frame: &mut [u8],
+    l4_at: usize,
+    change: impl FnOnce(&mut [u8]) -> Result<Delta, tcp_options::BadOptions>,
+) {
+    let tcp = frame.get_mut(l4_at..).unwrap_or_default();
+    let Some((header, rest)) = tcp.split_first_chunk_mut::<{ HEADER_LEN }>() else {
+        return;
+    };
+    let options_len = (usize::from(header[12] >> 4) * 4).saturating_sub(header.len());
+    if let Some(options) = rest.get_mut(..options_len)
+        && let Ok(delta) = change(options)
+    {
+        apply_delta(header, delta);
+    }
+}
+
+/// Changes the checksum of a TCP header.
+pub(crate) fn apply_delta(tcp: &mut [u8], delta: Delta) {
+    if let Some(field) = tcp.get_mut(16..18) {
+        let sum = u16::from_be_bytes([field[0], field[1]]);
+        field.copy_from_slice(&delta.apply(sum).to_be_bytes());
+    }
+}
+
+#[inline(never)]
+fn edit_options<A: Family>(
+    options: &mut [u8],
+    segment: Segment,
+    conn: &Conn<A>,
+    direction: Direction,
+) -> Result<Delta, DropReason> {
+    let edited = match direction {
+        // The answer to a dest that calls, as FTP's do, keeps what was agreed.
+        Direction::Inbound if segment.has_syn() && conn.tcp_state() == TcpState::Listen => {
+            return Ok(Delta::ZERO);
+        }
+        Direction::Inbound if segment.has_syn() => tcp_options::strip_timestamps(options),
+        Direction::Inbound if conn.flags.has(ConnFlags::TOA_PENDING) => {
+            tcp_options::strip_toa(options)
+        }
+        Direction::Inbound => return Ok(Delta::ZERO),
+        Direction::Outbound if segment.has_syn() => tcp_options::lower_mss(options, grown_by(conn)),
+        Direction::Outbound => tcp_options::translate_sack(options, conn.seq_delta),
+    };
+    match edited {
+        Ok(delta) => Ok(delta),
+        // Options decide about a SYN; on any other segment the ends judge for themselves.
+        Err(_) if segment.has_syn() => Err(DropReason::TcpBadOptions),
+        Err(_) => Ok(Delta::ZERO),
+    }
+}
+
+/// What became of a TOA option that a segment should carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Toa {
+    /// It is in.
+    Inserted,
+    /// The header, or the buffer, has no room for it.
+    NoSpace,
+    /// The packet would exceed the MTU.
+    OverMtu,
+}
+
+/// Puts the client's address into a segment that was rewritten already: right after the fixed
+/// header, where the toa modules look first (FullNAT design, 4.3).
+#[inline(never)]
+pub(crate) fn insert_toa<A: Family, B: PacketBuf>(
+    packet: &mut B,
+    l4_at: usize,
+    conn: &Conn<A>,
+    mtu: u16,
+) -> Toa {
+    let (addr, port) = conn.client();
+    let toa = tcp_options::Toa::of(addr.to_ip(), port);
+    let option = toa.bytes();
+    let bytes = packet.bytes();
+    if bytes.len() - L2_LEN + option.len() > usize::from(mtu) {
+        return Toa::OverMtu;
+    }
+    let Some(header) = bytes
+        .get(l4_at..)
+        .and_then(<[u8]>::first_chunk::<HEADER_LEN>)
+    else {
+        return Toa::NoSpace;
+    };
+    // All of it is read where it lies: once it was moved, it would have to be in the cache again first.
+    let (offset, flags) = (header[12], header[13]);
+    let checksum = u16::from_be_bytes([header[16], header[17]]);
+    let segment_len = (bytes.len() - l4_at) as u16;
+    let header_len = usize::from(offset >> 4) * 4;
+    if header_len + option.len() > LONGEST_HEADER || !packet.prepend(option.len()) {
+        return Toa::NoSpace;
+    }
+    let new_offset = offset + ((option.len() as u8 / 4) << 4);
+    let offsets = Delta::of_u16(
+        u16::from_be_bytes([offset, flags]),
+        u16::from_be_bytes([new_offset, flags]),
+    );
+    let lens = Delta::of_u16(segment_len, segment_len + option.len() as u16);
+    let bytes = packet.bytes_mut();
+    bytes.copy_within(option.len()..option.len() + l4_at + HEADER_LEN, 0);
+    family::grow(bytes, option.len() as u16);
+    let (header, rest) = bytes[l4_at..].split_at_mut(HEADER_LEN);
+    rest[..option.len()].copy_from_slice(option);
+    header[12] = new_offset;
+    let checksum = Delta::apply_all([toa.delta(), offsets, lens], checksum);
+    header[16..18].copy_from_slice(&checksum.to_be_bytes());
+    Toa::Inserted
+}
+
+/// Bytes that the client's segments grow by on their way to the dest: an option or a PROXY header, and a longer IP
+/// header.
+fn grown_by<A: Family>(conn: &Conn<A>) -> u16 {
+    let (client, _) = conn.client();
+    let option = if conn.flags.has(ConnFlags::EDITED) {
+        usize::from(proxy_protocol::LONGEST_HEADER)
+    } else {
+        tcp_options::toa_len(client.to_ip())
+    };
+    let (before, after) = (
+        family::header_len(client),
+        family::header_len(conn.real_server().0),
+    );
+    (option + after.saturating_sub(before)) as u16
+}

@@ -1,0 +1,195 @@
+//! Packets inside packets: what a tunnel's own header needs, and how it is put in front. Inside and outside may be
+//! of different families.
+
+use std::net::IpAddr;
+
+use packet::PacketBuf;
+use packet::ip::NewHeader;
+use packet::ipv4::{self, Around, L2_LEN};
+
+use crate::config::service::{Encapsulation, FwdMode};
+use crate::conn::{Conn, Direction};
+use crate::drop_reason::DropReason;
+use crate::wire::family::{self, DEFAULT_TTL, Family};
+
+/// The protocol number of IPv4 inside (RFC 2003, 3.1) and of IPv6 (RFC 2473, 3).
+const IPV4_INSIDE: u8 = 4;
+const IPV6_INSIDE: u8 = 41;
+const ETHERTYPE_AT: usize = L2_LEN - 2;
+const UDP: u8 = 17;
+const GRE: u8 = 47;
+/// RFC 2784, 2: no checksum, version 0, and the EtherType of what is inside.
+const GRE_LEN: usize = 4;
+const UDP_LEN: usize = 8;
+/// draft-ietf-intarea-gue, 3.1: version 0, no options, a data message, and the protocol of what is inside.
+const GUE_LEN: usize = 4;
+/// RFC 7348, 5 and others: the source port of a UDP tunnel is a hash of the flow, among the dynamic ones.
+const FIRST_DYNAMIC_PORT: u16 = 49_152;
+
+/// How many bytes a conn's inbound packets grow by.
+#[inline]
+pub(crate) fn overhead<A: Family>(conn: &Conn<A>, fwdmode: FwdMode) -> u16 {
+    match fwdmode {
+        FwdMode::Tunnel(encapsulation) => {
+            (family::header_len(conn.real_server().0) + shim_len(encapsulation)) as u16
+        }
+        _ => 0,
+    }
+}
+
+/// Bytes between the two IP headers.
+const fn shim_len(encapsulation: Encapsulation) -> usize {
+    match encapsulation {
+        Encapsulation::IpIp => 0,
+        Encapsulation::Gre => GRE_LEN,
+        Encapsulation::Gue(_) => UDP_LEN + GUE_LEN,
+    }
+}
+
+/// Puts a packet of a conn that is whole and has neither IP options nor the reserved flag, as most are, into one to the dest, in
+/// IPv4, and decrements its time to live. `total_len` is the new one's. Gives the new frame. The MAC addresses are whoever's sends it.
+#[inline(always)]
+pub(crate) fn wrap_plain<'p, A: Family, B: PacketBuf>(
+    packet: &'p mut B,
+    conn: &Conn<A>,
+    total_len: u16,
+) -> Result<&'p mut [u8], DropReason> {
+    let to = conn.rewritten(Direction::Inbound);
+    let (IpAddr::V4(src), IpAddr::V4(dst)) = (to.src.to_ip(), to.dst.to_ip()) else {
+        return Err(DropReason::NoRoute);
+    };
+    if !packet.prepend(ipv4::HEADER_LEN) {
+        return Err(DropReason::NoHeadroom);
+    }
+    let frame = packet.bytes_mut();
+    let head = frame.first_chunk_mut();
+    let head: &mut [u8; L2_LEN + 2 * ipv4::HEADER_LEN] = head.ok_or(DropReason::FrameTooShort)?;
+    let (ethernet, ip) = head.split_at_mut(L2_LEN);
+    let headers = ip.as_chunks_mut().0.first_chunk_mut();
+    let headers = headers.ok_or(DropReason::FrameTooShort)?;
+    ethernet[ETHERTYPE_AT..].copy_from_slice(&family::ETHERTYPE_IPV4);
+    let around = Around {
+        total_len,
+        ttl: DEFAULT_TTL,
+        protocol: IPV4_INSIDE,
+        src: src.octets(),
+        dst: dst.octets(),
+        delta: conn.l3_delta(Direction::Inbound),
+    };
+    ipv4::wrap_plain(headers, &around);
+    Ok(frame)
+}
+
+/// Puts any packet for the dest of a conn into one to it. `flow_hash` tells flows apart for who balances over paths. The MAC addresses
+/// are whoever's sends it.
+pub(crate) fn encapsulate<A: Family, B: PacketBuf>(
+    packet: &mut B,
+    conn: &Conn<A>,
+    encapsulation: Encapsulation,
+    flow_hash: impl FnOnce() -> u64,
+) -> Result<(), DropReason> {
+    let to = conn.rewritten(Direction::Inbound);
+    let shim_len = shim_len(encapsulation);
+    let grown = family::header_len(to.dst) + shim_len;
+    let inside = Inside::of(packet.bytes()).ok_or(DropReason::FrameTooShort)?;
+    if !packet.prepend(grown) {
+        return Err(DropReason::NoHeadroom);
+    }
+    let bytes = packet.bytes_mut();
+    let inner_len = bytes.len() - L2_LEN - grown;
+    let header = NewHeader {
+        // RFC 6040, 4.1: both the class and what ECN says are copied.
+        traffic_class: inside.traffic_class,
+        // RFC 2003, 3.1: what must stay whole inside must outside. Each outer packet takes over the inner's
+        // identification, which tells it from the others of its sender.
+        identification: inside.identification,
+        dont_fragment: inside.dont_fragment,
+        ..NewHeader::of_ours(
+            to.src,
+            to.dst,
+            inside.outer_protocol(encapsulation),
+            (shim_len + inner_len) as u16,
+        )
+    };
+    family::write_header(bytes, &header);
+    let shim = &mut bytes[L2_LEN + grown - shim_len..][..shim_len];
+    inside.write_shim(shim, encapsulation, flow_hash, inner_len);
+    Ok(())
+}
+
+/// What the outer header goes by.
+struct Inside {
+    is_ipv4: bool,
+    ethertype: [u8; 2],
+    traffic_class: u8,
+    identification: u16,
+    dont_fragment: bool,
+}
+
+impl Inside {
+    /// `None` if there is not even the beginning of an IP header.
+    fn of(frame: &[u8]) -> Option<Self> {
+        let head = frame.get(ETHERTYPE_AT..)?.first_chunk::<9>()?;
+        let [a, b, first, second, _, _, high, low, flags] = *head;
+        let inside = Self {
+            is_ipv4: first >> 4 == 4,
+            ethertype: [a, b],
+            traffic_class: second,
+            identification: u16::from_be_bytes([high, low]),
+            dont_fragment: flags & 0x40 != 0,
+        };
+        Some(if inside.is_ipv4 {
+            inside
+        } else {
+            Self {
+                traffic_class: first << 4 | second >> 4,
+                identification: 0,
+                dont_fragment: true,
+                ..inside
+            }
+        })
+    }
+
+    const fn protocol(&self) -> u8 {
+        if self.is_ipv4 {
+            IPV4_INSIDE
+        } else {
+            IPV6_INSIDE
+        }
+    }
+
+    const fn outer_protocol(&self, encapsulation: Encapsulation) -> u8 {
+        match encapsulation {
+            Encapsulation::IpIp => self.protocol(),
+            Encapsulation::Gre => GRE,
+            Encapsulation::Gue(_) => UDP,
+        }
+    }
+
+    fn write_shim(
+        &self,
+        shim: &mut [u8],
+        encapsulation: Encapsulation,
+        flow_hash: impl FnOnce() -> u64,
+        inner_len: usize,
+    ) {
+        match encapsulation {
+            Encapsulation::IpIp => {}
+            Encapsulation::Gre => {
+                shim[..2].fill(0);
+                shim[2..].copy_from_slice(&self.ethertype);
+            }
+            Encapsulation::Gue(port) => {
+                let (udp, gue) = shim.split_at_mut(UDP_LEN);
+                let sport = FIRST_DYNAMIC_PORT | flow_hash() as u16;
+                udp[0..2].copy_from_slice(&sport.to_be_bytes());
+                udp[2..4].copy_from_slice(&port.to_be_bytes());
+                let udp_len = (UDP_LEN + GUE_LEN + inner_len) as u16;
+                udp[4..6].copy_from_slice(&udp_len.to_be_bytes());
+                // RFC 768: none, and RFC 6935 lets tunnels over IPv6 do so. What is inside has its own.
+                udp[6..8].fill(0);
+                gue.copy_from_slice(&[0, self.protocol(), 0, 0]);
+            }
+        }
+    }
+}

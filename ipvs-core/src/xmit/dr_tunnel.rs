@@ -1,0 +1,189 @@
+//! DR and tunnel: packets of clients that leave as they came, or within others. What the dest answers does not pass here.
+
+use packet::{PacketBuf, ipv4};
+
+use crate::config::service::{Encapsulation, FwdMode, Protocol};
+use crate::conn::tcp_state::TcpState;
+use crate::conn::{Conn, ConnFlags, Direction, Found};
+use crate::ctx::family_state::Forwarder;
+use crate::ctx::shared::Shared;
+use crate::drop_reason::DropReason;
+use crate::io::Io;
+use crate::tuple::Tuple;
+use crate::wire::classify::Flow;
+use crate::wire::family::Family;
+use crate::wire::tcp::Segment;
+use crate::wire::tunnel;
+use crate::xmit::nexthop::known_nexthop;
+use crate::xmit::slow_path::{check_way, count_packet};
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// Changes a packet of a conn that nothing comes back by as its way demands, and follows the conn's state.
+    #[inline(never)]
+    pub(crate) fn pass_on(
+        &mut self,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        mtu: u16,
+    ) -> Result<(), DropReason> {
+        let conn = self.lane.conns.get_mut(found.id);
+        let fwdmode = conn.fwdmode();
+        let frame = packet.bytes();
+        check_way::<A>(frame, wrapped_len(flow, conn, fwdmode), mtu)?;
+        let next = next_state(frame, flow, conn)?;
+        self.shared.change(packet, flow, conn, fwdmode)?;
+        if let Some(next) = next {
+            self.set_tcp_state(found.id, next);
+        }
+        Ok(())
+    }
+}
+
+impl<B: PacketBuf> Shared<B> {
+    /// The short way, if a packet changes nothing about its conn but when one came last. Else it comes back as it was. Each of the
+    /// common modes has a copy of the code of its own, which does not ask what it is.
+    #[inline(always)]
+    pub(crate) fn pass_on_steady<A: Family>(
+        &self,
+        conn: &mut Conn<A>,
+        packet: B,
+        flow: &Flow<A>,
+        io: &mut impl Io<B>,
+    ) -> Result<(), B> {
+        if conn.flags.has(ConnFlags::IPIP) {
+            self.pass_on_in_ipip(conn, packet, flow, io)
+        } else if conn.flags.has(ConnFlags::TUNNEL) {
+            Err(packet)
+        } else {
+            self.pass_on_directly(conn, packet, flow, io)
+        }
+    }
+
+    #[inline(never)]
+    fn pass_on_directly<A: Family>(
+        &self,
+        conn: &mut Conn<A>,
+        packet: B,
+        flow: &Flow<A>,
+        io: &mut impl Io<B>,
+    ) -> Result<(), B> {
+        self.pass_on_as(FwdMode::DirectRoute, conn, packet, flow, io)
+    }
+
+    #[inline(never)]
+    fn pass_on_in_ipip<A: Family>(
+        &self,
+        conn: &mut Conn<A>,
+        packet: B,
+        flow: &Flow<A>,
+        io: &mut impl Io<B>,
+    ) -> Result<(), B> {
+        let ipip = FwdMode::Tunnel(Encapsulation::IpIp);
+        self.pass_on_as(ipip, conn, packet, flow, io)
+    }
+
+    #[inline(always)]
+    fn pass_on_as<A: Family>(
+        &self,
+        fwdmode: FwdMode,
+        conn: &mut Conn<A>,
+        mut packet: B,
+        flow: &Flow<A>,
+        io: &mut impl Io<B>,
+    ) -> Result<(), B> {
+        let known = known_nexthop(&self.snapshot.net, conn, Direction::Inbound);
+        let Some((nexthop, macs)) = known else {
+            return Err(packet);
+        };
+        let frame = packet.bytes();
+        let total_len = wrapped_len(flow, conn, fwdmode);
+        let is_allowed = check_way::<A>(frame, total_len, nexthop.mtu).is_ok();
+        if !is_allowed || next_state(frame, flow, conn) != Ok(None) {
+            return Err(packet);
+        }
+        match self.change(&mut packet, flow, conn, fwdmode) {
+            Ok(frame) => {
+                macs.write(frame);
+                self.send(packet, nexthop.port, io);
+            }
+            Err(reason) => self.drop(packet, reason),
+        }
+        Ok(())
+    }
+
+    /// The packet stays as it is, but for its time to live, and gets headers around it in a tunnel. The frame as it is now.
+    #[inline(always)]
+    fn change<'p, A: Family>(
+        &self,
+        packet: &'p mut B,
+        flow: &Flow<A>,
+        conn: &mut Conn<A>,
+        fwdmode: FwdMode,
+    ) -> Result<&'p mut [u8], DropReason> {
+        let is_ipip = fwdmode == FwdMode::Tunnel(Encapsulation::IpIp);
+        let is_short = is_ipip
+            && !A::CAN_BE_MIXED
+            && flow.is_plain()
+            && !ipv4::has_reserved_flag(packet.bytes());
+        count_packet(&self.stats, conn, Direction::Inbound, flow.total_len);
+        conn.touch(self.now.tick());
+        if is_short {
+            // No more than the MTU.
+            let total_len = wrapped_len(flow, conn, fwdmode) as u16;
+            return tunnel::wrap_plain(packet, conn, total_len);
+        }
+        A::decrement_ttl(packet.bytes_mut());
+        self.wrap(packet, conn, fwdmode, &flow.tuple)?;
+        Ok(packet.bytes_mut())
+    }
+
+    /// Whatever belongs to a conn of DR or tunnel mode: its way out, without a look inside.
+    pub(crate) fn pass_on_unchanged<A: Family>(
+        &self,
+        packet: &mut B,
+        conn: &Conn<A>,
+        tuple: &Tuple<A>,
+    ) -> Result<(), DropReason> {
+        A::decrement_ttl(packet.bytes_mut());
+        self.wrap(packet, conn, conn.fwdmode(), tuple)
+    }
+
+    #[inline(always)]
+    fn wrap<A: Family>(
+        &self,
+        packet: &mut B,
+        conn: &Conn<A>,
+        fwdmode: FwdMode,
+        tuple: &Tuple<A>,
+    ) -> Result<(), DropReason> {
+        let FwdMode::Tunnel(encapsulation) = fwdmode else {
+            return Ok(());
+        };
+        let flow_hash = || tuple.hash(&self.config.keys.sequence);
+        tunnel::encapsulate(packet, conn, encapsulation, flow_hash)
+    }
+}
+
+/// Bytes of the IP packet that leaves.
+#[inline(always)]
+fn wrapped_len<A: Family>(flow: &Flow<A>, conn: &Conn<A>, fwdmode: FwdMode) -> u32 {
+    u32::from(flow.total_len) + u32::from(tunnel::overhead(conn, fwdmode))
+}
+
+/// The state of a TCP conn of which only the client's segments are seen, if a segment changes it.
+#[inline(always)]
+fn next_state<A: Family>(
+    frame: &[u8],
+    flow: &Flow<A>,
+    conn: &Conn<A>,
+) -> Result<Option<TcpState>, DropReason> {
+    if flow.protocol() != Protocol::Tcp {
+        return Ok(None);
+    }
+    let l4 = frame.get(usize::from(flow.l4_at)..);
+    let segment = Segment::read(l4.unwrap_or_default())?;
+    let state = conn.tcp_state();
+    let next = state.next_one_way(segment.kind());
+    Ok((next != state).then_some(next))
+}

@@ -1,0 +1,99 @@
+//! The short way: a packet that changes nothing about its conn but when one came last. Nearly all packets are such.
+
+use packet::PacketBuf;
+
+use crate::config::service::Protocol;
+use crate::conn::{Conn, ConnFlags, Direction};
+use crate::ctx::shared::Shared;
+use crate::io::Io;
+use crate::wire::classify::Flow;
+use crate::wire::family::Family;
+use crate::wire::tcp::{self, Segment};
+use crate::xmit::nexthop::known_nexthop;
+use crate::xmit::slow_path::{check_way, count_packet};
+
+const UDP_HEADER_LEN: usize = 8;
+
+impl<B: PacketBuf> Shared<B> {
+    /// Rewrites a packet of a conn and sends it on, if it needs no more than that. Else it comes back as it was:
+    /// [`crate::ctx::family_state::Forwarder::forward`] is for all of them.
+    #[inline(always)]
+    pub(crate) fn forward_steady<A: Family>(
+        &self,
+        conn: &mut Conn<A>,
+        packet: B,
+        flow: &Flow<A>,
+        direction: Direction,
+        io: &mut impl Io<B>,
+    ) -> Result<(), B> {
+        if !conn.flags.has(ConnFlags::NOT_PLAIN) {
+            self.rewrite_steady(conn, packet, flow, direction, io)
+        } else if conn.flags.has(ConnFlags::ONE_WAY) {
+            self.pass_on_steady(conn, packet, flow, io)
+        } else {
+            Err(packet)
+        }
+    }
+
+    #[inline(never)]
+    fn rewrite_steady<A: Family>(
+        &self,
+        conn: &mut Conn<A>,
+        mut packet: B,
+        flow: &Flow<A>,
+        direction: Direction,
+        io: &mut impl Io<B>,
+    ) -> Result<(), B> {
+        let Some((nexthop, macs)) = known_nexthop(&self.snapshot.net, conn, direction) else {
+            return Err(packet);
+        };
+        let Some((network, l4)) = split(packet.bytes_mut(), flow) else {
+            return Err(packet);
+        };
+        if check_way::<A>(network, flow.total_len.into(), nexthop.mtu).is_err() {
+            return Err(packet);
+        }
+        let to = conn.rewritten(direction);
+        match flow.protocol() {
+            Protocol::Udp if is_nothing_new(conn, direction) => {
+                tcp::rewrite_udp(l4, &to, conn.l4_delta(direction));
+            }
+            Protocol::Tcp => match Segment::read(l4) {
+                Ok(segment) if segment.only_acknowledges() && conn.is_settled() => {
+                    conn.acks[direction as usize] = segment.ack;
+                    let delta = conn.l4_delta(direction);
+                    if let Err(reason) = tcp::rewrite_tcp(l4, segment, conn, direction, delta) {
+                        self.drop(packet, reason);
+                        return Ok(());
+                    }
+                }
+                _ => return Err(packet),
+            },
+            _ => return Err(packet),
+        }
+        A::rewrite(network, to.src, to.dst, conn.l3_delta(direction));
+        macs.write(network);
+        count_packet(&self.stats, conn, direction, flow.total_len);
+        conn.touch(self.now.tick());
+        self.send(packet, nexthop.port, io);
+        Ok(())
+    }
+}
+
+/// A plain packet's headers up to IP, and the rest, which is at least as long as UDP's header.
+#[inline(always)]
+fn split<'f, A: Family>(
+    frame: &'f mut [u8],
+    flow: &Flow<A>,
+) -> Option<(&'f mut [u8], &'f mut [u8])> {
+    if frame.len() < A::PLAIN_L4_AT + UDP_HEADER_LEN || !flow.is_plain() {
+        return None;
+    }
+    Some(frame.split_at_mut(A::PLAIN_L4_AT))
+}
+
+/// Whether a packet of UDP tells nothing new: to the dest, or from one that has answered before.
+#[inline(always)]
+fn is_nothing_new<A: Family>(conn: &Conn<A>, direction: Direction) -> bool {
+    (direction == Direction::Inbound) | conn.flags.has(ConnFlags::ANSWERED)
+}

@@ -1,0 +1,87 @@
+//! The way of a fragment whose conn is known.
+
+use packet::PacketBuf;
+use packet::ip::IpFacts;
+use packet::ipv4::L2_LEN;
+
+use crate::conn::{ConnFlags, Found};
+use crate::ctx::family_state::Forwarder;
+use crate::drop_reason::DropReason;
+use crate::io::Io;
+use crate::state::fragments::Part;
+use crate::wire::family::Family;
+use crate::xmit::rewrite::rewrite_network;
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// A fragment that has no L4 header: its addresses alone are rewritten. `options_len` bytes came before that in the
+    /// first.
+    pub(crate) fn forward_later_fragment(
+        &mut self,
+        packet: B,
+        ip: &IpFacts<A>,
+        found: Found,
+        options_len: u16,
+        io: &mut impl Io<B>,
+    ) {
+        if !ip.more_fragments && self.changes_sctp_ports(found) {
+            let len = ip.total_len - (u16::from(ip.l4_at) - L2_LEN as u16);
+            // RFC 791, 3.2: no whole is longer than its length field can say.
+            let Some(end) = ip.fragment_offset.checked_add(len) else {
+                return self.shared.drop(packet, DropReason::Fragment);
+            };
+            self.release_first_fragment(ip, end, io);
+        }
+        let part = Part::Later { options_len };
+        self.forward_fragment(packet, ip, found, part, io);
+    }
+
+    /// A fragment by itself.
+    pub(crate) fn forward_fragment(
+        &mut self,
+        mut packet: B,
+        ip: &IpFacts<A>,
+        found: Found,
+        part: Part,
+        io: &mut impl Io<B>,
+    ) {
+        let way = match self.way_of(found.id, found.direction) {
+            Ok(way) => way,
+            Err(reason) => return self.shared.drop(packet, reason),
+        };
+        if ip.ttl <= 1 {
+            return self.refuse_or_drop(packet, found, DropReason::TtlExpired, io);
+        }
+        if ip.total_len.saturating_add_signed(self.growth(ip, found)) > way.mtu() {
+            return self.refuse_or_drop(packet, found, DropReason::MtuExceeded, io);
+        }
+        self.count_packet(found, ip.total_len);
+        let conn = self.lane.conns.get_mut(found.id);
+        conn.touch(self.shared.now.tick());
+        match self.rewrite_fragment(&mut packet, ip, found, part) {
+            Ok(()) => self.deliver(packet, way, io),
+            Err(reason) => self.shared.drop(packet, reason),
+        }
+    }
+
+    fn rewrite_fragment(
+        &mut self,
+        packet: &mut B,
+        ip: &IpFacts<A>,
+        found: Found,
+        part: Part,
+    ) -> Result<(), DropReason> {
+        if let Part::FirstOfSctp { whole_len } = part {
+            self.rewrite_first_fragment(packet, ip.l4_at, found, whole_len)?;
+        }
+        let conn = self.lane.conns.get(found.id);
+        if conn.flags.has(ConnFlags::ONE_WAY) {
+            let tuple = conn.tuple(found.direction);
+            return self.shared.pass_on_unchanged(packet, conn, &tuple);
+        }
+        if A::CAN_BE_MIXED && conn.flags.has(ConnFlags::MIXED) {
+            return self.replace_network_of_fragment(packet, ip, found, part);
+        }
+        rewrite_network(packet.bytes_mut(), conn, found.direction);
+        Ok(())
+    }
+}

@@ -1,0 +1,390 @@
+//! Conns between both families: the network header of one becomes the other's (RFC 7915).
+
+use packet::PacketBuf;
+use packet::checksum;
+use packet::ip::{IpFacts, NewHeader};
+use packet::ipv4::{self, L2_LEN};
+use packet::ipv6;
+use packet::translate::IcmpError;
+
+use crate::config::service::Protocol;
+use crate::conn::Found;
+use crate::ctx::family_state::Forwarder;
+use crate::drop_reason::DropReason;
+use crate::engine::process::Engine;
+use crate::input::icmp::{self, Quoted};
+use crate::io::Io;
+use crate::state::fragments::Part;
+use crate::tuple::Tuple;
+use crate::wire::classify::{Flow, check_hosts};
+use crate::wire::family::{self, Family};
+
+/// RFC 7915, 5.1: up to this length a packet that was IPv6 may be fragmented on its way.
+const MAY_BE_FRAGMENTED: u16 = 1260;
+/// RFC 1812, 4.3.2.3, and RFC 4443, 2.4 (c)
+pub(crate) const LONGEST_ICMP_ERROR: usize = 576;
+pub(crate) const LONGEST_ICMPV6_ERROR: usize = 1280;
+/// Where a UDP header has its checksum.
+const UDP_CHECKSUM: std::ops::Range<usize> = 6..8;
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// Replaces the network header. Says where what is above lies now: that is rewritten like any other packet's.
+    #[inline(never)]
+    pub(crate) fn replace_network(
+        &mut self,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        mtu: u16,
+    ) -> Result<Flow<A>, DropReason> {
+        let piece = if flow.is_fragment {
+            Some(piece_of(&A::check(packet)?))
+        } else {
+            None
+        };
+        // RFC 7915, 4.5: what would need a checksum cannot get one from a part of it.
+        let udp = packet.bytes().get(usize::from(flow.l4_at)..);
+        let has_no_checksum = udp.and_then(|udp| udp.get(UDP_CHECKSUM)) == Some(&[0, 0]);
+        if piece.is_some() && flow.protocol() == Protocol::Udp && has_no_checksum {
+            return Err(DropReason::Fragment);
+        }
+        let to = self.lane.conns.get(found.id).rewritten(found.direction);
+        let l4_len = L2_LEN as u16 + flow.total_len - u16::from(flow.l4_at);
+        let l4_at = L2_LEN + family::header_len(to.src) + fragment_header_len(&to, piece);
+        let total_len = (l4_at - L2_LEN) as u16 + l4_len;
+        if total_len > mtu {
+            return Err(DropReason::MtuExceeded);
+        }
+        self.replace_header(packet, usize::from(flow.l4_at), &to, l4_len, piece)?;
+        Ok(Flow {
+            l4_at: l4_at as u8,
+            total_len,
+            ..*flow
+        })
+    }
+
+    /// The same for a fragment that is not looked into. Headers between are left out, as from a whole packet (RFC 7915,
+    /// 5.1): the first fragment tells how long they are, so that the later ones' offsets can be made to fit. A translator
+    /// that does not know this should drop them (5.1.1).
+    pub(crate) fn replace_network_of_fragment(
+        &mut self,
+        packet: &mut B,
+        ip: &IpFacts<A>,
+        found: Found,
+        part: Part,
+    ) -> Result<(), DropReason> {
+        let to = self.lane.conns.get(found.id).rewritten(found.direction);
+        let l4_len = L2_LEN as u16 + ip.total_len - u16::from(ip.l4_at);
+        let mut piece = piece_of(ip);
+        if let Part::Later {
+            options_len: options_len @ 1..,
+        } = part
+        {
+            piece.offset = offset_without(options_len, piece.offset, to.protocol)?;
+        }
+        self.replace_header(packet, usize::from(ip.l4_at), &to, l4_len, Some(piece))
+    }
+
+    /// What only the whole rewritten packet can tell.
+    #[inline(never)]
+    pub(crate) fn complete_replaced(&self, packet: &mut B, flow: &Flow<A>, found: Found) {
+        let to = self.lane.conns.get(found.id).rewritten(found.direction);
+        if flow.protocol() == Protocol::Udp && !to.src.is_mapped() {
+            give_checksum(packet.bytes_mut(), &to, usize::from(flow.l4_at));
+        }
+    }
+
+    /// An error about a packet of a mixed conn becomes the other family's, and so does the packet that it quotes.
+    pub(crate) fn translate_mixed_error(
+        &self,
+        packet: &mut B,
+        ip: &IpFacts<A>,
+        quoted: &Quoted<A>,
+        found: Found,
+    ) -> Result<(), DropReason> {
+        let conn = self.lane.conns.get(found.id);
+        let outer = conn.rewritten(found.direction);
+        let sent = icmp::as_sent(conn, found.direction);
+        let (outer_len, inner_len) = (family::header_len(outer.src), family::header_len(sent.src));
+        let error = translate_kind(packet.bytes(), ip).ok_or(DropReason::IcmpUntranslatable)?;
+        // All that is before the quoted L4 header is written anew.
+        let icmp_at = L2_LEN + outer_len;
+        let l4_at = icmp_at + icmp::HEADER_LEN + inner_len;
+        resize_head(packet, usize::from(ip.l4_at) + quoted.l4_at, l4_at)?;
+        let longest = if outer.src.is_mapped() {
+            LONGEST_ICMP_ERROR
+        } else {
+            LONGEST_ICMPV6_ERROR
+        };
+        packet.truncate(L2_LEN + longest);
+        let frame = packet.bytes_mut();
+        let dest_delta = self.lane.dest_delta(found.id);
+        icmp::restore_l4(
+            &mut frame[l4_at..],
+            quoted,
+            conn,
+            found.direction,
+            dest_delta,
+        );
+        let quoted_header = NewHeader {
+            ttl: quoted.ip.ttl,
+            identification: quoted.ip.identification as u16,
+            dont_fragment: quoted.ip.dont_fragment,
+            ..NewHeader::of_ours(
+                sent.src,
+                sent.dst,
+                quoted.ip.protocol,
+                quoted.ip.total_len + L2_LEN as u16 - u16::from(quoted.ip.l4_at),
+            )
+        };
+        family::write_ip_header(&mut frame[icmp_at + icmp::HEADER_LEN..], &quoted_header);
+        let icmp_len = (frame.len() - icmp_at) as u16;
+        let protocol = if outer.src.is_mapped() {
+            Protocol::Icmp
+        } else {
+            Protocol::IcmpV6
+        };
+        let header = NewHeader {
+            ttl: ip.ttl - 1,
+            ..NewHeader::of_ours(outer.src, outer.dst, protocol.number(), icmp_len)
+        };
+        family::write_header(frame, &header);
+        let icmp = &mut frame[icmp_at..];
+        icmp[..4].copy_from_slice(&[error.kind, error.code, 0, 0]);
+        icmp[4..8].copy_from_slice(&error.rest.to_be_bytes());
+        let pseudo = A::icmp_pseudo_header(outer.src, outer.dst, icmp_len);
+        let sum = !checksum::fold(checksum::sum(icmp) + pseudo);
+        icmp[2..4].copy_from_slice(&sum.to_be_bytes());
+        Ok(())
+    }
+
+    /// What is before the L4 header makes room for, or gives way to, a header between `to`'s addresses.
+    fn replace_header(
+        &mut self,
+        packet: &mut B,
+        old_l4_at: usize,
+        to: &Tuple<A>,
+        l4_len: u16,
+        piece: Option<Piece>,
+    ) -> Result<(), DropReason> {
+        let ttl = A::ttl(packet.bytes()) - 1;
+        let traffic_class = family::traffic_class(packet.bytes());
+        let new = L2_LEN + family::header_len(to.src);
+        resize_head(packet, old_l4_at, new + fragment_header_len(to, piece))?;
+        if let Some(piece) = piece {
+            write_piece(packet.bytes_mut(), to, l4_len, (ttl, traffic_class), piece);
+            return Ok(());
+        }
+        let dont_fragment = l4_len + (new - L2_LEN) as u16 > MAY_BE_FRAGMENTED;
+        if !dont_fragment {
+            self.lane.identification = self.lane.identification.wrapping_add(1);
+        }
+        let header = NewHeader {
+            ttl,
+            traffic_class,
+            identification: if dont_fragment {
+                0
+            } else {
+                self.lane.identification
+            },
+            dont_fragment,
+            ..NewHeader::of_ours(to.src, to.dst, to.protocol, l4_len)
+        };
+        family::write_header(packet.bytes_mut(), &header);
+        Ok(())
+    }
+}
+
+/// Which part of a whole a fragment is.
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    offset: u16,
+    more: bool,
+    identification: u32,
+}
+
+const fn piece_of<A>(ip: &IpFacts<A>) -> Piece {
+    Piece {
+        offset: ip.fragment_offset,
+        more: ip.more_fragments,
+        identification: ip.identification,
+    }
+}
+
+/// Where a later fragment is once the headers between are left out. One that lies within them, or where the header behind
+/// them begins, overlaps the first (RFC 5722), and over IPv4 could take its place.
+fn offset_without(options_len: u16, offset: u16, protocol: u8) -> Result<u16, DropReason> {
+    match offset.saturating_sub(options_len) {
+        0 => Err(DropReason::Fragment),
+        8 if protocol == Protocol::Tcp.number() => Err(DropReason::TinyFragment),
+        rest => Ok(rest),
+    }
+}
+
+/// Over IPv6 a fragment has a header of its own.
+fn fragment_header_len<A: Family>(to: &Tuple<A>, piece: Option<Piece>) -> usize {
+    if piece.is_some() && !to.src.is_mapped() {
+        ipv6::FRAGMENT_HEADER_LEN
+    } else {
+        0
+    }
+}
+
+/// The network header of a fragment: RFC 7915, 4.1 and 5.1.1.
+fn write_piece<A: Family>(
+    frame: &mut [u8],
+    to: &Tuple<A>,
+    l4_len: u16,
+    (ttl, traffic_class): (u8, u8),
+    piece: Piece,
+) {
+    let is_v4 = to.src.is_mapped();
+    let (protocol, payload_len) = if is_v4 {
+        (to.protocol, l4_len)
+    } else {
+        (ipv6::FRAGMENT, l4_len + ipv6::FRAGMENT_HEADER_LEN as u16)
+    };
+    let header = NewHeader {
+        ttl,
+        traffic_class,
+        identification: piece.identification as u16,
+        dont_fragment: false,
+        ..NewHeader::of_ours(to.src, to.dst, protocol, payload_len)
+    };
+    family::write_header(frame, &header);
+    let ip = frame.get_mut(L2_LEN..).unwrap_or_default();
+    if is_v4 {
+        if let Some(header) = ip.first_chunk_mut() {
+            ipv4::set_fragment(header, piece.offset, piece.more);
+        }
+    } else if let Some(place) = ip
+        .get_mut(ipv6::HEADER_LEN..)
+        .and_then(<[u8]>::first_chunk_mut)
+    {
+        *place = ipv6::fragment_header(to.protocol, piece.offset, piece.more, piece.identification);
+    }
+}
+
+/// What takes `old` bytes at the front of a frame takes `new` ones, to be written; the Ethernet header stays.
+pub(crate) fn resize_head<B: PacketBuf>(
+    packet: &mut B,
+    old: usize,
+    new: usize,
+) -> Result<(), DropReason> {
+    let ethernet = packet.bytes().first_chunk::<L2_LEN>().copied();
+    if old > new {
+        packet.trim_front(old - new);
+    } else if !packet.prepend(new - old) {
+        return Err(DropReason::NoHeadroom);
+    }
+    if let (Some(old), Some(new)) = (ethernet, packet.bytes_mut().first_chunk_mut()) {
+        *new = old;
+    }
+    Ok(())
+}
+
+/// What an error says in the other family.
+fn translate_kind<A: Family>(frame: &[u8], ip: &IpFacts<A>) -> Option<IcmpError> {
+    let icmp = frame.get(usize::from(ip.l4_at)..)?;
+    let [kind, code, _, _, rest @ ..] = icmp.first_chunk::<{ icmp::HEADER_LEN }>()?;
+    let error = IcmpError {
+        kind: *kind,
+        code: *code,
+        rest: u32::from_be_bytes(*rest),
+    };
+    if family::is_ipv4(frame) {
+        error.to_v6()
+    } else {
+        error.to_v4()
+    }
+}
+
+impl<B: PacketBuf> Engine<B> {
+    /// IPv4 packets of conns between both families go through the other lane.
+    #[cold]
+    pub(crate) fn pass_mixed_on(&mut self) {
+        let mut at = 0;
+        while let Some(flow) = self.v4.unknown.get(at).map(|item| item.flow) {
+            if self.is_mixed(&flow) {
+                if let Some(packet) = self.v4.unknown.remove(at).packet {
+                    self.v6_batch
+                        .admit(&self.v6.conns, packet, flow.to_mapped());
+                }
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    /// Later fragments of IPv4 whose first one belongs to such a conn.
+    #[cold]
+    pub(crate) fn pass_mixed_fragments_on(&mut self, io: &mut impl Io<B>) {
+        let mut strays = std::mem::take(&mut self.v4.stray_fragments);
+        for (packet, ip, tuple) in strays.drain(..) {
+            match self.v6.conns.find(&tuple.to_mapped()) {
+                Some(found) => {
+                    let ip = family::mapped(ip);
+                    self.v6().forward_later_fragment(packet, &ip, found, 0, io);
+                }
+                None => self
+                    .v4()
+                    .without_first_fragment_s_conn(packet, &ip, &tuple, io),
+            }
+        }
+        self.v4.stray_fragments = strays;
+    }
+
+    /// Whether an IPv4 packet belongs to such a conn, or opens one.
+    fn is_mixed(&mut self, flow: &Flow<[u8; 4]>) -> bool {
+        let tuple = &flow.tuple;
+        if check_hosts(tuple.src, tuple.dst).is_err() {
+            return false;
+        }
+        let services = &self.shared.snapshot.services;
+        let of_vip = services.of_vip(flow.protocol(), tuple.dst, tuple.dport);
+        of_vip.is_some_and(|service| service.is_mixed())
+            || self.v6.conns.find(&tuple.to_mapped()).is_some()
+            || self.is_expected_by_mixed(flow)
+    }
+
+    /// Whether it may be a data conn of FTP whose dests are of both families.
+    fn is_expected_by_mixed(&mut self, flow: &Flow<[u8; 4]>) -> bool {
+        if !self.shared.snapshot.services.has_ftp() || flow.protocol() != Protocol::Tcp {
+            return false;
+        }
+        let expected = self.v4().expected(flow);
+        let services = &self.shared.snapshot.services;
+        expected
+            .and_then(|expected| services.get(&expected.control_service()))
+            .is_some_and(|service| service.is_mixed())
+    }
+
+    /// Whether an ICMP error is about a packet of such a conn.
+    pub(crate) fn is_about_mixed(&self, packet: &B, ip: &IpFacts<[u8; 4]>) -> bool {
+        if !self.shared.snapshot.services.has_mixed() {
+            return false;
+        }
+        let icmp = packet.bytes().get(usize::from(ip.l4_at)..);
+        let quoted = icmp::read_quoted::<[u8; 4]>(icmp.unwrap_or_default());
+        quoted.is_ok_and(|quoted| {
+            quoted.is_some_and(|quoted| {
+                let sent = quoted.tuple.reversed().to_mapped();
+                self.v6.conns.find(&sent).is_some()
+            })
+        })
+    }
+}
+
+/// RFC 7915, 4.5: over IPv6 a datagram must have a checksum. One that has none gets it.
+pub(crate) fn give_checksum<A: Family>(frame: &mut [u8], to: &Tuple<A>, l4_at: usize) {
+    let udp = frame.get_mut(l4_at..).unwrap_or_default();
+    if udp.get(UDP_CHECKSUM) != Some(&[0, 0]) {
+        return;
+    }
+    let pseudo = A::pseudo_header(to, udp.len() as u16);
+    let sum = match !checksum::fold(checksum::sum(udp) + pseudo) {
+        0 => u16::MAX,
+        sum => sum,
+    };
+    udp[UDP_CHECKSUM].copy_from_slice(&sum.to_be_bytes());
+}

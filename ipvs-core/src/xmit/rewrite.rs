@@ -1,0 +1,275 @@
+//! What is changed in a packet whose conn is known: addresses, ports, numbers, and what the conn learns from it.
+
+use packet::PacketBuf;
+
+use crate::config::service::Protocol;
+use crate::conn::tcp_state::TcpState;
+use crate::conn::{Conn, ConnFlags, ConnId, Direction, Found};
+use crate::ctx::family_state::Forwarder;
+use crate::drop_reason::DropReason;
+use crate::state::stats::WorkerStats;
+use crate::wire::classify::Flow;
+use crate::wire::family::Family;
+use crate::wire::tcp::{self, Segment, Toa};
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// Changes the packet of a conn that is not a plain one, or whose next hop is not known yet, as its way demands.
+    #[inline(always)]
+    pub(crate) fn rewrite(
+        &mut self,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        mtu: u16,
+    ) -> Result<(), DropReason> {
+        let flags = self.lane.conns.get(found.id).flags;
+        if flags.has(ConnFlags::ONE_WAY) {
+            self.pass_on(packet, flow, found, mtu)
+        } else {
+            self.rewrite_any(packet, flow, found, mtu)
+        }
+    }
+
+    /// A packet whose way may have more stations than most packets'.
+    #[inline(never)]
+    fn rewrite_any(
+        &mut self,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        mtu: u16,
+    ) -> Result<(), DropReason> {
+        let flags = self.lane.conns.get(found.id).flags;
+        if A::ttl(packet.bytes()) <= 1 {
+            return Err(DropReason::TtlExpired);
+        }
+        let mut flow = *flow;
+        let is_mixed = A::CAN_BE_MIXED && flags.has(ConnFlags::MIXED);
+        if is_mixed {
+            flow = self.replace_network(packet, &flow, found, mtu)?;
+        }
+        if flags.has(ConnFlags::EDITED) {
+            flow = match self.edit(packet, &flow, found, mtu) {
+                // The packet is no longer the one that its sender would have to be told about.
+                Err(DropReason::MtuExceeded) if is_mixed => {
+                    return Err(DropReason::NoRoomForHeader);
+                }
+                edited => edited?,
+            };
+        }
+        if flow.total_len > mtu {
+            return Err(DropReason::MtuExceeded);
+        }
+        self.count_packet(found, flow.total_len);
+        match flow.protocol() {
+            Protocol::Udp => {
+                let conn = self.lane.conns.get_mut(found.id);
+                conn.touch(self.shared.now.tick());
+                rewrite_datagram(packet.bytes_mut(), &flow, conn, found.direction);
+                self.note_first_answer(found);
+            }
+            Protocol::Tcp => self.rewrite_segment(packet, &flow, found, mtu)?,
+            _ => self.rewrite_rest(packet, &flow, found)?,
+        }
+        if is_mixed {
+            self.complete_replaced(packet, &flow, found);
+        }
+        if flags.has(ConnFlags::EDITED) {
+            self.tell_by_uoa(packet, &flow, found, mtu);
+        }
+        Ok(())
+    }
+
+    /// What is neither TCP nor UDP.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn rewrite_rest(
+        &mut self,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+    ) -> Result<(), DropReason> {
+        match flow.protocol() {
+            Protocol::Sctp => self.rewrite_sctp(packet, flow, found),
+            _ => {
+                self.rewrite_echo(packet, flow, found);
+                Ok(())
+            }
+        }
+    }
+
+    /// A packet of a conn without states went its way.
+    #[inline(always)]
+    pub(crate) fn note_first_answer(&mut self, found: Found) {
+        let flags = self.lane.conns.get(found.id).flags;
+        // One branch, which is hardly ever taken.
+        if (found.direction == Direction::Outbound) & !flags.has(ConnFlags::ANSWERED) {
+            self.note_answer(found.id);
+        }
+    }
+
+    /// The dest of a conn without states has answered.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn note_answer(&mut self, id: ConnId) {
+        let timeout_s = self.quiet_timeout_s(self.lane.conns.get(id), true);
+        self.lane
+            .conns
+            .get_mut(id)
+            .flags
+            .put(ConnFlags::ANSWERED, true);
+        self.set_timeout(id, timeout_s);
+        self.set_active(id, true);
+    }
+
+    #[inline(always)]
+    pub(crate) fn rewrite_segment(
+        &mut self,
+        packet: &mut B,
+        flow: &Flow<A>,
+        found: Found,
+        mtu: u16,
+    ) -> Result<(), DropReason> {
+        let frame = packet.bytes_mut();
+        let l4 = frame.get_mut(usize::from(flow.l4_at)..);
+        let l4 = l4.unwrap_or_default();
+        let segment = Segment::read(l4)?;
+        if segment.opens() && self.is_over(found.id) {
+            self.reopen(flow, found, segment);
+        }
+        let conn = self.lane.conns.get_mut(found.id);
+        tcp::rewrite_tcp(
+            l4,
+            segment,
+            conn,
+            found.direction,
+            conn.l4_delta(found.direction),
+        )?;
+        rewrite_network(frame, conn, found.direction);
+        conn.touch(self.shared.now.tick());
+        // Most segments, whichever way they go, change nothing else.
+        if segment.only_acknowledges() && conn.is_settled() {
+            conn.acks[found.direction as usize] = segment.ack;
+            return Ok(());
+        }
+        let state = conn.tcp_state();
+        match found.direction {
+            Direction::Inbound => {
+                inbound_segment(packet, flow, segment, conn, mtu, &self.shared.stats)
+            }
+            Direction::Outbound => self.outbound_segment(segment, found.id),
+        }
+        let next = state.next(found.direction, segment.kind());
+        if next != state {
+            self.set_tcp_state(found.id, next);
+        }
+        Ok(())
+    }
+
+    /// What is special about a segment to the client.
+    fn outbound_segment(&mut self, segment: Segment, id: ConnId) {
+        let has_header = self.lane.has_proxy_header(id);
+        let conn = self.lane.conns.get_mut(id);
+        if segment.has_ack() {
+            conn.acks[Direction::Outbound as usize] = segment.ack;
+        }
+        if segment.has_syn() && matches!(conn.tcp_state(), TcpState::SynSent | TcpState::SynRecv) {
+            conn.acks[Direction::Inbound as usize] = segment.seq.wrapping_add(1);
+            // Without TOA where the dest learns of the client in another way.
+            let has_toa = conn.flags.has(ConnFlags::FULL_NAT) && !has_header;
+            conn.flags.put(ConnFlags::TOA_PENDING, has_toa);
+        }
+    }
+
+    #[inline]
+    fn is_over(&self, id: ConnId) -> bool {
+        let state = self.lane.conns.get(id).tcp_state();
+        matches!(state, TcpState::TimeWait | TcpState::Close)
+    }
+
+    /// A SYN hit a conn that is over.
+    #[cold]
+    #[inline(never)]
+    fn reopen(&mut self, flow: &Flow<A>, found: Found, segment: Segment) {
+        match found.direction {
+            Direction::Inbound => self.renumber(found.id, segment),
+            Direction::Outbound => self.call_again(flow, found.id),
+        }
+    }
+
+    /// The client's conn starts afresh, with numbers of its own (FullNAT design, 4.6.2), which go on from the old ones if
+    /// those are ahead (RFC 6191).
+    fn renumber(&mut self, id: ConnId, segment: Segment) {
+        if !self.lane.conns.get(id).flags.has(ConnFlags::FULL_NAT) {
+            return;
+        }
+        let chosen = self.initial_sequence(self.lane.conns.get(id));
+        let conn = self.lane.conns.get_mut(id);
+        let continued = segment.seq.wrapping_add(conn.seq_delta);
+        let is_ahead = continued.wrapping_sub(chosen) < 1 << 31;
+        let isn = if is_ahead { continued } else { chosen };
+        conn.seq_delta = isn.wrapping_sub(segment.seq);
+        conn.flags.put(ConnFlags::TOA_PENDING, false);
+    }
+}
+
+/// Addresses and ports of a datagram.
+#[inline(always)]
+pub(crate) fn rewrite_datagram<A: Family>(
+    frame: &mut [u8],
+    flow: &Flow<A>,
+    conn: &Conn<A>,
+    direction: Direction,
+) {
+    rewrite_network(frame, conn, direction);
+    tcp::rewrite_udp(
+        frame.get_mut(usize::from(flow.l4_at)..).unwrap_or_default(),
+        &conn.rewritten(direction),
+        conn.l4_delta(direction),
+    );
+}
+
+/// The network header of a packet of a conn.
+#[inline]
+pub(crate) fn rewrite_network<A: Family>(bytes: &mut [u8], conn: &Conn<A>, direction: Direction) {
+    // That of a mixed conn was replaced before.
+    if A::CAN_BE_MIXED && conn.flags.has(ConnFlags::MIXED) {
+        return;
+    }
+    let to = conn.rewritten(direction);
+    A::rewrite(bytes, to.src, to.dst, conn.l3_delta(direction));
+}
+
+/// What is special about a segment to the dest: until the client acknowledges more than the dest's
+/// SYN, its segments carry its address (DPVS puts TOA there).
+#[inline]
+fn inbound_segment<A: Family, B: PacketBuf>(
+    packet: &mut B,
+    flow: &Flow<A>,
+    segment: Segment,
+    conn: &mut Conn<A>,
+    mtu: u16,
+    stats: &WorkerStats,
+) {
+    if !segment.has_ack() || segment.has_syn() || segment.has_rst() {
+        return;
+    }
+    if conn.flags.has(ConnFlags::TOA_PENDING) {
+        if segment.ack == conn.acks[Direction::Inbound as usize] {
+            // Data that moves would not fit the offsets of the fragments behind.
+            if flow.is_fragment {
+                stats.toa_no_space.add(1);
+                return;
+            }
+            let count = match tcp::insert_toa(packet, usize::from(flow.l4_at), conn, mtu) {
+                Toa::Inserted => &stats.toa_sent,
+                Toa::NoSpace => &stats.toa_no_space,
+                Toa::OverMtu => &stats.toa_over_mtu,
+            };
+            count.add(1);
+            return;
+        }
+        conn.flags.put(ConnFlags::TOA_PENDING, false);
+    }
+    conn.acks[Direction::Inbound as usize] = segment.ack;
+}

@@ -1,0 +1,261 @@
+//! The way of a packet whose conn is known.
+
+use inet::Nexthop;
+use packet::PacketBuf;
+use packet::ip::IpFacts;
+use packet::ipv4::L2_LEN;
+
+use crate::config::service::Protocol;
+use crate::conn::{Conn, ConnFlags, Direction, Found};
+use crate::ctx::family_state::Forwarder;
+use crate::drop_reason::DropReason;
+use crate::helper::proxy_protocol;
+use crate::io::Io;
+use crate::state::stats::WorkerStats;
+use crate::wire::classify::Flow;
+use crate::wire::family::{self, Family};
+use crate::wire::tunnel;
+use crate::xmit::icmp_error::Refusal;
+use crate::xmit::nexthop::{Way, known_nexthop};
+use crate::xmit::rewrite::rewrite_datagram;
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// Rewrites a packet of a conn and sends it on.
+    #[inline(always)]
+    pub(crate) fn forward(&mut self, packet: B, flow: &Flow<A>, found: Found, io: &mut impl Io<B>) {
+        let flags = self.lane.conns.get(found.id).flags;
+        if flags.has(ConnFlags::NOT_PLAIN) {
+            self.forward_special(packet, flow, found, io);
+        } else {
+            self.forward_plain(packet, flow, found, io);
+        }
+    }
+
+    /// What most conns' packets need: addresses, ports, numbers.
+    #[inline(never)]
+    fn forward_plain(&mut self, mut packet: B, flow: &Flow<A>, found: Found, io: &mut impl Io<B>) {
+        let conn = self.lane.conns.get_mut(found.id);
+        let net = &self.shared.snapshot.net;
+        let known = known_nexthop(net, conn, found.direction);
+        let Some((&Nexthop { mtu, port, .. }, macs)) = known else {
+            return self.forward_first(packet, flow, found, io);
+        };
+        let frame = packet.bytes_mut();
+        if let Err(reason) = check_way::<A>(frame, flow.total_len.into(), mtu) {
+            return self.refuse_or_drop(packet, found, reason, io);
+        }
+        macs.write(frame);
+        count_packet(&self.shared.stats, conn, found.direction, flow.total_len);
+        let rewritten = match flow.protocol() {
+            Protocol::Udp => {
+                conn.touch(self.shared.now.tick());
+                rewrite_datagram(frame, flow, conn, found.direction);
+                self.note_first_answer(found);
+                Ok(())
+            }
+            Protocol::Tcp => self.rewrite_segment(&mut packet, flow, found, mtu),
+            _ => self.rewrite_rest(&mut packet, flow, found),
+        };
+        match rewritten {
+            Ok(()) => self.shared.send(packet, port, io),
+            Err(reason) => self.shared.drop(packet, reason),
+        }
+    }
+
+    /// The same for conns that need more, or less.
+    #[inline(never)]
+    pub(crate) fn forward_special(
+        &mut self,
+        mut packet: B,
+        flow: &Flow<A>,
+        found: Found,
+        io: &mut impl Io<B>,
+    ) {
+        let conn = self.lane.conns.get(found.id);
+        if conn.flags.has(ConnFlags::SYN_PROXIED) {
+            return self.forward_shaken(packet, flow, found, io);
+        }
+        let net = &self.shared.snapshot.net;
+        let Some((&nexthop, _)) = known_nexthop(net, conn, found.direction) else {
+            return self.forward_first(packet, flow, found, io);
+        };
+        match self.rewrite(&mut packet, flow, found, nexthop.mtu) {
+            Ok(()) => self.shared.transmit(packet, &nexthop, io),
+            Err(reason) => self.refuse_or_drop(packet, found, reason, io),
+        }
+    }
+
+    /// The first packet of a conn in its direction, or after routes changed.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn forward_first(
+        &mut self,
+        packet: B,
+        flow: &Flow<A>,
+        found: Found,
+        io: &mut impl Io<B>,
+    ) {
+        let way = match self.way_of(found.id, found.direction) {
+            Ok(way) => way,
+            Err(reason) => return self.shared.drop(packet, reason),
+        };
+        let conn = self.lane.conns.get(found.id);
+        let net = &self.shared.snapshot.net;
+        let is_known = known_nexthop(net, conn, found.direction).is_some();
+        if is_known && !conn.flags.has(ConnFlags::EDITED) {
+            self.forward(packet, flow, found, io);
+        } else {
+            self.forward_along(packet, flow, found, way, io);
+        }
+    }
+
+    /// The packets of a client that shook hands with the director, whatever is known of their way.
+    pub(crate) fn forward_by_way(
+        &mut self,
+        packet: B,
+        flow: &Flow<A>,
+        found: Found,
+        io: &mut impl Io<B>,
+    ) {
+        match self.way_of(found.id, found.direction) {
+            Ok(way) => self.forward_along(packet, flow, found, way, io),
+            Err(reason) => self.shared.drop(packet, reason),
+        }
+    }
+
+    /// What goes by routes, the first packets that tell of their client, those that wait, and those of a client that shook hands
+    /// with the director.
+    #[cold]
+    #[inline(never)]
+    fn forward_along(
+        &mut self,
+        mut packet: B,
+        flow: &Flow<A>,
+        found: Found,
+        way: Way,
+        io: &mut impl Io<B>,
+    ) {
+        match self.rewrite(&mut packet, flow, found, way.mtu()) {
+            Ok(()) => {
+                let flags = self.lane.conns.get(found.id).flags;
+                if flags.has(ConnFlags::SYN_PROXIED) && found.direction == Direction::Outbound {
+                    let l4_at = self.l4_at_of(&packet, flow, found);
+                    self.finish_shaken(&mut packet, l4_at, found.id);
+                }
+                if flags.has(ConnFlags::EDITED) {
+                    self.tell_ahead(packet.port(), found, way, io);
+                }
+                self.deliver(packet, way, io);
+            }
+            Err(reason) => self.refuse_or_drop(packet, found, reason, io),
+        }
+    }
+
+    /// Some senders are told why.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn refuse_or_drop(
+        &mut self,
+        mut packet: B,
+        found: Found,
+        reason: DropReason,
+        io: &mut impl Io<B>,
+    ) {
+        // Nothing of it was changed yet.
+        let Ok(ip) = A::check(&mut packet) else {
+            return self.shared.drop(packet, reason);
+        };
+        let refusal = match reason {
+            DropReason::TtlExpired => Refusal::TimeExceeded,
+            DropReason::MtuExceeded if ip.dont_fragment => {
+                match self.way_of(found.id, found.direction) {
+                    Ok(way) => Refusal::PacketTooBig {
+                        mtu: way
+                            .mtu()
+                            .saturating_add_signed(-self.growth(&ip, found))
+                            .saturating_sub(self.header_room(found)),
+                    },
+                    Err(_) => return self.shared.drop(packet, reason),
+                }
+            }
+            _ => return self.shared.drop(packet, reason),
+        };
+        self.refuse(packet, &ip, refusal, reason, io);
+    }
+
+    /// Where the L4 header of a packet of a conn lies once the packet was rewritten.
+    fn l4_at_of(&self, packet: &B, flow: &Flow<A>, found: Found) -> usize {
+        let conn = self.lane.conns.get(found.id);
+        if conn.flags.has(ConnFlags::MIXED) {
+            return L2_LEN + family::header_len(conn.rewritten(found.direction).src);
+        }
+        usize::from(flow.l4_at).min(packet.bytes().len())
+    }
+
+    /// Bytes that the first packets of a conn may grow by beyond that: a PROXY header.
+    fn header_room(&self, found: Found) -> u16 {
+        let is_told = self.lane.conns.get(found.id).flags.has(ConnFlags::EDITED);
+        if is_told && found.direction == Direction::Inbound {
+            proxy_protocol::LONGEST_HEADER
+        } else {
+            0
+        }
+    }
+
+    /// Bytes that a packet of a conn grows by, or shrinks.
+    pub(crate) fn growth(&self, ip: &IpFacts<A>, found: Found) -> i16 {
+        let conn = self.lane.conns.get(found.id);
+        if conn.flags.has(ConnFlags::ONE_WAY) {
+            return tunnel::overhead(conn, conn.fwdmode()) as i16;
+        }
+        if !conn.flags.has(ConnFlags::MIXED) {
+            return 0;
+        }
+        let header_len = ip.l4_at - L2_LEN as u8;
+        let to = conn.rewritten(found.direction).src;
+        let fragment_header_len = if ip.is_fragment && !to.is_mapped() {
+            packet::ipv6::FRAGMENT_HEADER_LEN
+        } else {
+            0
+        };
+        (family::header_len(to) + fragment_header_len) as i16 - i16::from(header_len)
+    }
+
+    #[inline]
+    pub(crate) fn count_packet(&self, found: Found, bytes: u16) {
+        let conn = self.lane.conns.get(found.id);
+        count_packet(&self.shared.stats, conn, found.direction, bytes);
+    }
+}
+
+/// Whether a packet may go on at all. Nothing of it has been changed yet: its sender may have to be told.
+#[inline(always)]
+pub(crate) fn check_way<A: Family>(
+    frame: &[u8],
+    total_len: u32,
+    mtu: u16,
+) -> Result<(), DropReason> {
+    if A::ttl(frame) <= 1 {
+        Err(DropReason::TtlExpired)
+    } else if total_len > u32::from(mtu) {
+        Err(DropReason::MtuExceeded)
+    } else {
+        Ok(())
+    }
+}
+
+#[inline(always)]
+pub(crate) fn count_packet<A: Family>(
+    stats: &WorkerStats,
+    conn: &Conn<A>,
+    direction: Direction,
+    bytes: u16,
+) {
+    let stats = stats.dest(conn.dest());
+    let (packets, all_bytes) = match direction {
+        Direction::Inbound => (&stats.in_packets, &stats.in_bytes),
+        Direction::Outbound => (&stats.out_packets, &stats.out_bytes),
+    };
+    packets.add(1);
+    all_bytes.add(u64::from(bytes));
+}
