@@ -11,6 +11,7 @@ pub mod conn;
 mod ctx;
 mod drop_reason;
 mod engine;
+mod engine_config;
 mod helper;
 mod input;
 mod io;
@@ -26,18 +27,20 @@ mod xmit;
 
 pub use config::access::{Access, AddrSet};
 pub use config::command::{Command, ConnInfo, ConnPage, Event};
+pub use config::dest::{Dest, DestId, Laddr, LaddrId};
+pub use config::fwdmode::{Encapsulation, FwdMode};
 pub use config::match_packets::{DeviceName, EndRange, Match};
 pub use config::options::{Persistence, ProxyProtocol, ServiceOptions, SynProxy, UoaOptions};
-pub use config::service::{
-    Dest, DestId, Encapsulation, FwdMode, HashOptions, HashTarget, Laddr, LaddrId, MAX_SERVICES,
-    Protocol, SchedulerKind, Service, ServiceId, ServiceKey,
-};
+pub use config::protocol::Protocol;
+pub use config::scheduler_kind::{HashOptions, HashTarget, SchedulerKind};
+pub use config::service::{MAX_SERVICES, Service, ServiceId, ServiceKey};
 pub use config::service_table::ServiceTable;
 pub use config::snapshot::{Defence, Snapshot};
 pub use config::timeouts::Timeouts;
 pub use conn::tcp_state::{self, TcpState};
 pub use drop_reason::DropReason;
-pub use engine::process::{BATCH, Engine, EngineConfig, Keys, Origin};
+pub use engine::process::Engine;
+pub use engine_config::{BATCH, EngineConfig, Keys, Origin};
 pub use io::Io;
 pub use sched::Plan;
 pub use state::stats::{Counter, DestStats, ServiceStats, WorkerStats};

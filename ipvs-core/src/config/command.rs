@@ -7,7 +7,11 @@ use inet::{Frame, IfIndex, NeighbourNews};
 use packet::PortId;
 use sapool::PortPool;
 
-use crate::config::service::{DestId, LaddrId, Protocol, ServiceKey};
+use crate::config::dest::{DestId, LaddrId};
+
+use crate::config::protocol::Protocol;
+
+use crate::config::service::ServiceKey;
 use crate::config::snapshot::Snapshot;
 
 /// From control to a worker. A worker takes a few per loop; they take effect in order.
@@ -17,7 +21,7 @@ pub enum Command {
     Publish(Arc<Snapshot>),
     /// Use this port pool for the local address, from now on.
     AddLaddr {
-        /// The index that [`crate::config::service::Laddr::id`] refers to.
+        /// The index that [`crate::config::dest::Laddr::id`] refers to.
         id: LaddrId,
         /// The local address itself.
         addr: IpAddr,

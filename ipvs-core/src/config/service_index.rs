@@ -7,7 +7,13 @@ use std::sync::Arc;
 
 use inet::hash::MixHasher;
 
-use crate::config::service::{Dest, FwdMode, Protocol, Service};
+use crate::config::dest::Dest;
+
+use crate::config::fwdmode::FwdMode;
+
+use crate::config::protocol::Protocol;
+
+use crate::config::service::Service;
 
 /// A change copies one of these.
 const SHARDS: usize = 256;
@@ -204,7 +210,7 @@ fn shard_of((_, addr, port): &End) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::service::SchedulerKind;
+    use crate::config::scheduler_kind::SchedulerKind;
     use crate::config::service::tests::service_with;
 
     #[test]

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::config::match_packets::{Match, Passing};
-use crate::config::service::{Protocol, Service, ServiceId, ServiceKey};
+use crate::config::protocol::Protocol;
+use crate::config::service::FTP_CONTROL_PORT;
+use crate::config::service::{Service, ServiceId, ServiceKey};
 use crate::config::service_index::Census;
-use crate::helper::ftp::CONTROL_PORT;
 use crate::tuple::Address;
 
 /// Number of shards of a [`ServiceTable`]: one change copies one shard and the array of pointers.
@@ -117,7 +118,7 @@ impl ServiceTable {
 
     /// Whether this is the VIP of a service of FTP.
     pub fn is_ftp_vip(&self, addr: IpAddr) -> bool {
-        let control = self.get(&ServiceKey::vip(Protocol::Tcp, addr, CONTROL_PORT));
+        let control = self.get(&ServiceKey::vip(Protocol::Tcp, addr, FTP_CONTROL_PORT));
         control.is_some_and(|service| service.is_ftp())
     }
 
@@ -239,7 +240,7 @@ impl ServiceTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::service::SchedulerKind;
+    use crate::config::scheduler_kind::SchedulerKind;
     use crate::config::service::tests::service_with;
 
     #[test]

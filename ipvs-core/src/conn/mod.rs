@@ -1,42 +1,25 @@
 //! A conn: one session of a client with a dest, and the table of all of a worker's conns.
 
+mod direction;
 pub(crate) mod ext;
 mod index;
 mod table;
 pub mod tcp_state;
 mod wheel;
 
+pub use direction::Direction;
 pub use table::{ConnTable, Found, Leaving, Lookup, TableFull};
 
 use inet::NexthopId;
 use packet::checksum::Delta;
 use zerocopy::FromZeros;
 
-use crate::config::service::{DestId, Encapsulation, FwdMode};
+use crate::config::dest::DestId;
+
+use crate::config::fwdmode::{Encapsulation, FwdMode};
 use crate::conn::tcp_state::TcpState;
 use crate::time::Tick;
 use crate::tuple::{Address, Tuple};
-
-/// Which way a packet goes. Inbound is from the client to the dest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Direction {
-    /// From the client
-    Inbound = 0,
-    /// From the dest
-    Outbound = 1,
-}
-
-impl Direction {
-    /// The other way.
-    #[inline]
-    pub const fn opposite(self) -> Self {
-        match self {
-            Self::Inbound => Self::Outbound,
-            Self::Outbound => Self::Inbound,
-        }
-    }
-}
 
 /// Index of a conn in its worker's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

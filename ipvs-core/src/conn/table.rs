@@ -416,7 +416,7 @@ const fn found(conn: ConnRef) -> Found {
 
 /// Whether the conn has not yet carried anything both ways.
 fn is_half_open<A: Address>(conn: &Conn<A>) -> bool {
-    if conn.protocol == crate::config::service::Protocol::Tcp.number() {
+    if conn.protocol == crate::config::protocol::Protocol::Tcp.number() {
         matches!(
             conn.tcp_state(),
             TcpState::None | TcpState::SynSent | TcpState::SynRecv
@@ -431,7 +431,8 @@ mod tests {
     use packet::checksum::Delta;
 
     use super::*;
-    use crate::config::service::{DestId, FwdMode};
+    use crate::config::dest::DestId;
+    use crate::config::fwdmode::FwdMode;
     use crate::conn::{Endpoints, RewriteDeltas};
 
     const KEY: HashKey = HashKey([1, 2, 3, 4]);

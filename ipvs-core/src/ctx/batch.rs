@@ -1,7 +1,7 @@
 //! The packets of one address family between the stages of their look-ups.
 
 use crate::conn::{ConnTable, Lookup};
-use crate::engine::process::BATCH;
+use crate::engine_config::BATCH;
 use crate::tuple::Tuple;
 use crate::wire::classify::Flow;
 use crate::wire::family::Family;

@@ -7,7 +7,7 @@ use crate::conn::ext::Extras;
 use crate::conn::{ConnTable, Leaving};
 use crate::ctx::batch::{Batch, Work};
 use crate::ctx::shared::Shared;
-use crate::engine::process::{BATCH, EngineConfig};
+use crate::engine_config::{BATCH, EngineConfig};
 use crate::input::first_packet::Unknown;
 use crate::io::Io;
 use crate::state::fragments::Fragments;

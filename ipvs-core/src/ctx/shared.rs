@@ -5,10 +5,11 @@ use std::sync::Arc;
 use packet::PacketBuf;
 
 use crate::config::command::Event;
-use crate::config::service::{DestId, Service, ServiceId};
+use crate::config::dest::DestId;
+use crate::config::service::{Service, ServiceId};
 use crate::config::snapshot::Snapshot;
 use crate::drop_reason::DropReason;
-use crate::engine::process::{EngineConfig, Origin};
+use crate::engine_config::{EngineConfig, Origin};
 use crate::io::Io;
 use crate::lifecycle::bind::turn_of;
 use crate::sched::{Memory, Turn};

@@ -3,7 +3,7 @@
 use packet::PacketBuf;
 
 use crate::config::command::{Command, ConnInfo, ConnPage, Event};
-use crate::config::service::Protocol;
+use crate::config::protocol::Protocol;
 use crate::conn::tcp_state::TcpState;
 use crate::conn::{Conn, ConnFlags, ConnTable};
 use crate::drop_reason::DropReason;

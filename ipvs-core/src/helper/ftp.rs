@@ -9,7 +9,9 @@ use std::ops::Range;
 use packet::PacketBuf;
 use packet::ftp::{self, Named, Text};
 
-use crate::config::service::{Dest, Protocol};
+use crate::config::dest::Dest;
+
+use crate::config::protocol::Protocol;
 use crate::conn::ext::{FtpFlags, SeqShift};
 use crate::conn::tcp_state::TcpState;
 use crate::conn::{Conn, ConnFlags, ConnId, Direction, Endpoints, Found};
@@ -27,8 +29,6 @@ use crate::wire::family::Family;
 use crate::wire::payload_edit::{end_of, splice};
 use crate::wire::tcp::{self, Segment};
 
-/// Of control conns: RFC 959, 8
-pub(crate) const CONTROL_PORT: u16 = 21;
 /// Which a server calls from, unless it prefers another: RFC 959, 3.2
 const DATA_PORT: u16 = 20;
 

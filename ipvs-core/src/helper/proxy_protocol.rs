@@ -9,7 +9,7 @@ use packet::PacketBuf;
 use packet::proxy::{Ends, Header, Sent, Transport, Version};
 
 use crate::config::options::ProxyProtocol;
-use crate::config::service::Protocol;
+use crate::config::protocol::Protocol;
 use crate::conn::ext::{Extra, FtpFlags};
 use crate::conn::{ConnFlags, Direction, Found};
 use crate::ctx::family_state::Forwarder;

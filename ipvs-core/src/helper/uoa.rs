@@ -8,7 +8,7 @@ use packet::ipv4::{self, L2_LEN};
 use packet::uoa::{Mode, PROTOCOL, Uoa};
 use packet::{PacketBuf, PortId};
 
-use crate::config::service::Protocol;
+use crate::config::protocol::Protocol;
 use crate::conn::{ConnId, Direction, Found};
 use crate::ctx::family_state::Forwarder;
 use crate::drop_reason::DropReason;

@@ -5,11 +5,11 @@ use inet::nd::NdOutcome;
 use packet::{PacketBuf, ipv6};
 
 use crate::config::command::Event;
-use crate::config::service::Protocol;
+use crate::config::protocol::Protocol;
 use crate::ctx::family_state::Forwarder;
 use crate::ctx::shared::Shared;
 use crate::drop_reason::DropReason;
-use crate::engine::process::Origin;
+use crate::engine_config::Origin;
 use crate::io::Io;
 use crate::state::fragments::{Told, Whole};
 use crate::tuple::Tuple;

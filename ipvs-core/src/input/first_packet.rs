@@ -2,7 +2,9 @@
 
 use packet::PacketBuf;
 
-use crate::config::service::{FwdMode, Protocol};
+use crate::config::fwdmode::FwdMode;
+
+use crate::config::protocol::Protocol;
 use crate::conn::ext::Extra;
 use crate::conn::{ConnFlags, ConnId, Direction, Found, Lookup};
 use crate::ctx::family_state::Forwarder;

@@ -2,7 +2,7 @@
 
 use packet::PacketBuf;
 
-use crate::config::service::Protocol;
+use crate::config::protocol::Protocol;
 use crate::ctx::family_state::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::io::Io;

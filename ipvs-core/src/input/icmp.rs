@@ -3,7 +3,7 @@
 use packet::PacketBuf;
 use packet::checksum::{self, Delta};
 
-use crate::config::service::Protocol;
+use crate::config::protocol::Protocol;
 use crate::conn::{Conn, ConnFlags, Direction, Found};
 use crate::ctx::family_state::Forwarder;
 use crate::drop_reason::DropReason;

@@ -6,7 +6,9 @@ use packet::checksum;
 use packet::ip::{IpFacts, NewHeader};
 use packet::ipv4::L2_LEN;
 
-use crate::config::service::{FwdMode, Protocol};
+use crate::config::fwdmode::FwdMode;
+
+use crate::config::protocol::Protocol;
 use crate::conn::{Direction, Found};
 use crate::ctx::family_state::Forwarder;
 use crate::drop_reason::DropReason;

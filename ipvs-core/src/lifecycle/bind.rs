@@ -8,7 +8,13 @@ use packet::checksum::Delta;
 use packet::ipv4;
 use packet::nat64::Nat64Prefix;
 
-use crate::config::service::{Dest, DestId, Encapsulation, FwdMode, Laddr, Protocol, Service};
+use crate::config::dest::{Dest, DestId, Laddr};
+
+use crate::config::fwdmode::{Encapsulation, FwdMode};
+
+use crate::config::protocol::Protocol;
+
+use crate::config::service::Service;
 use crate::conn::{Conn, ConnFlags, Endpoints, RewriteDeltas};
 use crate::drop_reason::DropReason;
 use crate::sched::{self, Arrival, Load, Memory, Turn};

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use packet::checksum;
 use packet::{ChecksumState, PacketBuf, sctp};
 
+use crate::config::dest::DestId;
 use crate::config::match_packets::Passing;
 use crate::config::options::ServiceOptions;
-use crate::config::service::{DestId, Protocol, Service, ServiceId};
+use crate::config::protocol::Protocol;
+use crate::config::service::{Service, ServiceId};
 use crate::config::snapshot::Snapshot;
 use crate::conn::ext::Extra;
 use crate::conn::tcp_state::TcpState;

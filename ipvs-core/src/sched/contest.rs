@@ -3,7 +3,9 @@
 use super::Load;
 use super::cost::Cost;
 use super::tournament::Tournament;
-use crate::config::service::{DestId, SchedulerKind, Service};
+use crate::config::dest::DestId;
+use crate::config::scheduler_kind::SchedulerKind;
+use crate::config::service::Service;
 use crate::time::Tick;
 
 #[derive(Debug)]

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use super::cost::Cost;
 use super::{Arrival, Load, Memory, hashing};
-use crate::config::service::{Dest, DestId, SchedulerKind, Service, ServiceId};
+use crate::config::dest::{Dest, DestId};
+use crate::config::scheduler_kind::SchedulerKind;
+use crate::config::service::{Service, ServiceId};
 use crate::time::Tick;
 
 /// Addresses remembered by a worker: SETS x WAYS. The one used least recently gives way.

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::hashing::{mix, of_endpoint};
-use crate::config::service::Dest;
+use crate::config::dest::Dest;
 
 /// Sizes of tables, all prime, as the walks through them need it. The paper asks for at least 100 slots
 /// a dest; 65537 and 655373 are the paper's own. Few steps, since a client may change its dest when the
@@ -107,7 +107,7 @@ impl Iterator for Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::service::SchedulerKind;
+    use crate::config::scheduler_kind::SchedulerKind;
     use crate::config::service::tests::service_with;
 
     fn dests(weights: &[u16]) -> Vec<Dest> {

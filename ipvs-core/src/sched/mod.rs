@@ -27,8 +27,12 @@ use locality::Locality;
 pub(crate) use overload::Overload;
 pub use plan::Plan;
 
-use crate::config::service::{Dest, DestId, HashTarget, SchedulerKind, Service};
-use crate::engine::process::BATCH;
+use crate::config::dest::{Dest, DestId};
+
+use crate::config::scheduler_kind::{HashTarget, SchedulerKind};
+
+use crate::config::service::Service;
+use crate::engine_config::BATCH;
 use crate::simd::prefetch;
 use crate::state::limits::RateBucket;
 use crate::time::Tick;

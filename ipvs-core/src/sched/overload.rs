@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use super::Load;
-use crate::config::service::{Dest, DestId};
+use crate::config::dest::{Dest, DestId};
 use crate::time::Tick;
 
 /// Per dest whether it was overloaded, and when that was seen: within the same tick the answer stands,

@@ -2,7 +2,8 @@
 
 use super::server_names::ServerNames;
 use super::{hashing, maglev, rotation};
-use crate::config::service::{Dest, HashTarget, SchedulerKind};
+use crate::config::dest::Dest;
+use crate::config::scheduler_kind::{HashTarget, SchedulerKind};
 
 /// The part of a scheduler that does not change from conn to conn.
 #[derive(Debug, Clone, PartialEq, Eq)]

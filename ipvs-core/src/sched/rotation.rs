@@ -1,6 +1,10 @@
 //! Round robin and weighted round robin: walking a rotation that control made.
 
-use crate::config::service::{Dest, SchedulerKind, Service};
+use crate::config::dest::Dest;
+
+use crate::config::scheduler_kind::SchedulerKind;
+
+use crate::config::service::Service;
 
 /// Longest rotation. Weights whose sum (over their common divisor) exceeds it are scaled down, each
 /// dest keeping at least one turn; up to here the shares are exact.
@@ -91,7 +95,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::service::DestId;
+    use crate::config::dest::DestId;
     use crate::config::service::tests::service_with;
     use crate::sched::tests::{arrival, at};
     use crate::sched::{Load, Memory, Turn, schedule};

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use packet::quic::ServerName;
 
-use crate::config::service::Dest;
+use crate::config::dest::Dest;
 
 /// The dests of a service, sorted so that a name is found by bisection.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -77,7 +77,7 @@ impl ServerNames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::service::SchedulerKind;
+    use crate::config::scheduler_kind::SchedulerKind;
     use crate::config::service::tests::service_with;
 
     fn name(suffix: &[u8], port: Option<u16>) -> ServerName {

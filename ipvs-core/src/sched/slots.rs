@@ -3,7 +3,8 @@
 use packet::quic::{ChosenBy, ConnectionId};
 
 use super::{Arrival, hashing};
-use crate::config::service::{Dest, Service};
+use crate::config::dest::Dest;
+use crate::config::service::Service;
 
 /// How many other slots are tried when a dest takes no conns, before the dests are tried one by one.
 const OTHER_SLOTS: u64 = 16;

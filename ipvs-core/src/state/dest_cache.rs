@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use inet::NexthopId;
 
-use crate::config::service::{DestId, ServiceId};
+use crate::config::dest::DestId;
+
+use crate::config::service::ServiceId;
 use crate::simd::prefetch;
 
 /// Two to a cache line, none in two.

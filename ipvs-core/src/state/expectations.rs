@@ -5,8 +5,12 @@ use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::config::service::{DestId, Protocol, ServiceKey};
-use crate::helper::ftp::CONTROL_PORT;
+use crate::config::dest::DestId;
+
+use crate::config::protocol::Protocol;
+
+use crate::config::service::FTP_CONTROL_PORT;
+use crate::config::service::ServiceKey;
 use crate::state::shared_table::{self, Slots};
 use crate::time::Tick;
 
@@ -37,7 +41,7 @@ pub(crate) struct Expected {
 impl Expected {
     /// The service of the control conn.
     pub(crate) const fn control_service(&self) -> ServiceKey {
-        ServiceKey::vip(Protocol::Tcp, self.vip, CONTROL_PORT)
+        ServiceKey::vip(Protocol::Tcp, self.vip, FTP_CONTROL_PORT)
     }
 }
 

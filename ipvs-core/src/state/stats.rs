@@ -3,7 +3,9 @@
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::config::service::{DestId, MAX_SERVICES, ServiceId};
+use crate::config::dest::DestId;
+
+use crate::config::service::{MAX_SERVICES, ServiceId};
 use crate::drop_reason::DropReason;
 use crate::state::expectations::Expectations;
 use crate::state::templates::Templates;

@@ -5,8 +5,9 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use crate::config::dest::DestId;
 use crate::config::options::Persistence;
-use crate::config::service::{DestId, ServiceId};
+use crate::config::service::ServiceId;
 use crate::state::shared_table::{self, Slots};
 use crate::time::Tick;
 use crate::tuple::{Address, HashKey, Tuple};

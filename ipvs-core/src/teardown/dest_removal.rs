@@ -3,7 +3,7 @@
 use packet::PacketBuf;
 
 use crate::config::command::Event;
-use crate::config::service::DestId;
+use crate::config::dest::DestId;
 use crate::conn::ConnId;
 use crate::ctx::family_state::Forwarder;
 use crate::engine::process::Engine;

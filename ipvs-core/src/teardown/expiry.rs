@@ -5,7 +5,8 @@ use std::sync::Arc;
 use packet::PacketBuf;
 
 use crate::config::command::Event;
-use crate::config::service::{Protocol, Service};
+use crate::config::protocol::Protocol;
+use crate::config::service::Service;
 use crate::conn::tcp_state::TcpState;
 use crate::conn::{Conn, ConnFlags, ConnId, Leaving};
 use crate::ctx::family_state::Forwarder;

@@ -4,7 +4,7 @@ use packet::PacketBuf;
 use packet::checksum;
 use packet::ip::NewHeader;
 
-use crate::config::service::Protocol;
+use crate::config::protocol::Protocol;
 use crate::conn::tcp_state::TcpState;
 use crate::conn::{Conn, ConnFlags, ConnId, Direction};
 use crate::ctx::family_state::Forwarder;

@@ -3,7 +3,7 @@
 use packet::ip::IpFacts;
 use packet::{ChecksumState, MacAddr, PacketBuf, ipv4, ipv6, sctp};
 
-use crate::config::service::Protocol;
+use crate::config::protocol::Protocol;
 use crate::drop_reason::DropReason;
 use crate::tuple::Tuple;
 use crate::wire::family::Family;

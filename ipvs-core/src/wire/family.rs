@@ -8,7 +8,7 @@ use packet::ip::{IpFacts, NewHeader};
 use packet::ipv4::{self, Ipv4Error, L2_LEN};
 use packet::ipv6::{self, Ipv6Error};
 
-use crate::config::service::Protocol;
+use crate::config::protocol::Protocol;
 use crate::drop_reason::DropReason;
 use crate::tuple::{Address, Tuple};
 use crate::wire::classify::{self, Aside};

@@ -7,7 +7,7 @@ use packet::PacketBuf;
 use packet::ip::NewHeader;
 use packet::ipv4::{self, Around, L2_LEN};
 
-use crate::config::service::{Encapsulation, FwdMode};
+use crate::config::fwdmode::{Encapsulation, FwdMode};
 use crate::conn::{Conn, Direction};
 use crate::drop_reason::DropReason;
 use crate::wire::family::{self, DEFAULT_TTL, Family};

@@ -2,7 +2,9 @@
 
 use packet::{PacketBuf, ipv4};
 
-use crate::config::service::{Encapsulation, FwdMode, Protocol};
+use crate::config::fwdmode::{Encapsulation, FwdMode};
+
+use crate::config::protocol::Protocol;
 use crate::conn::tcp_state::TcpState;
 use crate::conn::{Conn, ConnFlags, Direction, Found};
 use crate::ctx::family_state::Forwarder;

@@ -4,7 +4,7 @@ use packet::PacketBuf;
 use packet::checksum::Delta;
 use packet::ip::IpFacts;
 
-use crate::config::service::Protocol;
+use crate::config::protocol::Protocol;
 use crate::conn::{ConnFlags, Direction, Found};
 use crate::ctx::family_state::Forwarder;
 use crate::drop_reason::DropReason;

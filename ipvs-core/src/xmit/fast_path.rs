@@ -2,7 +2,7 @@
 
 use packet::PacketBuf;
 
-use crate::config::service::Protocol;
+use crate::config::protocol::Protocol;
 use crate::conn::{Conn, ConnFlags, Direction};
 use crate::ctx::shared::Shared;
 use crate::io::Io;

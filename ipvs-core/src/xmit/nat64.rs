@@ -7,7 +7,7 @@ use packet::ipv4::{self, L2_LEN};
 use packet::ipv6;
 use packet::translate::IcmpError;
 
-use crate::config::service::Protocol;
+use crate::config::protocol::Protocol;
 use crate::conn::Found;
 use crate::ctx::family_state::Forwarder;
 use crate::drop_reason::DropReason;

@@ -2,7 +2,7 @@
 
 use packet::PacketBuf;
 
-use crate::config::service::Protocol;
+use crate::config::protocol::Protocol;
 use crate::conn::tcp_state::TcpState;
 use crate::conn::{Conn, ConnFlags, ConnId, Direction, Found};
 use crate::ctx::family_state::Forwarder;

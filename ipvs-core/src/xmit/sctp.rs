@@ -5,7 +5,7 @@ use packet::PacketBuf;
 use packet::ip::IpFacts;
 use packet::sctp::{self, Kind};
 
-use crate::config::service::Protocol;
+use crate::config::protocol::Protocol;
 use crate::conn::tcp_state::TcpState;
 use crate::conn::{ConnFlags, Direction, Found};
 use crate::ctx::family_state::Forwarder;

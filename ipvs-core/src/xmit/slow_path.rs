@@ -5,7 +5,7 @@ use packet::PacketBuf;
 use packet::ip::IpFacts;
 use packet::ipv4::L2_LEN;
 
-use crate::config::service::Protocol;
+use crate::config::protocol::Protocol;
 use crate::conn::{Conn, ConnFlags, Direction, Found};
 use crate::ctx::family_state::Forwarder;
 use crate::drop_reason::DropReason;

@@ -7,8 +7,9 @@
 use packet::PacketBuf;
 use packet::ipv4::L2_LEN;
 
+use crate::config::fwdmode::FwdMode;
 use crate::config::options::SynProxy;
-use crate::config::service::{FwdMode, Service};
+use crate::config::service::Service;
 use crate::conn::ext::Extra;
 use crate::ctx::family_state::Forwarder;
 use crate::drop_reason::DropReason;

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::*;
-use crate::config::service::HashOptions;
+use crate::config::scheduler_kind::HashOptions;
 use crate::config::service::tests::service_with;
 use crate::time::Now;
 

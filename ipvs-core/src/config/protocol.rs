@@ -1,0 +1,55 @@
+//! The protocols that a service or a conn can have.
+
+use std::fmt;
+
+/// The transport protocol of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// TCP, RFC 9293
+    Tcp,
+    /// UDP, RFC 768
+    Udp,
+    /// SCTP, RFC 9260
+    Sctp,
+    /// Echo of ICMP, RFC 792: through SNAT
+    Icmp,
+    /// Echo of ICMPv6, RFC 4443
+    IcmpV6,
+}
+
+impl Protocol {
+    /// The protocol number in an IP header.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+            Self::Sctp => 132,
+            Self::Icmp => 1,
+            Self::IcmpV6 => 58,
+        }
+    }
+
+    /// The protocol of an IP header's number, if services of it exist.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            6 => Some(Self::Tcp),
+            17 => Some(Self::Udp),
+            132 => Some(Self::Sctp),
+            1 => Some(Self::Icmp),
+            58 => Some(Self::IcmpV6),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Sctp => "SCTP",
+            Self::Icmp => "ICMP",
+            Self::IcmpV6 => "ICMPv6",
+        })
+    }
+}
