@@ -8,8 +8,8 @@ use inet::{Device, IfIndex, LocalAddr, NeighbourTable, Net, Prefix, Route, Route
 use ipvs_core::tuple::HashKey;
 use ipvs_core::{
     Access, Command, Dest, DestId, Engine, EngineConfig, FwdMode, Io, Keys, Laddr, LaddrId, Now,
-    Protocol, SchedulerKind, Service, ServiceId, ServiceKey, ServiceOptions, Snapshot, TcpState,
-    Timeouts, WorkerStats, sched::Plan,
+    Plan, Protocol, SchedulerKind, Service, ServiceId, ServiceKey, ServiceOptions, Snapshot,
+    TcpState, Timeouts, WorkerStats,
 };
 use packet::{MacAddr, PacketBuf, PortId};
 use sapool::{PoolShare, PortPool};

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use crate::common::*;
 use inet::{IfIndex, Prefix, Route, RouteScope};
-use ipvs_core::{
-    Command, DestId, DropReason, FwdMode, LaddrId, Origin, Protocol, ServiceId, sched::Plan,
-};
+use ipvs_core::{Command, DestId, DropReason, FwdMode, LaddrId, Origin, Plan, Protocol, ServiceId};
 use packet::PortId;
 use rstest::rstest;
 use sapool::{PoolShare, PoolUsage, PortPool};

@@ -6,7 +6,7 @@ use crate::common::*;
 use inet::IfIndex;
 use ipvs_core::{
     Access, Dest, DestId, DeviceName, DropReason, Encapsulation, Event, FwdMode, Match, Origin,
-    Protocol, SchedulerKind, Service, ServiceId, ServiceKey, ServiceOptions, sched::Plan,
+    Plan, Protocol, SchedulerKind, Service, ServiceId, ServiceKey, ServiceOptions,
 };
 use packet::MacAddr;
 use rstest::rstest;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::common::*;
 use inet::IfIndex;
-use ipvs_core::sched::Plan;
+use ipvs_core::Plan;
 use ipvs_core::{DropReason, HashOptions, HashTarget, Protocol, SchedulerKind};
 use rstest::rstest;
 use testkit::frames;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::common::*;
 use inet::{IfIndex, Prefix, Route, RouteScope};
 use ipvs_core::{
-    Access, DestId, DeviceName, DropReason, EndRange, FwdMode, Match, Persistence, Protocol,
-    SchedulerKind, Service, ServiceId, ServiceKey, ServiceOptions, sched::Plan,
+    Access, DestId, DeviceName, DropReason, EndRange, FwdMode, Match, Persistence, Plan, Protocol,
+    SchedulerKind, Service, ServiceId, ServiceKey, ServiceOptions,
 };
 use testkit::frames::{self, Seen};
 

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipvs_core::{
-    Access, AddrSet, Dest, DestId, FwdMode, Laddr, Match, SchedulerKind, Service, ServiceId,
-    ServiceKey, ServiceOptions, sched::Plan,
+    Access, AddrSet, Dest, DestId, FwdMode, Laddr, Match, Plan, SchedulerKind, Service, ServiceId,
+    ServiceKey, ServiceOptions,
 };
 
 use super::access::AccessList;

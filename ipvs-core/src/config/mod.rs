@@ -6,6 +6,7 @@ pub(crate) mod dest;
 pub(crate) mod fwdmode;
 pub(crate) mod match_packets;
 pub(crate) mod options;
+pub(crate) mod plan;
 pub(crate) mod protocol;
 pub(crate) mod scheduler_kind;
 pub(crate) mod service;

@@ -8,9 +8,9 @@ use crate::config::dest::{Dest, Laddr};
 use crate::config::fwdmode::FwdMode;
 use crate::config::match_packets::Match;
 use crate::config::options::ServiceOptions;
+use crate::config::plan::Plan;
 use crate::config::protocol::Protocol;
 use crate::config::scheduler_kind::SchedulerKind;
-use crate::sched::Plan;
 
 /// What names a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -111,6 +111,8 @@ pub(crate) mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::config::dest::DestId;
+    use crate::config::plan::Plan;
 
     /// A service whose dests have these weights and are numbered from 0.
     pub(crate) fn service_with(scheduler: SchedulerKind, weights: &[u16]) -> Service {

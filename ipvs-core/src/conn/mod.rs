@@ -8,6 +8,7 @@ pub mod tcp_state;
 mod wheel;
 
 pub use direction::Direction;
+pub(crate) use table::LEAVING_TOGETHER;
 pub use table::{ConnTable, Found, Leaving, Lookup, TableFull};
 
 use inet::NexthopId;

@@ -13,6 +13,9 @@ use crate::simd::{prefetch, prefetch_at};
 use crate::time::Tick;
 use crate::tuple::{Address, HashKey, Tuple};
 
+/// Conns whose memory is asked for before the first of them is taken out.
+pub(crate) const LEAVING_TOGETHER: usize = 16;
+
 /// How many conns are looked at for one that may give way.
 const RECYCLE_REACH: u32 = 64;
 

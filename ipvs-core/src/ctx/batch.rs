@@ -3,8 +3,8 @@
 use crate::conn::{ConnTable, Lookup};
 use crate::engine_config::BATCH;
 use crate::tuple::Tuple;
-use crate::wire::classify::Flow;
 use crate::wire::family::Family;
+use crate::wire::flow::Flow;
 
 /// Buckets that are fetched at once. A fetch of a page whose address is not known yet keeps what comes after it waiting;
 /// some of them in a row wait together.

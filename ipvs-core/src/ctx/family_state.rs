@@ -4,19 +4,18 @@ use packet::PacketBuf;
 use packet::ip::IpFacts;
 
 use crate::conn::ext::Extras;
-use crate::conn::{ConnTable, Leaving};
+use crate::conn::{ConnTable, LEAVING_TOGETHER, Leaving};
 use crate::ctx::batch::{Batch, Work};
+use crate::ctx::miss::Miss;
 use crate::ctx::shared::Shared;
 use crate::engine_config::{BATCH, EngineConfig};
-use crate::input::first_packet::Unknown;
 use crate::io::Io;
+use crate::state::dest_removals::Closing;
 use crate::state::fragments::Fragments;
-use crate::teardown::dest_removal::Closing;
-use crate::teardown::expiry;
 use crate::time::Now;
 use crate::tuple::Tuple;
-use crate::wire::classify::Flow;
 use crate::wire::family::Family;
+use crate::wire::flow::Flow;
 
 /// What an engine has for each address family.
 #[derive(Debug)]
@@ -38,7 +37,7 @@ pub(crate) struct Lane<A, B> {
     /// This batch had fragments.
     pub(crate) has_fragments: bool,
     /// Packets of this batch that have no conn.
-    pub(crate) unknown: Vec<Unknown<A, B>>,
+    pub(crate) misses: Vec<Miss<A, B>>,
     /// Conns whose time is over.
     pub(crate) leaving: Vec<Leaving>,
 }
@@ -56,8 +55,8 @@ impl<A: Family, B> Lane<A, B> {
             identification: 0,
             has_first_fragments: false,
             has_fragments: false,
-            unknown: Vec::with_capacity(BATCH),
-            leaving: Vec::with_capacity(expiry::LEAVING_TOGETHER),
+            misses: Vec::with_capacity(BATCH),
+            leaving: Vec::with_capacity(LEAVING_TOGETHER),
         }
     }
 }
@@ -76,8 +75,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         batch.choose_conns(&self.lane.conns);
         for (Work { flow, lookup }, packet) in batch.drain() {
             let Some((found, conn)) = self.lane.conns.finish_mut(lookup, &flow.tuple) else {
-                let unknown = Unknown::new(packet, *flow, *lookup);
-                self.lane.unknown.push(unknown);
+                let miss = Miss::new(packet, *flow, *lookup);
+                self.lane.misses.push(miss);
                 continue;
             };
             let sent = self

@@ -11,14 +11,17 @@ use crate::config::snapshot::Snapshot;
 use crate::drop_reason::DropReason;
 use crate::engine_config::{EngineConfig, Origin};
 use crate::io::Io;
-use crate::lifecycle::bind::turn_of;
-use crate::sched::{Memory, Turn};
+use crate::sched::Memory;
 use crate::state::dest_cache::DestNotes;
 use crate::state::laddrs::Laddrs;
 use crate::state::neigh_queue::Held;
+use crate::state::service_state::ServiceState;
+use crate::state::service_state::service_state_of;
 use crate::state::stats::WorkerStats;
 use crate::time::Now;
-use crate::xmit::icmp_error::ERROR_LIMIT;
+
+/// Errors per second and worker, and at once: RFC 1812, 4.3.2.8 and RFC 4443, 2.4 (f) ask for a limit.
+const ICMP_ERROR_LIMIT: inet::RateLimit = inet::RateLimit::new(1000, 100);
 
 /// The part of an engine that both lanes work with.
 #[derive(Debug)]
@@ -30,7 +33,7 @@ pub(crate) struct Shared<B> {
     pub(crate) stats: Arc<WorkerStats>,
     pub(crate) laddrs: Laddrs,
     pub(crate) dest_notes: DestNotes,
-    pub(crate) turns: Vec<Turn>,
+    pub(crate) service_states: Vec<ServiceState>,
     /// Where the search for templates that have expired goes on
     template_cursor: usize,
     /// The same of calls that are expected
@@ -51,12 +54,12 @@ impl<B: PacketBuf> Shared<B> {
             snapshot: Arc::default(),
             laddrs: Laddrs::default(),
             dest_notes: DestNotes::new(stats.max_dests()),
-            turns: Vec::new(),
+            service_states: Vec::new(),
             template_cursor: 0,
             expected_cursor: 0,
             scheduling: Memory::new(stats.max_dests(), all_stats.len()),
             held: Held::new(config.max_held, config.max_held_per_neighbour),
-            icmp_limit: ERROR_LIMIT,
+            icmp_limit: ICMP_ERROR_LIMIT,
             origin: Origin::Nic,
             now,
             all_stats,
@@ -66,8 +69,8 @@ impl<B: PacketBuf> Shared<B> {
     }
 
     /// What this worker remembers of a service.
-    pub(crate) fn turn_of(&mut self, service: &Service) -> &mut Turn {
-        turn_of(&mut self.turns, service, self.config.worker)
+    pub(crate) fn service_state(&mut self, service: &Service) -> &mut ServiceState {
+        service_state_of(&mut self.service_states, service, self.config.worker)
     }
 
     /// Notes whose conn was made: for the service's gauge, and for the client's template.

@@ -9,7 +9,7 @@ use crate::conn::{Conn, ConnFlags, ConnTable};
 use crate::drop_reason::DropReason;
 use crate::engine::process::Engine;
 use crate::io::Io;
-use crate::teardown::dest_removal::Closed;
+use crate::state::dest_removals::Closed;
 use crate::time::{Now, Tick};
 use crate::wire::family::Family;
 

@@ -13,8 +13,9 @@ use crate::engine_config::{BATCH, EngineConfig, Origin};
 use crate::io::Io;
 use crate::state::stats::WorkerStats;
 use crate::time::Now;
+use crate::wire::aside::Aside;
 use crate::wire::classify::{
-    Addressee, Aside, classify, flow_of_ipv6, is_neighbour_discovery, plain_flow,
+    Addressee, classify, flow_of_ipv6, is_neighbour_discovery, plain_flow,
 };
 use crate::wire::family::{self, Family};
 
@@ -143,7 +144,7 @@ impl<B: PacketBuf> Engine<B> {
             }
         }
         self.run_ipv4_stages(io);
-        if !self.v4.unknown.is_empty() {
+        if !self.v4.misses.is_empty() {
             if self.shared.snapshot.services.has_mixed() {
                 self.pass_mixed_on();
             }
@@ -192,7 +193,7 @@ impl<B: PacketBuf> Engine<B> {
             v6.note_first_fragments(batch, io);
         }
         v6.run_stages(batch, io);
-        if !self.v6.unknown.is_empty() {
+        if !self.v6.misses.is_empty() {
             self.v6().connect_all(io);
         }
     }

@@ -24,8 +24,8 @@ use crate::lifecycle::create;
 use crate::state::expectations::Expected;
 use crate::time::Now;
 use crate::tuple::{Address, Tuple};
-use crate::wire::classify::Flow;
 use crate::wire::family::Family;
+use crate::wire::flow::Flow;
 use crate::wire::payload_edit::{end_of, splice};
 use crate::wire::tcp::{self, Segment};
 

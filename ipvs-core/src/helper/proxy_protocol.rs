@@ -14,8 +14,8 @@ use crate::conn::ext::{Extra, FtpFlags};
 use crate::conn::{ConnFlags, Direction, Found};
 use crate::ctx::family_state::Forwarder;
 use crate::drop_reason::DropReason;
-use crate::wire::classify::Flow;
 use crate::wire::family::Family;
+use crate::wire::flow::Flow;
 use crate::wire::payload_edit::{end_of, splice};
 use crate::wire::tcp::{self, Segment};
 

@@ -14,8 +14,8 @@ use crate::ctx::family_state::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
 use crate::tuple::Tuple;
-use crate::wire::classify::Flow;
 use crate::wire::family::{self, Family};
+use crate::wire::flow::Flow;
 use crate::xmit::nat64::give_checksum;
 use crate::xmit::nexthop::Way;
 

@@ -13,8 +13,8 @@ use crate::engine_config::Origin;
 use crate::io::Io;
 use crate::state::fragments::{Told, Whole};
 use crate::tuple::Tuple;
-use crate::wire::classify::Flow;
 use crate::wire::family::{self, Family};
+use crate::wire::flow::Flow;
 use packet::ip::IpFacts;
 
 impl<B: PacketBuf> Shared<B> {

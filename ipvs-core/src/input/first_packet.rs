@@ -3,6 +3,7 @@
 use packet::PacketBuf;
 
 use crate::config::fwdmode::FwdMode;
+use crate::ctx::miss::Miss;
 
 use crate::config::protocol::Protocol;
 use crate::conn::ext::Extra;
@@ -15,98 +16,75 @@ use crate::lifecycle::create::Unserved;
 use crate::sched;
 use crate::state::expectations::Expected;
 use crate::tuple::Tuple;
-use crate::wire::classify::{Aside, Flow};
+use crate::wire::aside::Aside;
 use crate::wire::family::Family;
+use crate::wire::flow::Flow;
 use crate::wire::tcp::Segment;
-
-/// A packet whose look-up found no conn. What becomes of it is written where it lies: what is written in parts and then moved as
-/// a whole waits until all that was written before is in the cache, a new conn among it.
-#[derive(Debug)]
-pub(crate) struct Unknown<A, B> {
-    /// `None` once it has come to its end
-    pub(crate) packet: Option<B>,
-    pub(crate) flow: Flow<A>,
-    pub(crate) lookup: Lookup,
-    /// The conn that this packet made, in the table by its inbound tuple, and where its outbound one goes; `None` if
-    /// an earlier packet of the batch made it.
-    pub(crate) made: Option<(ConnId, Lookup)>,
-}
-
-impl<A, B> Unknown<A, B> {
-    pub(crate) const fn new(packet: B, flow: Flow<A>, lookup: Lookup) -> Self {
-        Self {
-            packet: Some(packet),
-            flow,
-            lookup,
-            made: None,
-        }
-    }
-}
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Packets that belong to no conn: to a service, to another worker's conn, or to the kernel. In two steps
     /// for all of them, so that the memory of the way back is there when it is written.
     #[cold]
     pub(crate) fn connect_all(&mut self, io: &mut impl Io<B>) {
-        let mut all = std::mem::take(&mut self.lane.unknown);
+        let mut all = std::mem::take(&mut self.lane.misses);
         if self.lane.has_fragments {
             self.put_off_first_fragments(&mut all);
         }
         if self.shared.snapshot.services.has_hashed() {
             self.fetch_slots(&all);
         }
-        for unknown in &mut all {
-            self.begin(unknown, io);
+        for miss in &mut all {
+            self.begin(miss, io);
         }
-        for unknown in &all {
-            if let Some((_, outbound)) = &unknown.made {
+        for miss in &all {
+            if let Some((_, outbound)) = &miss.made {
                 self.lane.conns.fetch_room(outbound);
             }
         }
-        for unknown in &mut all {
-            self.complete(unknown, io);
+        for miss in &mut all {
+            self.complete(miss, io);
         }
         all.clear();
-        self.lane.unknown = all;
+        self.lane.misses = all;
     }
 
     /// Where the dests of packets to services that go by a hash are found.
     #[inline(never)]
-    fn fetch_slots(&self, all: &[Unknown<A, B>]) {
+    fn fetch_slots(&self, all: &[Miss<A, B>]) {
         let services = &self.shared.snapshot.services;
-        sched::fetch_slots(all.iter().filter_map(|unknown| {
-            let tuple = &unknown.flow.tuple;
-            let service = services.of_vip(unknown.flow.protocol(), tuple.dst, tuple.dport)?;
+        sched::fetch_slots(all.iter().filter_map(|miss| {
+            let tuple = &miss.flow.tuple;
+            let service = services.of_vip(miss.flow.protocol(), tuple.dst, tuple.dport)?;
             let client = (tuple.src.to_ip(), tuple.sport);
             Some((&**service, client, tuple.dst.to_ip()))
         }));
     }
 
     /// Both steps for a single packet.
-    pub(crate) fn connect(&mut self, mut unknown: Unknown<A, B>, io: &mut impl Io<B>) {
-        self.begin(&mut unknown, io);
-        self.complete(&mut unknown, io);
+    pub(crate) fn connect(&mut self, mut miss: Miss<A, B>, io: &mut impl Io<B>) {
+        self.begin(&mut miss, io);
+        self.complete(&mut miss, io);
     }
 
     /// The first step: its conn is made, if it is to have one.
-    fn begin(&mut self, unknown: &mut Unknown<A, B>, io: &mut impl Io<B>) {
-        let Tuple { src, dst, .. } = unknown.flow.tuple;
+    fn begin(&mut self, miss: &mut Miss<A, B>, io: &mut impl Io<B>) {
+        let Tuple { src, dst, .. } = miss.flow.tuple;
         if let Err(aside) = A::check_hosts(src, dst) {
-            return self.set_aside(unknown, aside, io);
+            return self.set_aside(miss, aside, io);
         }
         let has_syn_proxy = self.shared.snapshot.services.has_syn_proxy();
         let mut shaken = None;
-        if has_syn_proxy && unknown.flow.protocol() == Protocol::Tcp {
-            shaken = self.shake_hands_of_unknown(unknown, io);
+        if has_syn_proxy && miss.flow.protocol() == Protocol::Tcp {
+            shaken = self.shake_hands_of_unknown(miss, io);
         }
-        let Some(packet) = &unknown.packet else {
+        let Some(packet) = &miss.packet else {
             return;
         };
-        let flow = &unknown.flow;
+        let flow = &miss.flow;
         if self
             .lane
             .conns
-            .find_again(&unknown.lookup, &flow.tuple)
+            .find_again(&miss.lookup, &flow.tuple)
             .is_some()
         {
             return;
@@ -115,25 +93,25 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if let Some(expected) = &expected
             && expected.vip != flow.tuple.dst.to_ip()
         {
-            if let Some(packet) = unknown.packet.take() {
+            if let Some(packet) = miss.packet.take() {
                 self.connect_active(packet, flow, expected, io);
             }
             return;
         }
-        match self.open(unknown, expected.as_ref(), io) {
+        match self.open(miss, expected.as_ref(), io) {
             Ok(id) => {
                 if let Some(extra) = shaken {
                     self.note_shaken(id, extra);
                 }
             }
-            Err(unserved) => self.turn_away(unknown, unserved, io),
+            Err(unserved) => self.turn_away(miss, unserved, io),
         }
     }
 
     /// A packet that is not from one host to another.
     #[cold]
-    fn set_aside(&self, unknown: &mut Unknown<A, B>, aside: Aside, io: &mut impl Io<B>) {
-        let Some(packet) = unknown.packet.take() else {
+    fn set_aside(&self, miss: &mut Miss<A, B>, aside: Aside, io: &mut impl Io<B>) {
+        let Some(packet) = miss.packet.take() else {
             return;
         };
         match aside {
@@ -144,14 +122,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// A packet that gets no conn.
     #[inline(never)]
-    fn turn_away(&mut self, unknown: &mut Unknown<A, B>, why: Unserved, io: &mut impl Io<B>) {
-        let Some(packet) = unknown.packet.take() else {
+    fn turn_away(&mut self, miss: &mut Miss<A, B>, why: Unserved, io: &mut impl Io<B>) {
+        let Some(packet) = miss.packet.take() else {
             return;
         };
         match why {
-            Unserved::NoService => self.without_service(packet, &unknown.flow, io),
+            Unserved::NoService => self.without_service(packet, &miss.flow, io),
             Unserved::Drop(DropReason::TcpNotSyn) => {
-                self.without_conn(packet, &unknown.flow, io);
+                self.without_conn(packet, &miss.flow, io);
             }
             Unserved::Drop(reason) => self.shared.drop(packet, reason),
         }
@@ -171,22 +149,22 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[cold]
     fn shake_hands_of_unknown(
         &mut self,
-        unknown: &mut Unknown<A, B>,
+        miss: &mut Miss<A, B>,
         io: &mut impl Io<B>,
     ) -> Option<Extra> {
-        let Unknown { flow, lookup, .. } = unknown;
+        let Miss { flow, lookup, .. } = miss;
         if self.lane.conns.find_again(lookup, &flow.tuple).is_some() {
             return None;
         }
-        match self.shake_hands(unknown.packet.take()?, flow, io) {
+        match self.shake_hands(miss.packet.take()?, flow, io) {
             Handshake::Over => None,
             Handshake::Plain(packet) => {
-                unknown.packet = Some(packet);
+                miss.packet = Some(packet);
                 None
             }
             Handshake::Shaken(syn, flow, extra) => {
-                unknown.packet = Some(syn);
-                unknown.flow = flow;
+                miss.packet = Some(syn);
+                miss.flow = flow;
                 Some(extra)
             }
         }
@@ -207,21 +185,21 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// A packet whose conn is over: looked up once more.
     pub(crate) fn connect_anew(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
         let lookup = self.lane.conns.begin(&flow.tuple);
-        self.connect(Unknown::new(packet, *flow, lookup), io);
+        self.connect(Miss::new(packet, *flow, lookup), io);
     }
 
     /// The second step: the way back, then the packet goes like any other.
-    fn complete(&mut self, unknown: &mut Unknown<A, B>, io: &mut impl Io<B>) {
-        let flow = &unknown.flow;
-        let found = match unknown.made {
+    fn complete(&mut self, miss: &mut Miss<A, B>, io: &mut impl Io<B>) {
+        let flow = &miss.flow;
+        let found = match miss.made {
             Some((id, outbound)) => self.complete_conn(id, outbound, flow, io),
-            None if unknown.packet.is_none() => return,
-            None => match self.lane.conns.find_again(&unknown.lookup, &flow.tuple) {
+            None if miss.packet.is_none() => return,
+            None => match self.lane.conns.find_again(&miss.lookup, &flow.tuple) {
                 Some(found) => Ok(found),
-                None => return self.connect_again(unknown, io),
+                None => return self.connect_again(miss, io),
             },
         };
-        let Some(packet) = unknown.packet.take() else {
+        let Some(packet) = miss.packet.take() else {
             return;
         };
         let found = match found {
@@ -242,10 +220,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// The conn that an earlier packet of the batch made is over already: it was that packet's alone, or gave way to
     /// another.
     #[inline(never)]
-    fn connect_again(&mut self, unknown: &mut Unknown<A, B>, io: &mut impl Io<B>) {
-        match self.open(unknown, None, io) {
-            Ok(_) => self.complete(unknown, io),
-            Err(unserved) => self.turn_away(unknown, unserved, io),
+    fn connect_again(&mut self, miss: &mut Miss<A, B>, io: &mut impl Io<B>) {
+        match self.open(miss, None, io) {
+            Ok(_) => self.complete(miss, io),
+            Err(unserved) => self.turn_away(miss, unserved, io),
         }
     }
 

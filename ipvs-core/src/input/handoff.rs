@@ -6,8 +6,8 @@ use crate::config::protocol::Protocol;
 use crate::ctx::family_state::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
-use crate::wire::classify::Flow;
 use crate::wire::family::Family;
+use crate::wire::flow::Flow;
 use crate::wire::tcp::Segment;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {

@@ -17,22 +17,23 @@ use crate::config::protocol::Protocol;
 use crate::config::service::Service;
 use crate::conn::{Conn, ConnFlags, Endpoints, RewriteDeltas};
 use crate::drop_reason::DropReason;
-use crate::sched::{self, Arrival, Load, Memory, Turn};
+use crate::sched::{self, Arrival, Load, Memory};
 use crate::simd::prefetch;
 use crate::state::dest_cache::DestNotes;
 use crate::state::laddrs::Laddrs;
+use crate::state::service_state::ServiceState;
 use crate::state::stats::WorkerStats;
 use crate::time::Now;
 use crate::tuple::Tuple;
-use crate::wire::classify::Flow;
 use crate::wire::family::Family;
+use crate::wire::flow::Flow;
 
 /// How many local addresses are asked for a port before the new conn is given up.
 const LADDRS_TRIED: usize = 16;
 
 /// What the choice of a dest and of a local port goes by, and what it moves on.
 pub(crate) struct Choice<'a> {
-    pub(crate) turn: &'a mut Turn,
+    pub(crate) service_state: &'a mut ServiceState,
     pub(crate) scheduling: &'a mut Memory,
     pub(crate) all_stats: &'a [Arc<WorkerStats>],
     /// This worker's
@@ -146,8 +147,14 @@ impl Choice<'_> {
         });
         match expected.or(kept) {
             Some(dest) => Ok(dest),
-            None => sched::schedule(service, &arrival, self.turn, self.scheduling, load_of)
-                .ok_or(DropReason::NoDest),
+            None => sched::schedule(
+                service,
+                &arrival,
+                &mut self.service_state.next_dest,
+                self.scheduling,
+                load_of,
+            )
+            .ok_or(DropReason::NoDest),
         }
     }
 
@@ -253,7 +260,7 @@ impl Choice<'_> {
         class: usize,
     ) -> Result<(A, u16), DropReason> {
         let mut reason = DropReason::NoLaddr;
-        for laddr in laddrs_in_turn(service, self.turn) {
+        for laddr in laddrs_in_turn(service, self.service_state) {
             let Some(addr) =
                 A::of(laddr.addr).filter(|_| laddr.addr.is_ipv4() == dest.addr.is_ipv4())
             else {
@@ -272,7 +279,7 @@ impl Choice<'_> {
     /// Asks for the memory of the pool whose turn is next: it was used as many conns ago as there are local addresses.
     #[inline]
     fn fetch_next_laddr(&self, service: &Service) {
-        let next = service.laddrs.get(self.turn.next_laddr as usize);
+        let next = service.laddrs.get(self.service_state.next_laddr as usize);
         if let Some(next) = next.or_else(|| service.laddrs.first()) {
             self.laddrs.fetch(next.id);
         }
@@ -301,15 +308,15 @@ fn payload_of<'a, A>(flow: &Flow<A>, l4: &'a [u8]) -> &'a [u8] {
 /// The local addresses to ask, beginning with the one whose turn it is.
 fn laddrs_in_turn<'a>(
     service: &'a Service,
-    turn: &mut Turn,
+    service_state: &mut ServiceState,
 ) -> impl Iterator<Item = &'a Laddr> + use<'a> {
     let laddrs = &service.laddrs[..];
-    let mut first = turn.next_laddr as usize;
+    let mut first = service_state.next_laddr as usize;
     // Without a division for nearly all conns.
     if first >= laddrs.len() {
         first = first.checked_rem(laddrs.len()).unwrap_or(0);
     }
-    turn.next_laddr = first as u32 + 1;
+    service_state.next_laddr = first as u32 + 1;
     let (before, from_first) = laddrs.split_at(first);
     from_first.iter().chain(before).take(LADDRS_TRIED)
 }
@@ -325,25 +332,4 @@ pub(crate) fn deltas<A: Family>(ends: &Endpoints<A>) -> RewriteDeltas {
         l3,
         l4: l3.plus(Delta::of_u32(ports(&from), ports(&to))),
     }
-}
-
-/// What a worker remembers of a service.
-#[inline]
-pub(crate) fn turn_of<'a>(
-    turns: &'a mut Vec<Turn>,
-    service: &Service,
-    worker: u16,
-) -> &'a mut Turn {
-    let at = service.id.0 as usize;
-    if at >= turns.len() {
-        make_turns(turns, at, worker);
-    }
-    &mut turns[at]
-}
-
-/// Once per service: room for all that control may number.
-#[cold]
-#[inline(never)]
-fn make_turns(turns: &mut Vec<Turn>, at: usize, worker: u16) {
-    turns.resize((at + 1).next_power_of_two(), Turn::of_worker(worker));
 }

@@ -15,15 +15,16 @@ use crate::conn::ext::Extra;
 use crate::conn::tcp_state::TcpState;
 use crate::conn::{Conn, ConnFlags, ConnId, Lookup, TableFull};
 use crate::ctx::family_state::Forwarder;
+use crate::ctx::miss::Miss;
 use crate::drop_reason::DropReason;
-use crate::input::first_packet::Unknown;
 use crate::io::Io;
-use crate::lifecycle::bind::{Choice, turn_of};
+use crate::lifecycle::bind::Choice;
 use crate::state::expectations::Expected;
 use crate::state::limits;
+use crate::state::service_state::service_state_of;
 use crate::state::templates;
-use crate::wire::classify::Flow;
 use crate::wire::family::Family;
+use crate::wire::flow::Flow;
 use crate::wire::tcp::Segment;
 
 /// Why a packet makes no conn.
@@ -44,11 +45,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// A conn for a packet: service, dest, local port, and a conn that is found by its inbound tuple.
     pub(crate) fn open(
         &mut self,
-        unknown: &mut Unknown<A, B>,
+        miss: &mut Miss<A, B>,
         expected: Option<&Expected>,
         io: &mut impl Io<B>,
     ) -> Result<ConnId, Unserved> {
-        let Unknown { packet, flow, .. } = unknown;
+        let Miss { packet, flow, .. } = miss;
         let packet = packet.as_ref().ok_or(Unserved::NoService)?;
         let snapshot = &self.shared.snapshot;
         let service = match expected {
@@ -64,9 +65,18 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let options = &service.options;
         let client = flow.tuple.src;
         service.access.check(client)?;
-        let turn = turn_of(&mut self.shared.turns, service, self.shared.config.worker);
+        let service_state = service_state_of(
+            &mut self.shared.service_states,
+            service,
+            self.shared.config.worker,
+        );
         let now = self.shared.now;
-        limits::check(service, &mut turn.rate, &self.shared.all_stats, now)?;
+        limits::check(
+            service,
+            &mut service_state.rate,
+            &self.shared.all_stats,
+            now,
+        )?;
         let service_id = service.id;
         let hash_key = &self.shared.config.keys.conns;
         let template = options.persistence.map(|persistence| {
@@ -74,7 +84,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             (key, persistence.timeout_s)
         });
         let choice = Choice {
-            turn,
+            service_state,
             scheduling: &mut self.shared.scheduling,
             all_stats: &self.shared.all_stats,
             stats: &self.shared.stats,
@@ -91,8 +101,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             let is_ftp = service.is_ftp() && expected.is_none();
             Extra::of_told(options, is_ftp)
         });
-        let (id, outbound) = self.insert(&unknown.lookup, conn, service_id, io)?;
-        unknown.made = Some((id, outbound));
+        let (id, outbound) = self.insert(&miss.lookup, conn, service_id, io)?;
+        miss.made = Some((id, outbound));
         if let Some(extra) = extra {
             *self.lane.extras.get_mut(id) = extra;
         }

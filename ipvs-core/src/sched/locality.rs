@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use super::cost::Cost;
-use super::{Arrival, Load, Memory, hashing};
+use super::{Arrival, Load, Memory};
 use crate::config::dest::{Dest, DestId};
+use crate::config::plan::hashing;
 use crate::config::scheduler_kind::SchedulerKind;
 use crate::config::service::{Service, ServiceId};
 use crate::time::Tick;

@@ -3,18 +3,14 @@
 //! Three kinds: walking a rotation (rr, wrr), looking a hash up in a table of slots (sh, dh, mh,
 //! conhash), and asking a tournament of all dests for its winner (lc, wlc, sed, nq, fo, ovf, and with
 //! a memory of addresses lblc and lblcr). Rotations and tables are made by control ([`Plan`]); what
-//! changes with each conn is the worker's own (`Memory`, [`Turn`]).
+//! changes with each conn is the worker's own (`Memory`).
 
 mod contest;
 mod cost;
-mod hashing;
 mod loads;
 mod locality;
-mod maglev;
 mod overload;
-mod plan;
 mod rotation;
-mod server_names;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -25,46 +21,16 @@ use std::net::IpAddr;
 use loads::Loads;
 use locality::Locality;
 pub(crate) use overload::Overload;
-pub use plan::Plan;
 
 use crate::config::dest::{Dest, DestId};
 
+use crate::config::plan::hashing;
 use crate::config::scheduler_kind::{HashTarget, SchedulerKind};
 
 use crate::config::service::Service;
 use crate::engine_config::BATCH;
 use crate::simd::prefetch;
-use crate::state::limits::RateBucket;
 use crate::time::Tick;
-
-/// What a worker remembers of a service between two new conns.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Turn {
-    /// Where rr and wrr go on in the rotation.
-    next_dest: u32,
-    /// Where the round robin of local addresses goes on.
-    pub next_laddr: u32,
-    /// How many new conns it may have yet.
-    pub(crate) rate: RateBucket,
-    /// How many SYNs it may have until its SYN proxy switches itself on.
-    pub(crate) syn_rate: RateBucket,
-    /// A dest of its does without timestamps: its SYN proxy does, too.
-    pub(crate) is_without_timestamps: bool,
-}
-
-impl Turn {
-    /// The turn of a worker that has seen nothing of the service yet. Workers begin at different
-    /// dests, so that the first conns of all workers do not meet at one.
-    pub const fn of_worker(worker: u16) -> Self {
-        Self {
-            next_dest: worker as u32,
-            next_laddr: worker as u32,
-            rate: RateBucket::NEW,
-            syn_rate: RateBucket::NEW,
-            is_without_timestamps: false,
-        }
-    }
-}
 
 /// Conns of a dest as far as a scheduler weighs them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -140,16 +106,14 @@ impl Memory {
 pub(crate) fn schedule<'a>(
     service: &'a Service,
     arrival: &Arrival<'_>,
-    turn: &mut Turn,
+    next_dest: &mut u32,
     memory: &mut Memory,
     load_of: impl Fn(DestId) -> Load,
 ) -> Option<&'a Dest> {
     let overload = &memory.overload;
     let takes_conns = |dest: &Dest| !overload.keeps_away(dest, arrival.now, &load_of);
     match service.scheduler {
-        SchedulerKind::Rr | SchedulerKind::Wrr => {
-            rotation::next(service, &mut turn.next_dest, takes_conns)
-        }
+        SchedulerKind::Rr | SchedulerKind::Wrr => rotation::next(service, next_dest, takes_conns),
         SchedulerKind::Conhash(HashTarget::Qid) => slots::by_quic(service, arrival, takes_conns),
         SchedulerKind::Sh(_)
         | SchedulerKind::Mh(_)

@@ -2,8 +2,9 @@
 
 use packet::quic::{ChosenBy, ConnectionId};
 
-use super::{Arrival, hashing};
+use super::Arrival;
 use crate::config::dest::Dest;
+use crate::config::plan::hashing;
 use crate::config::service::Service;
 
 /// How many other slots are tried when a dest takes no conns, before the dests are tried one by one.

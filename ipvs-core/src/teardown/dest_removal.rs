@@ -3,7 +3,6 @@
 use packet::PacketBuf;
 
 use crate::config::command::Event;
-use crate::config::dest::DestId;
 use crate::conn::ConnId;
 use crate::ctx::family_state::Forwarder;
 use crate::engine::process::Engine;
@@ -12,28 +11,6 @@ use crate::wire::family::Family;
 
 /// Slots of the table looked at per call.
 const REACH: u32 = 256;
-
-/// Dests that are being closed: those of this walk, and those that came after it began.
-#[derive(Debug, Default)]
-pub(crate) struct Closing {
-    walking: Vec<Closed>,
-    waiting: Vec<Closed>,
-    cursor: u32,
-}
-
-/// A dest whose conns end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Closed {
-    pub(crate) dest: DestId,
-    /// It was removed: control waits for the last conn's end.
-    pub(crate) is_removed: bool,
-}
-
-impl Closing {
-    pub(crate) fn add(&mut self, closed: Closed) {
-        self.waiting.push(closed);
-    }
-}
 
 impl<B: PacketBuf> Engine<B> {
     /// Goes on with the end of dests' conns: first those of IPv4, then the others.

@@ -8,7 +8,7 @@ use crate::config::command::Event;
 use crate::config::protocol::Protocol;
 use crate::config::service::Service;
 use crate::conn::tcp_state::TcpState;
-use crate::conn::{Conn, ConnFlags, ConnId, Leaving};
+use crate::conn::{Conn, ConnFlags, ConnId, LEAVING_TOGETHER, Leaving};
 use crate::ctx::family_state::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::engine::process::Engine;
@@ -19,8 +19,6 @@ use crate::wire::family::Family;
 
 /// Conns and timer slots looked at per call, so that no loop gets long when many expire at once.
 const EXPIRY_BUDGET: u32 = 128;
-/// Conns whose memory is asked for before the first of them is taken out.
-pub(crate) const LEAVING_TOGETHER: usize = 16;
 
 impl<B: PacketBuf> Engine<B> {
     /// Expires conns, gives up packets that waited too long, goes on with what was begun. A worker

@@ -3,84 +3,11 @@
 use packet::ip::IpFacts;
 use packet::{ChecksumState, MacAddr, PacketBuf, ipv4, ipv6, sctp};
 
-use crate::config::protocol::Protocol;
 use crate::drop_reason::DropReason;
 use crate::tuple::Tuple;
+use crate::wire::aside::Aside;
 use crate::wire::family::Family;
-
-/// A TCP or UDP packet that may belong to a conn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(C)]
-pub(crate) struct Flow<A> {
-    pub(crate) tuple: Tuple<A>,
-    /// Bytes of the IP packet, header included.
-    pub(crate) total_len: u16,
-    /// Where the L4 header begins in the frame.
-    pub(crate) l4_at: u8,
-    /// The first fragment of a packet: its L4 part is not all there.
-    pub(crate) is_fragment: bool,
-}
-
-impl<A> Flow<A> {
-    /// What its tuple is of: flows are made of nothing else.
-    #[inline(always)]
-    pub(crate) const fn protocol(&self) -> Protocol {
-        debug_assert!(Protocol::from_number(self.tuple.protocol).is_some());
-        match self.tuple.protocol {
-            TCP => Protocol::Tcp,
-            UDP => Protocol::Udp,
-            SCTP => Protocol::Sctp,
-            ICMP => Protocol::Icmp,
-            _ => Protocol::IcmpV6,
-        }
-    }
-}
-
-impl<A: Family> Flow<A> {
-    /// Whether its packet is whole, and the IP header has neither options nor extensions.
-    #[inline(always)]
-    pub(crate) const fn is_plain(&self) -> bool {
-        // As one number
-        u16::from_ne_bytes([self.l4_at, self.is_fragment as u8])
-            == u16::from_ne_bytes([A::PLAIN_L4_AT as u8, 0])
-    }
-
-    /// The same in IPv6's form.
-    pub(crate) fn to_mapped(self) -> Flow<[u8; 16]> {
-        Flow {
-            tuple: self.tuple.to_mapped(),
-            l4_at: self.l4_at,
-            is_fragment: self.is_fragment,
-            total_len: self.total_len,
-        }
-    }
-}
-
-/// Where a packet goes that is no [`Flow`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Aside {
-    /// An IPv6 packet, still to be looked at
-    Ipv6,
-    /// An ICMP message
-    Icmp,
-    /// A fragment without ports, or of a packet that has none
-    Fragment,
-    /// AH or ESP
-    Ipsec,
-    /// ARP
-    Arp,
-    /// Not for the engine
-    Kernel,
-    /// Not for anyone
-    Drop(DropReason),
-}
-
-impl From<DropReason> for Aside {
-    #[inline]
-    fn from(reason: DropReason) -> Self {
-        Self::Drop(reason)
-    }
-}
+use crate::wire::flow::Flow;
 
 const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
 const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
@@ -159,26 +86,11 @@ pub(crate) fn classify<B: PacketBuf>(packet: &mut B, mac: MacAddr) -> Result<Flo
 
 fn classify_ipv4<B: PacketBuf>(packet: &mut B) -> Result<Flow<[u8; 4]>, Aside> {
     let ip = <[u8; 4]>::check(packet)?;
-    check_hosts(ip.src, ip.dst)?;
+    <[u8; 4]>::check_hosts(ip.src, ip.dst)?;
     if ip.is_fragment && (ip.fragment_offset != 0 || !matches!(ip.protocol, TCP | UDP | SCTP)) {
         return Err(Aside::Fragment);
     }
     flow_by_ports(packet, &ip, ICMP)
-}
-
-/// Whether a packet is from one host to another. What [`plain_flow`] has found is asked this only if it has no conn, since none is made
-/// for any other.
-#[inline]
-pub(crate) fn check_hosts(src: [u8; 4], dst: [u8; 4]) -> Result<(), Aside> {
-    if ipv4::is_multicast_or_broadcast(dst) {
-        Err(Aside::Kernel)
-    } else if ipv4::is_martian_source(src) {
-        Err(Aside::Drop(DropReason::Ipv4Martian))
-    } else if src == dst {
-        Err(Aside::Drop(DropReason::LandAttack))
-    } else {
-        Ok(())
-    }
 }
 
 /// Router and neighbour solicitations and advertisements, and redirects: RFC 4861, 4.
@@ -372,7 +284,7 @@ mod tests {
             let mut long = short.clone();
             if let Some(flow) = plain_flow(&mut short, ADDRESSEE) {
                 let tuple = &flow.tuple;
-                let said = check_hosts(tuple.src, tuple.dst).map(|()| flow);
+                let said = <[u8; 4]>::check_hosts(tuple.src, tuple.dst).map(|()| flow);
                 prop_assert_eq!(said, classify(&mut long, MAC));
                 prop_assert_eq!(short.bytes(), long.bytes());
             }

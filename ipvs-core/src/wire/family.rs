@@ -11,7 +11,7 @@ use packet::ipv6::{self, Ipv6Error};
 use crate::config::protocol::Protocol;
 use crate::drop_reason::DropReason;
 use crate::tuple::{Address, Tuple};
-use crate::wire::classify::{self, Aside};
+use crate::wire::aside::Aside;
 
 pub(crate) const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
 const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
@@ -126,7 +126,15 @@ impl Family for [u8; 4] {
 
     #[inline]
     fn check_hosts(src: Self, dst: Self) -> Result<(), Aside> {
-        classify::check_hosts(src, dst)
+        if ipv4::is_multicast_or_broadcast(dst) {
+            Err(Aside::Kernel)
+        } else if ipv4::is_martian_source(src) {
+            Err(Aside::Drop(DropReason::Ipv4Martian))
+        } else if src == dst {
+            Err(Aside::Drop(DropReason::LandAttack))
+        } else {
+            Ok(())
+        }
     }
 
     fn readdress(ip: &mut [u8], src: Self, dst: Self, l3: Delta) {

@@ -1,7 +1,9 @@
 //! TODO-page
 
+pub(crate) mod aside;
 pub(crate) mod classify;
 pub(crate) mod family;
+pub(crate) mod flow;
 pub(crate) mod payload_edit;
 pub(crate) mod syn_cookie;
 pub(crate) mod tcp;

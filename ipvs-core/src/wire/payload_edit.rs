@@ -6,8 +6,8 @@ use packet::ipv4::L2_LEN;
 
 use crate::config::protocol::Protocol;
 use crate::drop_reason::DropReason;
-use crate::wire::classify::Flow;
 use crate::wire::family::{self, Family};
+use crate::wire::flow::Flow;
 
 /// Where a UDP header has its length.
 const UDP_LEN: std::ops::Range<usize> = 4..6;

@@ -7,12 +7,12 @@ use packet::ip::IpFacts;
 use crate::config::protocol::Protocol;
 use crate::conn::{ConnFlags, Direction, Found};
 use crate::ctx::family_state::Forwarder;
+use crate::ctx::miss::Miss;
 use crate::drop_reason::DropReason;
-use crate::input::first_packet::Unknown;
 use crate::io::Io;
 use crate::tuple::Tuple;
-use crate::wire::classify::Flow;
 use crate::wire::family::Family;
+use crate::wire::flow::Flow;
 use crate::xmit::rewrite::rewrite_network;
 
 /// Where the checksum and the identifier are: RFC 792, and the same in RFC 4443.
@@ -76,7 +76,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         if kind == A::ECHO_REQUEST {
             let lookup = self.lane.conns.begin(&flow.tuple);
-            return self.connect(Unknown::new(packet, flow, lookup), io);
+            return self.connect(Miss::new(packet, flow, lookup), io);
         }
         let owner = sapool::owner_of(identifier, self.shared.config.workers);
         let local = self.shared.snapshot.net.local_addr(ip.dst.to_ip());

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use inet::{RateLimit, icmp, icmpv6};
+use inet::{icmp, icmpv6};
 use packet::PacketBuf;
 use packet::ip::IpFacts;
 
@@ -10,9 +10,6 @@ use crate::ctx::family_state::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
 use crate::wire::family::Family;
-
-/// Errors per second and worker, and at once: RFC 1812, 4.3.2.8 and RFC 4443, 2.4 (f) ask for a limit.
-pub(crate) const ERROR_LIMIT: RateLimit = RateLimit::new(1000, 100);
 
 /// Which error.
 #[derive(Debug, Clone, Copy)]

@@ -16,8 +16,8 @@ use crate::input::icmp::{self, Quoted};
 use crate::io::Io;
 use crate::state::fragments::Part;
 use crate::tuple::Tuple;
-use crate::wire::classify::{Flow, check_hosts};
 use crate::wire::family::{self, Family};
+use crate::wire::flow::Flow;
 
 /// RFC 7915, 5.1: up to this length a packet that was IPv6 may be fragmented on its way.
 const MAY_BE_FRAGMENTED: u16 = 1260;
@@ -304,9 +304,9 @@ impl<B: PacketBuf> Engine<B> {
     #[cold]
     pub(crate) fn pass_mixed_on(&mut self) {
         let mut at = 0;
-        while let Some(flow) = self.v4.unknown.get(at).map(|item| item.flow) {
+        while let Some(flow) = self.v4.misses.get(at).map(|item| item.flow) {
             if self.is_mixed(&flow) {
-                if let Some(packet) = self.v4.unknown.remove(at).packet {
+                if let Some(packet) = self.v4.misses.remove(at).packet {
                     self.v6_batch
                         .admit(&self.v6.conns, packet, flow.to_mapped());
                 }
@@ -337,7 +337,7 @@ impl<B: PacketBuf> Engine<B> {
     /// Whether an IPv4 packet belongs to such a conn, or opens one.
     fn is_mixed(&mut self, flow: &Flow<[u8; 4]>) -> bool {
         let tuple = &flow.tuple;
-        if check_hosts(tuple.src, tuple.dst).is_err() {
+        if <[u8; 4]>::check_hosts(tuple.src, tuple.dst).is_err() {
             return false;
         }
         let services = &self.shared.snapshot.services;

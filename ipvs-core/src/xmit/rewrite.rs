@@ -8,8 +8,8 @@ use crate::conn::{Conn, ConnFlags, ConnId, Direction, Found};
 use crate::ctx::family_state::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::state::stats::WorkerStats;
-use crate::wire::classify::Flow;
 use crate::wire::family::Family;
+use crate::wire::flow::Flow;
 use crate::wire::tcp::{self, Segment, Toa};
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {

@@ -9,13 +9,13 @@ use crate::config::protocol::Protocol;
 use crate::conn::tcp_state::TcpState;
 use crate::conn::{ConnFlags, Direction, Found};
 use crate::ctx::family_state::Forwarder;
+use crate::ctx::miss::Miss;
 use crate::drop_reason::DropReason;
-use crate::input::first_packet::Unknown;
 use crate::io::Io;
 use crate::state::fragments::{First, Half, Meeting, Part, Whole};
 use crate::tuple::Tuple;
-use crate::wire::classify::Flow;
 use crate::wire::family::{self, Family};
+use crate::wire::flow::Flow;
 use crate::xmit::rewrite::rewrite_network;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
@@ -98,8 +98,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// First fragments that have no conn yet: one that a packet of the same batch makes is whole at the batch's end only.
     #[cold]
     #[inline(never)]
-    pub(crate) fn put_off_first_fragments(&mut self, unknown: &mut [Unknown<A, B>]) {
-        for Unknown { packet, flow, .. } in unknown {
+    pub(crate) fn put_off_first_fragments(&mut self, miss: &mut [Miss<A, B>]) {
+        for Miss { packet, flow, .. } in miss {
             if flow.is_fragment
                 && flow.protocol() == Protocol::Sctp
                 && let Some(packet) = packet.take()

@@ -13,8 +13,8 @@ use inet::{Device, IfIndex, LocalAddr, NeighbourTable, Net, Prefix, Route, Route
 use ipvs_core::tuple::HashKey;
 use ipvs_core::{
     Access, Command, ConnInfo, ConnPage, Dest, DestId, DropReason, Engine, EngineConfig, Event,
-    FwdMode, Io, Keys, Laddr, LaddrId, Now, Origin, Protocol, SchedulerKind, Service, ServiceId,
-    ServiceKey, ServiceOptions, Snapshot, WorkerStats, sched::Plan,
+    FwdMode, Io, Keys, Laddr, LaddrId, Now, Origin, Plan, Protocol, SchedulerKind, Service,
+    ServiceId, ServiceKey, ServiceOptions, Snapshot, WorkerStats,
 };
 use packet::{MacAddr, PacketBuf, PortId};
 use sapool::{PoolShare, PortPool};

@@ -13,8 +13,8 @@ use crate::helper::syn_proxy::cookie_side::{
     ACK, OUR_SCALE, WINDOW, clock, flow_of, options_of, syn_again, window_of,
 };
 use crate::io::Io;
-use crate::wire::classify::Flow;
 use crate::wire::family::{self, Family};
+use crate::wire::flow::Flow;
 use crate::wire::syn_cookie::SynOffer;
 use crate::wire::tcp::{self, Segment};
 use crate::wire::tcp_build::NewSegment;
@@ -143,9 +143,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     fn do_without_timestamps(&mut self, id: ConnId) {
         let dest = self.lane.conns.get(id).dest();
         let service = self.shared.dest_notes.service(dest);
-        // Its first conn made the turn.
-        if let Some(turn) = self.shared.turns.get_mut(service.0 as usize) {
-            turn.is_without_timestamps = true;
+        // Its first conn made the service_state.
+        if let Some(service_state) = self.shared.service_states.get_mut(service.0 as usize) {
+            service_state.is_without_timestamps = true;
         }
     }
 

@@ -18,8 +18,8 @@ use crate::io::Io;
 use crate::lifecycle::create;
 use crate::state::limits;
 use crate::time::Now;
-use crate::wire::classify::Flow;
 use crate::wire::family::{self, Family};
+use crate::wire::flow::Flow;
 use crate::wire::syn_cookie::{CookieJar, SynOffer};
 use crate::wire::tcp::Segment;
 use crate::wire::tcp_build::NewSegment;
@@ -86,7 +86,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 let all_stats = &self.shared.all_stats;
                 let syns = limits::of_all(all_stats, service.id, |stats| stats.syns.get());
                 let now = self.shared.now;
-                let rate = &mut self.shared.turn_of(service).syn_rate;
+                let rate = &mut self.shared.service_state(service).syn_rate;
                 !rate.allows(now, syns, per_s)
             }
         }
@@ -98,7 +98,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         // The first stands for all: a flood of SYNs must not cost more the more dests there are.
         let first = service.dests.first();
         let is_nat = first.is_some_and(|dest| dest.fwdmode == FwdMode::Nat);
-        is_nat && !self.shared.turn_of(service).is_without_timestamps
+        is_nat && !self.shared.service_state(service).is_without_timestamps
     }
 
     /// The SYN becomes the answer to itself.

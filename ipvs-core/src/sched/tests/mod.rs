@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::*;
+use crate::config::plan::Plan;
 use crate::config::scheduler_kind::HashOptions;
 use crate::config::service::tests::service_with;
 use crate::time::Now;
@@ -65,7 +66,7 @@ fn client(n: u32) -> Arrival<'static> {
 /// A worker, and counters of dests that all workers of a test share.
 struct Worker {
     memory: Memory,
-    turn: Turn,
+    next_dest: u32,
 }
 
 type Counters = [Cell<Load>; 128];
@@ -79,7 +80,7 @@ impl Worker {
     fn new() -> Self {
         Self {
             memory: Memory::new(128, 2),
-            turn: Turn::default(),
+            next_dest: 0,
         }
     }
 
@@ -99,7 +100,14 @@ impl Worker {
         counters: &Counters,
     ) -> Option<u32> {
         let load_of = |id: DestId| counters[id.0 as usize].get();
-        schedule(service, arrival, &mut self.turn, &mut self.memory, load_of).map(|dest| dest.id.0)
+        schedule(
+            service,
+            arrival,
+            &mut self.next_dest,
+            &mut self.memory,
+            load_of,
+        )
+        .map(|dest| dest.id.0)
     }
 
     /// Chooses, and makes an active conn.
@@ -285,7 +293,7 @@ fn a_choice_costs_the_same_for_1000_dests_as_for_2() {
         for (dests, workers) in [(2, 2), (1000, 2), (1000, 1)] {
             let service = service_with(kind, &vec![1000; dests]);
             let mut memory = Memory::new(dests, workers);
-            let mut turn = Turn::default();
+            let mut next_dest = 0;
             let reads = Cell::new(0);
             let counters: Vec<_> = (0..dests).map(|_| Cell::new(Load::default())).collect();
             let load_of = |id: DestId| {
@@ -295,7 +303,8 @@ fn a_choice_costs_the_same_for_1000_dests_as_for_2() {
             for n in 0..500 {
                 reads.set(0);
                 let arrival = client(n);
-                let dest = schedule(&service, &arrival, &mut turn, &mut memory, load_of).unwrap();
+                let dest =
+                    schedule(&service, &arrival, &mut next_dest, &mut memory, load_of).unwrap();
                 // The first choice gets to know all dests.
                 let weighs = !HASH_KINDS.contains(&kind)
                     && !matches!(kind, SchedulerKind::Rr | SchedulerKind::Wrr);

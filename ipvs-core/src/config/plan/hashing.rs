@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 /// Spreads every bit over all others: the finisher of SplitMix64 (Steele, Lea, Flood 2014).
 #[inline]
-pub(super) const fn mix(mut bits: u64) -> u64 {
+pub(crate) const fn mix(mut bits: u64) -> u64 {
     bits = bits.wrapping_add(0x9E37_79B9_7F4A_7C15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -13,7 +13,7 @@ pub(super) const fn mix(mut bits: u64) -> u64 {
 
 /// Of an address and a port.
 #[inline]
-pub(super) fn of_endpoint(addr: IpAddr, port: u16) -> u64 {
+pub(crate) fn of_endpoint(addr: IpAddr, port: u16) -> u64 {
     let port = u64::from(port);
     match addr {
         IpAddr::V4(addr) => mix(u64::from(u32::from(addr)) << 16 | port),
@@ -26,7 +26,7 @@ pub(super) fn of_endpoint(addr: IpAddr, port: u16) -> u64 {
 
 /// Of any octets.
 #[inline]
-pub(super) fn of_octets(octets: &[u8]) -> u64 {
+pub(crate) fn of_octets(octets: &[u8]) -> u64 {
     octets.chunks(8).fold(octets.len() as u64, |hash, chunk| {
         let word = chunk
             .iter()
@@ -37,6 +37,6 @@ pub(super) fn of_octets(octets: &[u8]) -> u64 {
 
 /// The place of a hash among `places`, all equally likely.
 #[inline]
-pub(super) const fn place(hash: u64, places: usize) -> usize {
+pub(crate) const fn place(hash: u64, places: usize) -> usize {
     ((hash as u128 * places as u128) >> 64) as usize
 }

@@ -21,7 +21,7 @@ const SIZES: [(usize, u32); 4] = [
 const FREE: u16 = u16::MAX;
 
 /// The slots, each with the index of its dest; none if no dest has any weight.
-pub(super) fn table(dests: &[Dest]) -> Vec<u16> {
+pub(crate) fn table(dests: &[Dest]) -> Vec<u16> {
     let mut walks: Vec<Walk> = (0..=u16::MAX)
         .zip(dests)
         .filter(|(_, dest)| dest.weight > 0)

@@ -8,7 +8,7 @@ use crate::config::dest::Dest;
 
 /// The dests of a service, sorted so that a name is found by bisection.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct ServerNames {
+pub(crate) struct ServerNames {
     /// By the end of the address; among equals the first that was added is first.
     by_addr: Vec<(Suffix, u16)>,
     /// By the port, then as above.
@@ -39,7 +39,7 @@ impl Suffix {
 }
 
 impl ServerNames {
-    pub(super) fn new(dests: &[Dest]) -> Self {
+    pub(crate) fn new(dests: &[Dest]) -> Self {
         let numbered = || (0..=u16::MAX).zip(dests);
         let mut by_addr: Vec<_> = numbered()
             .map(|(at, dest)| (Suffix::of(dest.addr), at))
@@ -53,7 +53,7 @@ impl ServerNames {
     }
 
     /// The index of the dest with this name. If a name is so short that several have it, one of them.
-    pub(super) fn find(&self, name: &ServerName) -> Option<u16> {
+    pub(crate) fn find(&self, name: &ServerName) -> Option<u16> {
         let bits = 8 * u32::from(name.suffix_len);
         let mask = u64::MAX.checked_shl(64_u32.checked_sub(bits)?)?;
         let wanted = u64::from_be_bytes(name.suffix).swap_bytes() & mask;

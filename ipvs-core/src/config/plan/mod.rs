@@ -1,9 +1,13 @@
 //! What control works out for a scheduler when a service changes, so that workers only look it up.
 
-use super::server_names::ServerNames;
-use super::{hashing, maglev, rotation};
+pub(crate) mod hashing;
+mod maglev;
+mod rotation;
+mod server_names;
+
 use crate::config::dest::Dest;
 use crate::config::scheduler_kind::{HashTarget, SchedulerKind};
+use server_names::ServerNames;
 
 /// The part of a scheduler that does not change from conn to conn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,13 +51,13 @@ impl Plan {
         &self.order
     }
 
-    pub(super) const fn server_names(&self) -> &ServerNames {
+    pub(crate) const fn server_names(&self) -> &ServerNames {
         &self.server_names
     }
 
     /// Differs from that of any other plan of the service, by which a worker sees that its dests have
     /// changed.
-    pub(super) const fn fingerprint(&self) -> u64 {
+    pub(crate) const fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
 }

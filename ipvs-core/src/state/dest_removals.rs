@@ -1,0 +1,25 @@
+//! Dests whose conns have to end.
+
+use crate::config::dest::DestId;
+
+/// Dests that are being closed: those of this walk, and those that came after it began.
+#[derive(Debug, Default)]
+pub(crate) struct Closing {
+    pub(crate) walking: Vec<Closed>,
+    pub(crate) waiting: Vec<Closed>,
+    pub(crate) cursor: u32,
+}
+
+/// A dest whose conns end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Closed {
+    pub(crate) dest: DestId,
+    /// It was removed: control waits for the last conn's end.
+    pub(crate) is_removed: bool,
+}
+
+impl Closing {
+    pub(crate) fn add(&mut self, closed: Closed) {
+        self.waiting.push(closed);
+    }
+}
