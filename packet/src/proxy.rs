@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 /// Section 2.1: the longest line with CRLF.
-const LONGEST_V1: usize = 107;
+pub const LONGEST_V1: usize = 107;
 /// Section 2.2: what version 2 begins with.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// Signature, version and command, family and transport, length.

@@ -1,6 +1,6 @@
 //! How long a conn may rest in each state. Defaults are those of DPVS (`conf/dpvs.conf.items`).
 
-use crate::conn::tcp_state::TcpState;
+use crate::tcp_state::TcpState;
 
 /// Timeouts in seconds, published with the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

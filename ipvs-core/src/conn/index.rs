@@ -2,7 +2,8 @@
 
 use zerocopy::FromZeros;
 
-use super::{ConnId, Direction};
+use super::ConnId;
+use crate::direction::Direction;
 use crate::simd::{equal_lanes, prefetch_at};
 
 /// Entries of a bucket: as many as fill a cache line.

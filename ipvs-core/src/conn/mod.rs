@@ -1,13 +1,11 @@
 //! A conn: one session of a client with a dest, and the table of all of a worker's conns.
 
-mod direction;
 pub(crate) mod ext;
 mod index;
 mod table;
-pub mod tcp_state;
 mod wheel;
 
-pub use direction::Direction;
+pub use crate::direction::Direction;
 pub(crate) use table::LEAVING_TOGETHER;
 pub use table::{ConnTable, Found, Leaving, Lookup, TableFull};
 
@@ -18,7 +16,7 @@ use zerocopy::FromZeros;
 use crate::config::dest::DestId;
 
 use crate::config::fwdmode::{Encapsulation, FwdMode};
-use crate::conn::tcp_state::TcpState;
+use crate::tcp_state::TcpState;
 use crate::time::Tick;
 use crate::tuple::{Address, Tuple};
 

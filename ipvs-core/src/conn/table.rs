@@ -7,9 +7,10 @@ use zerocopy::FromZeros;
 
 use super::index::{ConnRef, Full, Index, Place};
 use super::wheel::{Visit, Wheel};
-use super::{Conn, ConnFlags, ConnId, Direction};
-use crate::conn::tcp_state::TcpState;
+use super::{Conn, ConnFlags, ConnId};
+use crate::direction::Direction;
 use crate::simd::{prefetch, prefetch_at};
+use crate::tcp_state::TcpState;
 use crate::time::Tick;
 use crate::tuple::{Address, HashKey, Tuple};
 

@@ -1,15 +1,12 @@
 //! The stages of a batch's packets of one address family.
 
-use packet::PacketBuf;
 use packet::ip::IpFacts;
 
 use crate::conn::ext::Extras;
 use crate::conn::{ConnTable, LEAVING_TOGETHER, Leaving};
-use crate::ctx::batch::{Batch, Work};
 use crate::ctx::miss::Miss;
 use crate::ctx::shared::Shared;
 use crate::engine_config::{BATCH, EngineConfig};
-use crate::io::Io;
 use crate::state::dest_removals::Closing;
 use crate::state::fragments::Fragments;
 use crate::time::Now;
@@ -38,6 +35,8 @@ pub(crate) struct Lane<A, B> {
     pub(crate) has_fragments: bool,
     /// Packets of this batch that have no conn.
     pub(crate) misses: Vec<Miss<A, B>>,
+    /// An empty one, to take the place of `misses` while those are dealt with.
+    pub(crate) spare_misses: Vec<Miss<A, B>>,
     /// Conns whose time is over.
     pub(crate) leaving: Vec<Leaving>,
 }
@@ -56,6 +55,7 @@ impl<A: Family, B> Lane<A, B> {
             has_first_fragments: false,
             has_fragments: false,
             misses: Vec::with_capacity(BATCH),
+            spare_misses: Vec::with_capacity(BATCH),
             leaving: Vec::with_capacity(LEAVING_TOGETHER),
         }
     }
@@ -66,44 +66,4 @@ impl<A: Family, B> Lane<A, B> {
 pub(crate) struct Forwarder<'a, A, B> {
     pub(crate) shared: &'a mut Shared<B>,
     pub(crate) lane: &'a mut Lane<A, B>,
-}
-
-impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// Looks up the conns of a batch, then takes each packet its way. Those without a conn are left in `unknown`.
-    #[inline]
-    pub(crate) fn run_stages(&mut self, batch: &mut Batch<A, B>, io: &mut impl Io<B>) {
-        batch.choose_conns(&self.lane.conns);
-        for (Work { flow, lookup }, packet) in batch.drain() {
-            let Some((found, conn)) = self.lane.conns.finish_mut(lookup, &flow.tuple) else {
-                let miss = Miss::new(packet, *flow, *lookup);
-                self.lane.misses.push(miss);
-                continue;
-            };
-            let sent = self
-                .shared
-                .forward_steady(conn, packet, flow, found.direction, io);
-            if let Err(packet) = sent {
-                self.forward(packet, flow, found, io);
-            }
-        }
-    }
-
-    /// First fragments of this batch: their later ones find the way by these notes.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn note_first_fragments(&mut self, batch: &mut Batch<A, B>, io: &mut impl Io<B>) {
-        self.lane.has_first_fragments = false;
-        for (packet, flow) in batch.iter_mut().filter(|(_, flow)| flow.is_fragment) {
-            self.note_fragment(packet, flow);
-        }
-        let mut at = 0;
-        while let Some(flow) = batch.flow(at) {
-            if self.needs_last_fragment(flow) {
-                let (packet, flow) = batch.remove(at);
-                self.await_last_fragment(packet, flow.tuple, io);
-            } else {
-                at += 1;
-            }
-        }
-    }
 }

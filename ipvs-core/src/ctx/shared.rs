@@ -146,11 +146,16 @@ impl<B: PacketBuf> Shared<B> {
         }
     }
 
+    /// A packet of our own takes the place of one that has come to its end.
+    pub(crate) fn count_originated(&self) {
+        self.stats.received.add(1);
+        self.stats.originated.add(1);
+    }
+
     #[cold]
     pub(crate) fn show_to_kernel(&self, packet: &B, io: &mut impl Io<B>) {
         io.copy_to_kernel(packet);
-        self.stats.received.add(1);
-        self.stats.originated.add(1);
+        self.count_originated();
         self.stats.to_kernel.add(1);
     }
 }

@@ -4,12 +4,11 @@ use packet::PacketBuf;
 
 use crate::config::command::{Command, ConnInfo, ConnPage, Event};
 use crate::config::protocol::Protocol;
-use crate::conn::tcp_state::TcpState;
 use crate::conn::{Conn, ConnFlags, ConnTable};
-use crate::drop_reason::DropReason;
-use crate::engine::process::Engine;
+use crate::ctx::engine::Engine;
 use crate::io::Io;
 use crate::state::dest_removals::Closed;
+use crate::tcp_state::TcpState;
 use crate::time::{Now, Tick};
 use crate::wire::family::Family;
 
@@ -54,22 +53,16 @@ impl<B: PacketBuf> Engine<B> {
                 io.event(Event::Conns(page))
             }
             Command::Transmit { port, frame } => {
-                self.originate(port, frame.bytes(), io);
+                self.send_frame(port, frame.bytes(), io);
                 Ok(())
             }
         }
     }
 
-    fn originate(&self, port: packet::PortId, frame: &[u8], io: &mut impl Io<B>) {
-        self.shared.stats.received.add(1);
-        self.shared.stats.originated.add(1);
-        match io.allocate(port, frame.len()) {
-            Some(mut packet) => {
-                packet.bytes_mut().copy_from_slice(frame);
-                self.shared.stats.transmitted.add(1);
-                io.transmit(port, packet);
-            }
-            None => self.shared.stats.drops_by(DropReason::NoMbuf).add(1),
+    fn send_frame(&self, port: packet::PortId, frame: &[u8], io: &mut impl Io<B>) {
+        if let Some(mut packet) = self.shared.originate(port, frame.len(), io) {
+            packet.bytes_mut().copy_from_slice(frame);
+            self.shared.send(packet, port, io);
         }
     }
 

@@ -4,24 +4,25 @@
 //! those behind a PROXY header, before anything else happens to a segment.
 
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
 
 use packet::PacketBuf;
-use packet::ftp::{self, Named, Text};
+use packet::ftp::{self};
 
 use crate::config::dest::Dest;
 
 use crate::config::protocol::Protocol;
 use crate::conn::ext::{FtpFlags, SeqShift};
-use crate::conn::tcp_state::TcpState;
-use crate::conn::{Conn, ConnFlags, ConnId, Direction, Endpoints, Found};
+use crate::conn::{Conn, ConnFlags, ConnId, Endpoints, Found};
 use crate::ctx::family_state::Forwarder;
+use crate::direction::Direction;
 use crate::drop_reason::DropReason;
+use crate::helper::ftp_line::Replacement;
 use crate::helper::ftp_nat64::answer_in_other_words;
 use crate::io::Io;
 use crate::lifecycle::bind;
 use crate::lifecycle::create;
 use crate::state::expectations::Expected;
+use crate::tcp_state::TcpState;
 use crate::time::Now;
 use crate::tuple::{Address, Tuple};
 use crate::wire::family::Family;
@@ -31,34 +32,6 @@ use crate::wire::tcp::{self, Segment};
 
 /// Which a server calls from, unless it prefers another: RFC 959, 3.2
 const DATA_PORT: u16 = 20;
-
-/// What takes the place of a part of a line.
-pub(crate) struct Replacement {
-    place: Range<usize>,
-    text: Text,
-}
-
-impl Replacement {
-    /// Another end, named in the same way.
-    fn of_end(named: Named, end: SocketAddr) -> Option<Self> {
-        let text = Text::new(end, named.style)?;
-        let place = named.place;
-        Some(Self { place, text })
-    }
-
-    /// Another end, named by the command for its family.
-    fn of_command(named: &Named, end: SocketAddr) -> Option<Self> {
-        let text = Text::command(end)?;
-        let place = 0..named.place.end;
-        Some(Self { place, text })
-    }
-
-    /// Another line.
-    pub(crate) fn of_line(payload: &[u8], text: Text) -> Option<Self> {
-        let place = 0..payload.strip_suffix(b"\r\n")?.len();
-        Some(Self { place, text })
-    }
-}
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// A segment of a control conn.
@@ -229,21 +202,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         is_ours.then_some(expected)
     }
 
-    /// The dest calls the client, as that has asked.
-    pub(crate) fn connect_active(
-        &mut self,
-        packet: B,
-        flow: &Flow<A>,
-        expected: &Expected,
-        io: &mut impl Io<B>,
-    ) {
-        match self.open_active(&packet, flow, expected, io) {
-            Ok(found) => self.forward(packet, flow, found, io),
-            Err(reason) => self.shared.drop(packet, reason),
-        }
-    }
-
-    fn open_active(
+    /// The conn of a dest's call to the client, as that has asked.
+    pub(crate) fn open_active(
         &mut self,
         packet: &B,
         flow: &Flow<A>,

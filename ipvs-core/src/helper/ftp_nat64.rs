@@ -9,7 +9,7 @@ use packet::ftp::{self, Named, Network, Passive, Style, Text};
 use crate::conn::ext::FtpFlags;
 use crate::conn::{ConnFlags, Found};
 use crate::ctx::family_state::Forwarder;
-use crate::helper::ftp::Replacement;
+use crate::helper::ftp_line::Replacement;
 use crate::wire::family::Family;
 
 /// Does nothing, and is answered: RFC 959, 4.1.3. The dest hears it instead of what it must not hear, so that its answer can

@@ -11,16 +11,15 @@ use packet::proxy::{Ends, Header, Sent, Transport, Version};
 use crate::config::options::ProxyProtocol;
 use crate::config::protocol::Protocol;
 use crate::conn::ext::{Extra, FtpFlags};
-use crate::conn::{ConnFlags, Direction, Found};
+use crate::conn::{ConnFlags, Found};
 use crate::ctx::family_state::Forwarder;
+use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::wire::family::Family;
 use crate::wire::flow::Flow;
 use crate::wire::payload_edit::{end_of, splice};
 use crate::wire::tcp::{self, Segment};
 
-/// The longest header: by so much a segment may grow.
-pub(crate) const LONGEST_HEADER: u16 = 107;
 const UDP_HEADER_LEN: usize = 8;
 /// Where a TCP header has its length.
 const DATA_OFFSET: usize = 12;

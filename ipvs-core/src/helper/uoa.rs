@@ -9,15 +9,15 @@ use packet::uoa::{Mode, PROTOCOL, Uoa};
 use packet::{PacketBuf, PortId};
 
 use crate::config::protocol::Protocol;
-use crate::conn::{ConnId, Direction, Found};
+use crate::conn::{ConnId, Found};
 use crate::ctx::family_state::Forwarder;
+use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
 use crate::tuple::Tuple;
 use crate::wire::family::{self, Family};
 use crate::wire::flow::Flow;
-use crate::xmit::nat64::give_checksum;
-use crate::xmit::nexthop::Way;
+use crate::wire::udp::give_checksum;
 
 /// RFC 768
 const UDP_LEN: usize = 8;
@@ -47,27 +47,31 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// An empty datagram that tells, ahead of one that has no room: as DPVS does.
+    /// An empty datagram that tells the client's address, to go ahead of one that has no room for UOA, as DPVS does. `None` if
+    /// nothing is owed to the dest.
     #[cold]
     #[inline(never)]
-    pub(crate) fn tell_ahead(&mut self, port: PortId, found: Found, way: Way, io: &mut impl Io<B>) {
+    pub(crate) fn uoa_datagram(
+        &mut self,
+        port: PortId,
+        found: Found,
+        mtu: u16,
+        io: &mut impl Io<B>,
+    ) -> Option<B> {
         let is_owed = self.lane.extras.get(found.id).uoa_is_owed != 0;
         if !is_owed || found.direction != Direction::Inbound {
-            return;
+            return None;
         }
         let tuple = self.lane.conns.get(found.id).rewritten(Direction::Inbound);
         let l4_at = L2_LEN + family::header_len(tuple.src);
-        self.shared.stats.received.add(1);
-        self.shared.stats.originated.add(1);
-        let Some(mut packet) = io.allocate(port, l4_at + UDP_LEN) else {
-            return self.shared.stats.drops_by(DropReason::NoMbuf).add(1);
-        };
+        let mut packet = self.shared.originate(port, l4_at + UDP_LEN, io)?;
         write_empty(packet.bytes_mut(), &tuple, l4_at);
-        if !self.insert_uoa(&mut packet, l4_at as u8, found.id, usize::from(way.mtu())) {
-            return self.shared.drop(packet, DropReason::NoHeadroom);
+        if !self.insert_uoa(&mut packet, l4_at as u8, found.id, usize::from(mtu)) {
+            self.shared.drop(packet, DropReason::NoHeadroom);
+            return None;
         }
         self.note_told(found.id);
-        self.deliver(packet, way, io);
+        Some(packet)
     }
 
     fn note_told(&mut self, id: ConnId) {

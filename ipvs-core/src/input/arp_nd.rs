@@ -2,20 +2,12 @@
 
 use inet::arp::ArpOutcome;
 use inet::nd::NdOutcome;
-use packet::{PacketBuf, ipv6};
+use packet::PacketBuf;
 
 use crate::config::command::Event;
-use crate::config::protocol::Protocol;
-use crate::ctx::family_state::Forwarder;
 use crate::ctx::shared::Shared;
 use crate::drop_reason::DropReason;
-use crate::engine_config::Origin;
 use crate::io::Io;
-use crate::state::fragments::{Told, Whole};
-use crate::tuple::Tuple;
-use crate::wire::family::{self, Family};
-use crate::wire::flow::Flow;
-use packet::ip::IpFacts;
 
 impl<B: PacketBuf> Shared<B> {
     pub(crate) fn receive_arp(&mut self, mut packet: B, io: &mut impl Io<B>) {
@@ -66,153 +58,6 @@ impl<B: PacketBuf> Shared<B> {
                 self.tell_news(news, io);
             }
             NdOutcome::Drop => self.drop(packet, DropReason::NdMalformed),
-        }
-    }
-}
-
-impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// A fragment without ports, or of a protocol that has none.
-    pub(crate) fn receive_fragment(&mut self, packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
-        let has_ports = matches!(
-            Protocol::from_number(ip.protocol),
-            Some(Protocol::Tcp | Protocol::Udp | Protocol::Sctp)
-        );
-        // Options for the destination may stand before the ports, in the first fragment (RFC 8200, 4.1).
-        let has_options = size_of::<A>() == 16 && ip.protocol == ipv6::DEST_OPTIONS;
-        if ip.protocol == Protocol::Tcp.number() && ip.fragment_offset == 8 {
-            self.shared.drop(packet, DropReason::TinyFragment);
-        } else if has_ports || has_options {
-            self.lane.has_fragments = true;
-            self.lane.later_fragments.push(packet);
-        } else if self.is_local(ip.dst) {
-            self.shared.drop(packet, DropReason::Fragment);
-        } else {
-            self.shared.to_kernel(packet, io);
-        }
-    }
-
-    fn is_local(&self, addr: A) -> bool {
-        self.shared.snapshot.net.local_addr(addr.to_ip()).is_some()
-    }
-
-    /// A packet's first fragment came: the others go where it goes.
-    #[cold]
-    pub(crate) fn note_fragment(&mut self, packet: &mut B, flow: &Flow<A>) {
-        if let Ok(ip) = A::check(packet) {
-            self.lane.has_fragments = true;
-            let told = Told {
-                tuple: flow.tuple,
-                options_len: family::options_len(packet.bytes(), &ip),
-            };
-            let now = self.shared.now.tick();
-            self.lane.fragments.note(now, Whole::of(&ip), told);
-        }
-    }
-
-    /// At the end of a batch, when the first fragments in it have found or made their conns.
-    #[cold]
-    pub(crate) fn follow_first_fragments(&mut self, io: &mut impl Io<B>) {
-        self.lane.has_fragments = false;
-        self.take_up_first_fragments(io);
-        let mut later = std::mem::take(&mut self.lane.later_fragments);
-        for packet in later.drain(..) {
-            self.follow_first_fragment(packet, io);
-        }
-        self.lane.later_fragments = later;
-        // Those that waited came with earlier batches, whose marks they have.
-        let origin = std::mem::replace(&mut self.shared.origin, Origin::Worker);
-        while let Some(packet) = self.lane.fragments.pop_ready(self.shared.now.tick()) {
-            self.shared.stats.held.sub(1);
-            self.follow_first_fragment(packet, io);
-        }
-        self.shared.origin = origin;
-    }
-
-    fn follow_first_fragment(&mut self, mut packet: B, io: &mut impl Io<B>) {
-        let ip = match A::check(&mut packet) {
-            Ok(ip) => ip,
-            Err(reason) => return self.shared.drop(packet, reason),
-        };
-        let now = self.shared.now.tick();
-        let Some(told) = self.lane.fragments.told_of(now, &Whole::of(&ip)) else {
-            return self.await_first_fragment(packet, &ip, io);
-        };
-        let Told { tuple, options_len } = told;
-        if let Some(found) = self.lane.conns.find(&tuple) {
-            return self.forward_later_fragment(packet, &ip, found, options_len, io);
-        }
-        if !A::CAN_BE_MIXED && self.shared.snapshot.services.has_mixed() {
-            self.lane.stray_fragments.push((packet, ip, tuple));
-            return;
-        }
-        self.without_first_fragment_s_conn(packet, &ip, &tuple, io);
-    }
-
-    /// Its first fragment went to another worker, or to nobody.
-    pub(crate) fn without_first_fragment_s_conn(
-        &self,
-        packet: B,
-        ip: &IpFacts<A>,
-        tuple: &Tuple<A>,
-        io: &mut impl Io<B>,
-    ) {
-        let owner = sapool::owner_of(tuple.dport, self.shared.config.workers);
-        let to_pool = self.shared.snapshot.net.local_addr(ip.dst.to_ip());
-        if to_pool.is_some_and(|local| local.sapool)
-            && owner != self.shared.config.worker
-            && self.shared.hand_overs(&packet) == 0
-        {
-            // Its first fragment went there too.
-            self.shared.redirect(packet, owner, io);
-        } else if self.is_from_nat_dest(tuple) {
-            // So did that of an answer in NAT mode, which goes around and never gets out as it is.
-            match self.next_asked(&packet) {
-                Some(worker) => self.shared.redirect(packet, worker, io),
-                None => self.shared.drop(packet, DropReason::NatNoConn),
-            }
-        } else {
-            self.give_up_later_fragment(packet, ip.dst, io);
-        }
-    }
-
-    fn is_from_nat_dest(&self, tuple: &Tuple<A>) -> bool {
-        let services = &self.shared.snapshot.services;
-        Protocol::from_number(tuple.protocol)
-            .is_some_and(|protocol| services.is_nat_dest(protocol, tuple.src.to_ip(), tuple.sport))
-    }
-
-    /// No conn is known to have it: the kernel may know the way, unless it ends here.
-    pub(crate) fn give_up_later_fragment(&self, packet: B, dst: A, io: &mut impl Io<B>) {
-        if self.is_local(dst) {
-            self.shared.drop(packet, DropReason::Fragment);
-        } else {
-            self.shared.to_kernel(packet, io);
-        }
-    }
-
-    /// It overtook its first fragment, or that is none of ours.
-    fn await_first_fragment(&mut self, mut packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
-        if !self.is_local(ip.dst) && !self.may_be_from_nat_dest(ip) {
-            return self.shared.to_kernel(packet, io);
-        }
-        packet.set_mark(self.shared.hand_overs(&packet));
-        let now = self.shared.now.tick();
-        match self.lane.fragments.wait(now, Whole::of(ip), packet) {
-            Ok(()) => self.shared.stats.held.add(1),
-            Err(packet) => self.give_up_later_fragment(packet, ip.dst, io),
-        }
-    }
-
-    /// Whether it may be an answer to a client in NAT mode, whose ports would tell.
-    fn may_be_from_nat_dest(&self, ip: &IpFacts<A>) -> bool {
-        let (src, services) = (ip.src.to_ip(), &self.shared.snapshot.services);
-        let is_known = |protocol| services.is_nat_dest_addr(protocol, src);
-        match Protocol::from_number(ip.protocol) {
-            Some(protocol) => is_known(protocol),
-            // Options for the destination stand between (RFC 8200, 4.1).
-            None => [Protocol::Tcp, Protocol::Udp, Protocol::Sctp]
-                .into_iter()
-                .any(is_known),
         }
     }
 }

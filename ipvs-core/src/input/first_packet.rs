@@ -7,8 +7,9 @@ use crate::ctx::miss::Miss;
 
 use crate::config::protocol::Protocol;
 use crate::conn::ext::Extra;
-use crate::conn::{ConnFlags, ConnId, Direction, Found, Lookup};
+use crate::conn::{ConnFlags, ConnId, Found, Lookup};
 use crate::ctx::family_state::Forwarder;
+use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::helper::syn_proxy::cookie_side::Handshake;
 use crate::io::Io;
@@ -26,7 +27,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// for all of them, so that the memory of the way back is there when it is written.
     #[cold]
     pub(crate) fn connect_all(&mut self, io: &mut impl Io<B>) {
-        let mut all = std::mem::take(&mut self.lane.misses);
+        // A SYN may end the conn that an earlier packet of the batch made: then it is a miss itself.
+        while !self.lane.misses.is_empty() {
+            self.connect_together(io);
+        }
+    }
+
+    fn connect_together(&mut self, io: &mut impl Io<B>) {
+        let spare = std::mem::take(&mut self.lane.spare_misses);
+        let mut all = std::mem::replace(&mut self.lane.misses, spare);
         if self.lane.has_fragments {
             self.put_off_first_fragments(&mut all);
         }
@@ -45,7 +54,21 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             self.complete(miss, io);
         }
         all.clear();
-        self.lane.misses = all;
+        self.lane.spare_misses = all;
+    }
+
+    /// First fragments that have no conn yet: one that a packet of the same batch makes is whole at the batch's end only.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn put_off_first_fragments(&mut self, miss: &mut [Miss<A, B>]) {
+        for Miss { packet, flow, .. } in miss {
+            if flow.is_fragment
+                && flow.protocol() == Protocol::Sctp
+                && let Some(packet) = packet.take()
+            {
+                self.lane.early_fragments.push((packet, *flow));
+            }
+        }
     }
 
     /// Where the dests of packets to services that go by a hash are found.
@@ -94,7 +117,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             && expected.vip != flow.tuple.dst.to_ip()
         {
             if let Some(packet) = miss.packet.take() {
-                self.connect_active(packet, flow, expected, io);
+                match self.open_active(&packet, flow, expected, io) {
+                    Ok(found) => self.forward(packet, flow, found, io),
+                    Err(reason) => self.shared.drop(packet, reason),
+                }
             }
             return;
         }

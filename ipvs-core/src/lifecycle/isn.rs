@@ -2,8 +2,10 @@
 
 use packet::PacketBuf;
 
-use crate::conn::{Conn, Direction};
+use crate::conn::Conn;
+
 use crate::ctx::family_state::Forwarder;
+use crate::direction::Direction;
 use crate::wire::family::Family;
 
 /// log2 of nanoseconds per step: 64 ns, as the kernel's secure_tcp_sequence_number that the FullNAT

@@ -3,3 +3,5 @@
 pub(crate) mod bind;
 pub(crate) mod create;
 pub(crate) mod isn;
+pub(crate) mod transition;
+pub(crate) mod unbind;

@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::config::dest::DestId;
 
 use crate::config::service::{MAX_SERVICES, ServiceId};
+use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::state::expectations::Expectations;
 use crate::state::templates::Templates;
@@ -205,6 +206,18 @@ impl WorkerStats {
     #[inline]
     pub fn dest(&self, id: DestId) -> &DestStats {
         &self.dests[id.0 as usize]
+    }
+
+    /// Counts a packet of a conn of this dest. `bytes` are counted from the IP header on.
+    #[inline(always)]
+    pub(crate) fn count_packet(&self, dest: DestId, direction: Direction, bytes: u16) {
+        let stats = self.dest(dest);
+        let (packets, all_bytes) = match direction {
+            Direction::Inbound => (&stats.in_packets, &stats.in_bytes),
+            Direction::Outbound => (&stats.out_packets, &stats.out_bytes),
+        };
+        packets.add(1);
+        all_bytes.add(u64::from(bytes));
     }
 
     /// The counters of a service.

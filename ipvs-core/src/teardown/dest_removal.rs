@@ -4,8 +4,8 @@ use packet::PacketBuf;
 
 use crate::config::command::Event;
 use crate::conn::ConnId;
+use crate::ctx::engine::Engine;
 use crate::ctx::family_state::Forwarder;
-use crate::engine::process::Engine;
 use crate::io::Io;
 use crate::wire::family::Family;
 

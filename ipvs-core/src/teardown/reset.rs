@@ -5,11 +5,11 @@ use packet::checksum;
 use packet::ip::NewHeader;
 
 use crate::config::protocol::Protocol;
-use crate::conn::tcp_state::TcpState;
-use crate::conn::{Conn, ConnFlags, ConnId, Direction};
+use crate::conn::{Conn, ConnFlags, ConnId};
 use crate::ctx::family_state::Forwarder;
-use crate::drop_reason::DropReason;
+use crate::direction::Direction;
 use crate::io::Io;
+use crate::tcp_state::TcpState;
 use crate::tuple::Tuple;
 use crate::wire::family::{self, Family};
 use crate::xmit::nexthop::Way;
@@ -76,14 +76,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         };
         let tuple = conn.rewritten(direction);
         let frame_len = L2_LEN + family::header_len(tuple.src) + SEGMENT_LEN;
-        self.shared.stats.received.add(1);
-        self.shared.stats.originated.add(1);
-        let Some(mut packet) = io.allocate(port, frame_len) else {
-            self.shared.stats.drops_by(DropReason::NoMbuf).add(1);
-            return;
-        };
-        write_reset(packet.bytes_mut(), &tuple, numbers);
-        self.deliver(packet, way, io);
+        if let Some(mut packet) = self.shared.originate(port, frame_len, io) {
+            write_reset(packet.bytes_mut(), &tuple, numbers);
+            self.deliver(packet, way, io);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::drop_reason::DropReason;
 
-/// Where a packet goes that is no [`Flow`](super::flow::Flow).
+/// Where a packet goes that is no `Flow`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Aside {
     /// An IPv6 packet, still to be looked at

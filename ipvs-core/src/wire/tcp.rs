@@ -3,10 +3,10 @@
 use packet::PacketBuf;
 use packet::checksum::Delta;
 
-use crate::conn::tcp_state::{SegmentKind, TcpState};
-use crate::conn::{Conn, ConnFlags, Direction};
+use crate::conn::{Conn, ConnFlags};
+use crate::direction::Direction;
 use crate::drop_reason::DropReason;
-use crate::helper::proxy_protocol;
+use crate::tcp_state::{SegmentKind, TcpState};
 use crate::tuple::Tuple;
 use crate::wire::family::{self, Family};
 use crate::wire::tcp_options::{self, HEADER_LEN, LONGEST_HEADER};
@@ -300,7 +300,7 @@ pub(crate) fn insert_toa<A: Family, B: PacketBuf>(
 fn grown_by<A: Family>(conn: &Conn<A>) -> u16 {
     let (client, _) = conn.client();
     let option = if conn.flags.has(ConnFlags::EDITED) {
-        usize::from(proxy_protocol::LONGEST_HEADER)
+        packet::proxy::LONGEST_V1
     } else {
         tcp_options::toa_len(client.to_ip())
     };

@@ -8,7 +8,8 @@ use packet::ip::NewHeader;
 use packet::ipv4::{self, Around, L2_LEN};
 
 use crate::config::fwdmode::{Encapsulation, FwdMode};
-use crate::conn::{Conn, Direction};
+use crate::conn::Conn;
+use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::wire::family::{self, DEFAULT_TTL, Family};
 

@@ -5,19 +5,20 @@ use packet::{PacketBuf, ipv4};
 use crate::config::fwdmode::{Encapsulation, FwdMode};
 
 use crate::config::protocol::Protocol;
-use crate::conn::tcp_state::TcpState;
-use crate::conn::{Conn, ConnFlags, Direction, Found};
+use crate::conn::{Conn, ConnFlags, Found};
 use crate::ctx::family_state::Forwarder;
 use crate::ctx::shared::Shared;
+use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
+use crate::tcp_state::TcpState;
 use crate::tuple::Tuple;
 use crate::wire::family::Family;
 use crate::wire::flow::Flow;
 use crate::wire::tcp::Segment;
 use crate::wire::tunnel;
+use crate::xmit::nexthop::check_way;
 use crate::xmit::nexthop::known_nexthop;
-use crate::xmit::slow_path::{check_way, count_packet};
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Changes a packet of a conn that nothing comes back by as its way demands, and follows the conn's state.
@@ -128,7 +129,8 @@ impl<B: PacketBuf> Shared<B> {
             && !A::CAN_BE_MIXED
             && flow.is_plain()
             && !ipv4::has_reserved_flag(packet.bytes());
-        count_packet(&self.stats, conn, Direction::Inbound, flow.total_len);
+        self.stats
+            .count_packet(conn.dest(), Direction::Inbound, flow.total_len);
         conn.touch(self.now.tick());
         if is_short {
             // No more than the MTU.

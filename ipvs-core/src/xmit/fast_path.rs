@@ -3,14 +3,15 @@
 use packet::PacketBuf;
 
 use crate::config::protocol::Protocol;
-use crate::conn::{Conn, ConnFlags, Direction};
+use crate::conn::{Conn, ConnFlags};
 use crate::ctx::shared::Shared;
+use crate::direction::Direction;
 use crate::io::Io;
 use crate::wire::family::Family;
 use crate::wire::flow::Flow;
 use crate::wire::tcp::{self, Segment};
+use crate::xmit::nexthop::check_way;
 use crate::xmit::nexthop::known_nexthop;
-use crate::xmit::slow_path::{check_way, count_packet};
 
 const UDP_HEADER_LEN: usize = 8;
 
@@ -73,7 +74,8 @@ impl<B: PacketBuf> Shared<B> {
         }
         A::rewrite(network, to.src, to.dst, conn.l3_delta(direction));
         macs.write(network);
-        count_packet(&self.stats, conn, direction, flow.total_len);
+        self.stats
+            .count_packet(conn.dest(), direction, flow.total_len);
         conn.touch(self.now.tick());
         self.send(packet, nexthop.port, io);
         Ok(())

@@ -2,7 +2,6 @@
 
 use packet::PacketBuf;
 use packet::ip::IpFacts;
-use packet::ipv4::L2_LEN;
 
 use crate::conn::{ConnFlags, Found};
 use crate::ctx::family_state::Forwarder;
@@ -10,31 +9,9 @@ use crate::drop_reason::DropReason;
 use crate::io::Io;
 use crate::state::fragments::Part;
 use crate::wire::family::Family;
-use crate::xmit::rewrite::rewrite_network;
+use crate::xmit::headers::rewrite_network;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// A fragment that has no L4 header: its addresses alone are rewritten. `options_len` bytes came before that in the
-    /// first.
-    pub(crate) fn forward_later_fragment(
-        &mut self,
-        packet: B,
-        ip: &IpFacts<A>,
-        found: Found,
-        options_len: u16,
-        io: &mut impl Io<B>,
-    ) {
-        if !ip.more_fragments && self.changes_sctp_ports(found) {
-            let len = ip.total_len - (u16::from(ip.l4_at) - L2_LEN as u16);
-            // RFC 791, 3.2: no whole is longer than its length field can say.
-            let Some(end) = ip.fragment_offset.checked_add(len) else {
-                return self.shared.drop(packet, DropReason::Fragment);
-            };
-            self.release_first_fragment(ip, end, io);
-        }
-        let part = Part::Later { options_len };
-        self.forward_fragment(packet, ip, found, part, io);
-    }
-
     /// A fragment by itself.
     pub(crate) fn forward_fragment(
         &mut self,
@@ -54,7 +31,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if ip.total_len.saturating_add_signed(self.growth(ip, found)) > way.mtu() {
             return self.refuse_or_drop(packet, found, DropReason::MtuExceeded, io);
         }
-        self.count_packet(found, ip.total_len);
+        let dest = self.lane.conns.get(found.id).dest();
+        self.shared
+            .stats
+            .count_packet(dest, found.direction, ip.total_len);
         let conn = self.lane.conns.get_mut(found.id);
         conn.touch(self.shared.now.tick());
         match self.rewrite_fragment(&mut packet, ip, found, part) {

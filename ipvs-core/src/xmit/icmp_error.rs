@@ -50,8 +50,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 }
             };
         if is_told {
-            self.shared.stats.received.add(1);
-            self.shared.stats.originated.add(1);
+            self.shared.count_originated();
             self.shared.stats.transmitted.add(1);
             io.transmit(packet.port(), packet);
         }

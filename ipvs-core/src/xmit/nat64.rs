@@ -11,21 +11,16 @@ use crate::config::protocol::Protocol;
 use crate::conn::Found;
 use crate::ctx::family_state::Forwarder;
 use crate::drop_reason::DropReason;
-use crate::engine::process::Engine;
-use crate::input::icmp::{self, Quoted};
-use crate::io::Io;
 use crate::state::fragments::Part;
 use crate::tuple::Tuple;
 use crate::wire::family::{self, Family};
 use crate::wire::flow::Flow;
+use crate::wire::head::resize_head;
+use crate::wire::icmp_quote::{self, LONGEST_ICMP_ERROR, LONGEST_ICMPV6_ERROR, Quoted};
+use crate::wire::udp::{UDP_CHECKSUM, give_checksum};
 
 /// RFC 7915, 5.1: up to this length a packet that was IPv6 may be fragmented on its way.
 const MAY_BE_FRAGMENTED: u16 = 1260;
-/// RFC 1812, 4.3.2.3, and RFC 4443, 2.4 (c)
-pub(crate) const LONGEST_ICMP_ERROR: usize = 576;
-pub(crate) const LONGEST_ICMPV6_ERROR: usize = 1280;
-/// Where a UDP header has its checksum.
-const UDP_CHECKSUM: std::ops::Range<usize> = 6..8;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Replaces the network header. Says where what is above lies now: that is rewritten like any other packet's.
@@ -104,12 +99,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) -> Result<(), DropReason> {
         let conn = self.lane.conns.get(found.id);
         let outer = conn.rewritten(found.direction);
-        let sent = icmp::as_sent(conn, found.direction);
+        let sent = icmp_quote::as_sent(conn, found.direction);
         let (outer_len, inner_len) = (family::header_len(outer.src), family::header_len(sent.src));
         let error = translate_kind(packet.bytes(), ip).ok_or(DropReason::IcmpUntranslatable)?;
         // All that is before the quoted L4 header is written anew.
         let icmp_at = L2_LEN + outer_len;
-        let l4_at = icmp_at + icmp::HEADER_LEN + inner_len;
+        let l4_at = icmp_at + icmp_quote::HEADER_LEN + inner_len;
         resize_head(packet, usize::from(ip.l4_at) + quoted.l4_at, l4_at)?;
         let longest = if outer.src.is_mapped() {
             LONGEST_ICMP_ERROR
@@ -119,7 +114,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         packet.truncate(L2_LEN + longest);
         let frame = packet.bytes_mut();
         let dest_delta = self.lane.dest_delta(found.id);
-        icmp::restore_l4(
+        icmp_quote::restore_l4(
             &mut frame[l4_at..],
             quoted,
             conn,
@@ -137,7 +132,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 quoted.ip.total_len + L2_LEN as u16 - u16::from(quoted.ip.l4_at),
             )
         };
-        family::write_ip_header(&mut frame[icmp_at + icmp::HEADER_LEN..], &quoted_header);
+        family::write_ip_header(
+            &mut frame[icmp_at + icmp_quote::HEADER_LEN..],
+            &quoted_header,
+        );
         let icmp_len = (frame.len() - icmp_at) as u16;
         let protocol = if outer.src.is_mapped() {
             Protocol::Icmp
@@ -265,28 +263,10 @@ fn write_piece<A: Family>(
     }
 }
 
-/// What takes `old` bytes at the front of a frame takes `new` ones, to be written; the Ethernet header stays.
-pub(crate) fn resize_head<B: PacketBuf>(
-    packet: &mut B,
-    old: usize,
-    new: usize,
-) -> Result<(), DropReason> {
-    let ethernet = packet.bytes().first_chunk::<L2_LEN>().copied();
-    if old > new {
-        packet.trim_front(old - new);
-    } else if !packet.prepend(new - old) {
-        return Err(DropReason::NoHeadroom);
-    }
-    if let (Some(old), Some(new)) = (ethernet, packet.bytes_mut().first_chunk_mut()) {
-        *new = old;
-    }
-    Ok(())
-}
-
 /// What an error says in the other family.
 fn translate_kind<A: Family>(frame: &[u8], ip: &IpFacts<A>) -> Option<IcmpError> {
     let icmp = frame.get(usize::from(ip.l4_at)..)?;
-    let [kind, code, _, _, rest @ ..] = icmp.first_chunk::<{ icmp::HEADER_LEN }>()?;
+    let [kind, code, _, _, rest @ ..] = icmp.first_chunk::<{ icmp_quote::HEADER_LEN }>()?;
     let error = IcmpError {
         kind: *kind,
         code: *code,
@@ -297,94 +277,4 @@ fn translate_kind<A: Family>(frame: &[u8], ip: &IpFacts<A>) -> Option<IcmpError>
     } else {
         error.to_v4()
     }
-}
-
-impl<B: PacketBuf> Engine<B> {
-    /// IPv4 packets of conns between both families go through the other lane.
-    #[cold]
-    pub(crate) fn pass_mixed_on(&mut self) {
-        let mut at = 0;
-        while let Some(flow) = self.v4.misses.get(at).map(|item| item.flow) {
-            if self.is_mixed(&flow) {
-                if let Some(packet) = self.v4.misses.remove(at).packet {
-                    self.v6_batch
-                        .admit(&self.v6.conns, packet, flow.to_mapped());
-                }
-            } else {
-                at += 1;
-            }
-        }
-    }
-
-    /// Later fragments of IPv4 whose first one belongs to such a conn.
-    #[cold]
-    pub(crate) fn pass_mixed_fragments_on(&mut self, io: &mut impl Io<B>) {
-        let mut strays = std::mem::take(&mut self.v4.stray_fragments);
-        for (packet, ip, tuple) in strays.drain(..) {
-            match self.v6.conns.find(&tuple.to_mapped()) {
-                Some(found) => {
-                    let ip = family::mapped(ip);
-                    self.v6().forward_later_fragment(packet, &ip, found, 0, io);
-                }
-                None => self
-                    .v4()
-                    .without_first_fragment_s_conn(packet, &ip, &tuple, io),
-            }
-        }
-        self.v4.stray_fragments = strays;
-    }
-
-    /// Whether an IPv4 packet belongs to such a conn, or opens one.
-    fn is_mixed(&mut self, flow: &Flow<[u8; 4]>) -> bool {
-        let tuple = &flow.tuple;
-        if <[u8; 4]>::check_hosts(tuple.src, tuple.dst).is_err() {
-            return false;
-        }
-        let services = &self.shared.snapshot.services;
-        let of_vip = services.of_vip(flow.protocol(), tuple.dst, tuple.dport);
-        of_vip.is_some_and(|service| service.is_mixed())
-            || self.v6.conns.find(&tuple.to_mapped()).is_some()
-            || self.is_expected_by_mixed(flow)
-    }
-
-    /// Whether it may be a data conn of FTP whose dests are of both families.
-    fn is_expected_by_mixed(&mut self, flow: &Flow<[u8; 4]>) -> bool {
-        if !self.shared.snapshot.services.has_ftp() || flow.protocol() != Protocol::Tcp {
-            return false;
-        }
-        let expected = self.v4().expected(flow);
-        let services = &self.shared.snapshot.services;
-        expected
-            .and_then(|expected| services.get(&expected.control_service()))
-            .is_some_and(|service| service.is_mixed())
-    }
-
-    /// Whether an ICMP error is about a packet of such a conn.
-    pub(crate) fn is_about_mixed(&self, packet: &B, ip: &IpFacts<[u8; 4]>) -> bool {
-        if !self.shared.snapshot.services.has_mixed() {
-            return false;
-        }
-        let icmp = packet.bytes().get(usize::from(ip.l4_at)..);
-        let quoted = icmp::read_quoted::<[u8; 4]>(icmp.unwrap_or_default());
-        quoted.is_ok_and(|quoted| {
-            quoted.is_some_and(|quoted| {
-                let sent = quoted.tuple.reversed().to_mapped();
-                self.v6.conns.find(&sent).is_some()
-            })
-        })
-    }
-}
-
-/// RFC 7915, 4.5: over IPv6 a datagram must have a checksum. One that has none gets it.
-pub(crate) fn give_checksum<A: Family>(frame: &mut [u8], to: &Tuple<A>, l4_at: usize) {
-    let udp = frame.get_mut(l4_at..).unwrap_or_default();
-    if udp.get(UDP_CHECKSUM) != Some(&[0, 0]) {
-        return;
-    }
-    let pseudo = A::pseudo_header(to, udp.len() as u16);
-    let sum = match !checksum::fold(checksum::sum(udp) + pseudo) {
-        0 => u16::MAX,
-        sum => sum,
-    };
-    udp[UDP_CHECKSUM].copy_from_slice(&sum.to_be_bytes());
 }

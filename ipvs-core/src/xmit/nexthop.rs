@@ -4,9 +4,10 @@ use inet::{MacPair, Net, Nexthop, NexthopId};
 use packet::{PacketBuf, PortId};
 
 use crate::config::command::Event;
-use crate::conn::{Conn, ConnId, Direction};
+use crate::conn::{Conn, ConnId};
 use crate::ctx::family_state::Forwarder;
 use crate::ctx::shared::Shared;
+use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
 use crate::state::neigh_queue::{Awaited, Hold};
@@ -48,6 +49,22 @@ pub(crate) fn known_nexthop<'n, A: Family>(
     direction: Direction,
 ) -> Option<(&'n Nexthop, &'n MacPair)> {
     net.resolved(conn.nexthop(direction, net.generation)?)
+}
+
+/// Whether a packet may go on at all. Nothing of it has been changed yet: its sender may have to be told.
+#[inline(always)]
+pub(crate) fn check_way<A: Family>(
+    frame: &[u8],
+    total_len: u32,
+    mtu: u16,
+) -> Result<(), DropReason> {
+    if A::ttl(frame) <= 1 {
+        Err(DropReason::TtlExpired)
+    } else if total_len > u32::from(mtu) {
+        Err(DropReason::MtuExceeded)
+    } else {
+        Ok(())
+    }
 }
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {

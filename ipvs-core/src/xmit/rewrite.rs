@@ -3,14 +3,16 @@
 use packet::PacketBuf;
 
 use crate::config::protocol::Protocol;
-use crate::conn::tcp_state::TcpState;
-use crate::conn::{Conn, ConnFlags, ConnId, Direction, Found};
+use crate::conn::{Conn, ConnFlags, ConnId, Found};
 use crate::ctx::family_state::Forwarder;
+use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::state::stats::WorkerStats;
+use crate::tcp_state::TcpState;
 use crate::wire::family::Family;
 use crate::wire::flow::Flow;
 use crate::wire::tcp::{self, Segment, Toa};
+use crate::xmit::headers::{rewrite_datagram, rewrite_network};
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Changes the packet of a conn that is not a plain one, or whose next hop is not known yet, as its way demands.
@@ -60,7 +62,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if flow.total_len > mtu {
             return Err(DropReason::MtuExceeded);
         }
-        self.count_packet(found, flow.total_len);
+        let dest = self.lane.conns.get(found.id).dest();
+        self.shared
+            .stats
+            .count_packet(dest, found.direction, flow.total_len);
         match flow.protocol() {
             Protocol::Udp => {
                 let conn = self.lane.conns.get_mut(found.id);
@@ -96,30 +101,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 Ok(())
             }
         }
-    }
-
-    /// A packet of a conn without states went its way.
-    #[inline(always)]
-    pub(crate) fn note_first_answer(&mut self, found: Found) {
-        let flags = self.lane.conns.get(found.id).flags;
-        // One branch, which is hardly ever taken.
-        if (found.direction == Direction::Outbound) & !flags.has(ConnFlags::ANSWERED) {
-            self.note_answer(found.id);
-        }
-    }
-
-    /// The dest of a conn without states has answered.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn note_answer(&mut self, id: ConnId) {
-        let timeout_s = self.quiet_timeout_s(self.lane.conns.get(id), true);
-        self.lane
-            .conns
-            .get_mut(id)
-            .flags
-            .put(ConnFlags::ANSWERED, true);
-        self.set_timeout(id, timeout_s);
-        self.set_active(id, true);
     }
 
     #[inline(always)]
@@ -211,33 +192,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         conn.seq_delta = isn.wrapping_sub(segment.seq);
         conn.flags.put(ConnFlags::TOA_PENDING, false);
     }
-}
-
-/// Addresses and ports of a datagram.
-#[inline(always)]
-pub(crate) fn rewrite_datagram<A: Family>(
-    frame: &mut [u8],
-    flow: &Flow<A>,
-    conn: &Conn<A>,
-    direction: Direction,
-) {
-    rewrite_network(frame, conn, direction);
-    tcp::rewrite_udp(
-        frame.get_mut(usize::from(flow.l4_at)..).unwrap_or_default(),
-        &conn.rewritten(direction),
-        conn.l4_delta(direction),
-    );
-}
-
-/// The network header of a packet of a conn.
-#[inline]
-pub(crate) fn rewrite_network<A: Family>(bytes: &mut [u8], conn: &Conn<A>, direction: Direction) {
-    // That of a mixed conn was replaced before.
-    if A::CAN_BE_MIXED && conn.flags.has(ConnFlags::MIXED) {
-        return;
-    }
-    let to = conn.rewritten(direction);
-    A::rewrite(bytes, to.src, to.dst, conn.l3_delta(direction));
 }
 
 /// What is special about a segment to the dest: until the client acknowledges more than the dest's

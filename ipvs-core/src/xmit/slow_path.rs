@@ -1,23 +1,25 @@
 //! The way of a packet whose conn is known.
 
 use inet::Nexthop;
-use packet::PacketBuf;
 use packet::ip::IpFacts;
 use packet::ipv4::L2_LEN;
+use packet::{PacketBuf, PortId};
 
 use crate::config::protocol::Protocol;
-use crate::conn::{Conn, ConnFlags, Direction, Found};
+use crate::conn::{ConnFlags, Found};
 use crate::ctx::family_state::Forwarder;
+use crate::ctx::miss::Miss;
+use crate::direction::Direction;
 use crate::drop_reason::DropReason;
-use crate::helper::proxy_protocol;
+use crate::helper::syn_proxy::conn_side::SynProxied;
 use crate::io::Io;
-use crate::state::stats::WorkerStats;
 use crate::wire::family::{self, Family};
 use crate::wire::flow::Flow;
 use crate::wire::tunnel;
+use crate::xmit::headers::rewrite_datagram;
 use crate::xmit::icmp_error::Refusal;
+use crate::xmit::nexthop::check_way;
 use crate::xmit::nexthop::{Way, known_nexthop};
-use crate::xmit::rewrite::rewrite_datagram;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Rewrites a packet of a conn and sends it on.
@@ -45,7 +47,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return self.refuse_or_drop(packet, found, reason, io);
         }
         macs.write(frame);
-        count_packet(&self.shared.stats, conn, found.direction, flow.total_len);
+        self.shared
+            .stats
+            .count_packet(conn.dest(), found.direction, flow.total_len);
         let rewritten = match flow.protocol() {
             Protocol::Udp => {
                 conn.touch(self.shared.now.tick());
@@ -73,7 +77,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) {
         let conn = self.lane.conns.get(found.id);
         if conn.flags.has(ConnFlags::SYN_PROXIED) {
-            return self.forward_shaken(packet, flow, found, io);
+            return self.forward_syn_proxied(packet, flow, found, io);
         }
         let net = &self.shared.snapshot.net;
         let Some((&nexthop, _)) = known_nexthop(net, conn, found.direction) else {
@@ -109,14 +113,38 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// The packets of a client that shook hands with the director, whatever is known of their way.
-    pub(crate) fn forward_by_way(
+    /// A packet of a conn whose client shook hands with the director.
+    #[cold]
+    #[inline(never)]
+    fn forward_syn_proxied(
         &mut self,
         packet: B,
         flow: &Flow<A>,
         found: Found,
         io: &mut impl Io<B>,
     ) {
+        match self.translate_syn_proxied(packet, flow, found) {
+            SynProxied::Forward(packet, flow) => self.forward_by_way(packet, &flow, found, io),
+            SynProxied::SynAck(packet) => {
+                let port = packet.port();
+                self.forward_by_way(packet, flow, found, io);
+                if let Some((packet, flow)) = self.acknowledgment_for_dest(port, found.id, io) {
+                    let direction = Direction::Inbound;
+                    let found = Found { direction, ..found };
+                    self.forward_syn_proxied(packet, &flow, found, io);
+                }
+            }
+            SynProxied::Reopen(packet) => {
+                self.end(found.id, io);
+                let lookup = self.lane.conns.begin(&flow.tuple);
+                self.lane.misses.push(Miss::new(packet, *flow, lookup));
+            }
+            SynProxied::Drop(packet, reason) => self.shared.drop(packet, reason),
+        }
+    }
+
+    /// The packets of a client that shook hands with the director, whatever is known of their way.
+    fn forward_by_way(&mut self, packet: B, flow: &Flow<A>, found: Found, io: &mut impl Io<B>) {
         match self.way_of(found.id, found.direction) {
             Ok(way) => self.forward_along(packet, flow, found, way, io),
             Err(reason) => self.shared.drop(packet, reason),
@@ -140,14 +168,21 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 let flags = self.lane.conns.get(found.id).flags;
                 if flags.has(ConnFlags::SYN_PROXIED) && found.direction == Direction::Outbound {
                     let l4_at = self.l4_at_of(&packet, flow, found);
-                    self.finish_shaken(&mut packet, l4_at, found.id);
+                    self.finish_syn_proxied(&mut packet, l4_at, found.id);
                 }
                 if flags.has(ConnFlags::EDITED) {
-                    self.tell_ahead(packet.port(), found, way, io);
+                    self.send_uoa_ahead(packet.port(), found, way, io);
                 }
                 self.deliver(packet, way, io);
             }
             Err(reason) => self.refuse_or_drop(packet, found, reason, io),
+        }
+    }
+
+    /// A datagram that had no room for UOA: one that has goes ahead of it.
+    fn send_uoa_ahead(&mut self, port: PortId, found: Found, way: Way, io: &mut impl Io<B>) {
+        if let Some(packet) = self.uoa_datagram(port, found, way.mtu(), io) {
+            self.deliver(packet, way, io);
         }
     }
 
@@ -196,7 +231,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     fn header_room(&self, found: Found) -> u16 {
         let is_told = self.lane.conns.get(found.id).flags.has(ConnFlags::EDITED);
         if is_told && found.direction == Direction::Inbound {
-            proxy_protocol::LONGEST_HEADER
+            packet::proxy::LONGEST_V1 as u16
         } else {
             0
         }
@@ -220,42 +255,4 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         };
         (family::header_len(to) + fragment_header_len) as i16 - i16::from(header_len)
     }
-
-    #[inline]
-    pub(crate) fn count_packet(&self, found: Found, bytes: u16) {
-        let conn = self.lane.conns.get(found.id);
-        count_packet(&self.shared.stats, conn, found.direction, bytes);
-    }
-}
-
-/// Whether a packet may go on at all. Nothing of it has been changed yet: its sender may have to be told.
-#[inline(always)]
-pub(crate) fn check_way<A: Family>(
-    frame: &[u8],
-    total_len: u32,
-    mtu: u16,
-) -> Result<(), DropReason> {
-    if A::ttl(frame) <= 1 {
-        Err(DropReason::TtlExpired)
-    } else if total_len > u32::from(mtu) {
-        Err(DropReason::MtuExceeded)
-    } else {
-        Ok(())
-    }
-}
-
-#[inline(always)]
-pub(crate) fn count_packet<A: Family>(
-    stats: &WorkerStats,
-    conn: &Conn<A>,
-    direction: Direction,
-    bytes: u16,
-) {
-    let stats = stats.dest(conn.dest());
-    let (packets, all_bytes) = match direction {
-        Direction::Inbound => (&stats.in_packets, &stats.in_bytes),
-        Direction::Outbound => (&stats.out_packets, &stats.out_bytes),
-    };
-    packets.add(1);
-    all_bytes.add(u64::from(bytes));
 }

@@ -5,14 +5,16 @@ use packet::PacketBuf;
 use packet::checksum;
 use packet::ipv4::L2_LEN;
 
-use crate::conn::tcp_state::TcpState;
-use crate::conn::{ConnFlags, ConnId, Direction, Found};
+use crate::conn::ext::Extra;
+use crate::conn::{ConnFlags, ConnId, Found};
 use crate::ctx::family_state::{Forwarder, Lane};
+use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::helper::syn_proxy::cookie_side::{
     ACK, OUR_SCALE, WINDOW, clock, flow_of, options_of, syn_again, window_of,
 };
 use crate::io::Io;
+use crate::tcp_state::TcpState;
 use crate::wire::family::{self, Family};
 use crate::wire::flow::Flow;
 use crate::wire::syn_cookie::SynOffer;
@@ -23,61 +25,60 @@ use crate::wire::tcp_options::{self, HEADER_LEN, Timestamps};
 /// Where a TCP header has its flags.
 const FLAGS: usize = 13;
 
+/// What is to be done with a packet of a conn whose client shook hands with the director.
+pub(crate) enum SynProxied<A, B> {
+    /// It is rewritten and sent like any other.
+    Forward(B, Flow<A>),
+    /// The dest's SYN-ACK goes on, and then the dest is answered.
+    SynAck(B),
+    /// The conn is over, and this SYN begins a new one.
+    Reopen(B),
+    /// It is dropped.
+    Drop(B, DropReason),
+}
+
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// A packet of a conn whose client shook hands with the director.
+    /// Translates a packet of a conn whose client shook hands with the director, as far as that comes before the
+    /// rewrite. Nothing is sent here: what is to be done with the packet is the answer.
     #[cold]
     #[inline(never)]
-    pub(crate) fn forward_shaken(
+    pub(crate) fn translate_syn_proxied(
         &mut self,
         packet: B,
         flow: &Flow<A>,
         found: Found,
-        io: &mut impl Io<B>,
-    ) {
+    ) -> SynProxied<A, B> {
         let l4 = packet
             .bytes()
             .get(usize::from(flow.l4_at)..)
             .unwrap_or_default();
         let segment = match Segment::read(l4) {
             Ok(segment) => segment,
-            Err(reason) => return self.shared.drop(packet, reason),
+            Err(reason) => return SynProxied::Drop(packet, reason),
         };
         match found.direction {
-            Direction::Inbound => self.shaken_inbound(packet, flow, segment, found, io),
-            Direction::Outbound => self.shaken_outbound(packet, flow, segment, found, io),
+            Direction::Inbound => self.translate_inbound(packet, flow, segment, found),
+            Direction::Outbound => self.translate_outbound(packet, flow, segment, found),
         }
     }
 
-    fn shaken_inbound(
+    fn translate_inbound(
         &mut self,
         mut packet: B,
         flow: &Flow<A>,
         segment: Segment,
         found: Found,
-        io: &mut impl Io<B>,
-    ) {
+    ) -> SynProxied<A, B> {
         let state = self.lane.conns.get(found.id).tcp_state();
         let extra = *self.lane.extras.get(found.id);
         let is_first = segment.opens() && segment.seq == extra.first_data.wrapping_sub(1);
         let is_over = matches!(state, TcpState::TimeWait | TcpState::Close);
         if segment.opens() && is_over && !is_first {
             // The client begins anew: with a cookie again.
-            self.end(found.id, io);
-            return self.connect_anew(packet, flow, io);
+            return SynProxied::Reopen(packet);
         }
         if extra.is_dest_known == 0 && !segment.opens() && !segment.has_rst() {
-            // It asks again; the dest may not have heard of it.
-            let cookie = segment.ack.wrapping_sub(1);
-            if cookie != extra.cookie || flow.is_fragment {
-                return self.shared.drop(packet, DropReason::TcpNotSyn);
-            }
-            let offer = SynOffer::of_cookie(cookie);
-            let ttl = A::ttl(packet.bytes());
-            if !syn_again(&extra, offer).write(&mut packet, &flow.tuple, ttl) {
-                return self.shared.drop(packet, DropReason::NoHeadroom);
-            }
-            let flow = flow_of(&packet, flow);
-            return self.forward_by_way(packet, &flow, found, io);
+            return ask_dest_again(packet, flow, segment, &extra);
         }
         let l4_at = usize::from(flow.l4_at);
         if segment.has_ack() {
@@ -98,19 +99,18 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if extra.dest_has_no_scale != 0 && extra.has_scale != 0 && !segment.opens() {
             rescale(packet.bytes_mut(), l4_at, extra.client_scale, 0);
         }
-        self.forward_by_way(packet, flow, found, io);
+        SynProxied::Forward(packet, *flow)
     }
 
-    fn shaken_outbound(
+    fn translate_outbound(
         &mut self,
         packet: B,
         flow: &Flow<A>,
         segment: Segment,
         found: Found,
-        io: &mut impl Io<B>,
-    ) {
+    ) -> SynProxied<A, B> {
         if !(segment.has_syn() && segment.has_ack()) {
-            return self.forward_by_way(packet, flow, found, io);
+            return SynProxied::Forward(packet, *flow);
         }
         let l4 = packet
             .bytes()
@@ -133,9 +133,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if is_without_timestamps {
             self.do_without_timestamps(found.id);
         }
-        let port = packet.port();
-        self.forward_by_way(packet, flow, found, io);
-        self.acknowledge_dest(port, found.id, io);
+        SynProxied::SynAck(packet)
     }
 
     /// The conn's service has a dest that does not know them.
@@ -149,16 +147,18 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// The client's part of the handshake with the dest, which the client believes to be over long ago.
-    fn acknowledge_dest(&mut self, port: packet::PortId, id: ConnId, io: &mut impl Io<B>) {
+    /// The client's part of the handshake with the dest, which the client believes to be over long ago: the segment that
+    /// acknowledges the dest's SYN. `None` if there is no mbuf for it.
+    pub(crate) fn acknowledgment_for_dest(
+        &mut self,
+        port: packet::PortId,
+        id: ConnId,
+        io: &mut impl Io<B>,
+    ) -> Option<(B, Flow<A>)> {
         let tuple = self.lane.conns.get(id).tuple(Direction::Inbound);
         let extra = *self.lane.extras.get(id);
         let len = L2_LEN + family::header_len(tuple.src) + HEADER_LEN;
-        self.shared.stats.received.add(1);
-        self.shared.stats.originated.add(1);
-        let Some(mut packet) = io.allocate(port, len) else {
-            return self.shared.stats.drops_by(DropReason::NoMbuf).add(1);
-        };
+        let mut packet = self.shared.originate(port, len, io)?;
         let ours = NewSegment {
             seq: extra.first_data,
             ack: extra.cookie.wrapping_add(1),
@@ -172,7 +172,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             }),
         };
         if !ours.write(&mut packet, &tuple, family::DEFAULT_TTL) {
-            return self.shared.drop(packet, DropReason::NoHeadroom);
+            self.shared.drop(packet, DropReason::NoHeadroom);
+            return None;
         }
         let flow = Flow {
             tuple,
@@ -180,13 +181,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             is_fragment: false,
             total_len: (packet.bytes().len() - L2_LEN) as u16,
         };
-        let direction = Direction::Inbound;
-        self.forward_shaken(packet, &flow, Found { id, direction }, io);
+        Some((packet, flow))
     }
 
     /// What is left to do on the dest's segments when all else is rewritten: the client's numbers and windows, and
     /// instead of a SYN, which it has had, that it may send now.
-    pub(crate) fn finish_shaken(&mut self, packet: &mut B, l4_at: usize, id: ConnId) {
+    pub(crate) fn finish_syn_proxied(&mut self, packet: &mut B, l4_at: usize, id: ConnId) {
         let extra = *self.lane.extras.get(id);
         let frame = packet.bytes_mut();
         let Ok(segment) = Segment::read(frame.get(l4_at..).unwrap_or_default()) else {
@@ -227,6 +227,26 @@ impl<A: Family, B> Lane<A, B> {
             0
         }
     }
+}
+
+/// The client sends before the dest has answered: the dest may not have heard of it, and gets the SYN again.
+fn ask_dest_again<A: Family, B: PacketBuf>(
+    mut packet: B,
+    flow: &Flow<A>,
+    segment: Segment,
+    extra: &Extra,
+) -> SynProxied<A, B> {
+    let cookie = segment.ack.wrapping_sub(1);
+    if cookie != extra.cookie || flow.is_fragment {
+        return SynProxied::Drop(packet, DropReason::TcpNotSyn);
+    }
+    let offer = SynOffer::of_cookie(cookie);
+    let ttl = A::ttl(packet.bytes());
+    if !syn_again(extra, offer).write(&mut packet, &flow.tuple, ttl) {
+        return SynProxied::Drop(packet, DropReason::NoHeadroom);
+    }
+    let flow = flow_of(&packet, flow);
+    SynProxied::Forward(packet, flow)
 }
 
 /// The answer to a SYN becomes the acknowledgment that follows it. Of the options timestamps alone mean something there.

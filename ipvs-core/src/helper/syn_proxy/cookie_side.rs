@@ -13,7 +13,6 @@ use crate::config::service::Service;
 use crate::conn::ext::Extra;
 use crate::ctx::family_state::Forwarder;
 use crate::drop_reason::DropReason;
-use crate::helper::proxy_protocol;
 use crate::io::Io;
 use crate::lifecycle::create;
 use crate::state::limits;
@@ -160,7 +159,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let headers = family::header_len(flow.tuple.src) + HEADER_LEN;
         // Whatever this client's conn will need: a PROXY header or TOA, and a longer IP header.
         let told = match service.options.proxy_protocol {
-            Some(_) => usize::from(proxy_protocol::LONGEST_HEADER),
+            Some(_) => packet::proxy::LONGEST_V1,
             None => tcp_options::TOA_V6_LEN,
         };
         let longer = if service.is_mixed() { 20 } else { 0 };

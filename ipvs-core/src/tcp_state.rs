@@ -1,6 +1,6 @@
 //! The state of a TCP conn as a director between both ends sees it, as a constant table.
 
-use super::direction::Direction;
+use crate::direction::Direction;
 use TcpState::{
     Close, CloseWait, Established, FinWait, LastAck, Listen, None as Nothing, SynAck, SynRecv,
     SynSent, TimeWait,

@@ -1,0 +1,76 @@
+//! The state of a worker's engine, and how each room looks at it.
+
+use std::sync::Arc;
+
+use packet::PacketBuf;
+
+use crate::config::snapshot::Snapshot;
+use crate::ctx::batch::Batch;
+use crate::ctx::family_state::{Forwarder, Lane};
+use crate::ctx::shared::Shared;
+use crate::engine_config::EngineConfig;
+use crate::state::stats::WorkerStats;
+use crate::time::Now;
+
+/// The load balancer of one worker.
+#[derive(Debug)]
+pub struct Engine<B> {
+    pub(crate) shared: Shared<B>,
+    pub(crate) v4: Lane<[u8; 4], B>,
+    /// IPv6, and conns between both families
+    pub(crate) v6: Lane<[u8; 16], B>,
+    /// Packets whose conns are on their way into the cache
+    pub(crate) v4_batch: Batch<[u8; 4], B>,
+    /// The same of the other lane
+    pub(crate) v6_batch: Batch<[u8; 16], B>,
+}
+
+impl<B: PacketBuf> Engine<B> {
+    /// An engine without configuration: until the first [`crate::Command::Publish`] every packet
+    /// goes to the kernel. `all_stats` are those of all workers, in their order.
+    ///
+    /// # Panics
+    /// If `all_stats` has none for this worker.
+    pub fn new(config: EngineConfig, all_stats: Vec<Arc<WorkerStats>>, now: Now) -> Self {
+        Self {
+            v4: Lane::new(&config, config.max_conns, now),
+            v6: Lane::new(&config, config.max_conns_v6, now),
+            v4_batch: Batch::new(),
+            v6_batch: Batch::new(),
+            shared: Shared::new(config, all_stats, now),
+        }
+    }
+
+    /// What this worker counts.
+    pub fn stats(&self) -> &Arc<WorkerStats> {
+        &self.shared.stats
+    }
+
+    /// The configuration it forwards by.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.shared.snapshot
+    }
+
+    /// Where the memory of the conn tables is, and how many bytes each part has: IPv4's, then IPv6's.
+    pub fn conn_table_memory(&self) -> [[(*const u8, usize); 3]; 2] {
+        [self.v4.conns.memory(), self.v6.conns.memory()]
+    }
+
+    /// The engine as IPv4 packets see it.
+    #[inline]
+    pub(crate) fn v4(&mut self) -> Forwarder<'_, [u8; 4], B> {
+        Forwarder {
+            shared: &mut self.shared,
+            lane: &mut self.v4,
+        }
+    }
+
+    /// The engine as IPv6 packets see it.
+    #[inline]
+    pub(crate) fn v6(&mut self) -> Forwarder<'_, [u8; 16], B> {
+        Forwarder {
+            shared: &mut self.shared,
+            lane: &mut self.v6,
+        }
+    }
+}

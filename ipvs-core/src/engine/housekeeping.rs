@@ -1,0 +1,27 @@
+//! What a worker does between bursts: time passes for conns, fragments and neighbours.
+
+use packet::PacketBuf;
+
+use crate::ctx::engine::Engine;
+use crate::drop_reason::DropReason;
+use crate::io::Io;
+use crate::time::Now;
+
+impl<B: PacketBuf> Engine<B> {
+    /// Expires conns, gives up packets that waited too long, goes on with what was begun. A worker
+    /// calls it every few loops; each call is short.
+    pub fn housekeep(&mut self, now: Now, io: &mut impl Io<B>) {
+        self.shared.now = now;
+        self.v4().expire_conns(io);
+        self.v4().expire_fragments(io);
+        self.v6().expire_conns(io);
+        self.v6().expire_fragments(io);
+        while let Some((_, packet)) = self.shared.held.pop_stale(now.tick()) {
+            self.shared.stats.held.sub(1);
+            self.shared.drop(packet, DropReason::NeighbourUnresolved);
+        }
+        self.continue_closing(io);
+        self.shared.expire_templates();
+        self.shared.expire_expected();
+    }
+}

@@ -1,0 +1,87 @@
+//! IPv4 packets of conns between both families: they are the IPv6 state's.
+
+use packet::PacketBuf;
+use packet::ip::IpFacts;
+
+use crate::config::protocol::Protocol;
+use crate::ctx::engine::Engine;
+use crate::io::Io;
+use crate::wire::family::{self, Family};
+use crate::wire::flow::Flow;
+use crate::wire::icmp_quote;
+
+impl<B: PacketBuf> Engine<B> {
+    /// IPv4 packets of conns between both families go through the other lane.
+    #[cold]
+    pub(crate) fn pass_mixed_on(&mut self) {
+        let mut at = 0;
+        while let Some(flow) = self.v4.misses.get(at).map(|item| item.flow) {
+            if self.is_mixed(&flow) {
+                if let Some(packet) = self.v4.misses.remove(at).packet {
+                    self.v6_batch
+                        .admit(&self.v6.conns, packet, flow.to_mapped());
+                }
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    /// Later fragments of IPv4 whose first one belongs to such a conn.
+    #[cold]
+    pub(crate) fn pass_mixed_fragments_on(&mut self, io: &mut impl Io<B>) {
+        let mut strays = std::mem::take(&mut self.v4.stray_fragments);
+        for (packet, ip, tuple) in strays.drain(..) {
+            match self.v6.conns.find(&tuple.to_mapped()) {
+                Some(found) => {
+                    let ip = family::mapped(ip);
+                    self.v6().forward_later_fragment(packet, &ip, found, 0, io);
+                }
+                None => self
+                    .v4()
+                    .without_first_fragment_s_conn(packet, &ip, &tuple, io),
+            }
+        }
+        self.v4.stray_fragments = strays;
+    }
+
+    /// Whether an IPv4 packet belongs to such a conn, or opens one.
+    fn is_mixed(&mut self, flow: &Flow<[u8; 4]>) -> bool {
+        let tuple = &flow.tuple;
+        if <[u8; 4]>::check_hosts(tuple.src, tuple.dst).is_err() {
+            return false;
+        }
+        let services = &self.shared.snapshot.services;
+        let of_vip = services.of_vip(flow.protocol(), tuple.dst, tuple.dport);
+        of_vip.is_some_and(|service| service.is_mixed())
+            || self.v6.conns.find(&tuple.to_mapped()).is_some()
+            || self.is_expected_by_mixed(flow)
+    }
+
+    /// Whether it may be a data conn of FTP whose dests are of both families.
+    fn is_expected_by_mixed(&mut self, flow: &Flow<[u8; 4]>) -> bool {
+        if !self.shared.snapshot.services.has_ftp() || flow.protocol() != Protocol::Tcp {
+            return false;
+        }
+        let expected = self.v4().expected(flow);
+        let services = &self.shared.snapshot.services;
+        expected
+            .and_then(|expected| services.get(&expected.control_service()))
+            .is_some_and(|service| service.is_mixed())
+    }
+
+    /// Whether an ICMP error is about a packet of such a conn.
+    pub(crate) fn is_about_mixed(&self, packet: &B, ip: &IpFacts<[u8; 4]>) -> bool {
+        if !self.shared.snapshot.services.has_mixed() {
+            return false;
+        }
+        let icmp = packet.bytes().get(usize::from(ip.l4_at)..);
+        let quoted = icmp_quote::read_quoted::<[u8; 4]>(icmp.unwrap_or_default());
+        quoted.is_ok_and(|quoted| {
+            quoted.is_some_and(|quoted| {
+                let sent = quoted.tuple.reversed().to_mapped();
+                self.v6.conns.find(&sent).is_some()
+            })
+        })
+    }
+}

@@ -1,0 +1,49 @@
+//! The stages of a batch's packets of one address family.
+
+use packet::PacketBuf;
+
+use crate::ctx::batch::{Batch, Work};
+use crate::ctx::family_state::Forwarder;
+use crate::ctx::miss::Miss;
+use crate::io::Io;
+use crate::wire::family::Family;
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// Looks up the conns of a batch, then takes each packet its way. Those without a conn are left in `unknown`.
+    #[inline]
+    pub(crate) fn run_stages(&mut self, batch: &mut Batch<A, B>, io: &mut impl Io<B>) {
+        batch.choose_conns(&self.lane.conns);
+        for (Work { flow, lookup }, packet) in batch.drain() {
+            let Some((found, conn)) = self.lane.conns.finish_mut(lookup, &flow.tuple) else {
+                let miss = Miss::new(packet, *flow, *lookup);
+                self.lane.misses.push(miss);
+                continue;
+            };
+            let sent = self
+                .shared
+                .forward_steady(conn, packet, flow, found.direction, io);
+            if let Err(packet) = sent {
+                self.forward(packet, flow, found, io);
+            }
+        }
+    }
+
+    /// First fragments of this batch: their later ones find the way by these notes.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn note_first_fragments(&mut self, batch: &mut Batch<A, B>, io: &mut impl Io<B>) {
+        self.lane.has_first_fragments = false;
+        for (packet, flow) in batch.iter_mut().filter(|(_, flow)| flow.is_fragment) {
+            self.note_fragment(packet, flow);
+        }
+        let mut at = 0;
+        while let Some(flow) = batch.flow(at) {
+            if self.needs_last_fragment(flow) {
+                let (packet, flow) = batch.remove(at);
+                self.await_last_fragment(packet, flow.tuple, io);
+            } else {
+                at += 1;
+            }
+        }
+    }
+}

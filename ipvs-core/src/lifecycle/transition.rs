@@ -1,0 +1,116 @@
+//! What packets change about a conn: its state, its timeout, whether it counts as active.
+
+use std::sync::Arc;
+
+use packet::PacketBuf;
+
+use crate::config::protocol::Protocol;
+use crate::config::service::Service;
+use crate::conn::{Conn, ConnFlags, ConnId, Found};
+use crate::ctx::family_state::Forwarder;
+use crate::direction::Direction;
+use crate::tcp_state::TcpState;
+use crate::wire::family::Family;
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// Enters a TCP state.
+    #[inline(never)]
+    pub(crate) fn set_tcp_state(&mut self, id: ConnId, state: TcpState) {
+        self.lane.conns.get_mut(id).set_tcp_state(state);
+        let timeout_s = match state {
+            TcpState::Established => self.service_timeout_s(self.lane.conns.get(id)),
+            _ => None,
+        };
+        let timeout_s = timeout_s.unwrap_or(self.shared.snapshot.timeouts.tcp_s[state as usize]);
+        self.set_timeout(id, clamp(timeout_s));
+        self.set_active(id, state == TcpState::Established);
+    }
+
+    /// Changes the timeout from the next packet on; a shorter one also in the wheel.
+    pub(crate) fn set_timeout(&mut self, id: ConnId, timeout_s: u16) {
+        let conn = self.lane.conns.get_mut(id);
+        let is_shorter = timeout_s < conn.timeout_s;
+        conn.timeout_s = timeout_s;
+        if is_shorter {
+            self.lane.conns.reschedule(id);
+        }
+    }
+
+    /// Moves a conn between the two counters of its dest.
+    pub(crate) fn set_active(&mut self, id: ConnId, active: bool) {
+        let conn = self.lane.conns.get_mut(id);
+        if conn.flags.has(ConnFlags::ACTIVE) == active {
+            return;
+        }
+        conn.flags.put(ConnFlags::ACTIVE, active);
+        let dest = conn.dest();
+        self.shared.scheduling.conn_changed(dest, active);
+        let stats = self.shared.stats.dest(dest);
+        let (to, from) = if active {
+            (&stats.active_conns, &stats.inactive_conns)
+        } else {
+            (&stats.inactive_conns, &stats.active_conns)
+        };
+        to.add(1);
+        from.sub(1);
+    }
+
+    /// The timeout of a conn of UDP, SCTP or echo.
+    pub(crate) fn quiet_timeout_s(&self, conn: &Conn<A>, answered: bool) -> u16 {
+        let timeouts = &self.shared.snapshot.timeouts;
+        let is_sctp = conn.protocol == Protocol::Sctp.number();
+        let usual = match (is_sctp, answered) {
+            (false, true) => timeouts.udp_s,
+            (false, false) => timeouts.udp_oneway_s,
+            (true, true) => timeouts.sctp_s,
+            (true, false) => return clamp(timeouts.sctp_init_s),
+        };
+        clamp(self.service_timeout_s(conn).unwrap_or(usual))
+    }
+
+    /// What the service says of the timeout of established conns.
+    fn service_timeout_s(&self, conn: &Conn<A>) -> Option<u32> {
+        self.service_of(conn)?.options.conn_timeout_s
+    }
+
+    /// The service of a conn, if it is still there.
+    pub(crate) fn service_of(&self, conn: &Conn<A>) -> Option<&Service> {
+        let protocol = Protocol::from_number(conn.protocol)?;
+        let (addr, port) = conn.vip();
+        let services = &self.shared.snapshot.services;
+        let id = self.shared.dest_notes.service(conn.dest());
+        let of_vip = services.of_vip(protocol, addr, port);
+        of_vip
+            .filter(|service| service.id == id)
+            .or_else(|| services.matching_by_id(id))
+            .map(Arc::as_ref)
+    }
+
+    /// A packet of a conn without states went its way.
+    #[inline(always)]
+    pub(crate) fn note_first_answer(&mut self, found: Found) {
+        let flags = self.lane.conns.get(found.id).flags;
+        // One branch, which is hardly ever taken.
+        if (found.direction == Direction::Outbound) & !flags.has(ConnFlags::ANSWERED) {
+            self.note_answer(found.id);
+        }
+    }
+
+    /// The dest of a conn without states has answered.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn note_answer(&mut self, id: ConnId) {
+        let timeout_s = self.quiet_timeout_s(self.lane.conns.get(id), true);
+        self.lane
+            .conns
+            .get_mut(id)
+            .flags
+            .put(ConnFlags::ANSWERED, true);
+        self.set_timeout(id, timeout_s);
+        self.set_active(id, true);
+    }
+}
+
+fn clamp(secs: u32) -> u16 {
+    u16::try_from(secs).unwrap_or(u16::MAX)
+}

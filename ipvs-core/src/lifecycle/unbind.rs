@@ -1,0 +1,64 @@
+//! What the end of a conn sets free: counters, its template, its local port.
+
+use packet::PacketBuf;
+
+use crate::config::command::Event;
+use crate::conn::{Conn, ConnFlags, ConnId};
+use crate::ctx::family_state::Forwarder;
+use crate::io::Io;
+use crate::state::templates;
+use crate::wire::family::Family;
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// Ends a conn before its time, silently.
+    pub(crate) fn end(&mut self, id: ConnId, io: &mut impl Io<B>) {
+        let conn = self.lane.conns.remove(id);
+        self.settle_end(&conn, io);
+    }
+
+    /// Gives back what a conn that is out of the table had.
+    pub(crate) fn settle_end(&mut self, conn: &Conn<A>, io: &mut impl Io<B>) {
+        self.shared.stats.conns.sub(1);
+        let service = self.shared.dest_notes.service(conn.dest());
+        self.shared.stats.service(service).conns.sub(1);
+        if conn.flags.has(ConnFlags::PERSISTENT) {
+            self.release_template(conn);
+        }
+        let stats = self.shared.stats.dest(conn.dest());
+        let was_active = conn.flags.has(ConnFlags::ACTIVE);
+        let was = if was_active {
+            &stats.active_conns
+        } else {
+            &stats.inactive_conns
+        };
+        was.sub(1);
+        self.shared.scheduling.conn_closed(conn.dest(), was_active);
+        self.return_port(conn, io);
+    }
+
+    /// Gives the local port back; if it was the last of an address that leaves, the pool goes too.
+    pub(crate) fn return_port(&mut self, conn: &Conn<A>, io: &mut impl Io<B>) {
+        if !conn.flags.has(ConnFlags::LOCAL_PORT) {
+            return;
+        }
+        let ((daddr, dport), (laddr, lport)) = (conn.real_server(), conn.local());
+        let class = sapool::class_of(daddr.low_bits(), dport);
+        if let Some((id, pool)) = self.shared.laddrs.put_port(laddr.to_ip(), class, lport) {
+            self.shared.tell(Event::LaddrGone(id, pool), io);
+        }
+    }
+
+    /// The template of a client whose conn has ended may end some time, too.
+    fn release_template(&self, conn: &Conn<A>) {
+        let now = self.shared.now.tick();
+        let Some(service) = self.service_of(conn) else {
+            return;
+        };
+        if let Some(persistence) = service.options.persistence {
+            let hash_key = &self.shared.config.keys.conns;
+            let (client, _) = conn.client();
+            let key = templates::key_of(client, service.id, persistence, hash_key);
+            self.shared.stats.templates.release(key, conn.dest(), now);
+        }
+    }
+}

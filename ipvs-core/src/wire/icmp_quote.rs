@@ -1,0 +1,157 @@
+//! What an ICMP error quotes, and how our rewrite of it is undone.
+
+use packet::checksum::Delta;
+use packet::ip::IpFacts;
+use packet::ipv4::L2_LEN;
+
+use crate::config::protocol::Protocol;
+use crate::conn::Conn;
+use crate::direction::Direction;
+use crate::drop_reason::DropReason;
+use crate::tuple::Tuple;
+use crate::wire::family::Family;
+use crate::wire::{echo, tcp};
+
+/// Bytes of an ICMP header, before what it quotes.
+pub(crate) const HEADER_LEN: usize = 8;
+/// What of the quoted packet's L4 header is there at least: RFC 792.
+const QUOTED_L4_LEN: usize = 8;
+
+/// What an ICMP error quotes of the packet it is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quoted<A> {
+    /// What its IP header says
+    pub(crate) ip: IpFacts<A>,
+    /// Where the quoted L4 header begins, from the ICMP header's start.
+    pub(crate) l4_at: usize,
+    /// As the packet looked where the error arose: after our rewrite.
+    pub(crate) tuple: Tuple<A>,
+}
+
+/// RFC 1812, 4.3.2.3, and RFC 4443, 2.4 (c)
+pub(crate) const LONGEST_ICMP_ERROR: usize = 576;
+pub(crate) const LONGEST_ICMPV6_ERROR: usize = 1280;
+
+/// Reads what an error quotes; `None` if it is about something the engine has no conns of.
+pub(crate) fn read_quoted<A: Family>(icmp: &[u8]) -> Result<Option<Quoted<A>>, DropReason> {
+    let quoted = icmp.get(HEADER_LEN..).unwrap_or_default();
+    let ip = A::check_quoted(quoted).ok_or(DropReason::IcmpMalformed)?;
+    if Protocol::from_number(ip.protocol).is_none() || ip.fragment_offset != 0 {
+        return Ok(None);
+    }
+    let l4_at = usize::from(ip.l4_at) - L2_LEN;
+    let l4 = quoted
+        .get(l4_at..)
+        .and_then(<[u8]>::first_chunk::<QUOTED_L4_LEN>)
+        .ok_or(DropReason::IcmpMalformed)?;
+    let tuple = if ip.protocol == A::ICMP.number() {
+        match (l4[0], echo::identifier(l4)) {
+            (kind, Some(identifier)) if kind == A::ECHO_REQUEST || kind == A::ECHO_REPLY => {
+                echo::tuple(&ip, kind, identifier)
+            }
+            _ => return Ok(None),
+        }
+    } else {
+        Tuple {
+            src: ip.src,
+            dst: ip.dst,
+            sport: u16::from_be_bytes([l4[0], l4[1]]),
+            dport: u16::from_be_bytes([l4[2], l4[3]]),
+            protocol: ip.protocol,
+        }
+    };
+    Ok(Some(Quoted {
+        ip,
+        l4_at: HEADER_LEN + l4_at,
+        tuple,
+    }))
+}
+
+/// The tuple with which the receiver of an error had sent what the error quotes: one that goes outbound is about a
+/// packet that went inbound, and the other way round.
+pub(crate) const fn as_sent<A: Family>(conn: &Conn<A>, direction: Direction) -> Tuple<A> {
+    match direction {
+        Direction::Outbound => conn.tuple(Direction::Inbound),
+        Direction::Inbound => conn.tuple(Direction::Outbound),
+    }
+}
+
+/// Undoes our rewrite on the L4 header of the quoted packet, of which there are 8 bytes at least. `dest_delta` is what
+/// was added to the dest's numbers.
+pub(crate) fn restore_l4<A: Family>(
+    l4: &mut [u8],
+    quoted: &Quoted<A>,
+    conn: &Conn<A>,
+    direction: Direction,
+    dest_delta: u32,
+) {
+    let sent = as_sent(conn, direction);
+    if l4.len() < QUOTED_L4_LEN {
+        return;
+    }
+    if conn.protocol == A::ICMP.number() {
+        // One of both ports is 0: the other is the identifier.
+        let addresses =
+            A::delta(quoted.tuple.src, sent.src).plus(A::delta(quoted.tuple.dst, sent.dst));
+        let delta = if A::ICMP == Protocol::IcmpV6 {
+            addresses
+        } else {
+            Delta::ZERO
+        };
+        return echo::put_identifier(l4, sent.sport | sent.dport, delta);
+    }
+    l4[0..2].copy_from_slice(&sent.sport.to_be_bytes());
+    l4[2..4].copy_from_slice(&sent.dport.to_be_bytes());
+    let mut delta = conn.l4_delta(direction);
+    let is_tcp = conn.protocol == Protocol::Tcp.number();
+    if is_tcp {
+        let [at_seq, at_ack] = [tcp::SEQ, tcp::ACK_NUMBER];
+        // What the client was sent, as the dest had sent it; or what the dest was sent, as the client had.
+        let numbers = match direction {
+            Direction::Inbound => [
+                (at_seq, dest_delta.wrapping_neg()),
+                (at_ack, conn.seq_delta),
+            ],
+            Direction::Outbound => [
+                (at_seq, conn.seq_delta.wrapping_neg()),
+                (at_ack, dest_delta),
+            ],
+        };
+        for (at, back) in numbers {
+            delta = delta.plus(add_to_number(l4, at, back));
+        }
+    }
+    let checksum_at = if is_tcp { 16 } else { 6 };
+    if let Some(field) = l4.get_mut(checksum_at..checksum_at + 2) {
+        let old = u16::from_be_bytes([field[0], field[1]]);
+        if is_tcp || old != 0 {
+            field.copy_from_slice(&delta.apply(old).to_be_bytes());
+        }
+    }
+}
+
+/// Undoes our rewrite on the quoted packet.
+pub(crate) fn restore_quoted<A: Family>(
+    icmp: &mut [u8],
+    quoted: &Quoted<A>,
+    conn: &Conn<A>,
+    direction: Direction,
+    dest_delta: u32,
+) {
+    let sent = as_sent(conn, direction);
+    let ip = icmp.get_mut(HEADER_LEN..).unwrap_or_default();
+    A::readdress(ip, sent.src, sent.dst, conn.l3_delta(direction));
+    let l4 = icmp.get_mut(quoted.l4_at..).unwrap_or_default();
+    restore_l4(l4, quoted, conn, direction, dest_delta);
+}
+
+/// Adds to a number in a TCP header, if that much of it is quoted, and says what that changes in the checksum.
+fn add_to_number(l4: &mut [u8], at: usize, back: u32) -> Delta {
+    let Some(field) = l4.get_mut(at..at + 4) else {
+        return Delta::ZERO;
+    };
+    let old = u32::from_be_bytes([field[0], field[1], field[2], field[3]]);
+    let new = old.wrapping_add(back);
+    field.copy_from_slice(&new.to_be_bytes());
+    Delta::of_u32(old, new)
+}

@@ -1,0 +1,35 @@
+//! Addresses and ports of a packet whose conn is known.
+
+use crate::conn::{Conn, ConnFlags};
+
+use crate::direction::Direction;
+use crate::wire::family::Family;
+use crate::wire::flow::Flow;
+use crate::wire::tcp;
+
+/// Addresses and ports of a datagram.
+#[inline(always)]
+pub(crate) fn rewrite_datagram<A: Family>(
+    frame: &mut [u8],
+    flow: &Flow<A>,
+    conn: &Conn<A>,
+    direction: Direction,
+) {
+    rewrite_network(frame, conn, direction);
+    tcp::rewrite_udp(
+        frame.get_mut(usize::from(flow.l4_at)..).unwrap_or_default(),
+        &conn.rewritten(direction),
+        conn.l4_delta(direction),
+    );
+}
+
+/// The network header of a packet of a conn.
+#[inline]
+pub(crate) fn rewrite_network<A: Family>(bytes: &mut [u8], conn: &Conn<A>, direction: Direction) {
+    // That of a mixed conn was replaced before.
+    if A::CAN_BE_MIXED && conn.flags.has(ConnFlags::MIXED) {
+        return;
+    }
+    let to = conn.rewritten(direction);
+    A::rewrite(bytes, to.src, to.dst, conn.l3_delta(direction));
+}
