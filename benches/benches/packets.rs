@@ -6,13 +6,25 @@
 #![allow(missing_docs, reason = "criterion_group makes a public function")]
 
 use std::hint::black_box;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use benches::director::{self, LAN_MAC, Spec, WAN_MAC, service_port};
+use benches::director::{
+    self, KEYS, LADDRS, LAN_MAC, NEIGHBOUR_MAC, Spec, WAN_MAC, devices, service_port,
+};
 use benches::frames::{self, FRAME_LEN, Frame, MOST_PAYLOAD, Segment, VIP, client, udp};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use ipvs_core::{BATCH, Engine, Event, Io, Now, Origin, SchedulerKind};
+use inet::neighbour::NeighbourConfig;
+use inet::{IfIndex, LocalAddr, NeighbourTable, Net, Prefix, Route, RouteScope};
+use ipvs_core::sched::Plan;
+use ipvs_core::{
+    Access, BATCH, Command, Dest, DestId, Encapsulation, Engine, EngineConfig, Event, FwdMode, Io,
+    Laddr, LaddrId, Now, Origin, Protocol, SchedulerKind, Service, ServiceId, ServiceKey,
+    ServiceOptions, Snapshot, WorkerStats,
+};
 use packet::{PacketBuf, PortId};
+use sapool::{PoolShare, PortPool};
 use testkit::VecBuf;
 
 const LAN: PortId = PortId(0);
@@ -39,13 +51,46 @@ impl Io<VecBuf> for Basket {
     }
 }
 
+/// A frame whose length is known when the bench is compiled.
+trait Played {
+    const LEN: usize;
+    fn port(&self) -> PortId;
+    fn bytes(&self) -> &[u8];
+}
+
+impl Played for Frame {
+    const LEN: usize = FRAME_LEN;
+    fn port(&self) -> PortId {
+        self.port
+    }
+    fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The bytes of an IPv6 datagram with as much payload as the IPv4 one of [`FRAME_LEN`] bytes has.
+const FRAME6_LEN: usize = FRAME_LEN + 20;
+
+/// A datagram from an IPv6 client.
+struct Frame6([u8; FRAME6_LEN]);
+
+impl Played for Frame6 {
+    const LEN: usize = FRAME6_LEN;
+    fn port(&self) -> PortId {
+        WAN
+    }
+    fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Makes buffers what they were before they went through the engine.
-fn restore(packets: &mut [VecBuf], frames: &[Frame]) {
+fn restore<F: Played>(packets: &mut [VecBuf], frames: &[F]) {
     for (packet, frame) in packets.iter_mut().zip(frames) {
         let len = packet.bytes().len();
-        packet.trim_front(len.saturating_sub(FRAME_LEN));
-        if len >= FRAME_LEN || packet.append(FRAME_LEN - len) {
-            packet.bytes_mut().copy_from_slice(&frame.bytes);
+        packet.trim_front(len.saturating_sub(F::LEN));
+        if len >= F::LEN || packet.append(F::LEN - len) {
+            packet.bytes_mut().copy_from_slice(frame.bytes());
         }
     }
 }
@@ -55,21 +100,21 @@ fn engine(spec: &Spec) -> Engine<VecBuf> {
 }
 
 /// Sends frames once; what came out.
-fn play(engine: &mut Engine<VecBuf>, frames: &[Frame]) -> Vec<VecBuf> {
+fn play<F: Played>(engine: &mut Engine<VecBuf>, frames: &[F]) -> Vec<VecBuf> {
     let mut sent = Basket::default();
     let packets = frames
         .iter()
-        .map(|frame| VecBuf::new(frame.port, &frame.bytes));
+        .map(|frame| VecBuf::new(frame.port(), frame.bytes()));
     engine.process(NOW, Origin::Nic, packets, &mut sent);
     sent.0
 }
 
 /// A batch of packets of known conns, again and again.
-fn bench_batch(
+fn bench_batch<F: Played>(
     criterion: &mut Criterion,
     name: &str,
     engine: &mut Engine<VecBuf>,
-    frames: &[Frame],
+    frames: &[F],
 ) {
     let mut packets = play(engine, frames);
     assert_eq!(packets.len(), frames.len(), "{name}: packets were lost");
@@ -86,19 +131,15 @@ fn bench_batch(
 
 fn rewrites(criterion: &mut Criterion) {
     let flows = 0..BATCH as u32;
-    let datagrams: Vec<_> = flows
-        .clone()
-        .map(|flow| Frame {
-            bytes: udp(client(flow), VIP, WAN_MAC),
-            port: WAN,
-        })
-        .collect();
+    let datagrams = datagrams();
     let mut director = engine(&Spec::default());
     bench_batch(criterion, "64 UDP packets", &mut director, &datagrams);
     let mut packets = play(&mut director, &datagrams);
     criterion.bench_function("64 buffers restored", |bencher| {
         bencher.iter(|| restore(black_box(&mut packets), &datagrams));
     });
+    let replies = replies(&mut director, &datagrams);
+    bench_batch(criterion, "64 UDP replies", &mut director, &replies);
     let syns: Vec<_> = flows
         .map(|flow| Segment::syn(flow).frame(WAN_MAC, WAN))
         .collect();
@@ -109,6 +150,53 @@ fn rewrites(criterion: &mut Criterion) {
     bench_batch(criterion, "64 TCP segments with TOA", &mut director, &toa);
     assert!(director.stats().toa_sent.get() > before, "no TOA was sent");
     bench_batch(criterion, "64 TCP segments", &mut director, &segments);
+}
+
+fn tunnels(criterion: &mut Criterion) {
+    let mut director = engine(&Spec {
+        fwdmode: FwdMode::Tunnel(Encapsulation::IpIp),
+        ..Spec::default()
+    });
+    let name = "64 UDP packets by IP in IP";
+    bench_batch(criterion, name, &mut director, &datagrams());
+}
+
+fn ipv6(criterion: &mut Criterion) {
+    let datagrams: Vec<_> = (0..BATCH as u16).map(udp6).collect();
+    let mut director = engine6();
+    bench_batch(criterion, "64 UDP packets, IPv6", &mut director, &datagrams);
+    let mut packets = play(&mut director, &datagrams);
+    criterion.bench_function("64 buffers restored, IPv6", |bencher| {
+        bencher.iter(|| restore(black_box(&mut packets), &datagrams));
+    });
+}
+
+/// A datagram of each of 64 clients.
+fn datagrams() -> Vec<Frame> {
+    (0..BATCH as u32)
+        .map(|flow| Frame {
+            bytes: udp(client(flow), VIP, WAN_MAC),
+            port: WAN,
+        })
+        .collect()
+}
+
+/// What the dests answer to datagrams.
+fn replies(director: &mut Engine<VecBuf>, datagrams: &[Frame]) -> Vec<Frame> {
+    let at_dests = play(director, datagrams);
+    let received = at_dests.iter().filter_map(|packet| {
+        let bytes = *packet.bytes().first_chunk::<FRAME_LEN>()?;
+        Some(Frame { bytes, port: LAN })
+    });
+    received
+        .map(|frame| {
+            let (laddr, dest) = frame.ends();
+            Frame {
+                bytes: udp(dest, laddr, LAN_MAC),
+                port: LAN,
+            }
+        })
+        .collect()
 }
 
 /// Requests that acknowledge so many bytes of the dest.
@@ -214,5 +302,144 @@ fn schedulers(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, rewrites, services, schedulers);
+/// An address of the IPv6 network at the clients' port.
+const fn at_wan6(host: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, host)
+}
+
+/// An address of the IPv6 network at the dests' port.
+const fn at_lan6(host: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, host)
+}
+
+const VIP6: Ipv6Addr = at_wan6(0x100);
+const GATEWAY6: Ipv6Addr = at_wan6(1);
+
+/// The local address with this number.
+const fn laddr6(number: u32) -> IpAddr {
+    IpAddr::V6(at_lan6(0x1000 + number as u16))
+}
+
+/// A datagram of an IPv6 client.
+fn udp6(flow: u16) -> Frame6 {
+    let client = format!("[2001:db8:3::1]:{}", 10_000 + flow);
+    let vip = format!("[{VIP6}]:{}", VIP.1);
+    let macs = (NEIGHBOUR_MAC, WAN_MAC);
+    let frame = testkit::frames::udp(&client, &vip, &[0; 18], macs);
+    let mut bytes = [0; FRAME6_LEN];
+    bytes.copy_from_slice(&frame);
+    Frame6(bytes)
+}
+
+/// A director with a FullNAT service for UDP, as [`engine`] makes it for IPv4.
+fn engine6() -> Engine<VecBuf> {
+    let spec = Spec::default();
+    let config = EngineConfig {
+        worker: 0,
+        workers: 1,
+        max_conns: 16,
+        max_conns_v6: spec.max_conns,
+        keys: KEYS,
+        max_held: 64,
+        max_held_per_neighbour: 16,
+    };
+    let stats = Arc::new(WorkerStats::new(spec.dests as usize, 64));
+    stats.provide(0..spec.dests, 0..1);
+    let mut engine = Engine::new(config, vec![stats], NOW);
+    let mut order = |command| drop(engine.apply(NOW, command, &mut Basket::default()));
+    for number in 0..LADDRS {
+        if let Some(share) = PoolShare::new(0, 1) {
+            order(Command::AddLaddr {
+                id: LaddrId(number),
+                addr: laddr6(number),
+                pool: Box::new(PortPool::new(share)),
+            });
+        }
+    }
+    let mut snapshot = Snapshot {
+        net: net6(&spec),
+        timeouts: spec.timeouts,
+        ..Snapshot::default()
+    };
+    snapshot.services.insert_all([Arc::new(service6(&spec))]);
+    order(Command::Publish(Arc::new(snapshot)));
+    engine
+}
+
+/// The dest with this number.
+const fn dest6(number: u32) -> IpAddr {
+    IpAddr::V6(at_lan6(2 + number as u16))
+}
+
+fn service6(spec: &Spec) -> Service {
+    let dests: Vec<_> = (0..spec.dests)
+        .map(|number| Dest {
+            id: DestId(number),
+            addr: dest6(number),
+            port: 80,
+            weight: 1,
+            fwdmode: spec.fwdmode,
+            upper_threshold: 0,
+            lower_threshold: 0,
+        })
+        .collect();
+    let laddrs = (0..LADDRS).map(|number| Laddr {
+        id: LaddrId(number),
+        addr: laddr6(number),
+        ifindex: IfIndex(1),
+    });
+    Service {
+        id: ServiceId(0),
+        key: ServiceKey::vip(Protocol::Udp, IpAddr::V6(VIP6), VIP.1),
+        scheduler: spec.scheduler,
+        plan: Plan::new(spec.scheduler, &dests),
+        dests,
+        laddrs: laddrs.collect(),
+        options: ServiceOptions {
+            conn_timeout_s: spec.conn_timeout_s,
+            ..ServiceOptions::default()
+        },
+        access: Access::default(),
+    }
+}
+
+fn net6(spec: &Spec) -> Net {
+    let mut net = Net::new(devices(LAN, WAN));
+    let local = |addr, ifindex, sapool| LocalAddr {
+        addr,
+        ifindex: IfIndex(ifindex),
+        sapool,
+    };
+    let laddrs = (0..LADDRS).map(|number| local(laddr6(number), 1, true));
+    net.set_local_addrs(laddrs.chain([local(IpAddr::V6(VIP6), 2, false)]));
+    let lan = IpAddr::V6(at_lan6(0));
+    let all = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    let gateway = IpAddr::V6(GATEWAY6);
+    for (addr, len, ifindex, gateway) in [(all, 0, 2, Some(gateway)), (lan, 64, 1, None)] {
+        let scope = match gateway {
+            Some(_) => RouteScope::Global,
+            None => RouteScope::Link,
+        };
+        // Each is the first to its prefix.
+        let _ = net.routes.insert(Route {
+            prefix: Prefix::new(addr, len).unwrap_or(Prefix::host(addr)),
+            ifindex: IfIndex(ifindex),
+            gateway,
+            src: None,
+            mtu: 1500,
+            metric: 0,
+            scope,
+            auto: false,
+        });
+    }
+    let mut neighbours = NeighbourTable::new(NeighbourConfig::default());
+    for number in 0..spec.dests {
+        neighbours.add_static(IfIndex(1), dest6(number), NEIGHBOUR_MAC);
+    }
+    neighbours.add_static(IfIndex(2), gateway, NEIGHBOUR_MAC);
+    neighbours.publish(&mut net);
+    net
+}
+
+criterion_group!(benches, rewrites, tunnels, ipv6, services, schedulers);
 criterion_main!(benches);
