@@ -88,8 +88,8 @@ impl TcpState {
     }
 
     /// The state after a segment of a client whose dest answers by another way (DR, tunnel).
-    pub const fn next_one_way(self, kind: SegmentKind) -> Self {
-        ONE_WAY[self as usize][kind as usize]
+    pub const fn next_dr_tunnel(self, kind: SegmentKind) -> Self {
+        DR_TUNNEL[self as usize][kind as usize]
     }
 }
 
@@ -151,7 +151,7 @@ const TRANSITIONS: [[[TcpState; 4]; 2]; TcpState::COUNT] = [
 /// `[state][kind]` where only the client is heard: what the dest answers is believed to be what a dest that is
 /// well answers. Who closed first cannot be told; a FIN of the client's leads to FIN_WAIT, as IPVS has it.
 #[rustfmt::skip]
-const ONE_WAY: [[TcpState; 4]; TcpState::COUNT] = [
+const DR_TUNNEL: [[TcpState; 4]; TcpState::COUNT] = [
     //                  RST    SYN          FIN      ACK
     /* NONE */        [ Close, SynRecv,     Nothing, Nothing],
     // A SYN now is old or blind, and the dest answers it by a challenge ACK (RFC 5961, 4).

@@ -21,7 +21,7 @@ pub struct Match {
 
 /// A packet as a [`Match`] sees it.
 #[derive(Debug, Clone, Copy)]
-pub struct Passing<'a> {
+pub struct MatchFacts<'a> {
     /// Where it comes from
     pub src: (IpAddr, u16),
     /// Where it goes
@@ -34,7 +34,7 @@ pub struct Passing<'a> {
 
 impl Match {
     /// Whether a packet is one of those.
-    pub fn has(&self, packet: &Passing<'_>) -> bool {
+    pub fn has(&self, packet: &MatchFacts<'_>) -> bool {
         let within = |range: &Option<EndRange>, end| range.is_none_or(|range| range.has(end));
         let by = |name: &Option<DeviceName>, device: &str| {
             name.as_ref().is_none_or(|name| name.as_str() == device)
@@ -135,7 +135,7 @@ mod tests {
             oif: DeviceName::new("dpdk1"),
         };
         let packet = |src: &str, port, oif: &'static str| {
-            matcher.has(&Passing {
+            matcher.has(&MatchFacts {
                 src: (ip(src), 5000),
                 dst: (ip("1.1.1.1"), port),
                 iif: "dpdk0",

@@ -100,7 +100,7 @@ impl Service {
     }
 
     /// Whether it has dests of the other address family.
-    pub fn is_mixed(&self) -> bool {
+    pub fn is_nat64(&self) -> bool {
         let is_other = |dest: &Dest| dest.addr.is_ipv4() != self.key.addr.is_ipv4();
         self.dests.iter().any(is_other)
     }

@@ -25,7 +25,7 @@ type Shard = HashMap<End, u32, BuildHasherDefault<MixHasher>>;
 
 /// Facts about all services, kept up as they come and go. Cloning copies pointers.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Census {
+pub(crate) struct ServiceIndex {
     /// Dests of NAT services by their own address: whose packets must not get out untranslated
     nat_dests: Ends,
     /// The same, whatever the port: a later fragment has none
@@ -48,7 +48,7 @@ pub(crate) struct Census {
     ftp_dests: Ends,
 }
 
-impl Census {
+impl ServiceIndex {
     /// A service comes.
     pub(crate) fn add(&mut self, service: &Service) {
         for end in nat_dests_of(service) {
@@ -61,7 +61,7 @@ impl Census {
         }
         self.vips.add(vip_of(service));
         self.any_port += usize::from(service.key.port == 0);
-        self.mixed += usize::from(service.is_mixed());
+        self.mixed += usize::from(service.is_nat64());
         self.hashed += usize::from(service.scheduler.is_by_hash());
         self.ftp += usize::from(service.is_ftp());
         ftp_dests_of(service).for_each(|end| self.ftp_dests.add(end));
@@ -80,7 +80,7 @@ impl Census {
         }
         self.vips.remove(&vip_of(service));
         self.any_port -= usize::from(service.key.port == 0);
-        self.mixed -= usize::from(service.is_mixed());
+        self.mixed -= usize::from(service.is_nat64());
         self.hashed -= usize::from(service.scheduler.is_by_hash());
         self.ftp -= usize::from(service.is_ftp());
         ftp_dests_of(service).for_each(|end| self.ftp_dests.remove(&end));
@@ -95,7 +95,7 @@ impl Census {
 
     /// Whether there are services with dests of the other address family.
     #[inline]
-    pub(crate) const fn has_mixed(&self) -> bool {
+    pub(crate) const fn has_nat64(&self) -> bool {
         self.mixed > 0
     }
 
@@ -217,30 +217,30 @@ mod tests {
     fn a_dest_of_two_services_stays_until_both_are_gone() {
         let mut service = service_with(SchedulerKind::Rr, &[1, 1]);
         service.dests[0].fwdmode = FwdMode::Nat;
-        let known = |census: &Census, at: usize| {
+        let known = |index: &ServiceIndex, at: usize| {
             let dest = &service.dests[at];
-            census.is_nat_dest(Protocol::Tcp, dest.addr, dest.port)
+            index.is_nat_dest(Protocol::Tcp, dest.addr, dest.port)
         };
-        let mut census = Census::default();
-        assert!(!known(&census, 0));
-        census.add(&service);
-        census.add(&service);
-        let before = census.clone();
-        census.remove(&service);
+        let mut index = ServiceIndex::default();
+        assert!(!known(&index, 0));
+        index.add(&service);
+        index.add(&service);
+        let before = index.clone();
+        index.remove(&service);
         assert!(
-            known(&census, 0) && !known(&census, 1),
+            known(&index, 0) && !known(&index, 1),
             "the other is FullNAT"
         );
-        assert!(census.is_vip(Protocol::Tcp, service.key.addr));
-        assert!(!census.is_vip(Protocol::Udp, service.key.addr));
-        census.remove(&service);
-        assert!(!known(&census, 0) && known(&before, 0));
+        assert!(index.is_vip(Protocol::Tcp, service.key.addr));
+        assert!(!index.is_vip(Protocol::Udp, service.key.addr));
+        index.remove(&service);
+        assert!(!known(&index, 0) && known(&before, 0));
         let addr = service.dests[0].addr;
         assert!(before.is_nat_dest_addr(Protocol::Tcp, addr));
         assert!(!before.is_nat_dest_addr(Protocol::Udp, addr));
         assert!(!before.is_nat_dest_addr(Protocol::Tcp, service.dests[1].addr));
-        assert!(!census.is_nat_dest_addr(Protocol::Tcp, addr));
-        assert!(!census.is_vip(Protocol::Tcp, service.key.addr));
+        assert!(!index.is_nat_dest_addr(Protocol::Tcp, addr));
+        assert!(!index.is_vip(Protocol::Tcp, service.key.addr));
     }
 
     #[test]
@@ -249,23 +249,23 @@ mod tests {
         service.key.port = 0;
         service.dests[0].fwdmode = FwdMode::Nat;
         service.dests[0].port = 0;
-        let mut census = Census::default();
-        census.add(&service);
-        assert!(census.has_any_port());
-        assert!(census.is_nat_dest(Protocol::Tcp, service.dests[0].addr, 4711));
-        census.remove(&service);
-        assert!(!census.has_any_port());
+        let mut index = ServiceIndex::default();
+        index.add(&service);
+        assert!(index.has_any_port());
+        assert!(index.is_nat_dest(Protocol::Tcp, service.dests[0].addr, 4711));
+        index.remove(&service);
+        assert!(!index.has_any_port());
     }
 
     #[test]
     fn a_hash_is_looked_up_as_long_as_a_service_wants_it() {
         let by_hash = service_with(SchedulerKind::Dh, &[1]);
-        let mut census = Census::default();
-        census.add(&service_with(SchedulerKind::Wlc, &[1]));
-        assert!(!census.has_hashed());
-        census.add(&by_hash);
-        assert!(census.has_hashed());
-        census.remove(&by_hash);
-        assert!(!census.has_hashed());
+        let mut index = ServiceIndex::default();
+        index.add(&service_with(SchedulerKind::Wlc, &[1]));
+        assert!(!index.has_hashed());
+        index.add(&by_hash);
+        assert!(index.has_hashed());
+        index.remove(&by_hash);
+        assert!(!index.has_hashed());
     }
 }

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::match_packets::{Match, Passing};
+use crate::config::match_packets::{Match, MatchFacts};
 use crate::config::protocol::Protocol;
 use crate::config::service::FTP_CONTROL_PORT;
 use crate::config::service::{Service, ServiceId, ServiceKey};
-use crate::config::service_index::Census;
+use crate::config::service_index::ServiceIndex;
 use crate::tuple::Address;
 
 /// Number of shards of a [`ServiceTable`]: one change copies one shard and the array of pointers.
@@ -18,9 +18,9 @@ const SHARDS: usize = 4096;
 pub struct ServiceTable {
     shards: Arc<[Arc<Shard>]>,
     /// Of those of VIPs
-    census: Census,
+    index: ServiceIndex,
     /// Those for packets on their way through, in the order they came
-    passing: Arc<Vec<Arc<Service>>>,
+    facts: Arc<Vec<Arc<Service>>>,
 }
 
 /// Services with what they are found by.
@@ -68,8 +68,8 @@ impl Default for ServiceTable {
         let empty: Arc<Shard> = Arc::default();
         Self {
             shards: (0..SHARDS).map(|_| Arc::clone(&empty)).collect(),
-            census: Census::default(),
-            passing: Arc::default(),
+            index: ServiceIndex::default(),
+            facts: Arc::default(),
         }
     }
 }
@@ -92,7 +92,7 @@ impl ServiceTable {
     ) -> Option<&Arc<Service>> {
         let addr = u128::from_be_bytes(addr.to_mapped());
         let of_port = self.find(VipKey::new(protocol, addr, port));
-        if of_port.is_some() || !self.census.has_any_port() {
+        if of_port.is_some() || !self.index.has_any_port() {
             return of_port;
         }
         self.find(VipKey::new(protocol, addr, 0))
@@ -107,13 +107,13 @@ impl ServiceTable {
 
     /// Whether any port of this address has a service.
     pub fn is_vip(&self, protocol: Protocol, addr: IpAddr) -> bool {
-        self.census.is_vip(protocol, addr)
+        self.index.is_vip(protocol, addr)
     }
 
     /// Whether there are services whose conns are control conns of FTP.
     #[inline]
     pub const fn has_ftp(&self) -> bool {
-        self.census.has_ftp()
+        self.index.has_ftp()
     }
 
     /// Whether this is the VIP of a service of FTP.
@@ -124,31 +124,31 @@ impl ServiceTable {
 
     /// Whether this is the address of a dest of FTP.
     pub fn is_ftp_dest(&self, addr: IpAddr) -> bool {
-        self.census.is_ftp_dest(addr)
+        self.index.is_ftp_dest(addr)
     }
 
     /// Whether there are services whose scheduler looks a hash up.
     #[inline]
     pub const fn has_hashed(&self) -> bool {
-        self.census.has_hashed()
+        self.index.has_hashed()
     }
 
     /// Whether there are services with a SYN proxy.
     #[inline]
     pub const fn has_syn_proxy(&self) -> bool {
-        self.census.has_syn_proxy()
+        self.index.has_syn_proxy()
     }
 
     /// Whether there are services with dests of the other address family.
     #[inline]
-    pub const fn has_mixed(&self) -> bool {
-        self.census.has_mixed()
+    pub const fn has_nat64(&self) -> bool {
+        self.index.has_nat64()
     }
 
     /// Whether there are services for packets on their way through.
     #[inline]
-    pub fn has_passing(&self) -> bool {
-        !self.passing.is_empty()
+    pub fn has_match_services(&self) -> bool {
+        !self.facts.is_empty()
     }
 
     /// The first service that matches a packet: for one to the director itself, the first that leads to real
@@ -156,10 +156,10 @@ impl ServiceTable {
     pub fn matching(
         &self,
         protocol: Protocol,
-        packet: &Passing<'_>,
+        packet: &MatchFacts<'_>,
         is_to_us: bool,
     ) -> Option<&Arc<Service>> {
-        self.passing.iter().find(|service| {
+        self.facts.iter().find(|service| {
             let matches = |matcher: Match| matcher.has(packet);
             service.key.protocol == protocol
                 && service.leads_out() != is_to_us
@@ -169,17 +169,17 @@ impl ServiceTable {
 
     /// A service that matches packets, by its number.
     pub fn matching_by_id(&self, id: ServiceId) -> Option<&Arc<Service>> {
-        self.passing.iter().find(|service| service.id == id)
+        self.facts.iter().find(|service| service.id == id)
     }
 
     /// Whether a packet from there is from a dest of a NAT service: its way leads through a conn, or nowhere.
     pub fn is_nat_dest(&self, protocol: Protocol, addr: IpAddr, port: u16) -> bool {
-        self.census.is_nat_dest(protocol, addr, port)
+        self.index.is_nat_dest(protocol, addr, port)
     }
 
     /// Whether a packet from there may be from such a dest, of which the address alone is known.
     pub(crate) fn is_nat_dest_addr(&self, protocol: Protocol, addr: IpAddr) -> bool {
-        self.census.is_nat_dest_addr(protocol, addr)
+        self.index.is_nat_dest_addr(protocol, addr)
     }
 
     /// Adds services, or replaces those with the same key, copying each touched shard once.
@@ -187,23 +187,23 @@ impl ServiceTable {
         let shards = Arc::make_mut(&mut self.shards);
         for service in services {
             if service.key.matcher.is_some() {
-                self.census.add(&service);
-                let passing = Arc::make_mut(&mut self.passing);
-                match passing.iter_mut().find(|old| old.key == service.key) {
+                self.index.add(&service);
+                let facts = Arc::make_mut(&mut self.facts);
+                match facts.iter_mut().find(|old| old.key == service.key) {
                     Some(old) => {
-                        self.census.remove(old);
+                        self.index.remove(old);
                         *old = service;
                     }
-                    None => passing.push(service),
+                    None => facts.push(service),
                 }
                 continue;
             }
-            self.census.add(&service);
+            self.index.add(&service);
             let vip = VipKey::of(&service.key);
             let shard = Arc::make_mut(&mut shards[vip.shard()]);
             match shard.iter_mut().find(|(other, _)| *other == vip) {
                 Some((_, old)) => {
-                    self.census.remove(old);
+                    self.index.remove(old);
                     *old = service;
                 }
                 None => shard.push((vip, service)),
@@ -214,9 +214,9 @@ impl ServiceTable {
     /// Takes a service out.
     pub fn remove(&mut self, key: &ServiceKey) {
         if key.matcher.is_some() {
-            let passing = Arc::make_mut(&mut self.passing);
-            if let Some(at) = passing.iter().position(|service| service.key == *key) {
-                self.census.remove(&passing.remove(at));
+            let facts = Arc::make_mut(&mut self.facts);
+            if let Some(at) = facts.iter().position(|service| service.key == *key) {
+                self.index.remove(&facts.remove(at));
             }
             return;
         }
@@ -224,7 +224,7 @@ impl ServiceTable {
         let shard = Arc::make_mut(&mut Arc::make_mut(&mut self.shards)[vip.shard()]);
         if let Some(at) = shard.iter().position(|(other, _)| *other == vip) {
             let (_, service) = shard.swap_remove(at);
-            self.census.remove(&service);
+            self.index.remove(&service);
         }
     }
 
@@ -233,7 +233,7 @@ impl ServiceTable {
         self.shards
             .iter()
             .flat_map(|shard| shard.iter().map(|(_, service)| service))
-            .chain(self.passing.iter())
+            .chain(self.facts.iter())
     }
 }
 

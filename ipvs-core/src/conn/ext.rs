@@ -9,7 +9,7 @@ use crate::conn::ConnId;
 /// Of one conn, by its flags.
 #[derive(Debug, Clone, Copy, Default, FromZeros)]
 #[repr(C)]
-pub(crate) struct Extra {
+pub(crate) struct ConnExt {
     /// [`crate::conn::ConnFlags::EDITED`]: which PROXY header, if any, goes before what the client says
     pub(crate) proxy: u8,
     /// TCP: the dest has acknowledged the header
@@ -56,9 +56,9 @@ pub(crate) struct Extra {
     pub(crate) shifts: [SeqShift; 2],
 }
 
-impl Extra {
+impl ConnExt {
     /// Of a conn whose service tells dests who the client is.
-    pub(crate) fn of_told(options: &ServiceOptions, is_ftp: bool) -> Self {
+    pub(crate) fn for_service(options: &ServiceOptions, is_ftp: bool) -> Self {
         let uoa = options.uoa;
         Self {
             ftp: if is_ftp {
@@ -163,21 +163,21 @@ const fn is_after(a: u32, b: u32) -> bool {
 
 /// Of all conns of a table.
 #[derive(Debug)]
-pub(crate) struct Extras(Box<[Extra]>);
+pub(crate) struct ConnExts(Box<[ConnExt]>);
 
-impl Extras {
+impl ConnExts {
     /// Room for what this many conns have. Memory is touched as it is used.
     pub(crate) fn new(conns: u32) -> Self {
-        let extras = <[Extra]>::new_box_zeroed_with_elems(conns.max(1) as usize)
+        let exts = <[ConnExt]>::new_box_zeroed_with_elems(conns.max(1) as usize)
             .expect("less than the conns take, whose memory was checked when the config was read");
-        Self(extras)
+        Self(exts)
     }
 
-    pub(crate) fn get(&self, id: ConnId) -> &Extra {
+    pub(crate) fn get(&self, id: ConnId) -> &ConnExt {
         &self.0[id.0 as usize]
     }
 
-    pub(crate) fn get_mut(&mut self, id: ConnId) -> &mut Extra {
+    pub(crate) fn get_mut(&mut self, id: ConnId) -> &mut ConnExt {
         &mut self.0[id.0 as usize]
     }
 }
@@ -188,6 +188,6 @@ mod tests {
 
     #[test]
     fn what_few_conns_have_beside_is_one_cache_line() {
-        assert_eq!(size_of::<Extra>(), 64);
+        assert_eq!(size_of::<ConnExt>(), 64);
     }
 }

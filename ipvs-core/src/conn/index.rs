@@ -53,12 +53,12 @@ impl ConnRef {
 
 /// Where a hash may lie. Kept for a packet between the stages of its look-up.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct BucketPair {
     first: u32,
     tag: u32,
 }
 
-impl Place {
+impl BucketPair {
     /// There is always this one.
     pub(crate) const FIRST: Self = Self { first: 0, tag: 1 };
 }
@@ -94,17 +94,17 @@ impl Index {
     }
 
     #[inline]
-    pub(crate) fn place(&self, hash: u64) -> Place {
+    pub(crate) fn place(&self, hash: u64) -> BucketPair {
         // The high half chooses the bucket, by multiplication instead of division; the low the tag.
         let first = ((hash >> 32) * self.buckets.len() as u64) >> 32;
-        Place {
+        BucketPair {
             first: first as u32,
             tag: hash as u32 | 1,
         }
     }
 
     #[inline]
-    pub(crate) fn prefetch(&self, place: Place) {
+    pub(crate) fn prefetch(&self, place: BucketPair) {
         prefetch_at(&self.buckets, place.first as usize);
     }
 
@@ -119,31 +119,31 @@ impl Index {
 
     /// The conn of the first bucket that may have the tuple: right but for one in 2^31.
     #[inline]
-    pub(crate) fn in_first(&self, place: Place) -> Option<ConnRef> {
+    pub(crate) fn in_first(&self, place: BucketPair) -> Option<ConnRef> {
         self.buckets[place.first as usize].find(place.tag)
     }
 
     /// The same of the second bucket.
     #[inline]
-    pub(crate) fn in_second(&self, place: Place) -> Option<ConnRef> {
+    pub(crate) fn in_second(&self, place: BucketPair) -> Option<ConnRef> {
         self.buckets[self.other(place.first, place.tag) as usize].find(place.tag)
     }
 
     /// Whether the first bucket has no room.
     #[inline]
-    pub(crate) fn is_first_full(&self, place: Place) -> bool {
+    pub(crate) fn is_first_full(&self, place: BucketPair) -> bool {
         self.free_way(place.first).is_none()
     }
 
     /// Fetches the second bucket.
     #[inline]
-    pub(crate) fn prefetch_second(&self, place: Place) {
+    pub(crate) fn prefetch_second(&self, place: BucketPair) {
         let second = self.other(place.first, place.tag);
         prefetch_at(&self.buckets, second as usize);
     }
 
     /// All conns that may have the tuple, of both buckets.
-    pub(crate) fn candidates(&self, place: Place) -> impl Iterator<Item = ConnRef> {
+    pub(crate) fn candidates(&self, place: BucketPair) -> impl Iterator<Item = ConnRef> {
         let second = self.other(place.first, place.tag);
         [place.first, second].into_iter().flat_map(move |bucket| {
             let bucket = &self.buckets[bucket as usize];
@@ -154,7 +154,7 @@ impl Index {
     }
 
     /// Puts an entry into one of its buckets, moving one other entry if it must.
-    pub(crate) fn insert(&mut self, place: Place, conn: ConnRef) -> Result<(), Full> {
+    pub(crate) fn insert(&mut self, place: BucketPair, conn: ConnRef) -> Result<(), Full> {
         let second = self.other(place.first, place.tag);
         let free = [place.first, second]
             .into_iter()
@@ -168,7 +168,7 @@ impl Index {
     }
 
     /// Takes an entry out.
-    pub(crate) fn remove(&mut self, place: Place, conn: ConnRef) {
+    pub(crate) fn remove(&mut self, place: BucketPair, conn: ConnRef) {
         for bucket in [place.first, self.other(place.first, place.tag)] {
             let bucket = &mut self.buckets[bucket as usize];
             if let Some(way) =

@@ -5,7 +5,7 @@
 
 use zerocopy::FromZeros;
 
-use super::index::{ConnRef, Full, Index, Place};
+use super::index::{BucketPair, ConnRef, Full, Index};
 use super::wheel::{Visit, Wheel};
 use super::{Conn, ConnFlags, ConnId};
 use crate::direction::Direction;
@@ -32,14 +32,14 @@ pub struct Found {
 /// A look-up under way: between its stages other packets' look-ups go on.
 #[derive(Debug, Clone, Copy)]
 pub struct Lookup {
-    place: Place,
+    place: BucketPair,
     candidate: ConnRef,
 }
 
 impl Lookup {
     /// Of no tuple
     pub(crate) const NOWHERE: Self = Self {
-        place: Place::FIRST,
+        place: BucketPair::FIRST,
         candidate: ConnRef::NONE,
     };
 }
@@ -49,7 +49,7 @@ impl Lookup {
 pub struct Leaving {
     id: ConnId,
     /// By [`Direction`]
-    places: [Place; 2],
+    places: [BucketPair; 2],
 }
 
 impl Leaving {
@@ -151,7 +151,7 @@ impl<A: Address> ConnTable<A> {
     /// Out of line, since the compiler would make one end for both cases, and all packets take a branch to that.
     #[cold]
     #[inline(never)]
-    fn fetch_second(&self, place: Place) -> bool {
+    fn fetch_second(&self, place: BucketPair) -> bool {
         self.index.prefetch_second(place);
         false
     }
@@ -200,7 +200,7 @@ impl<A: Address> ConnTable<A> {
 
     /// Looks at all entries with the tuple's tag: one in 2^31 is another's.
     #[cold]
-    fn search(&self, place: Place, tuple: &Tuple<A>) -> Option<Found> {
+    fn search(&self, place: BucketPair, tuple: &Tuple<A>) -> Option<Found> {
         self.index
             .candidates(place)
             .find(|conn| self.is(*conn, tuple))
@@ -296,7 +296,7 @@ impl<A: Address> ConnTable<A> {
     /// # Errors
     /// If there is no room: nothing has changed, and the conn must go too.
     pub fn insert_outbound(&mut self, id: ConnId, outbound: Lookup) -> Result<(), TableFull> {
-        if self.get(id).flags.has(ConnFlags::ONE_WAY) {
+        if self.get(id).flags.has(ConnFlags::DR_TUNNEL) {
             return Ok(());
         }
         let entry = ConnRef::new(id, Direction::Outbound);

@@ -6,7 +6,7 @@ use packet::PacketBuf;
 
 use crate::config::snapshot::Snapshot;
 use crate::ctx::batch::Batch;
-use crate::ctx::family_state::{Forwarder, Lane};
+use crate::ctx::family_state::{FamilyState, Forwarder};
 use crate::ctx::shared::Shared;
 use crate::engine_config::EngineConfig;
 use crate::state::stats::WorkerStats;
@@ -16,9 +16,9 @@ use crate::time::Now;
 #[derive(Debug)]
 pub struct Engine<B> {
     pub(crate) shared: Shared<B>,
-    pub(crate) v4: Lane<[u8; 4], B>,
+    pub(crate) v4: FamilyState<[u8; 4], B>,
     /// IPv6, and conns between both families
-    pub(crate) v6: Lane<[u8; 16], B>,
+    pub(crate) v6: FamilyState<[u8; 16], B>,
     /// Packets whose conns are on their way into the cache
     pub(crate) v4_batch: Batch<[u8; 4], B>,
     /// The same of the other lane
@@ -33,8 +33,8 @@ impl<B: PacketBuf> Engine<B> {
     /// If `all_stats` has none for this worker.
     pub fn new(config: EngineConfig, all_stats: Vec<Arc<WorkerStats>>, now: Now) -> Self {
         Self {
-            v4: Lane::new(&config, config.max_conns, now),
-            v6: Lane::new(&config, config.max_conns_v6, now),
+            v4: FamilyState::new(&config, config.max_conns, now),
+            v6: FamilyState::new(&config, config.max_conns_v6, now),
             v4_batch: Batch::new(),
             v6_batch: Batch::new(),
             shared: Shared::new(config, all_stats, now),
@@ -61,7 +61,7 @@ impl<B: PacketBuf> Engine<B> {
     pub(crate) fn v4(&mut self) -> Forwarder<'_, [u8; 4], B> {
         Forwarder {
             shared: &mut self.shared,
-            lane: &mut self.v4,
+            family: &mut self.v4,
         }
     }
 
@@ -70,7 +70,7 @@ impl<B: PacketBuf> Engine<B> {
     pub(crate) fn v6(&mut self) -> Forwarder<'_, [u8; 16], B> {
         Forwarder {
             shared: &mut self.shared,
-            lane: &mut self.v6,
+            family: &mut self.v6,
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use packet::ip::IpFacts;
 
-use crate::conn::ext::Extras;
+use crate::conn::ConnExts;
 use crate::conn::{ConnTable, LEAVING_TOGETHER, Leaving};
 use crate::ctx::miss::Miss;
 use crate::ctx::shared::Shared;
 use crate::engine_config::{BATCH, EngineConfig};
-use crate::state::dest_removals::Closing;
+use crate::state::dest_removals::DestRemovals;
 use crate::state::fragments::Fragments;
 use crate::time::Now;
 use crate::tuple::Tuple;
@@ -16,10 +16,10 @@ use crate::wire::flow::Flow;
 
 /// What an engine has for each address family.
 #[derive(Debug)]
-pub(crate) struct Lane<A, B> {
+pub(crate) struct FamilyState<A, B> {
     pub(crate) conns: ConnTable<A>,
-    pub(crate) extras: Extras,
-    pub(crate) closing: Closing,
+    pub(crate) exts: ConnExts,
+    pub(crate) dest_removals: DestRemovals,
     pub(crate) fragments: Fragments<A, B>,
     /// Later fragments of this batch: their first may be in it too.
     pub(crate) later_fragments: Vec<B>,
@@ -41,12 +41,12 @@ pub(crate) struct Lane<A, B> {
     pub(crate) leaving: Vec<Leaving>,
 }
 
-impl<A: Family, B> Lane<A, B> {
+impl<A: Family, B> FamilyState<A, B> {
     pub(crate) fn new(config: &EngineConfig, max_conns: u32, now: Now) -> Self {
         Self {
             conns: ConnTable::new(max_conns, config.keys.conns, now.tick()),
-            extras: Extras::new(max_conns),
-            closing: Closing::default(),
+            exts: ConnExts::new(max_conns),
+            dest_removals: DestRemovals::default(),
             fragments: Fragments::new(config.keys.conns),
             later_fragments: Vec::with_capacity(BATCH),
             early_fragments: Vec::with_capacity(BATCH),
@@ -65,5 +65,5 @@ impl<A: Family, B> Lane<A, B> {
 #[derive(Debug)]
 pub(crate) struct Forwarder<'a, A, B> {
     pub(crate) shared: &'a mut Shared<B>,
-    pub(crate) lane: &'a mut Lane<A, B>,
+    pub(crate) family: &'a mut FamilyState<A, B>,
 }

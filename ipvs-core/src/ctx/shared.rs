@@ -11,10 +11,10 @@ use crate::config::snapshot::Snapshot;
 use crate::drop_reason::DropReason;
 use crate::engine_config::{EngineConfig, Origin};
 use crate::io::Io;
-use crate::sched::Memory;
-use crate::state::dest_cache::DestNotes;
+use crate::sched::Scheduling;
+use crate::state::dest_cache::DestCache;
 use crate::state::laddrs::Laddrs;
-use crate::state::neigh_queue::Held;
+use crate::state::neigh_queue::NeighQueue;
 use crate::state::service_state::ServiceState;
 use crate::state::service_state::service_state_of;
 use crate::state::stats::WorkerStats;
@@ -32,14 +32,14 @@ pub(crate) struct Shared<B> {
     pub(crate) all_stats: Vec<Arc<WorkerStats>>,
     pub(crate) stats: Arc<WorkerStats>,
     pub(crate) laddrs: Laddrs,
-    pub(crate) dest_notes: DestNotes,
+    pub(crate) dest_cache: DestCache,
     pub(crate) service_states: Vec<ServiceState>,
     /// Where the search for templates that have expired goes on
     template_cursor: usize,
     /// The same of calls that are expected
-    pub(crate) expected_cursor: usize,
-    pub(crate) scheduling: Memory,
-    pub(crate) held: Held<B>,
+    pub(crate) expectation_cursor: usize,
+    pub(crate) scheduling: Scheduling,
+    pub(crate) neigh_queue: NeighQueue<B>,
     pub(crate) icmp_limit: inet::RateLimit,
     /// Where the packets at hand come from
     pub(crate) origin: Origin,
@@ -53,12 +53,12 @@ impl<B: PacketBuf> Shared<B> {
         Self {
             snapshot: Arc::default(),
             laddrs: Laddrs::default(),
-            dest_notes: DestNotes::new(stats.max_dests()),
+            dest_cache: DestCache::new(stats.max_dests()),
             service_states: Vec::new(),
             template_cursor: 0,
-            expected_cursor: 0,
-            scheduling: Memory::new(stats.max_dests(), all_stats.len()),
-            held: Held::new(config.max_held, config.max_held_per_neighbour),
+            expectation_cursor: 0,
+            scheduling: Scheduling::new(stats.max_dests(), all_stats.len()),
+            neigh_queue: NeighQueue::new(config.max_held, config.max_held_per_neighbour),
             icmp_limit: ICMP_ERROR_LIMIT,
             origin: Origin::Nic,
             now,
@@ -75,7 +75,7 @@ impl<B: PacketBuf> Shared<B> {
 
     /// Notes whose conn was made: for the service's gauge, and for the client's template.
     pub(crate) fn note_conn(&mut self, service: ServiceId, dest: DestId) {
-        self.dest_notes.set_service(dest, service);
+        self.dest_cache.set_service(dest, service);
         let stats = self.stats.service(service);
         stats.conns_made.add(1);
         stats.conns.add(1);
@@ -140,7 +140,7 @@ impl<B: PacketBuf> Shared<B> {
     }
 
     /// Tells control; an event that finds no room is counted and lost, and its cause comes again.
-    pub(crate) fn tell(&self, event: Event, io: &mut impl Io<B>) {
+    pub(crate) fn send_event(&self, event: Event, io: &mut impl Io<B>) {
         if io.event(event).is_err() {
             self.stats.events_lost.add(1);
         }

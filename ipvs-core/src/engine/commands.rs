@@ -7,7 +7,7 @@ use crate::config::protocol::Protocol;
 use crate::conn::{Conn, ConnFlags, ConnTable};
 use crate::ctx::engine::Engine;
 use crate::io::Io;
-use crate::state::dest_removals::Closed;
+use crate::state::dest_removals::DestRemoval;
 use crate::tcp_state::TcpState;
 use crate::time::{Now, Tick};
 use crate::wire::family::Family;
@@ -27,7 +27,7 @@ impl<B: PacketBuf> Engine<B> {
         match command {
             Command::Publish(snapshot) => {
                 let old = std::mem::replace(&mut self.shared.snapshot, snapshot);
-                self.shared.release_held(io);
+                self.shared.release_neigh_queue(io);
                 io.event(Event::Retired(old))
             }
             Command::AddLaddr { id, addr, pool } => match self.shared.laddrs.add(id, addr, pool) {
@@ -40,12 +40,12 @@ impl<B: PacketBuf> Engine<B> {
             },
             Command::CloseDest(dest) => {
                 let is_removed = true;
-                self.v4.closing.add(Closed { dest, is_removed });
+                self.v4.dest_removals.add(DestRemoval { dest, is_removed });
                 Ok(())
             }
             Command::EndConns(dest) => {
                 let is_removed = false;
-                self.v4.closing.add(Closed { dest, is_removed });
+                self.v4.dest_removals.add(DestRemoval { dest, is_removed });
                 Ok(())
             }
             Command::ListConns(mut page) => {

@@ -16,12 +16,12 @@ impl<B: PacketBuf> Engine<B> {
         self.v4().expire_fragments(io);
         self.v6().expire_conns(io);
         self.v6().expire_fragments(io);
-        while let Some((_, packet)) = self.shared.held.pop_stale(now.tick()) {
+        while let Some((_, packet)) = self.shared.neigh_queue.pop_stale(now.tick()) {
             self.shared.stats.held.sub(1);
             self.shared.drop(packet, DropReason::NeighbourUnresolved);
         }
-        self.continue_closing(io);
+        self.continue_dest_removals(io);
         self.shared.expire_templates();
-        self.shared.expire_expected();
+        self.shared.expire_expectations();
     }
 }

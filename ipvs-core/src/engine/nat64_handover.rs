@@ -13,10 +13,10 @@ use crate::wire::icmp_quote;
 impl<B: PacketBuf> Engine<B> {
     /// IPv4 packets of conns between both families go through the other lane.
     #[cold]
-    pub(crate) fn pass_mixed_on(&mut self) {
+    pub(crate) fn hand_over_nat64(&mut self) {
         let mut at = 0;
         while let Some(flow) = self.v4.misses.get(at).map(|item| item.flow) {
-            if self.is_mixed(&flow) {
+            if self.is_nat64(&flow) {
                 if let Some(packet) = self.v4.misses.remove(at).packet {
                     self.v6_batch
                         .admit(&self.v6.conns, packet, flow.to_mapped());
@@ -29,7 +29,7 @@ impl<B: PacketBuf> Engine<B> {
 
     /// Later fragments of IPv4 whose first one belongs to such a conn.
     #[cold]
-    pub(crate) fn pass_mixed_fragments_on(&mut self, io: &mut impl Io<B>) {
+    pub(crate) fn hand_over_nat64_fragments(&mut self, io: &mut impl Io<B>) {
         let mut strays = std::mem::take(&mut self.v4.stray_fragments);
         for (packet, ip, tuple) in strays.drain(..) {
             match self.v6.conns.find(&tuple.to_mapped()) {
@@ -46,20 +46,20 @@ impl<B: PacketBuf> Engine<B> {
     }
 
     /// Whether an IPv4 packet belongs to such a conn, or opens one.
-    fn is_mixed(&mut self, flow: &Flow<[u8; 4]>) -> bool {
+    fn is_nat64(&mut self, flow: &Flow<[u8; 4]>) -> bool {
         let tuple = &flow.tuple;
         if <[u8; 4]>::check_hosts(tuple.src, tuple.dst).is_err() {
             return false;
         }
         let services = &self.shared.snapshot.services;
         let of_vip = services.of_vip(flow.protocol(), tuple.dst, tuple.dport);
-        of_vip.is_some_and(|service| service.is_mixed())
+        of_vip.is_some_and(|service| service.is_nat64())
             || self.v6.conns.find(&tuple.to_mapped()).is_some()
-            || self.is_expected_by_mixed(flow)
+            || self.is_expected_by_nat64(flow)
     }
 
     /// Whether it may be a data conn of FTP whose dests are of both families.
-    fn is_expected_by_mixed(&mut self, flow: &Flow<[u8; 4]>) -> bool {
+    fn is_expected_by_nat64(&mut self, flow: &Flow<[u8; 4]>) -> bool {
         if !self.shared.snapshot.services.has_ftp() || flow.protocol() != Protocol::Tcp {
             return false;
         }
@@ -67,12 +67,12 @@ impl<B: PacketBuf> Engine<B> {
         let services = &self.shared.snapshot.services;
         expected
             .and_then(|expected| services.get(&expected.control_service()))
-            .is_some_and(|service| service.is_mixed())
+            .is_some_and(|service| service.is_nat64())
     }
 
     /// Whether an ICMP error is about a packet of such a conn.
-    pub(crate) fn is_about_mixed(&self, packet: &B, ip: &IpFacts<[u8; 4]>) -> bool {
-        if !self.shared.snapshot.services.has_mixed() {
+    pub(crate) fn is_error_about_nat64(&self, packet: &B, ip: &IpFacts<[u8; 4]>) -> bool {
+        if !self.shared.snapshot.services.has_nat64() {
             return false;
         }
         let icmp = packet.bytes().get(usize::from(ip.l4_at)..);

@@ -79,10 +79,10 @@ impl<B: PacketBuf> Engine<B> {
         }
         self.run_ipv4_stages(io);
         if !self.v4.misses.is_empty() {
-            if self.shared.snapshot.services.has_mixed() {
-                self.pass_mixed_on();
+            if self.shared.snapshot.services.has_nat64() {
+                self.hand_over_nat64();
             }
-            self.v4().connect_all(io);
+            self.v4().create_conns(io);
         }
         if !self.v6_batch.is_empty() {
             self.run_ipv6_stages(io);
@@ -90,7 +90,7 @@ impl<B: PacketBuf> Engine<B> {
         if self.v4.has_fragments {
             self.v4().follow_first_fragments(io);
             if !self.v4.stray_fragments.is_empty() {
-                self.pass_mixed_fragments_on(io);
+                self.hand_over_nat64_fragments(io);
             }
         }
         if self.v6.has_fragments {
@@ -109,10 +109,10 @@ impl<B: PacketBuf> Engine<B> {
 
     #[inline(always)]
     fn run_ipv4_stages(&mut self, io: &mut impl Io<B>) {
-        let (shared, lane) = (&mut self.shared, &mut self.v4);
+        let (shared, family) = (&mut self.shared, &mut self.v4);
         let batch = &mut self.v4_batch;
-        let mut v4 = Forwarder { shared, lane };
-        if v4.lane.has_first_fragments {
+        let mut v4 = Forwarder { shared, family };
+        if v4.family.has_first_fragments {
             v4.note_first_fragments(batch, io);
         }
         v4.run_stages(batch, io);
@@ -120,15 +120,15 @@ impl<B: PacketBuf> Engine<B> {
 
     #[inline(never)]
     fn run_ipv6_stages(&mut self, io: &mut impl Io<B>) {
-        let (shared, lane) = (&mut self.shared, &mut self.v6);
+        let (shared, family) = (&mut self.shared, &mut self.v6);
         let batch = &mut self.v6_batch;
-        let mut v6 = Forwarder { shared, lane };
+        let mut v6 = Forwarder { shared, family };
         if batch.has_fragments() {
             v6.note_first_fragments(batch, io);
         }
         v6.run_stages(batch, io);
         if !self.v6.misses.is_empty() {
-            self.v6().connect_all(io);
+            self.v6().create_conns(io);
         }
     }
 
@@ -167,7 +167,7 @@ impl<B: PacketBuf> Engine<B> {
             Aside::Icmp | Aside::Fragment | Aside::Ipsec => match <[u8; 4]>::check(&mut packet) {
                 Ok(ip) if aside == Aside::Ipsec => self.v4().receive_ipsec(packet, &ip, io),
                 Ok(ip) if ip.is_fragment => self.v4().receive_fragment(packet, &ip, io),
-                Ok(ip) if self.is_about_mixed(&packet, &ip) => {
+                Ok(ip) if self.is_error_about_nat64(&packet, &ip) => {
                     self.v6().receive_icmp(packet, &family::mapped(ip), io);
                 }
                 Ok(ip) => {

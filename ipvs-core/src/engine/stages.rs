@@ -12,16 +12,16 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Looks up the conns of a batch, then takes each packet its way. Those without a conn are left in `unknown`.
     #[inline]
     pub(crate) fn run_stages(&mut self, batch: &mut Batch<A, B>, io: &mut impl Io<B>) {
-        batch.choose_conns(&self.lane.conns);
+        batch.choose_conns(&self.family.conns);
         for (Work { flow, lookup }, packet) in batch.drain() {
-            let Some((found, conn)) = self.lane.conns.finish_mut(lookup, &flow.tuple) else {
+            let Some((found, conn)) = self.family.conns.finish_mut(lookup, &flow.tuple) else {
                 let miss = Miss::new(packet, *flow, *lookup);
-                self.lane.misses.push(miss);
+                self.family.misses.push(miss);
                 continue;
             };
             let sent = self
                 .shared
-                .forward_steady(conn, packet, flow, found.direction, io);
+                .forward_fast(conn, packet, flow, found.direction, io);
             if let Err(packet) = sent {
                 self.forward(packet, flow, found, io);
             }
@@ -32,7 +32,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[cold]
     #[inline(never)]
     pub(crate) fn note_first_fragments(&mut self, batch: &mut Batch<A, B>, io: &mut impl Io<B>) {
-        self.lane.has_first_fragments = false;
+        self.family.has_first_fragments = false;
         for (packet, flow) in batch.iter_mut().filter(|(_, flow)| flow.is_fragment) {
             self.note_fragment(packet, flow);
         }

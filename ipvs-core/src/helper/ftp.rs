@@ -11,8 +11,8 @@ use packet::ftp::{self};
 use crate::config::dest::Dest;
 
 use crate::config::protocol::Protocol;
-use crate::conn::ext::{FtpFlags, SeqShift};
 use crate::conn::{Conn, ConnFlags, ConnId, Endpoints, Found};
+use crate::conn::{FtpFlags, SeqShift};
 use crate::ctx::family_state::Forwarder;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
@@ -21,7 +21,7 @@ use crate::helper::ftp_nat64::answer_in_other_words;
 use crate::io::Io;
 use crate::lifecycle::bind;
 use crate::lifecycle::create;
-use crate::state::expectations::Expected;
+use crate::state::expectations::Expectation;
 use crate::tcp_state::TcpState;
 use crate::time::Now;
 use crate::tuple::{Address, Tuple};
@@ -46,17 +46,17 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let tcp = packet.bytes().get(l4_at..).unwrap_or_default();
         let segment = Segment::read(tcp)?;
         let payload_at = l4_at + usize::from(tcp[12] >> 4) * 4;
-        let extra = self.lane.extras.get_mut(found.id);
+        let ext = self.family.exts.get_mut(found.id);
         let (ours, theirs) = match found.direction {
             Direction::Inbound => (0, 1),
             Direction::Outbound => (1, 0),
         };
         if segment.has_syn() {
-            extra.shifts[ours] = SeqShift::default();
-            extra.ftp = FtpFlags::CONTROL;
+            ext.shifts[ours] = SeqShift::default();
+            ext.ftp = FtpFlags::CONTROL;
             return Ok(0);
         }
-        let (shift, other) = (extra.shifts[ours], extra.shifts[theirs]);
+        let (shift, other) = (ext.shifts[ours], ext.shifts[theirs]);
         let replacement = match packet.bytes().get(payload_at..end_of(flow)) {
             Some(payload) if !payload.is_empty() => self.announced(payload, found),
             _ => None,
@@ -65,7 +65,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if let Some(Replacement { place, text }) = replacement {
             let (at, len) = (payload_at + place.start, place.len());
             grown = splice(packet, flow, at, len, text.bytes(), mtu)?;
-            let shift = &mut self.lane.extras.get_mut(found.id).shifts[ours];
+            let shift = &mut self.family.exts.get_mut(found.id).shifts[ours];
             shift.note(segment.seq, grown);
         }
         let frame = packet.bytes_mut();
@@ -75,7 +75,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             // What the dest acknowledges counts in FullNAT's numbers.
             let delta = match found.direction {
                 Direction::Inbound => 0,
-                Direction::Outbound => self.lane.conns.get(found.id).seq_delta,
+                Direction::Outbound => self.family.conns.get(found.id).seq_delta,
             };
             let back = other.of_ack(segment.ack.wrapping_sub(delta));
             let ack = segment.ack.wrapping_sub(back);
@@ -100,14 +100,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// `PORT`, `EPRT`: the dest will call the client.
     fn announced_by_client(&mut self, payload: &[u8], found: Found) -> Option<Replacement> {
         let named = ftp::read_command(payload)?;
-        let conn = *self.lane.conns.get(found.id);
+        let conn = *self.family.conns.get(found.id);
         let client = conn.client().0.to_ip();
         // Nobody is called on behalf of another (RFC 2577, 3).
         if named.addr != Some(client) {
             return None;
         }
         let (dest, seen) = (conn.real_server().0, conn.local().0.to_ip());
-        let mut expected = Expected {
+        let mut expected = Expectation {
             dest: conn.dest(),
             vip: conn.vip().0.to_ip(),
             client: (client, named.port),
@@ -123,7 +123,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         self.expect(dest, seen, port, &expected, found);
         let end = SocketAddr::new(seen, port);
-        match conn.flags.has(ConnFlags::MIXED) {
+        match conn.flags.has(ConnFlags::NAT64) {
             // RFC 6384; PORT cannot name an end of IPv6 (RFC 2428, 1).
             true => Replacement::of_command(&named, end),
             false if seen == client => None,
@@ -134,7 +134,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// 227, 229: the client will call the VIP.
     fn announced_by_dest(&mut self, payload: &[u8], found: Found) -> Option<Replacement> {
         let named = ftp::read_reply(payload)?;
-        let conn = *self.lane.conns.get(found.id);
+        let conn = *self.family.conns.get(found.id);
         let (dest, vip) = (conn.real_server().0.to_ip(), conn.vip().0.to_ip());
         let in_other_words = self.answers_in_other_words(found);
         let is_another = named.addr.is_some_and(|addr| addr != dest && addr != vip);
@@ -143,7 +143,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return None;
         }
         let client = conn.client().0.to_ip();
-        let expected = Expected {
+        let expected = Expectation {
             dest: conn.dest(),
             vip,
             client: (client, 0),
@@ -162,8 +162,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// A local port that the dest may call; the same for a line that is said again.
-    fn port_for(&mut self, expected: &Expected, dest: IpAddr, found: Found) -> Option<u16> {
-        let latest = self.lane.extras.get(found.id).expected_lport;
+    fn port_for(&mut self, expected: &Expectation, dest: IpAddr, found: Found) -> Option<u16> {
+        let latest = self.family.exts.get(found.id).expected_lport;
         let hash_key = &self.shared.config.keys.conns;
         let key = key_of(dest, expected.laddr, latest, hash_key);
         let known = self.shared.stats.expectations.get(key);
@@ -175,20 +175,27 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.shared.laddrs.take_movable_port(id, class)
     }
 
-    fn expect(&mut self, src: IpAddr, dst: IpAddr, port: u16, expected: &Expected, found: Found) {
+    fn expect(
+        &mut self,
+        src: IpAddr,
+        dst: IpAddr,
+        port: u16,
+        expected: &Expectation,
+        found: Found,
+    ) {
         let key = key_of(src, dst, port, &self.shared.config.keys.conns);
-        self.lane.extras.get_mut(found.id).expected_lport = expected.lport;
+        self.family.exts.get_mut(found.id).expected_lport = expected.lport;
         let table = &self.shared.stats.expectations;
         if let Some(gone) = table.insert(key, expected, self.shared.now.tick())
             && (gone.laddr, gone.class, gone.lport)
                 != (expected.laddr, expected.class, expected.lport)
         {
-            self.shared.return_expected_port(&gone);
+            self.shared.return_expectation_port(&gone);
         }
     }
 
     /// What some worker expects of this SYN.
-    pub(crate) fn expected(&self, flow: &Flow<A>) -> Option<Expected> {
+    pub(crate) fn expected(&self, flow: &Flow<A>) -> Option<Expectation> {
         let (src, dst) = (flow.tuple.src.to_ip(), flow.tuple.dst.to_ip());
         let key = key_of(src, dst, flow.tuple.dport, &self.shared.config.keys.conns);
         let find = |stats: &std::sync::Arc<crate::state::stats::WorkerStats>| {
@@ -203,11 +210,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// The conn of a dest's call to the client, as that has asked.
-    pub(crate) fn open_active(
+    pub(crate) fn create_active_call(
         &mut self,
         packet: &B,
         flow: &Flow<A>,
-        expected: &Expected,
+        expected: &Expectation,
         io: &mut impl Io<B>,
     ) -> Result<Found, DropReason> {
         let l4 = packet.bytes().get(usize::from(flow.l4_at)..);
@@ -221,13 +228,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         conn.timeout_s = self.call_timeout_s();
         let service_id = service.id;
         let earlier = self.earlier_call(&conn.tuple(Direction::Inbound))?;
-        self.shared.claim_expected_port(expected, &flow.tuple)?;
+        self.shared.claim_expectation_port(expected, &flow.tuple)?;
         if let Some(earlier) = earlier {
             self.end(earlier, io);
         }
         // From here on the conn has the port.
-        self.forget_expected(flow);
-        let Ok(id) = self.lane.conns.insert(conn) else {
+        self.forget_expectation(flow);
+        let Ok(id) = self.family.conns.insert(conn) else {
             self.return_port(&conn, io);
             return Err(DropReason::ConnTableFull);
         };
@@ -239,10 +246,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// What this worker has between the ends that a call is to have for the client: a client that names a port again
     /// listens anew (RFC 959, 3.2), so what closes there, or never began, gives way. What goes on does not.
     fn earlier_call(&self, inbound: &Tuple<A>) -> Result<Option<ConnId>, DropReason> {
-        let Some(found) = self.lane.conns.find(inbound) else {
+        let Some(found) = self.family.conns.find(inbound) else {
             return Ok(None);
         };
-        match self.lane.conns.get(found.id).tcp_state() {
+        match self.family.conns.get(found.id).tcp_state() {
             TcpState::FinWait
             | TcpState::CloseWait
             | TcpState::LastAck
@@ -267,7 +274,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if expected.vip == flow.tuple.dst.to_ip() {
             return;
         }
-        self.forget_expected(flow);
+        self.forget_expectation(flow);
         self.set_tcp_state(id, TcpState::Listen);
         self.set_timeout(id, self.call_timeout_s());
     }
@@ -279,7 +286,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// What was expected has come.
-    fn forget_expected(&self, flow: &Flow<A>) {
+    fn forget_expectation(&self, flow: &Flow<A>) {
         let (src, dst) = (flow.tuple.src.to_ip(), flow.tuple.dst.to_ip());
         let key = key_of(src, dst, flow.tuple.dport, &self.shared.config.keys.conns);
         self.shared.stats.expectations.remove(key);
@@ -290,7 +297,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 fn called_conn<A: Family>(
     now: Now,
     flow: &Flow<A>,
-    expected: &Expected,
+    expected: &Expectation,
     dest: &Dest,
 ) -> Result<Conn<A>, DropReason> {
     let (Some(client), Some(vip)) = (A::of(expected.client.0), A::of(expected.vip)) else {
@@ -338,9 +345,9 @@ fn key_of(src: IpAddr, dst: IpAddr, port: u16, hash_key: &crate::tuple::HashKey)
 impl<B: PacketBuf> crate::ctx::shared::Shared<B> {
     /// The local port of a call was taken for one from the usual port: it becomes one towards the port that the call
     /// comes from.
-    fn claim_expected_port<A: Address>(
+    fn claim_expectation_port<A: Address>(
         &mut self,
-        expected: &Expected,
+        expected: &Expectation,
         call: &Tuple<A>,
     ) -> Result<(), DropReason> {
         let (addr, port) = (expected.laddr, expected.lport);
@@ -353,7 +360,7 @@ impl<B: PacketBuf> crate::ctx::shared::Shared<B> {
     }
 
     /// A call that did not come had a local port.
-    pub(crate) fn return_expected_port(&mut self, gone: &Expected) {
+    pub(crate) fn return_expectation_port(&mut self, gone: &Expectation) {
         if gone.lport != 0 {
             let class = gone.class as usize;
             // A pool that was to leave goes when its last conn does.
@@ -362,11 +369,11 @@ impl<B: PacketBuf> crate::ctx::shared::Shared<B> {
     }
 
     /// Forgets what did not come in time.
-    pub(crate) fn expire_expected(&mut self) {
+    pub(crate) fn expire_expectations(&mut self) {
         let now = self.now.tick();
         let table = &self.stats.expectations;
-        if let Some(gone) = table.pop_stale(&mut self.expected_cursor, now) {
-            self.return_expected_port(&gone);
+        if let Some(gone) = table.pop_stale(&mut self.expectation_cursor, now) {
+            self.return_expectation_port(&gone);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddrV4};
 use packet::PacketBuf;
 use packet::ftp::{self, Named, Network, Passive, Style, Text};
 
-use crate::conn::ext::FtpFlags;
+use crate::conn::FtpFlags;
 use crate::conn::{ConnFlags, Found};
 use crate::ctx::family_state::Forwarder;
 use crate::helper::ftp_line::Replacement;
@@ -26,12 +26,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         payload: &[u8],
         found: Found,
     ) -> Option<Replacement> {
-        let conn = self.lane.conns.get(found.id);
-        if !conn.flags.has(ConnFlags::MIXED) {
+        let conn = self.family.conns.get(found.id);
+        if !conn.flags.has(ConnFlags::NAT64) {
             return None;
         }
         let is_ipv4 = conn.client().0.to_ip().is_ipv4();
-        let flags = &mut self.lane.extras.get_mut(found.id).ftp;
+        let flags = &mut self.family.exts.get_mut(found.id).ftp;
         // They were of the command before.
         flags.put(FtpFlags::NOT_ALL, false);
         flags.put(FtpFlags::NOT_NETWORK, false);
@@ -50,13 +50,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         payload: &[u8],
         found: Found,
     ) -> Option<Replacement> {
-        let flags = self.lane.extras.get(found.id).ftp;
+        let flags = self.family.exts.get(found.id).ftp;
         let is_refused = flags.has(FtpFlags::NOT_ALL) || flags.has(FtpFlags::NOT_NETWORK);
         // An error is a refusal already.
         if !is_refused || !ftp::is_done(payload) {
             return None;
         }
-        let is_ipv4 = self.lane.conns.get(found.id).client().0.to_ip().is_ipv4();
+        let is_ipv4 = self.family.conns.get(found.id).client().0.to_ip().is_ipv4();
         let text = match is_ipv4 {
             _ if flags.has(FtpFlags::NOT_ALL) => NOT_ALL,
             // RFC 2428, 2 and 3: which networks there are, stands in the answer.
@@ -68,8 +68,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// Whether the dest answers a wish in other words than the client's.
     pub(crate) fn answers_in_other_words(&self, found: Found) -> bool {
-        let extra = self.lane.extras.get(found.id);
-        extra.ftp.has(FtpFlags::OTHER_WORDS)
+        let ext = self.family.exts.get(found.id);
+        ext.ftp.has(FtpFlags::OTHER_WORDS)
     }
 }
 

@@ -10,7 +10,7 @@ use packet::proxy::{Ends, Header, Sent, Transport, Version};
 
 use crate::config::options::ProxyProtocol;
 use crate::config::protocol::Protocol;
-use crate::conn::ext::{Extra, FtpFlags};
+use crate::conn::{ConnExt, FtpFlags};
 use crate::conn::{ConnFlags, Found};
 use crate::ctx::family_state::Forwarder;
 use crate::direction::Direction;
@@ -36,12 +36,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         found: Found,
         mtu: u16,
     ) -> Result<Flow<A>, DropReason> {
-        let extra = self.lane.extras.get(found.id);
+        let ext = self.family.exts.get(found.id);
         let grown = match (flow.protocol(), found.direction) {
-            (Protocol::Tcp, _) if extra.ftp.has(FtpFlags::CONTROL) => {
+            (Protocol::Tcp, _) if ext.ftp.has(FtpFlags::CONTROL) => {
                 self.edit_ftp(packet, flow, found, mtu)?
             }
-            _ if extra.proxy == 0 => 0,
+            _ if ext.proxy == 0 => 0,
             (Protocol::Tcp, Direction::Inbound) => self.edit_inbound(packet, flow, found, mtu)?,
             (Protocol::Tcp, Direction::Outbound) => {
                 self.edit_outbound(packet, flow, found)?;
@@ -68,21 +68,21 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let segment = Segment::read(tcp)?;
         let payload_at = l4_at + usize::from(tcp[DATA_OFFSET] >> 4) * 4;
         let has_payload = payload_at < end_of(flow);
-        let extra = *self.lane.extras.get(found.id);
+        let ext = *self.family.exts.get(found.id);
         if segment.has_syn() {
             let first_data = segment.seq.wrapping_add(1);
-            let extra = Extra {
+            let ext = ConnExt {
                 is_header_acked: 0,
                 inserted: 0,
                 stripped: 0,
                 first_data,
-                ..extra
+                ..ext
             };
-            *self.lane.extras.get_mut(found.id) = extra;
+            *self.family.exts.get_mut(found.id) = ext;
             return Ok(0);
         }
-        let offset = segment.seq.wrapping_sub(extra.first_data);
-        if extra.is_header_acked == 0 && offset == 0 {
+        let offset = segment.seq.wrapping_sub(ext.first_data);
+        if ext.is_header_acked == 0 && offset == 0 {
             return if has_payload {
                 self.insert_header(packet, flow, found, payload_at, mtu)
             } else {
@@ -90,8 +90,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             };
         }
         // More than 2 GB ahead is behind: a probe for a sign of life.
-        if extra.is_header_acked != 0 || offset < 1 << 31 {
-            let seq = segment.seq.wrapping_add(extra.shift());
+        if ext.is_header_acked != 0 || offset < 1 << 31 {
+            let seq = segment.seq.wrapping_add(ext.shift());
             tcp::put_number(packet.bytes_mut(), l4_at, tcp::SEQ, seq);
         }
         Ok(0)
@@ -109,9 +109,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let payload = packet.bytes().get(payload_at..end_of(flow));
         let edit = self.header_for(found, Transport::Stream, payload.unwrap_or_default());
         let grown = edit.put(packet, flow, payload_at, mtu)?;
-        let extra = self.lane.extras.get_mut(found.id);
-        extra.inserted = edit.inserted() as u16;
-        extra.stripped = edit.stripped as u16;
+        let ext = self.family.exts.get_mut(found.id);
+        ext.inserted = edit.inserted() as u16;
+        ext.stripped = edit.stripped as u16;
         Ok(grown)
     }
 
@@ -124,25 +124,25 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) -> Result<(), DropReason> {
         let l4_at = usize::from(flow.l4_at);
         let segment = Segment::read(packet.bytes().get(l4_at..).unwrap_or_default())?;
-        let seq_delta = self.lane.conns.get(found.id).seq_delta;
-        let extra = self.lane.extras.get_mut(found.id);
-        if !segment.has_ack() || segment.has_syn() || extra.inserted == extra.stripped {
+        let seq_delta = self.family.conns.get(found.id).seq_delta;
+        let ext = self.family.exts.get_mut(found.id);
+        if !segment.has_ack() || segment.has_syn() || ext.inserted == ext.stripped {
             return Ok(());
         }
-        let first = extra.first_data.wrapping_add(seq_delta);
+        let first = ext.first_data.wrapping_add(seq_delta);
         let acked = segment.ack.wrapping_sub(first);
-        if extra.is_header_acked == 0 {
+        if ext.is_header_acked == 0 {
             if acked == 0 || acked >= 1 << 31 {
                 return Ok(());
             }
             // A part of the header alone is nothing that the client has said.
-            if acked < u32::from(extra.inserted) {
+            if acked < u32::from(ext.inserted) {
                 tcp::put_number(packet.bytes_mut(), l4_at, tcp::ACK_NUMBER, first);
                 return Ok(());
             }
-            extra.is_header_acked = 1;
+            ext.is_header_acked = 1;
         }
-        let shift = extra.shift();
+        let shift = ext.shift();
         tcp::put_number(
             packet.bytes_mut(),
             l4_at,
@@ -169,13 +169,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// What the dest is told before this payload.
     fn header_for(&self, found: Found, transport: Transport, payload: &[u8]) -> Edit {
-        let conn = self.lane.conns.get(found.id);
+        let conn = self.family.conns.get(found.id);
         let end = |(addr, port): (A, u16)| SocketAddr::new(addr.to_ip(), port);
         let real = Ends {
             src: end(conn.client()),
             dst: end(conn.vip()),
         };
-        let proxy = ProxyProtocol::from_bits(self.lane.extras.get(found.id).proxy);
+        let proxy = ProxyProtocol::from_bits(self.family.exts.get(found.id).proxy);
         let told = |ends: &Ends| Some(Header::new(proxy.version, transport, ends));
         match Sent::read(payload) {
             // Whom a client claims to speak for counts only if it is trusted.
@@ -231,17 +231,17 @@ impl Edit {
     }
 }
 
-impl<A: Family, B> crate::ctx::family_state::Lane<A, B> {
+impl<A: Family, B> crate::ctx::family_state::FamilyState<A, B> {
     /// Whether the dest learns of the client by a PROXY header.
     #[inline]
     pub(crate) fn has_proxy_header(&self, id: crate::conn::ConnId) -> bool {
-        self.conns.get(id).flags.has(ConnFlags::EDITED) && self.extras.get(id).proxy != 0
+        self.conns.get(id).flags.has(ConnFlags::EDITED) && self.exts.get(id).proxy != 0
     }
 
     /// What the dest of a conn expects next beyond what was translated for the client.
     pub(crate) fn header_shift(&self, id: crate::conn::ConnId) -> u32 {
         if self.conns.get(id).flags.has(ConnFlags::EDITED) {
-            self.extras.get(id).shift()
+            self.exts.get(id).shift()
         } else {
             0
         }

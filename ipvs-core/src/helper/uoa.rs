@@ -32,17 +32,17 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// it goes without, and the next one tells; ahead of a conn's first goes one that does.
     #[cold]
     #[inline(never)]
-    pub(crate) fn tell_by_uoa(&mut self, packet: &mut B, flow: &Flow<A>, found: Found, mtu: u16) {
-        let extra = self.lane.extras.get(found.id);
-        let is_due = found.direction == Direction::Inbound && extra.uoa_left > 0;
+    pub(crate) fn put_uoa(&mut self, packet: &mut B, flow: &Flow<A>, found: Found, mtu: u16) {
+        let ext = self.family.exts.get(found.id);
+        let is_due = found.direction == Direction::Inbound && ext.uoa_left > 0;
         if !is_due || flow.protocol() != Protocol::Udp {
             return;
         }
         let fits = usize::from(mtu.saturating_sub(flow.total_len));
         if !flow.is_fragment && self.insert_uoa(packet, flow.l4_at, found.id, fits) {
-            self.note_told(found.id);
+            self.note_uoa_sent(found.id);
         } else {
-            self.lane.extras.get_mut(found.id).uoa_is_owed = 1;
+            self.family.exts.get_mut(found.id).uoa_is_owed = 1;
             self.shared.stats.uoa_no_space.add(1);
         }
     }
@@ -58,11 +58,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         mtu: u16,
         io: &mut impl Io<B>,
     ) -> Option<B> {
-        let is_owed = self.lane.extras.get(found.id).uoa_is_owed != 0;
+        let is_owed = self.family.exts.get(found.id).uoa_is_owed != 0;
         if !is_owed || found.direction != Direction::Inbound {
             return None;
         }
-        let tuple = self.lane.conns.get(found.id).rewritten(Direction::Inbound);
+        let tuple = self
+            .family
+            .conns
+            .get(found.id)
+            .rewritten(Direction::Inbound);
         let l4_at = L2_LEN + family::header_len(tuple.src);
         let mut packet = self.shared.originate(port, l4_at + UDP_LEN, io)?;
         write_empty(packet.bytes_mut(), &tuple, l4_at);
@@ -70,25 +74,25 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             self.shared.drop(packet, DropReason::NoHeadroom);
             return None;
         }
-        self.note_told(found.id);
+        self.note_uoa_sent(found.id);
         Some(packet)
     }
 
-    fn note_told(&mut self, id: ConnId) {
-        let extra = self.lane.extras.get_mut(id);
-        extra.uoa_left -= 1;
-        extra.uoa_is_owed = 0;
+    fn note_uoa_sent(&mut self, id: ConnId) {
+        let ext = self.family.exts.get_mut(id);
+        ext.uoa_left -= 1;
+        ext.uoa_is_owed = 0;
         self.shared.stats.uoa_sent.add(1);
     }
 
     /// `false`, and nothing has changed, if so many bytes do not fit or the packet has no room.
     fn insert_uoa(&self, packet: &mut B, l4_at: u8, id: ConnId, fitting: usize) -> bool {
-        let mode = if self.lane.extras.get(id).uoa_by_option == 0 {
+        let mode = if self.family.exts.get(id).uoa_by_option == 0 {
             Mode::OwnProtocol
         } else {
             Mode::IpOption
         };
-        let (addr, port) = self.lane.conns.get(id).client();
+        let (addr, port) = self.family.conns.get(id).client();
         let uoa = Uoa::new(mode, SocketAddr::new(addr.to_ip(), port));
         uoa.bytes().len() <= fitting && insert(packet, l4_at, mode, &uoa)
     }

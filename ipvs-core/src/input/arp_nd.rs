@@ -21,20 +21,20 @@ impl<B: PacketBuf> Shared<B> {
             ArpOutcome::Reply { news } => {
                 self.stats.transmitted.add(1);
                 io.transmit(packet.port(), packet);
-                self.tell_news(news, io);
+                self.send_news(news, io);
             }
             // The kernel behind the kni device resolves neighbours too.
             ArpOutcome::ToKernel { news } => {
                 self.to_kernel(packet, io);
-                self.tell_news(news, io);
+                self.send_news(news, io);
             }
             ArpOutcome::Drop => self.drop(packet, DropReason::ArpMalformed),
         }
     }
 
-    fn tell_news(&self, news: Option<inet::NeighbourNews>, io: &mut impl Io<B>) {
+    fn send_news(&self, news: Option<inet::NeighbourNews>, io: &mut impl Io<B>) {
         if let Some(news) = news {
-            self.tell(Event::Neighbour(news), io);
+            self.send_event(Event::Neighbour(news), io);
         }
     }
 
@@ -50,12 +50,12 @@ impl<B: PacketBuf> Shared<B> {
             NdOutcome::Reply { news } => {
                 self.stats.transmitted.add(1);
                 io.transmit(packet.port(), packet);
-                self.tell_news(news, io);
+                self.send_news(news, io);
             }
             // The kernel behind the kni device resolves neighbours too.
             NdOutcome::ToKernel { news } => {
                 self.to_kernel(packet, io);
-                self.tell_news(news, io);
+                self.send_news(news, io);
             }
             NdOutcome::Drop => self.drop(packet, DropReason::NdMalformed),
         }

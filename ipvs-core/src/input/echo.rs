@@ -30,12 +30,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             is_fragment: false,
             total_len: ip.total_len,
         };
-        if let Some(found) = self.lane.conns.find(&flow.tuple) {
+        if let Some(found) = self.family.conns.find(&flow.tuple) {
             return self.forward(packet, &flow, found, io);
         }
         if kind == A::ECHO_REQUEST {
-            let lookup = self.lane.conns.begin(&flow.tuple);
-            return self.connect(Miss::new(packet, flow, lookup), io);
+            let lookup = self.family.conns.begin(&flow.tuple);
+            return self.handle_miss(Miss::new(packet, flow, lookup), io);
         }
         let owner = sapool::owner_of(identifier, self.shared.config.workers);
         let local = self.shared.snapshot.net.local_addr(ip.dst.to_ip());

@@ -6,7 +6,7 @@ use crate::config::fwdmode::FwdMode;
 use crate::ctx::miss::Miss;
 
 use crate::config::protocol::Protocol;
-use crate::conn::ext::Extra;
+use crate::conn::ConnExt;
 use crate::conn::{ConnFlags, ConnId, Found, Lookup};
 use crate::ctx::family_state::Forwarder;
 use crate::direction::Direction;
@@ -15,7 +15,7 @@ use crate::helper::syn_proxy::cookie_side::Handshake;
 use crate::io::Io;
 use crate::lifecycle::create::Unserved;
 use crate::sched;
-use crate::state::expectations::Expected;
+use crate::state::expectations::Expectation;
 use crate::tuple::Tuple;
 use crate::wire::aside::Aside;
 use crate::wire::family::Family;
@@ -26,17 +26,17 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Packets that belong to no conn: to a service, to another worker's conn, or to the kernel. In two steps
     /// for all of them, so that the memory of the way back is there when it is written.
     #[cold]
-    pub(crate) fn connect_all(&mut self, io: &mut impl Io<B>) {
+    pub(crate) fn create_conns(&mut self, io: &mut impl Io<B>) {
         // A SYN may end the conn that an earlier packet of the batch made: then it is a miss itself.
-        while !self.lane.misses.is_empty() {
-            self.connect_together(io);
+        while !self.family.misses.is_empty() {
+            self.create_conns_of(io);
         }
     }
 
-    fn connect_together(&mut self, io: &mut impl Io<B>) {
-        let spare = std::mem::take(&mut self.lane.spare_misses);
-        let mut all = std::mem::replace(&mut self.lane.misses, spare);
-        if self.lane.has_fragments {
+    fn create_conns_of(&mut self, io: &mut impl Io<B>) {
+        let spare = std::mem::take(&mut self.family.spare_misses);
+        let mut all = std::mem::replace(&mut self.family.misses, spare);
+        if self.family.has_fragments {
             self.put_off_first_fragments(&mut all);
         }
         if self.shared.snapshot.services.has_hashed() {
@@ -47,14 +47,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         for miss in &all {
             if let Some((_, outbound)) = &miss.made {
-                self.lane.conns.fetch_room(outbound);
+                self.family.conns.fetch_room(outbound);
             }
         }
         for miss in &mut all {
             self.complete(miss, io);
         }
         all.clear();
-        self.lane.spare_misses = all;
+        self.family.spare_misses = all;
     }
 
     /// First fragments that have no conn yet: one that a packet of the same batch makes is whole at the batch's end only.
@@ -66,7 +66,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 && flow.protocol() == Protocol::Sctp
                 && let Some(packet) = packet.take()
             {
-                self.lane.early_fragments.push((packet, *flow));
+                self.family.early_fragments.push((packet, *flow));
             }
         }
     }
@@ -84,7 +84,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// Both steps for a single packet.
-    pub(crate) fn connect(&mut self, mut miss: Miss<A, B>, io: &mut impl Io<B>) {
+    pub(crate) fn handle_miss(&mut self, mut miss: Miss<A, B>, io: &mut impl Io<B>) {
         self.begin(&mut miss, io);
         self.complete(&mut miss, io);
     }
@@ -93,31 +93,31 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     fn begin(&mut self, miss: &mut Miss<A, B>, io: &mut impl Io<B>) {
         let Tuple { src, dst, .. } = miss.flow.tuple;
         if let Err(aside) = A::check_hosts(src, dst) {
-            return self.set_aside(miss, aside, io);
+            return self.take_aside_miss(miss, aside, io);
         }
         let has_syn_proxy = self.shared.snapshot.services.has_syn_proxy();
-        let mut shaken = None;
+        let mut syn_proxied = None;
         if has_syn_proxy && miss.flow.protocol() == Protocol::Tcp {
-            shaken = self.shake_hands_of_unknown(miss, io);
+            syn_proxied = self.answer_for_syn_proxy(miss, io);
         }
         let Some(packet) = &miss.packet else {
             return;
         };
         let flow = &miss.flow;
         if self
-            .lane
+            .family
             .conns
             .find_again(&miss.lookup, &flow.tuple)
             .is_some()
         {
             return;
         }
-        let expected = self.expected_call(packet, flow);
+        let expected = self.expectation_of_call(packet, flow);
         if let Some(expected) = &expected
             && expected.vip != flow.tuple.dst.to_ip()
         {
             if let Some(packet) = miss.packet.take() {
-                match self.open_active(&packet, flow, expected, io) {
+                match self.create_active_call(&packet, flow, expected, io) {
                     Ok(found) => self.forward(packet, flow, found, io),
                     Err(reason) => self.shared.drop(packet, reason),
                 }
@@ -126,17 +126,17 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         match self.open(miss, expected.as_ref(), io) {
             Ok(id) => {
-                if let Some(extra) = shaken {
-                    self.note_shaken(id, extra);
+                if let Some(ext) = syn_proxied {
+                    self.note_syn_proxied(id, ext);
                 }
             }
-            Err(unserved) => self.turn_away(miss, unserved, io),
+            Err(unserved) => self.refuse_conn(miss, unserved, io),
         }
     }
 
     /// A packet that is not from one host to another.
     #[cold]
-    fn set_aside(&self, miss: &mut Miss<A, B>, aside: Aside, io: &mut impl Io<B>) {
+    fn take_aside_miss(&self, miss: &mut Miss<A, B>, aside: Aside, io: &mut impl Io<B>) {
         let Some(packet) = miss.packet.take() else {
             return;
         };
@@ -148,7 +148,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// A packet that gets no conn.
     #[inline(never)]
-    fn turn_away(&mut self, miss: &mut Miss<A, B>, why: Unserved, io: &mut impl Io<B>) {
+    fn refuse_conn(&mut self, miss: &mut Miss<A, B>, why: Unserved, io: &mut impl Io<B>) {
         let Some(packet) = miss.packet.take() else {
             return;
         };
@@ -162,7 +162,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// What FTP has announced, if this is it.
-    fn expected_call(&self, packet: &B, flow: &Flow<A>) -> Option<Expected> {
+    fn expectation_of_call(&self, packet: &B, flow: &Flow<A>) -> Option<Expectation> {
         if !self.shared.snapshot.services.has_ftp() || flow.protocol() != Protocol::Tcp {
             return None;
         }
@@ -173,45 +173,41 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// If the conn is not there by now. What the conn of a client that is there is to remember.
     #[cold]
-    fn shake_hands_of_unknown(
+    fn answer_for_syn_proxy(
         &mut self,
         miss: &mut Miss<A, B>,
         io: &mut impl Io<B>,
-    ) -> Option<Extra> {
+    ) -> Option<ConnExt> {
         let Miss { flow, lookup, .. } = miss;
-        if self.lane.conns.find_again(lookup, &flow.tuple).is_some() {
+        if self.family.conns.find_again(lookup, &flow.tuple).is_some() {
             return None;
         }
-        match self.shake_hands(miss.packet.take()?, flow, io) {
+        match self.take_syn_proxy_packet(miss.packet.take()?, flow, io) {
             Handshake::Over => None,
-            Handshake::Plain(packet) => {
+            Handshake::Unrelated(packet) => {
                 miss.packet = Some(packet);
                 None
             }
-            Handshake::Shaken(syn, flow, extra) => {
+            Handshake::Done(syn, flow, ext) => {
                 miss.packet = Some(syn);
                 miss.flow = flow;
-                Some(extra)
+                Some(ext)
             }
         }
     }
 
     /// What the conn of a client that shook hands with the director remembers.
-    fn note_shaken(&mut self, id: ConnId, extra: Extra) {
-        let Extra { proxy, ftp, .. } = *self.lane.extras.get(id);
-        *self.lane.extras.get_mut(id) = Extra {
-            proxy,
-            ftp,
-            ..extra
-        };
-        let flags = &mut self.lane.conns.get_mut(id).flags;
+    fn note_syn_proxied(&mut self, id: ConnId, ext: ConnExt) {
+        let ConnExt { proxy, ftp, .. } = *self.family.exts.get(id);
+        *self.family.exts.get_mut(id) = ConnExt { proxy, ftp, ..ext };
+        let flags = &mut self.family.conns.get_mut(id).flags;
         flags.put(ConnFlags::SYN_PROXIED, true);
     }
 
     /// A packet whose conn is over: looked up once more.
-    pub(crate) fn connect_anew(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
-        let lookup = self.lane.conns.begin(&flow.tuple);
-        self.connect(Miss::new(packet, *flow, lookup), io);
+    pub(crate) fn look_up_again(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
+        let lookup = self.family.conns.begin(&flow.tuple);
+        self.handle_miss(Miss::new(packet, *flow, lookup), io);
     }
 
     /// The second step: the way back, then the packet goes like any other.
@@ -220,9 +216,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let found = match miss.made {
             Some((id, outbound)) => self.complete_conn(id, outbound, flow, io),
             None if miss.packet.is_none() => return,
-            None => match self.lane.conns.find_again(&miss.lookup, &flow.tuple) {
+            None => match self.family.conns.find_again(&miss.lookup, &flow.tuple) {
                 Some(found) => Ok(found),
-                None => return self.connect_again(miss, io),
+                None => return self.create_again(miss, io),
             },
         };
         let Some(packet) = miss.packet.take() else {
@@ -232,7 +228,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Ok(found) => found,
             Err(reason) => return self.shared.drop(packet, reason),
         };
-        let flags = self.lane.conns.get(found.id).flags;
+        let flags = self.family.conns.get(found.id).flags;
         // The first packets of these are told of their client, on a way of their own.
         if !flags.has(ConnFlags::EDITED) {
             self.knows_nexthop_by_dest(found.id, found.direction);
@@ -246,10 +242,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// The conn that an earlier packet of the batch made is over already: it was that packet's alone, or gave way to
     /// another.
     #[inline(never)]
-    fn connect_again(&mut self, miss: &mut Miss<A, B>, io: &mut impl Io<B>) {
+    fn create_again(&mut self, miss: &mut Miss<A, B>, io: &mut impl Io<B>) {
         match self.open(miss, None, io) {
             Ok(_) => self.complete(miss, io),
-            Err(unserved) => self.turn_away(miss, unserved, io),
+            Err(unserved) => self.refuse_conn(miss, unserved, io),
         }
     }
 
@@ -262,14 +258,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         flow: &Flow<A>,
         io: &mut impl Io<B>,
     ) -> Result<Found, DropReason> {
-        if !self.lane.conns.holds(id, &flow.tuple) {
+        if !self.family.conns.holds(id, &flow.tuple) {
             return Err(DropReason::ConnTableFull);
         }
         if self.is_way_back_in_use(id, &outbound) {
             self.end(id, io);
             return Err(DropReason::NatTupleInUse);
         }
-        if self.lane.conns.insert_outbound(id, outbound).is_err() {
+        if self.family.conns.insert_outbound(id, outbound).is_err() {
             self.end(id, io);
             return Err(DropReason::ConnTableFull);
         }
@@ -281,7 +277,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// FullNAT's way back has a port that is its own, and one-way conns have none.
     fn is_way_back_in_use(&self, id: ConnId, outbound: &Lookup) -> bool {
-        let conns = &self.lane.conns;
+        let conns = &self.family.conns;
         let conn = conns.get(id);
         conn.fwdmode() == FwdMode::Nat && {
             let way_back = conn.tuple(Direction::Outbound);

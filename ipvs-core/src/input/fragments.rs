@@ -8,7 +8,7 @@ use crate::ctx::family_state::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::engine_config::Origin;
 use crate::io::Io;
-use crate::state::fragments::{Told, Whole};
+use crate::state::fragments::{FirstFragment, Whole};
 use crate::tuple::Tuple;
 use crate::wire::family::{self, Family};
 use crate::wire::flow::Flow;
@@ -25,8 +25,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if ip.protocol == Protocol::Tcp.number() && ip.fragment_offset == 8 {
             self.shared.drop(packet, DropReason::TinyFragment);
         } else if has_ports || has_options {
-            self.lane.has_fragments = true;
-            self.lane.later_fragments.push(packet);
+            self.family.has_fragments = true;
+            self.family.later_fragments.push(packet);
         } else if self.is_local(ip.dst) {
             self.shared.drop(packet, DropReason::Fragment);
         } else {
@@ -42,29 +42,29 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[cold]
     pub(crate) fn note_fragment(&mut self, packet: &mut B, flow: &Flow<A>) {
         if let Ok(ip) = A::check(packet) {
-            self.lane.has_fragments = true;
-            let told = Told {
+            self.family.has_fragments = true;
+            let first = FirstFragment {
                 tuple: flow.tuple,
                 options_len: family::options_len(packet.bytes(), &ip),
             };
             let now = self.shared.now.tick();
-            self.lane.fragments.note(now, Whole::of(&ip), told);
+            self.family.fragments.note(now, Whole::of(&ip), first);
         }
     }
 
     /// At the end of a batch, when the first fragments in it have found or made their conns.
     #[cold]
     pub(crate) fn follow_first_fragments(&mut self, io: &mut impl Io<B>) {
-        self.lane.has_fragments = false;
+        self.family.has_fragments = false;
         self.take_up_first_fragments(io);
-        let mut later = std::mem::take(&mut self.lane.later_fragments);
+        let mut later = std::mem::take(&mut self.family.later_fragments);
         for packet in later.drain(..) {
             self.follow_first_fragment(packet, io);
         }
-        self.lane.later_fragments = later;
+        self.family.later_fragments = later;
         // Those that waited came with earlier batches, whose marks they have.
         let origin = std::mem::replace(&mut self.shared.origin, Origin::Worker);
-        while let Some(packet) = self.lane.fragments.pop_ready(self.shared.now.tick()) {
+        while let Some(packet) = self.family.fragments.pop_ready(self.shared.now.tick()) {
             self.shared.stats.held.sub(1);
             self.follow_first_fragment(packet, io);
         }
@@ -77,15 +77,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Err(reason) => return self.shared.drop(packet, reason),
         };
         let now = self.shared.now.tick();
-        let Some(told) = self.lane.fragments.told_of(now, &Whole::of(&ip)) else {
+        let Some(first) = self.family.fragments.first_of(now, &Whole::of(&ip)) else {
             return self.await_first_fragment(packet, &ip, io);
         };
-        let Told { tuple, options_len } = told;
-        if let Some(found) = self.lane.conns.find(&tuple) {
+        let FirstFragment { tuple, options_len } = first;
+        if let Some(found) = self.family.conns.find(&tuple) {
             return self.forward_later_fragment(packet, &ip, found, options_len, io);
         }
-        if !A::CAN_BE_MIXED && self.shared.snapshot.services.has_mixed() {
-            self.lane.stray_fragments.push((packet, ip, tuple));
+        if !A::HAS_NAT64 && self.shared.snapshot.services.has_nat64() {
+            self.family.stray_fragments.push((packet, ip, tuple));
             return;
         }
         self.without_first_fragment_s_conn(packet, &ip, &tuple, io);
@@ -140,7 +140,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         packet.set_mark(self.shared.hand_overs(&packet));
         let now = self.shared.now.tick();
-        match self.lane.fragments.wait(now, Whole::of(ip), packet) {
+        match self.family.fragments.wait(now, Whole::of(ip), packet) {
             Ok(()) => self.shared.stats.held.add(1),
             Err(packet) => self.give_up_later_fragment(packet, ip.dst, io),
         }
@@ -162,25 +162,25 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// These at the batch's end: they wait for their last, or go the way of a packet that is whole.
     #[cold]
     pub(crate) fn take_up_first_fragments(&mut self, io: &mut impl Io<B>) {
-        let mut early = std::mem::take(&mut self.lane.early_fragments);
+        let mut early = std::mem::take(&mut self.family.early_fragments);
         for (packet, flow) in early.drain(..) {
             if self.needs_last_fragment(&flow) {
                 self.await_last_fragment(packet, flow.tuple, io);
             } else {
-                self.connect_anew(packet, &flow, io);
+                self.look_up_again(packet, &flow, io);
             }
         }
-        self.lane.early_fragments = early;
+        self.family.early_fragments = early;
     }
 
     /// Gives up fragments whose first or last one did not come in time.
     pub(crate) fn expire_fragments(&mut self, io: &mut impl Io<B>) {
         let now = self.shared.now.tick();
-        while let Some((dst, packet)) = self.lane.fragments.pop_stale(now) {
+        while let Some((dst, packet)) = self.family.fragments.pop_stale(now) {
             self.shared.stats.held.sub(1);
             self.give_up_later_fragment(packet, dst, io);
         }
-        while let Some(packet) = self.lane.fragments.pop_stale_first(now) {
+        while let Some(packet) = self.family.fragments.pop_stale_first(now) {
             self.shared.stats.held.sub(1);
             self.shared.drop(packet, DropReason::Fragment);
         }

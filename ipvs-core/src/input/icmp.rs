@@ -31,7 +31,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             .local_addr(ip.dst.to_ip())
             .is_some();
         let is_echo = kind == A::ECHO_REQUEST || kind == A::ECHO_REPLY;
-        let has_snat = self.shared.snapshot.services.has_passing();
+        let has_snat = self.shared.snapshot.services.has_match_services();
         if !(is_error || kind == A::ECHO_REQUEST && is_to_us || is_echo && has_snat) {
             return self.shared.to_kernel(packet, io);
         }
@@ -61,7 +61,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Ok(None) => return self.shared.to_kernel(packet, io),
             Err(reason) => return self.shared.drop(packet, reason),
         };
-        match self.lane.conns.find(&quoted.tuple.reversed()) {
+        match self.family.conns.find(&quoted.tuple.reversed()) {
             Some(found) => self.translate_error(packet, ip, &quoted, found, io),
             None => self.error_without_conn(packet, ip, &quoted, io),
         }
@@ -106,21 +106,27 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Ok(way) => way,
             Err(reason) => return self.shared.drop(packet, reason),
         };
-        if self.lane.conns.get(found.id).flags.has(ConnFlags::ONE_WAY) {
-            return self.pass_on_error(packet, quoted, found, way, io);
+        if self
+            .family
+            .conns
+            .get(found.id)
+            .flags
+            .has(ConnFlags::DR_TUNNEL)
+        {
+            return self.forward_error_to_dest(packet, quoted, found, way, io);
         }
-        if A::CAN_BE_MIXED && self.lane.conns.get(found.id).flags.has(ConnFlags::MIXED) {
-            return match self.translate_mixed_error(&mut packet, ip, quoted, found) {
+        if A::HAS_NAT64 && self.family.conns.get(found.id).flags.has(ConnFlags::NAT64) {
+            return match self.translate_nat64_error(&mut packet, ip, quoted, found) {
                 Ok(()) => self.deliver(packet, way, io),
                 Err(reason) => self.shared.drop(packet, reason),
             };
         }
-        let dest_delta = self.lane.dest_delta(found.id);
+        let dest_delta = self.family.dest_delta(found.id);
         translate(
             packet.bytes_mut(),
             ip,
             quoted,
-            self.lane.conns.get(found.id),
+            self.family.conns.get(found.id),
             found.direction,
             dest_delta,
         );
@@ -128,7 +134,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// In DR and tunnel mode the dest itself sent what the error is about, from the VIP.
-    fn pass_on_error(
+    fn forward_error_to_dest(
         &mut self,
         mut packet: B,
         quoted: &Quoted<A>,
@@ -136,10 +142,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         way: Way,
         io: &mut impl Io<B>,
     ) {
-        let conn = self.lane.conns.get(found.id);
-        let passed = self
-            .shared
-            .pass_on_unchanged(&mut packet, conn, &quoted.tuple);
+        let conn = self.family.conns.get(found.id);
+        let passed = self.shared.wrap_for_dest(&mut packet, conn, &quoted.tuple);
         match passed {
             Ok(()) => self.deliver(packet, way, io),
             Err(reason) => self.shared.drop(packet, reason),

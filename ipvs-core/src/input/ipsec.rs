@@ -25,11 +25,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             dport: IKE,
             protocol: Protocol::Udp.number(),
         };
-        let Some(found) = self.lane.conns.find(&exchange) else {
+        let Some(found) = self.family.conns.find(&exchange) else {
             return self.shared.to_kernel(packet, io);
         };
-        let conn = self.lane.conns.get(found.id);
-        if conn.flags.has(ConnFlags::LOCAL_PORT) || conn.flags.has(ConnFlags::MIXED) {
+        let conn = self.family.conns.get(found.id);
+        if conn.flags.has(ConnFlags::LOCAL_PORT) || conn.flags.has(ConnFlags::NAT64) {
             return self.shared.drop(packet, DropReason::IpsecMode);
         }
         self.forward_later_fragment(packet, ip, found, 0, io);

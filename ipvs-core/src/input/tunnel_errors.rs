@@ -1,4 +1,4 @@
-//! ICMP errors from routers between the director and a tunnel's other end: they quote our outer packet, and are told to
+//! ICMP errors from routers between the director and a tunnel's other end: they quote our outer packet, and are error to
 //! the client as about its own (RFC 2003, 4; RFC 2473, 8).
 
 use packet::PacketBuf;
@@ -37,7 +37,7 @@ const LEAST_IPV6_MTU: u32 = 1280;
 
 /// What such an error says.
 #[derive(Debug, Clone, Copy)]
-struct Told {
+struct TunnelError {
     /// Where the client's packet begins in the frame
     inner_at: usize,
     /// What the tunnel's way takes, if that is the trouble
@@ -54,30 +54,30 @@ impl<B: PacketBuf> Engine<B> {
         ip: &IpFacts<A>,
         io: &mut impl Io<B>,
     ) -> Option<B> {
-        let Some(told) = read(packet.bytes(), ip) else {
+        let Some(error) = read(packet.bytes(), ip) else {
             return Some(packet);
         };
-        let inner = packet.bytes().get(told.inner_at..).unwrap_or_default();
+        let inner = packet.bytes().get(error.inner_at..).unwrap_or_default();
         if let Some(tuple) = inner_tuple::<[u8; 4]>(inner) {
             if let Some(found) = self.v4.conns.find(&tuple) {
-                return self.v4().tell_client(packet, told, found, io);
+                return self.v4().send_error_to_client(packet, error, found, io);
             }
             if let Some(found) = self.v6.conns.find(&tuple.to_mapped()) {
-                return self.v6().tell_client(packet, told, found, io);
+                return self.v6().send_error_to_client(packet, error, found, io);
             }
         } else if let Some(tuple) = inner_tuple::<[u8; 16]>(inner)
             && let Some(found) = self.v6.conns.find(&tuple)
         {
-            return self.v6().tell_client(packet, told, found, io);
+            return self.v6().send_error_to_client(packet, error, found, io);
         }
-        self.ask_others(packet, told, io)
+        self.ask_others(packet, error, io)
     }
 
     /// The conn may be another worker's.
-    fn ask_others(&self, packet: B, told: Told, io: &mut impl Io<B>) -> Option<B> {
+    fn ask_others(&self, packet: B, error: TunnelError, io: &mut impl Io<B>) -> Option<B> {
         let (worker, workers) = (self.shared.config.worker, self.shared.config.workers);
         let is_last = self.shared.hand_overs(&packet) + 1 >= u32::from(workers);
-        if told.may_be_udp || is_last {
+        if error.may_be_udp || is_last {
             return Some(packet);
         }
         self.shared.redirect(packet, (worker + 1) % workers, io);
@@ -86,14 +86,14 @@ impl<B: PacketBuf> Engine<B> {
 }
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    fn tell_client(
+    fn send_error_to_client(
         &mut self,
         mut packet: B,
-        told: Told,
+        error: TunnelError,
         found: Found,
         io: &mut impl Io<B>,
     ) -> Option<B> {
-        let conn = self.lane.conns.get(found.id);
+        let conn = self.family.conns.get(found.id);
         if !matches!(conn.fwdmode(), FwdMode::Tunnel(_)) || found.direction != Direction::Inbound {
             return Some(packet);
         }
@@ -104,7 +104,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 return None;
             }
         };
-        match self.write_error(&mut packet, told, found) {
+        match self.write_error(&mut packet, error, found) {
             Ok(()) => self.deliver(packet, way, io),
             Err(reason) => self.shared.drop(packet, reason),
         }
@@ -112,19 +112,24 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// From the VIP to the client, about the packet that the client had sent.
-    fn write_error(&self, packet: &mut B, told: Told, found: Found) -> Result<(), DropReason> {
-        let conn = self.lane.conns.get(found.id);
+    fn write_error(
+        &self,
+        packet: &mut B,
+        error: TunnelError,
+        found: Found,
+    ) -> Result<(), DropReason> {
+        let conn = self.family.conns.get(found.id);
         let ((client, _), (vip, _)) = (conn.client(), conn.vip());
         let is_v4 = vip.to_ip().is_ipv4();
         let icmp_at = L2_LEN + family::header_len(vip);
-        resize_head(packet, told.inner_at, icmp_at + icmp_quote::HEADER_LEN)?;
+        resize_head(packet, error.inner_at, icmp_at + icmp_quote::HEADER_LEN)?;
         let (protocol, longest) = if is_v4 {
             (Protocol::Icmp, LONGEST_ICMP_ERROR)
         } else {
             (Protocol::IcmpV6, LONGEST_ICMPV6_ERROR)
         };
         packet.truncate(L2_LEN + longest);
-        let inside = told
+        let inside = error
             .mtu
             .map(|mtu| mtu.saturating_sub(tunnel::overhead(conn, conn.fwdmode()).into()));
         // What else is wrong with a tunnel is that its end is out of reach.
@@ -149,7 +154,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 }
 
 /// An error that quotes a packet with another inside, and whose checksum is right.
-fn read<A: Family>(frame: &[u8], ip: &IpFacts<A>) -> Option<Told> {
+fn read<A: Family>(frame: &[u8], ip: &IpFacts<A>) -> Option<TunnelError> {
     let icmp = frame.get(usize::from(ip.l4_at)..)?;
     let [kind, code, _, _, rest @ ..] = *icmp.first_chunk::<{ icmp_quote::HEADER_LEN }>()?;
     if !A::is_icmp_error(kind) {
@@ -176,7 +181,7 @@ fn read<A: Family>(frame: &[u8], ip: &IpFacts<A>) -> Option<Told> {
         };
     let rest = u32::from_be_bytes(rest);
     let mtu = if is_ipv4 { rest & 0xffff } else { rest };
-    Some(Told {
+    Some(TunnelError {
         inner_at: usize::from(ip.l4_at) + icmp_quote::HEADER_LEN + usize::from(outer.l4_at)
             - L2_LEN
             + shim,

@@ -17,9 +17,9 @@ use crate::config::protocol::Protocol;
 use crate::config::service::Service;
 use crate::conn::{Conn, ConnFlags, Endpoints, RewriteDeltas};
 use crate::drop_reason::DropReason;
-use crate::sched::{self, Arrival, Load, Memory};
+use crate::sched::{self, Arrival, Load, Scheduling};
 use crate::simd::prefetch;
-use crate::state::dest_cache::DestNotes;
+use crate::state::dest_cache::DestCache;
 use crate::state::laddrs::Laddrs;
 use crate::state::service_state::ServiceState;
 use crate::state::stats::WorkerStats;
@@ -32,13 +32,13 @@ use crate::wire::flow::Flow;
 const LADDRS_TRIED: usize = 16;
 
 /// What the choice of a dest and of a local port goes by, and what it moves on.
-pub(crate) struct Choice<'a> {
+pub(crate) struct Binding<'a> {
     pub(crate) service_state: &'a mut ServiceState,
-    pub(crate) scheduling: &'a mut Memory,
+    pub(crate) scheduling: &'a mut Scheduling,
     pub(crate) all_stats: &'a [Arc<WorkerStats>],
     /// This worker's
     pub(crate) stats: &'a WorkerStats,
-    pub(crate) dest_notes: &'a DestNotes,
+    pub(crate) dest_cache: &'a DestCache,
     pub(crate) laddrs: &'a mut Laddrs,
     pub(crate) net: &'a Net,
     pub(crate) nat64_prefix: Nat64Prefix,
@@ -67,7 +67,7 @@ impl<A> Seen<A> {
     }
 }
 
-impl Choice<'_> {
+impl Binding<'_> {
     /// Chooses the dest, and what the dest answers to. A local port is taken when this succeeds.
     // Inlined: the conn goes from registers to its place. By way of the stack it would be written in parts and read as
     // a whole, which waits until it is in the cache.
@@ -114,7 +114,7 @@ impl Choice<'_> {
     #[inline]
     fn fetch(&self, dest: DestId) {
         prefetch(self.stats.dest(dest));
-        self.dest_notes.fetch(dest);
+        self.dest_cache.fetch(dest);
     }
 
     /// The dest of the control conn, the one that the client keeps to, or the scheduler's.
@@ -216,7 +216,7 @@ impl Choice<'_> {
 
     /// A client's address in the dest's family, without state (RFC 6052). `None` if it has none.
     fn translated<A: Family>(&self, client: A, daddr: IpAddr) -> Option<A> {
-        if !A::CAN_BE_MIXED {
+        if !A::HAS_NAT64 {
             return Some(client);
         }
         match (client.to_ip(), daddr) {

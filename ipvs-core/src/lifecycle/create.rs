@@ -6,19 +6,19 @@ use packet::checksum;
 use packet::{ChecksumState, PacketBuf, sctp};
 
 use crate::config::dest::DestId;
-use crate::config::match_packets::Passing;
+use crate::config::match_packets::MatchFacts;
 use crate::config::options::ServiceOptions;
 use crate::config::protocol::Protocol;
 use crate::config::service::{Service, ServiceId};
 use crate::config::snapshot::Snapshot;
-use crate::conn::ext::Extra;
+use crate::conn::ConnExt;
 use crate::conn::{Conn, ConnFlags, ConnId, Lookup, TableFull};
 use crate::ctx::family_state::Forwarder;
 use crate::ctx::miss::Miss;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
-use crate::lifecycle::bind::Choice;
-use crate::state::expectations::Expected;
+use crate::lifecycle::bind::Binding;
+use crate::state::expectations::Expectation;
 use crate::state::limits;
 use crate::state::service_state::service_state_of;
 use crate::state::templates;
@@ -46,7 +46,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     pub(crate) fn open(
         &mut self,
         miss: &mut Miss<A, B>,
-        expected: Option<&Expected>,
+        expected: Option<&Expectation>,
         io: &mut impl Io<B>,
     ) -> Result<ConnId, Unserved> {
         let Miss { packet, flow, .. } = miss;
@@ -83,12 +83,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             let key = templates::key_of(client, service.id, persistence, hash_key);
             (key, persistence.timeout_s)
         });
-        let choice = Choice {
+        let choice = Binding {
             service_state,
             scheduling: &mut self.shared.scheduling,
             all_stats: &self.shared.all_stats,
             stats: &self.shared.stats,
-            dest_notes: &self.shared.dest_notes,
+            dest_cache: &self.shared.dest_cache,
             laddrs: &mut self.shared.laddrs,
             net: &self.shared.snapshot.net,
             nat64_prefix: self.shared.snapshot.nat64_prefix,
@@ -97,14 +97,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         };
         let mut conn = choice.make_conn(now, flow, l4, service)?;
         self.start(flow.protocol(), options, opening, &mut conn);
-        let extra = conn.flags.has(ConnFlags::EDITED).then(|| {
+        let ext = conn.flags.has(ConnFlags::EDITED).then(|| {
             let is_ftp = service.is_ftp() && expected.is_none();
-            Extra::of_told(options, is_ftp)
+            ConnExt::for_service(options, is_ftp)
         });
         let (id, outbound) = self.insert(&miss.lookup, conn, service_id, io)?;
         miss.made = Some((id, outbound));
-        if let Some(extra) = extra {
-            *self.lane.extras.get_mut(id) = extra;
+        if let Some(ext) = ext {
+            *self.family.exts.get_mut(id) = ext;
         }
         if let Some((key, timeout_s)) = template {
             self.shared.hold_template(key, conn.dest(), timeout_s);
@@ -121,15 +121,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         opening: Option<Segment>,
         conn: &mut Conn<A>,
     ) {
-        let is_one_way = conn.flags.has(ConnFlags::ONE_WAY);
-        let timeout_s = self.first_timeout_s(protocol, options, is_one_way);
+        let is_dr_tunnel = conn.flags.has(ConnFlags::DR_TUNNEL);
+        let timeout_s = self.first_timeout_s(protocol, options, is_dr_tunnel);
         conn.timeout_s = u16::try_from(timeout_s).unwrap_or(u16::MAX);
         if let Some(segment) = opening
-            && conn.flags.has(ConnFlags::FULL_NAT)
+            && conn.flags.is_full_nat()
         {
             conn.seq_delta = self.initial_sequence(conn).wrapping_sub(segment.seq);
         }
-        if is_one_way {
+        if is_dr_tunnel {
             let has_no_states = protocol != Protocol::Tcp;
             conn.flags.put(ConnFlags::ANSWERED, has_no_states);
         }
@@ -140,10 +140,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         &self,
         protocol: Protocol,
         options: &ServiceOptions,
-        is_one_way: bool,
+        is_dr_tunnel: bool,
     ) -> u32 {
         let timeouts = &self.shared.snapshot.timeouts;
-        let usual = match (protocol, is_one_way) {
+        let usual = match (protocol, is_dr_tunnel) {
             (Protocol::Tcp, _) => return timeouts.tcp_s[TcpState::SynSent as usize],
             (Protocol::Sctp, false) => return timeouts.sctp_init_s,
             // Nobody will hear the dest answer.
@@ -162,7 +162,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         service: ServiceId,
         io: &mut impl Io<B>,
     ) -> Result<(ConnId, Lookup), DropReason> {
-        let inserted = match self.lane.conns.insert_inbound(lookup, conn) {
+        let inserted = match self.family.conns.insert_inbound(lookup, conn) {
             Ok(inserted) => inserted,
             Err(TableFull) => self.insert_into_full(lookup, conn, io)?,
         };
@@ -178,10 +178,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         conn: Conn<A>,
         io: &mut impl Io<B>,
     ) -> Result<(ConnId, Lookup), DropReason> {
-        if let Some(victim) = self.lane.conns.recyclable() {
+        if let Some(victim) = self.family.conns.recyclable() {
             self.shared.stats.conns_recycled.add(1);
             self.end(victim, io);
-            if let Ok(inserted) = self.lane.conns.insert_inbound(lookup, conn) {
+            if let Ok(inserted) = self.family.conns.insert_inbound(lookup, conn) {
                 return Ok(inserted);
             }
         }
@@ -245,16 +245,16 @@ fn service_of<'a, A: Family, B: PacketBuf>(
     let tuple = &flow.tuple;
     let services = &snapshot.services;
     let of_vip = services.of_vip(flow.protocol(), tuple.dst, tuple.dport);
-    if of_vip.is_some() || !services.has_passing() {
+    if of_vip.is_some() || !services.has_match_services() {
         return of_vip;
     }
-    passing_service_of(snapshot, packet, flow)
+    match_service_of(snapshot, packet, flow)
 }
 
 /// The service that a packet on its way through matches.
 #[cold]
 #[inline(never)]
-fn passing_service_of<'a, A: Family, B: PacketBuf>(
+fn match_service_of<'a, A: Family, B: PacketBuf>(
     snapshot: &'a Snapshot,
     packet: &B,
     flow: &Flow<A>,
@@ -272,14 +272,14 @@ fn passing_service_of<'a, A: Family, B: PacketBuf>(
     let is_to_us = local.is_some();
     let hop = snapshot.net.route_to(dst);
     let oif = hop.and_then(|hop| snapshot.net.device(hop.ifindex));
-    let passing = Passing {
+    let facts = MatchFacts {
         src: (src, tuple.sport),
         dst: (dst, tuple.dport),
         iif: &snapshot.net.device_of(packet.port())?.name,
         oif: oif.map_or("", |device| &device.name),
     };
     services
-        .matching(flow.protocol(), &passing, is_to_us)
+        .matching(flow.protocol(), &facts, is_to_us)
         // Nobody gets out where there is no way.
         .filter(|_| is_to_us || oif.is_some())
 }

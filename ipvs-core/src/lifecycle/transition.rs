@@ -16,9 +16,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Enters a TCP state.
     #[inline(never)]
     pub(crate) fn set_tcp_state(&mut self, id: ConnId, state: TcpState) {
-        self.lane.conns.get_mut(id).set_tcp_state(state);
+        self.family.conns.get_mut(id).set_tcp_state(state);
         let timeout_s = match state {
-            TcpState::Established => self.service_timeout_s(self.lane.conns.get(id)),
+            TcpState::Established => self.service_timeout_s(self.family.conns.get(id)),
             _ => None,
         };
         let timeout_s = timeout_s.unwrap_or(self.shared.snapshot.timeouts.tcp_s[state as usize]);
@@ -28,17 +28,17 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// Changes the timeout from the next packet on; a shorter one also in the wheel.
     pub(crate) fn set_timeout(&mut self, id: ConnId, timeout_s: u16) {
-        let conn = self.lane.conns.get_mut(id);
+        let conn = self.family.conns.get_mut(id);
         let is_shorter = timeout_s < conn.timeout_s;
         conn.timeout_s = timeout_s;
         if is_shorter {
-            self.lane.conns.reschedule(id);
+            self.family.conns.reschedule(id);
         }
     }
 
     /// Moves a conn between the two counters of its dest.
     pub(crate) fn set_active(&mut self, id: ConnId, active: bool) {
-        let conn = self.lane.conns.get_mut(id);
+        let conn = self.family.conns.get_mut(id);
         if conn.flags.has(ConnFlags::ACTIVE) == active {
             return;
         }
@@ -78,7 +78,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let protocol = Protocol::from_number(conn.protocol)?;
         let (addr, port) = conn.vip();
         let services = &self.shared.snapshot.services;
-        let id = self.shared.dest_notes.service(conn.dest());
+        let id = self.shared.dest_cache.service(conn.dest());
         let of_vip = services.of_vip(protocol, addr, port);
         of_vip
             .filter(|service| service.id == id)
@@ -89,7 +89,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// A packet of a conn without states went its way.
     #[inline(always)]
     pub(crate) fn note_first_answer(&mut self, found: Found) {
-        let flags = self.lane.conns.get(found.id).flags;
+        let flags = self.family.conns.get(found.id).flags;
         // One branch, which is hardly ever taken.
         if (found.direction == Direction::Outbound) & !flags.has(ConnFlags::ANSWERED) {
             self.note_answer(found.id);
@@ -100,8 +100,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[cold]
     #[inline(never)]
     pub(crate) fn note_answer(&mut self, id: ConnId) {
-        let timeout_s = self.quiet_timeout_s(self.lane.conns.get(id), true);
-        self.lane
+        let timeout_s = self.quiet_timeout_s(self.family.conns.get(id), true);
+        self.family
             .conns
             .get_mut(id)
             .flags

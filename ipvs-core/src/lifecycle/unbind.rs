@@ -12,14 +12,14 @@ use crate::wire::family::Family;
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Ends a conn before its time, silently.
     pub(crate) fn end(&mut self, id: ConnId, io: &mut impl Io<B>) {
-        let conn = self.lane.conns.remove(id);
+        let conn = self.family.conns.remove(id);
         self.settle_end(&conn, io);
     }
 
     /// Gives back what a conn that is out of the table had.
     pub(crate) fn settle_end(&mut self, conn: &Conn<A>, io: &mut impl Io<B>) {
         self.shared.stats.conns.sub(1);
-        let service = self.shared.dest_notes.service(conn.dest());
+        let service = self.shared.dest_cache.service(conn.dest());
         self.shared.stats.service(service).conns.sub(1);
         if conn.flags.has(ConnFlags::PERSISTENT) {
             self.release_template(conn);
@@ -44,7 +44,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let ((daddr, dport), (laddr, lport)) = (conn.real_server(), conn.local());
         let class = sapool::class_of(daddr.low_bits(), dport);
         if let Some((id, pool)) = self.shared.laddrs.put_port(laddr.to_ip(), class, lport) {
-            self.shared.tell(Event::LaddrGone(id, pool), io);
+            self.shared.send_event(Event::LaddrGone(id, pool), io);
         }
     }
 

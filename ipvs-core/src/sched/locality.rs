@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::cost::Cost;
-use super::{Arrival, Load, Memory};
+use super::{Arrival, Load, Scheduling};
 use crate::config::dest::{Dest, DestId};
 use crate::config::plan::hashing;
 use crate::config::scheduler_kind::SchedulerKind;
@@ -119,10 +119,10 @@ struct Members<'a> {
 pub(super) fn choose<'a>(
     service: &'a Service,
     arrival: &Arrival<'_>,
-    memory: &mut Memory,
+    memory: &mut Scheduling,
     load_of: &impl Fn(DestId) -> Load,
 ) -> Option<&'a Dest> {
-    let Memory {
+    let Scheduling {
         overload,
         loads,
         locality,

@@ -55,13 +55,13 @@ pub(crate) struct Arrival<'a> {
 
 /// What a worker remembers of all dests, for its schedulers.
 #[derive(Debug)]
-pub(crate) struct Memory {
+pub(crate) struct Scheduling {
     overload: Overload,
     loads: Loads,
     locality: Locality,
 }
 
-impl Memory {
+impl Scheduling {
     /// `workers` are those that make conns of the dests, this one among them.
     pub(crate) fn new(max_dests: usize, workers: usize) -> Self {
         Self {
@@ -107,7 +107,7 @@ pub(crate) fn schedule<'a>(
     service: &'a Service,
     arrival: &Arrival<'_>,
     next_dest: &mut u32,
-    memory: &mut Memory,
+    memory: &mut Scheduling,
     load_of: impl Fn(DestId) -> Load,
 ) -> Option<&'a Dest> {
     let overload = &memory.overload;

@@ -47,10 +47,10 @@ mod tests {
     use crate::config::scheduler_kind::SchedulerKind;
     use crate::config::service::tests::service_with;
     use crate::sched::tests::{arrival, at};
-    use crate::sched::{Load, Memory, schedule};
+    use crate::sched::{Load, Scheduling, schedule};
 
     fn choose(service: &Service, next_dest: &mut u32) -> Option<u32> {
-        let (arrival, mut memory) = (arrival("10.0.0.1:1"), Memory::new(64, 1));
+        let (arrival, mut memory) = (arrival("10.0.0.1:1"), Scheduling::new(64, 1));
         schedule(service, &arrival, next_dest, &mut memory, |_| {
             Load::default()
         })
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn a_dest_at_its_upper_threshold_is_passed_over_until_it_is_below_the_lower() {
         let mut service = service_with(SchedulerKind::Rr, &[1, 0]);
-        let (mut next_dest, mut memory) = (0, Memory::new(64, 1));
+        let (mut next_dest, mut memory) = (0, Scheduling::new(64, 1));
         let mut millis = 0;
         let mut takes = |service: &Service, conns| {
             // An answer stands for a tick, which is less than 2 ms.

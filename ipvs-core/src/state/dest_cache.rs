@@ -27,11 +27,11 @@ struct Known {
 
 /// Notes by dest.
 #[derive(Debug)]
-pub(crate) struct DestNotes {
+pub(crate) struct DestCache {
     notes: Box<[Note]>,
 }
 
-impl DestNotes {
+impl DestCache {
     /// Room for this many dests.
     pub(crate) fn new(max_dests: usize) -> Self {
         let note = Note {
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn it_knows_nothing_of_other_addresses_and_earlier_routes() {
-        let mut notes = DestNotes::new(2);
+        let mut notes = DestCache::new(2);
         let (addr, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
         assert_eq!(notes.nexthop(DestId(1), addr, 7), None);
         notes.set_service(DestId(1), ServiceId(5));

@@ -4,22 +4,22 @@ use crate::config::dest::DestId;
 
 /// Dests that are being closed: those of this walk, and those that came after it began.
 #[derive(Debug, Default)]
-pub(crate) struct Closing {
-    pub(crate) walking: Vec<Closed>,
-    pub(crate) waiting: Vec<Closed>,
+pub(crate) struct DestRemovals {
+    pub(crate) walking: Vec<DestRemoval>,
+    pub(crate) waiting: Vec<DestRemoval>,
     pub(crate) cursor: u32,
 }
 
 /// A dest whose conns end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Closed {
+pub(crate) struct DestRemoval {
     pub(crate) dest: DestId,
     /// It was removed: control waits for the last conn's end.
     pub(crate) is_removed: bool,
 }
 
-impl Closing {
-    pub(crate) fn add(&mut self, closed: Closed) {
+impl DestRemovals {
+    pub(crate) fn add(&mut self, closed: DestRemoval) {
         self.waiting.push(closed);
     }
 }

@@ -11,19 +11,19 @@ use crate::config::protocol::Protocol;
 
 use crate::config::service::FTP_CONTROL_PORT;
 use crate::config::service::ServiceKey;
-use crate::state::shared_table::{self, Slots};
+use crate::state::shared_table::{self, SharedTable};
 use crate::time::Tick;
 
 /// At once and worker. More than that many clients do not announce within the time one takes to come.
 const SLOTS: usize = 4096;
 /// How long one has to come.
 pub(crate) const LIFETIME_S: u32 = 60;
-/// Slots looked at by one call of [`Expectations::pop_stale`].
+/// SharedTable looked at by one call of [`Expectations::pop_stale`].
 const REACH: usize = 64;
 
 /// Who will call whom, and what it will be a part of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Expected {
+pub(crate) struct Expectation {
     /// The dest of the control conn
     pub(crate) dest: DestId,
     /// The VIP of the control conn
@@ -38,7 +38,7 @@ pub(crate) struct Expected {
     pub(crate) class: u32,
 }
 
-impl Expected {
+impl Expectation {
     /// The service of the control conn.
     pub(crate) const fn control_service(&self) -> ServiceKey {
         ServiceKey::vip(Protocol::Tcp, self.vip, FTP_CONTROL_PORT)
@@ -47,7 +47,7 @@ impl Expected {
 
 #[derive(Debug, Default, zerocopy::FromBytes)]
 #[repr(C, align(64))]
-struct Slot {
+struct ExpectationEntry {
     /// 0 if it is free
     key: AtomicU64,
     dest: AtomicU32,
@@ -63,51 +63,59 @@ struct Slot {
 
 /// What one worker expects.
 #[derive(Debug)]
-pub struct Expectations(Slots<Slot>);
+pub struct Expectations(SharedTable<ExpectationEntry>);
 
 impl Expectations {
     pub(crate) fn new() -> Self {
-        Self(Slots::new(SLOTS))
+        Self(SharedTable::new(SLOTS))
     }
 
     /// What is expected by this key. Called by any worker.
-    pub(crate) fn find(&self, key: u64, now: Tick) -> Option<Expected> {
-        let read = |slot: &Slot| (slot.read(), slot.is_over(now));
+    pub(crate) fn find(&self, key: u64, now: Tick) -> Option<Expectation> {
+        let read = |entry: &ExpectationEntry| (entry.read(), entry.is_over(now));
         let (expected, is_over) = self.0.read(key, read)?;
         (!is_over).then_some(expected)
     }
 
     /// Expects something. What gave way to it is returned.
-    pub(crate) fn insert(&self, key: u64, expected: &Expected, now: Tick) -> Option<Expected> {
+    pub(crate) fn insert(
+        &self,
+        key: u64,
+        expected: &Expectation,
+        now: Tick,
+    ) -> Option<Expectation> {
         let same = self.0.find(key);
-        let slot = same.unwrap_or_else(|| self.0.place_for(key, now));
-        let gone = self.0.clear(slot).then(|| slot.read());
-        slot.write(expected, now.after(Tick::from_secs(LIFETIME_S)));
-        self.0.publish(slot, key);
+        let entry = same.unwrap_or_else(|| self.0.place_for(key, now));
+        let gone = self.0.clear(entry).then(|| entry.read());
+        entry.write(expected, now.after(Tick::from_secs(LIFETIME_S)));
+        self.0.publish(entry, key);
         gone
     }
 
     /// What this worker itself expects by this key.
-    pub(crate) fn get(&self, key: u64) -> Option<Expected> {
-        self.0.find(key).map(Slot::read)
+    pub(crate) fn get(&self, key: u64) -> Option<Expectation> {
+        self.0.find(key).map(ExpectationEntry::read)
     }
 
     /// It has come.
     pub(crate) fn remove(&self, key: u64) {
-        if let Some(slot) = self.0.find(key) {
-            self.0.clear(slot);
+        if let Some(entry) = self.0.find(key) {
+            self.0.clear(entry);
         }
     }
 
     /// Looks at a few slots, beginning at `cursor`, which moves on, for one that did not come in time.
-    pub(crate) fn pop_stale(&self, cursor: &mut usize, now: Tick) -> Option<Expected> {
-        let slot = self.0.walk(cursor, REACH).find(|slot| slot.is_over(now))?;
-        self.0.clear(slot);
-        Some(slot.read())
+    pub(crate) fn pop_stale(&self, cursor: &mut usize, now: Tick) -> Option<Expectation> {
+        let entry = self
+            .0
+            .walk(cursor, REACH)
+            .find(|entry| entry.is_over(now))?;
+        self.0.clear(entry);
+        Some(entry.read())
     }
 }
 
-impl shared_table::Slot for Slot {
+impl shared_table::Entry for ExpectationEntry {
     fn key(&self) -> &AtomicU64 {
         &self.key
     }
@@ -116,14 +124,14 @@ impl shared_table::Slot for Slot {
     }
 }
 
-impl Slot {
+impl ExpectationEntry {
     fn is_over(&self, now: Tick) -> bool {
         now.reached(Tick(self.expires.load(Relaxed)))
     }
 
-    fn read(&self) -> Expected {
+    fn read(&self) -> Expectation {
         let ports = self.ports.load(Relaxed);
-        Expected {
+        Expectation {
             dest: DestId(self.dest.load(Relaxed)),
             vip: load_addr(&self.vip),
             client: (load_addr(&self.client), (ports >> 16) as u16),
@@ -133,7 +141,7 @@ impl Slot {
         }
     }
 
-    fn write(&self, expected: &Expected, expires: Tick) {
+    fn write(&self, expected: &Expectation, expires: Tick) {
         self.dest.store(expected.dest.0, Relaxed);
         self.expires.store(expires.0, Relaxed);
         store_addr(&self.vip, expected.vip);
@@ -168,7 +176,7 @@ mod tests {
     fn what_is_expected_comes_or_is_given_up() {
         let table = Expectations::new();
         let now = Now::from_secs(10).tick();
-        let expected = Expected {
+        let expected = Expectation {
             dest: DestId(7),
             vip: [10, 0, 0, 100].into(),
             client: ("2001:db8::1".parse().unwrap(), 40_000),

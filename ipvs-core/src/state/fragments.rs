@@ -16,7 +16,7 @@ const NOTE_LIFE: u32 = Tick::from_secs(2);
 const MOST_WAITING: usize = 64;
 /// Of those, from one packet.
 const MOST_OF_ONE: usize = 8;
-/// First fragments that wait for their last, at once, and lasts that went ahead. A flood drives the oldest out.
+/// WaitingFirst fragments that wait for their last, at once, and lasts that went ahead. A flood drives the oldest out.
 const MOST_HALVES: usize = 64;
 /// How long all of them wait, in ticks: about 200 ms.
 const PATIENCE: u32 = 191;
@@ -36,7 +36,7 @@ impl<A: Address> Whole<A> {
             src: ip.src,
             dst: ip.dst,
             identification: ip.identification,
-            // RFC 8200, 4.5: IPv6's are told apart without it, and it may differ.
+            // RFC 8200, 4.5: IPv6's are first apart without it, and it may differ.
             protocol: if size_of::<A>() == 4 { ip.protocol } else { 0 },
         }
     }
@@ -56,7 +56,7 @@ impl<A: Address> Whole<A> {
 
 /// What a first fragment tells about the later ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Told<A> {
+pub(crate) struct FirstFragment<A> {
     pub(crate) tuple: Tuple<A>,
     /// Bytes before its ports that the offsets count too: [`crate::wire::family::options_len`].
     pub(crate) options_len: u16,
@@ -72,7 +72,7 @@ pub(crate) enum Part {
     },
     /// It has no L4 header.
     Later {
-        /// That of [`Told`]
+        /// That of [`FirstFragment`]
         options_len: u16,
     },
 }
@@ -80,7 +80,7 @@ pub(crate) enum Part {
 #[derive(Debug, Clone, Copy, Default)]
 struct Note<A> {
     whole: Whole<A>,
-    told: Told<A>,
+    first: FirstFragment<A>,
     since: Tick,
     is_used: bool,
 }
@@ -94,7 +94,7 @@ struct Waiting<A, P> {
 
 /// A first fragment as it came.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct First<A, B> {
+pub(crate) struct WaitingFirst<A, B> {
     pub(crate) packet: B,
     pub(crate) tuple: Tuple<A>,
 }
@@ -102,7 +102,7 @@ pub(crate) struct First<A, B> {
 /// What together tells the first fragment's checksum, if that is over the whole packet.
 #[derive(Debug)]
 pub(crate) enum Half<A, B> {
-    First(First<A, B>),
+    First(WaitingFirst<A, B>),
     /// Where the last fragment ends, in bytes of the whole. It goes ahead itself.
     End(u16),
 }
@@ -120,7 +120,7 @@ impl<A, B> Half<A, B> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Meeting<A, B> {
     /// Both are here.
-    Complete(First<A, B>, u16),
+    Complete(WaitingFirst<A, B>, u16),
     /// It waits. A first fragment may have made room for it.
     Waits { given_up: Option<B> },
 }
@@ -147,7 +147,7 @@ impl<A: Address, B> Fragments<A, B> {
     }
 
     /// Notes which conn a packet's fragments belong to.
-    pub(crate) fn note(&mut self, now: Tick, whole: Whole<A>, told: Told<A>) {
+    pub(crate) fn note(&mut self, now: Tick, whole: Whole<A>, first: FirstFragment<A>) {
         let set = &mut self.notes[whole.set(&self.key)];
         let age = |note: &Note<A>| {
             if !note.is_used || note.whole == whole {
@@ -159,19 +159,19 @@ impl<A: Address, B> Fragments<A, B> {
         if let Some(oldest) = set.iter_mut().max_by_key(|note| age(note)) {
             *oldest = Note {
                 whole,
-                told,
+                first,
                 since: now,
                 is_used: true,
             };
         }
     }
 
-    /// What the first fragment of a packet told, if it came lately.
-    pub(crate) fn told_of(&self, now: Tick, whole: &Whole<A>) -> Option<Told<A>> {
+    /// What the first fragment of a packet said, if it came lately.
+    pub(crate) fn first_of(&self, now: Tick, whole: &Whole<A>) -> Option<FirstFragment<A>> {
         let set = &self.notes[whole.set(&self.key)];
         set.iter()
             .find(|note| note.is_used && note.whole == *whole && now.since(note.since) <= NOTE_LIFE)
-            .map(|note| note.told)
+            .map(|note| note.first)
     }
 
     /// Keeps a fragment until its first one comes.
@@ -196,7 +196,7 @@ impl<A: Address, B> Fragments<A, B> {
         let at = self
             .waiting
             .iter()
-            .position(|waiting| self.told_of(now, &waiting.whole).is_some())?;
+            .position(|waiting| self.first_of(now, &waiting.whole).is_some())?;
         Some(self.waiting.remove(at).packet)
     }
 
@@ -267,24 +267,24 @@ mod tests {
     #[test]
     fn a_note_serves_for_a_while() {
         let mut fragments: Fragments<[u8; 4], u8> = Fragments::new(KEY);
-        let told = Told::default();
-        assert_eq!(fragments.told_of(Tick(0), &whole(1)), None);
-        fragments.note(Tick(0), whole(1), told);
-        assert_eq!(fragments.told_of(Tick(NOTE_LIFE), &whole(1)), Some(told));
-        assert_eq!(fragments.told_of(Tick(0), &whole(2)), None);
-        assert_eq!(fragments.told_of(Tick(NOTE_LIFE + 1), &whole(1)), None);
+        let first = FirstFragment::default();
+        assert_eq!(fragments.first_of(Tick(0), &whole(1)), None);
+        fragments.note(Tick(0), whole(1), first);
+        assert_eq!(fragments.first_of(Tick(NOTE_LIFE), &whole(1)), Some(first));
+        assert_eq!(fragments.first_of(Tick(0), &whole(2)), None);
+        assert_eq!(fragments.first_of(Tick(NOTE_LIFE + 1), &whole(1)), None);
     }
 
     #[test]
     fn a_flood_of_first_fragments_takes_no_memory_and_the_newest_stay() {
         let mut fragments: Fragments<[u8; 4], u8> = Fragments::new(KEY);
         for identification in 0..=0xffff {
-            fragments.note(Tick(1), whole(identification), Told::default());
+            fragments.note(Tick(1), whole(identification), FirstFragment::default());
         }
-        let known = (0..=0xffff).filter(|at| fragments.told_of(Tick(1), &whole(*at)).is_some());
+        let known = (0..=0xffff).filter(|at| fragments.first_of(Tick(1), &whole(*at)).is_some());
         assert_eq!(known.count(), SETS * WAYS);
-        fragments.note(Tick(2), whole(0), Told::default());
-        assert!(fragments.told_of(Tick(2), &whole(0)).is_some());
+        fragments.note(Tick(2), whole(0), FirstFragment::default());
+        assert!(fragments.first_of(Tick(2), &whole(0)).is_some());
     }
 
     #[test]
@@ -301,15 +301,15 @@ mod tests {
             }
         }
         assert_eq!(fragments.pop_ready(Tick(5)), None);
-        fragments.note(Tick(5), whole(1), Told::default());
+        fragments.note(Tick(5), whole(1), FirstFragment::default());
         assert_eq!(fragments.pop_ready(Tick(5)), Some(0));
         assert_eq!(fragments.pop_stale(Tick(PATIENCE)), None);
         let stale = fragments.pop_stale(Tick(PATIENCE + 1));
         assert_eq!(stale, Some(([10, 0, 0, 100], 1)));
     }
 
-    const fn first(packet: u32) -> First<[u8; 4], u32> {
-        First {
+    const fn first(packet: u32) -> WaitingFirst<[u8; 4], u32> {
+        WaitingFirst {
             packet,
             tuple: Tuple {
                 src: [10, 0, 0, 1],

@@ -16,14 +16,14 @@ const NIL: u32 = u32::MAX;
 
 /// Whom a packet waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Awaited {
+pub(crate) struct NeighbourKey {
     pub(crate) ifindex: IfIndex,
     pub(crate) addr: IpAddr,
 }
 
 #[derive(Debug)]
 struct Queue {
-    awaited: Awaited,
+    awaited: NeighbourKey,
     since: Tick,
     first: u32,
     last: u32,
@@ -31,23 +31,23 @@ struct Queue {
 }
 
 #[derive(Debug)]
-struct Slot<B> {
+struct Node<B> {
     packet: Option<B>,
     next: u32,
 }
 
 /// All packets that wait. Its memory is made once.
 #[derive(Debug)]
-pub(crate) struct Held<B> {
+pub(crate) struct NeighQueue<B> {
     queues: Vec<Queue>,
-    slots: Box<[Slot<B>]>,
+    nodes: Box<[Node<B>]>,
     free: u32,
     longest: u16,
 }
 
 /// What became of a packet that was to be held.
 #[derive(Debug)]
-pub(crate) enum Hold<B> {
+pub(crate) enum Enqueued<B> {
     /// It waits; nobody waited for this neighbour before.
     First,
     /// It waits behind others.
@@ -56,16 +56,16 @@ pub(crate) enum Hold<B> {
     Full(B),
 }
 
-impl<B> Held<B> {
+impl<B> NeighQueue<B> {
     /// Room for `capacity` packets, of which at most `longest` wait for the same neighbour.
     pub(crate) fn new(capacity: u32, longest: u16) -> Self {
-        let slots = (1..=capacity).map(|next| Slot {
+        let nodes = (1..=capacity).map(|next| Node {
             packet: None,
             next: if next == capacity { NIL } else { next },
         });
         Self {
             queues: Vec::with_capacity(NEIGHBOURS),
-            slots: slots.collect(),
+            nodes: nodes.collect(),
             free: if capacity == 0 { NIL } else { 0 },
             longest,
         }
@@ -75,8 +75,8 @@ impl<B> Held<B> {
         self.queues.is_empty()
     }
 
-    pub(crate) fn push(&mut self, now: Tick, awaited: Awaited, packet: B) -> Hold<B> {
-        let slot = self.free;
+    pub(crate) fn push(&mut self, now: Tick, awaited: NeighbourKey, packet: B) -> Enqueued<B> {
+        let node = self.free;
         let at = self
             .queues
             .iter()
@@ -85,11 +85,11 @@ impl<B> Held<B> {
             Some(at) => self.queues[at].len < self.longest,
             None => self.queues.len() < NEIGHBOURS,
         };
-        if slot == NIL || !has_room {
-            return Hold::Full(packet);
+        if node == NIL || !has_room {
+            return Enqueued::Full(packet);
         }
-        self.free = self.slots[slot as usize].next;
-        self.slots[slot as usize] = Slot {
+        self.free = self.nodes[node as usize].next;
+        self.nodes[node as usize] = Node {
             packet: Some(packet),
             next: NIL,
         };
@@ -97,24 +97,24 @@ impl<B> Held<B> {
             self.queues.push(Queue {
                 awaited,
                 since: now,
-                first: slot,
-                last: slot,
+                first: node,
+                last: node,
                 len: 1,
             });
-            return Hold::First;
+            return Enqueued::First;
         };
         let queue = &mut self.queues[at];
-        self.slots[queue.last as usize].next = slot;
-        queue.last = slot;
+        self.nodes[queue.last as usize].next = node;
+        queue.last = node;
         queue.len += 1;
-        Hold::Queued
+        Enqueued::Queued
     }
 
     /// The next packet of a neighbour that `is_known`, in the order they came.
     pub(crate) fn pop_known(
         &mut self,
-        is_known: impl Fn(&Awaited) -> bool,
-    ) -> Option<(Awaited, B)> {
+        is_known: impl Fn(&NeighbourKey) -> bool,
+    ) -> Option<(NeighbourKey, B)> {
         let at = self
             .queues
             .iter()
@@ -123,7 +123,7 @@ impl<B> Held<B> {
     }
 
     /// The next packet that has waited too long.
-    pub(crate) fn pop_stale(&mut self, now: Tick) -> Option<(Awaited, B)> {
+    pub(crate) fn pop_stale(&mut self, now: Tick) -> Option<(NeighbourKey, B)> {
         let at = self
             .queues
             .iter()
@@ -131,18 +131,18 @@ impl<B> Held<B> {
         self.pop(at)
     }
 
-    fn pop(&mut self, at: usize) -> Option<(Awaited, B)> {
+    fn pop(&mut self, at: usize) -> Option<(NeighbourKey, B)> {
         let queue = &mut self.queues[at];
-        let slot = queue.first;
-        let packet = self.slots[slot as usize].packet.take()?;
-        queue.first = self.slots[slot as usize].next;
+        let node = queue.first;
+        let packet = self.nodes[node as usize].packet.take()?;
+        queue.first = self.nodes[node as usize].next;
         queue.len -= 1;
         let awaited = queue.awaited;
         if queue.len == 0 {
             self.queues.swap_remove(at);
         }
-        self.slots[slot as usize].next = self.free;
-        self.free = slot;
+        self.nodes[node as usize].next = self.free;
+        self.free = node;
         Some((awaited, packet))
     }
 }
@@ -153,21 +153,21 @@ mod tests {
 
     use super::*;
 
-    const GATEWAY: Awaited = Awaited {
+    const GATEWAY: NeighbourKey = NeighbourKey {
         ifindex: IfIndex(1),
         addr: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
     };
-    const OTHER: Awaited = Awaited {
+    const OTHER: NeighbourKey = NeighbourKey {
         ifindex: IfIndex(1),
         addr: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
     };
 
     #[test]
     fn packets_leave_in_the_order_they_came_once_their_neighbour_is_known() {
-        let mut held = Held::new(8, 4);
-        assert!(matches!(held.push(Tick(0), GATEWAY, 'a'), Hold::First));
-        assert!(matches!(held.push(Tick(0), OTHER, 'x'), Hold::First));
-        assert!(matches!(held.push(Tick(0), GATEWAY, 'b'), Hold::Queued));
+        let mut held = NeighQueue::new(8, 4);
+        assert!(matches!(held.push(Tick(0), GATEWAY, 'a'), Enqueued::First));
+        assert!(matches!(held.push(Tick(0), OTHER, 'x'), Enqueued::First));
+        assert!(matches!(held.push(Tick(0), GATEWAY, 'b'), Enqueued::Queued));
         let known: Vec<_> =
             std::iter::from_fn(|| held.pop_known(|awaited| *awaited == GATEWAY)).collect();
         assert_eq!(known, [(GATEWAY, 'a'), (GATEWAY, 'b')]);
@@ -177,18 +177,24 @@ mod tests {
 
     #[test]
     fn a_neighbour_s_queue_and_all_queues_together_are_bounded() {
-        let mut held = Held::new(3, 2);
+        let mut held = NeighQueue::new(3, 2);
         for _ in 0..2 {
-            assert!(!matches!(held.push(Tick(0), GATEWAY, ()), Hold::Full(())));
+            assert!(!matches!(
+                held.push(Tick(0), GATEWAY, ()),
+                Enqueued::Full(())
+            ));
         }
-        assert!(matches!(held.push(Tick(0), GATEWAY, ()), Hold::Full(())));
-        assert!(matches!(held.push(Tick(0), OTHER, ()), Hold::First));
-        assert!(matches!(held.push(Tick(0), OTHER, ()), Hold::Full(())));
+        assert!(matches!(
+            held.push(Tick(0), GATEWAY, ()),
+            Enqueued::Full(())
+        ));
+        assert!(matches!(held.push(Tick(0), OTHER, ()), Enqueued::First));
+        assert!(matches!(held.push(Tick(0), OTHER, ()), Enqueued::Full(())));
     }
 
     #[test]
     fn a_packet_that_waited_too_long_is_given_up() {
-        let mut held = Held::new(3, 2);
+        let mut held = NeighQueue::new(3, 2);
         held.push(Tick(0), GATEWAY, 'a');
         assert_eq!(held.pop_stale(Tick(Tick::from_secs(2))), None);
         assert_eq!(

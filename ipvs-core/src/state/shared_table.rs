@@ -10,11 +10,11 @@ use zerocopy::FromZeros;
 
 use crate::time::Tick;
 
-/// Slots that a key may be in.
+/// SharedTable that a key may be in.
 const WAYS: usize = 8;
 
 /// One entry: zero when it is free.
-pub(crate) trait Slot: FromZeros {
+pub(crate) trait Entry: FromZeros {
     /// By which it is found; 0 if it is free
     fn key(&self) -> &AtomicU64;
     /// A [`Tick`]: of those that a new one may take the place of, the one with the least time left goes
@@ -23,13 +23,13 @@ pub(crate) trait Slot: FromZeros {
 
 /// A table of one worker.
 #[derive(Debug)]
-pub(crate) struct Slots<S> {
+pub(crate) struct SharedTable<S> {
     slots: Box<[S]>,
     /// How many are in use: mostly none
     used: AtomicU32,
 }
 
-impl<S: Slot> Slots<S> {
+impl<S: Entry> SharedTable<S> {
     /// Room for so many, rounded up to a power of two. Memory is touched as it is used.
     pub(crate) fn new(capacity: usize) -> Self {
         let count = capacity.max(WAYS).next_power_of_two();
@@ -41,7 +41,7 @@ impl<S: Slot> Slots<S> {
         }
     }
 
-    /// Slots in all.
+    /// SharedTable in all.
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -130,7 +130,7 @@ mod tests {
         number: AtomicU32,
     }
 
-    impl Slot for Number {
+    impl Entry for Number {
         fn key(&self) -> &AtomicU64 {
             &self.key
         }
@@ -139,7 +139,7 @@ mod tests {
         }
     }
 
-    fn put(table: &Slots<Number>, key: u64, number: u32) {
+    fn put(table: &SharedTable<Number>, key: u64, number: u32) {
         let slot = table.place_for(key, Tick(0));
         table.clear(slot);
         slot.expires.store(number, Relaxed);
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn who_reads_while_a_slot_changes_hands_gets_nothing() {
-        let table = Slots::new(1);
+        let table = SharedTable::new(1);
         put(&table, 1, 10);
         assert_eq!(table.read(1, number), Some(10));
         let taken_meanwhile = table.read(1, |slot| {
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_walk_comes_by_all_in_use_and_a_full_bucket_gives_the_oldest() {
-        let table = Slots::new(8);
+        let table = SharedTable::new(8);
         assert_eq!(table.walk(&mut 0, 100).count(), 0);
         for key in 1..=9 {
             put(&table, key, key as u32 * 10);

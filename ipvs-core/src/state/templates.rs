@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use crate::config::dest::DestId;
 use crate::config::options::Persistence;
 use crate::config::service::ServiceId;
-use crate::state::shared_table::{self, Slots};
+use crate::state::shared_table::{self, SharedTable};
 use crate::time::Tick;
 use crate::tuple::{Address, HashKey, Tuple};
 
@@ -16,13 +16,13 @@ use crate::tuple::{Address, HashKey, Tuple};
 const AFTER_LAST_CONN_S: u32 = 60;
 /// A conn whose end was not noticed (its service was changed meanwhile) holds its template no longer than this.
 const HELD_AT_MOST_S: u32 = 24 * 3600;
-/// Slots looked at by one call of [`Templates::expire_some`].
+/// SharedTable looked at by one call of [`Templates::expire_some`].
 const REACH: usize = 64;
 
-/// A client's memory of its dest; no key if the slot is free.
+/// A client's memory of its dest; no key if the entry is free.
 #[derive(Debug, Default, zerocopy::FromBytes)]
 #[repr(C)]
-struct Slot {
+struct TemplateEntry {
     key: AtomicU64,
     dest: AtomicU32,
     /// A tick, of which the lowest bits do not matter
@@ -34,7 +34,7 @@ struct Slot {
 
 /// The templates of one worker.
 #[derive(Debug)]
-pub struct Templates(Slots<Slot>);
+pub struct Templates(SharedTable<TemplateEntry>);
 
 /// What a change of the table does to counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,24 +64,24 @@ pub(crate) fn key_of<A: Address>(
         dport: 0,
         protocol: 0,
     };
-    // 0 stands for a free slot.
+    // 0 stands for a free entry.
     tuple.hash(hash_key).max(1)
 }
 
 impl Templates {
     /// Room for this many, and a few more.
     pub(crate) fn new(capacity: usize) -> Self {
-        Self(Slots::new(capacity))
+        Self(SharedTable::new(capacity))
     }
 
-    /// Slots in all
+    /// SharedTable in all
     pub fn capacity(&self) -> usize {
         self.0.len()
     }
 
     /// The dest that this client keeps to, by what this worker knows. Called by any worker.
     pub(crate) fn find(&self, key: u64, now: Tick) -> Option<DestId> {
-        let read = |slot: &Slot| (slot.dest(), slot.is_alive(now));
+        let read = |entry: &TemplateEntry| (entry.dest(), entry.is_alive(now));
         let (dest, is_alive) = self.0.read(key, read)?;
         is_alive.then_some(dest)
     }
@@ -90,56 +90,56 @@ impl Templates {
     pub(crate) fn hold(&self, key: u64, dest: DestId, timeout_s: u32, now: Tick) -> Change {
         let mut change = Change::default();
         let expires = now.after(Tick::from_secs(timeout_s)).0;
-        if let Some(slot) = self.0.find(key) {
-            let before = slot.dest();
+        if let Some(entry) = self.0.find(key) {
+            let before = entry.dest();
             if before != dest {
                 (change.went, change.came) = (Some(before), Some(dest));
-                slot.conns.store(0, Relaxed);
-                slot.dest.store(dest.0, Relaxed);
+                entry.conns.store(0, Relaxed);
+                entry.dest.store(dest.0, Relaxed);
             }
-            slot.expires.store(expires, Relaxed);
-            slot.conns.store(slot.conns.load(Relaxed) + 1, Relaxed);
+            entry.expires.store(expires, Relaxed);
+            entry.conns.store(entry.conns.load(Relaxed) + 1, Relaxed);
             return change;
         }
-        let slot = self.0.place_for(key, now);
-        if self.0.clear(slot) {
-            change.went = Some(slot.dest());
+        let entry = self.0.place_for(key, now);
+        if self.0.clear(entry) {
+            change.went = Some(entry.dest());
         }
         change.came = Some(dest);
-        slot.dest.store(dest.0, Relaxed);
-        slot.expires.store(expires, Relaxed);
-        slot.conns.store(1, Relaxed);
-        self.0.publish(slot, key);
+        entry.dest.store(dest.0, Relaxed);
+        entry.expires.store(expires, Relaxed);
+        entry.conns.store(1, Relaxed);
+        self.0.publish(entry, key);
         change
     }
 
     /// A conn of the client has ended.
     pub(crate) fn release(&self, key: u64, dest: DestId, now: Tick) {
-        let Some(slot) = self.0.find(key) else {
+        let Some(entry) = self.0.find(key) else {
             return;
         };
-        if slot.dest() != dest {
+        if entry.dest() != dest {
             return;
         }
-        let left = slot.conns.load(Relaxed).saturating_sub(1);
-        slot.conns.store(left, Relaxed);
+        let left = entry.conns.load(Relaxed).saturating_sub(1);
+        entry.conns.store(left, Relaxed);
         let least = now.after(Tick::from_secs(AFTER_LAST_CONN_S));
-        if left == 0 && least.reached(Tick(slot.expires.load(Relaxed))) {
-            slot.expires.store(least.0, Relaxed);
+        if left == 0 && least.reached(Tick(entry.expires.load(Relaxed))) {
+            entry.expires.store(least.0, Relaxed);
         }
     }
 
     /// Looks at a few slots, beginning at `cursor`, which moves on; `gone` hears of the dests of those that expired.
     pub(crate) fn expire_some(&self, cursor: &mut usize, now: Tick, mut gone: impl FnMut(DestId)) {
-        for slot in self.0.walk(cursor, REACH) {
-            if !slot.is_alive(now) && self.0.clear(slot) {
-                gone(slot.dest());
+        for entry in self.0.walk(cursor, REACH) {
+            if !entry.is_alive(now) && self.0.clear(entry) {
+                gone(entry.dest());
             }
         }
     }
 }
 
-impl shared_table::Slot for Slot {
+impl shared_table::Entry for TemplateEntry {
     fn key(&self) -> &AtomicU64 {
         &self.key
     }
@@ -148,7 +148,7 @@ impl shared_table::Slot for Slot {
     }
 }
 
-impl Slot {
+impl TemplateEntry {
     fn dest(&self) -> DestId {
         DestId(self.dest.load(Relaxed))
     }

@@ -14,22 +14,22 @@ const REACH: u32 = 256;
 
 impl<B: PacketBuf> Engine<B> {
     /// Goes on with the end of dests' conns: first those of IPv4, then the others.
-    pub(crate) fn continue_closing(&mut self, io: &mut impl Io<B>) {
+    pub(crate) fn continue_dest_removals(&mut self, io: &mut impl Io<B>) {
         if self.v4().walk(io) {
-            for closed in self.v4.closing.walking.drain(..) {
-                self.v6.closing.add(closed);
+            for closed in self.v4.dest_removals.walking.drain(..) {
+                self.v6.dest_removals.add(closed);
             }
         }
         if self.v6().walk(io) {
-            self.report_closed(io);
+            self.report_dest_removals(io);
         }
     }
 
     /// The walks are over. Reports that find no room stay for the next call.
-    fn report_closed(&mut self, io: &mut impl Io<B>) {
-        while let Some(closed) = self.v6.closing.walking.pop() {
+    fn report_dest_removals(&mut self, io: &mut impl Io<B>) {
+        while let Some(closed) = self.v6.dest_removals.walking.pop() {
             if closed.is_removed && io.event(Event::DestGone(closed.dest)).is_err() {
-                self.v6.closing.walking.push(closed);
+                self.v6.dest_removals.walking.push(closed);
                 return;
             }
         }
@@ -40,7 +40,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Goes on with the walk, or begins one; whether it is over. Both ends of an established conn are told by a
     /// reset.
     fn walk(&mut self, io: &mut impl Io<B>) -> bool {
-        let closing = &mut self.lane.closing;
+        let closing = &mut self.family.dest_removals;
         if closing.walking.is_empty() {
             if closing.waiting.is_empty() {
                 return false;
@@ -49,11 +49,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             closing.walking.sort_unstable();
             closing.cursor = 0;
         }
-        let (ids, next) = self.lane.conns.scan(self.lane.closing.cursor, REACH);
+        let (ids, next) = self
+            .family
+            .conns
+            .scan(self.family.dest_removals.cursor, REACH);
         let mut found = [None::<ConnId>; REACH as usize];
-        let walking = &self.lane.closing.walking;
+        let walking = &self.family.dest_removals.walking;
         let of_closed_dests = ids.filter(|id| {
-            let dest = self.lane.conns.get(*id).dest();
+            let dest = self.family.conns.get(*id).dest();
             walking
                 .binary_search_by_key(&dest, |closed| closed.dest)
                 .is_ok()
@@ -66,7 +69,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             self.end(id, io);
         }
         if let Some(cursor) = next {
-            self.lane.closing.cursor = cursor;
+            self.family.dest_removals.cursor = cursor;
         }
         next.is_none()
     }

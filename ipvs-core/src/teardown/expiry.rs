@@ -15,12 +15,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     pub(crate) fn expire_conns(&mut self, io: &mut impl Io<B>) {
         let now = self.shared.now.tick();
         let mut budget = EXPIRY_BUDGET;
-        let mut leaving = std::mem::take(&mut self.lane.leaving);
+        let mut leaving = std::mem::take(&mut self.family.leaving);
         loop {
             while leaving.len() < LEAVING_TOGETHER
-                && let Some(id) = self.lane.conns.next_due(now, &mut budget)
+                && let Some(id) = self.family.conns.next_due(now, &mut budget)
             {
-                leaving.push(self.lane.conns.leave(id));
+                leaving.push(self.family.conns.leave(id));
             }
             if leaving.is_empty() {
                 break;
@@ -29,12 +29,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 self.expire(conn, io);
             }
         }
-        self.lane.leaving = leaving;
+        self.family.leaving = leaving;
     }
 
     fn expire(&mut self, leaving: Leaving, io: &mut impl Io<B>) {
         self.reset_if_established(leaving.id(), io);
-        let conn = self.lane.conns.release(leaving);
+        let conn = self.family.conns.release(leaving);
         self.settle_end(&conn, io);
     }
 }

@@ -22,22 +22,22 @@ const RST_ACK: u8 = 0x14;
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Tells both ends of an established TCP conn that it is over.
     pub(crate) fn reset_if_established(&mut self, id: ConnId, io: &mut impl Io<B>) {
-        let conn = *self.lane.conns.get(id);
+        let conn = *self.family.conns.get(id);
         if conn.flags.has(ConnFlags::SYN_PROXIED) && conn.tcp_state() == TcpState::SynSent {
             return self.reset_waiting_client(id, io);
         }
         if conn.protocol != Protocol::Tcp.number()
             || conn.tcp_state() != TcpState::Established
-            || conn.flags.has(ConnFlags::ONE_WAY)
+            || conn.flags.has(ConnFlags::DR_TUNNEL)
         {
             return;
         }
         // The sequence number is the one the receiver expects next, for only then does it believe
         // the reset at once (RFC 5961, 3.2): what it acknowledged last.
         let [client_ack, dest_ack] = conn.acks;
-        let client_expects = client_ack.wrapping_add(self.lane.dest_delta(id));
+        let client_expects = client_ack.wrapping_add(self.family.dest_delta(id));
         let for_client = (client_expects, dest_ack.wrapping_sub(conn.seq_delta));
-        let dest_expects = dest_ack.wrapping_add(self.lane.header_shift(id));
+        let dest_expects = dest_ack.wrapping_add(self.family.header_shift(id));
         let for_dest = (dest_expects, client_ack);
         self.send_reset(id, &conn, Direction::Outbound, for_client, io);
         self.send_reset(id, &conn, Direction::Inbound, for_dest, io);
@@ -45,9 +45,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// The client has shaken hands, and the dest did not answer.
     fn reset_waiting_client(&mut self, id: ConnId, io: &mut impl Io<B>) {
-        let conn = *self.lane.conns.get(id);
-        let extra = self.lane.extras.get(id);
-        let numbers = (extra.cookie.wrapping_add(1), extra.first_data);
+        let conn = *self.family.conns.get(id);
+        let ext = self.family.exts.get(id);
+        let numbers = (ext.cookie.wrapping_add(1), ext.first_data);
         self.send_reset(id, &conn, Direction::Outbound, numbers, io);
     }
 

@@ -22,7 +22,7 @@ const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 /// IPv6 maps them (RFC 4291, 2.5.5.2), and a frame may be of either.
 pub trait Family: Address {
     /// Whether its lane has the conns between both families.
-    const CAN_BE_MIXED: bool;
+    const HAS_NAT64: bool;
     /// Where what is above IP begins in a frame whose IP header has neither options nor extensions
     const PLAIN_L4_AT: usize;
     /// Echo, which goes with a service's packets through SNAT
@@ -62,7 +62,7 @@ pub trait Family: Address {
 }
 
 impl Family for [u8; 4] {
-    const CAN_BE_MIXED: bool = false;
+    const HAS_NAT64: bool = false;
     const PLAIN_L4_AT: usize = L2_LEN + ipv4::HEADER_LEN;
     const ICMP: Protocol = Protocol::Icmp;
     const ECHO_REQUEST: u8 = 8;
@@ -150,7 +150,7 @@ impl Family for [u8; 4] {
 }
 
 impl Family for [u8; 16] {
-    const CAN_BE_MIXED: bool = true;
+    const HAS_NAT64: bool = true;
     const PLAIN_L4_AT: usize = L2_LEN + ipv6::HEADER_LEN;
     const ICMP: Protocol = Protocol::IcmpV6;
     const ECHO_REQUEST: u8 = 128;

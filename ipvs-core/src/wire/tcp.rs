@@ -139,7 +139,7 @@ pub(crate) fn rewrite_tcp<A: Family>(
     }
     let header_len = usize::from(header[12] >> 4) * 4;
     // NAT hides nobody: the ends' options are their own.
-    if header_len > HEADER_LEN && conn.flags.has(ConnFlags::FULL_NAT) {
+    if header_len > HEADER_LEN && conn.flags.is_full_nat() {
         let options = rest
             .get_mut(..header_len - HEADER_LEN)
             .ok_or(DropReason::TcpMalformed)?;

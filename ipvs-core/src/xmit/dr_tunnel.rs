@@ -5,7 +5,7 @@ use packet::{PacketBuf, ipv4};
 use crate::config::fwdmode::{Encapsulation, FwdMode};
 
 use crate::config::protocol::Protocol;
-use crate::conn::{Conn, ConnFlags, Found};
+use crate::conn::{Conn, Found};
 use crate::ctx::family_state::Forwarder;
 use crate::ctx::shared::Shared;
 use crate::direction::Direction;
@@ -23,14 +23,14 @@ use crate::xmit::nexthop::known_nexthop;
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Changes a packet of a conn that nothing comes back by as its way demands, and follows the conn's state.
     #[inline(never)]
-    pub(crate) fn pass_on(
+    pub(crate) fn rewrite_dr_tunnel(
         &mut self,
         packet: &mut B,
         flow: &Flow<A>,
         found: Found,
         mtu: u16,
     ) -> Result<(), DropReason> {
-        let conn = self.lane.conns.get_mut(found.id);
+        let conn = self.family.conns.get_mut(found.id);
         let fwdmode = conn.fwdmode();
         let frame = packet.bytes();
         check_way::<A>(frame, wrapped_len(flow, conn, fwdmode), mtu)?;
@@ -47,35 +47,35 @@ impl<B: PacketBuf> Shared<B> {
     /// The short way, if a packet changes nothing about its conn but when one came last. Else it comes back as it was. Each of the
     /// common modes has a copy of the code of its own, which does not ask what it is.
     #[inline(always)]
-    pub(crate) fn pass_on_steady<A: Family>(
+    pub(crate) fn forward_dr_tunnel_fast<A: Family>(
         &self,
         conn: &mut Conn<A>,
         packet: B,
         flow: &Flow<A>,
         io: &mut impl Io<B>,
     ) -> Result<(), B> {
-        if conn.flags.has(ConnFlags::IPIP) {
-            self.pass_on_in_ipip(conn, packet, flow, io)
-        } else if conn.flags.has(ConnFlags::TUNNEL) {
-            Err(packet)
+        if conn.flags.is_ipip() {
+            self.forward_ipip(conn, packet, flow, io)
+        } else if conn.flags.is_dr() {
+            self.forward_dr(conn, packet, flow, io)
         } else {
-            self.pass_on_directly(conn, packet, flow, io)
+            Err(packet)
         }
     }
 
     #[inline(never)]
-    fn pass_on_directly<A: Family>(
+    fn forward_dr<A: Family>(
         &self,
         conn: &mut Conn<A>,
         packet: B,
         flow: &Flow<A>,
         io: &mut impl Io<B>,
     ) -> Result<(), B> {
-        self.pass_on_as(FwdMode::DirectRoute, conn, packet, flow, io)
+        self.forward_dr_tunnel_as(FwdMode::DirectRoute, conn, packet, flow, io)
     }
 
     #[inline(never)]
-    fn pass_on_in_ipip<A: Family>(
+    fn forward_ipip<A: Family>(
         &self,
         conn: &mut Conn<A>,
         packet: B,
@@ -83,11 +83,11 @@ impl<B: PacketBuf> Shared<B> {
         io: &mut impl Io<B>,
     ) -> Result<(), B> {
         let ipip = FwdMode::Tunnel(Encapsulation::IpIp);
-        self.pass_on_as(ipip, conn, packet, flow, io)
+        self.forward_dr_tunnel_as(ipip, conn, packet, flow, io)
     }
 
     #[inline(always)]
-    fn pass_on_as<A: Family>(
+    fn forward_dr_tunnel_as<A: Family>(
         &self,
         fwdmode: FwdMode,
         conn: &mut Conn<A>,
@@ -125,10 +125,8 @@ impl<B: PacketBuf> Shared<B> {
         fwdmode: FwdMode,
     ) -> Result<&'p mut [u8], DropReason> {
         let is_ipip = fwdmode == FwdMode::Tunnel(Encapsulation::IpIp);
-        let is_short = is_ipip
-            && !A::CAN_BE_MIXED
-            && flow.is_plain()
-            && !ipv4::has_reserved_flag(packet.bytes());
+        let is_short =
+            is_ipip && !A::HAS_NAT64 && flow.is_plain() && !ipv4::has_reserved_flag(packet.bytes());
         self.stats
             .count_packet(conn.dest(), Direction::Inbound, flow.total_len);
         conn.touch(self.now.tick());
@@ -143,7 +141,7 @@ impl<B: PacketBuf> Shared<B> {
     }
 
     /// Whatever belongs to a conn of DR or tunnel mode: its way out, without a look inside.
-    pub(crate) fn pass_on_unchanged<A: Family>(
+    pub(crate) fn wrap_for_dest<A: Family>(
         &self,
         packet: &mut B,
         conn: &Conn<A>,
@@ -188,6 +186,6 @@ fn next_state<A: Family>(
     let l4 = frame.get(usize::from(flow.l4_at)..);
     let segment = Segment::read(l4.unwrap_or_default())?;
     let state = conn.tcp_state();
-    let next = state.next_one_way(segment.kind());
+    let next = state.next_dr_tunnel(segment.kind());
     Ok((next != state).then_some(next))
 }

@@ -16,7 +16,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Rewrites an echo message of a conn.
     #[inline(never)]
     pub(crate) fn rewrite_echo(&mut self, packet: &mut B, flow: &Flow<A>, found: Found) {
-        let conn = self.lane.conns.get_mut(found.id);
+        let conn = self.family.conns.get_mut(found.id);
         conn.touch(self.shared.now.tick());
         rewrite_network(packet.bytes_mut(), conn, found.direction);
         let to = conn.rewritten(found.direction);

@@ -19,7 +19,7 @@ impl<B: PacketBuf> Shared<B> {
     /// Rewrites a packet of a conn and sends it on, if it needs no more than that. Else it comes back as it was:
     /// [`crate::ctx::family_state::Forwarder::forward`] is for all of them.
     #[inline(always)]
-    pub(crate) fn forward_steady<A: Family>(
+    pub(crate) fn forward_fast<A: Family>(
         &self,
         conn: &mut Conn<A>,
         packet: B,
@@ -27,17 +27,17 @@ impl<B: PacketBuf> Shared<B> {
         direction: Direction,
         io: &mut impl Io<B>,
     ) -> Result<(), B> {
-        if !conn.flags.has(ConnFlags::NOT_PLAIN) {
-            self.rewrite_steady(conn, packet, flow, direction, io)
-        } else if conn.flags.has(ConnFlags::ONE_WAY) {
-            self.pass_on_steady(conn, packet, flow, io)
+        if !conn.flags.has(ConnFlags::SLOW_PATH) {
+            self.rewrite_fast(conn, packet, flow, direction, io)
+        } else if conn.flags.has(ConnFlags::DR_TUNNEL) {
+            self.forward_dr_tunnel_fast(conn, packet, flow, io)
         } else {
             Err(packet)
         }
     }
 
     #[inline(never)]
-    fn rewrite_steady<A: Family>(
+    fn rewrite_fast<A: Family>(
         &self,
         conn: &mut Conn<A>,
         mut packet: B,

@@ -31,11 +31,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if ip.total_len.saturating_add_signed(self.growth(ip, found)) > way.mtu() {
             return self.refuse_or_drop(packet, found, DropReason::MtuExceeded, io);
         }
-        let dest = self.lane.conns.get(found.id).dest();
+        let dest = self.family.conns.get(found.id).dest();
         self.shared
             .stats
             .count_packet(dest, found.direction, ip.total_len);
-        let conn = self.lane.conns.get_mut(found.id);
+        let conn = self.family.conns.get_mut(found.id);
         conn.touch(self.shared.now.tick());
         match self.rewrite_fragment(&mut packet, ip, found, part) {
             Ok(()) => self.deliver(packet, way, io),
@@ -53,12 +53,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if let Part::FirstOfSctp { whole_len } = part {
             self.rewrite_first_fragment(packet, ip.l4_at, found, whole_len)?;
         }
-        let conn = self.lane.conns.get(found.id);
-        if conn.flags.has(ConnFlags::ONE_WAY) {
+        let conn = self.family.conns.get(found.id);
+        if conn.flags.has(ConnFlags::DR_TUNNEL) {
             let tuple = conn.tuple(found.direction);
-            return self.shared.pass_on_unchanged(packet, conn, &tuple);
+            return self.shared.wrap_for_dest(packet, conn, &tuple);
         }
-        if A::CAN_BE_MIXED && conn.flags.has(ConnFlags::MIXED) {
+        if A::HAS_NAT64 && conn.flags.has(ConnFlags::NAT64) {
             return self.replace_network_of_fragment(packet, ip, found, part);
         }
         rewrite_network(packet.bytes_mut(), conn, found.direction);

@@ -27,7 +27,7 @@ pub(crate) fn rewrite_datagram<A: Family>(
 #[inline]
 pub(crate) fn rewrite_network<A: Family>(bytes: &mut [u8], conn: &Conn<A>, direction: Direction) {
     // That of a mixed conn was replaced before.
-    if A::CAN_BE_MIXED && conn.flags.has(ConnFlags::MIXED) {
+    if A::HAS_NAT64 && conn.flags.has(ConnFlags::NAT64) {
         return;
     }
     let to = conn.rewritten(direction);

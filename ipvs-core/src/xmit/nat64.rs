@@ -43,7 +43,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if piece.is_some() && flow.protocol() == Protocol::Udp && has_no_checksum {
             return Err(DropReason::Fragment);
         }
-        let to = self.lane.conns.get(found.id).rewritten(found.direction);
+        let to = self.family.conns.get(found.id).rewritten(found.direction);
         let l4_len = L2_LEN as u16 + flow.total_len - u16::from(flow.l4_at);
         let l4_at = L2_LEN + family::header_len(to.src) + fragment_header_len(&to, piece);
         let total_len = (l4_at - L2_LEN) as u16 + l4_len;
@@ -68,7 +68,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         found: Found,
         part: Part,
     ) -> Result<(), DropReason> {
-        let to = self.lane.conns.get(found.id).rewritten(found.direction);
+        let to = self.family.conns.get(found.id).rewritten(found.direction);
         let l4_len = L2_LEN as u16 + ip.total_len - u16::from(ip.l4_at);
         let mut piece = piece_of(ip);
         if let Part::Later {
@@ -83,21 +83,21 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// What only the whole rewritten packet can tell.
     #[inline(never)]
     pub(crate) fn complete_replaced(&self, packet: &mut B, flow: &Flow<A>, found: Found) {
-        let to = self.lane.conns.get(found.id).rewritten(found.direction);
+        let to = self.family.conns.get(found.id).rewritten(found.direction);
         if flow.protocol() == Protocol::Udp && !to.src.is_mapped() {
             give_checksum(packet.bytes_mut(), &to, usize::from(flow.l4_at));
         }
     }
 
     /// An error about a packet of a mixed conn becomes the other family's, and so does the packet that it quotes.
-    pub(crate) fn translate_mixed_error(
+    pub(crate) fn translate_nat64_error(
         &self,
         packet: &mut B,
         ip: &IpFacts<A>,
         quoted: &Quoted<A>,
         found: Found,
     ) -> Result<(), DropReason> {
-        let conn = self.lane.conns.get(found.id);
+        let conn = self.family.conns.get(found.id);
         let outer = conn.rewritten(found.direction);
         let sent = icmp_quote::as_sent(conn, found.direction);
         let (outer_len, inner_len) = (family::header_len(outer.src), family::header_len(sent.src));
@@ -113,7 +113,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         };
         packet.truncate(L2_LEN + longest);
         let frame = packet.bytes_mut();
-        let dest_delta = self.lane.dest_delta(found.id);
+        let dest_delta = self.family.dest_delta(found.id);
         icmp_quote::restore_l4(
             &mut frame[l4_at..],
             quoted,
@@ -175,7 +175,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         let dont_fragment = l4_len + (new - L2_LEN) as u16 > MAY_BE_FRAGMENTED;
         if !dont_fragment {
-            self.lane.identification = self.lane.identification.wrapping_add(1);
+            self.family.identification = self.family.identification.wrapping_add(1);
         }
         let header = NewHeader {
             ttl,
@@ -183,7 +183,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             identification: if dont_fragment {
                 0
             } else {
-                self.lane.identification
+                self.family.identification
             },
             dont_fragment,
             ..NewHeader::of_ours(to.src, to.dst, to.protocol, l4_len)

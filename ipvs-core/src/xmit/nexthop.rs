@@ -10,7 +10,7 @@ use crate::ctx::shared::Shared;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
-use crate::state::neigh_queue::{Awaited, Hold};
+use crate::state::neigh_queue::{Enqueued, NeighbourKey};
 use crate::wire::family::Family;
 
 /// How a packet gets out.
@@ -26,7 +26,7 @@ pub(crate) enum Way {
     /// Once this neighbour has told its MAC address
     Await {
         /// The neighbour
-        neighbour: Awaited,
+        neighbour: NeighbourKey,
         /// Largest IP packet in bytes
         mtu: u16,
     },
@@ -74,7 +74,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return self.find_way(id, direction);
         }
         let net = &self.shared.snapshot.net;
-        let id = self.lane.conns.get(id).nexthop(direction, net.generation);
+        let id = self.family.conns.get(id).nexthop(direction, net.generation);
         let known = id.and_then(|id| Some((id, net.nexthop(id)?.mtu)));
         let (id, mtu) = known.ok_or(DropReason::NoRoute)?;
         Ok(Way::Known { id, mtu })
@@ -83,7 +83,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Whether a conn knows the next hop of its packets, or does from now on by what another conn of its dest has found.
     pub(crate) fn knows_nexthop_by_dest(&mut self, id: ConnId, direction: Direction) -> bool {
         let net = &self.shared.snapshot.net;
-        let conn = self.lane.conns.get_mut(id);
+        let conn = self.family.conns.get_mut(id);
         if known_nexthop(net, conn, direction).is_some() {
             return true;
         }
@@ -93,7 +93,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let addr = conn.destination(direction).to_ip();
         let Some(known) = self
             .shared
-            .dest_notes
+            .dest_cache
             .nexthop(conn.dest(), addr, net.generation)
         else {
             return false;
@@ -105,14 +105,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[cold]
     fn find_way(&mut self, id: ConnId, direction: Direction) -> Result<Way, DropReason> {
         let net = &self.shared.snapshot.net;
-        let dst = self.lane.conns.get(id).destination(direction).to_ip();
+        let dst = self.family.conns.get(id).destination(direction).to_ip();
         let hop = net.route_to(dst).ok_or(DropReason::NoRoute)?;
         let known = net
             .nexthop_of(hop.ifindex, hop.neighbour)
             .and_then(|id| net.nexthop(id).map(|nexthop| (id, nexthop)))
             .filter(|(_, nexthop)| nexthop.macs.is_some());
         let Some((nexthop_id, nexthop)) = known else {
-            let neighbour = Awaited {
+            let neighbour = NeighbourKey {
                 ifindex: hop.ifindex,
                 addr: hop.neighbour,
             };
@@ -121,10 +121,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         };
         // A route's own MTU binds the conn to its route only as long as that is looked up each time.
         if nexthop.mtu == hop.mtu {
-            let conn = self.lane.conns.get_mut(id);
+            let conn = self.family.conns.get_mut(id);
             conn.set_nexthop(direction, net.generation, nexthop_id);
             if direction == Direction::Inbound {
-                let notes = &mut self.shared.dest_notes;
+                let notes = &mut self.shared.dest_cache;
                 notes.set_nexthop(conn.dest(), dst, net.generation, nexthop_id);
             }
         }
@@ -169,11 +169,11 @@ impl<B: PacketBuf> Shared<B> {
     }
 
     #[cold]
-    pub(crate) fn hold(&mut self, packet: B, neighbour: Awaited, io: &mut impl Io<B>) {
-        match self.held.push(self.now.tick(), neighbour, packet) {
-            Hold::First => {
+    pub(crate) fn hold(&mut self, packet: B, neighbour: NeighbourKey, io: &mut impl Io<B>) {
+        match self.neigh_queue.push(self.now.tick(), neighbour, packet) {
+            Enqueued::First => {
                 self.stats.held.add(1);
-                self.tell(
+                self.send_event(
                     Event::Resolve {
                         ifindex: neighbour.ifindex,
                         addr: neighbour.addr,
@@ -181,22 +181,24 @@ impl<B: PacketBuf> Shared<B> {
                     io,
                 );
             }
-            Hold::Queued => self.stats.held.add(1),
-            Hold::Full(packet) => self.drop(packet, DropReason::NeighbourQueueFull),
+            Enqueued::Queued => self.stats.held.add(1),
+            Enqueued::Full(packet) => self.drop(packet, DropReason::NeighbourQueueFull),
         }
     }
 
     /// Sends what waited for neighbours that are known by now. Called when a snapshot comes.
-    pub(crate) fn release_held(&mut self, io: &mut impl Io<B>) {
-        while !self.held.is_empty() {
+    pub(crate) fn release_neigh_queue(&mut self, io: &mut impl Io<B>) {
+        while !self.neigh_queue.is_empty() {
             let net = &self.snapshot.net;
-            let known = |awaited: &Awaited| {
+            let known = |awaited: &NeighbourKey| {
                 net.nexthop_of(awaited.ifindex, awaited.addr)
                     .and_then(|id| net.nexthop(id))
                     .filter(|nexthop| nexthop.macs.is_some())
                     .copied()
             };
-            let Some((awaited, packet)) = self.held.pop_known(|awaited| known(awaited).is_some())
+            let Some((awaited, packet)) = self
+                .neigh_queue
+                .pop_known(|awaited| known(awaited).is_some())
             else {
                 return;
             };

@@ -24,9 +24,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         found: Found,
         mtu: u16,
     ) -> Result<(), DropReason> {
-        let flags = self.lane.conns.get(found.id).flags;
-        if flags.has(ConnFlags::ONE_WAY) {
-            self.pass_on(packet, flow, found, mtu)
+        let flags = self.family.conns.get(found.id).flags;
+        if flags.has(ConnFlags::DR_TUNNEL) {
+            self.rewrite_dr_tunnel(packet, flow, found, mtu)
         } else {
             self.rewrite_any(packet, flow, found, mtu)
         }
@@ -41,19 +41,19 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         found: Found,
         mtu: u16,
     ) -> Result<(), DropReason> {
-        let flags = self.lane.conns.get(found.id).flags;
+        let flags = self.family.conns.get(found.id).flags;
         if A::ttl(packet.bytes()) <= 1 {
             return Err(DropReason::TtlExpired);
         }
         let mut flow = *flow;
-        let is_mixed = A::CAN_BE_MIXED && flags.has(ConnFlags::MIXED);
-        if is_mixed {
+        let is_nat64 = A::HAS_NAT64 && flags.has(ConnFlags::NAT64);
+        if is_nat64 {
             flow = self.replace_network(packet, &flow, found, mtu)?;
         }
         if flags.has(ConnFlags::EDITED) {
             flow = match self.edit(packet, &flow, found, mtu) {
                 // The packet is no longer the one that its sender would have to be told about.
-                Err(DropReason::MtuExceeded) if is_mixed => {
+                Err(DropReason::MtuExceeded) if is_nat64 => {
                     return Err(DropReason::NoRoomForHeader);
                 }
                 edited => edited?,
@@ -62,13 +62,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if flow.total_len > mtu {
             return Err(DropReason::MtuExceeded);
         }
-        let dest = self.lane.conns.get(found.id).dest();
+        let dest = self.family.conns.get(found.id).dest();
         self.shared
             .stats
             .count_packet(dest, found.direction, flow.total_len);
         match flow.protocol() {
             Protocol::Udp => {
-                let conn = self.lane.conns.get_mut(found.id);
+                let conn = self.family.conns.get_mut(found.id);
                 conn.touch(self.shared.now.tick());
                 rewrite_datagram(packet.bytes_mut(), &flow, conn, found.direction);
                 self.note_first_answer(found);
@@ -76,11 +76,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Protocol::Tcp => self.rewrite_segment(packet, &flow, found, mtu)?,
             _ => self.rewrite_rest(packet, &flow, found)?,
         }
-        if is_mixed {
+        if is_nat64 {
             self.complete_replaced(packet, &flow, found);
         }
         if flags.has(ConnFlags::EDITED) {
-            self.tell_by_uoa(packet, &flow, found, mtu);
+            self.put_uoa(packet, &flow, found, mtu);
         }
         Ok(())
     }
@@ -118,7 +118,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if segment.opens() && self.is_over(found.id) {
             self.reopen(flow, found, segment);
         }
-        let conn = self.lane.conns.get_mut(found.id);
+        let conn = self.family.conns.get_mut(found.id);
         tcp::rewrite_tcp(
             l4,
             segment,
@@ -149,22 +149,22 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// What is special about a segment to the client.
     fn outbound_segment(&mut self, segment: Segment, id: ConnId) {
-        let has_header = self.lane.has_proxy_header(id);
-        let conn = self.lane.conns.get_mut(id);
+        let has_header = self.family.has_proxy_header(id);
+        let conn = self.family.conns.get_mut(id);
         if segment.has_ack() {
             conn.acks[Direction::Outbound as usize] = segment.ack;
         }
         if segment.has_syn() && matches!(conn.tcp_state(), TcpState::SynSent | TcpState::SynRecv) {
             conn.acks[Direction::Inbound as usize] = segment.seq.wrapping_add(1);
             // Without TOA where the dest learns of the client in another way.
-            let has_toa = conn.flags.has(ConnFlags::FULL_NAT) && !has_header;
+            let has_toa = conn.flags.is_full_nat() && !has_header;
             conn.flags.put(ConnFlags::TOA_PENDING, has_toa);
         }
     }
 
     #[inline]
     fn is_over(&self, id: ConnId) -> bool {
-        let state = self.lane.conns.get(id).tcp_state();
+        let state = self.family.conns.get(id).tcp_state();
         matches!(state, TcpState::TimeWait | TcpState::Close)
     }
 
@@ -181,11 +181,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// The client's conn starts afresh, with numbers of its own (FullNAT design, 4.6.2), which go on from the old ones if
     /// those are ahead (RFC 6191).
     fn renumber(&mut self, id: ConnId, segment: Segment) {
-        if !self.lane.conns.get(id).flags.has(ConnFlags::FULL_NAT) {
+        if !self.family.conns.get(id).flags.is_full_nat() {
             return;
         }
-        let chosen = self.initial_sequence(self.lane.conns.get(id));
-        let conn = self.lane.conns.get_mut(id);
+        let chosen = self.initial_sequence(self.family.conns.get(id));
+        let conn = self.family.conns.get_mut(id);
         let continued = segment.seq.wrapping_add(conn.seq_delta);
         let is_ahead = continued.wrapping_sub(chosen) < 1 << 31;
         let isn = if is_ahead { continued } else { chosen };

@@ -18,8 +18,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Whether other ports go into the conn's packets of a direction: the checksum, which covers the whole packet, then
     /// changes too.
     pub(crate) fn changes_sctp_ports(&self, found: Found) -> bool {
-        let conn = self.lane.conns.get(found.id);
-        if conn.protocol != Protocol::Sctp.number() || conn.flags.has(ConnFlags::ONE_WAY) {
+        let conn = self.family.conns.get(found.id);
+        if conn.protocol != Protocol::Sctp.number() || conn.flags.has(ConnFlags::DR_TUNNEL) {
             return false;
         }
         let (was, to) = (conn.tuple(found.direction), conn.rewritten(found.direction));
@@ -46,7 +46,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return Err(DropReason::SctpBadChecksum);
         }
         let kind = sctp::kind(l4);
-        let conn = self.lane.conns.get_mut(found.id);
+        let conn = self.family.conns.get_mut(found.id);
         conn.touch(self.shared.now.tick());
         rewrite_network(packet.bytes_mut(), conn, found.direction);
         let to = conn.rewritten(found.direction);
@@ -58,14 +58,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// What a packet's first chunk means for its conn.
     fn note_chunk(&mut self, kind: Kind, found: Found) {
-        let conn = self.lane.conns.get_mut(found.id);
+        let conn = self.family.conns.get_mut(found.id);
         let is_over = conn.tcp_state() == TcpState::Close;
         let is_answered = conn.flags.has(ConnFlags::ANSWERED);
         match (kind, found.direction) {
             (Kind::Init, Direction::Inbound) if is_over => {
                 conn.set_tcp_state(TcpState::None);
                 conn.flags.put(ConnFlags::ANSWERED, false);
-                let timeout_s = self.quiet_timeout_s(self.lane.conns.get(found.id), false);
+                let timeout_s = self.quiet_timeout_s(self.family.conns.get(found.id), false);
                 self.set_timeout(found.id, timeout_s);
             }
             (Kind::End, _) => {
@@ -87,7 +87,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         found: Found,
         whole_len: u16,
     ) -> Result<(), DropReason> {
-        let to = self.lane.conns.get(found.id).rewritten(found.direction);
+        let to = self.family.conns.get(found.id).rewritten(found.direction);
         let l4 = packet.bytes_mut().get_mut(usize::from(l4_at)..);
         let l4 = l4.unwrap_or_default();
         if !sctp::rewrite_first_part(l4, whole_len, to.sport, to.dport) {

@@ -12,7 +12,7 @@ use crate::conn::Found;
 use crate::ctx::family_state::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
-use crate::state::fragments::{First, Half, Meeting, Part, Whole};
+use crate::state::fragments::{Half, Meeting, Part, WaitingFirst, Whole};
 use crate::tuple::Tuple;
 use crate::wire::family::{self, Family};
 use crate::wire::flow::Flow;
@@ -46,7 +46,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         flow.is_fragment
             && flow.protocol() == Protocol::Sctp
             && self
-                .lane
+                .family
                 .conns
                 .find(&flow.tuple)
                 .is_some_and(|found| self.changes_sctp_ports(found))
@@ -63,7 +63,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         match A::check(&mut packet) {
             Ok(ip) => {
                 self.shared.stats.held.add(1);
-                let half = Half::First(First { packet, tuple });
+                let half = Half::First(WaitingFirst { packet, tuple });
                 self.meet(Whole::of(&ip), half, io);
             }
             Err(reason) => self.shared.drop(packet, reason),
@@ -83,7 +83,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     fn meet(&mut self, whole: Whole<A>, half: Half<A, B>, io: &mut impl Io<B>) {
         let now = self.shared.now.tick();
-        match self.lane.fragments.meet(now, whole, half) {
+        match self.family.fragments.meet(now, whole, half) {
             Meeting::Complete(first, end) => {
                 self.shared.stats.held.sub(1);
                 self.forward_first_fragment(first, end, io);
@@ -98,13 +98,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// A first fragment that waited goes. `end` is where the last one of its packet ends.
-    fn forward_first_fragment(&mut self, first: First<A, B>, end: u16, io: &mut impl Io<B>) {
-        let First { mut packet, tuple } = first;
+    fn forward_first_fragment(&mut self, first: WaitingFirst<A, B>, end: u16, io: &mut impl Io<B>) {
+        let WaitingFirst { mut packet, tuple } = first;
         let ip = match A::check(&mut packet) {
             Ok(ip) => ip,
             Err(reason) => return self.shared.drop(packet, reason),
         };
-        let found = self.lane.conns.find(&tuple);
+        let found = self.family.conns.find(&tuple);
         // Offsets count from where options for the destination may stand, before the header (RFC 8200, 4.5).
         let options_len = family::options_len(packet.bytes(), &ip);
         let (Some(found), Some(whole_len)) = (found, end.checked_sub(options_len)) else {

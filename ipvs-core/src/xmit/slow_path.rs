@@ -25,18 +25,18 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Rewrites a packet of a conn and sends it on.
     #[inline(always)]
     pub(crate) fn forward(&mut self, packet: B, flow: &Flow<A>, found: Found, io: &mut impl Io<B>) {
-        let flags = self.lane.conns.get(found.id).flags;
-        if flags.has(ConnFlags::NOT_PLAIN) {
+        let flags = self.family.conns.get(found.id).flags;
+        if flags.has(ConnFlags::SLOW_PATH) {
             self.forward_special(packet, flow, found, io);
         } else {
-            self.forward_plain(packet, flow, found, io);
+            self.forward_common(packet, flow, found, io);
         }
     }
 
     /// What most conns' packets need: addresses, ports, numbers.
     #[inline(never)]
-    fn forward_plain(&mut self, mut packet: B, flow: &Flow<A>, found: Found, io: &mut impl Io<B>) {
-        let conn = self.lane.conns.get_mut(found.id);
+    fn forward_common(&mut self, mut packet: B, flow: &Flow<A>, found: Found, io: &mut impl Io<B>) {
+        let conn = self.family.conns.get_mut(found.id);
         let net = &self.shared.snapshot.net;
         let known = known_nexthop(net, conn, found.direction);
         let Some((&Nexthop { mtu, port, .. }, macs)) = known else {
@@ -75,7 +75,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         found: Found,
         io: &mut impl Io<B>,
     ) {
-        let conn = self.lane.conns.get(found.id);
+        let conn = self.family.conns.get(found.id);
         if conn.flags.has(ConnFlags::SYN_PROXIED) {
             return self.forward_syn_proxied(packet, flow, found, io);
         }
@@ -103,7 +103,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Ok(way) => way,
             Err(reason) => return self.shared.drop(packet, reason),
         };
-        let conn = self.lane.conns.get(found.id);
+        let conn = self.family.conns.get(found.id);
         let net = &self.shared.snapshot.net;
         let is_known = known_nexthop(net, conn, found.direction).is_some();
         if is_known && !conn.flags.has(ConnFlags::EDITED) {
@@ -136,8 +136,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             }
             SynProxied::Reopen(packet) => {
                 self.end(found.id, io);
-                let lookup = self.lane.conns.begin(&flow.tuple);
-                self.lane.misses.push(Miss::new(packet, *flow, lookup));
+                let lookup = self.family.conns.begin(&flow.tuple);
+                self.family.misses.push(Miss::new(packet, *flow, lookup));
             }
             SynProxied::Drop(packet, reason) => self.shared.drop(packet, reason),
         }
@@ -165,7 +165,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) {
         match self.rewrite(&mut packet, flow, found, way.mtu()) {
             Ok(()) => {
-                let flags = self.lane.conns.get(found.id).flags;
+                let flags = self.family.conns.get(found.id).flags;
                 if flags.has(ConnFlags::SYN_PROXIED) && found.direction == Direction::Outbound {
                     let l4_at = self.l4_at_of(&packet, flow, found);
                     self.finish_syn_proxied(&mut packet, l4_at, found.id);
@@ -220,8 +220,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// Where the L4 header of a packet of a conn lies once the packet was rewritten.
     fn l4_at_of(&self, packet: &B, flow: &Flow<A>, found: Found) -> usize {
-        let conn = self.lane.conns.get(found.id);
-        if conn.flags.has(ConnFlags::MIXED) {
+        let conn = self.family.conns.get(found.id);
+        if conn.flags.has(ConnFlags::NAT64) {
             return L2_LEN + family::header_len(conn.rewritten(found.direction).src);
         }
         usize::from(flow.l4_at).min(packet.bytes().len())
@@ -229,7 +229,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// Bytes that the first packets of a conn may grow by beyond that: a PROXY header.
     fn header_room(&self, found: Found) -> u16 {
-        let is_told = self.lane.conns.get(found.id).flags.has(ConnFlags::EDITED);
+        let is_told = self.family.conns.get(found.id).flags.has(ConnFlags::EDITED);
         if is_told && found.direction == Direction::Inbound {
             packet::proxy::LONGEST_V1 as u16
         } else {
@@ -239,11 +239,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// Bytes that a packet of a conn grows by, or shrinks.
     pub(crate) fn growth(&self, ip: &IpFacts<A>, found: Found) -> i16 {
-        let conn = self.lane.conns.get(found.id);
-        if conn.flags.has(ConnFlags::ONE_WAY) {
+        let conn = self.family.conns.get(found.id);
+        if conn.flags.has(ConnFlags::DR_TUNNEL) {
             return tunnel::overhead(conn, conn.fwdmode()) as i16;
         }
-        if !conn.flags.has(ConnFlags::MIXED) {
+        if !conn.flags.has(ConnFlags::NAT64) {
             return 0;
         }
         let header_len = ip.l4_at - L2_LEN as u8;

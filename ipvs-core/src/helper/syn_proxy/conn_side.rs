@@ -5,9 +5,9 @@ use packet::PacketBuf;
 use packet::checksum;
 use packet::ipv4::L2_LEN;
 
-use crate::conn::ext::Extra;
+use crate::conn::ConnExt;
 use crate::conn::{ConnFlags, ConnId, Found};
-use crate::ctx::family_state::{Forwarder, Lane};
+use crate::ctx::family_state::{FamilyState, Forwarder};
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::helper::syn_proxy::cookie_side::{
@@ -69,20 +69,20 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         segment: Segment,
         found: Found,
     ) -> SynProxied<A, B> {
-        let state = self.lane.conns.get(found.id).tcp_state();
-        let extra = *self.lane.extras.get(found.id);
-        let is_first = segment.opens() && segment.seq == extra.first_data.wrapping_sub(1);
+        let state = self.family.conns.get(found.id).tcp_state();
+        let ext = *self.family.exts.get(found.id);
+        let is_first = segment.opens() && segment.seq == ext.first_data.wrapping_sub(1);
         let is_over = matches!(state, TcpState::TimeWait | TcpState::Close);
         if segment.opens() && is_over && !is_first {
             // The client begins anew: with a cookie again.
             return SynProxied::Reopen(packet);
         }
-        if extra.is_dest_known == 0 && !segment.opens() && !segment.has_rst() {
-            return ask_dest_again(packet, flow, segment, &extra);
+        if ext.is_dest_known == 0 && !segment.opens() && !segment.has_rst() {
+            return ask_dest_again(packet, flow, segment, &ext);
         }
         let l4_at = usize::from(flow.l4_at);
         if segment.has_ack() {
-            let delta = extra.dest_delta;
+            let delta = ext.dest_delta;
             let frame = packet.bytes_mut();
             tcp::put_number(
                 frame,
@@ -92,12 +92,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             );
             tcp::shift_sack(frame, l4_at, delta);
         }
-        if extra.has_timestamps != 0 && !segment.opens() {
-            let echo = extra.timestamp_delta.wrapping_neg();
+        if ext.has_timestamps != 0 && !segment.opens() {
+            let echo = ext.timestamp_delta.wrapping_neg();
             tcp::shift_timestamps(packet.bytes_mut(), l4_at, 0, echo);
         }
-        if extra.dest_has_no_scale != 0 && extra.has_scale != 0 && !segment.opens() {
-            rescale(packet.bytes_mut(), l4_at, extra.client_scale, 0);
+        if ext.dest_has_no_scale != 0 && ext.has_scale != 0 && !segment.opens() {
+            rescale(packet.bytes_mut(), l4_at, ext.client_scale, 0);
         }
         SynProxied::Forward(packet, *flow)
     }
@@ -118,17 +118,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             .unwrap_or_default();
         let scale = tcp_options::read_syn(options_of(l4)).scale;
         let timestamps = tcp_options::timestamps_of(options_of(l4));
-        let extra = self.lane.extras.get_mut(found.id);
-        extra.dest_delta = extra.cookie.wrapping_sub(segment.seq);
-        extra.dest_scale = scale.unwrap_or(0).min(14);
-        extra.dest_has_no_scale = u8::from(scale.is_none());
-        extra.is_dest_known = 1;
-        let is_without_timestamps = extra.has_timestamps != 0 && timestamps.is_none();
+        let ext = self.family.exts.get_mut(found.id);
+        ext.dest_delta = ext.cookie.wrapping_sub(segment.seq);
+        ext.dest_scale = scale.unwrap_or(0).min(14);
+        ext.dest_has_no_scale = u8::from(scale.is_none());
+        ext.is_dest_known = 1;
+        let is_without_timestamps = ext.has_timestamps != 0 && timestamps.is_none();
         match timestamps {
-            Some(theirs) => {
-                extra.timestamp_delta = clock(self.shared.now).wrapping_sub(theirs.value)
-            }
-            None => extra.has_timestamps = 0,
+            Some(theirs) => ext.timestamp_delta = clock(self.shared.now).wrapping_sub(theirs.value),
+            None => ext.has_timestamps = 0,
         }
         if is_without_timestamps {
             self.do_without_timestamps(found.id);
@@ -139,8 +137,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// The conn's service has a dest that does not know them.
     #[cold]
     fn do_without_timestamps(&mut self, id: ConnId) {
-        let dest = self.lane.conns.get(id).dest();
-        let service = self.shared.dest_notes.service(dest);
+        let dest = self.family.conns.get(id).dest();
+        let service = self.shared.dest_cache.service(dest);
         // Its first conn made the service_state.
         if let Some(service_state) = self.shared.service_states.get_mut(service.0 as usize) {
             service_state.is_without_timestamps = true;
@@ -155,18 +153,18 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         id: ConnId,
         io: &mut impl Io<B>,
     ) -> Option<(B, Flow<A>)> {
-        let tuple = self.lane.conns.get(id).tuple(Direction::Inbound);
-        let extra = *self.lane.extras.get(id);
+        let tuple = self.family.conns.get(id).tuple(Direction::Inbound);
+        let ext = *self.family.exts.get(id);
         let len = L2_LEN + family::header_len(tuple.src) + HEADER_LEN;
         let mut packet = self.shared.originate(port, len, io)?;
         let ours = NewSegment {
-            seq: extra.first_data,
-            ack: extra.cookie.wrapping_add(1),
+            seq: ext.first_data,
+            ack: ext.cookie.wrapping_add(1),
             flags: ACK,
-            window: extra.client_window,
+            window: ext.client_window,
             offer: None,
-            timestamps: (extra.has_timestamps != 0).then_some(Timestamps {
-                value: extra.client_timestamp,
+            timestamps: (ext.has_timestamps != 0).then_some(Timestamps {
+                value: ext.client_timestamp,
                 // As the client would echo it: the dest's own, once translated.
                 echo: clock(self.shared.now),
             }),
@@ -187,42 +185,42 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// What is left to do on the dest's segments when all else is rewritten: the client's numbers and windows, and
     /// instead of a SYN, which it has had, that it may send now.
     pub(crate) fn finish_syn_proxied(&mut self, packet: &mut B, l4_at: usize, id: ConnId) {
-        let extra = *self.lane.extras.get(id);
+        let ext = *self.family.exts.get(id);
         let frame = packet.bytes_mut();
         let Ok(segment) = Segment::read(frame.get(l4_at..).unwrap_or_default()) else {
             return;
         };
-        if extra.is_dest_known == 0 {
+        if ext.is_dest_known == 0 {
             // A refusal: the client believes only one with the number that it expects (RFC 5961, 3.2).
-            let seq = extra.cookie.wrapping_add(1);
+            let seq = ext.cookie.wrapping_add(1);
             return tcp::put_number(frame, l4_at, tcp::SEQ, seq);
         }
-        let has_timestamps = extra.has_timestamps != 0;
+        let has_timestamps = ext.has_timestamps != 0;
         if has_timestamps {
-            tcp::shift_timestamps(frame, l4_at, extra.timestamp_delta, 0);
+            tcp::shift_timestamps(frame, l4_at, ext.timestamp_delta, 0);
         }
-        let seq = segment.seq.wrapping_add(extra.dest_delta);
+        let seq = segment.seq.wrapping_add(ext.dest_delta);
         if segment.has_syn() {
             tcp::put_number(frame, l4_at, tcp::SEQ, seq.wrapping_add(1));
             make_ack(frame, l4_at, has_timestamps);
             // A SYN's window is not scaled: RFC 7323, 2.2.
-            if extra.has_scale != 0 {
+            if ext.has_scale != 0 {
                 rescale(frame, l4_at, 0, OUR_SCALE);
             }
         } else {
             tcp::put_number(frame, l4_at, tcp::SEQ, seq);
-            if extra.has_scale != 0 && extra.dest_scale != OUR_SCALE {
-                rescale(frame, l4_at, extra.dest_scale, OUR_SCALE);
+            if ext.has_scale != 0 && ext.dest_scale != OUR_SCALE {
+                rescale(frame, l4_at, ext.dest_scale, OUR_SCALE);
             }
         }
     }
 }
 
-impl<A: Family, B> Lane<A, B> {
+impl<A: Family, B> FamilyState<A, B> {
     /// What is added to the dest's numbers for the client.
     pub(crate) fn dest_delta(&self, id: ConnId) -> u32 {
         if self.conns.get(id).flags.has(ConnFlags::SYN_PROXIED) {
-            self.extras.get(id).dest_delta
+            self.exts.get(id).dest_delta
         } else {
             0
         }
@@ -234,15 +232,15 @@ fn ask_dest_again<A: Family, B: PacketBuf>(
     mut packet: B,
     flow: &Flow<A>,
     segment: Segment,
-    extra: &Extra,
+    ext: &ConnExt,
 ) -> SynProxied<A, B> {
     let cookie = segment.ack.wrapping_sub(1);
-    if cookie != extra.cookie || flow.is_fragment {
+    if cookie != ext.cookie || flow.is_fragment {
         return SynProxied::Drop(packet, DropReason::TcpNotSyn);
     }
     let offer = SynOffer::of_cookie(cookie);
     let ttl = A::ttl(packet.bytes());
-    if !syn_again(extra, offer).write(&mut packet, &flow.tuple, ttl) {
+    if !syn_again(ext, offer).write(&mut packet, &flow.tuple, ttl) {
         return SynProxied::Drop(packet, DropReason::NoHeadroom);
     }
     let flow = flow_of(&packet, flow);

@@ -10,7 +10,7 @@ use packet::ipv4::L2_LEN;
 use crate::config::fwdmode::FwdMode;
 use crate::config::options::SynProxy;
 use crate::config::service::Service;
-use crate::conn::ext::Extra;
+use crate::conn::ConnExt;
 use crate::ctx::family_state::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
@@ -34,18 +34,18 @@ pub(crate) const WINDOW: std::ops::Range<usize> = 14..16;
 /// What became of a packet without a conn.
 pub(crate) enum Handshake<A, B> {
     /// It has nothing to do with cookies.
-    Plain(B),
+    Unrelated(B),
     /// It was answered with a cookie, or is of no use.
     Over,
     /// The client is there: this is its SYN again, to be taken like any other, and what its conn remembers.
-    Shaken(B, Flow<A>, Extra),
+    Done(B, Flow<A>, ConnExt),
 }
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// A TCP segment to a service that may have a SYN proxy.
     #[cold]
     #[inline(never)]
-    pub(crate) fn shake_hands(
+    pub(crate) fn take_syn_proxy_packet(
         &mut self,
         packet: B,
         flow: &Flow<A>,
@@ -54,16 +54,16 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let services = &self.shared.snapshot.services;
         let of_vip = services.of_vip(flow.protocol(), flow.tuple.dst, flow.tuple.dport);
         let Some(service) = of_vip.filter(|service| service.options.syn_proxy.is_some()) else {
-            return Handshake::Plain(packet);
+            return Handshake::Unrelated(packet);
         };
         let service = std::sync::Arc::clone(service);
         let l4 = packet.bytes().get(usize::from(flow.l4_at)..);
         let Ok(segment) = Segment::read(l4.unwrap_or_default()) else {
-            return Handshake::Plain(packet);
+            return Handshake::Unrelated(packet);
         };
         if segment.opens() {
             if !self.is_proxied(&service) || flow.is_fragment {
-                return Handshake::Plain(packet);
+                return Handshake::Unrelated(packet);
             }
             self.answer_with_cookie(packet, flow, segment, &service, io);
             return Handshake::Over;
@@ -72,7 +72,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             let has_timestamps = self.offers_timestamps(&service);
             return self.take_cookie(packet, flow, segment, has_timestamps);
         }
-        Handshake::Plain(packet)
+        Handshake::Unrelated(packet)
     }
 
     /// Whether SYNs are answered with cookies now.
@@ -162,7 +162,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Some(_) => packet::proxy::LONGEST_V1,
             None => tcp_options::TOA_V6_LEN,
         };
-        let longer = if service.is_mixed() { 20 } else { 0 };
+        let longer = if service.is_nat64() { 20 } else { 0 };
         mtu.saturating_sub((headers + told + longer) as u16)
     }
 
@@ -179,7 +179,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let jar = CookieJar::new(&self.shared.config.keys.sequence);
         let Some(offer) = jar.read(self.shared.now, &flow.tuple, client_isn, cookie) else {
             self.shared.stats.syn_cookies_wrong.add(1);
-            return Handshake::Plain(packet);
+            return Handshake::Unrelated(packet);
         };
         let l4 = packet
             .bytes()
@@ -192,7 +192,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let window = window_of(l4);
         // RFC 7323, 3.2: once they are agreed on, all segments have them.
         let timestamps = tcp_options::timestamps_of(options_of(l4)).filter(|_| may_have_timestamps);
-        let extra = Extra {
+        let ext = ConnExt {
             has_timestamps: u8::from(timestamps.is_some()),
             client_timestamp: timestamps.map_or(0, |theirs| theirs.value),
             first_data: segment.seq,
@@ -200,29 +200,29 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             client_window: window,
             client_scale: offer.scale.unwrap_or(0),
             has_scale: u8::from(offer.scale.is_some()),
-            ..Extra::default()
+            ..ConnExt::default()
         };
         let ttl = A::ttl(packet.bytes());
-        if !syn_again(&extra, offer).write(&mut packet, &flow.tuple, ttl) {
+        if !syn_again(&ext, offer).write(&mut packet, &flow.tuple, ttl) {
             self.shared.drop(packet, DropReason::NoHeadroom);
             return Handshake::Over;
         }
         self.shared.stats.syn_cookies_taken.add(1);
         let flow = flow_of(&packet, flow);
-        Handshake::Shaken(packet, flow, extra)
+        Handshake::Done(packet, flow, ext)
     }
 }
 
 /// The client's SYN, as it was but for what a cookie does not hold.
-pub(crate) fn syn_again(extra: &Extra, offer: SynOffer) -> NewSegment {
+pub(crate) fn syn_again(ext: &ConnExt, offer: SynOffer) -> NewSegment {
     NewSegment {
-        seq: extra.first_data.wrapping_sub(1),
+        seq: ext.first_data.wrapping_sub(1),
         ack: 0,
         flags: SYN,
-        window: extra.client_window,
+        window: ext.client_window,
         offer: Some(offer),
-        timestamps: (extra.has_timestamps != 0).then_some(Timestamps {
-            value: extra.client_timestamp,
+        timestamps: (ext.has_timestamps != 0).then_some(Timestamps {
+            value: ext.client_timestamp,
             echo: 0,
         }),
     }

@@ -6,18 +6,24 @@ use super::*;
 fn lblc_keeps_to_its_dest_until_that_is_overloaded_and_another_half_idle() {
     let service = service_with(SchedulerKind::Lblc, &[4, 4]);
     let (mut worker, counters) = (Worker::new(), counters());
-    let first = worker.connect(&service, &client(0), &counters).unwrap();
+    let first = worker.handle_miss(&service, &client(0), &counters).unwrap();
     // IPVS: more active conns than weight is what makes it overloaded.
     for n in 1..5 {
-        assert_eq!(worker.connect(&service, &client(n), &counters), Some(first));
+        assert_eq!(
+            worker.handle_miss(&service, &client(n), &counters),
+            Some(first)
+        );
     }
-    let other = worker.connect(&service, &client(9), &counters).unwrap();
+    let other = worker.handle_miss(&service, &client(9), &counters).unwrap();
     assert_ne!(other, first);
     // It stays where it went, though the first is idle now.
     for _ in 0..5 {
         worker.disconnect(first, &counters);
     }
-    assert_eq!(worker.connect(&service, &client(1), &counters), Some(other));
+    assert_eq!(
+        worker.handle_miss(&service, &client(1), &counters),
+        Some(other)
+    );
     // Both have half of their weight or more: no reason to move.
     loads(&counters, &[5, 5]);
     assert_eq!(worker.choose(&service, &client(2), &counters), Some(other));
@@ -32,7 +38,7 @@ fn addresses_have_dests_of_their_own_and_are_forgotten_after_a_day() {
         ..client(1)
     };
     let dests: Vec<_> = (0..4)
-        .map(|n| worker.connect(&service, &to(n), &counters))
+        .map(|n| worker.handle_miss(&service, &to(n), &counters))
         .collect();
     assert_eq!(dests, [0, 1, 2, 3].map(Some));
     loads(&counters, &[9, 0, 9, 9]);
@@ -54,7 +60,7 @@ fn lblcr_adds_dests_to_a_busy_address_and_takes_them_back_after_a_day() {
     let service = service_with(SchedulerKind::Lblcr, &[4; 3]);
     let (mut worker, counters) = (Worker::new(), counters());
     for n in 0..11 {
-        worker.connect(&service, &client(n), &counters);
+        worker.handle_miss(&service, &client(n), &counters);
     }
     // Of its dests it takes the least loaded: a dest that is not taken though it is idle is none of them.
     let mut members_at = |millis| {

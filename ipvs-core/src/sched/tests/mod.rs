@@ -65,7 +65,7 @@ fn client(n: u32) -> Arrival<'static> {
 
 /// A worker, and counters of dests that all workers of a test share.
 struct Worker {
-    memory: Memory,
+    memory: Scheduling,
     next_dest: u32,
 }
 
@@ -79,7 +79,7 @@ impl Worker {
     /// One of two.
     fn new() -> Self {
         Self {
-            memory: Memory::new(128, 2),
+            memory: Scheduling::new(128, 2),
             next_dest: 0,
         }
     }
@@ -87,7 +87,7 @@ impl Worker {
     /// Nobody else makes conns.
     fn alone() -> Self {
         Self {
-            memory: Memory::new(128, 1),
+            memory: Scheduling::new(128, 1),
             ..Self::new()
         }
     }
@@ -111,7 +111,7 @@ impl Worker {
     }
 
     /// Chooses, and makes an active conn.
-    fn connect(
+    fn handle_miss(
         &mut self,
         service: &Service,
         arrival: &Arrival<'_>,
@@ -153,7 +153,7 @@ fn a_dest_of_weight_0_takes_no_new_conn() {
         let service = service_with(kind, &[0, 300, 0]);
         let (mut worker, counters) = (Worker::new(), counters());
         for n in 0..100 {
-            let chosen = worker.connect(&service, &client(n), &counters);
+            let chosen = worker.handle_miss(&service, &client(n), &counters);
             assert_eq!(chosen, Some(1), "{kind:?}");
         }
         for weights in [&[0, 0][..], &[]] {
@@ -243,7 +243,7 @@ fn two_workers_together_do_not_exceed_a_threshold() {
         let counters = counters();
         let mut workers = [Worker::new(), Worker::new()];
         for n in 0..100 {
-            workers[n as usize % 2].connect(&service, &client(n), &counters);
+            workers[n as usize % 2].handle_miss(&service, &client(n), &counters);
         }
         let active: Vec<_> = counters[..3].iter().map(|cell| cell.get().active).collect();
         assert!(
@@ -271,7 +271,7 @@ fn a_worker_that_is_alone_chooses_as_one_that_looks() {
                 let arrival = at(client(n), u64::from(n) / 8);
                 let chosen = sides
                     .each_mut()
-                    .map(|(worker, counters)| worker.connect(&service, &arrival, counters));
+                    .map(|(worker, counters)| worker.handle_miss(&service, &arrival, counters));
                 assert_eq!(chosen[0], chosen[1], "{kind:?} {threshold} {n}");
                 open.extend(chosen[0]);
                 if n % 3 == 0 && !open.is_empty() {
@@ -292,7 +292,7 @@ fn a_choice_costs_the_same_for_1000_dests_as_for_2() {
     for kind in all_kinds() {
         for (dests, workers) in [(2, 2), (1000, 2), (1000, 1)] {
             let service = service_with(kind, &vec![1000; dests]);
-            let mut memory = Memory::new(dests, workers);
+            let mut memory = Scheduling::new(dests, workers);
             let mut next_dest = 0;
             let reads = Cell::new(0);
             let counters: Vec<_> = (0..dests).map(|_| Cell::new(Load::default())).collect();

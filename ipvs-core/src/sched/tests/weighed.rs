@@ -68,7 +68,7 @@ fn conns_end_up_in_proportion_to_the_weights() {
         let counters = counters();
         let mut workers = [Worker::new(), Worker::new(), Worker::new()];
         for n in 0..800 {
-            workers[n as usize % 3].connect(&service, &client(n), &counters);
+            workers[n as usize % 3].handle_miss(&service, &client(n), &counters);
         }
         let active: Vec<_> = counters[..3].iter().map(|cell| cell.get().active).collect();
         for (active, expected) in active.iter().zip([100_u64, 200, 500]) {
@@ -88,7 +88,7 @@ fn a_single_worker_always_takes_the_least_loaded_dest() {
         state = hashing::mix(state);
         if state % 5 < 3 || open.is_empty() {
             let least = counters[..100].iter().map(|cell| cell.get().active).min();
-            let dest = worker.connect(&service, &client(n), &counters).unwrap();
+            let dest = worker.handle_miss(&service, &client(n), &counters).unwrap();
             assert_eq!(Some(counters[dest as usize].get().active - 1), least);
             open.push(dest);
         } else {
@@ -116,17 +116,17 @@ fn a_change_of_the_service_is_seen_and_what_is_known_of_its_dests_is_kept() {
     let mut worker = Worker::new();
     let before = service_with(SchedulerKind::Wlc, &[1, 1, 1]);
     for n in 0..30 {
-        worker.connect(&before, &client(n), &counters);
+        worker.handle_miss(&before, &client(n), &counters);
     }
     let drained = service_with(SchedulerKind::Wlc, &[1, 0, 1]);
     for n in 0..20 {
-        assert_ne!(worker.connect(&drained, &client(n), &counters), Some(1));
+        assert_ne!(worker.handle_miss(&drained, &client(n), &counters), Some(1));
     }
     // A dest leaves: the others have other indices now.
     let mut left = before;
     left.dests.remove(0);
     left.plan = Plan::new(left.scheduler, &left.dests);
     for n in 0..10 {
-        assert_eq!(worker.connect(&left, &client(n), &counters), Some(1));
+        assert_eq!(worker.handle_miss(&left, &client(n), &counters), Some(1));
     }
 }
