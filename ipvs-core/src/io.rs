@@ -2,7 +2,7 @@
 
 use packet::{PacketBuf, PortId};
 
-use crate::config::command::Event;
+use crate::config::Event;
 
 /// The shell: NICs, the kernel, other workers, memory for packets, control.
 ///

@@ -7,10 +7,8 @@ use inet::{Frame, IfIndex, NeighbourNews};
 use packet::PortId;
 use sapool::PortPool;
 
+use crate::config::Protocol;
 use crate::config::dest::{DestId, LaddrId};
-
-use crate::config::protocol::Protocol;
-
 use crate::config::service::ServiceKey;
 use crate::config::snapshot::Snapshot;
 

@@ -1,16 +1,38 @@
-//! TODO-page
+//! What control publishes and orders, as plain data: immutable, whole, validated.
+//!
+//! A [`Snapshot`] has the services with their dests, local addresses and options ([`ServiceTable`]),
+//! the timeouts and the network. A [`Command`] asks a worker for something, an [`Event`] is what a
+//! worker says. `plan` is what a scheduler works out in advance. Workers only read what is here.
 
-pub(crate) mod access;
-pub(crate) mod command;
-pub(crate) mod dest;
-pub(crate) mod fwdmode;
-pub(crate) mod match_packets;
-pub(crate) mod options;
-pub(crate) mod plan;
-pub(crate) mod protocol;
-pub(crate) mod scheduler_kind;
-pub(crate) mod service;
-pub(crate) mod service_index;
-pub(crate) mod service_table;
-pub(crate) mod snapshot;
-pub(crate) mod timeouts;
+mod access;
+mod command;
+mod dest;
+mod fwdmode;
+mod match_packets;
+mod options;
+mod plan;
+mod protocol;
+mod scheduler_kind;
+mod service;
+mod service_index;
+mod service_table;
+mod snapshot;
+mod timeouts;
+
+pub use access::{Access, AddrSet};
+pub use command::{Command, ConnInfo, ConnPage, Event};
+pub use dest::{Dest, DestId, Laddr, LaddrId};
+pub use fwdmode::{Encapsulation, FwdMode};
+pub use match_packets::{DeviceName, EndRange, Match, MatchFacts};
+pub use options::{Persistence, ProxyProtocol, ServiceOptions, SynProxy, UoaOptions};
+pub use plan::Plan;
+pub(crate) use plan::hashing;
+pub use protocol::Protocol;
+pub use scheduler_kind::{HashOptions, HashTarget, SchedulerKind};
+pub(crate) use service::FTP_CONTROL_PORT;
+#[cfg(test)]
+pub(crate) use service::tests as service_tests;
+pub use service::{MAX_SERVICES, Service, ServiceId, ServiceKey};
+pub use service_table::ServiceTable;
+pub use snapshot::{Defence, Snapshot};
+pub use timeouts::Timeouts;

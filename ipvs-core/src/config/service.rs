@@ -3,13 +3,13 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::config::Protocol;
 use crate::config::access::Access;
 use crate::config::dest::{Dest, Laddr};
 use crate::config::fwdmode::FwdMode;
 use crate::config::match_packets::Match;
 use crate::config::options::ServiceOptions;
 use crate::config::plan::Plan;
-use crate::config::protocol::Protocol;
 use crate::config::scheduler_kind::SchedulerKind;
 
 /// What names a service.

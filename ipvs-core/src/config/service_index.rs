@@ -7,12 +7,9 @@ use std::sync::Arc;
 
 use inet::hash::MixHasher;
 
+use crate::config::Protocol;
 use crate::config::dest::Dest;
-
 use crate::config::fwdmode::FwdMode;
-
-use crate::config::protocol::Protocol;
-
 use crate::config::service::Service;
 
 /// A change copies one of these.
@@ -25,7 +22,7 @@ type Shard = HashMap<End, u32, BuildHasherDefault<MixHasher>>;
 
 /// Facts about all services, kept up as they come and go. Cloning copies pointers.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ServiceIndex {
+pub(super) struct ServiceIndex {
     /// Dests of NAT services by their own address: whose packets must not get out untranslated
     nat_dests: Ends,
     /// The same, whatever the port: a later fragment has none
@@ -89,7 +86,7 @@ impl ServiceIndex {
 
     /// Whether there are services for any port of their VIP.
     #[inline]
-    pub(crate) const fn has_any_port(&self) -> bool {
+    pub(super) const fn has_any_port(&self) -> bool {
         self.any_port > 0
     }
 
@@ -211,7 +208,7 @@ fn shard_of((_, addr, port): &End) -> usize {
 mod tests {
     use super::*;
     use crate::config::scheduler_kind::SchedulerKind;
-    use crate::config::service::tests::service_with;
+    use crate::config::service_tests::service_with;
 
     #[test]
     fn a_dest_of_two_services_stays_until_both_are_gone() {

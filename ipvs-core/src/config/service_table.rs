@@ -3,10 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::config::Protocol;
 use crate::config::match_packets::{Match, MatchFacts};
-use crate::config::protocol::Protocol;
-use crate::config::service::FTP_CONTROL_PORT;
-use crate::config::service::{Service, ServiceId, ServiceKey};
+use crate::config::service::{FTP_CONTROL_PORT, Service, ServiceId, ServiceKey};
 use crate::config::service_index::ServiceIndex;
 use crate::tuple::Address;
 
@@ -241,7 +240,7 @@ impl ServiceTable {
 mod tests {
     use super::*;
     use crate::config::scheduler_kind::SchedulerKind;
-    use crate::config::service::tests::service_with;
+    use crate::config::service_tests::service_with;
 
     #[test]
     fn a_change_of_one_service_leaves_the_others_and_the_old_table_alone() {

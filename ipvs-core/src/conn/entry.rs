@@ -5,8 +5,7 @@ use packet::checksum::Delta;
 use zerocopy::FromZeros;
 
 use super::flags::ConnFlags;
-use crate::config::dest::DestId;
-use crate::config::fwdmode::FwdMode;
+use crate::config::{DestId, FwdMode};
 use crate::direction::Direction;
 use crate::tcp_state::TcpState;
 use crate::time::Tick;

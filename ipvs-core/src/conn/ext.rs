@@ -3,7 +3,7 @@
 use packet::uoa::Mode;
 use zerocopy::FromZeros;
 
-use crate::config::options::{ProxyProtocol, ServiceOptions};
+use crate::config::{ProxyProtocol, ServiceOptions};
 use crate::conn::ConnId;
 
 /// Of one conn, by its flags.

@@ -2,7 +2,7 @@
 
 use zerocopy::FromZeros;
 
-use crate::config::fwdmode::{Encapsulation, FwdMode};
+use crate::config::{Encapsulation, FwdMode};
 
 /// Facts about a conn: one bit each, and three bits for the forwarding mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, FromZeros)]

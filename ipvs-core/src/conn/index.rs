@@ -19,11 +19,11 @@ struct Bucket {
 
 /// A conn and a direction, as an entry holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ConnRef(u32);
+pub(super) struct ConnRef(u32);
 
 impl ConnRef {
     /// Conns are numbered below this: one bit is the direction, and one number means none.
-    pub(crate) const MAX_CONNS: u32 = (1 << 31) - 1;
+    pub(super) const MAX_CONNS: u32 = (1 << 31) - 1;
     /// No conn
     pub(crate) const NONE: Self = Self(u32::MAX);
 
@@ -53,19 +53,19 @@ impl ConnRef {
 
 /// Where a hash may lie. Kept for a packet between the stages of its look-up.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct BucketPair {
+pub(super) struct BucketPair {
     first: u32,
     tag: u32,
 }
 
 impl BucketPair {
     /// There is always this one.
-    pub(crate) const FIRST: Self = Self { first: 0, tag: 1 };
+    pub(super) const FIRST: Self = Self { first: 0, tag: 1 };
 }
 
 /// A cuckoo table whose entries can move to their other bucket without knowing their key.
 #[derive(Debug)]
-pub(crate) struct Index {
+pub(super) struct Index {
     buckets: Box<[Bucket]>,
 }
 
@@ -119,31 +119,31 @@ impl Index {
 
     /// The conn of the first bucket that may have the tuple: right but for one in 2^31.
     #[inline]
-    pub(crate) fn in_first(&self, place: BucketPair) -> Option<ConnRef> {
+    pub(super) fn in_first(&self, place: BucketPair) -> Option<ConnRef> {
         self.buckets[place.first as usize].find(place.tag)
     }
 
     /// The same of the second bucket.
     #[inline]
-    pub(crate) fn in_second(&self, place: BucketPair) -> Option<ConnRef> {
+    pub(super) fn in_second(&self, place: BucketPair) -> Option<ConnRef> {
         self.buckets[self.other(place.first, place.tag) as usize].find(place.tag)
     }
 
     /// Whether the first bucket has no room.
     #[inline]
-    pub(crate) fn is_first_full(&self, place: BucketPair) -> bool {
+    pub(super) fn is_first_full(&self, place: BucketPair) -> bool {
         self.free_way(place.first).is_none()
     }
 
     /// Fetches the second bucket.
     #[inline]
-    pub(crate) fn prefetch_second(&self, place: BucketPair) {
+    pub(super) fn prefetch_second(&self, place: BucketPair) {
         let second = self.other(place.first, place.tag);
         prefetch_at(&self.buckets, second as usize);
     }
 
     /// All conns that may have the tuple, of both buckets.
-    pub(crate) fn candidates(&self, place: BucketPair) -> impl Iterator<Item = ConnRef> {
+    pub(super) fn candidates(&self, place: BucketPair) -> impl Iterator<Item = ConnRef> {
         let second = self.other(place.first, place.tag);
         [place.first, second].into_iter().flat_map(move |bucket| {
             let bucket = &self.buckets[bucket as usize];

@@ -1,8 +1,8 @@
 //! The conns of a worker: one session of a client with a dest each, and the table that finds them.
 //!
 //! [`Conn`] is what a packet touches, one cache line for IPv4. [`ConnTable`] finds it by its tuple
-//! ([`index`]) and visits it when its time may be over ([`wheel`]). What few conns need besides is
-//! their extension, [`ConnExt`]. Nothing here knows packets; who changes a conn is in `lifecycle`.
+//! (`index`) and visits it when its time may be over (`wheel`). What few conns need besides is
+//! their extension, `ConnExt`. Nothing here knows packets; who changes a conn is in `lifecycle`.
 
 mod entry;
 mod ext;

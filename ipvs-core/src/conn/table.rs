@@ -420,7 +420,7 @@ const fn found(conn: ConnRef) -> Found {
 
 /// Whether the conn has not yet carried anything both ways.
 fn is_half_open<A: Address>(conn: &Conn<A>) -> bool {
-    if conn.protocol == crate::config::protocol::Protocol::Tcp.number() {
+    if conn.protocol == crate::config::Protocol::Tcp.number() {
         matches!(
             conn.tcp_state(),
             TcpState::None | TcpState::SynSent | TcpState::SynRecv
@@ -435,8 +435,7 @@ mod tests {
     use packet::checksum::Delta;
 
     use super::*;
-    use crate::config::dest::DestId;
-    use crate::config::fwdmode::FwdMode;
+    use crate::config::{DestId, FwdMode};
     use crate::conn::{Endpoints, RewriteDeltas};
 
     const KEY: HashKey = HashKey([1, 2, 3, 4]);

@@ -30,7 +30,7 @@ struct Link {
 
 /// The wheel, and the list of free conns, which needs the same links.
 #[derive(Debug)]
-pub(crate) struct Wheel {
+pub(super) struct Wheel {
     links: Box<[Link]>,
     heads: Box<[u32]>,
     /// The slot visited next, counted without going around.
@@ -42,7 +42,7 @@ pub(crate) struct Wheel {
 
 /// What comes of a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Visit {
+pub(super) enum Visit {
     /// It is due.
     Due(ConnId),
     /// Nothing more within the budget, or until time goes on.
@@ -72,7 +72,7 @@ impl Wheel {
     }
 
     /// A conn that is not in use.
-    pub(crate) fn take_free(&mut self) -> Option<ConnId> {
+    pub(super) fn take_free(&mut self) -> Option<ConnId> {
         if self.free != NIL {
             let id = self.free;
             self.free = self.links[id as usize].next;
@@ -88,7 +88,7 @@ impl Wheel {
 
     /// The conn that [`Self::take_free`] gives next, or a number beyond all conns if none is free. Asks for its link.
     #[inline]
-    pub(crate) fn fetch_next_free(&self) -> ConnId {
+    pub(super) fn fetch_next_free(&self) -> ConnId {
         let next = if self.free == NIL {
             self.untouched
         } else {
@@ -101,13 +101,13 @@ impl Wheel {
     }
 
     /// Gives a conn back that is not in the wheel.
-    pub(crate) fn put_free(&mut self, id: ConnId) {
+    pub(super) fn put_free(&mut self, id: ConnId) {
         self.links[id.0 as usize].next = self.free;
         self.free = id.0;
     }
 
     /// How many conns were in use at one time or another: those after are zero.
-    pub(crate) const fn touched(&self) -> u32 {
+    pub(super) const fn touched(&self) -> u32 {
         self.untouched
     }
 
@@ -142,7 +142,7 @@ impl Wheel {
     }
 
     /// The next conn whose slot has come, taken out of the wheel. `budget` bounds the slots looked at.
-    pub(crate) fn visit(&mut self, now: Tick, budget: &mut u32) -> Visit {
+    pub(super) fn visit(&mut self, now: Tick, budget: &mut u32) -> Visit {
         let now = now.0 >> SLOT_SHIFT;
         // Ticks wrap, and so do slots, after 2^25 of them.
         while now.wrapping_sub(self.current) & (u32::MAX >> SLOT_SHIFT)

@@ -3,8 +3,7 @@
 use crate::conn::{ConnTable, Lookup};
 use crate::engine_config::BATCH;
 use crate::tuple::Tuple;
-use crate::wire::family::Family;
-use crate::wire::flow::Flow;
+use crate::wire::{Family, Flow};
 
 /// Buckets that are fetched at once. A fetch of a page whose address is not known yet keeps what comes after it waiting;
 /// some of them in a row wait together.

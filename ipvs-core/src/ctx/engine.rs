@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use packet::PacketBuf;
 
-use crate::config::snapshot::Snapshot;
+use crate::config::Snapshot;
 use crate::ctx::batch::Batch;
-use crate::ctx::family_state::{FamilyState, Forwarder};
-use crate::ctx::shared::Shared;
+use crate::ctx::{FamilyState, Forwarder, Shared};
 use crate::engine_config::EngineConfig;
-use crate::state::stats::WorkerStats;
+use crate::state::WorkerStats;
 use crate::time::Now;
 
 /// The load balancer of one worker.

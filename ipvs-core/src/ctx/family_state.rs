@@ -2,17 +2,14 @@
 
 use packet::ip::IpFacts;
 
-use crate::conn::ConnExts;
-use crate::conn::{ConnTable, LEAVING_TOGETHER, Leaving};
+use crate::conn::{ConnExts, ConnTable, LEAVING_TOGETHER, Leaving};
+use crate::ctx::Shared;
 use crate::ctx::miss::Miss;
-use crate::ctx::shared::Shared;
 use crate::engine_config::{BATCH, EngineConfig};
-use crate::state::dest_removals::DestRemovals;
-use crate::state::fragments::Fragments;
+use crate::state::{DestRemovals, Fragments};
 use crate::time::Now;
 use crate::tuple::Tuple;
-use crate::wire::family::Family;
-use crate::wire::flow::Flow;
+use crate::wire::{Family, Flow};
 
 /// What an engine has for each address family.
 #[derive(Debug)]

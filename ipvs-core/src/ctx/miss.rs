@@ -1,7 +1,7 @@
 //! A packet whose look-up found no conn.
 
 use crate::conn::{ConnId, Lookup};
-use crate::wire::flow::Flow;
+use crate::wire::Flow;
 
 /// A packet whose look-up found no conn. What becomes of it is written where it lies: what is written in parts and then moved as
 /// a whole waits until all that was written before is in the cache, a new conn among it.

@@ -1,8 +1,18 @@
-//! TODO-page
+//! The state of a worker's engine, and the views of it that the rooms above work with. Types only.
+//!
+//! [`Engine`] has all of it: [`Shared`] what does not depend on the address family, [`FamilyState`] what
+//! each family has of its own, [`Batch`] the packets between two stages. A [`Forwarder`] is the engine as
+//! the packets of one family see it: most methods of the rooms above are its.
 
-pub(crate) mod batch;
-pub(crate) mod engine;
-pub(crate) mod family_state;
-pub(crate) mod miss;
-pub(crate) mod originate;
-pub(crate) mod shared;
+mod batch;
+mod engine;
+mod family_state;
+mod miss;
+mod originate;
+mod shared;
+
+pub(crate) use batch::{Batch, Work};
+pub use engine::Engine;
+pub(crate) use family_state::{FamilyState, Forwarder};
+pub(crate) use miss::Miss;
+pub(crate) use shared::Shared;

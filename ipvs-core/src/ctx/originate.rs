@@ -2,7 +2,7 @@
 
 use packet::{PacketBuf, PortId};
 
-use crate::ctx::shared::Shared;
+use crate::ctx::Shared;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
 

@@ -4,20 +4,12 @@ use std::sync::Arc;
 
 use packet::PacketBuf;
 
-use crate::config::command::Event;
-use crate::config::dest::DestId;
-use crate::config::service::{Service, ServiceId};
-use crate::config::snapshot::Snapshot;
+use crate::config::{DestId, Event, Service, ServiceId, Snapshot};
 use crate::drop_reason::DropReason;
 use crate::engine_config::{EngineConfig, Origin};
 use crate::io::Io;
 use crate::sched::Scheduling;
-use crate::state::dest_cache::DestCache;
-use crate::state::laddrs::Laddrs;
-use crate::state::neigh_queue::NeighQueue;
-use crate::state::service_state::ServiceState;
-use crate::state::service_state::service_state_of;
-use crate::state::stats::WorkerStats;
+use crate::state::{DestCache, Laddrs, NeighQueue, ServiceState, WorkerStats, service_state_of};
 use crate::time::Now;
 
 /// Errors per second and worker, and at once: RFC 1812, 4.3.2.8 and RFC 4443, 2.4 (f) ask for a limit.

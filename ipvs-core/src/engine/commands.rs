@@ -2,15 +2,14 @@
 
 use packet::PacketBuf;
 
-use crate::config::command::{Command, ConnInfo, ConnPage, Event};
-use crate::config::protocol::Protocol;
+use crate::config::{Command, ConnInfo, ConnPage, Event, Protocol};
 use crate::conn::{Conn, ConnFlags, ConnTable};
-use crate::ctx::engine::Engine;
+use crate::ctx::Engine;
 use crate::io::Io;
-use crate::state::dest_removals::DestRemoval;
+use crate::state::DestRemoval;
 use crate::tcp_state::TcpState;
 use crate::time::{Now, Tick};
-use crate::wire::family::Family;
+use crate::wire::Family;
 
 /// Slots of the table looked at for one page, so that a page of a sparse table is short work too.
 const PAGE_REACH: u32 = 2048;

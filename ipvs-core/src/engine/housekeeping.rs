@@ -2,7 +2,7 @@
 
 use packet::PacketBuf;
 
-use crate::ctx::engine::Engine;
+use crate::ctx::Engine;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
 use crate::time::Now;

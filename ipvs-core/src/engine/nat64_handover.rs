@@ -3,17 +3,15 @@
 use packet::PacketBuf;
 use packet::ip::IpFacts;
 
-use crate::config::protocol::Protocol;
-use crate::ctx::engine::Engine;
+use crate::config::Protocol;
+use crate::ctx::Engine;
 use crate::io::Io;
-use crate::wire::family::{self, Family};
-use crate::wire::flow::Flow;
-use crate::wire::icmp_quote;
+use crate::wire::{Family, Flow, family, icmp_quote};
 
 impl<B: PacketBuf> Engine<B> {
     /// IPv4 packets of conns between both families go through the other lane.
     #[cold]
-    pub(crate) fn hand_over_nat64(&mut self) {
+    pub(super) fn hand_over_nat64(&mut self) {
         let mut at = 0;
         while let Some(flow) = self.v4.misses.get(at).map(|item| item.flow) {
             if self.is_nat64(&flow) {
@@ -29,7 +27,7 @@ impl<B: PacketBuf> Engine<B> {
 
     /// Later fragments of IPv4 whose first one belongs to such a conn.
     #[cold]
-    pub(crate) fn hand_over_nat64_fragments(&mut self, io: &mut impl Io<B>) {
+    pub(super) fn hand_over_nat64_fragments(&mut self, io: &mut impl Io<B>) {
         let mut strays = std::mem::take(&mut self.v4.stray_fragments);
         for (packet, ip, tuple) in strays.drain(..) {
             match self.v6.conns.find(&tuple.to_mapped()) {
@@ -71,7 +69,7 @@ impl<B: PacketBuf> Engine<B> {
     }
 
     /// Whether an ICMP error is about a packet of such a conn.
-    pub(crate) fn is_error_about_nat64(&self, packet: &B, ip: &IpFacts<[u8; 4]>) -> bool {
+    pub(super) fn is_error_about_nat64(&self, packet: &B, ip: &IpFacts<[u8; 4]>) -> bool {
         if !self.shared.snapshot.services.has_nat64() {
             return false;
         }

@@ -3,16 +3,13 @@
 use inet::Net;
 use packet::{MacAddr, PacketBuf, PortId};
 
-use crate::ctx::engine::Engine;
-use crate::ctx::family_state::Forwarder;
+use crate::ctx::{Engine, Forwarder};
 use crate::engine_config::{BATCH, Origin};
 use crate::io::Io;
 use crate::time::Now;
-use crate::wire::aside::Aside;
-use crate::wire::classify::{
-    Addressee, classify, flow_of_ipv6, is_neighbour_discovery, plain_flow,
+use crate::wire::{
+    Addressee, Aside, Family, classify, family, flow_of_ipv6, is_neighbour_discovery, plain_flow,
 };
-use crate::wire::family::{self, Family};
 
 /// The device that a packet came in by, for what is plain. Most of a batch have the same.
 #[derive(Debug, Clone, Copy)]

@@ -2,16 +2,14 @@
 
 use packet::PacketBuf;
 
-use crate::ctx::batch::{Batch, Work};
-use crate::ctx::family_state::Forwarder;
-use crate::ctx::miss::Miss;
+use crate::ctx::{Batch, Forwarder, Miss, Work};
 use crate::io::Io;
-use crate::wire::family::Family;
+use crate::wire::Family;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Looks up the conns of a batch, then takes each packet its way. Those without a conn are left in `unknown`.
     #[inline]
-    pub(crate) fn run_stages(&mut self, batch: &mut Batch<A, B>, io: &mut impl Io<B>) {
+    pub(super) fn run_stages(&mut self, batch: &mut Batch<A, B>, io: &mut impl Io<B>) {
         batch.choose_conns(&self.family.conns);
         for (Work { flow, lookup }, packet) in batch.drain() {
             let Some((found, conn)) = self.family.conns.finish_mut(lookup, &flow.tuple) else {
@@ -31,7 +29,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// First fragments of this batch: their later ones find the way by these notes.
     #[cold]
     #[inline(never)]
-    pub(crate) fn note_first_fragments(&mut self, batch: &mut Batch<A, B>, io: &mut impl Io<B>) {
+    pub(super) fn note_first_fragments(&mut self, batch: &mut Batch<A, B>, io: &mut impl Io<B>) {
         self.family.has_first_fragments = false;
         for (packet, flow) in batch.iter_mut().filter(|(_, flow)| flow.is_fragment) {
             self.note_fragment(packet, flow);

@@ -8,34 +8,27 @@ use std::net::{IpAddr, SocketAddr};
 use packet::PacketBuf;
 use packet::ftp::{self};
 
-use crate::config::dest::Dest;
-
-use crate::config::protocol::Protocol;
-use crate::conn::{Conn, ConnFlags, ConnId, Endpoints, Found};
-use crate::conn::{FtpFlags, SeqShift};
-use crate::ctx::family_state::Forwarder;
+use crate::config::{Dest, Protocol};
+use crate::conn::{Conn, ConnFlags, ConnId, Endpoints, Found, FtpFlags, SeqShift};
+use crate::ctx::Forwarder;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::helper::ftp_line::Replacement;
 use crate::helper::ftp_nat64::answer_in_other_words;
 use crate::io::Io;
-use crate::lifecycle::bind;
-use crate::lifecycle::create;
-use crate::state::expectations::Expectation;
+use crate::lifecycle::{bind, create};
+use crate::state::Expectation;
 use crate::tcp_state::TcpState;
 use crate::time::Now;
 use crate::tuple::{Address, Tuple};
-use crate::wire::family::Family;
-use crate::wire::flow::Flow;
-use crate::wire::payload_edit::{end_of, splice};
-use crate::wire::tcp::{self, Segment};
+use crate::wire::{Family, Flow, Segment, end_of, splice, tcp};
 
 /// Which a server calls from, unless it prefers another: RFC 959, 3.2
 const DATA_PORT: u16 = 20;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// A segment of a control conn.
-    pub(crate) fn edit_ftp(
+    pub(super) fn edit_ftp(
         &mut self,
         packet: &mut B,
         flow: &Flow<A>,
@@ -198,7 +191,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     pub(crate) fn expected(&self, flow: &Flow<A>) -> Option<Expectation> {
         let (src, dst) = (flow.tuple.src.to_ip(), flow.tuple.dst.to_ip());
         let key = key_of(src, dst, flow.tuple.dport, &self.shared.config.keys.conns);
-        let find = |stats: &std::sync::Arc<crate::state::stats::WorkerStats>| {
+        let find = |stats: &std::sync::Arc<crate::state::WorkerStats>| {
             stats.expectations.find(key, self.shared.now.tick())
         };
         let expected = self.shared.all_stats.iter().find_map(find)?;
@@ -342,7 +335,7 @@ fn key_of(src: IpAddr, dst: IpAddr, port: u16, hash_key: &crate::tuple::HashKey)
     tuple.hash(hash_key).max(1)
 }
 
-impl<B: PacketBuf> crate::ctx::shared::Shared<B> {
+impl<B: PacketBuf> crate::ctx::Shared<B> {
     /// The local port of a call was taken for one from the usual port: it becomes one towards the port that the call
     /// comes from.
     fn claim_expectation_port<A: Address>(
@@ -360,7 +353,7 @@ impl<B: PacketBuf> crate::ctx::shared::Shared<B> {
     }
 
     /// A call that did not come had a local port.
-    pub(crate) fn return_expectation_port(&mut self, gone: &Expectation) {
+    fn return_expectation_port(&mut self, gone: &Expectation) {
         if gone.lport != 0 {
             let class = gone.class as usize;
             // A pool that was to leave goes when its last conn does.

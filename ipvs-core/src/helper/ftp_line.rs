@@ -6,28 +6,28 @@ use std::ops::Range;
 use packet::ftp::{Named, Text};
 
 /// What takes the place of a part of a line.
-pub(crate) struct Replacement {
+pub(super) struct Replacement {
     pub(crate) place: Range<usize>,
     pub(crate) text: Text,
 }
 
 impl Replacement {
     /// Another end, named in the same way.
-    pub(crate) fn of_end(named: Named, end: SocketAddr) -> Option<Self> {
+    pub(super) fn of_end(named: Named, end: SocketAddr) -> Option<Self> {
         let text = Text::new(end, named.style)?;
         let place = named.place;
         Some(Self { place, text })
     }
 
     /// Another end, named by the command for its family.
-    pub(crate) fn of_command(named: &Named, end: SocketAddr) -> Option<Self> {
+    pub(super) fn of_command(named: &Named, end: SocketAddr) -> Option<Self> {
         let text = Text::command(end)?;
         let place = 0..named.place.end;
         Some(Self { place, text })
     }
 
     /// Another line.
-    pub(crate) fn of_line(payload: &[u8], text: Text) -> Option<Self> {
+    pub(super) fn of_line(payload: &[u8], text: Text) -> Option<Self> {
         let place = 0..payload.strip_suffix(b"\r\n")?.len();
         Some(Self { place, text })
     }

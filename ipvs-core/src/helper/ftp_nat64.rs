@@ -6,11 +6,10 @@ use std::net::{IpAddr, SocketAddrV4};
 use packet::PacketBuf;
 use packet::ftp::{self, Named, Network, Passive, Style, Text};
 
-use crate::conn::FtpFlags;
-use crate::conn::{ConnFlags, Found};
-use crate::ctx::family_state::Forwarder;
+use crate::conn::{ConnFlags, Found, FtpFlags};
+use crate::ctx::Forwarder;
 use crate::helper::ftp_line::Replacement;
-use crate::wire::family::Family;
+use crate::wire::Family;
 
 /// Does nothing, and is answered: RFC 959, 4.1.3. The dest hears it instead of what it must not hear, so that its answer can
 /// become the one that the client must get.
@@ -21,7 +20,7 @@ const NOT_ALL: &str = "504 Command not implemented for that parameter";
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// What the dest hears instead of a client's wish to call it. What the dest answers then is remembered to be in
     /// its own words.
-    pub(crate) fn asked_in_other_words(
+    pub(super) fn asked_in_other_words(
         &mut self,
         payload: &[u8],
         found: Found,
@@ -45,7 +44,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// What the client hears instead of the answer to what it has not said.
-    pub(crate) fn refused_in_other_words(
+    pub(super) fn refused_in_other_words(
         &self,
         payload: &[u8],
         found: Found,
@@ -67,7 +66,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// Whether the dest answers a wish in other words than the client's.
-    pub(crate) fn answers_in_other_words(&self, found: Found) -> bool {
+    pub(super) fn answers_in_other_words(&self, found: Found) -> bool {
         let ext = self.family.exts.get(found.id);
         ext.ftp.has(FtpFlags::OTHER_WORDS)
     }
@@ -120,7 +119,7 @@ const fn heard_by_ipv6(wish: Passive, flags: &mut FtpFlags) -> Option<&'static s
 }
 
 /// The answer that the client waits for, to the one that the dest gave to other words.
-pub(crate) fn answer_in_other_words(named: &Named, vip: IpAddr) -> Option<Text> {
+pub(super) fn answer_in_other_words(named: &Named, vip: IpAddr) -> Option<Text> {
     match (named.style, vip) {
         (Style::Numbers, _) => Text::epsv_answer(named.port),
         (Style::Extended, IpAddr::V4(vip)) => Text::pasv_answer(SocketAddrV4::new(vip, named.port)),

@@ -8,17 +8,12 @@ use std::net::SocketAddr;
 use packet::PacketBuf;
 use packet::proxy::{Ends, Header, Sent, Transport, Version};
 
-use crate::config::options::ProxyProtocol;
-use crate::config::protocol::Protocol;
-use crate::conn::{ConnExt, FtpFlags};
-use crate::conn::{ConnFlags, Found};
-use crate::ctx::family_state::Forwarder;
+use crate::config::{Protocol, ProxyProtocol};
+use crate::conn::{ConnExt, ConnFlags, Found, FtpFlags};
+use crate::ctx::Forwarder;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
-use crate::wire::family::Family;
-use crate::wire::flow::Flow;
-use crate::wire::payload_edit::{end_of, splice};
-use crate::wire::tcp::{self, Segment};
+use crate::wire::{Family, Flow, Segment, end_of, splice, tcp};
 
 const UDP_HEADER_LEN: usize = 8;
 /// Where a TCP header has its length.
@@ -231,7 +226,7 @@ impl Edit {
     }
 }
 
-impl<A: Family, B> crate::ctx::family_state::FamilyState<A, B> {
+impl<A: Family, B> crate::ctx::FamilyState<A, B> {
     /// Whether the dest learns of the client by a PROXY header.
     #[inline]
     pub(crate) fn has_proxy_header(&self, id: crate::conn::ConnId) -> bool {

@@ -8,16 +8,14 @@ use packet::ipv4::{self, L2_LEN};
 use packet::uoa::{Mode, PROTOCOL, Uoa};
 use packet::{PacketBuf, PortId};
 
-use crate::config::protocol::Protocol;
+use crate::config::Protocol;
 use crate::conn::{ConnId, Found};
-use crate::ctx::family_state::Forwarder;
+use crate::ctx::Forwarder;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
 use crate::tuple::Tuple;
-use crate::wire::family::{self, Family};
-use crate::wire::flow::Flow;
-use crate::wire::udp::give_checksum;
+use crate::wire::{Family, Flow, family, give_checksum};
 
 /// RFC 768
 const UDP_LEN: usize = 8;

@@ -4,8 +4,8 @@ use inet::arp::ArpOutcome;
 use inet::nd::NdOutcome;
 use packet::PacketBuf;
 
-use crate::config::command::Event;
-use crate::ctx::shared::Shared;
+use crate::config::Event;
+use crate::ctx::Shared;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
 

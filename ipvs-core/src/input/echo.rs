@@ -3,17 +3,14 @@
 use packet::PacketBuf;
 use packet::ip::IpFacts;
 
-use crate::ctx::family_state::Forwarder;
-use crate::ctx::miss::Miss;
+use crate::ctx::{Forwarder, Miss};
 use crate::drop_reason::DropReason;
 use crate::io::Io;
-use crate::wire::echo::{identifier, tuple};
-use crate::wire::family::Family;
-use crate::wire::flow::Flow;
+use crate::wire::{Family, Flow, identifier, tuple};
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// A request that is not for the director, or a reply: a conn's, or what may become one, or the kernel's.
-    pub(crate) fn receive_echo(
+    pub(super) fn receive_echo(
         &mut self,
         packet: B,
         ip: &IpFacts<A>,

@@ -2,25 +2,18 @@
 
 use packet::PacketBuf;
 
-use crate::config::fwdmode::FwdMode;
-use crate::ctx::miss::Miss;
-
-use crate::config::protocol::Protocol;
-use crate::conn::ConnExt;
-use crate::conn::{ConnFlags, ConnId, Found, Lookup};
-use crate::ctx::family_state::Forwarder;
+use crate::config::{FwdMode, Protocol};
+use crate::conn::{ConnExt, ConnFlags, ConnId, Found, Lookup};
+use crate::ctx::{Forwarder, Miss};
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
-use crate::helper::syn_proxy::cookie_side::Handshake;
+use crate::helper::Handshake;
 use crate::io::Io;
-use crate::lifecycle::create::Unserved;
+use crate::lifecycle::Unserved;
 use crate::sched;
-use crate::state::expectations::Expectation;
+use crate::state::Expectation;
 use crate::tuple::Tuple;
-use crate::wire::aside::Aside;
-use crate::wire::family::Family;
-use crate::wire::flow::Flow;
-use crate::wire::tcp::Segment;
+use crate::wire::{Aside, Family, Flow, Segment};
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Packets that belong to no conn: to a service, to another worker's conn, or to the kernel. In two steps
@@ -43,7 +36,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             self.fetch_slots(&all);
         }
         for miss in &mut all {
-            self.begin(miss, io);
+            self.begin_conn(miss, io);
         }
         for miss in &all {
             if let Some((_, outbound)) = &miss.made {
@@ -51,7 +44,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             }
         }
         for miss in &mut all {
-            self.complete(miss, io);
+            self.complete_conn(miss, io);
         }
         all.clear();
         self.family.spare_misses = all;
@@ -60,7 +53,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// First fragments that have no conn yet: one that a packet of the same batch makes is whole at the batch's end only.
     #[cold]
     #[inline(never)]
-    pub(crate) fn put_off_first_fragments(&mut self, miss: &mut [Miss<A, B>]) {
+    fn put_off_first_fragments(&mut self, miss: &mut [Miss<A, B>]) {
         for Miss { packet, flow, .. } in miss {
             if flow.is_fragment
                 && flow.protocol() == Protocol::Sctp
@@ -85,12 +78,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// Both steps for a single packet.
     pub(crate) fn handle_miss(&mut self, mut miss: Miss<A, B>, io: &mut impl Io<B>) {
-        self.begin(&mut miss, io);
-        self.complete(&mut miss, io);
+        self.begin_conn(&mut miss, io);
+        self.complete_conn(&mut miss, io);
     }
 
     /// The first step: its conn is made, if it is to have one.
-    fn begin(&mut self, miss: &mut Miss<A, B>, io: &mut impl Io<B>) {
+    fn begin_conn(&mut self, miss: &mut Miss<A, B>, io: &mut impl Io<B>) {
         let Tuple { src, dst, .. } = miss.flow.tuple;
         if let Err(aside) = A::check_hosts(src, dst) {
             return self.take_aside_miss(miss, aside, io);
@@ -124,7 +117,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             }
             return;
         }
-        match self.open(miss, expected.as_ref(), io) {
+        match self.create_conn(miss, expected.as_ref(), io) {
             Ok(id) => {
                 if let Some(ext) = syn_proxied {
                     self.note_syn_proxied(id, ext);
@@ -205,16 +198,16 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// A packet whose conn is over: looked up once more.
-    pub(crate) fn look_up_again(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
+    pub(super) fn look_up_again(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
         let lookup = self.family.conns.begin(&flow.tuple);
         self.handle_miss(Miss::new(packet, *flow, lookup), io);
     }
 
     /// The second step: the way back, then the packet goes like any other.
-    fn complete(&mut self, miss: &mut Miss<A, B>, io: &mut impl Io<B>) {
+    fn complete_conn(&mut self, miss: &mut Miss<A, B>, io: &mut impl Io<B>) {
         let flow = &miss.flow;
         let found = match miss.made {
-            Some((id, outbound)) => self.complete_conn(id, outbound, flow, io),
+            Some((id, outbound)) => self.enter_way_back(id, outbound, flow, io),
             None if miss.packet.is_none() => return,
             None => match self.family.conns.find_again(&miss.lookup, &flow.tuple) {
                 Some(found) => Ok(found),
@@ -243,15 +236,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// another.
     #[inline(never)]
     fn create_again(&mut self, miss: &mut Miss<A, B>, io: &mut impl Io<B>) {
-        match self.open(miss, None, io) {
-            Ok(_) => self.complete(miss, io),
+        match self.create_conn(miss, None, io) {
+            Ok(_) => self.complete_conn(miss, io),
             Err(unserved) => self.refuse_conn(miss, unserved, io),
         }
     }
 
     /// Enters the way back, if it is free and there is room. Else the conn is out again; a later packet of the
     /// batch may have recycled it already.
-    fn complete_conn(
+    fn enter_way_back(
         &mut self,
         id: ConnId,
         outbound: Lookup,

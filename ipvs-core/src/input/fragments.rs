@@ -3,15 +3,14 @@
 use packet::ip::IpFacts;
 use packet::{PacketBuf, ipv6};
 
-use crate::config::protocol::Protocol;
-use crate::ctx::family_state::Forwarder;
+use crate::config::Protocol;
+use crate::ctx::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::engine_config::Origin;
 use crate::io::Io;
-use crate::state::fragments::{FirstFragment, Whole};
+use crate::state::{FirstFragment, Whole};
 use crate::tuple::Tuple;
-use crate::wire::family::{self, Family};
-use crate::wire::flow::Flow;
+use crate::wire::{Family, Flow, family};
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// A fragment without ports, or of a protocol that has none.
@@ -125,7 +124,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// No conn is known to have it: the kernel may know the way, unless it ends here.
-    pub(crate) fn give_up_later_fragment(&self, packet: B, dst: A, io: &mut impl Io<B>) {
+    fn give_up_later_fragment(&self, packet: B, dst: A, io: &mut impl Io<B>) {
         if self.is_local(dst) {
             self.shared.drop(packet, DropReason::Fragment);
         } else {
@@ -161,7 +160,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// These at the batch's end: they wait for their last, or go the way of a packet that is whole.
     #[cold]
-    pub(crate) fn take_up_first_fragments(&mut self, io: &mut impl Io<B>) {
+    fn take_up_first_fragments(&mut self, io: &mut impl Io<B>) {
         let mut early = std::mem::take(&mut self.family.early_fragments);
         for (packet, flow) in early.drain(..) {
             if self.needs_last_fragment(&flow) {

@@ -2,17 +2,15 @@
 
 use packet::PacketBuf;
 
-use crate::config::protocol::Protocol;
-use crate::ctx::family_state::Forwarder;
+use crate::config::Protocol;
+use crate::ctx::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
-use crate::wire::family::Family;
-use crate::wire::flow::Flow;
-use crate::wire::tcp::Segment;
+use crate::wire::{Family, Flow, Segment};
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// What no service is for, and no conn of this worker.
-    pub(crate) fn without_service(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
+    pub(super) fn without_service(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
         let to_pool = self
             .shared
             .snapshot
@@ -34,7 +32,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// What a service is for, but no conn of this worker, and what opens none: a dest of FTP may have called from that
     /// service's port, through another worker.
-    pub(crate) fn without_conn(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
+    pub(super) fn without_conn(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
         let services = &self.shared.snapshot.services;
         if !services.has_ftp() || !services.is_ftp_vip(flow.tuple.dst.to_ip()) {
             return self.shared.drop(packet, DropReason::TcpNotSyn);
@@ -46,7 +44,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// The worker to ask next whether it has the conn of a packet that may be any worker's; `None` after the last.
-    pub(crate) fn next_asked(&self, packet: &B) -> Option<u16> {
+    pub(super) fn next_asked(&self, packet: &B) -> Option<u16> {
         let (worker, workers) = (self.shared.config.worker, self.shared.config.workers);
         let is_last = self.shared.hand_overs(packet) + 1 >= u32::from(workers);
         (!is_last).then(|| (worker + 1) % workers)

@@ -4,14 +4,12 @@ use packet::PacketBuf;
 use packet::checksum::{self};
 
 use crate::conn::{Conn, ConnFlags, Found};
-
-use crate::ctx::family_state::Forwarder;
+use crate::ctx::Forwarder;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
-use crate::wire::family::{self, Family};
-use crate::wire::icmp_quote::{HEADER_LEN, Quoted, read_quoted, restore_quoted};
-use crate::xmit::nexthop::Way;
+use crate::wire::{Family, ICMP_HEADER_LEN, Quoted, family, read_quoted, restore_quoted};
+use crate::xmit::Way;
 use packet::ip::IpFacts;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
@@ -20,7 +18,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             .bytes()
             .get(usize::from(ip.l4_at)..)
             .unwrap_or_default();
-        let Some(&[kind, ..]) = icmp.first_chunk::<HEADER_LEN>() else {
+        let Some(&[kind, ..]) = icmp.first_chunk::<ICMP_HEADER_LEN>() else {
             return self.shared.drop(packet, DropReason::IcmpMalformed);
         };
         let is_error = A::is_icmp_error(kind);
@@ -93,7 +91,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.shared.to_kernel(packet, io);
     }
 
-    pub(crate) fn translate_error(
+    fn translate_error(
         &mut self,
         mut packet: B,
         ip: &IpFacts<A>,

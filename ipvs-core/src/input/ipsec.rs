@@ -4,13 +4,13 @@
 use packet::PacketBuf;
 use packet::ip::IpFacts;
 
-use crate::config::protocol::Protocol;
+use crate::config::Protocol;
 use crate::conn::ConnFlags;
-use crate::ctx::family_state::Forwarder;
+use crate::ctx::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
 use crate::tuple::Tuple;
-use crate::wire::family::Family;
+use crate::wire::Family;
 
 /// Of the key exchange: RFC 7296, 2.
 const IKE: u16 = 500;

@@ -1,10 +1,14 @@
-//! TODO-page
+//! Packets that no conn was found for, or that are not TCP, UDP or SCTP.
+//!
+//! `first_packet` makes conns, `handoff` passes on what is another worker's. `fragments`, `icmp`, `echo`,
+//! `tunnel_errors` and `ipsec` find the conn that a packet belongs to by other means than its ports.
+//! `arp_nd` answers neighbours.
 
-pub(crate) mod arp_nd;
-pub(crate) mod echo;
-pub(crate) mod first_packet;
-pub(crate) mod fragments;
-pub(crate) mod handoff;
-pub(crate) mod icmp;
-pub(crate) mod ipsec;
-pub(crate) mod tunnel_errors;
+mod arp_nd;
+mod echo;
+mod first_packet;
+mod fragments;
+mod handoff;
+mod icmp;
+mod ipsec;
+mod tunnel_errors;

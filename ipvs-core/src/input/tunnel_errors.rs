@@ -6,21 +6,16 @@ use packet::checksum;
 use packet::ip::{IpFacts, NewHeader};
 use packet::ipv4::L2_LEN;
 
-use crate::config::fwdmode::FwdMode;
-
-use crate::config::protocol::Protocol;
+use crate::config::{FwdMode, Protocol};
 use crate::conn::Found;
-use crate::ctx::engine::Engine;
-use crate::ctx::family_state::Forwarder;
+use crate::ctx::{Engine, Forwarder};
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
 use crate::tuple::Tuple;
-use crate::wire::family::{self, Family};
-use crate::wire::head::resize_head;
-use crate::wire::icmp_quote;
-use crate::wire::icmp_quote::{LONGEST_ICMP_ERROR, LONGEST_ICMPV6_ERROR};
-use crate::wire::tunnel;
+use crate::wire::{
+    Family, LONGEST_ICMP_ERROR, LONGEST_ICMPV6_ERROR, family, icmp_quote, resize_head, tunnel,
+};
 
 const IPV4: u8 = 4;
 const IPV6: u8 = 41;
@@ -122,7 +117,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let ((client, _), (vip, _)) = (conn.client(), conn.vip());
         let is_v4 = vip.to_ip().is_ipv4();
         let icmp_at = L2_LEN + family::header_len(vip);
-        resize_head(packet, error.inner_at, icmp_at + icmp_quote::HEADER_LEN)?;
+        resize_head(
+            packet,
+            error.inner_at,
+            icmp_at + icmp_quote::ICMP_HEADER_LEN,
+        )?;
         let (protocol, longest) = if is_v4 {
             (Protocol::Icmp, LONGEST_ICMP_ERROR)
         } else {
@@ -156,11 +155,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 /// An error that quotes a packet with another inside, and whose checksum is right.
 fn read<A: Family>(frame: &[u8], ip: &IpFacts<A>) -> Option<TunnelError> {
     let icmp = frame.get(usize::from(ip.l4_at)..)?;
-    let [kind, code, _, _, rest @ ..] = *icmp.first_chunk::<{ icmp_quote::HEADER_LEN }>()?;
+    let [kind, code, _, _, rest @ ..] = *icmp.first_chunk::<{ icmp_quote::ICMP_HEADER_LEN }>()?;
     if !A::is_icmp_error(kind) {
         return None;
     }
-    let quoted = icmp.get(icmp_quote::HEADER_LEN..)?;
+    let quoted = icmp.get(icmp_quote::ICMP_HEADER_LEN..)?;
     let outer = A::check_quoted(quoted)?;
     let shim = match outer.protocol {
         IPV4 | IPV6 => 0,
@@ -182,7 +181,7 @@ fn read<A: Family>(frame: &[u8], ip: &IpFacts<A>) -> Option<TunnelError> {
     let rest = u32::from_be_bytes(rest);
     let mtu = if is_ipv4 { rest & 0xffff } else { rest };
     Some(TunnelError {
-        inner_at: usize::from(ip.l4_at) + icmp_quote::HEADER_LEN + usize::from(outer.l4_at)
+        inner_at: usize::from(ip.l4_at) + icmp_quote::ICMP_HEADER_LEN + usize::from(outer.l4_at)
             - L2_LEN
             + shim,
         mtu: is_mtu.then_some(mtu),

@@ -8,31 +8,21 @@ use packet::checksum::Delta;
 use packet::ipv4;
 use packet::nat64::Nat64Prefix;
 
-use crate::config::dest::{Dest, DestId, Laddr};
-
-use crate::config::fwdmode::{Encapsulation, FwdMode};
-
-use crate::config::protocol::Protocol;
-
-use crate::config::service::Service;
+use crate::config::{Dest, DestId, Encapsulation, FwdMode, Laddr, Protocol, Service};
 use crate::conn::{Conn, ConnFlags, Endpoints, RewriteDeltas};
 use crate::drop_reason::DropReason;
 use crate::sched::{self, Arrival, Load, Scheduling};
 use crate::simd::prefetch;
-use crate::state::dest_cache::DestCache;
-use crate::state::laddrs::Laddrs;
-use crate::state::service_state::ServiceState;
-use crate::state::stats::WorkerStats;
+use crate::state::{DestCache, Laddrs, ServiceState, WorkerStats};
 use crate::time::Now;
 use crate::tuple::Tuple;
-use crate::wire::family::Family;
-use crate::wire::flow::Flow;
+use crate::wire::{Family, Flow};
 
 /// How many local addresses are asked for a port before the new conn is given up.
 const LADDRS_TRIED: usize = 16;
 
 /// What the choice of a dest and of a local port goes by, and what it moves on.
-pub(crate) struct Binding<'a> {
+pub(super) struct Binding<'a> {
     pub(crate) service_state: &'a mut ServiceState,
     pub(crate) scheduling: &'a mut Scheduling,
     pub(crate) all_stats: &'a [Arc<WorkerStats>],
@@ -72,7 +62,7 @@ impl Binding<'_> {
     // Inlined: the conn goes from registers to its place. By way of the stack it would be written in parts and read as
     // a whole, which waits until it is in the cache.
     #[inline(always)]
-    pub(crate) fn make_conn<A: Family>(
+    pub(super) fn make_conn<A: Family>(
         mut self,
         now: Now,
         flow: &Flow<A>,

@@ -5,27 +5,15 @@ use std::sync::Arc;
 use packet::checksum;
 use packet::{ChecksumState, PacketBuf, sctp};
 
-use crate::config::dest::DestId;
-use crate::config::match_packets::MatchFacts;
-use crate::config::options::ServiceOptions;
-use crate::config::protocol::Protocol;
-use crate::config::service::{Service, ServiceId};
-use crate::config::snapshot::Snapshot;
-use crate::conn::ConnExt;
-use crate::conn::{Conn, ConnFlags, ConnId, Lookup, TableFull};
-use crate::ctx::family_state::Forwarder;
-use crate::ctx::miss::Miss;
+use crate::config::{DestId, MatchFacts, Protocol, Service, ServiceId, ServiceOptions, Snapshot};
+use crate::conn::{Conn, ConnExt, ConnFlags, ConnId, Lookup, TableFull};
+use crate::ctx::{Forwarder, Miss};
 use crate::drop_reason::DropReason;
 use crate::io::Io;
 use crate::lifecycle::bind::Binding;
-use crate::state::expectations::Expectation;
-use crate::state::limits;
-use crate::state::service_state::service_state_of;
-use crate::state::templates;
+use crate::state::{Expectation, limits, service_state_of, templates};
 use crate::tcp_state::TcpState;
-use crate::wire::family::Family;
-use crate::wire::flow::Flow;
-use crate::wire::tcp::Segment;
+use crate::wire::{Family, Flow, Segment};
 
 /// Why a packet makes no conn.
 pub(crate) enum Unserved {
@@ -43,7 +31,7 @@ impl From<DropReason> for Unserved {
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// A conn for a packet: service, dest, local port, and a conn that is found by its inbound tuple.
-    pub(crate) fn open(
+    pub(crate) fn create_conn(
         &mut self,
         miss: &mut Miss<A, B>,
         expected: Option<&Expectation>,

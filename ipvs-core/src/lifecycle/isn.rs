@@ -3,10 +3,9 @@
 use packet::PacketBuf;
 
 use crate::conn::Conn;
-
-use crate::ctx::family_state::Forwarder;
+use crate::ctx::Forwarder;
 use crate::direction::Direction;
-use crate::wire::family::Family;
+use crate::wire::Family;
 
 /// log2 of nanoseconds per step: 64 ns, as the kernel's secure_tcp_sequence_number that the FullNAT
 /// design (4.6.1) asks for. Faster than RFC 6528's 4 microseconds, so that a port that comes around

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use packet::PacketBuf;
 
-use crate::config::protocol::Protocol;
-use crate::config::service::Service;
+use crate::config::{Protocol, Service};
 use crate::conn::{Conn, ConnFlags, ConnId, Found};
-use crate::ctx::family_state::Forwarder;
+use crate::ctx::Forwarder;
 use crate::direction::Direction;
 use crate::tcp_state::TcpState;
-use crate::wire::family::Family;
+use crate::wire::Family;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Enters a TCP state.
@@ -74,7 +73,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// The service of a conn, if it is still there.
-    pub(crate) fn service_of(&self, conn: &Conn<A>) -> Option<&Service> {
+    pub(super) fn service_of(&self, conn: &Conn<A>) -> Option<&Service> {
         let protocol = Protocol::from_number(conn.protocol)?;
         let (addr, port) = conn.vip();
         let services = &self.shared.snapshot.services;

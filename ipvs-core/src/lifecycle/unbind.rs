@@ -2,12 +2,12 @@
 
 use packet::PacketBuf;
 
-use crate::config::command::Event;
+use crate::config::Event;
 use crate::conn::{Conn, ConnFlags, ConnId};
-use crate::ctx::family_state::Forwarder;
+use crate::ctx::Forwarder;
 use crate::io::Io;
 use crate::state::templates;
-use crate::wire::family::Family;
+use crate::wire::Family;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Ends a conn before its time, silently.

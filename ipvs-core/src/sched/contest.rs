@@ -3,9 +3,7 @@
 use super::Load;
 use super::cost::Cost;
 use super::tournament::Tournament;
-use crate::config::dest::DestId;
-use crate::config::scheduler_kind::SchedulerKind;
-use crate::config::service::Service;
+use crate::config::{DestId, SchedulerKind, Service};
 use crate::time::Tick;
 
 #[derive(Debug)]
@@ -149,7 +147,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::service::tests::service_with;
+    use crate::config::service_tests::service_with;
 
     proptest! {
         /// Whatever happens to whom, the winner is who would be found by asking all in their order.

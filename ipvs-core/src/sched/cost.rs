@@ -1,7 +1,7 @@
 //! What a new conn at a dest would cost, for the schedulers that take the cheapest.
 
 use super::Load;
-use crate::config::scheduler_kind::SchedulerKind;
+use crate::config::SchedulerKind;
 
 /// How many inactive conns weigh as much as an active one; as IPVS counts them.
 const ACTIVE_WEIGHT: u64 = 256;

@@ -6,8 +6,7 @@
 
 use super::contest::Contest;
 use super::{Load, Overload};
-use crate::config::dest::DestId;
-use crate::config::service::{Service, ServiceId};
+use crate::config::{DestId, Service, ServiceId};
 use crate::time::Tick;
 
 /// Choices that turn out to be more loaded than known, until the next one is taken as it is.

@@ -4,10 +4,7 @@ use std::net::IpAddr;
 
 use super::cost::Cost;
 use super::{Arrival, Load, Scheduling};
-use crate::config::dest::{Dest, DestId};
-use crate::config::plan::hashing;
-use crate::config::scheduler_kind::SchedulerKind;
-use crate::config::service::{Service, ServiceId};
+use crate::config::{Dest, DestId, SchedulerKind, Service, ServiceId, hashing};
 use crate::time::Tick;
 
 /// Addresses remembered by a worker: SETS x WAYS. The one used least recently gives way.

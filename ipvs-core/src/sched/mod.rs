@@ -20,14 +20,9 @@ use std::net::IpAddr;
 
 use loads::Loads;
 use locality::Locality;
-pub(crate) use overload::Overload;
+use overload::Overload;
 
-use crate::config::dest::{Dest, DestId};
-
-use crate::config::plan::hashing;
-use crate::config::scheduler_kind::{HashTarget, SchedulerKind};
-
-use crate::config::service::Service;
+use crate::config::{Dest, DestId, HashTarget, SchedulerKind, Service, hashing};
 use crate::engine_config::BATCH;
 use crate::simd::prefetch;
 use crate::time::Tick;

@@ -3,13 +3,13 @@
 use std::cell::Cell;
 
 use super::Load;
-use crate::config::dest::{Dest, DestId};
+use crate::config::{Dest, DestId};
 use crate::time::Tick;
 
 /// Per dest whether it was overloaded, and when that was seen: within the same tick the answer stands,
 /// so that a flood at dests that are all overloaded costs no look at their counters.
 #[derive(Debug)]
-pub(crate) struct Overload {
+pub(super) struct Overload {
     /// 0: takes conns. Else the tick when it did not.
     since: Box<[Cell<u32>]>,
 }
@@ -23,7 +23,7 @@ impl Overload {
 
     /// Whether the thresholds keep new conns away: from the upper one on, until the conns are below
     /// the lower one, or below three quarters of the upper if there is none (as IPVS has it).
-    pub(crate) fn keeps_away(
+    pub(super) fn keeps_away(
         &self,
         dest: &Dest,
         now: Tick,

@@ -1,8 +1,6 @@
 //! Round robin and weighted round robin: walking a rotation that control made.
 
-use crate::config::dest::Dest;
-
-use crate::config::service::Service;
+use crate::config::{Dest, Service};
 
 /// Turns tried before the dests are tried one by one: heavy dests that take none have many turns.
 const TURNS_TRIED: usize = 64;
@@ -43,9 +41,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::dest::DestId;
-    use crate::config::scheduler_kind::SchedulerKind;
-    use crate::config::service::tests::service_with;
+    use crate::config::service_tests::service_with;
+    use crate::config::{DestId, SchedulerKind};
     use crate::sched::tests::{arrival, at};
     use crate::sched::{Load, Scheduling, schedule};
 

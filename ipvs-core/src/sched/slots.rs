@@ -3,9 +3,7 @@
 use packet::quic::{ChosenBy, ConnectionId};
 
 use super::Arrival;
-use crate::config::dest::Dest;
-use crate::config::plan::hashing;
-use crate::config::service::Service;
+use crate::config::{Dest, Service, hashing};
 
 /// How many other slots are tried when a dest takes no conns, before the dests are tried one by one.
 const OTHER_SLOTS: u64 = 16;

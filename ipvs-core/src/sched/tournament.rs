@@ -189,7 +189,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::scheduler_kind::SchedulerKind;
+    use crate::config::SchedulerKind;
     use crate::sched::Load;
 
     proptest! {

@@ -4,9 +4,7 @@ use std::net::IpAddr;
 
 use inet::NexthopId;
 
-use crate::config::dest::DestId;
-
-use crate::config::service::ServiceId;
+use crate::config::{DestId, ServiceId};
 use crate::simd::prefetch;
 
 /// Two to a cache line, none in two.

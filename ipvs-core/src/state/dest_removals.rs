@@ -1,6 +1,6 @@
 //! Dests whose conns have to end.
 
-use crate::config::dest::DestId;
+use crate::config::DestId;
 
 /// Dests that are being closed: those of this walk, and those that came after it began.
 #[derive(Debug, Default)]

@@ -5,19 +5,14 @@ use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::config::dest::DestId;
-
-use crate::config::protocol::Protocol;
-
-use crate::config::service::FTP_CONTROL_PORT;
-use crate::config::service::ServiceKey;
+use crate::config::{DestId, FTP_CONTROL_PORT, Protocol, ServiceKey};
 use crate::state::shared_table::{self, SharedTable};
 use crate::time::Tick;
 
 /// At once and worker. More than that many clients do not announce within the time one takes to come.
 const SLOTS: usize = 4096;
 /// How long one has to come.
-pub(crate) const LIFETIME_S: u32 = 60;
+pub(super) const LIFETIME_S: u32 = 60;
 /// SharedTable looked at by one call of [`Expectations::pop_stale`].
 const REACH: usize = 64;
 

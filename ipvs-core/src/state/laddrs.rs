@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use inet::hash::MixHasher;
 use sapool::PortPool;
 
-use crate::config::dest::LaddrId;
+use crate::config::LaddrId;
 use crate::simd::prefetch;
 
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::service::{Service, ServiceId};
+use crate::config::{Service, ServiceId};
 use crate::drop_reason::DropReason;
 use crate::state::stats::{ServiceStats, WorkerStats};
 use crate::time::Now;
@@ -22,7 +22,7 @@ pub(crate) struct RateBucket {
 }
 
 impl RateBucket {
-    pub(crate) const NEW: Self = Self {
+    pub(super) const NEW: Self = Self {
         seen_ns: 0,
         seen_conns: 0,
         level: 0,

@@ -1,13 +1,26 @@
-//! TODO-page
+//! What a worker remembers besides its conns, and what it counts.
+//!
+//! Local ports ([`Laddrs`]), packets that wait for a neighbour ([`NeighQueue`]), notes of fragments,
+//! per-service and per-dest notes. Persistence templates and FTP's expectations lie in tables that other
+//! workers read where they are (`shared_table`). [`WorkerStats`] are the counters.
 
-pub(crate) mod dest_cache;
-pub(crate) mod dest_removals;
-pub(crate) mod expectations;
-pub(crate) mod fragments;
-pub(crate) mod laddrs;
+mod dest_cache;
+mod dest_removals;
+mod expectations;
+mod fragments;
+mod laddrs;
 pub(crate) mod limits;
-pub(crate) mod neigh_queue;
-pub(crate) mod service_state;
-pub(crate) mod shared_table;
-pub(crate) mod stats;
+mod neigh_queue;
+mod service_state;
+mod shared_table;
+mod stats;
 pub(crate) mod templates;
+
+pub(crate) use dest_cache::DestCache;
+pub(crate) use dest_removals::{DestRemoval, DestRemovals};
+pub(crate) use expectations::Expectation;
+pub(crate) use fragments::{FirstFragment, Fragments, Half, Meeting, Part, WaitingFirst, Whole};
+pub(crate) use laddrs::Laddrs;
+pub(crate) use neigh_queue::{Enqueued, NeighQueue, NeighbourKey};
+pub(crate) use service_state::{ServiceState, service_state_of};
+pub use stats::{Counter, DestStats, ServiceStats, WorkerStats};

@@ -1,6 +1,6 @@
 //! What a worker remembers of a service between two new conns.
 
-use crate::config::service::Service;
+use crate::config::Service;
 use crate::state::limits::RateBucket;
 
 /// What a worker remembers of a service between two new conns.
@@ -21,7 +21,7 @@ pub(crate) struct ServiceState {
 impl ServiceState {
     /// The turn of a worker that has seen nothing of the service yet. Workers begin at different
     /// dests, so that the first conns of all workers do not meet at one.
-    pub(crate) const fn of_worker(worker: u16) -> Self {
+    const fn of_worker(worker: u16) -> Self {
         Self {
             next_dest: worker as u32,
             next_laddr: worker as u32,

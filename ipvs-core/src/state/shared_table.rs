@@ -23,7 +23,7 @@ pub(crate) trait Entry: FromZeros {
 
 /// A table of one worker.
 #[derive(Debug)]
-pub(crate) struct SharedTable<S> {
+pub(super) struct SharedTable<S> {
     slots: Box<[S]>,
     /// How many are in use: mostly none
     used: AtomicU32,
@@ -62,7 +62,7 @@ impl<S: Entry> SharedTable<S> {
     }
 
     /// A slot for a key that has none: a free one, or that of who has least time left.
-    pub(crate) fn place_for(&self, key: u64, now: Tick) -> &S {
+    pub(super) fn place_for(&self, key: u64, now: Tick) -> &S {
         let time_left = |slot: &&S| match slot.key().load(Relaxed) {
             0 => 0,
             _ => 1 + Tick(slot.expires().load(Relaxed)).since(now),
@@ -72,7 +72,7 @@ impl<S: Entry> SharedTable<S> {
     }
 
     /// What is in a slot, free till now, is complete.
-    pub(crate) fn publish(&self, slot: &S, key: u64) {
+    pub(super) fn publish(&self, slot: &S, key: u64) {
         slot.key().store(key, Release);
         self.count(1);
     }

@@ -3,9 +3,7 @@
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::config::dest::DestId;
-
-use crate::config::service::{MAX_SERVICES, ServiceId};
+use crate::config::{DestId, MAX_SERVICES, ServiceId};
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::state::expectations::Expectations;

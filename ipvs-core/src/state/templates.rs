@@ -5,9 +5,7 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use crate::config::dest::DestId;
-use crate::config::options::Persistence;
-use crate::config::service::ServiceId;
+use crate::config::{DestId, Persistence, ServiceId};
 use crate::state::shared_table::{self, SharedTable};
 use crate::time::Tick;
 use crate::tuple::{Address, HashKey, Tuple};

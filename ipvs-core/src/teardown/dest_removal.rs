@@ -2,12 +2,11 @@
 
 use packet::PacketBuf;
 
-use crate::config::command::Event;
+use crate::config::Event;
 use crate::conn::ConnId;
-use crate::ctx::engine::Engine;
-use crate::ctx::family_state::Forwarder;
+use crate::ctx::{Engine, Forwarder};
 use crate::io::Io;
-use crate::wire::family::Family;
+use crate::wire::Family;
 
 /// Slots of the table looked at per call.
 const REACH: u32 = 256;

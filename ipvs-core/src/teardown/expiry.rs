@@ -3,9 +3,9 @@
 use packet::PacketBuf;
 
 use crate::conn::{LEAVING_TOGETHER, Leaving};
-use crate::ctx::family_state::Forwarder;
+use crate::ctx::Forwarder;
 use crate::io::Io;
-use crate::wire::family::Family;
+use crate::wire::Family;
 
 /// Conns and timer slots looked at per call, so that no loop gets long when many expire at once.
 const EXPIRY_BUDGET: u32 = 128;

@@ -1,5 +1,8 @@
-//! TODO-page
+//! The end of conns: by time, with their dest, and what their ends are told.
+//!
+//! `expiry` ends conns whose time is over, `dest_removal` those of a dest that goes, a few per call.
+//! `reset` tells both ends of an established TCP conn.
 
-pub(crate) mod dest_removal;
-pub(crate) mod expiry;
-pub(crate) mod reset;
+mod dest_removal;
+mod expiry;
+mod reset;

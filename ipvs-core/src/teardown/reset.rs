@@ -4,15 +4,15 @@ use packet::PacketBuf;
 use packet::checksum;
 use packet::ip::NewHeader;
 
-use crate::config::protocol::Protocol;
+use crate::config::Protocol;
 use crate::conn::{Conn, ConnFlags, ConnId};
-use crate::ctx::family_state::Forwarder;
+use crate::ctx::Forwarder;
 use crate::direction::Direction;
 use crate::io::Io;
 use crate::tcp_state::TcpState;
 use crate::tuple::Tuple;
-use crate::wire::family::{self, Family};
-use crate::xmit::nexthop::Way;
+use crate::wire::{Family, family};
+use crate::xmit::Way;
 use packet::ipv4::L2_LEN;
 
 /// A segment without options or data: RFC 9293, 3.1.
@@ -21,7 +21,7 @@ const RST_ACK: u8 = 0x14;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Tells both ends of an established TCP conn that it is over.
-    pub(crate) fn reset_if_established(&mut self, id: ConnId, io: &mut impl Io<B>) {
+    pub(super) fn reset_if_established(&mut self, id: ConnId, io: &mut impl Io<B>) {
         let conn = *self.family.conns.get(id);
         if conn.flags.has(ConnFlags::SYN_PROXIED) && conn.tcp_state() == TcpState::SynSent {
             return self.reset_waiting_client(id, io);

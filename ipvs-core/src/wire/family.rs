@@ -8,12 +8,12 @@ use packet::ip::{IpFacts, NewHeader};
 use packet::ipv4::{self, Ipv4Error, L2_LEN};
 use packet::ipv6::{self, Ipv6Error};
 
-use crate::config::protocol::Protocol;
+use crate::config::Protocol;
 use crate::drop_reason::DropReason;
 use crate::tuple::{Address, Tuple};
 use crate::wire::aside::Aside;
 
-pub(crate) const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
+pub(super) const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
 const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 
 /// An address family, as one of its addresses. Frames are those of packets that were found sound.

@@ -1,6 +1,6 @@
 //! A packet that may belong to a conn, as classification found it.
 
-use crate::config::protocol::Protocol;
+use crate::config::Protocol;
 use crate::tuple::Tuple;
 use crate::wire::family::Family;
 

@@ -4,7 +4,7 @@ use packet::checksum::Delta;
 use packet::ip::IpFacts;
 use packet::ipv4::L2_LEN;
 
-use crate::config::protocol::Protocol;
+use crate::config::Protocol;
 use crate::conn::Conn;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
@@ -13,7 +13,7 @@ use crate::wire::family::Family;
 use crate::wire::{echo, tcp};
 
 /// Bytes of an ICMP header, before what it quotes.
-pub(crate) const HEADER_LEN: usize = 8;
+pub(crate) const ICMP_HEADER_LEN: usize = 8;
 /// What of the quoted packet's L4 header is there at least: RFC 792.
 const QUOTED_L4_LEN: usize = 8;
 
@@ -34,7 +34,7 @@ pub(crate) const LONGEST_ICMPV6_ERROR: usize = 1280;
 
 /// Reads what an error quotes; `None` if it is about something the engine has no conns of.
 pub(crate) fn read_quoted<A: Family>(icmp: &[u8]) -> Result<Option<Quoted<A>>, DropReason> {
-    let quoted = icmp.get(HEADER_LEN..).unwrap_or_default();
+    let quoted = icmp.get(ICMP_HEADER_LEN..).unwrap_or_default();
     let ip = A::check_quoted(quoted).ok_or(DropReason::IcmpMalformed)?;
     if Protocol::from_number(ip.protocol).is_none() || ip.fragment_offset != 0 {
         return Ok(None);
@@ -62,7 +62,7 @@ pub(crate) fn read_quoted<A: Family>(icmp: &[u8]) -> Result<Option<Quoted<A>>, D
     };
     Ok(Some(Quoted {
         ip,
-        l4_at: HEADER_LEN + l4_at,
+        l4_at: ICMP_HEADER_LEN + l4_at,
         tuple,
     }))
 }
@@ -139,7 +139,7 @@ pub(crate) fn restore_quoted<A: Family>(
     dest_delta: u32,
 ) {
     let sent = as_sent(conn, direction);
-    let ip = icmp.get_mut(HEADER_LEN..).unwrap_or_default();
+    let ip = icmp.get_mut(ICMP_HEADER_LEN..).unwrap_or_default();
     A::readdress(ip, sent.src, sent.dst, conn.l3_delta(direction));
     let l4 = icmp.get_mut(quoted.l4_at..).unwrap_or_default();
     restore_l4(l4, quoted, conn, direction, dest_delta);

@@ -1,16 +1,36 @@
-//! TODO-page
+//! Bytes of packets: what is read from them, and what is written into them.
+//!
+//! [`Family`] is what IPv4 and IPv6 differ in. `classify` says what a packet is, a [`Flow`] if it may
+//! belong to a conn. `tcp`, `tcp_options` and `tcp_build` rewrite and write segments, `tunnel` puts a
+//! packet into another, `icmp_quote` undoes our rewrite in what an error quotes. No state is kept here.
 
-pub(crate) mod aside;
+mod aside;
 pub(crate) mod classify;
-pub(crate) mod echo;
+mod echo;
 pub(crate) mod family;
-pub(crate) mod flow;
-pub(crate) mod head;
+mod flow;
+mod head;
 pub(crate) mod icmp_quote;
-pub(crate) mod payload_edit;
-pub(crate) mod syn_cookie;
+mod payload_edit;
+mod syn_cookie;
 pub(crate) mod tcp;
-pub(crate) mod tcp_build;
+mod tcp_build;
 pub(crate) mod tcp_options;
 pub(crate) mod tunnel;
-pub(crate) mod udp;
+mod udp;
+
+pub(crate) use aside::Aside;
+pub(crate) use classify::{Addressee, classify, flow_of_ipv6, is_neighbour_discovery, plain_flow};
+pub(crate) use echo::{identifier, put_identifier, tuple};
+pub use family::Family;
+pub(crate) use flow::Flow;
+pub(crate) use head::resize_head;
+pub(crate) use icmp_quote::{
+    ICMP_HEADER_LEN, LONGEST_ICMP_ERROR, LONGEST_ICMPV6_ERROR, Quoted, read_quoted, restore_quoted,
+};
+pub(crate) use payload_edit::{end_of, splice};
+pub(crate) use syn_cookie::{CookieJar, SynOffer};
+pub(crate) use tcp::{Segment, Toa};
+pub(crate) use tcp_build::NewSegment;
+pub(crate) use tcp_options::{TCP_HEADER_LEN, Timestamps};
+pub(crate) use udp::{UDP_CHECKSUM, give_checksum};

@@ -4,7 +4,7 @@ use packet::PacketBuf;
 use packet::checksum;
 use packet::ipv4::L2_LEN;
 
-use crate::config::protocol::Protocol;
+use crate::config::Protocol;
 use crate::drop_reason::DropReason;
 use crate::wire::family::{self, Family};
 use crate::wire::flow::Flow;

@@ -9,7 +9,7 @@ use crate::drop_reason::DropReason;
 use crate::tcp_state::{SegmentKind, TcpState};
 use crate::tuple::Tuple;
 use crate::wire::family::{self, Family};
-use crate::wire::tcp_options::{self, HEADER_LEN, LONGEST_HEADER};
+use crate::wire::tcp_options::{self, LONGEST_HEADER, TCP_HEADER_LEN};
 use packet::ipv4::L2_LEN;
 
 /// Where a TCP header has its sequence number.
@@ -35,7 +35,7 @@ impl Segment {
     #[inline]
     pub(crate) fn read(tcp: &[u8]) -> Result<Self, DropReason> {
         let header = tcp
-            .first_chunk::<HEADER_LEN>()
+            .first_chunk::<TCP_HEADER_LEN>()
             .ok_or(DropReason::TcpMalformed)?;
         Ok(Self {
             seq: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
@@ -122,7 +122,7 @@ pub(crate) fn rewrite_tcp<A: Family>(
 ) -> Result<(), DropReason> {
     let to = conn.rewritten(direction);
     let (header, rest) = tcp
-        .split_first_chunk_mut::<HEADER_LEN>()
+        .split_first_chunk_mut::<TCP_HEADER_LEN>()
         .ok_or(DropReason::TcpMalformed)?;
     header[..4].copy_from_slice(&ports(&to));
     let mut numbers = Delta::ZERO;
@@ -139,9 +139,9 @@ pub(crate) fn rewrite_tcp<A: Family>(
     }
     let header_len = usize::from(header[12] >> 4) * 4;
     // NAT hides nobody: the ends' options are their own.
-    if header_len > HEADER_LEN && conn.flags.is_full_nat() {
+    if header_len > TCP_HEADER_LEN && conn.flags.is_full_nat() {
         let options = rest
-            .get_mut(..header_len - HEADER_LEN)
+            .get_mut(..header_len - TCP_HEADER_LEN)
             .ok_or(DropReason::TcpMalformed)?;
         delta = delta.plus(edit_options(options, segment, conn, direction)?);
     }
@@ -153,7 +153,7 @@ pub(crate) fn rewrite_tcp<A: Family>(
 
 /// Replaces a number in the header and says what that changes in the checksum.
 #[inline]
-fn put_u32(header: &mut [u8; HEADER_LEN], at: usize, value: u32) -> Delta {
+fn put_u32(header: &mut [u8; TCP_HEADER_LEN], at: usize, value: u32) -> Delta {
     let field = &mut header[at..at + 4];
     let old = u32::from_be_bytes([field[0], field[1], field[2], field[3]]);
     field.copy_from_slice(&value.to_be_bytes());
@@ -163,7 +163,7 @@ fn put_u32(header: &mut [u8; HEADER_LEN], at: usize, value: u32) -> Delta {
 /// Replaces a number in a TCP header, at [`SEQ`] or [`ACK_NUMBER`].
 pub(crate) fn put_number(frame: &mut [u8], l4_at: usize, at: usize, new: u32) {
     let tcp = frame.get_mut(l4_at..).unwrap_or_default();
-    let Some(header) = tcp.first_chunk_mut::<{ HEADER_LEN }>() else {
+    let Some(header) = tcp.first_chunk_mut::<{ TCP_HEADER_LEN }>() else {
         return;
     };
     let delta = put_u32(header, at, new);
@@ -190,7 +190,7 @@ fn change_options(
     change: impl FnOnce(&mut [u8]) -> Result<Delta, tcp_options::BadOptions>,
 ) {
     let tcp = frame.get_mut(l4_at..).unwrap_or_default();
-    let Some((header, rest)) = tcp.split_first_chunk_mut::<{ HEADER_LEN }>() else {
+    let Some((header, rest)) = tcp.split_first_chunk_mut::<{ TCP_HEADER_LEN }>() else {
         return;
     };
     let options_len = (usize::from(header[12] >> 4) * 4).saturating_sub(header.len());
@@ -266,7 +266,7 @@ pub(crate) fn insert_toa<A: Family, B: PacketBuf>(
     }
     let Some(header) = bytes
         .get(l4_at..)
-        .and_then(<[u8]>::first_chunk::<HEADER_LEN>)
+        .and_then(<[u8]>::first_chunk::<TCP_HEADER_LEN>)
     else {
         return Toa::NoSpace;
     };
@@ -285,9 +285,9 @@ pub(crate) fn insert_toa<A: Family, B: PacketBuf>(
     );
     let lens = Delta::of_u16(segment_len, segment_len + option.len() as u16);
     let bytes = packet.bytes_mut();
-    bytes.copy_within(option.len()..option.len() + l4_at + HEADER_LEN, 0);
+    bytes.copy_within(option.len()..option.len() + l4_at + TCP_HEADER_LEN, 0);
     family::grow(bytes, option.len() as u16);
-    let (header, rest) = bytes[l4_at..].split_at_mut(HEADER_LEN);
+    let (header, rest) = bytes[l4_at..].split_at_mut(TCP_HEADER_LEN);
     rest[..option.len()].copy_from_slice(option);
     header[12] = new_offset;
     let checksum = Delta::apply_all([toa.delta(), offsets, lens], checksum);

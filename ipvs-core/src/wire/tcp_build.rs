@@ -8,7 +8,7 @@ use packet::ipv4::L2_LEN;
 use crate::tuple::Tuple;
 use crate::wire::family::{self, Family};
 use crate::wire::syn_cookie::SynOffer;
-use crate::wire::tcp_options::{self, HEADER_LEN, Timestamps};
+use crate::wire::tcp_options::{self, TCP_HEADER_LEN, Timestamps};
 
 /// Options of ours: MSS, SACK permitted, timestamps, window scale, padding.
 const MOST_OPTIONS: usize = 20;
@@ -38,7 +38,7 @@ impl NewSegment {
         let mut options = [tcp_options::NOP; MOST_OPTIONS];
         let options_len = self.write_options(&mut options);
         let l4_at = L2_LEN + family::header_len(tuple.src);
-        let l4_len = HEADER_LEN + options_len;
+        let l4_len = TCP_HEADER_LEN + options_len;
         let len = l4_at + l4_len;
         packet.truncate(len);
         let lacking = len - packet.bytes().len();
@@ -60,7 +60,7 @@ impl NewSegment {
         tcp[FLAGS] = self.flags;
         tcp[WINDOW].copy_from_slice(&self.window.to_be_bytes());
         tcp[16..20].fill(0);
-        tcp[HEADER_LEN..].copy_from_slice(&options[..options_len]);
+        tcp[TCP_HEADER_LEN..].copy_from_slice(&options[..options_len]);
         let pseudo = A::pseudo_header(tuple, l4_len as u16);
         let sum = !checksum::fold(checksum::sum(tcp) + pseudo);
         tcp[16..18].copy_from_slice(&sum.to_be_bytes());

@@ -7,20 +7,20 @@ use packet::checksum::Delta;
 use crate::wire::syn_cookie::SynOffer;
 
 /// Bytes of a TCP header without options.
-pub(crate) const HEADER_LEN: usize = 20;
+pub(crate) const TCP_HEADER_LEN: usize = 20;
 /// Longest TCP header: the data offset has four bits.
 pub(crate) const LONGEST_HEADER: usize = 60;
 
 /// RFC 9293, 3.1
 const END: u8 = 0;
 /// RFC 9293, 3.1
-pub(crate) const NOP: u8 = 1;
+pub(super) const NOP: u8 = 1;
 /// Maximum segment size, RFC 9293, 3.7.1
-pub(crate) const MSS: u8 = 2;
+pub(super) const MSS: u8 = 2;
 /// RFC 7323, 2.2
-pub(crate) const WINDOW_SCALE: u8 = 3;
+pub(super) const WINDOW_SCALE: u8 = 3;
 /// RFC 2018, 2
-pub(crate) const SACK_PERMITTED: u8 = 4;
+pub(super) const SACK_PERMITTED: u8 = 4;
 /// Selective acknowledgment, RFC 2018, 3
 const SACK: u8 = 5;
 /// RFC 7323, 3
@@ -37,7 +37,7 @@ pub(crate) const TOA_V6_LEN: usize = 20;
 
 /// An option overruns the header, or says it is shorter than itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BadOptions;
+pub(super) struct BadOptions;
 
 /// A TOA option.
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +80,7 @@ impl Toa {
 }
 
 /// Bytes of the TOA option that tells this address.
-pub(crate) const fn toa_len(addr: IpAddr) -> usize {
+pub(super) const fn toa_len(addr: IpAddr) -> usize {
     if addr.is_ipv4() {
         TOA_V4_LEN
     } else {
@@ -90,7 +90,7 @@ pub(crate) const fn toa_len(addr: IpAddr) -> usize {
 
 /// Takes the timestamps out of a client's SYN, so that dests that sort clients by them do not turn
 /// away those behind one address (FullNAT design, 4.4.1).
-pub(crate) fn strip_timestamps(options: &mut [u8]) -> Result<Delta, BadOptions> {
+pub(super) fn strip_timestamps(options: &mut [u8]) -> Result<Delta, BadOptions> {
     edit(options, |kind, option| {
         if kind == TIMESTAMPS {
             option.fill(NOP);
@@ -99,7 +99,7 @@ pub(crate) fn strip_timestamps(options: &mut [u8]) -> Result<Delta, BadOptions> 
 }
 
 /// Takes out what a client claims to be somebody's address.
-pub(crate) fn strip_toa(options: &mut [u8]) -> Result<Delta, BadOptions> {
+pub(super) fn strip_toa(options: &mut [u8]) -> Result<Delta, BadOptions> {
     edit(options, |kind, option| {
         if kind == TOA {
             option.fill(NOP);
@@ -108,7 +108,7 @@ pub(crate) fn strip_toa(options: &mut [u8]) -> Result<Delta, BadOptions> {
 }
 
 /// Lowers the MSS that the dest offers by what is inserted on the way to it (FullNAT design, 4.4.2).
-pub(crate) fn lower_mss(options: &mut [u8], by: u16) -> Result<Delta, BadOptions> {
+pub(super) fn lower_mss(options: &mut [u8], by: u16) -> Result<Delta, BadOptions> {
     edit(options, |kind, option| {
         if let (MSS, [_, _, mss @ ..]) = (kind, option)
             && let Some(mss) = mss.first_chunk_mut::<2>()
@@ -119,7 +119,7 @@ pub(crate) fn lower_mss(options: &mut [u8], by: u16) -> Result<Delta, BadOptions
 }
 
 /// Translates the edges of the blocks that the dest acknowledges selectively.
-pub(crate) fn translate_sack(options: &mut [u8], seq_delta: u32) -> Result<Delta, BadOptions> {
+pub(super) fn translate_sack(options: &mut [u8], seq_delta: u32) -> Result<Delta, BadOptions> {
     edit(options, |kind, option| {
         if let (SACK, [_, _, edges @ ..]) = (kind, option) {
             for edge in edges.as_chunks_mut::<4>().0 {
@@ -170,7 +170,7 @@ pub(crate) fn timestamps_of(options: &[u8]) -> Option<Timestamps> {
 }
 
 /// Adds to the clocks: of both ends, modulo 2^32.
-pub(crate) fn translate_timestamps(
+pub(super) fn translate_timestamps(
     options: &mut [u8],
     value: u32,
     echo: u32,
@@ -233,7 +233,7 @@ fn each(options: &[u8], mut look: impl FnMut(&[u8])) {
 /// Shows every option to `change`, and says what that changed in the checksum. Options that overrun
 /// are left as they were, also those before the bad one.
 fn edit(options: &mut [u8], change: impl FnMut(u8, &mut [u8])) -> Result<Delta, BadOptions> {
-    let mut before = [0; LONGEST_HEADER - HEADER_LEN];
+    let mut before = [0; LONGEST_HEADER - TCP_HEADER_LEN];
     let before = before.get_mut(..options.len()).ok_or(BadOptions)?;
     before.copy_from_slice(options);
     if let Err(bad) = walk(options, change) {

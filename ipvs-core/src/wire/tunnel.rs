@@ -7,7 +7,7 @@ use packet::PacketBuf;
 use packet::ip::NewHeader;
 use packet::ipv4::{self, Around, L2_LEN};
 
-use crate::config::fwdmode::{Encapsulation, FwdMode};
+use crate::config::{Encapsulation, FwdMode};
 use crate::conn::Conn;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;

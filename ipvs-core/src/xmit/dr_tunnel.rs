@@ -2,28 +2,21 @@
 
 use packet::{PacketBuf, ipv4};
 
-use crate::config::fwdmode::{Encapsulation, FwdMode};
-
-use crate::config::protocol::Protocol;
+use crate::config::{Encapsulation, FwdMode, Protocol};
 use crate::conn::{Conn, Found};
-use crate::ctx::family_state::Forwarder;
-use crate::ctx::shared::Shared;
+use crate::ctx::{Forwarder, Shared};
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
 use crate::tcp_state::TcpState;
 use crate::tuple::Tuple;
-use crate::wire::family::Family;
-use crate::wire::flow::Flow;
-use crate::wire::tcp::Segment;
-use crate::wire::tunnel;
-use crate::xmit::nexthop::check_way;
-use crate::xmit::nexthop::known_nexthop;
+use crate::wire::{Family, Flow, Segment, tunnel};
+use crate::xmit::nexthop::{check_way, known_nexthop};
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Changes a packet of a conn that nothing comes back by as its way demands, and follows the conn's state.
     #[inline(never)]
-    pub(crate) fn rewrite_dr_tunnel(
+    pub(super) fn rewrite_dr_tunnel(
         &mut self,
         packet: &mut B,
         flow: &Flow<A>,
@@ -47,7 +40,7 @@ impl<B: PacketBuf> Shared<B> {
     /// The short way, if a packet changes nothing about its conn but when one came last. Else it comes back as it was. Each of the
     /// common modes has a copy of the code of its own, which does not ask what it is.
     #[inline(always)]
-    pub(crate) fn forward_dr_tunnel_fast<A: Family>(
+    pub(super) fn forward_dr_tunnel_fast<A: Family>(
         &self,
         conn: &mut Conn<A>,
         packet: B,

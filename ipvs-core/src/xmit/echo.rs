@@ -3,19 +3,17 @@
 use packet::PacketBuf;
 use packet::checksum::Delta;
 
-use crate::config::protocol::Protocol;
+use crate::config::Protocol;
 use crate::conn::{ConnFlags, Found};
-use crate::ctx::family_state::Forwarder;
+use crate::ctx::Forwarder;
 use crate::direction::Direction;
-use crate::wire::echo::put_identifier;
-use crate::wire::family::Family;
-use crate::wire::flow::Flow;
+use crate::wire::{Family, Flow, put_identifier};
 use crate::xmit::headers::rewrite_network;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Rewrites an echo message of a conn.
     #[inline(never)]
-    pub(crate) fn rewrite_echo(&mut self, packet: &mut B, flow: &Flow<A>, found: Found) {
+    pub(super) fn rewrite_echo(&mut self, packet: &mut B, flow: &Flow<A>, found: Found) {
         let conn = self.family.conns.get_mut(found.id);
         conn.touch(self.shared.now.tick());
         rewrite_network(packet.bytes_mut(), conn, found.direction);

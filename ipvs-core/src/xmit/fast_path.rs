@@ -2,22 +2,19 @@
 
 use packet::PacketBuf;
 
-use crate::config::protocol::Protocol;
+use crate::config::Protocol;
 use crate::conn::{Conn, ConnFlags};
-use crate::ctx::shared::Shared;
+use crate::ctx::Shared;
 use crate::direction::Direction;
 use crate::io::Io;
-use crate::wire::family::Family;
-use crate::wire::flow::Flow;
-use crate::wire::tcp::{self, Segment};
-use crate::xmit::nexthop::check_way;
-use crate::xmit::nexthop::known_nexthop;
+use crate::wire::{Family, Flow, Segment, tcp};
+use crate::xmit::nexthop::{check_way, known_nexthop};
 
 const UDP_HEADER_LEN: usize = 8;
 
 impl<B: PacketBuf> Shared<B> {
     /// Rewrites a packet of a conn and sends it on, if it needs no more than that. Else it comes back as it was:
-    /// [`crate::ctx::family_state::Forwarder::forward`] is for all of them.
+    /// [`crate::ctx::Forwarder::forward`] is for all of them.
     #[inline(always)]
     pub(crate) fn forward_fast<A: Family>(
         &self,

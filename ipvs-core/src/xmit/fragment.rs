@@ -4,16 +4,16 @@ use packet::PacketBuf;
 use packet::ip::IpFacts;
 
 use crate::conn::{ConnFlags, Found};
-use crate::ctx::family_state::Forwarder;
+use crate::ctx::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
-use crate::state::fragments::Part;
-use crate::wire::family::Family;
+use crate::state::Part;
+use crate::wire::Family;
 use crate::xmit::headers::rewrite_network;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// A fragment by itself.
-    pub(crate) fn forward_fragment(
+    pub(super) fn forward_fragment(
         &mut self,
         mut packet: B,
         ip: &IpFacts<A>,

@@ -1,15 +1,12 @@
 //! Addresses and ports of a packet whose conn is known.
 
 use crate::conn::{Conn, ConnFlags};
-
 use crate::direction::Direction;
-use crate::wire::family::Family;
-use crate::wire::flow::Flow;
-use crate::wire::tcp;
+use crate::wire::{Family, Flow, tcp};
 
 /// Addresses and ports of a datagram.
 #[inline(always)]
-pub(crate) fn rewrite_datagram<A: Family>(
+pub(super) fn rewrite_datagram<A: Family>(
     frame: &mut [u8],
     flow: &Flow<A>,
     conn: &Conn<A>,
@@ -25,7 +22,7 @@ pub(crate) fn rewrite_datagram<A: Family>(
 
 /// The network header of a packet of a conn.
 #[inline]
-pub(crate) fn rewrite_network<A: Family>(bytes: &mut [u8], conn: &Conn<A>, direction: Direction) {
+pub(super) fn rewrite_network<A: Family>(bytes: &mut [u8], conn: &Conn<A>, direction: Direction) {
     // That of a mixed conn was replaced before.
     if A::HAS_NAT64 && conn.flags.has(ConnFlags::NAT64) {
         return;

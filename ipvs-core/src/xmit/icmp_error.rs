@@ -6,14 +6,14 @@ use inet::{icmp, icmpv6};
 use packet::PacketBuf;
 use packet::ip::IpFacts;
 
-use crate::ctx::family_state::Forwarder;
+use crate::ctx::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
-use crate::wire::family::Family;
+use crate::wire::Family;
 
 /// Which error.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Refusal {
+pub(super) enum Refusal {
     /// The next link takes this many bytes
     PacketTooBig {
         /// Its MTU
@@ -27,7 +27,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Ends a packet with its reason and sends its sender the error, from the address that the
     /// packet was for. The error takes the packet's place in memory.
     #[cold]
-    pub(crate) fn refuse(
+    pub(super) fn refuse(
         &mut self,
         mut packet: B,
         ip: &IpFacts<A>,

@@ -1,14 +1,20 @@
-//! TODO-page
+//! The way out of a packet whose conn is known. LVS's `ip_vs_xmit`.
+//!
+//! `fast_path` is what nearly all packets take, `slow_path` what the others take: `rewrite`, `dr_tunnel`,
+//! `nat64`, `sctp`, `echo`, and `fragment` for fragments. `nexthop` finds the neighbour and sends, or
+//! queues. `icmp_error` tells the sender of what cannot go on.
 
-pub(crate) mod dr_tunnel;
-pub(crate) mod echo;
-pub(crate) mod fast_path;
-pub(crate) mod fragment;
-pub(crate) mod headers;
-pub(crate) mod icmp_error;
-pub(crate) mod nat64;
-pub(crate) mod nexthop;
-pub(crate) mod rewrite;
-pub(crate) mod sctp;
-pub(crate) mod sctp_fragment;
-pub(crate) mod slow_path;
+mod dr_tunnel;
+mod echo;
+mod fast_path;
+mod fragment;
+mod headers;
+mod icmp_error;
+mod nat64;
+mod nexthop;
+mod rewrite;
+mod sctp;
+mod sctp_fragment;
+mod slow_path;
+
+pub(crate) use nexthop::Way;

@@ -7,17 +7,16 @@ use packet::ipv4::{self, L2_LEN};
 use packet::ipv6;
 use packet::translate::IcmpError;
 
-use crate::config::protocol::Protocol;
+use crate::config::Protocol;
 use crate::conn::Found;
-use crate::ctx::family_state::Forwarder;
+use crate::ctx::Forwarder;
 use crate::drop_reason::DropReason;
-use crate::state::fragments::Part;
+use crate::state::Part;
 use crate::tuple::Tuple;
-use crate::wire::family::{self, Family};
-use crate::wire::flow::Flow;
-use crate::wire::head::resize_head;
-use crate::wire::icmp_quote::{self, LONGEST_ICMP_ERROR, LONGEST_ICMPV6_ERROR, Quoted};
-use crate::wire::udp::{UDP_CHECKSUM, give_checksum};
+use crate::wire::{
+    Family, Flow, LONGEST_ICMP_ERROR, LONGEST_ICMPV6_ERROR, Quoted, UDP_CHECKSUM, family,
+    give_checksum, icmp_quote, resize_head,
+};
 
 /// RFC 7915, 5.1: up to this length a packet that was IPv6 may be fragmented on its way.
 const MAY_BE_FRAGMENTED: u16 = 1260;
@@ -25,7 +24,7 @@ const MAY_BE_FRAGMENTED: u16 = 1260;
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Replaces the network header. Says where what is above lies now: that is rewritten like any other packet's.
     #[inline(never)]
-    pub(crate) fn replace_network(
+    pub(super) fn replace_network(
         &mut self,
         packet: &mut B,
         flow: &Flow<A>,
@@ -61,7 +60,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// The same for a fragment that is not looked into. Headers between are left out, as from a whole packet (RFC 7915,
     /// 5.1): the first fragment tells how long they are, so that the later ones' offsets can be made to fit. A translator
     /// that does not know this should drop them (5.1.1).
-    pub(crate) fn replace_network_of_fragment(
+    pub(super) fn replace_network_of_fragment(
         &mut self,
         packet: &mut B,
         ip: &IpFacts<A>,
@@ -82,7 +81,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// What only the whole rewritten packet can tell.
     #[inline(never)]
-    pub(crate) fn complete_replaced(&self, packet: &mut B, flow: &Flow<A>, found: Found) {
+    pub(super) fn complete_replaced(&self, packet: &mut B, flow: &Flow<A>, found: Found) {
         let to = self.family.conns.get(found.id).rewritten(found.direction);
         if flow.protocol() == Protocol::Udp && !to.src.is_mapped() {
             give_checksum(packet.bytes_mut(), &to, usize::from(flow.l4_at));
@@ -104,7 +103,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let error = translate_kind(packet.bytes(), ip).ok_or(DropReason::IcmpUntranslatable)?;
         // All that is before the quoted L4 header is written anew.
         let icmp_at = L2_LEN + outer_len;
-        let l4_at = icmp_at + icmp_quote::HEADER_LEN + inner_len;
+        let l4_at = icmp_at + icmp_quote::ICMP_HEADER_LEN + inner_len;
         resize_head(packet, usize::from(ip.l4_at) + quoted.l4_at, l4_at)?;
         let longest = if outer.src.is_mapped() {
             LONGEST_ICMP_ERROR
@@ -133,7 +132,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             )
         };
         family::write_ip_header(
-            &mut frame[icmp_at + icmp_quote::HEADER_LEN..],
+            &mut frame[icmp_at + icmp_quote::ICMP_HEADER_LEN..],
             &quoted_header,
         );
         let icmp_len = (frame.len() - icmp_at) as u16;
@@ -266,7 +265,7 @@ fn write_piece<A: Family>(
 /// What an error says in the other family.
 fn translate_kind<A: Family>(frame: &[u8], ip: &IpFacts<A>) -> Option<IcmpError> {
     let icmp = frame.get(usize::from(ip.l4_at)..)?;
-    let [kind, code, _, _, rest @ ..] = icmp.first_chunk::<{ icmp_quote::HEADER_LEN }>()?;
+    let [kind, code, _, _, rest @ ..] = icmp.first_chunk::<{ icmp_quote::ICMP_HEADER_LEN }>()?;
     let error = IcmpError {
         kind: *kind,
         code: *code,

@@ -3,15 +3,14 @@
 use inet::{MacPair, Net, Nexthop, NexthopId};
 use packet::{PacketBuf, PortId};
 
-use crate::config::command::Event;
+use crate::config::Event;
 use crate::conn::{Conn, ConnId};
-use crate::ctx::family_state::Forwarder;
-use crate::ctx::shared::Shared;
+use crate::ctx::{Forwarder, Shared};
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
-use crate::state::neigh_queue::{Enqueued, NeighbourKey};
-use crate::wire::family::Family;
+use crate::state::{Enqueued, NeighbourKey};
+use crate::wire::Family;
 
 /// How a packet gets out.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +42,7 @@ impl Way {
 
 /// The next hop of a conn's packets, if the conn remembers it and its neighbour is known.
 #[inline(always)]
-pub(crate) fn known_nexthop<'n, A: Family>(
+pub(super) fn known_nexthop<'n, A: Family>(
     net: &'n Net,
     conn: &Conn<A>,
     direction: Direction,
@@ -53,7 +52,7 @@ pub(crate) fn known_nexthop<'n, A: Family>(
 
 /// Whether a packet may go on at all. Nothing of it has been changed yet: its sender may have to be told.
 #[inline(always)]
-pub(crate) fn check_way<A: Family>(
+pub(super) fn check_way<A: Family>(
     frame: &[u8],
     total_len: u32,
     mtu: u16,
@@ -146,7 +145,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 impl<B: PacketBuf> Shared<B> {
     /// Sends a packet to a next hop that [`known_nexthop`] gave.
     #[inline]
-    pub(crate) fn transmit_to(&self, packet: B, id: NexthopId, io: &mut impl Io<B>) {
+    fn transmit_to(&self, packet: B, id: NexthopId, io: &mut impl Io<B>) {
         match self.snapshot.net.nexthop(id) {
             Some(nexthop) => self.transmit(packet, nexthop, io),
             None => self.drop(packet, DropReason::NoRoute),

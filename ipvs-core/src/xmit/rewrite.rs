@@ -2,16 +2,14 @@
 
 use packet::PacketBuf;
 
-use crate::config::protocol::Protocol;
+use crate::config::Protocol;
 use crate::conn::{Conn, ConnFlags, ConnId, Found};
-use crate::ctx::family_state::Forwarder;
+use crate::ctx::Forwarder;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
-use crate::state::stats::WorkerStats;
+use crate::state::WorkerStats;
 use crate::tcp_state::TcpState;
-use crate::wire::family::Family;
-use crate::wire::flow::Flow;
-use crate::wire::tcp::{self, Segment, Toa};
+use crate::wire::{Family, Flow, Segment, Toa, tcp};
 use crate::xmit::headers::{rewrite_datagram, rewrite_network};
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
@@ -88,7 +86,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// What is neither TCP nor UDP.
     #[cold]
     #[inline(never)]
-    pub(crate) fn rewrite_rest(
+    pub(super) fn rewrite_rest(
         &mut self,
         packet: &mut B,
         flow: &Flow<A>,
@@ -104,7 +102,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     #[inline(always)]
-    pub(crate) fn rewrite_segment(
+    pub(super) fn rewrite_segment(
         &mut self,
         packet: &mut B,
         flow: &Flow<A>,

@@ -4,20 +4,19 @@
 use packet::PacketBuf;
 use packet::sctp::{self, Kind};
 
-use crate::config::protocol::Protocol;
+use crate::config::Protocol;
 use crate::conn::{ConnFlags, Found};
-use crate::ctx::family_state::Forwarder;
+use crate::ctx::Forwarder;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::tcp_state::TcpState;
-use crate::wire::family::Family;
-use crate::wire::flow::Flow;
+use crate::wire::{Family, Flow};
 use crate::xmit::headers::rewrite_network;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Whether other ports go into the conn's packets of a direction: the checksum, which covers the whole packet, then
     /// changes too.
-    pub(crate) fn changes_sctp_ports(&self, found: Found) -> bool {
+    pub(super) fn changes_sctp_ports(&self, found: Found) -> bool {
         let conn = self.family.conns.get(found.id);
         if conn.protocol != Protocol::Sctp.number() || conn.flags.has(ConnFlags::DR_TUNNEL) {
             return false;
@@ -28,7 +27,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     #[cold]
     #[inline(never)]
-    pub(crate) fn rewrite_sctp(
+    pub(super) fn rewrite_sctp(
         &mut self,
         packet: &mut B,
         flow: &Flow<A>,
@@ -80,7 +79,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// The SCTP header in a first fragment, where the network header lies still as it came.
-    pub(crate) fn rewrite_first_fragment(
+    pub(super) fn rewrite_first_fragment(
         &mut self,
         packet: &mut B,
         l4_at: u8,

@@ -7,15 +7,14 @@ use packet::PacketBuf;
 use packet::ip::IpFacts;
 use packet::ipv4::L2_LEN;
 
-use crate::config::protocol::Protocol;
+use crate::config::Protocol;
 use crate::conn::Found;
-use crate::ctx::family_state::Forwarder;
+use crate::ctx::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
-use crate::state::fragments::{Half, Meeting, Part, WaitingFirst, Whole};
+use crate::state::{Half, Meeting, Part, WaitingFirst, Whole};
 use crate::tuple::Tuple;
-use crate::wire::family::{self, Family};
-use crate::wire::flow::Flow;
+use crate::wire::{Family, Flow, family};
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// A fragment that has no L4 header: its addresses alone are rewritten. `options_len` bytes came before that in the
@@ -72,12 +71,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// The last fragment of a packet that gets other ports: its first one may go.
     #[cold]
-    pub(crate) fn release_first_fragment(
-        &mut self,
-        last: &IpFacts<A>,
-        end: u16,
-        io: &mut impl Io<B>,
-    ) {
+    fn release_first_fragment(&mut self, last: &IpFacts<A>, end: u16, io: &mut impl Io<B>) {
         self.meet(Whole::of(last), Half::End(end), io);
     }
 

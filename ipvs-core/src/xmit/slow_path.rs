@@ -5,21 +5,17 @@ use packet::ip::IpFacts;
 use packet::ipv4::L2_LEN;
 use packet::{PacketBuf, PortId};
 
-use crate::config::protocol::Protocol;
+use crate::config::Protocol;
 use crate::conn::{ConnFlags, Found};
-use crate::ctx::family_state::Forwarder;
-use crate::ctx::miss::Miss;
+use crate::ctx::{Forwarder, Miss};
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
-use crate::helper::syn_proxy::conn_side::SynProxied;
+use crate::helper::SynProxied;
 use crate::io::Io;
-use crate::wire::family::{self, Family};
-use crate::wire::flow::Flow;
-use crate::wire::tunnel;
+use crate::wire::{Family, Flow, family, tunnel};
 use crate::xmit::headers::rewrite_datagram;
 use crate::xmit::icmp_error::Refusal;
-use crate::xmit::nexthop::check_way;
-use crate::xmit::nexthop::{Way, known_nexthop};
+use crate::xmit::nexthop::{Way, check_way, known_nexthop};
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Rewrites a packet of a conn and sends it on.
@@ -68,7 +64,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// The same for conns that need more, or less.
     #[inline(never)]
-    pub(crate) fn forward_special(
+    fn forward_special(
         &mut self,
         mut packet: B,
         flow: &Flow<A>,
@@ -92,13 +88,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// The first packet of a conn in its direction, or after routes changed.
     #[cold]
     #[inline(never)]
-    pub(crate) fn forward_first(
-        &mut self,
-        packet: B,
-        flow: &Flow<A>,
-        found: Found,
-        io: &mut impl Io<B>,
-    ) {
+    fn forward_first(&mut self, packet: B, flow: &Flow<A>, found: Found, io: &mut impl Io<B>) {
         let way = match self.way_of(found.id, found.direction) {
             Ok(way) => way,
             Err(reason) => return self.shared.drop(packet, reason),
@@ -189,7 +179,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Some senders are told why.
     #[cold]
     #[inline(never)]
-    pub(crate) fn refuse_or_drop(
+    pub(super) fn refuse_or_drop(
         &mut self,
         mut packet: B,
         found: Found,
@@ -238,7 +228,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// Bytes that a packet of a conn grows by, or shrinks.
-    pub(crate) fn growth(&self, ip: &IpFacts<A>, found: Found) -> i16 {
+    pub(super) fn growth(&self, ip: &IpFacts<A>, found: Found) -> i16 {
         let conn = self.family.conns.get(found.id);
         if conn.flags.has(ConnFlags::DR_TUNNEL) {
             return tunnel::overhead(conn, conn.fwdmode()) as i16;

@@ -108,7 +108,7 @@ impl Iterator for Walk {
 mod tests {
     use super::*;
     use crate::config::scheduler_kind::SchedulerKind;
-    use crate::config::service::tests::service_with;
+    use crate::config::service_tests::service_with;
 
     fn dests(weights: &[u16]) -> Vec<Dest> {
         service_with(SchedulerKind::Rr, weights).dests

@@ -58,7 +58,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::service::tests::service_with;
+    use crate::config::service_tests::service_with;
 
     #[test]
     fn wrr_spreads_the_turns_of_a_heavy_dest() {

@@ -78,7 +78,7 @@ impl ServerNames {
 mod tests {
     use super::*;
     use crate::config::scheduler_kind::SchedulerKind;
-    use crate::config::service::tests::service_with;
+    use crate::config::service_tests::service_with;
 
     fn name(suffix: &[u8], port: Option<u16>) -> ServerName {
         let mut all = [0; 8];

@@ -5,9 +5,8 @@ use packet::PacketBuf;
 use packet::checksum;
 use packet::ipv4::L2_LEN;
 
-use crate::conn::ConnExt;
-use crate::conn::{ConnFlags, ConnId, Found};
-use crate::ctx::family_state::{FamilyState, Forwarder};
+use crate::conn::{ConnExt, ConnFlags, ConnId, Found};
+use crate::ctx::{FamilyState, Forwarder};
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::helper::syn_proxy::cookie_side::{
@@ -15,12 +14,10 @@ use crate::helper::syn_proxy::cookie_side::{
 };
 use crate::io::Io;
 use crate::tcp_state::TcpState;
-use crate::wire::family::{self, Family};
-use crate::wire::flow::Flow;
-use crate::wire::syn_cookie::SynOffer;
-use crate::wire::tcp::{self, Segment};
-use crate::wire::tcp_build::NewSegment;
-use crate::wire::tcp_options::{self, HEADER_LEN, Timestamps};
+use crate::wire::{
+    Family, Flow, NewSegment, Segment, SynOffer, TCP_HEADER_LEN, Timestamps, family, tcp,
+    tcp_options,
+};
 
 /// Where a TCP header has its flags.
 const FLAGS: usize = 13;
@@ -155,7 +152,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) -> Option<(B, Flow<A>)> {
         let tuple = self.family.conns.get(id).tuple(Direction::Inbound);
         let ext = *self.family.exts.get(id);
-        let len = L2_LEN + family::header_len(tuple.src) + HEADER_LEN;
+        let len = L2_LEN + family::header_len(tuple.src) + TCP_HEADER_LEN;
         let mut packet = self.shared.originate(port, len, io)?;
         let ours = NewSegment {
             seq: ext.first_data,
@@ -175,7 +172,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         let flow = Flow {
             tuple,
-            l4_at: (len - HEADER_LEN) as u8,
+            l4_at: (len - TCP_HEADER_LEN) as u8,
             is_fragment: false,
             total_len: (packet.bytes().len() - L2_LEN) as u16,
         };
@@ -252,13 +249,13 @@ fn make_ack(frame: &mut [u8], l4_at: usize, has_timestamps: bool) {
     let tcp = frame.get_mut(l4_at..).unwrap_or_default();
     let options_len = options_of(tcp).len();
     let mut words = [0; tcp_options::LONGEST_HEADER];
-    let changed = 12..HEADER_LEN + options_len;
+    let changed = 12..TCP_HEADER_LEN + options_len;
     let (Some(old), Some(now)) = (words.get_mut(..changed.len()), tcp.get_mut(changed)) else {
         return;
     };
     old.copy_from_slice(now);
     now[FLAGS - 12] = ACK;
-    tcp_options::clear(&mut now[HEADER_LEN - 12..], has_timestamps);
+    tcp_options::clear(&mut now[TCP_HEADER_LEN - 12..], has_timestamps);
     let delta = checksum::Delta::replace(old, now);
     tcp::apply_delta(tcp, delta);
 }

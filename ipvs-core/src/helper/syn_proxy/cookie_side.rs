@@ -7,25 +7,21 @@
 use packet::PacketBuf;
 use packet::ipv4::L2_LEN;
 
-use crate::config::fwdmode::FwdMode;
-use crate::config::options::SynProxy;
-use crate::config::service::Service;
+use crate::config::{FwdMode, Service, SynProxy};
 use crate::conn::ConnExt;
-use crate::ctx::family_state::Forwarder;
+use crate::ctx::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
 use crate::lifecycle::create;
 use crate::state::limits;
 use crate::time::Now;
-use crate::wire::family::{self, Family};
-use crate::wire::flow::Flow;
-use crate::wire::syn_cookie::{CookieJar, SynOffer};
-use crate::wire::tcp::Segment;
-use crate::wire::tcp_build::NewSegment;
-use crate::wire::tcp_options::{self, HEADER_LEN, Timestamps};
+use crate::wire::{
+    CookieJar, Family, Flow, NewSegment, Segment, SynOffer, TCP_HEADER_LEN, Timestamps, family,
+    tcp_options,
+};
 
 /// The shift of windows that clients are told (RFC 7323, 2.2): Linux's own for buffers of 6 MB.
-pub(crate) const OUR_SCALE: u8 = 7;
+pub(in crate::helper) const OUR_SCALE: u8 = 7;
 const SYN: u8 = 0x02;
 pub(crate) const ACK: u8 = 0x10;
 /// Where a TCP header has its window.
@@ -156,7 +152,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     fn mss_for(&self, packet: &B, flow: &Flow<A>, service: &Service) -> u16 {
         let device = self.shared.snapshot.net.device_of(packet.port());
         let mtu = device.map_or(1280, |device| device.mtu);
-        let headers = family::header_len(flow.tuple.src) + HEADER_LEN;
+        let headers = family::header_len(flow.tuple.src) + TCP_HEADER_LEN;
         // Whatever this client's conn will need: a PROXY header or TOA, and a longer IP header.
         let told = match service.options.proxy_protocol {
             Some(_) => packet::proxy::LONGEST_V1,
@@ -214,7 +210,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 }
 
 /// The client's SYN, as it was but for what a cookie does not hold.
-pub(crate) fn syn_again(ext: &ConnExt, offer: SynOffer) -> NewSegment {
+pub(in crate::helper) fn syn_again(ext: &ConnExt, offer: SynOffer) -> NewSegment {
     NewSegment {
         seq: ext.first_data.wrapping_sub(1),
         ack: 0,
@@ -229,12 +225,12 @@ pub(crate) fn syn_again(ext: &ConnExt, offer: SynOffer) -> NewSegment {
 }
 
 /// The director's clock for timestamps, in milliseconds: RFC 7323, 5.4.
-pub(crate) const fn clock(now: Now) -> u32 {
+pub(in crate::helper) const fn clock(now: Now) -> u32 {
     (now.ns / 1_000_000) as u32
 }
 
 /// What a packet is after it was written anew.
-pub(crate) fn flow_of<A: Family, B: PacketBuf>(packet: &B, flow: &Flow<A>) -> Flow<A> {
+pub(in crate::helper) fn flow_of<A: Family, B: PacketBuf>(packet: &B, flow: &Flow<A>) -> Flow<A> {
     Flow {
         l4_at: (L2_LEN + family::header_len(flow.tuple.src)) as u8,
         total_len: (packet.bytes().len() - L2_LEN) as u16,
@@ -242,12 +238,12 @@ pub(crate) fn flow_of<A: Family, B: PacketBuf>(packet: &B, flow: &Flow<A>) -> Fl
     }
 }
 
-pub(crate) fn options_of(tcp: &[u8]) -> &[u8] {
+pub(in crate::helper) fn options_of(tcp: &[u8]) -> &[u8] {
     let header_len = tcp.get(12).map_or(0, |offset| usize::from(offset >> 4) * 4);
-    tcp.get(HEADER_LEN..header_len).unwrap_or_default()
+    tcp.get(TCP_HEADER_LEN..header_len).unwrap_or_default()
 }
 
-pub(crate) fn window_of(tcp: &[u8]) -> u16 {
+pub(in crate::helper) fn window_of(tcp: &[u8]) -> u16 {
     tcp.get(WINDOW)
         .map_or(0, |window| u16::from_be_bytes([window[0], window[1]]))
 }

@@ -8,9 +8,8 @@ use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::*;
-use crate::config::plan::Plan;
-use crate::config::scheduler_kind::HashOptions;
-use crate::config::service::tests::service_with;
+use crate::config::service_tests::service_with;
+use crate::config::{HashOptions, Plan};
 use crate::time::Now;
 
 const FALLBACK: HashOptions = HashOptions {
