@@ -1,40 +1,8 @@
 //! The seam between the engine and whoever owns the memory of a packet.
 
-use core::fmt;
-
 /// A DPDK port, or the index of a simulated one in tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PortId(pub u16);
-
-/// An Ethernet address.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct MacAddr(pub [u8; 6]);
-
-impl MacAddr {
-    /// ff:ff:ff:ff:ff:ff
-    pub const BROADCAST: Self = Self([0xff; 6]);
-    /// 00:00:00:00:00:00
-    pub const ZERO: Self = Self([0; 6]);
-
-    /// True for multicast addresses, of which broadcast is one.
-    #[inline]
-    pub const fn is_multicast(self) -> bool {
-        self.0[0] & 1 == 1
-    }
-}
-
-impl fmt::Display for MacAddr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
-    }
-}
-
-impl fmt::Debug for MacAddr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
 
 /// What the NIC says about a checksum of a received packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

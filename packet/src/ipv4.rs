@@ -2,14 +2,12 @@
 
 use crate::checksum::{self, Delta};
 use crate::ip::{IpFacts, NewHeader};
-use crate::{ChecksumState, PacketBuf};
+use crate::{ChecksumState, PacketBuf, eth, udp};
 
 /// Bytes of an Ethernet header.
-pub const L2_LEN: usize = 14;
+pub const L2_LEN: usize = eth::HEADER_LEN;
 /// Bytes of an IPv4 header without options.
 pub const HEADER_LEN: usize = 20;
-/// Bytes of a UDP header (RFC 768): no header with ports is shorter.
-const UDP_HEADER_LEN: usize = 8;
 
 /// Decrementing the TTL lowers the word it is the high byte of by 0x0100.
 const TTL_DELTA: Delta = Delta::of_u16(0x0100, 0);
@@ -74,7 +72,7 @@ pub fn check<B: PacketBuf>(packet: &mut B) -> Result<Ipv4Facts, Ipv4Error> {
     Ok(facts)
 }
 
-/// The same of a packet as nearly all are, whole and without options, with at least `UDP_HEADER_LEN` behind the header, in fewer
+/// The same of a packet as nearly all are, whole and without options, with at least `udp::HEADER_LEN` behind the header, in fewer
 /// steps, and what that is. Changes nothing: the frame may have padding. `None` is any other, and whatever is wrong, with what is
 /// behind the header, too, if the NIC found that so: [`check`] tells of the header.
 #[inline(always)]
@@ -87,7 +85,7 @@ pub fn read_plain<B: PacketBuf>(packet: &B) -> Option<(Ipv4Facts, &[u8])> {
     let total_len = u16::from_be_bytes([header[2], header[3]]);
     if header[0] != 0x45
         || fragment & u32::from(MORE_FRAGMENTS | FRAGMENT_OFFSET).to_be() != 0
-        || usize::from(total_len) < HEADER_LEN + UDP_HEADER_LEN
+        || usize::from(total_len) < HEADER_LEN + udp::HEADER_LEN
     {
         return None;
     }

@@ -2,6 +2,8 @@
 //! within limits, then constant offsets.
 
 use crate::PacketBuf;
+pub use crate::ip::proto::{DEST_OPTIONS, FRAGMENT};
+use crate::ip::proto::{HOP_BY_HOP, ROUTING};
 use crate::ip::{IpFacts, NewHeader};
 use crate::ipv4::L2_LEN;
 
@@ -13,14 +15,6 @@ pub const FRAGMENT_HEADER_LEN: usize = 8;
 const MOST_EXTENSIONS: usize = 8;
 /// Where the L4 header begins at most: as many bytes of extensions as leave it in the first 256.
 const DEEPEST_L4: usize = u8::MAX as usize;
-
-/// RFC 8200, 4: the extension headers that are walked.
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-/// The number of a fragment header.
-pub const FRAGMENT: u8 = 44;
-/// Options for the destination: RFC 8200, 4.6.
-pub const DEST_OPTIONS: u8 = 60;
 
 /// Why a frame holds no IPv6 packet to go by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,7 +223,8 @@ pub const fn is_multicast(dst: &[u8; 16]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ChecksumState, MacAddr, PortId};
+    use crate::ip::proto::UDP;
+    use crate::{ChecksumState, EtherType, MacAddr, PortId};
 
     struct Frame(Vec<u8>);
 
@@ -270,7 +265,8 @@ mod tests {
     /// An IPv6 packet with this first next header and these bytes behind its header.
     fn frame(next: u8, rest: &[u8]) -> Frame {
         let mut bytes = [MacAddr::ZERO.0, MacAddr::ZERO.0].concat();
-        bytes.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+        bytes.extend(EtherType::IPV6.to_be_bytes());
+        bytes.extend([0x60, 0, 0, 0]);
         bytes.extend((rest.len() as u16).to_be_bytes());
         bytes.extend([next, 64]);
         bytes.extend([0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
@@ -278,8 +274,6 @@ mod tests {
         bytes.extend(rest);
         Frame(bytes)
     }
-
-    const UDP: u8 = 17;
 
     #[test]
     fn a_plain_header_is_read_and_the_frame_s_padding_cut() {

@@ -1,19 +1,41 @@
-//! The packet-buffer trait, checksums, the IP headers, QUIC connection IDs: what crates that see bytes of a frame share.
+//! The wire: header views, checksums and the packet-buffer trait.
+//!
+//! One file is one protocol, and what its bytes mean is said there and nowhere else: [`eth`], [`ipv4`],
+//! [`ipv6`], [`icmp`], [`tcp`], [`udp`], [`sctp`], [`quic`]; the protocol numbers are in [`ip::proto`].
+//! A view checks a header's length once (`new_checked`), and then none of its accessors can fail or
+//! panic. The engine, the IP stack and the tests use this crate, and it uses none of them.
 //!
 //! The crate is pure: no I/O, no clock, no allocation on any path that a worker takes.
+//!
+//! ```
+//! use packet::tcp::{TcpFlags, TcpHeader};
+//!
+//! let mut segment = [0; 20];
+//! segment[13] = 0x12;
+//! let header = TcpHeader::new_checked(&segment).expect("20 bytes are a whole header");
+//! assert_eq!(header.flags(), TcpFlags::SYN_ACK);
+//! assert!(TcpHeader::new_checked(&segment[1..]).is_none());
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod buf;
 pub mod checksum;
+pub mod eth;
+mod field;
 pub mod ftp;
+pub mod icmp;
 pub mod ip;
 pub mod ipv4;
 pub mod ipv6;
 pub mod nat64;
+pub mod ports;
 pub mod proxy;
 pub mod quic;
 pub mod sctp;
+pub mod tcp;
 pub mod translate;
+pub mod udp;
 pub mod uoa;
 
-pub use buf::{ChecksumState, MacAddr, PacketBuf, PortId};
+pub use buf::{ChecksumState, PacketBuf, PortId};
+pub use eth::{EtherType, MacAddr};

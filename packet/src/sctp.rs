@@ -1,5 +1,7 @@
 //! SCTP, RFC 9260: what a NAT needs of it. Its checksum covers no addresses, but the ports.
 
+use crate::ports;
+
 /// Ports, verification tag, checksum.
 pub const HEADER_LEN: usize = 12;
 const CHECKSUM: std::ops::Range<usize> = 8..12;
@@ -17,8 +19,7 @@ pub enum Kind {
 
 /// The ports, if a packet is long enough to be one.
 pub fn ports(sctp: &[u8]) -> Option<(u16, u16)> {
-    let [a, b, c, d, ..] = *sctp.first_chunk::<HEADER_LEN>()?;
-    Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
+    ports::read(sctp.first_chunk::<HEADER_LEN>()?)
 }
 
 /// What the first chunk means.
@@ -40,7 +41,7 @@ pub fn rewrite(sctp: &mut [u8], sport: u16, dport: u16) {
     let Some(header) = sctp.first_chunk_mut::<HEADER_LEN>() else {
         return;
     };
-    let new = (u32::from(sport) << 16 | u32::from(dport)).to_be_bytes();
+    let new = ports::to_be_bytes(sport, dport);
     if header[..4] == new {
         return;
     }
@@ -60,7 +61,7 @@ pub fn rewrite_first_part(part: &mut [u8], whole_len: u16, sport: u16, dport: u1
         return false;
     };
     let [p0, p1, p2, p3, _, _, _, _, s0, s1, s2, s3] = *header;
-    let new = (u32::from(sport) << 16 | u32::from(dport)).to_be_bytes();
+    let new = ports::to_be_bytes(sport, dport);
     let change = u32::from_le_bytes([p0, p1, p2, p3]) ^ u32::from_le_bytes(new);
     let sum = u32::from_le_bytes([s0, s1, s2, s3]) ^ crc::pushed_on(change, whole_len);
     header[..4].copy_from_slice(&new);

@@ -1,9 +1,13 @@
 //! What an ICMP error becomes in the other family: RFC 7915, 4.2 and 5.2.
 
+use crate::icmp::{v4, v6};
+
 /// By how much an IPv6 header is longer than an IPv4 header.
 const LONGER: u32 = 20;
 /// RFC 8200, 5
 const LEAST_IPV6_MTU: u32 = 1280;
+/// Where an IPv6 header has the number of the next header: RFC 8200, 3.
+const NEXT_HEADER_AT: u32 = 6;
 
 /// Type, code and the four bytes after the checksum of an ICMP error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,46 +25,59 @@ impl IcmpError {
         Self { kind, code, rest }
     }
 
-    /// What an error of ICMP says in ICMPv6; `None` if nothing there does: RFC 7915, 4.2.
+    /// What an error of ICMP says in ICMPv6. `None` if nothing there says it: RFC 7915, 4.2.
     pub fn to_v6(self) -> Option<Self> {
-        const DEST_UNREACHABLE: u8 = 3;
-        const TIME_EXCEEDED: u8 = 11;
-        const PARAMETER_PROBLEM: u8 = 12;
         match (self.kind, self.code) {
-            (DEST_UNREACHABLE, 0 | 1 | 5..=8 | 11 | 12) => Some(Self::new(1, 0, 0)),
+            // No route, or one of its kin: 6 to 8, 11 and 12 are RFC 1122, 3.2.2.1.
+            (
+                v4::DEST_UNREACHABLE,
+                v4::CODE_NET | v4::CODE_HOST | v4::CODE_SOURCE_ROUTE_FAILED | 6..=8 | 11 | 12,
+            ) => Some(Self::new(v6::DEST_UNREACHABLE, v6::CODE_NO_ROUTE, 0)),
             // The protocol above is what the next header field says.
-            (DEST_UNREACHABLE, 2) => Some(Self::new(4, 1, 6)),
-            (DEST_UNREACHABLE, 3) => Some(Self::new(1, 4, 0)),
-            (DEST_UNREACHABLE, 4) => {
+            (v4::DEST_UNREACHABLE, v4::CODE_PROTOCOL) => Some(Self::new(
+                v6::PARAMETER_PROBLEM,
+                v6::CODE_UNKNOWN_NEXT_HEADER,
+                NEXT_HEADER_AT,
+            )),
+            (v4::DEST_UNREACHABLE, v4::CODE_PORT) => {
+                Some(Self::new(v6::DEST_UNREACHABLE, v6::CODE_PORT, 0))
+            }
+            (v4::DEST_UNREACHABLE, v4::CODE_FRAGMENTATION_NEEDED) => {
                 let mtu = (self.rest & 0xffff) + LONGER;
-                Some(Self::new(2, 0, mtu.max(LEAST_IPV6_MTU)))
+                Some(Self::new(v6::PACKET_TOO_BIG, 0, mtu.max(LEAST_IPV6_MTU)))
             }
-            (DEST_UNREACHABLE, 9 | 10 | 13 | 15) => Some(Self::new(1, 1, 0)),
-            (TIME_EXCEEDED, code) => Some(Self::new(3, code, 0)),
-            (PARAMETER_PROBLEM, 0 | 2) => {
-                pointer_to_v6(self.rest >> 24).map(|at| Self::new(4, 0, at))
-            }
+            // 15 is a precedence that is too low: RFC 1812, 5.2.7.1.
+            (
+                v4::DEST_UNREACHABLE,
+                v4::CODE_NET_PROHIBITED | v4::CODE_HOST_PROHIBITED | v4::CODE_PROHIBITED | 15,
+            ) => Some(Self::new(v6::DEST_UNREACHABLE, v6::CODE_PROHIBITED, 0)),
+            (v4::TIME_EXCEEDED, code) => Some(Self::new(v6::TIME_EXCEEDED, code, 0)),
+            (v4::PARAMETER_PROBLEM, 0 | 2) => pointer_to_v6(self.rest >> 24)
+                .map(|at| Self::new(v6::PARAMETER_PROBLEM, v6::CODE_ERRONEOUS_FIELD, at)),
             _ => None,
         }
     }
 
-    /// What an error of ICMPv6 says in ICMP; `None` if nothing there does: RFC 7915, 5.2.
+    /// What an error of ICMPv6 says in ICMP. `None` if nothing there says it: RFC 7915, 5.2.
     pub fn to_v4(self) -> Option<Self> {
-        const DEST_UNREACHABLE: u8 = 1;
-        const PACKET_TOO_BIG: u8 = 2;
-        const TIME_EXCEEDED: u8 = 3;
-        const PARAMETER_PROBLEM: u8 = 4;
+        let unreachable = |code| Some(Self::new(v4::DEST_UNREACHABLE, code, 0));
         match (self.kind, self.code) {
-            (DEST_UNREACHABLE, 0 | 2 | 3) => Some(Self::new(3, 1, 0)),
-            (DEST_UNREACHABLE, 1) => Some(Self::new(3, 10, 0)),
-            (DEST_UNREACHABLE, 4) => Some(Self::new(3, 3, 0)),
-            (PACKET_TOO_BIG, _) => {
-                let mtu = self.rest.saturating_sub(LONGER).min(0xffff);
-                Some(Self::new(3, 4, mtu))
+            // 2 is beyond the scope of the source address: RFC 4443, 3.1.
+            (v6::DEST_UNREACHABLE, v6::CODE_NO_ROUTE | 2 | v6::CODE_ADDRESS) => {
+                unreachable(v4::CODE_HOST)
             }
-            (TIME_EXCEEDED, code) => Some(Self::new(11, code, 0)),
-            (PARAMETER_PROBLEM, 0) => pointer_to_v4(self.rest).map(|at| Self::new(12, 0, at << 24)),
-            (PARAMETER_PROBLEM, 1) => Some(Self::new(3, 2, 0)),
+            (v6::DEST_UNREACHABLE, v6::CODE_PROHIBITED) => unreachable(v4::CODE_HOST_PROHIBITED),
+            (v6::DEST_UNREACHABLE, v6::CODE_PORT) => unreachable(v4::CODE_PORT),
+            (v6::PACKET_TOO_BIG, _) => {
+                let mtu = self.rest.saturating_sub(LONGER).min(0xffff);
+                let code = v4::CODE_FRAGMENTATION_NEEDED;
+                Some(Self::new(v4::DEST_UNREACHABLE, code, mtu))
+            }
+            (v6::TIME_EXCEEDED, code) => Some(Self::new(v4::TIME_EXCEEDED, code, 0)),
+            (v6::PARAMETER_PROBLEM, v6::CODE_ERRONEOUS_FIELD) => {
+                pointer_to_v4(self.rest).map(|at| Self::new(v4::PARAMETER_PROBLEM, 0, at << 24))
+            }
+            (v6::PARAMETER_PROBLEM, v6::CODE_UNKNOWN_NEXT_HEADER) => unreachable(v4::CODE_PROTOCOL),
             _ => None,
         }
     }

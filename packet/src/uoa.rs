@@ -2,14 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::ip::proto::UDP;
+pub use crate::ip::proto::UOA as PROTOCOL;
+
 /// The option's type: not copied into fragments, control, number 31.
 const OPTION: u8 = 0x1f;
-/// Protocol number of the header of its own.
-pub const PROTOCOL: u8 = 248;
 /// Its version tells the family of the address in it.
 const VERSION_OF_V4: u8 = 1;
 const VERSION_OF_V6: u8 = 2;
-const UDP: u8 = 17;
 /// Version and reserved bits, protocol, length.
 const FIXED_LEN: usize = 4;
 /// The option with an IPv6 address.
