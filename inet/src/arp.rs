@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use packet::eth::{self, EtherType};
 use packet::{MacAddr, PacketBuf};
 
 use crate::device::Device;
@@ -9,12 +10,13 @@ use crate::frame::Frame;
 use crate::neighbour::NeighbourNews;
 use crate::net::Net;
 
-const ETHERNET_LEN: usize = 14;
-/// Ethernet and ARP for IPv4, without padding.
-const FRAME_LEN: usize = ETHERNET_LEN + 28;
-/// RFC 826: hardware type Ethernet, protocol type IPv4, their lengths.
+/// Bytes of an ARP packet for Ethernet and IPv4: RFC 826.
+const PACKET_LEN: usize = 28;
+/// Ethernet and ARP, without padding.
+const FRAME_LEN: usize = eth::HEADER_LEN + PACKET_LEN;
+/// RFC 826: hardware type Ethernet, protocol type IPv4, and how long their addresses are.
 const ETHERNET_IPV4: [u8; 6] = [0, 1, 0x08, 0, 6, 4];
-const ETHERTYPE: [u8; 2] = [0x08, 0x06];
+/// RFC 826: the operations.
 const REQUEST: u16 = 1;
 const REPLY: u16 = 2;
 
@@ -54,8 +56,8 @@ pub fn receive<B: PacketBuf>(net: &Net, device: &Device, packet: &mut B) -> ArpO
             .is_some_and(|local| local.ifindex == device.ifindex)
     };
     let is_for_us = is_ours(arp.target_ip);
-    // A probe (RFC 5227, 2.1.1) has no sender, and whoever claims our address is in conflict with us:
-    // both teach nothing. Nor does an address that cannot be a neighbour's.
+    // A probe (RFC 5227, 2.1.1) has no sender, and whoever claims our address is in conflict with
+    // us: both teach nothing. Nor does an address that cannot be a neighbour's.
     let teaches = !arp.sender_ip.is_unspecified()
         && !arp.sender_ip.is_multicast()
         && !arp.sender_ip.is_broadcast()
@@ -95,7 +97,8 @@ pub struct AddressConflict {
 }
 
 /// The conflict that an ARP packet shows (RFC 5227, 2.4): its sender has an address of this device,
-/// and is none of our devices. To be called before [`receive`], which turns the packet into the reply.
+/// and is none of our devices. To be called before [`receive`], which turns the packet into the
+/// reply.
 pub fn conflict(net: &Net, device: &Device, frame: &[u8]) -> Option<AddressConflict> {
     let arp = parse(frame)?;
     let is_ours = net
@@ -111,8 +114,8 @@ pub fn conflict(net: &Net, device: &Device, frame: &[u8]) -> Option<AddressConfl
     })
 }
 
-/// Whether packets to this sender would go to it directly, by this device. Of anyone else no entry is
-/// made: nothing would ever use it.
+/// Whether packets to this sender would go to it directly, by this device. Of anyone else no entry
+/// is made: nothing would ever use it.
 fn is_on_link(net: &Net, device: &Device, sender: Ipv4Addr) -> bool {
     net.route_to(sender.into())
         .is_some_and(|hop| hop.ifindex == device.ifindex && hop.neighbour == sender)
@@ -134,7 +137,7 @@ pub fn request(
         target,
     );
     // The target's hardware address is what is asked for.
-    bytes[ETHERNET_LEN + 18..ETHERNET_LEN + 24].fill(0);
+    bytes[eth::HEADER_LEN + 18..eth::HEADER_LEN + 24].fill(0);
     in_place(&bytes)
 }
 
@@ -154,61 +157,37 @@ fn frame(
     to_mac: MacAddr,
     to_ip: Ipv4Addr,
 ) -> [u8; FRAME_LEN] {
-    let mut bytes = [0; FRAME_LEN];
-    let (ethernet, arp) = bytes.split_at_mut(ETHERNET_LEN);
-    ethernet[..6].copy_from_slice(&to_mac.0);
-    ethernet[6..12].copy_from_slice(&mac.0);
-    ethernet[12..].copy_from_slice(&ETHERTYPE);
+    let mut arp = [0; PACKET_LEN];
     arp[..6].copy_from_slice(&ETHERNET_IPV4);
     arp[6..8].copy_from_slice(&operation.to_be_bytes());
     arp[8..14].copy_from_slice(&mac.0);
     arp[14..18].copy_from_slice(&ip.octets());
     arp[18..24].copy_from_slice(&to_mac.0);
     arp[24..28].copy_from_slice(&to_ip.octets());
+    let mut bytes = [0; FRAME_LEN];
+    if let Some((ethernet, rest)) = bytes.split_first_chunk_mut() {
+        eth::write(ethernet, to_mac, mac, EtherType::ARP);
+        rest.copy_from_slice(&arp);
+    }
     bytes
 }
 
-fn parse(bytes: &[u8]) -> Option<Arp> {
-    let arp = bytes.first_chunk::<FRAME_LEN>()?[ETHERNET_LEN..].first_chunk::<28>()?;
-    let operation = u16::from_be_bytes([arp[6], arp[7]]);
-    if arp[..6] != ETHERNET_IPV4 || !matches!(operation, REQUEST | REPLY) {
-        return None;
-    }
-    let [
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        m0,
-        m1,
-        m2,
-        m3,
-        m4,
-        m5,
-        s0,
-        s1,
-        s2,
-        s3,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        t0,
-        t1,
-        t2,
-        t3,
-    ] = *arp;
-    Some(Arp {
+/// `None` if the packet is broken, not for Ethernet and IPv4, or neither request nor reply.
+fn parse(frame: &[u8]) -> Option<Arp> {
+    let arp = frame.get(eth::HEADER_LEN..)?;
+    let (kind, arp) = arp.split_first_chunk::<6>()?;
+    let (operation, arp) = arp.split_first_chunk()?;
+    let (sender_mac, arp) = arp.split_first_chunk()?;
+    let (sender_ip, arp) = arp.split_first_chunk::<4>()?;
+    let (_target_mac, arp) = arp.split_first_chunk::<6>()?;
+    let target_ip = arp.first_chunk::<4>()?;
+    let operation = u16::from_be_bytes(*operation);
+    let is_known = *kind == ETHERNET_IPV4 && matches!(operation, REQUEST | REPLY);
+    is_known.then_some(Arp {
         operation,
-        sender_mac: MacAddr([m0, m1, m2, m3, m4, m5]),
-        sender_ip: Ipv4Addr::new(s0, s1, s2, s3),
-        target_ip: Ipv4Addr::new(t0, t1, t2, t3),
+        sender_mac: MacAddr(*sender_mac),
+        sender_ip: Ipv4Addr::from(*sender_ip),
+        target_ip: Ipv4Addr::from(*target_ip),
     })
 }
 

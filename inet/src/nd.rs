@@ -1,30 +1,37 @@
-//! Neighbour discovery (RFC 4861): what a worker does with a message, and the frames that control sends.
+//! Neighbour discovery (RFC 4861): what a worker does with a message, and the frames that control
+//! sends.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use packet::checksum::{self, pseudo_header_v6};
+use packet::eth::{self, EthHeader, EtherType};
+use packet::icmp;
+use packet::icmp::v6::{NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION};
 use packet::ip::NewHeader;
+use packet::ip::proto::ICMPV6;
 use packet::{MacAddr, PacketBuf, ipv6};
 
 use crate::device::Device;
 use crate::frame::Frame;
+use crate::icmpv6::write_checksum;
 use crate::neighbour::NeighbourNews;
 use crate::net::Net;
 
-const ETHERNET_LEN: usize = 14;
-const ICMP_AT: usize = ETHERNET_LEN + ipv6::HEADER_LEN;
+/// Where the message begins in a frame without extension headers.
+const ICMP_AT: usize = eth::HEADER_LEN + ipv6::HEADER_LEN;
 /// A solicitation or advertisement without options: RFC 4861, 4.3 and 4.4.
 const MESSAGE_LEN: usize = 24;
+/// Where a message has its flags and its target: RFC 4861, 4.3 and 4.4.
+const FLAGS_AT: usize = 4;
+const TARGET_AT: usize = 8;
 /// The option with an Ethernet address: RFC 4861, 4.6.1.
 const OPTION_LEN: usize = 8;
 /// A whole frame with that option.
 const FRAME_LEN: usize = ICMP_AT + MESSAGE_LEN + OPTION_LEN;
-const ICMPV6: u8 = 58;
 /// RFC 4861, 3.1: who was routed would have less.
 const HOP_LIMIT: u8 = 255;
 
-const SOLICITATION: u8 = 135;
-const ADVERTISEMENT: u8 = 136;
+/// RFC 4861, 4.6.1: the options with an Ethernet address.
 const SOURCE_LINK_LAYER: u8 = 1;
 const TARGET_LINK_LAYER: u8 = 2;
 /// Flags of an advertisement: RFC 4861, 4.4.
@@ -63,8 +70,8 @@ struct Message {
     mac: Option<MacAddr>,
 }
 
-/// Answers a solicitation for an address of this device in place, and reads what the message tells. The frame's
-/// IPv6 header was checked, and its padding cut.
+/// Answers a solicitation for an address of this device in place, and reads what the message tells.
+/// The frame's IPv6 header was checked, and its padding cut.
 pub fn receive<B: PacketBuf>(net: &Net, device: &Device, packet: &mut B) -> NdOutcome {
     let Ok(message) = parse(packet.bytes()) else {
         return NdOutcome::Drop;
@@ -77,9 +84,10 @@ pub fn receive<B: PacketBuf>(net: &Net, device: &Device, packet: &mut B) -> NdOu
         net.local_addr(IpAddr::V6(addr))
             .is_some_and(|local| local.ifindex == device.ifindex)
     };
-    let asks_for_us = message.kind == SOLICITATION && is_ours(message.target);
-    let is_answer_to_us =
-        message.kind == ADVERTISEMENT && message.flags & SOLICITED != 0 && is_ours(message.dst);
+    let asks_for_us = message.kind == NEIGHBOUR_SOLICITATION && is_ours(message.target);
+    let is_answer_to_us = message.kind == NEIGHBOUR_ADVERTISEMENT
+        && message.flags & SOLICITED != 0
+        && is_ours(message.dst);
     let news = news_of(net, device, &message, asks_for_us || is_answer_to_us);
     if !asks_for_us {
         return NdOutcome::ToKernel { news };
@@ -88,11 +96,8 @@ pub fn receive<B: PacketBuf>(net: &Net, device: &Device, packet: &mut B) -> NdOu
         None
     } else {
         let asker = || {
-            packet
-                .bytes()
-                .get(6..)
-                .and_then(<[u8]>::first_chunk)
-                .map(|mac| MacAddr(*mac))
+            let ethernet = EthHeader::new_checked(packet.bytes());
+            ethernet.map(EthHeader::src)
         };
         message.mac.or_else(asker).map(|mac| (message.src, mac))
     };
@@ -106,8 +111,8 @@ pub fn receive<B: PacketBuf>(net: &Net, device: &Device, packet: &mut B) -> NdOu
     NdOutcome::Reply { news }
 }
 
-/// What a message teaches. Whoever claims our address is in conflict with us and teaches nothing, nor does an address
-/// that cannot be a neighbour's.
+/// What a message teaches. Whoever claims our address is in conflict with us and teaches nothing,
+/// nor does an address that cannot be a neighbour's.
 fn news_of(
     net: &Net,
     device: &Device,
@@ -115,7 +120,7 @@ fn news_of(
     concerns_us: bool,
 ) -> Option<NeighbourNews> {
     let addr = match message.kind {
-        SOLICITATION => message.src,
+        NEIGHBOUR_SOLICITATION => message.src,
         _ => message.target,
     };
     let mac = message
@@ -132,7 +137,7 @@ fn news_of(
         addr: IpAddr::V6(addr),
         mac,
         create: concerns_us && is_on_link,
-        overrides: message.kind == SOLICITATION || message.flags & OVERRIDE != 0,
+        overrides: message.kind == NEIGHBOUR_SOLICITATION || message.flags & OVERRIDE != 0,
     })
 }
 
@@ -145,11 +150,13 @@ pub struct AddressConflict {
     pub mac: MacAddr,
 }
 
-/// The conflict that an advertisement shows (RFC 4862, 5.4.4): its target is an address of this device, and its
-/// sender none of our devices.
+/// The conflict that an advertisement shows (RFC 4862, 5.4.4): its target is an address of this
+/// device, and its sender none of our devices.
 pub fn conflict(net: &Net, device: &Device, frame: &[u8]) -> Option<AddressConflict> {
     let message = parse(frame).ok()??;
-    let mac = message.mac.filter(|_| message.kind == ADVERTISEMENT)?;
+    let mac = message
+        .mac
+        .filter(|_| message.kind == NEIGHBOUR_ADVERTISEMENT)?;
     let is_ours = net
         .local_addr(IpAddr::V6(message.target))
         .is_some_and(|local| local.ifindex == device.ifindex);
@@ -160,8 +167,8 @@ pub fn conflict(net: &Net, device: &Device, frame: &[u8]) -> Option<AddressConfl
     })
 }
 
-/// A question for the MAC address of `target`: to its solicited-node multicast address, or to the one who had it last
-/// (RFC 4861, 7.3.3).
+/// A question for the MAC address of `target`: to its solicited-node multicast address, or to the
+/// one who had it last (RFC 4861, 7.3.3).
 pub fn solicitation(
     device: &Device,
     source: Ipv6Addr,
@@ -177,7 +184,15 @@ pub fn solicitation(
     };
     // RFC 4861, 4.3: without an address of its own the sender does not say its MAC address either.
     let option = (!source.is_unspecified()).then_some((SOURCE_LINK_LAYER, device.mac));
-    let bytes = frame(device, (source, dst), mac, SOLICITATION, 0, target, option);
+    let bytes = frame(
+        device,
+        (source, dst),
+        mac,
+        NEIGHBOUR_SOLICITATION,
+        0,
+        target,
+        option,
+    );
     let len = ICMP_AT + MESSAGE_LEN + option.map_or(0, |_| OPTION_LEN);
     in_place(&bytes[..len])
 }
@@ -200,7 +215,7 @@ fn advertisement(
         device,
         (target, dst),
         mac,
-        ADVERTISEMENT,
+        NEIGHBOUR_ADVERTISEMENT,
         flags,
         target,
         option,
@@ -217,30 +232,26 @@ fn frame(
     option: Option<(u8, MacAddr)>,
 ) -> [u8; FRAME_LEN] {
     let mut bytes = [0; FRAME_LEN];
-    let (ethernet, ip) = bytes.split_at_mut(ETHERNET_LEN);
-    ethernet[..6].copy_from_slice(&to_mac.0);
-    ethernet[6..12].copy_from_slice(&device.mac.0);
-    ethernet[12..].copy_from_slice(&[0x86, 0xdd]);
-    let (header, icmp) = ip.split_at_mut(ipv6::HEADER_LEN);
-    icmp[0] = kind;
-    icmp[4] = flags;
-    icmp[8..24].copy_from_slice(&target.octets());
-    let mut len = MESSAGE_LEN;
-    if let Some((kind, mac)) = option {
-        icmp[24] = kind;
-        icmp[25] = 1; // in units of eight bytes
-        icmp[26..32].copy_from_slice(&mac.0);
-        len += OPTION_LEN;
-    }
-    let pseudo = pseudo_header_v6(src, dst, ICMPV6, len as u32);
-    let sum = !checksum::fold(checksum::sum(&icmp[..len]) + pseudo);
-    icmp[2..4].copy_from_slice(&sum.to_be_bytes());
-    let new = NewHeader {
-        ttl: HOP_LIMIT,
-        ..NewHeader::of_ours(src.octets(), dst.octets(), ICMPV6, len as u16)
-    };
-    if let Some(header) = header.first_chunk_mut() {
+    let len = MESSAGE_LEN + option.map_or(0, |_| OPTION_LEN);
+    if let Some((ethernet, rest)) = bytes.split_first_chunk_mut()
+        && let Some((header, message)) = rest.split_first_chunk_mut()
+    {
+        eth::write(ethernet, to_mac, device.mac, EtherType::IPV6);
+        let new = NewHeader {
+            ttl: HOP_LIMIT,
+            ..NewHeader::of_ours(src.octets(), dst.octets(), ICMPV6, len as u16)
+        };
         ipv6::write(header, &new);
+        let message = &mut message[..len];
+        message[icmp::TYPE_AT] = kind;
+        message[FLAGS_AT] = flags;
+        message[TARGET_AT..MESSAGE_LEN].copy_from_slice(&target.octets());
+        if let Some((kind, mac)) = option {
+            message[MESSAGE_LEN] = kind;
+            message[MESSAGE_LEN + 1] = 1; // in units of eight bytes
+            message[MESSAGE_LEN + 2..].copy_from_slice(&mac.0);
+        }
+        write_checksum(message, src, dst);
     }
     bytes
 }
@@ -266,37 +277,41 @@ struct Malformed;
 
 /// `None` for messages of and to routers, and for what has extension headers.
 fn parse(frame: &[u8]) -> Result<Option<Message>, Malformed> {
-    let header = frame
-        .get(ETHERNET_LEN..)
-        .and_then(<[u8]>::first_chunk::<{ ipv6::HEADER_LEN }>)
+    let (header, message) = frame
+        .get(eth::HEADER_LEN..)
+        .and_then(<[u8]>::split_first_chunk::<{ ipv6::HEADER_LEN }>)
         .ok_or(Malformed)?;
-    let icmp = frame.get(ICMP_AT..).unwrap_or_default();
-    if header[6] != ICMPV6 {
+    let Ok(ip) = ipv6::check_quoted(header) else {
+        return Ok(None);
+    };
+    if ip.protocol != ICMPV6 {
         return Ok(None);
     }
-    let [src, dst] = [8, 24].map(|at| address(header, at));
-    let pseudo = pseudo_header_v6(src, dst, ICMPV6, icmp.len() as u32);
-    let is_sound = header[7] == HOP_LIMIT
-        && icmp.get(1) == Some(&0)
-        && checksum::fold(checksum::sum(icmp) + pseudo) == 0xffff;
+    let (src, dst) = (Ipv6Addr::from(ip.src), Ipv6Addr::from(ip.dst));
+    let [kind, code, ..] = *message else {
+        return Err(Malformed);
+    };
+    let pseudo = pseudo_header_v6(src, dst, ICMPV6, message.len() as u32);
+    let is_sound = ip.ttl == HOP_LIMIT
+        && code == 0
+        && checksum::fold(checksum::sum(message) + pseudo) == 0xffff;
     if !is_sound {
         return Err(Malformed);
     }
-    if !matches!(icmp[0], SOLICITATION | ADVERTISEMENT) {
-        return Ok(None);
-    }
-    let (message, options) = icmp.split_first_chunk::<MESSAGE_LEN>().ok_or(Malformed)?;
-    let wanted = if message[0] == SOLICITATION {
-        SOURCE_LINK_LAYER
-    } else {
-        TARGET_LINK_LAYER
+    let wanted = match kind {
+        NEIGHBOUR_SOLICITATION => SOURCE_LINK_LAYER,
+        NEIGHBOUR_ADVERTISEMENT => TARGET_LINK_LAYER,
+        _ => return Ok(None),
     };
+    let (message, options) = message
+        .split_first_chunk::<MESSAGE_LEN>()
+        .ok_or(Malformed)?;
     let message = Message {
-        kind: message[0],
-        flags: message[4],
+        kind,
+        flags: message[FLAGS_AT],
         src,
         dst,
-        target: address(message, 8),
+        target: target(message),
         mac: link_layer(options, wanted)?,
     };
     if message.is_allowed() {
@@ -312,10 +327,10 @@ impl Message {
         let is_probe = self.src.is_unspecified();
         !self.target.is_multicast()
             && match self.kind {
-                SOLICITATION if is_probe => {
+                NEIGHBOUR_SOLICITATION if is_probe => {
                     self.dst == solicited_node(self.target) && self.mac.is_none()
                 }
-                SOLICITATION => true,
+                NEIGHBOUR_SOLICITATION => true,
                 _ => !(is_probe || self.dst.is_multicast() && self.flags & SOLICITED != 0),
             }
     }
@@ -343,9 +358,12 @@ fn link_layer(mut options: &[u8], wanted: u8) -> Result<Option<MacAddr>, Malform
     }
 }
 
-fn address(bytes: &[u8], at: usize) -> Ipv6Addr {
-    let octets = bytes.get(at..).and_then(<[u8]>::first_chunk::<16>);
-    octets.map_or(Ipv6Addr::UNSPECIFIED, |octets| Ipv6Addr::from(*octets))
+fn target(message: &[u8; MESSAGE_LEN]) -> Ipv6Addr {
+    message
+        .last_chunk::<16>()
+        .copied()
+        .unwrap_or_default()
+        .into()
 }
 
 #[cfg(test)]

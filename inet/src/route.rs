@@ -1,61 +1,15 @@
 //! Routes, found by the longest prefix.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::hash::{BuildHasherDefault, Hash};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::device::IfIndex;
 use crate::hash::MixHasher;
+use crate::prefix::Bits;
 
-/// An address and how many of its leading bits count. The other bits are zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Prefix {
-    addr: IpAddr,
-    len: u8,
-}
-
-impl Prefix {
-    /// `len` leading bits of `addr`; `None` if `len` is longer than the address.
-    pub fn new(addr: IpAddr, len: u8) -> Option<Self> {
-        let addr = match addr {
-            IpAddr::V4(addr) if len <= 32 => IpAddr::V4(addr.to_bits().leading(len).into()),
-            IpAddr::V6(addr) if len <= 128 => IpAddr::V6(addr.to_bits().leading(len).into()),
-            _ => return None,
-        };
-        Some(Self { addr, len })
-    }
-
-    /// The prefix of this address alone.
-    pub const fn host(addr: IpAddr) -> Self {
-        Self {
-            addr,
-            len: if addr.is_ipv4() { 32 } else { 128 },
-        }
-    }
-
-    /// The first address.
-    pub const fn addr(&self) -> IpAddr {
-        self.addr
-    }
-
-    /// Leading bits that count.
-    pub const fn prefix_len(&self) -> u8 {
-        self.len
-    }
-
-    /// Whether `addr` is within.
-    pub fn contains(&self, addr: IpAddr) -> bool {
-        Self::new(addr, self.len).is_some_and(|prefix| prefix == *self)
-    }
-}
-
-impl fmt::Display for Prefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.addr, self.len)
-    }
-}
+pub use crate::prefix::Prefix;
 
 /// Who a route's packets are for. The words of `dpip route`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,26 +43,6 @@ pub struct Route {
     pub scope: RouteScope,
     /// Made by an address rather than by a command
     pub auto: bool,
-}
-
-/// An address as a number: IPv4 and IPv6 are two instances of the same table.
-trait Bits: Copy + Eq + Hash {
-    /// The first `len` bits; the others are zero.
-    fn leading(self, len: u8) -> Self;
-}
-
-impl Bits for u32 {
-    #[inline]
-    fn leading(self, len: u8) -> Self {
-        self & Self::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0)
-    }
-}
-
-impl Bits for u128 {
-    #[inline]
-    fn leading(self, len: u8) -> Self {
-        self & Self::MAX.checked_shl(128 - u32::from(len)).unwrap_or(0)
-    }
 }
 
 type OfLength<K> = HashMap<K, Vec<Route>, BuildHasherDefault<MixHasher>>;
@@ -299,15 +233,6 @@ mod tests {
             scope: RouteScope::Link,
             auto: false,
         }
-    }
-
-    #[test]
-    fn a_prefix_keeps_its_leading_bits_only() {
-        let prefix = Prefix::new("10.1.2.3".parse().unwrap(), 16).unwrap();
-        assert_eq!(prefix.to_string(), "10.1.0.0/16");
-        assert!(prefix.contains("10.1.255.255".parse().unwrap()));
-        assert!(!prefix.contains("10.2.0.0".parse().unwrap()));
-        assert_eq!(Prefix::new("10.0.0.0".parse().unwrap(), 33), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the packet path goes by of an IP header, whatever its version.
 
-/// Protocol numbers: what an IPv4 header calls the protocol, and an IPv6 header the next header. The
-/// numbers are IANA's registry "Assigned Internet Protocol Numbers".
+/// Protocol numbers: what an IPv4 header calls the protocol, and an IPv6 header the next header.
+/// The numbers are IANA's registry "Assigned Internet Protocol Numbers".
 pub mod proto {
     /// Hop-by-hop options of IPv6: RFC 8200, 4.3
     pub const HOP_BY_HOP: u8 = 0;
@@ -34,6 +34,10 @@ pub mod proto {
     /// UOA's own header between IP and UDP: DPVS's number. IANA has assigned it to nobody.
     pub const UOA: u8 = 248;
 }
+
+/// The usual time to live and hop limit: RFC 1700 recommends it for IPv4, and RFC 4861, 6.3.2 takes
+/// it over for IPv6.
+pub const DEFAULT_TTL: u8 = 64;
 
 /// The facts of a header that was found sound. `A` is an address as it lies in the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,15 +88,15 @@ pub struct NewHeader<A> {
 }
 
 impl<A> NewHeader<A> {
-    /// A packet of our own that must stay whole, with the usual time to live: RFC 1700's recommended default, and
-    /// RFC 8200's. Such an atomic one needs no identification (RFC 6864, 4.1).
+    /// The header of a packet of our own, with [`DEFAULT_TTL`]. It must not be fragmented, so it
+    /// needs no identification (RFC 6864, 4.1).
     pub const fn of_ours(src: A, dst: A, protocol: u8, payload_len: u16) -> Self {
         Self {
             src,
             dst,
             protocol,
             payload_len,
-            ttl: 64,
+            ttl: DEFAULT_TTL,
             traffic_class: 0,
             identification: 0,
             dont_fragment: true,

@@ -275,6 +275,17 @@ pub fn decrement_ttl(header: &mut [u8; HEADER_LEN]) {
     apply(header, [TTL_DELTA]);
 }
 
+/// Makes the header that of a reply to its sender: addresses change places, and the TTL is a new one.
+/// A checksum that was wrong stays wrong.
+pub fn make_reply(header: &mut [u8; HEADER_LEN], ttl: u8) {
+    let old = header[8];
+    header[8] = ttl;
+    header[12..20].rotate_left(4);
+    // The TTL is the upper half of its word, and the order of the addresses does not matter to the sum.
+    let delta = Delta::of_u16(u16::from(old) << 8, u16::from(ttl) << 8);
+    apply(header, [delta]);
+}
+
 /// Makes the packet longer by `by` bytes.
 pub fn grow(header: &mut [u8; HEADER_LEN], by: u16) {
     let old = u16::from_be_bytes([header[2], header[3]]);
@@ -362,6 +373,15 @@ mod tests {
             decrement_ttl(&mut inner);
             assert_eq!(passed, inner);
         }
+    }
+
+    #[test]
+    fn the_header_of_a_reply_is_right() {
+        let mut header = HEADER;
+        make_reply(&mut header, 255);
+        assert_eq!(checksum::fold(checksum::sum(&header)), 0xffff);
+        let turned = [192, 168, 0, 199, 192, 168, 0, 1];
+        assert_eq!((header[8], &header[12..]), (255, &turned[..]));
     }
 
     #[test]

@@ -176,6 +176,13 @@ pub const fn decrement_hop_limit(header: &mut [u8; HEADER_LEN]) {
     header[7] = header[7].wrapping_sub(1);
 }
 
+/// Makes the header that of a reply to its sender: addresses change places, and the hop limit is a new
+/// one.
+pub fn make_reply(header: &mut [u8; HEADER_LEN], hop_limit: u8) {
+    header[7] = hop_limit;
+    header[8..40].rotate_left(16);
+}
+
 /// Writes a header without extensions.
 pub fn write(header: &mut [u8; HEADER_LEN], new: &NewHeader<[u8; 16]>) {
     let first = 6 << 28 | u32::from(new.traffic_class) << 20;
@@ -382,6 +389,14 @@ mod tests {
             (63, &[3; 16][..], &[4; 16][..])
         );
         assert_eq!(header[4..6], [0, 28]);
+    }
+
+    #[test]
+    fn the_header_of_a_reply_goes_back() {
+        let mut packet = frame(UDP, &[0; 8]);
+        make_reply(packet.0[L2_LEN..].first_chunk_mut().unwrap(), 255);
+        let facts = check(&mut packet).unwrap();
+        assert_eq!((facts.src[15], facts.dst[15], facts.ttl), (2, 1, 255));
     }
 
     #[test]

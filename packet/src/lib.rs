@@ -1,9 +1,10 @@
 //! The wire: header views, checksums and the packet-buffer trait.
 //!
-//! One file is one protocol, and what its bytes mean is said there and nowhere else: [`eth`], [`ipv4`],
-//! [`ipv6`], [`icmp`], [`tcp`], [`udp`], [`sctp`], [`quic`]; the protocol numbers are in [`ip::proto`].
-//! A view checks a header's length once (`new_checked`), and then none of its accessors can fail or
-//! panic. The engine, the IP stack and the tests use this crate, and it uses none of them.
+//! One file is one protocol, and what its bytes mean is said there and nowhere else: [`eth`],
+//! [`ipv4`], [`ipv6`], [`icmp`], [`tcp`], [`udp`], [`sctp`], [`quic`]; the protocol numbers are in
+//! [`ip::proto`]. A view checks a header's length once (`new_checked`), and then none of its
+//! accessors can fail or panic. The engine, the IP stack and the tests use this crate, and it uses
+//! none of them.
 //!
 //! The crate is pure: no I/O, no clock, no allocation on any path that a worker takes.
 //!

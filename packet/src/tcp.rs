@@ -1,4 +1,5 @@
-//! The TCP header (RFC 9293, 3.1): where its fields are, its flags, and views that read and change it.
+//! The TCP header (RFC 9293, 3.1): where its fields are, its flags, and views that read and change
+//! it.
 //!
 //! A view checks once that the fixed header is there; after that no accessor can fail. The options
 //! behind it are only as long as the header says if that fits, so they are asked for separately.
@@ -135,8 +136,9 @@ pub struct TcpHeader<'p> {
 }
 
 impl<'p> TcpHeader<'p> {
-    /// The header that `segment` begins with. `None` if the segment is shorter than a header without
-    /// options. Whether the data offset is right is not checked here: see [`Self::options`].
+    /// The header that `segment` begins with. `None` if the segment is shorter than a header
+    /// without options. Whether the data offset is right is not checked here: see
+    /// [`Self::options`].
     #[inline]
     pub const fn new_checked(segment: &'p [u8]) -> Option<Self> {
         match segment.split_first_chunk() {
@@ -216,7 +218,8 @@ impl<'p> TcpHeader<'p> {
     }
 }
 
-/// The header of a segment, to be changed. Only [`Self::apply`] and `replace_...` care for the checksum.
+/// The header of a segment, to be changed. Only [`Self::apply`] and `replace_...` care for the
+/// checksum.
 #[derive(Debug)]
 pub struct TcpHeaderMut<'p> {
     fixed: &'p mut [u8; MIN_HEADER_LEN],
@@ -225,8 +228,8 @@ pub struct TcpHeaderMut<'p> {
 }
 
 impl<'p> TcpHeaderMut<'p> {
-    /// The header that `segment` begins with. `None` if the segment is shorter than a header without
-    /// options.
+    /// The header that `segment` begins with. `None` if the segment is shorter than a header
+    /// without options.
     #[inline]
     pub const fn new_checked(segment: &'p mut [u8]) -> Option<Self> {
         match segment.split_first_chunk_mut() {
@@ -416,7 +419,8 @@ mod tests {
             copy.set_window(header.window());
             copy.set_checksum(header.checksum());
             copy.set_urgent(header.urgent());
-            prop_assert_eq!(copy.options_mut().map(|options| options.len()), header.options().map(<[u8]>::len));
+            let options_len = copy.options_mut().map(|options| options.len());
+            prop_assert_eq!(options_len, header.options().map(<[u8]>::len));
             if let (Some(options), Some(payload)) = (header.options(), header.payload()) {
                 prop_assert_eq!(MIN_HEADER_LEN + options.len() + payload.len(), before.len());
             }
@@ -425,7 +429,10 @@ mod tests {
 
         #[test]
         fn a_replaced_number_leaves_the_checksum_right(
-            mut segment in prop::collection::vec(any::<u8>(), 20..40), seq: u32, ack: u32, window: u16,
+            mut segment in prop::collection::vec(any::<u8>(), 20..40),
+            seq: u32,
+            ack: u32,
+            window: u16,
         ) {
             // An odd last byte is the upper half of a word.
             let mut header = TcpHeaderMut::new_checked(&mut segment).unwrap();

@@ -166,7 +166,8 @@ mod tests {
             let before = datagram.clone();
             let header = UdpHeader::new_checked(&before);
             prop_assert_eq!(header.is_some(), is_long_enough);
-            if let (Some(header), Some(mut copy)) = (header, UdpHeaderMut::new_checked(&mut datagram)) {
+            let copy = UdpHeaderMut::new_checked(&mut datagram);
+            if let (Some(header), Some(mut copy)) = (header, copy) {
                 copy.set_ports(header.sport(), header.dport());
                 copy.set_len(header.len());
                 copy.set_checksum(header.checksum());

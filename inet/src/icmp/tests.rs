@@ -41,7 +41,7 @@ fn datagram(payload: &[u8]) -> Vec<u8> {
 /// With some bytes of the IP header set to others and its checksum right again.
 fn with_ip(mut frame: Vec<u8>, changes: &[(usize, u8)]) -> Vec<u8> {
     for (at, byte) in changes {
-        frame[ETHERNET_LEN + at] = *byte;
+        frame[eth::HEADER_LEN + at] = *byte;
     }
     frame[24..26].fill(0);
     let sum = checksum(&frame[14..34]);
@@ -125,7 +125,7 @@ fn a_wrong_checksum_of_an_echo_stays_wrong() {
 fn what_is_no_whole_echo_request_to_us_alone_is_left_as_it_is() {
     let whole = echo_request(b"data");
     let mut reply = whole.clone();
-    reply[34] = ECHO_REPLY;
+    reply[34] = v4::ECHO_REPLY;
     let mut to_all = whole.clone();
     to_all[..6].fill(0xff);
     let refused = [
