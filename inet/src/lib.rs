@@ -1,19 +1,40 @@
 //! The lite IP stack: devices, addresses, routes, neighbours, ARP, neighbour discovery and ICMP.
 //!
-//! Two halves. [`Net`] is what workers read: immutable, published by control inside the engine's
-//! snapshot. [`neighbour::NeighbourTable`] is what control owns: the state machine of ARP and
-//! neighbour discovery that turns news from workers and the passing of time into a new [`Net`] and
-//! frames to send. Pure: the time is an argument, nothing does I/O.
+//! It has two halves. [`Net`] is what workers read: immutable, published by control inside the engine's
+//! snapshot. [`NeighbourTable`] is what control owns: it turns what workers learned, and the passing of
+//! time, into a new [`Net`] and frames to send. The engine and control use this crate.
+//!
+//! The crate is pure: the time is an argument, and nothing does I/O.
+//!
+//! ```
+//! use inet::{IfIndex, Prefix, Route, RouteScope, RouteTable};
+//!
+//! let mut routes = RouteTable::default();
+//! let prefix: Prefix = "10.0.0.0/8".parse().expect("a prefix");
+//! let gateway = "192.168.0.1".parse().ok();
+//! routes
+//!     .insert(Route {
+//!         prefix,
+//!         ifindex: IfIndex(1),
+//!         gateway,
+//!         src: None,
+//!         mtu: 1500,
+//!         metric: 0,
+//!         scope: RouteScope::Global,
+//!         auto: false,
+//!     })
+//!     .expect("the first route to this prefix");
+//! let found = routes.lookup([10, 1, 2, 3].into());
+//! assert_eq!(found.and_then(|route| route.gateway), gateway);
+//! ```
 #![forbid(unsafe_code)]
 
-pub mod arp;
 mod chunked;
 pub mod device;
 pub mod frame;
 pub mod hash;
 pub mod icmp;
 pub mod icmpv6;
-pub mod nd;
 pub mod neighbour;
 pub mod net;
 pub mod prefix;
@@ -22,7 +43,7 @@ pub mod route;
 
 pub use device::{Device, IfIndex};
 pub use frame::Frame;
-pub use neighbour::{NeighbourNews, NeighbourTable};
+pub use neighbour::{NeighbourNews, NeighbourTable, arp, nd};
 pub use net::{Hop, LocalAddr, MacPair, Net, Nexthop, NexthopId};
 pub use prefix::{InvalidPrefix, Prefix};
 pub use rate_limit::RateLimit;

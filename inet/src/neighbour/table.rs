@@ -1,88 +1,18 @@
-//! Neighbours: the table control owns, and its state machine of ARP (RFC 826, RFC 1122 2.3.2) and of neighbour
-//! discovery (RFC 4861), whose states are told apart no finer than ARP's.
+//! The neighbour table that control owns, and its state machine. IPv6 neighbours have the same few
+//! states as those of ARP, not all states of RFC 4861.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use packet::{MacAddr, PortId};
 
 use crate::device::IfIndex;
 use crate::frame::Frame;
+use crate::neighbour::config::NeighbourConfig;
+use crate::neighbour::news::NeighbourNews;
+use crate::neighbour::state::NeighbourState;
+use crate::neighbour::{arp, nd};
 use crate::net::{MacPair, Net, Nexthop, NexthopId};
-use crate::{arp, nd};
-
-/// What a worker learned from one packet of ARP or neighbour discovery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NeighbourNews {
-    /// The device it came in by
-    pub ifindex: IfIndex,
-    /// Who speaks
-    pub addr: IpAddr,
-    /// Its MAC address
-    pub mac: MacAddr,
-    /// True for a reply to us or a request for an address of ours, by someone on the link: worth a new
-    /// entry. False for what was only overheard (gratuitous ARP, RFC 5227): it updates an entry that
-    /// exists.
-    pub create: bool,
-    /// Whether it counts also against another MAC address that is known: so with ARP, not with every advertisement
-    /// (RFC 4861, 7.2.5).
-    pub overrides: bool,
-}
-
-/// What is known of a neighbour, in the words of `dpip neigh show`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum NeighbourState {
-    /// Asked, no answer yet
-    Incomplete,
-    /// Answered not long ago
-    Reachable,
-    /// Asked again, since the last answer is old
-    Probe,
-    /// No answer
-    Failed,
-    /// Configured
-    Permanent,
-}
-
-impl fmt::Display for NeighbourState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Incomplete => "INCOMPLETE",
-            Self::Reachable => "REACHABLE",
-            Self::Probe => "PROBE",
-            Self::Failed => "FAILED",
-            Self::Permanent => "PERMANENT",
-        })
-    }
-}
-
-/// Times and bounds of the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NeighbourConfig {
-    /// How long an answer counts. `neigh_defs/timeout` of DPVS, 60 s.
-    pub reachable_ms: u64,
-    /// Between two requests. RFC 1122, 2.3.2.1: at most one a second.
-    pub retransmit_ms: u64,
-    /// Requests without an answer before the neighbour is given up. Linux's mcast_solicit.
-    pub max_probes: u32,
-    /// How long a neighbour that did not answer is remembered, for show.
-    pub forget_ms: u64,
-    /// Most entries.
-    pub max_entries: usize,
-}
-
-impl Default for NeighbourConfig {
-    fn default() -> Self {
-        Self {
-            reachable_ms: 60_000,
-            retransmit_ms: 1_000,
-            max_probes: 3,
-            forget_ms: 10_000,
-            max_entries: 65_536,
-        }
-    }
-}
 
 type Key = (IfIndex, IpAddr);
 

@@ -14,7 +14,7 @@ use packet::{MacAddr, PacketBuf, ipv6};
 use crate::device::Device;
 use crate::frame::Frame;
 use crate::icmpv6::write_checksum;
-use crate::neighbour::NeighbourNews;
+use crate::neighbour::news::NeighbourNews;
 use crate::net::Net;
 
 /// Where the message begins in a frame without extension headers.

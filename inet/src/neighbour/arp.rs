@@ -7,7 +7,7 @@ use packet::{MacAddr, PacketBuf};
 
 use crate::device::Device;
 use crate::frame::Frame;
-use crate::neighbour::NeighbourNews;
+use crate::neighbour::news::NeighbourNews;
 use crate::net::Net;
 
 /// Bytes of an ARP packet for Ethernet and IPv4: RFC 826.

@@ -1,10 +1,8 @@
-//! A logical device: a DPDK port now, a VLAN or tunnel on one later.
+//! What all kinds of devices have in common.
 
 use packet::{MacAddr, PortId};
 
-/// Index of a device, as `dpip link show` counts them, from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct IfIndex(pub u16);
+use crate::device::ifindex::IfIndex;
 
 /// What forwarding needs to know of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,18 @@
+//! Neighbours: who is on the link, and at which MAC address.
+//!
+//! Workers receive ARP ([`arp`]) and neighbour discovery ([`nd`]): they answer for the director's
+//! addresses in place and send what they learned, [`NeighbourNews`], to control. Control owns the
+//! [`NeighbourTable`]: it ages neighbours, asks for them, and publishes their next hops in
+//! [`crate::Net`].
+
+pub mod arp;
+mod config;
+pub mod nd;
+mod news;
+mod state;
+mod table;
+
+pub use config::NeighbourConfig;
+pub use news::NeighbourNews;
+pub use state::NeighbourState;
+pub use table::{Neighbour, NeighbourTable};
