@@ -1,12 +1,12 @@
-//! A vector whose copy shares all but what changed.
+//! A vector whose copies share all chunks that did not change.
 
 use std::sync::Arc;
 
-/// Elements that one change copies.
+/// Elements of a chunk: as many are copied by one change.
 const CHUNK: usize = 64;
 
-/// An immutable vector in chunks: cloning copies one pointer, changing an element copies the array
-/// of pointers and one chunk.
+/// A copy-on-write vector in chunks. Cloning it copies one pointer. Changing an element copies the
+/// array of pointers and one chunk.
 #[derive(Debug, Clone)]
 pub struct Chunked<T> {
     chunks: Arc<Vec<Arc<[Option<T>; CHUNK]>>>,
@@ -27,13 +27,14 @@ impl<T: Copy> Chunked<T> {
         self.place(index)?.as_ref()
     }
 
-    /// Where an element would be: what it says is then asked together with whether it was set.
+    /// The place of an element, whether it was set or not, so that the caller tests both the place
+    /// and its content in one match.
     #[inline]
     pub fn place(&self, index: usize) -> Option<&Option<T>> {
         Some(&self.chunks.get(index / CHUNK)?[index % CHUNK])
     }
 
-    /// Sets or clears an element; the vector grows as needed.
+    /// Sets or clears an element. The vector grows as needed.
     pub fn set(&mut self, index: usize, value: Option<T>) {
         let chunks = Arc::make_mut(&mut self.chunks);
         while chunks.len() <= index / CHUNK {

@@ -1,9 +1,10 @@
-//! A short frame of our own making, in place: ARP today, ND later.
+//! A short frame that the director itself sends, held without allocation: ARP or neighbour
+//! discovery.
 
-/// Room for the longest of them: Ethernet, 802.1Q, IPv6 and a neighbour solicitation with option.
+/// Room for the longest one: Ethernet, 802.1Q, IPv6 and a neighbour solicitation with an option.
 const ROOM: usize = 96;
 
-/// A short frame that fits in a command.
+/// A short frame, which control sends to a worker inside a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
     len: u8,
@@ -11,7 +12,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// A frame of these bytes; `None` if they are too many.
+    /// A frame of these bytes. `None` if there is no room for them.
     pub fn new(bytes: &[u8]) -> Option<Self> {
         let mut frame = Self {
             len: u8::try_from(bytes.len()).ok()?,
@@ -21,7 +22,7 @@ impl Frame {
         Some(frame)
     }
 
-    /// From the Ethernet header on, without padding.
+    /// The frame from the Ethernet header on, without padding.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }

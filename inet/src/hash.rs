@@ -1,9 +1,10 @@
-//! A quick hash for keys that operators choose.
+//! A fast hash for keys that come from configuration.
 
 use std::hash::Hasher;
 
-/// Hashes addresses, prefixes and indices that come from configuration. Nobody outside can choose keys that
-/// collide, so a fixed mix is enough, and it costs a tenth of the standard library's.
+/// Hashes addresses, prefixes and indices that come from configuration. Nobody outside can choose
+/// keys that collide, so it needs no secret, and it costs a tenth of what the standard library's
+/// hash costs.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct MixHasher(u64);
 

@@ -1,8 +1,9 @@
 //! The lite IP stack: devices, addresses, routes, neighbours, ARP, neighbour discovery and ICMP.
 //!
-//! It has two halves. [`Net`] is what workers read: immutable, published by control inside the engine's
-//! snapshot. [`NeighbourTable`] is what control owns: it turns what workers learned, and the passing of
-//! time, into a new [`Net`] and frames to send. The engine and control use this crate.
+//! It has two halves. [`Net`] is what workers read: immutable, published by control inside the
+//! engine's snapshot. [`NeighbourTable`] is what control owns: it turns what workers learned, and
+//! the passing of time, into a new [`Net`] and frames to send. The engine and control use this
+//! crate.
 //!
 //! The crate is pure: the time is an argument, and nothing does I/O.
 //!

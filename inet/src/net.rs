@@ -1,4 +1,4 @@
-//! What workers read of the IP stack: one immutable value inside the snapshot.
+//! The part of the IP stack that workers read: one immutable value inside the snapshot.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -17,12 +17,12 @@ use crate::route::{Route, RouteScope, RouteTable};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NexthopId(pub u32);
 
-/// Destination and source of a frame, as an Ethernet header begins with them.
+/// Destination and source MAC address, in the order of an Ethernet header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MacPair([u8; 12]);
 
 impl MacPair {
-    /// From our device to a neighbour.
+    /// The addresses of frames from our device to a neighbour.
     pub fn new(dst: MacAddr, src: MacAddr) -> Self {
         let mut pair = [0; 12];
         pair[..6].copy_from_slice(&dst.0);
@@ -51,13 +51,14 @@ impl MacPair {
     }
 }
 
-/// How a packet leaves towards a neighbour. Aligned so that its place among others is found by a shift.
+/// How packets leave towards a neighbour. Its size is a power of two, so that an index becomes an
+/// offset by a shift.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(align(32))]
 pub struct Nexthop {
-    /// What an Ethernet header to it begins with, once its MAC address is known
+    /// The MAC addresses of frames to it. `None` as long as its own is not known.
     pub macs: Option<MacPair>,
-    /// The port it leaves by
+    /// The port that packets leave by
     pub port: PortId,
     /// Largest IP packet in bytes
     pub mtu: u16,
@@ -77,13 +78,13 @@ pub struct LocalAddr {
 /// Where a packet goes next.
 #[derive(Debug, Clone, Copy)]
 pub struct Hop<'a> {
-    /// By this route
+    /// The route that was found
     pub route: &'a Route,
-    /// On this device
+    /// The device that the packet leaves by
     pub ifindex: IfIndex,
-    /// To this neighbour: the gateway, or the destination itself
+    /// The neighbour to send to: the gateway, or the destination itself
     pub neighbour: IpAddr,
-    /// Largest IP packet in bytes: the lesser of route and device
+    /// Largest IP packet in bytes: the lesser of the MTUs of route and device
     pub mtu: u16,
 }
 
@@ -92,7 +93,7 @@ const SHARDS: usize = 256;
 
 type NeighbourShard = HashMap<NeighbourKey, NexthopId, BuildHasherDefault<MixHasher>>;
 
-/// A neighbour in one number, IPv4 as IPv6 maps it: what hashes quickly.
+/// A neighbour as two numbers, which hash fast. IPv4 addresses are IPv4-mapped.
 type NeighbourKey = (u16, u128);
 
 fn neighbour_key(ifindex: IfIndex, addr: IpAddr) -> NeighbourKey {
@@ -106,13 +107,14 @@ fn neighbour_key(ifindex: IfIndex, addr: IpAddr) -> NeighbourKey {
 /// Devices, addresses, routes and neighbours as workers see them. Cloning copies pointers.
 #[derive(Debug, Clone)]
 pub struct Net {
-    /// Changes whenever a next hop that a conn remembers may be wrong: a route or address changed, or
-    /// the ids of neighbours that went away are about to be reused. Not when a neighbour's MAC address
-    /// was learned or changed, nor when one only went away: [`Self::nexthop`] knows it no more.
+    /// Changes when a next hop that a conn remembers may have become wrong: a route or an address
+    /// changed, or the ids of neighbours that were removed are about to be reused. It does not
+    /// change when a neighbour's MAC address is learned or changes. Nor does it change when a
+    /// neighbour is removed, since [`Self::nexthop`] then returns `None` for its id.
     pub generation: u16,
-    /// Indexed by `IfIndex - 1`
+    /// All devices, indexed by `IfIndex - 1`
     pub devices: Arc<[Device]>,
-    /// All routes, with those that addresses make
+    /// All routes, including those made for addresses
     pub routes: RouteTable,
     local_addrs: Arc<HashMap<IpAddr, LocalAddr>>,
     nexthops: Chunked<Nexthop>,
@@ -134,7 +136,7 @@ impl Default for Net {
 }
 
 impl Net {
-    /// With these devices and nothing else.
+    /// A `Net` with these devices and nothing else.
     pub fn new(devices: impl Into<Arc<[Device]>>) -> Self {
         Self {
             devices: devices.into(),
@@ -154,7 +156,7 @@ impl Net {
         self.devices.get(usize::from(ifindex.0).checked_sub(1)?)
     }
 
-    /// The address of the director that this is, on whatever device.
+    /// The address of the director that equals `addr`, on any device.
     #[inline]
     pub fn local_addr(&self, addr: IpAddr) -> Option<&LocalAddr> {
         self.local_addrs.get(&addr)
@@ -172,13 +174,14 @@ impl Net {
         self.nexthop_ids[shard_of(&key)].get(&key).copied()
     }
 
-    /// What a next hop says, if it is (still) one.
+    /// A next hop by its id. `None` if the neighbour was removed.
     #[inline]
     pub fn nexthop(&self, id: NexthopId) -> Option<&Nexthop> {
         self.nexthops.get(id.0 as usize)
     }
 
-    /// The same, with its MAC addresses, if those are known.
+    /// A next hop by its id, together with its MAC addresses. `None` if those are not known or the
+    /// neighbour was removed.
     #[inline]
     pub fn resolved(&self, id: NexthopId) -> Option<(&Nexthop, &MacPair)> {
         match self.nexthops.place(id.0 as usize)? {
@@ -191,8 +194,8 @@ impl Net {
         }
     }
 
-    /// Where a packet to `dst` goes next; `None` if there is no route, or it leads to the director
-    /// itself.
+    /// Where a packet to `dst` goes next. `None` if there is no route, or if the route leads to the
+    /// director itself.
     pub fn route_to(&self, dst: IpAddr) -> Option<Hop<'_>> {
         let route = self.routes.lookup(dst)?;
         if matches!(route.scope, RouteScope::Host | RouteScope::KniHost) {
@@ -208,8 +211,9 @@ impl Net {
         })
     }
 
-    /// The address that packets of our own to a neighbour carry: the route's, else one of the device, preferably
-    /// one of the neighbour's scope (RFC 6724, 5) whose ports are not shared out.
+    /// The source address of our own packets to a neighbour: the route's, or else one of the
+    /// device. Among those, one of the same scope as the neighbour's (RFC 6724, 5) comes first, and
+    /// then one that is not a local address of FullNAT or SNAT.
     pub fn source_for(&self, ifindex: IfIndex, neighbour: IpAddr) -> Option<IpAddr> {
         let is_same_family = |addr: &IpAddr| addr.is_ipv4() == neighbour.is_ipv4();
         let of_route = self
@@ -228,17 +232,17 @@ impl Net {
         of_route.filter(is_same_family).or_else(of_device)
     }
 
-    /// Replaces the addresses. For control.
+    /// Replaces all addresses. Control calls it.
     pub fn set_local_addrs(&mut self, addrs: impl IntoIterator<Item = LocalAddr>) {
         self.local_addrs = Arc::new(addrs.into_iter().map(|local| (local.addr, local)).collect());
     }
 
-    /// Makes conns look their next hops up again. For control, after a change of routes.
+    /// Makes all conns look up their next hops again. Control calls it after a change of routes.
     pub const fn invalidate_nexthops(&mut self) {
         self.generation = self.generation.wrapping_add(1);
     }
 
-    /// Sets, changes or takes away a neighbour's next hop. For the neighbour table.
+    /// Sets, changes or removes the next hop of a neighbour. The neighbour table calls it.
     pub(crate) fn set_nexthop(
         &mut self,
         (ifindex, addr): (IfIndex, IpAddr),
@@ -264,7 +268,7 @@ impl Net {
     }
 }
 
-/// RFC 4291, 2.5.6. IPv4 has none that matters here.
+/// Link-local addresses of IPv6: RFC 4291, 2.5.6. Those of IPv4 make no difference here.
 const fn is_link_local(addr: IpAddr) -> bool {
     matches!(addr, IpAddr::V6(addr) if addr.is_unicast_link_local())
 }

@@ -1,17 +1,18 @@
-//! How often something may happen: a token bucket.
+//! A token bucket: how often something may happen.
 
-/// At most `per_second` on average and `burst` at once. For ICMP errors, which RFC 1812, 4.3.2.8
-/// wants limited.
+/// Allows `per_second` events a second on average, and `burst` at once. RFC 1812, 4.3.2.8 asks for
+/// such a limit of ICMP errors.
 #[derive(Debug, Clone, Copy)]
 pub struct RateLimit {
     per_second: u32,
-    /// Thousandths, so that a millisecond at one per second counts.
+    /// A full bucket in thousandths of a token, so that one millisecond at one token per second
+    /// counts.
     full_milli: u64,
     left_milli: u64,
     last_ms: u64,
 }
 
-/// Thousandths in one.
+/// Thousandths in one token.
 const MILLI: u64 = 1_000;
 
 impl RateLimit {
@@ -26,8 +27,8 @@ impl RateLimit {
         }
     }
 
-    /// Whether it may happen now; if so it counts. A clock that stands still or goes back fills
-    /// nothing in.
+    /// Whether the event may happen now. If so, takes a token. A clock that stands still or goes
+    /// back adds none.
     pub fn allow(&mut self, now_ms: u64) -> bool {
         let elapsed_ms = now_ms.saturating_sub(self.last_ms);
         self.last_ms = self.last_ms.max(now_ms);

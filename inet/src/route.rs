@@ -11,12 +11,12 @@ use crate::prefix::Bits;
 
 pub use crate::prefix::Prefix;
 
-/// Who a route's packets are for. The words of `dpip route`.
+/// Who the packets of a route are for. The names are those of `dpip route`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RouteScope {
     /// This host itself: an address of the director
     Host,
-    /// The kernel behind the kni netdev; prefix length 32 (128) only
+    /// The kernel behind the kni netdev. Only for prefixes of one address.
     KniHost,
     /// On the link: the destination is the neighbour
     Link,
@@ -27,21 +27,21 @@ pub enum RouteScope {
 /// A route as configured, or as made by an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
-    /// Where to
+    /// The destinations of the route
     pub prefix: Prefix,
-    /// By which device
+    /// The device that packets leave by
     pub ifindex: IfIndex,
-    /// Through this neighbour; none on the link
+    /// The neighbour to send to. `None` if the destinations are on the link.
     pub gateway: Option<IpAddr>,
-    /// Which address packets of ours carry
+    /// The source address of our own packets
     pub src: Option<IpAddr>,
-    /// Largest packet; the device's when none was given
+    /// Largest IP packet in bytes. The device's MTU if none was given.
     pub mtu: u16,
-    /// Among routes to the same prefix the lowest wins
+    /// Of several routes to the same prefix the one with the lowest metric is used.
     pub metric: u32,
-    /// Who it is for
+    /// Who the packets are for
     pub scope: RouteScope,
-    /// Made by an address rather than by a command
+    /// Whether it was made for an address, and not by a command
     pub auto: bool,
 }
 
@@ -50,9 +50,10 @@ type OfLength<K> = HashMap<K, Vec<Route>, BuildHasherDefault<MixHasher>>;
 /// The routes of one family. `LENGTHS` is one more than its addresses have bits.
 #[derive(Debug, Clone)]
 struct Family<K, const LENGTHS: usize> {
-    /// By prefix length; within one by the first address, lowest metric first.
+    /// The routes by prefix length, and those of one length by the first address of the prefix.
+    /// Routes to the same prefix are in the order of their metrics.
     routes: [Arc<OfLength<K>>; LENGTHS],
-    /// The lengths that have routes, longest first.
+    /// The prefix lengths that have routes, longest first.
     lengths: Arc<Vec<u8>>,
 }
 
@@ -110,21 +111,23 @@ impl<K: Bits, const LENGTHS: usize> Family<K, LENGTHS> {
     }
 }
 
-/// Routes by longest prefix. Cloning copies pointers; a change copies the routes of one length.
+/// All routes, found by longest prefix match. Cloning copies pointers. A change copies the routes
+/// of one prefix length.
 #[derive(Debug, Clone, Default)]
 pub struct RouteTable {
     v4: Arc<Family<u32, 33>>,
     v6: Arc<Family<u128, 129>>,
-    /// The order of configuration, for show.
+    /// The order in which the routes were made, for show.
     order: Arc<Vec<(Prefix, IfIndex)>>,
 }
 
-/// A route to the same prefix by the same device is there.
+/// There is already a route to the same prefix by the same device: this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RouteExists(pub Route);
 
 impl RouteTable {
-    /// The route of the longest prefix that holds `dst`; among equals the lowest metric.
+    /// The route with the longest prefix that contains `dst`. Of several to that prefix, the one
+    /// with the lowest metric.
     #[inline]
     pub fn lookup(&self, dst: IpAddr) -> Option<&Route> {
         match dst {
@@ -154,7 +157,7 @@ impl RouteTable {
         self.put(route);
     }
 
-    /// Takes a route out; the first of its prefix if no device is given.
+    /// Removes a route, or the first to the prefix if no device is given.
     pub fn remove(&mut self, prefix: &Prefix, ifindex: Option<IfIndex>) -> Option<Route> {
         let route = self.take(prefix, ifindex)?;
         let order = Arc::make_mut(&mut self.order);
@@ -162,7 +165,7 @@ impl RouteTable {
         Some(route)
     }
 
-    /// Takes out all routes that are meant; how many there were.
+    /// Removes all routes for which `is_meant` is true, and returns how many.
     pub fn remove_all(&mut self, is_meant: impl Fn(&Route) -> bool) -> usize {
         let gone: HashSet<(Prefix, IfIndex)> = self
             .iter()
@@ -178,7 +181,7 @@ impl RouteTable {
         gone.len()
     }
 
-    /// A route by its prefix, and its device if given.
+    /// The route to a prefix by a device, or the first to the prefix if no device is given.
     pub fn get(&self, prefix: &Prefix, ifindex: Option<IfIndex>) -> Option<&Route> {
         let len = prefix.prefix_len();
         let routes = match prefix.addr() {
@@ -338,22 +341,31 @@ mod tests {
     proptest! {
         #[test]
         fn a_look_up_finds_what_a_search_of_all_routes_finds(
-            routes in prop::collection::vec((any::<u128>(), 0u8..=128, 0u32..3), 0..60), dst in any::<u128>(), near in any::<prop::sample::Index>(),
+            routes in prop::collection::vec((any::<u128>(), 0u8..=128, 0u32..3), 0..60),
+            dst in any::<u128>(),
+            near in any::<prop::sample::Index>(),
         ) {
             let mut table = RouteTable::default();
             let mut model: Vec<Route> = Vec::new();
             for (addr, len, metric) in routes {
-                for route in [route((addr as u32).to_be_bytes(), len / 4, metric, 1), route(addr.to_be_bytes(), len, metric, 1)] {
+                let of_v4 = route((addr as u32).to_be_bytes(), len / 4, metric, 1);
+                let of_v6 = route(addr.to_be_bytes(), len, metric, 1);
+                for route in [of_v4, of_v6] {
                     if table.insert(route).is_ok() {
                         model.push(route);
                     }
                 }
             }
             let near = (!model.is_empty()).then(|| model[near.index(model.len())].prefix.addr());
-            let others = [IpAddr::from(dst.to_be_bytes()), IpAddr::from((dst as u32).to_be_bytes())];
+            let (v6, v4) = (dst.to_be_bytes(), (dst as u32).to_be_bytes());
+            let others = [IpAddr::from(v6), IpAddr::from(v4)];
             for dst in others.into_iter().chain(near) {
-                let holds = |route: &&Route| route.prefix.addr().is_ipv4() == dst.is_ipv4() && route.prefix.contains(dst);
-                let expected = model.iter().filter(holds).max_by_key(|route| route.prefix.prefix_len());
+                let holds = |route: &&Route| {
+                    let prefix = route.prefix;
+                    prefix.addr().is_ipv4() == dst.is_ipv4() && prefix.contains(dst)
+                };
+                let matching = model.iter().filter(holds);
+                let expected = matching.max_by_key(|route| route.prefix.prefix_len());
                 prop_assert_eq!(table.lookup(dst), expected);
             }
         }

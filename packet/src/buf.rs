@@ -1,4 +1,4 @@
-//! The seam between the engine and whoever owns the memory of a packet.
+//! The packet buffer as the engine sees it, whoever owns its memory.
 
 /// A DPDK port, or the index of a simulated one in tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -7,7 +7,7 @@ pub struct PortId(pub u16);
 /// What the NIC says about a checksum of a received packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ChecksumState {
-    /// The NIC did not look: software has to.
+    /// The NIC did not check it: software has to.
     #[default]
     Unknown,
     /// The NIC verified it.
@@ -18,17 +18,19 @@ pub enum ChecksumState {
 
 /// A packet in one contiguous buffer, owned by whoever holds the value.
 ///
-/// Implemented by the mbuf of DPDK in the daemon and by a `Vec` in tests, so that both run the very
-/// same engine. Dropping the value frees the packet.
+/// The daemon implements it for DPDK's mbuf and the tests for a `Vec`, so both run the same engine.
+/// Dropping the value frees the packet.
 pub trait PacketBuf: Sized {
     /// The bytes from the Ethernet header to the end of the frame.
     fn bytes(&self) -> &[u8];
-    /// The same bytes, to be rewritten.
+    /// The bytes from the Ethernet header to the end of the frame, to be rewritten.
     fn bytes_mut(&mut self) -> &mut [u8];
-    /// Grows the packet by `len` bytes in front. `false`, and nothing changed, without the headroom.
+    /// Grows the packet by `len` bytes in front. Without enough headroom, returns `false` and
+    /// changes nothing.
     #[must_use]
     fn prepend(&mut self, len: usize) -> bool;
-    /// Grows the packet by `len` bytes at the end. `false`, and nothing changed, without the tailroom.
+    /// Grows the packet by `len` bytes at the end. Without enough tailroom, returns `false` and
+    /// changes nothing.
     #[must_use]
     fn append(&mut self, len: usize) -> bool;
     /// Removes up to `len` bytes in front.
@@ -37,12 +39,12 @@ pub trait PacketBuf: Sized {
     fn truncate(&mut self, len: usize);
     /// The port the packet came in by.
     fn port(&self) -> PortId;
-    /// What the NIC found of the IP header's checksum.
+    /// What the NIC says about the checksum of the IP header.
     fn ip_checksum(&self) -> ChecksumState;
-    /// What the NIC found of the TCP or UDP checksum.
+    /// What the NIC says about the TCP or UDP checksum.
     fn l4_checksum(&self) -> ChecksumState;
-    /// A number that travels with the packet from one worker to another; anything when it comes from a
-    /// NIC.
+    /// A number that travels with the packet from one worker to another. A packet fresh from a NIC
+    /// may have any.
     fn mark(&self) -> u32;
     /// Sets the number that travels with the packet.
     fn set_mark(&mut self, mark: u32);

@@ -1,13 +1,15 @@
 //! The Internet checksum (RFC 1071) and what a rewrite changes in it (RFC 1624).
 //!
-//! A checksum is a `u16` as `u16::from_be_bytes` reads it from the header. A *sum* is the one's
-//! complement sum before the final complement, still unfolded in 64 bits.
+//! A *checksum* is what stands in a header, as `u16::from_be_bytes` reads it. A *sum* is the one's
+//! complement sum of 16-bit words before the final complement, not yet folded, in 64 bits.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// The one's complement sum of the 16-bit words of `bytes`; an odd last byte is followed by zero.
+/// The one's complement sum of the 16-bit words of `bytes`. An odd last byte counts as if a zero
+/// byte followed it.
 ///
-/// Sums of parts with even lengths can be added with `+`: each is below 2^48 for any packet.
+/// Sums of parts can be added with `+` if all parts but the last have even lengths. Each is below
+/// 2^48 for any packet, so nothing overflows.
 #[inline]
 pub fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
@@ -20,8 +22,8 @@ pub fn sum(bytes: &[u8]) -> u64 {
     (low & 0xffff_ffff) + (low >> 32) + high + sum_of_rest(rest)
 }
 
-/// Of less than eight bytes. Each part is read as it lies: a copy that is filled up with zeros would have to be in memory
-/// before it could be read.
+/// The sum of the last, fewer than eight, bytes. They are read in parts of four, two and one. To
+/// copy them into eight zeroed bytes first would stall the load that follows (store forwarding).
 #[inline]
 fn sum_of_rest(rest: &[u8]) -> u64 {
     let (fours, rest) = rest.as_chunks::<4>();
@@ -32,22 +34,23 @@ fn sum_of_rest(rest: &[u8]) -> u64 {
     u64::from(four) + u64::from(two) + u64::from(one)
 }
 
-/// Folds a sum to 16 bits. All ones for a header whose checksum is right.
+/// Folds a sum to 16 bits. The result is all ones for a header whose checksum is right.
 #[inline]
 pub const fn fold(sum: u64) -> u16 {
-    // As in fold_u32: the high half also gets the carry of the low one.
+    // As in fold_u32: the high half also gets the carry out of the low half.
     fold_u32((sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32)
 }
 
-/// Two words added up: the carry comes back in (RFC 1071, 2). Nothing but zeros have the sum 0.
+/// Adds two words, and adds the carry at the low end (RFC 1071, 2). The sum is 0 only if both words
+/// are.
 #[inline]
 const fn add(a: u16, b: u16) -> u16 {
     let (sum, carry) = a.overflowing_add(b);
     sum + carry as u16
 }
 
-/// [`fold`] for a sum that fits into 32 bits, in three instructions: each half is added to the other, so
-/// the high half also gets the carry of the low one.
+/// [`fold`] for a sum that fits into 32 bits, in three instructions. Each half is added to the
+/// other, so the high half also gets the carry out of the low half.
 #[inline]
 const fn fold_u32(sum: u32) -> u16 {
     (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
@@ -72,11 +75,11 @@ pub fn pseudo_header_v6(src: Ipv6Addr, dst: Ipv6Addr, protocol: u8, len: u32) ->
     sum(&src.octets()) + sum(&dst.octets()) + u64::from(protocol) + u64::from(len)
 }
 
-/// What replacing some 16-bit words changes in a checksum over them: the sum of `~old + new` of
-/// RFC 1624. Applied to a checksum that was wrong, it leaves a wrong one.
+/// What a checksum changes by when 16-bit words under it are replaced: the sum of `~old + new` (RFC
+/// 1624). A checksum that was wrong stays wrong.
 ///
-/// Kept in the order in which a checksum lies in a header: that sums up as well (RFC 1071, 2 (B)), and what is read, changed and
-/// written need not be turned around twice.
+/// It is kept in network byte order, which sums up just as well (RFC 1071, 2 (B)). So the checksum
+/// need not be byte-swapped when it is read and again when it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delta(u16);
 
@@ -84,7 +87,7 @@ impl Delta {
     /// Nothing was replaced.
     pub const ZERO: Self = Self(0);
 
-    /// The words `old` became `new`. Both have the same length, and begin at an even offset of what
+    /// The words `old` became `new`. Both have the same length and begin at an even offset in what
     /// the checksum covers.
     #[inline]
     pub fn replace(old: &[u8], new: &[u8]) -> Self {
@@ -98,13 +101,13 @@ impl Delta {
         Self(add(!old, new).to_be())
     }
 
-    /// A word is no longer there, as it lay in the header.
+    /// A word is gone. `old` is as it was in the header.
     #[inline]
     pub const fn without(old: [u8; 2]) -> Self {
         Self(!u16::from_ne_bytes(old))
     }
 
-    /// A word has come, as it lies in the header.
+    /// A word was added. `new` is as it is in the header.
     #[inline]
     pub const fn with(new: [u8; 2]) -> Self {
         Self(u16::from_ne_bytes(new))
@@ -116,7 +119,7 @@ impl Delta {
         Self(fold(!old as u64 + new as u64).to_be())
     }
 
-    /// Both changes.
+    /// Both changes together.
     #[inline]
     pub const fn plus(self, other: Self) -> Self {
         Self(add(self.0, other.0))
@@ -144,13 +147,13 @@ impl Delta {
         u16::from_be(!sum)
     }
 
-    /// To be stored as a number.
+    /// The change as a number, to be stored.
     #[inline]
     pub const fn to_bits(self) -> u16 {
         self.0
     }
 
-    /// From a stored number.
+    /// The change from a number that [`Self::to_bits`] gave.
     #[inline]
     pub const fn from_bits(bits: u16) -> Self {
         Self(bits)
@@ -191,9 +194,11 @@ mod tests {
     }
 
     proptest! {
-        /// RFC 1624, 3: a change after another is both at once.
+        /// RFC 1624, 3: two changes one after the other are the same as both at once.
         #[test]
-        fn several_changes_at_once_are_one_after_the_other(checksum: u16, first: [u16; 2], then: [[u8; 2]; 2]) {
+        fn several_changes_at_once_are_one_after_the_other(
+            checksum: u16, first: [u16; 2], then: [[u8; 2]; 2],
+        ) {
             let first = Delta::of_u16(first[0], first[1]);
             let [old, new] = then;
             let then = Delta::of_u16(u16::from_be_bytes(old), u16::from_be_bytes(new));
@@ -205,13 +210,17 @@ mod tests {
         }
 
         #[test]
-        fn the_sum_is_that_of_the_words_one_by_one(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn the_sum_is_that_of_the_words_one_by_one(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
             prop_assert!(same(fold(sum(&bytes)), naive(&bytes)));
         }
 
         #[test]
         fn a_delta_leads_to_what_a_full_sum_says(
-            mut bytes in prop::collection::vec(any::<u8>(), 40..=40), new in any::<[u8; 8]>(), at in 0usize..16,
+            mut bytes in prop::collection::vec(any::<u8>(), 40..=40),
+            new in any::<[u8; 8]>(),
+            at in 0usize..16,
         ) {
             let before = checksum(&bytes);
             let old: [u8; 8] = *bytes[at * 2..].first_chunk().unwrap();
@@ -222,7 +231,9 @@ mod tests {
         }
 
         #[test]
-        fn a_wrong_checksum_stays_wrong_by_as_much(right in any::<u16>(), off in 1u16..0xffff, old in any::<u32>(), new in any::<u32>()) {
+        fn a_wrong_checksum_stays_wrong_by_as_much(
+            right in any::<u16>(), off in 1u16..0xffff, old in any::<u32>(), new in any::<u32>(),
+        ) {
             let delta = Delta::of_u32(old, new);
             let wrong = right.wrapping_add(off);
             prop_assume!(!same(right, wrong));

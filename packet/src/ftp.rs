@@ -1,15 +1,15 @@
-//! What FTP says of data conns on its control conn: RFC 959, 4.1.2 and 4.2.2; RFC 2428. What it says instead to ends of the
-//! other address family: RFC 6384.
+//! The lines of an FTP control conn that announce data conns: RFC 959, 4.1.2 and 4.2.2, and RFC
+//! 2428. Also what they become for an end of the other address family: RFC 6384.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::ops::Range;
 
-/// The longest text that takes the place of another: `EPRT |2|` IPv6 address `|65535|`.
+/// Bytes of the longest text that replaces another: `EPRT |2|`, an IPv6 address, `|65535|`.
 const LONGEST_TEXT: usize = 56;
-/// Longer lines are none that name an end.
+/// Bytes of the longest line that is read. No line that names an end is longer.
 const LONGEST_LINE: usize = 256;
 
-/// How an end is written.
+/// How a line writes an address and a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// `h1,h2,h3,h4,p1,p2`
@@ -18,20 +18,21 @@ pub enum Style {
     Extended,
 }
 
-/// An end of a data conn, as a line names it.
+/// The address and port that a line names for a data conn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
-    /// Address and port; the address is missing in the answer to EPSV.
+    /// The address. The answer to EPSV has none.
     pub addr: Option<IpAddr>,
     /// The port
     pub port: u16,
-    /// Where in the payload it stands
+    /// Where the text is in the payload
     pub place: Range<usize>,
-    /// How
+    /// How it is written
     pub style: Style,
 }
 
-/// Where a client listens: `PORT` or `EPRT`. `None` if the payload is no such line, whole and alone.
+/// Reads where a client listens: `PORT` or `EPRT`. `None` unless the payload is exactly one such
+/// line.
 pub fn read_command(payload: &[u8]) -> Option<Named> {
     let line = line(payload)?;
     let (verb, rest) = line.split_at_checked(5)?;
@@ -47,31 +48,31 @@ pub fn read_command(payload: &[u8]) -> Option<Named> {
     end(text, from, style).filter(|named| named.addr.is_some())
 }
 
-/// The network that a client wants to call by, as `EPSV` names it (RFC 2428, 2).
+/// The address family of the data conn that a client asks for with `EPSV` (RFC 2428, 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
-    /// That of the control conn
+    /// The family of the control conn
     Same,
     /// IPv4
     V4,
     /// IPv6
     V6,
-    /// None that is known
+    /// A number that is not known
     Other,
 }
 
-/// A client's wish to call the server.
+/// A client's command that asks the server to listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Passive {
     /// `PASV`
     Pasv,
     /// `EPSV`
     Epsv(Network),
-    /// `EPSV ALL`: it will call in no other way (RFC 2428, 4).
+    /// `EPSV ALL`: the client will use nothing but EPSV from now on (RFC 2428, 4).
     EpsvAll,
 }
 
-/// `PASV` or `EPSV`. `None` if the payload is no such line, whole and alone.
+/// Reads `PASV` or `EPSV`. `None` unless the payload is exactly one such line.
 pub fn read_passive(payload: &[u8]) -> Option<Passive> {
     let mut words = line(payload)?.split_ascii_whitespace();
     let (verb, argument) = (words.next()?, words.next());
@@ -89,14 +90,14 @@ pub fn read_passive(payload: &[u8]) -> Option<Passive> {
     }
 }
 
-/// Whether a server's answer is one line that says that a command was done: RFC 959, 4.2.
+/// Whether a server's answer is one line which says that the command succeeded: RFC 959, 4.2.
 pub fn is_done(payload: &[u8]) -> bool {
     line(payload)
         .and_then(|line| line.as_bytes().first_chunk())
         .is_some_and(|code| matches!(code, [b'2', b'0'..=b'9', b'0'..=b'9', b' ']))
 }
 
-/// Where a server listens: the answer 227 to `PASV`, or 229 to `EPSV`.
+/// Reads where a server listens: the answer 227 to `PASV`, or 229 to `EPSV`.
 pub fn read_reply(payload: &[u8]) -> Option<Named> {
     let line = line(payload)?;
     let style = match line.get(..4)? {
@@ -109,7 +110,7 @@ pub fn read_reply(payload: &[u8]) -> Option<Named> {
     end(&line[open + 1..close], open + 1, style)
 }
 
-/// A line that is whole, without its end.
+/// The only line of a payload, without its end. `None` if there is not exactly one whole line.
 fn line(payload: &[u8]) -> Option<&str> {
     let line = payload.strip_suffix(b"\r\n")?;
     if line.len() > LONGEST_LINE {
@@ -163,7 +164,7 @@ fn extended(text: &str) -> Option<(Option<IpAddr>, u16)> {
     Some((addr, port.parse().ok()?))
 }
 
-/// What a line names, or says instead, written.
+/// A text to write into a line.
 #[derive(Debug, Clone, Copy)]
 pub struct Text {
     bytes: [u8; LONGEST_TEXT],
@@ -171,7 +172,7 @@ pub struct Text {
 }
 
 impl Text {
-    /// `None` for an IPv6 address in six numbers.
+    /// The text for an address and port. `None` for an IPv6 address in six numbers.
     pub fn new(end: SocketAddr, style: Style) -> Option<Self> {
         let (ip, port) = (end.ip(), end.port());
         match (style, ip) {
@@ -186,8 +187,8 @@ impl Text {
         }
     }
 
-    /// The command that names an end to a server of its family, with its verb, up to the end of the line: `PORT` for IPv4,
-    /// which all know (RFC 6384), `EPRT` for IPv6.
+    /// The whole command, without the end of the line, that names an end to a server: `PORT` for
+    /// IPv4, which all servers know (RFC 6384), and `EPRT` for IPv6.
     pub fn command(end: SocketAddr) -> Option<Self> {
         let (verb, style) = match end {
             SocketAddr::V4(_) => ("PORT", Style::Numbers),
@@ -198,26 +199,26 @@ impl Text {
         Self::of(format_args!("{verb} {text}"))
     }
 
-    /// The answer to `PASV`, up to the end of the line.
+    /// The answer to `PASV`, without the end of the line.
     pub fn pasv_answer(end: SocketAddrV4) -> Option<Self> {
         let end = Self::new(end.into(), Style::Numbers)?;
         let text = std::str::from_utf8(end.bytes()).ok()?;
         Self::of(format_args!("227 Entering Passive Mode ({text})."))
     }
 
-    /// The answer to `EPSV`, up to the end of the line.
+    /// The answer to `EPSV`, without the end of the line.
     pub fn epsv_answer(port: u16) -> Option<Self> {
         Self::of(format_args!(
             "229 Entering Extended Passive Mode (|||{port}|)"
         ))
     }
 
-    /// Any other line. `None` if it is longer than those that name an end.
+    /// Any other text. `None` if it is longer than the longest that names an end.
     pub fn line(line: &str) -> Option<Self> {
         Self::of(format_args!("{line}"))
     }
 
-    /// `None` if it is longer than those that name an end.
+    /// Appends to the text. `None` if it gets longer than the longest that names an end.
     fn of(text: std::fmt::Arguments<'_>) -> Option<Self> {
         let mut bytes = [0; LONGEST_TEXT];
         let mut rest = &mut bytes[..];
@@ -226,7 +227,7 @@ impl Text {
         Some(Self { bytes, len })
     }
 
-    /// Its bytes.
+    /// The bytes of the text.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
@@ -385,7 +386,7 @@ mod tests {
             }
         }
 
-        /// Whatever end a translated line names, its reader finds that one.
+        /// Reading a written line finds the same address and port.
         #[test]
         fn lines_in_the_place_of_others_are_read_again(ip: IpAddr, port: u16) {
             let line = |text: Text| [text.bytes(), b"\r\n"].concat();
@@ -400,7 +401,8 @@ mod tests {
             if let IpAddr::V4(addr) = ip {
                 let answer = line(Text::pasv_answer(SocketAddrV4::new(addr, port)).unwrap());
                 let named = read_reply(&answer).unwrap();
-                prop_assert_eq!((named.addr, named.port, named.style), (Some(ip), port, Style::Numbers));
+                let read = (named.addr, named.port, named.style);
+                prop_assert_eq!(read, (Some(ip), port, Style::Numbers));
             }
         }
     }

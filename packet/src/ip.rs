@@ -1,4 +1,5 @@
-//! What the packet path goes by of an IP header, whatever its version.
+//! What IPv4 and IPv6 have in common: protocol numbers, and the fields of a header that was read or
+//! is to be written.
 
 /// Protocol numbers: what an IPv4 header calls the protocol, and an IPv6 header the next header.
 /// The numbers are IANA's registry "Assigned Internet Protocol Numbers".
@@ -39,41 +40,41 @@ pub mod proto {
 /// it over for IPv6.
 pub const DEFAULT_TTL: u8 = 64;
 
-/// The facts of a header that was found sound. `A` is an address as it lies in the header.
+/// The fields of a header that was found sound. `A` is an address as it lies in the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IpFacts<A> {
     /// Source address
     pub src: A,
     /// Destination address
     pub dst: A,
-    /// Number of the protocol above
+    /// Number of the L4 protocol, see [`proto`]
     pub protocol: u8,
     /// Time to live, or hop limit
     pub ttl: u8,
-    /// Where the L4 header begins in the frame.
+    /// Offset of the L4 header in the frame
     pub l4_at: u8,
-    /// Of the IP packet, header included.
+    /// Bytes of the IP packet, header included
     pub total_len: u16,
-    /// One of several, the first included
+    /// Whether it is a fragment, be it the first or a later one
     pub is_fragment: bool,
-    /// Where its payload was in the whole packet, in bytes
+    /// Where the fragment's payload was in the whole packet, in bytes
     pub fragment_offset: u16,
-    /// It is not the last of them
+    /// Whether it is a fragment and not the last one
     pub more_fragments: bool,
-    /// What the fragments of a packet have in common
+    /// The number that all fragments of a packet have in common
     pub identification: u32,
-    /// It must stay whole: always so for IPv6 on its way (RFC 8200, 4.5)
+    /// Whether it must not be fragmented. Routers never fragment IPv6 (RFC 8200, 4.5).
     pub dont_fragment: bool,
 }
 
-/// A header to be written.
+/// The fields of a header to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewHeader<A> {
     /// Source address
     pub src: A,
     /// Destination address
     pub dst: A,
-    /// Number of the protocol above
+    /// Number of the L4 protocol, see [`proto`]
     pub protocol: u8,
     /// Bytes behind the header
     pub payload_len: u16,
@@ -81,9 +82,9 @@ pub struct NewHeader<A> {
     pub ttl: u8,
     /// Type of service, or traffic class
     pub traffic_class: u8,
-    /// IPv4 only: what its fragments would have in common
+    /// IPv4 only: the number that its fragments would have in common
     pub identification: u16,
-    /// IPv4 only: it must stay whole
+    /// IPv4 only: whether it must not be fragmented
     pub dont_fragment: bool,
 }
 

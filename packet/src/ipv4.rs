@@ -1,4 +1,4 @@
-//! The IPv4 header as the packet path reads and rewrites it: one check, then constant offsets.
+//! The IPv4 header (RFC 791). It is checked once, then read and rewritten at constant offsets.
 
 use crate::checksum::{self, Delta};
 use crate::ip::{IpFacts, NewHeader};
@@ -9,31 +9,32 @@ pub const L2_LEN: usize = eth::HEADER_LEN;
 /// Bytes of an IPv4 header without options.
 pub const HEADER_LEN: usize = 20;
 
-/// Decrementing the TTL lowers the word it is the high byte of by 0x0100.
+/// What a TTL that is one less changes: it is the high byte of its 16-bit word.
 const TTL_DELTA: Delta = Delta::of_u16(0x0100, 0);
 
 const MORE_FRAGMENTS: u16 = 0x2000;
 const FRAGMENT_OFFSET: u16 = 0x1fff;
 const DONT_FRAGMENT: u16 = 0x4000;
 
-/// Why a frame holds no IPv4 packet to go by.
+/// Why a frame does not hold a sound IPv4 packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ipv4Error {
     /// The frame ends before the header does.
     Truncated,
-    /// A length or the version contradicts itself or the frame.
+    /// The version is not 4, or a length does not fit the other one or the frame.
     Malformed,
     /// The header's checksum is wrong.
     BadChecksum,
 }
 
-/// What of a valid IPv4 header the packet path goes by.
+/// What the packet path needs from a valid IPv4 header.
 pub type Ipv4Facts = IpFacts<[u8; 4]>;
 
 /// Checks the header, cuts off padding of the frame, and reads it.
 ///
 /// # Errors
-/// If the frame is cut, a length lies, or the checksum is wrong or the NIC found it so.
+/// If the frame is too short, a length or the version is wrong, or the checksum is wrong, whether
+/// the NIC says so or the sum does.
 #[inline(always)]
 pub fn check<B: PacketBuf>(packet: &mut B) -> Result<Ipv4Facts, Ipv4Error> {
     let bytes = packet.bytes();
@@ -59,7 +60,7 @@ pub fn check<B: PacketBuf>(packet: &mut B) -> Result<Ipv4Facts, Ipv4Error> {
             if header_len > HEADER_LEN {
                 sum += native_sum(&bytes[L2_LEN + HEADER_LEN..L2_LEN + header_len]);
             }
-            // Right, the header sums up to all ones (RFC 1071).
+            // A right header sums up to all ones (RFC 1071).
             if checksum::fold(sum) != 0xffff {
                 return Err(Ipv4Error::BadChecksum);
             }
@@ -72,9 +73,12 @@ pub fn check<B: PacketBuf>(packet: &mut B) -> Result<Ipv4Facts, Ipv4Error> {
     Ok(facts)
 }
 
-/// The same of a packet as nearly all are, whole and without options, with at least `udp::HEADER_LEN` behind the header, in fewer
-/// steps, and what that is. Changes nothing: the frame may have padding. `None` is any other, and whatever is wrong, with what is
-/// behind the header, too, if the NIC found that so: [`check`] tells of the header.
+/// The fast path of [`check`]: reads the header of a packet that is not a fragment, has no IP
+/// options and carries at least a UDP header, as nearly all do. Returns the facts and the bytes
+/// behind the header. Padding of the frame is not cut off.
+///
+/// `None` for any other packet, for a wrong IP header, and if the NIC says that the L4 checksum is
+/// wrong. Call [`check`] then: it says what is wrong with the header.
 #[inline(always)]
 pub fn read_plain<B: PacketBuf>(packet: &B) -> Option<(Ipv4Facts, &[u8])> {
     let bytes = packet.bytes();
@@ -89,7 +93,7 @@ pub fn read_plain<B: PacketBuf>(packet: &B) -> Option<(Ipv4Facts, &[u8])> {
     {
         return None;
     }
-    // One number, not two: so it is hashed, and summed up, too.
+    // Both addresses as one number, since they are also hashed and summed up as one.
     let addrs = u64::from_le_bytes(addrs(header));
     let [src, dst] = [addrs as u32, (addrs >> 32) as u32].map(u32::to_le_bytes);
     let facts = IpFacts {
@@ -128,8 +132,8 @@ fn facts(header: &[u8; HEADER_LEN], header_len: usize, total_len: u16) -> Ipv4Fa
     }
 }
 
-/// Reads the header that an ICMP error quotes: of the packet itself much may be cut. `l4_at` is as if an
-/// Ethernet header stood before it.
+/// Reads the header that an ICMP error quotes. Most of the quoted packet may be cut off. `l4_at`
+/// counts as if an Ethernet header stood in front.
 pub fn check_quoted(ip: &[u8]) -> Option<Ipv4Facts> {
     let header = ip.first_chunk::<HEADER_LEN>()?;
     let header_len = usize::from(header[0] & 0x0f) * 4;
@@ -138,8 +142,7 @@ pub fn check_quoted(ip: &[u8]) -> Option<Ipv4Facts> {
     is_sound.then(|| facts(header, header_len, total_len))
 }
 
-/// Four bytes of a header in one read: byte by byte, the compiler would keep them apart in as many
-/// registers.
+/// Four bytes of a header in one load. Read byte by byte, they would take four registers.
 #[inline(always)]
 fn word(header: &[u8; HEADER_LEN], at: usize) -> [u8; 4] {
     let mut word = [0; 4];
@@ -147,13 +150,13 @@ fn word(header: &[u8; HEADER_LEN], at: usize) -> [u8; 4] {
     word
 }
 
-/// The time to live of a packet that [`check`] found sound; 0 if it is none.
+/// The time to live of a packet that [`check`] found sound. 0 if the frame is too short.
 #[inline]
 pub fn ttl(frame: &[u8]) -> u8 {
     frame.get(L2_LEN + 8).copied().unwrap_or(0)
 }
 
-/// The sum in the machine's own byte order: whether it is all ones does not depend on the order
+/// The sum in the machine's own byte order. Whether it is all ones does not depend on the order
 /// (RFC 1071, 2 (B)).
 #[inline]
 fn native_sum(words: &[u8]) -> u64 {
@@ -164,7 +167,8 @@ fn native_sum(words: &[u8]) -> u64 {
         .sum()
 }
 
-/// The same of a header without options, in fewer steps: a carry counts as one (RFC 1071, 2 (C)).
+/// [`native_sum`] of a header without options, in fewer steps: it adds eight bytes at a time, and
+/// then the carry (RFC 1071, 2 (C)).
 #[inline(always)]
 fn plain_sum(header: &[u8; HEADER_LEN]) -> u64 {
     let add = |sum: u64, words: u64| {
@@ -176,14 +180,14 @@ fn plain_sum(header: &[u8; HEADER_LEN]) -> u64 {
     add(sum, u32::from_ne_bytes(word(header, 8)).into())
 }
 
-/// Both addresses in one read.
+/// Both addresses in one load.
 #[inline(always)]
 fn addrs(header: &[u8; HEADER_LEN]) -> [u8; 8] {
     header.last_chunk().copied().unwrap_or_default()
 }
 
-/// Puts other addresses in and decrements the TTL, which must be above 1. `delta` is what the addresses
-/// change in the checksum: a header that was right stays right, a wrong one wrong.
+/// Writes other addresses and decrements the TTL, which must be above 1. `delta` is what the
+/// addresses change in the checksum. A wrong checksum stays wrong.
 #[inline]
 pub fn rewrite(header: &mut [u8; HEADER_LEN], src: [u8; 4], dst: [u8; 4], delta: Delta) {
     header[8] = header[8].wrapping_sub(1);
@@ -192,7 +196,8 @@ pub fn rewrite(header: &mut [u8; HEADER_LEN], src: [u8; 4], dst: [u8; 4], delta:
     header[16..20].copy_from_slice(&dst);
 }
 
-/// Puts other addresses in, and nothing else. `delta` is what they change in the checksum.
+/// Writes other addresses, and changes nothing else but the checksum. `delta` is what the addresses
+/// change in it.
 pub fn readdress(header: &mut [u8; HEADER_LEN], src: [u8; 4], dst: [u8; 4], delta: Delta) {
     apply(header, [delta]);
     header[12..16].copy_from_slice(&src);
@@ -213,7 +218,8 @@ pub fn write(header: &mut [u8; HEADER_LEN], new: &NewHeader<[u8; 4]>) {
         u32::from_be_bytes(new.src),
         u32::from_be_bytes(new.dst),
     ];
-    // Summed up before they are written: what was stored in parts and is read as a whole waits for the stores.
+    // The words are summed up before they are written. To load what was just stored in smaller
+    // parts would stall (store forwarding).
     let sum = words.iter().fold(0, |sum, word| sum + u64::from(*word));
     words[2] |= u32::from(!checksum::fold(sum));
     for (place, word) in header.as_chunks_mut::<4>().0.iter_mut().zip(words) {
@@ -221,37 +227,41 @@ pub fn write(header: &mut [u8; HEADER_LEN], new: &NewHeader<[u8; 4]>) {
     }
 }
 
-/// The header around a packet in a tunnel: what is its own.
+/// What is new in the outer header of a packet in a tunnel.
 #[derive(Debug, Clone, Copy)]
 pub struct Around {
-    /// Bytes of the packet with both headers
+    /// Bytes of the IP packet with both headers
     pub total_len: u16,
-    /// Hops that it may go
+    /// Time to live of the outer header
     pub ttl: u8,
-    /// What is inside
+    /// Protocol number of the inner packet
     pub protocol: u8,
-    /// Source address
+    /// Source address of the outer header
     pub src: [u8; 4],
-    /// Destination address
+    /// Destination address of the outer header
     pub dst: [u8; 4],
-    /// What the addresses change in the checksum of the header inside.
+    /// What the checksum changes by if these addresses replace those of the inner header.
     pub delta: Delta,
 }
 
-/// Whether the flag is set that must not be (RFC 791, 3.1).
+/// Whether the reserved flag is set, which must be 0 (RFC 791, 3.1).
 #[inline(always)]
 pub fn has_reserved_flag(frame: &[u8]) -> bool {
     frame.get(L2_LEN + 6).is_some_and(|flags| flags & 0x80 != 0)
 }
 
-/// Puts a header around a packet that is whole, without options and [`has_reserved_flag`], and short enough for both. `header` is room for it in front of the one
-/// `inside`, which passes a router here: its TTL, which must be above 1, is decremented. What the headers have in common is copied:
-/// class, identification and "don't fragment" (RFC 2003, 3.1, and RFC 6040, 4.1). The checksum is as right as that inside.
+/// Writes the outer header of a tunnel in front of the inner header `inside`, and decrements the
+/// inner TTL, which must be above 1.
+///
+/// The inner packet must not be a fragment, must have neither IP options nor the reserved flag (see
+/// [`has_reserved_flag`]), and must be short enough for both headers. Class, identification and
+/// "don't fragment" are copied (RFC 2003, 3.1, and RFC 6040, 4.1). The outer checksum is derived
+/// from the inner one: if that is wrong, both are.
 #[inline(always)]
 pub fn wrap_plain([header, inside]: &mut [[u8; HEADER_LEN]; 2], around: &Around) {
     const LONGER: u16 = HEADER_LEN as u16;
     let above = [around.ttl, around.protocol];
-    // However long it was: ~old + new is the same.
+    // The outer packet is longer by this much, whatever the inner length is.
     let longer = Delta::of_u16(0, LONGER);
     let changes = [
         longer.plus(Delta::with(above)),
@@ -268,20 +278,21 @@ pub fn wrap_plain([header, inside]: &mut [[u8; HEADER_LEN]; 2], around: &Around)
     decrement_ttl(inside);
 }
 
-/// Decrements the TTL, which must be above 1, and leaves the rest as it is.
+/// Decrements the TTL, which must be above 1, and changes nothing else but the checksum.
 #[inline]
 pub fn decrement_ttl(header: &mut [u8; HEADER_LEN]) {
     header[8] = header[8].wrapping_sub(1);
     apply(header, [TTL_DELTA]);
 }
 
-/// Makes the header that of a reply to its sender: addresses change places, and the TTL is a new one.
-/// A checksum that was wrong stays wrong.
+/// Makes the header that of a reply to its sender: addresses change places, and the TTL is a new
+/// one. A checksum that was wrong stays wrong.
 pub fn make_reply(header: &mut [u8; HEADER_LEN], ttl: u8) {
     let old = header[8];
     header[8] = ttl;
     header[12..20].rotate_left(4);
-    // The TTL is the upper half of its word, and the order of the addresses does not matter to the sum.
+    // The TTL is the upper half of its word, and the order of the addresses does not matter to the
+    // sum.
     let delta = Delta::of_u16(u16::from(old) << 8, u16::from(ttl) << 8);
     apply(header, [delta]);
 }
@@ -300,7 +311,8 @@ fn apply<const N: usize>(header: &mut [u8; HEADER_LEN], changes: [Delta; N]) {
     header[10..12].copy_from_slice(&checksum.to_be_bytes());
 }
 
-/// Makes the packet of a header one of several: where its payload was, in bytes, and whether it is not the last.
+/// Makes the packet a fragment. `offset` is where its payload was in the whole packet, in bytes,
+/// and `more` says that it is not the last fragment.
 pub fn set_fragment(header: &mut [u8; HEADER_LEN], offset: u16, more: bool) {
     let old = u16::from_be_bytes([header[6], header[7]]);
     let flag = if more { MORE_FRAGMENTS } else { 0 };
@@ -309,7 +321,7 @@ pub fn set_fragment(header: &mut [u8; HEADER_LEN], offset: u16, more: bool) {
     apply(header, [Delta::of_u16(old, new)]);
 }
 
-/// Whether nobody can have this source address: RFC 1812, 5.3.7.
+/// Whether no host can have this source address: RFC 1812, 5.3.7.
 #[inline]
 pub const fn is_martian_source(src: [u8; 4]) -> bool {
     let network = u32::from_be_bytes(src) >> 24;
@@ -327,7 +339,7 @@ pub const fn is_multicast_or_broadcast(dst: [u8; 4]) -> bool {
 mod tests {
     use super::*;
 
-    /// The header of RFC 1071's and many a textbook's example: checksum b861.
+    /// The example that many textbooks have: checksum b861.
     const HEADER: [u8; HEADER_LEN] = [
         0x45, 0, 0, 0x73, 0, 0, 0x40, 0, 0x40, 0x11, 0xb8, 0x61, 192, 168, 0, 1, 192, 168, 0, 199,
     ];
@@ -345,8 +357,8 @@ mod tests {
         );
     }
 
-    /// RFC 2003, 3.1: class, identification and "don't fragment" are the inner packet's, whose TTL is one less; the length is 20
-    /// bytes more.
+    /// RFC 2003, 3.1: class, identification and "don't fragment" are the inner packet's. Its TTL is
+    /// one less afterwards. The outer packet is 20 bytes longer.
     #[test]
     fn the_header_around_a_plain_packet_is_right() {
         let (src, dst) = ([192, 168, 100, 1], [192, 168, 100, 2]);

@@ -1,5 +1,5 @@
-//! The IPv6 header as the packet path reads and rewrites it: one check that walks the extension headers
-//! within limits, then constant offsets.
+//! The IPv6 header (RFC 8200). One check walks the extension headers, of which it takes a limited
+//! number. After that the header is read and rewritten at constant offsets.
 
 use crate::PacketBuf;
 pub use crate::ip::proto::{DEST_OPTIONS, FRAGMENT};
@@ -13,26 +13,28 @@ pub const HEADER_LEN: usize = 40;
 pub const FRAGMENT_HEADER_LEN: usize = 8;
 /// Most extension headers that are walked. RFC 8504, 5.3 lets a node set such limits.
 const MOST_EXTENSIONS: usize = 8;
-/// Where the L4 header begins at most: as many bytes of extensions as leave it in the first 256.
+/// The L4 header must begin within the first 256 bytes of the frame, so that its offset fits a
+/// byte.
 const DEEPEST_L4: usize = u8::MAX as usize;
 
-/// Why a frame holds no IPv6 packet to go by.
+/// Why a frame does not hold a sound IPv6 packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ipv6Error {
     /// The frame ends before the header does.
     Truncated,
-    /// A length or the version contradicts itself or the frame.
+    /// The version is not 6, or a length does not fit the frame.
     Malformed,
-    /// More extension headers, or longer ones, than are walked
+    /// There are more extension headers than are walked, or longer ones.
     TooManyExtensions,
-    /// A routing header that has not come to its end: RFC 5095 lets nobody follow the common one
+    /// A routing header has segments left. RFC 5095 forbids to follow the common type of it.
     SourceRoute,
 }
 
 /// Checks the header and its extensions, cuts off padding of the frame, and reads them.
 ///
 /// # Errors
-/// If the frame is cut, a length lies, or the extensions are more than is walked.
+/// If the frame is too short, a length or the version is wrong, or the extension headers are more
+/// than are walked.
 #[inline]
 pub fn check<B: PacketBuf>(packet: &mut B) -> Result<IpFacts<[u8; 16]>, Ipv6Error> {
     let bytes = packet.bytes();
@@ -50,10 +52,11 @@ pub fn check<B: PacketBuf>(packet: &mut B) -> Result<IpFacts<[u8; 16]>, Ipv6Erro
     Ok(facts)
 }
 
-/// Reads the header that an ICMPv6 error quotes, and its extensions: of the packet itself much may be cut.
+/// Reads the header that an ICMPv6 error quotes, and its extension headers. Most of the quoted
+/// packet may be cut off.
 ///
 /// # Errors
-/// As [`check`]'s, but that the packet may be longer than what is there.
+/// Those of [`check`], except that the packet may be longer than what is there.
 pub fn check_quoted(ip: &[u8]) -> Result<IpFacts<[u8; 16]>, Ipv6Error> {
     let mut facts = read(ip)?;
     if is_extension(facts.protocol) {
@@ -90,7 +93,8 @@ const fn is_extension(protocol: u8) -> bool {
     matches!(protocol, HOP_BY_HOP | ROUTING | FRAGMENT | DEST_OPTIONS)
 }
 
-/// Goes on from header to header until one is none of these, or the packet is a later fragment.
+/// Goes from header to header up to the first that is not an extension header, or to the fragment
+/// header of a later fragment.
 #[cold]
 fn walk_extensions(ip: &[u8], facts: &mut IpFacts<[u8; 16]>) -> Result<(), Ipv6Error> {
     let mut at = HEADER_LEN;
@@ -122,8 +126,8 @@ fn walk_extensions(ip: &[u8], facts: &mut IpFacts<[u8; 16]>) -> Result<(), Ipv6E
     Ok(())
 }
 
-/// Where the part of a fragment begins that its offset is of: behind its fragment header. `ip` begins with a header
-/// that [`check`] found sound.
+/// Where the fragmentable part begins, behind the fragment header: offsets of fragments count from
+/// there. `ip` begins with a header that [`check`] found sound.
 pub fn fragmentable_at(ip: &[u8]) -> Option<usize> {
     let mut next = *ip.get(6)?;
     let mut at = HEADER_LEN;
@@ -139,7 +143,8 @@ pub fn fragmentable_at(ip: &[u8]) -> Option<usize> {
     None
 }
 
-/// RFC 8200, 4.5. One that is alone is a whole packet (RFC 6946).
+/// Reads a fragment header: RFC 8200, 4.5. A fragment that is both the first and the last is a
+/// whole packet (RFC 6946).
 const fn read_fragment(header: &[u8; FRAGMENT_HEADER_LEN], facts: &mut IpFacts<[u8; 16]>) {
     let field = u16::from_be_bytes([header[2], header[3]]);
     facts.fragment_offset = field & 0xfff8;
@@ -148,7 +153,7 @@ const fn read_fragment(header: &[u8; FRAGMENT_HEADER_LEN], facts: &mut IpFacts<[
     facts.identification = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
 }
 
-/// Sixteen bytes of a header in one read.
+/// Sixteen bytes of a header in one load.
 #[inline(always)]
 fn address(header: &[u8; HEADER_LEN], at: usize) -> [u8; 16] {
     let mut address = [0; 16];
@@ -156,13 +161,13 @@ fn address(header: &[u8; HEADER_LEN], at: usize) -> [u8; 16] {
     address
 }
 
-/// The hop limit of a packet that [`check`] found sound; 0 if it is none.
+/// The hop limit of a packet that [`check`] found sound. 0 if the frame is too short.
 #[inline]
 pub fn hop_limit(frame: &[u8]) -> u8 {
     frame.get(L2_LEN + 7).copied().unwrap_or(0)
 }
 
-/// Puts other addresses in and decrements the hop limit, which must be above 1.
+/// Writes other addresses and decrements the hop limit, which must be above 1.
 #[inline]
 pub fn rewrite(header: &mut [u8; HEADER_LEN], src: &[u8; 16], dst: &[u8; 16]) {
     decrement_hop_limit(header);
@@ -176,8 +181,8 @@ pub const fn decrement_hop_limit(header: &mut [u8; HEADER_LEN]) {
     header[7] = header[7].wrapping_sub(1);
 }
 
-/// Makes the header that of a reply to its sender: addresses change places, and the hop limit is a new
-/// one.
+/// Makes the header that of a reply to its sender: addresses change places, and the hop limit is a
+/// new one.
 pub fn make_reply(header: &mut [u8; HEADER_LEN], hop_limit: u8) {
     header[7] = hop_limit;
     header[8..40].rotate_left(16);
@@ -200,8 +205,9 @@ pub fn grow(header: &mut [u8; HEADER_LEN], by: u16) {
     header[4..6].copy_from_slice(&new.to_be_bytes());
 }
 
-/// The header of a fragment (RFC 8200, 4.5): what is above it, where its payload was, in bytes, whether it is not the
-/// last, and what all fragments of its packet have in common.
+/// A fragment header (RFC 8200, 4.5). `protocol` is the next header, `offset` is where the payload
+/// was in the whole packet, in bytes, `more` says that it is not the last fragment, and all
+/// fragments of a packet have the same `identification`.
 pub const fn fragment_header(
     protocol: u8,
     offset: u16,
@@ -213,8 +219,8 @@ pub const fn fragment_header(
     [protocol, 0, high, low, a, b, c, d]
 }
 
-/// Whether nobody can have this source address: multicast, unspecified, loopback, or IPv4 written as IPv6
-/// (RFC 4291, 2.5 and 2.7; RFC 6890, table 20).
+/// Whether no host can have this source address: multicast, unspecified, loopback, or an
+/// IPv4-mapped address (RFC 4291, 2.5 and 2.7; RFC 6890, table 20).
 #[inline]
 pub const fn is_martian_source(src: &[u8; 16]) -> bool {
     let bits = u128::from_be_bytes(*src);
@@ -269,7 +275,7 @@ mod tests {
         fn set_mark(&mut self, _: u32) {}
     }
 
-    /// An IPv6 packet with this first next header and these bytes behind its header.
+    /// An IPv6 packet whose header has this next header, with these bytes behind it.
     fn frame(next: u8, rest: &[u8]) -> Frame {
         let mut bytes = [MacAddr::ZERO.0, MacAddr::ZERO.0].concat();
         bytes.extend(EtherType::IPV6.to_be_bytes());
@@ -315,7 +321,8 @@ mod tests {
         assert!(facts.is_fragment);
     }
 
-    /// RFC 8200, 4.1 and 4.5: options that are for the destination alone are part of what is cut.
+    /// RFC 8200, 4.1 and 4.5: destination options behind the fragment header are fragmented like
+    /// data.
     #[test]
     fn offsets_count_from_behind_the_fragment_header() {
         let mut rest = vec![FRAGMENT, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];

@@ -1,32 +1,33 @@
-//! IPv4 addresses as IPv6 writes them for translators: RFC 6052.
+//! IPv4 addresses inside IPv6 addresses, as NAT64 has them: RFC 6052.
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
-/// The prefix that IPv4 addresses stand behind.
+/// The prefix of IPv6 addresses that have an IPv4 address inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Nat64Prefix {
     octets: [u8; 16],
-    /// Bytes of it: 4, 5, 6, 7, 8 or 12
+    /// Bytes of the prefix: 4, 5, 6, 7, 8 or 12
     len: usize,
 }
 
-/// Why a prefix is none for NAT64.
+/// Why a prefix cannot be a NAT64 prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Nat64PrefixError {
-    /// RFC 6052, 2.2
+    /// A length that RFC 6052, 2.2 does not have
     #[error("a NAT64 prefix has 32, 40, 48, 56, 64 or 96 bits (RFC 6052), not {0}")]
     Length(u8),
-    /// Bits beyond its length, or of the byte that RFC 6052, 2.2 keeps zero
+    /// Bits are set beyond the length, or in the byte that must be zero (RFC 6052, 2.2).
     #[error(
-        "{addr} has bits set beyond /{len}, or among bits 64 to 71, which are zero in every NAT64 prefix (RFC 6052)"
+        "{addr} has bits set beyond /{len}, or among bits 64 to 71, \
+         which are zero in every NAT64 prefix (RFC 6052)"
     )]
     HostBits {
-        /// As it was given
+        /// The address, as it was given
         addr: Ipv6Addr,
-        /// Bits
+        /// Bits of the prefix
         len: u8,
     },
-    /// The address of nothing that could be routed
+    /// Multicast, or a range that IPv6 reserves
     #[error("{0} cannot be a NAT64 prefix: use 64:ff9b::/96, or a prefix of your own network")]
     NotUnicast(Ipv6Addr),
 }
@@ -37,13 +38,13 @@ impl Nat64Prefix {
         octets: [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
         len: 12,
     };
-    /// The byte that is always zero.
+    /// The byte that is always zero: RFC 6052, 2.2.
     const RESERVED: usize = 8;
 
     /// A prefix of `len` bits.
     ///
     /// # Errors
-    /// What RFC 6052 does not allow
+    /// If RFC 6052 does not allow the prefix.
     pub fn new(addr: Ipv6Addr, len: u8) -> Result<Self, Nat64PrefixError> {
         if !matches!(len, 32 | 40 | 48 | 56 | 64 | 96) {
             return Err(Nat64PrefixError::Length(len));
@@ -56,14 +57,14 @@ impl Nat64Prefix {
         if !is_clear || prefix.octets[Self::RESERVED] != 0 {
             return Err(Nat64PrefixError::HostBits { addr, len });
         }
-        // What IPv6 keeps for itself, IPv4 as sockets write it included.
+        // ::/32 has the unspecified address, loopback and the IPv4-mapped addresses.
         if addr.is_multicast() || prefix.octets[..4] == [0; 4] {
             return Err(Nat64PrefixError::NotUnicast(addr));
         }
         Ok(prefix)
     }
 
-    /// An IPv4 address as IPv6 knows it.
+    /// The IPv6 address that has this IPv4 address inside.
     pub fn embed(&self, addr: Ipv4Addr) -> Ipv6Addr {
         let mut octets = self.octets;
         for (place, byte) in self.places().into_iter().zip(addr.octets()) {
@@ -72,15 +73,15 @@ impl Nat64Prefix {
         octets.into()
     }
 
-    /// The IPv4 address that stands behind the prefix; `None` behind another one. What follows it counts for nothing
-    /// (RFC 6052, 2.2).
+    /// The IPv4 address inside an IPv6 address. `None` if that has another prefix. The bits behind
+    /// the IPv4 address are ignored (RFC 6052, 2.2).
     pub fn extract(&self, addr: Ipv6Addr) -> Option<Ipv4Addr> {
         let octets = addr.octets();
         let is_ours = octets[..self.len] == self.octets[..self.len] && octets[Self::RESERVED] == 0;
         is_ours.then(|| self.places().map(|place| octets[place]).into())
     }
 
-    /// Where the four bytes stand.
+    /// Where the four bytes of the IPv4 address are.
     fn places(&self) -> [usize; 4] {
         [0, 1, 2, 3].map(|byte| {
             let place = self.len + byte;

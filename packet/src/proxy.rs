@@ -1,20 +1,24 @@
-//! The PROXY protocol, which tells a server whom it speaks with: HAProxy's specification, versions 1 and 2.
+//! The PROXY protocol, which tells a server the address of the client: HAProxy's specification,
+//! versions 1 and 2.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// Section 2.1: the longest line with CRLF.
+/// Bytes of the longest line of version 1, with CRLF: section 2.1.
 pub const LONGEST_V1: usize = 107;
-/// Section 2.2: what version 2 begins with.
+/// The bytes that version 2 begins with: section 2.2.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
-/// Signature, version and command, family and transport, length.
+/// Bytes of version 2 before the addresses: signature, version and command, family and transport,
+/// length.
 const V2_FIXED_LEN: usize = 16;
-/// Version 2, and that the conn is somebody's, not the proxy's own.
+/// Version 2 with the command PROXY, for a client's conn, and LOCAL, for the proxy's own: section
+/// 2.2.
 const V2_PROXY: u8 = 0x21;
 const V2_LOCAL: u8 = 0x20;
-/// Longer ones that clients send are not headers to us: nothing but addresses is passed on.
+/// Bytes of the longest header of version 2 that is read: what fits the smallest MSS of IPv4 (RFC
+/// 9293, 3.7.1). A longer one is not taken for a header.
 const LONGEST_V2: usize = 536;
 
-/// Which of both.
+/// The version of a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
     /// A line of text, for TCP
@@ -23,7 +27,7 @@ pub enum Version {
     V2,
 }
 
-/// What runs over IP.
+/// The transport protocol of the conn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// TCP
@@ -32,16 +36,16 @@ pub enum Transport {
     Datagram,
 }
 
-/// Who speaks with whom.
+/// The two ends of a conn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ends {
     /// The client
     pub src: SocketAddr,
-    /// Whom it called: of the same address family
+    /// What the client called: an address of the same family
     pub dst: SocketAddr,
 }
 
-/// A header, written.
+/// A header to be sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Header {
     bytes: [u8; LONGEST_V1],
@@ -49,7 +53,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// The header that tells these ends.
+    /// The header for a conn with these ends.
     pub fn new(version: Version, transport: Transport, ends: &Ends) -> Self {
         let mut header = Self {
             bytes: [0; LONGEST_V1],
@@ -62,7 +66,7 @@ impl Header {
         header
     }
 
-    /// Its bytes.
+    /// The bytes to send.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
@@ -72,7 +76,8 @@ impl Header {
         let mut rest = &mut self.bytes[..];
         let Ends { src, dst } = ends;
         let (from, to) = (src.ip(), dst.ip());
-        // Two addresses of 39 characters, two ports of 5, "PROXY TCP6", four spaces and CRLF are 104.
+        // It fits: two addresses of 39 characters, two ports of 5, "PROXY TCP6", four spaces and
+        // CRLF are 104 bytes.
         let written = std::io::Write::write_fmt(
             &mut rest,
             format_args!(
@@ -118,17 +123,17 @@ impl Header {
 /// A header that a client sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sent {
-    /// Bytes of it
+    /// Bytes of the header
     pub len: usize,
-    /// Which kind
+    /// The version of the header
     pub version: Version,
-    /// Whom it tells; `None` if it tells nobody (`UNKNOWN`, `LOCAL`, a unix socket)
+    /// The ends of the conn. `None` if the header has none (`UNKNOWN`, `LOCAL`, a unix socket).
     pub ends: Option<Ends>,
 }
 
 impl Sent {
-    /// Reads a header that a payload begins with. `None` if there is none, or not all of it: the specification lets
-    /// a receiver expect it in one piece (2.1, 2.2).
+    /// Reads the header that a payload begins with. `None` if there is none, or not all of it: the
+    /// specification lets a receiver expect it in one piece (2.1, 2.2).
     pub fn read(payload: &[u8]) -> Option<Self> {
         if payload.starts_with(b"PROXY ") {
             read_v1(payload)

@@ -1,37 +1,39 @@
-//! The connection ID a QUIC packet is sent to, and the server that such an ID may name.
+//! The destination connection ID of a QUIC packet, and the server that it may name.
 //!
-//! Only what every version of QUIC has (RFC 8999) is read, beside the public header of Google's QUIC
-//! that DPVS reads for `--hash-target qid`. Nothing here can fail other than by `None`.
+//! Reads only what every version of QUIC has (RFC 8999), and the public header of Google's QUIC,
+//! which DPVS reads for `--hash-target qid`. Nothing here fails other than by `None`.
 
 /// RFC 8999 section 5.1: set in packets with a long header.
 const LONG_HEADER: u8 = 0x80;
-/// RFC 9000 section 17: set in all packets of QUIC version 1 and 2, and never by Google's QUIC up to Q043.
+/// RFC 9000 section 17: set in all packets of QUIC version 1 and 2, and never by Google's QUIC up
+/// to Q043.
 const FIXED_BIT: u8 = 0x40;
 /// Google's QUIC up to Q043: the flags are followed by a connection ID of 8 octets.
 const GOOGLE_CONNECTION_ID: u8 = 0x08;
 /// RFC 9369 section 3.1
 const VERSION_2: u32 = 0x6b33_43cf;
-/// RFC 9000 section 17.2: longest connection ID. A short header does not tell its ID's length.
+/// RFC 9000 section 17.2: octets of the longest connection ID. A short header does not say how long
+/// its ID is.
 const MAX_ID_LEN: usize = 20;
-/// DPVS: 12 octets hold all of its layout that names a server.
+/// DPVS: 12 octets have everything of its layout that names a server.
 const SERVER_AT_MOST: usize = 12;
 
 /// The destination connection ID of a packet from a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionId<'a> {
-    /// Its octets; behind a short header whatever follows the first octet, since only the server
-    /// knows where its ID ends.
+    /// The octets of the ID. Behind a short header, all that follows the first octet, since only
+    /// the server knows where its ID ends.
     pub octets: &'a [u8],
-    /// Who chose it.
+    /// Who chose the ID
     pub chosen_by: ChosenBy,
 }
 
 /// Who chose a connection ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChosenBy {
-    /// The client, at random, before it heard of the server: it names nobody.
+    /// The client, at random, before it heard from the server. The ID names no server.
     Client,
-    /// The server, which may have put its name into it.
+    /// The server, which may have put its address into the ID.
     Server,
 }
 
@@ -61,7 +63,8 @@ impl<'a> ConnectionId<'a> {
         let (version, rest) = rest.split_first_chunk()?;
         let (&len, rest) = rest.split_first()?;
         let octets = rest.get(..usize::from(len)).filter(|id| !id.is_empty())?;
-        // RFC 9000 section 17.2 and RFC 9369 section 3.2: Initial and 0-RTT are the first to be sent.
+        // RFC 9000 section 17.2 and RFC 9369 section 3.2: a client sends Initial and 0-RTT before
+        // it knows the server's ID.
         let kind = first >> 4 & 0b11;
         let is_first_flight = if u32::from_be_bytes(*version) == VERSION_2 {
             kind == 1 || kind == 2
@@ -76,8 +79,8 @@ impl<'a> ConnectionId<'a> {
         Some(Self { octets, chosen_by })
     }
 
-    /// What to hash so that all packets with this ID fall together: without a known length, the 8
-    /// octets that all but exotic servers' IDs have.
+    /// The octets to hash, so that all packets with this ID get the same hash. If the length is not
+    /// known, the first 8 octets: nearly all servers' IDs have as many.
     pub fn stable_octets(&self) -> &'a [u8] {
         match self.chosen_by {
             ChosenBy::Client => self.octets,
@@ -99,10 +102,12 @@ impl<'a> ConnectionId<'a> {
         })
     }
 
-    /// The server by DPVS's layout: behind the first octet 3 bits of the suffix's length less one,
-    /// a bit that says whether a port follows, the suffix of the address, the port.
+    /// The server by DPVS's layout. Behind the first octet follow 3 bits with the length of the
+    /// suffix minus one, a bit that says whether there is a port, the suffix of the address, and
+    /// the port.
     pub fn dpvs_server(&self) -> Option<ServerName> {
-        /// DPVS: the octet of the lengths and 32 bits of nonce, beside first octet, suffix and port.
+        /// DPVS: the octet with the lengths and 32 bits of nonce, in addition to the first octet,
+        /// the suffix and the port.
         const OTHER_OCTETS: usize = 5;
         const LONGEST: usize = 16;
         let lengths = *self.octets.get(1)?;
@@ -111,7 +116,7 @@ impl<'a> ConnectionId<'a> {
         if self.octets.len() < suffix_len + 2 * usize::from(has_port) + OTHER_OCTETS {
             return None;
         }
-        // All that follows is off by half an octet.
+        // From here on, all fields are shifted by half an octet.
         let mut shifted = [0; LONGEST];
         let pairs = self.octets.windows(2).skip(1).take(SERVER_AT_MOST);
         for (octet, pair) in shifted.iter_mut().zip(pairs) {
@@ -137,11 +142,11 @@ impl<'a> ConnectionId<'a> {
 /// A server as a connection ID names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerName {
-    /// The end of its address, at the end of the array.
+    /// The last octets of the server's address, at the end of the array
     pub suffix: [u8; 8],
-    /// How many octets of it count, 1 to 8.
+    /// How many octets of the array count, 1 to 8
     pub suffix_len: u8,
-    /// Its port, if the ID has one.
+    /// The server's port, if the ID has one
     pub port: Option<u16>,
 }
 
@@ -168,7 +173,8 @@ mod tests {
         assert_eq!(id.stable_octets(), id.octets);
     }
 
-    /// RFC 9000 section 17.2.4 and RFC 9369 section 3.2: Handshake is 2 in version 1, 3 in version 2.
+    /// RFC 9000 section 17.2.4 and RFC 9369 section 3.2: the type Handshake is 2 in version 1 and 3
+    /// in version 2.
     #[test]
     fn the_id_of_a_handshake_packet_is_the_server_s() {
         let version_1 = [0xe3, 0, 0, 0, 1, 4, 1, 2, 3, 4, 0, 9];

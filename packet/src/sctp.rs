@@ -1,28 +1,28 @@
-//! SCTP, RFC 9260: what a NAT needs of it. Its checksum covers no addresses, but the ports.
+//! SCTP (RFC 9260), as far as a NAT needs it. The checksum covers the ports, but no addresses.
 
 use crate::ports;
 
-/// Ports, verification tag, checksum.
+/// Bytes of the common header: ports, verification tag, checksum.
 pub const HEADER_LEN: usize = 12;
 const CHECKSUM: std::ops::Range<usize> = 8..12;
 
-/// What the first chunk of a packet means for a conn: RFC 9260, 3.2.
+/// What the first chunk of a packet does to a conn: RFC 9260, 3.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// INIT, which stands alone (3.3.2): opens
+    /// INIT opens a conn. It is the only chunk of its packet (RFC 9260, 3.3.2).
     Init,
-    /// ABORT, or SHUTDOWN COMPLETE: it is over
+    /// ABORT or SHUTDOWN COMPLETE ends the conn.
     End,
     /// Anything else
     Other,
 }
 
-/// The ports, if a packet is long enough to be one.
+/// Source and destination port. `None` if the packet is shorter than a header.
 pub fn ports(sctp: &[u8]) -> Option<(u16, u16)> {
     ports::read(sctp.first_chunk::<HEADER_LEN>()?)
 }
 
-/// What the first chunk means.
+/// What the first chunk does to a conn.
 pub fn kind(sctp: &[u8]) -> Kind {
     match sctp.get(HEADER_LEN) {
         Some(1) => Kind::Init,
@@ -36,7 +36,7 @@ pub fn is_checksum_right(sctp: &[u8]) -> bool {
     sctp.get(CHECKSUM) == Some(&checksum(sctp).to_le_bytes())
 }
 
-/// Puts other ports in, and the checksum that they make.
+/// Writes other ports, and computes the checksum anew if they differ.
 pub fn rewrite(sctp: &mut [u8], sport: u16, dport: u16) {
     let Some(header) = sctp.first_chunk_mut::<HEADER_LEN>() else {
         return;
@@ -50,8 +50,12 @@ pub fn rewrite(sctp: &mut [u8], sport: u16, dport: u16) {
     sctp[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
 }
 
-/// The same for the first part of a packet that has `whole_len` bytes: the rest need not be there, since the checksum
-/// is linear. A wrong one stays wrong. `false`, and nothing changed, if such a packet cannot have this part.
+/// Writes other ports into the first part of a packet of `whole_len` bytes, and changes the
+/// checksum accordingly. The rest of the packet need not be there, since CRC32c is linear. A wrong
+/// checksum stays wrong.
+///
+/// Returns `false`, and changes nothing, if the part is shorter than a header or longer than the
+/// packet.
 #[must_use]
 pub fn rewrite_first_part(part: &mut [u8], whole_len: u16, sport: u16, dport: u16) -> bool {
     if part.len() > usize::from(whole_len) {
@@ -69,13 +73,14 @@ pub fn rewrite_first_part(part: &mut [u8], whole_len: u16, sport: u16, dport: u1
     true
 }
 
-/// Polynomials modulo CRC32c's, as RFC 9260, appendix A has them: bits that leave first are the higher powers, and
-/// the lowest bit of a word leaves first.
+/// Arithmetic of polynomials modulo that of CRC32c, with the bit order of RFC 9260, appendix A: the
+/// lowest bit of a word is sent first, and what is sent first is the higher power.
 mod crc {
-    /// CRC32c's own, without x^32
+    /// The polynomial of CRC32c without x^32
     const POLYNOMIAL: u32 = 0x82F6_3B78;
     const X_TO_8: u32 = 1 << (31 - 8);
-    /// x^8, and each the square of the one before: a byte's step, that of two bytes, of four, ...
+    /// x^8, x^16, x^32, ...: what a number is multiplied by for one more byte, for two, for four,
+    /// and so on. Each is the square of the one before.
     const STEPS: [u32; u16::BITS as usize] = {
         let mut steps = [X_TO_8; u16::BITS as usize];
         let mut at = 1;
@@ -86,7 +91,8 @@ mod crc {
         steps
     };
 
-    /// What a change of the first four of `len` bytes becomes in the checksum: the change times x^(8 * len).
+    /// What the checksum changes by when the first four of `len` bytes change: the change times
+    /// x^(8 * len).
     pub(super) fn pushed_on(change: u32, len: u16) -> u32 {
         let is_taken = |bit: &usize| len >> bit & 1 == 1;
         let taken = (0..STEPS.len()).filter(is_taken);
@@ -108,7 +114,7 @@ mod crc {
     }
 }
 
-/// CRC32c over the packet, whose own field counts as 0.
+/// CRC32c of the packet, with the checksum field taken as 0.
 fn checksum(sctp: &[u8]) -> u32 {
     let (before, rest) = sctp.split_at(CHECKSUM.start.min(sctp.len()));
     let after = rest.get(CHECKSUM.len()..).unwrap_or_default();
@@ -123,8 +129,8 @@ mod tests {
 
     use super::*;
 
-    /// An INIT as Linux sends it (ports 32836 and 80), its checksum worked out bit by bit by the polynomial of
-    /// RFC 9260, appendix A.
+    /// An INIT as Linux sends it (ports 32836 and 80). Its checksum is computed bit by bit by the
+    /// polynomial of RFC 9260, appendix A.
     fn init() -> Vec<u8> {
         let mut packet = vec![0x80, 0x44, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 20];
         packet.extend([
@@ -160,13 +166,13 @@ mod tests {
         rewrite(&mut packet, 1025, 8080);
         assert_eq!(ports(&packet), Some((1025, 8080)));
         assert!(is_checksum_right(&packet));
-        // The same ports leave even a wrong one alone.
+        // Ports that stay the same do not repair a wrong checksum.
         packet[8] ^= 1;
         rewrite(&mut packet, 1025, 8080);
         assert!(!is_checksum_right(&packet));
     }
 
-    /// A packet with a right checksum, made by the crate for CRC32c alone.
+    /// A packet with a right checksum, which the crc32c crate alone computed.
     fn packet_of(len: usize, ports: u32, seed: u8) -> Vec<u8> {
         let bytes = (0..len).map(|at| (at as u8).wrapping_mul(31) ^ seed);
         let mut packet: Vec<u8> = bytes.collect();
@@ -181,14 +187,15 @@ mod tests {
         #[test]
         fn a_first_part_gets_the_checksum_of_the_whole(
             len in HEADER_LEN..=usize::from(u16::MAX), part in any::<prop::sample::Index>(),
-            old in any::<u32>(), new in any::<[u16; 2]>(), seed in any::<u8>(), flipped in any::<u32>(),
+            old in any::<u32>(), new in any::<[u16; 2]>(),
+            seed in any::<u8>(), flipped in any::<u32>(),
         ) {
             let mut packet = packet_of(len, old, seed);
             let part = HEADER_LEN + part.index(len - HEADER_LEN + 1);
             prop_assert!(rewrite_first_part(&mut packet[..part], len as u16, new[0], new[1]));
             let expected = packet_of(len, u32::from(new[0]) << 16 | u32::from(new[1]), seed);
             prop_assert!(packet == expected);
-            // What was wrong with the old one is wrong with the new one.
+            // If the old checksum was wrong, the new one is.
             let mut wrong = packet_of(len, old, seed);
             let spoil = |packet: &mut [u8]| for at in CHECKSUM {
                 packet[at] ^= flipped.to_le_bytes()[at - CHECKSUM.start];

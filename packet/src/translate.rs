@@ -1,10 +1,10 @@
-//! What an ICMP error becomes in the other family: RFC 7915, 4.2 and 5.2.
+//! ICMP errors translated into ICMPv6 and back: RFC 7915, 4.2 and 5.2.
 
 use crate::icmp::{v4, v6};
 
-/// By how much an IPv6 header is longer than an IPv4 header.
+/// Bytes by which an IPv6 header is longer than an IPv4 header.
 const LONGER: u32 = 20;
-/// RFC 8200, 5
+/// The least MTU of an IPv6 link: RFC 8200, 5.
 const LEAST_IPV6_MTU: u32 = 1280;
 /// Where an IPv6 header has the number of the next header: RFC 8200, 3.
 const NEXT_HEADER_AT: u32 = 6;
@@ -28,7 +28,8 @@ impl IcmpError {
     /// What an error of ICMP says in ICMPv6. `None` if nothing there says it: RFC 7915, 4.2.
     pub fn to_v6(self) -> Option<Self> {
         match (self.kind, self.code) {
-            // No route, or one of its kin: 6 to 8, 11 and 12 are RFC 1122, 3.2.2.1.
+            // Codes 6 to 8, 11 and 12 are other ways to say that there is no route: RFC 1122,
+            // 3.2.2.1.
             (
                 v4::DEST_UNREACHABLE,
                 v4::CODE_NET | v4::CODE_HOST | v4::CODE_SOURCE_ROUTE_FAILED | 6..=8 | 11 | 12,
@@ -46,7 +47,7 @@ impl IcmpError {
                 let mtu = (self.rest & 0xffff) + LONGER;
                 Some(Self::new(v6::PACKET_TOO_BIG, 0, mtu.max(LEAST_IPV6_MTU)))
             }
-            // 15 is a precedence that is too low: RFC 1812, 5.2.7.1.
+            // Code 15 says that the precedence is too low: RFC 1812, 5.2.7.1.
             (
                 v4::DEST_UNREACHABLE,
                 v4::CODE_NET_PROHIBITED | v4::CODE_HOST_PROHIBITED | v4::CODE_PROHIBITED | 15,
@@ -62,7 +63,7 @@ impl IcmpError {
     pub fn to_v4(self) -> Option<Self> {
         let unreachable = |code| Some(Self::new(v4::DEST_UNREACHABLE, code, 0));
         match (self.kind, self.code) {
-            // 2 is beyond the scope of the source address: RFC 4443, 3.1.
+            // Code 2 says beyond the scope of the source address: RFC 4443, 3.1.
             (v6::DEST_UNREACHABLE, v6::CODE_NO_ROUTE | 2 | v6::CODE_ADDRESS) => {
                 unreachable(v4::CODE_HOST)
             }
@@ -83,7 +84,7 @@ impl IcmpError {
     }
 }
 
-/// RFC 7915, figure 3
+/// Offset of a field of the IPv4 header, in the IPv6 header: RFC 7915, figure 3.
 const fn pointer_to_v6(at: u32) -> Option<u32> {
     match at {
         0 | 1 => Some(at),
@@ -96,7 +97,7 @@ const fn pointer_to_v6(at: u32) -> Option<u32> {
     }
 }
 
-/// RFC 7915, figure 6
+/// Offset of a field of the IPv6 header, in the IPv4 header: RFC 7915, figure 6.
 const fn pointer_to_v4(at: u32) -> Option<u32> {
     match at {
         0 | 1 => Some(at),

@@ -1,30 +1,31 @@
-//! UOA, DPVS's way to tell the address of a client of UDP: an option of IPv4, or a header of its own between IP and UDP.
+//! UOA: how DPVS tells a UDP server the address of the client. It is an IPv4 option, or a header of
+//! its own between IP and UDP.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::ip::proto::UDP;
 pub use crate::ip::proto::UOA as PROTOCOL;
 
-/// The option's type: not copied into fragments, control, number 31.
+/// The option's type: not copied into fragments, class control, number 31.
 const OPTION: u8 = 0x1f;
-/// Its version tells the family of the address in it.
+/// The versions of the header of its own. They say which family the address in it has.
 const VERSION_OF_V4: u8 = 1;
 const VERSION_OF_V6: u8 = 2;
-/// Version and reserved bits, protocol, length.
+/// Bytes of the header of its own without the option: version and reserved bits, protocol, length.
 const FIXED_LEN: usize = 4;
-/// The option with an IPv6 address.
+/// Bytes of the option with an IPv6 address.
 const LONGEST_OPTION: usize = 20;
 
-/// Which of both.
+/// Where the client's address is put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// `ipo`: an option of IPv4
+    /// An IPv4 option: DPVS's `ipo`
     IpOption,
-    /// `opp`: a header of its own
+    /// A header of its own between IP and UDP: DPVS's `opp`
     OwnProtocol,
 }
 
-/// What stands between the IP header and UDP.
+/// The bytes to insert between the IP header and UDP.
 #[derive(Debug, Clone, Copy)]
 pub struct Uoa {
     bytes: [u8; FIXED_LEN + LONGEST_OPTION],
@@ -32,7 +33,7 @@ pub struct Uoa {
 }
 
 impl Uoa {
-    /// What tells this client in this mode.
+    /// The bytes that tell the address and port of this client.
     pub fn new(mode: Mode, client: SocketAddr) -> Self {
         let mut uoa = Self {
             bytes: [0; FIXED_LEN + LONGEST_OPTION],
@@ -55,7 +56,7 @@ impl Uoa {
         uoa
     }
 
-    /// Its bytes: a multiple of 4.
+    /// The bytes. Their number is a multiple of 4.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
@@ -70,7 +71,7 @@ impl Uoa {
 mod tests {
     use super::*;
 
-    /// features of DPVS's include/uoa.h, byte for byte
+    /// The layout of DPVS's include/uoa.h, byte for byte.
     #[test]
     fn both_modes_have_dpvs_s_layout() {
         let client: SocketAddr = "10.0.0.48:40000".parse().unwrap();

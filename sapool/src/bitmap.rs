@@ -1,20 +1,23 @@
-//! Sets of free indices: in each, the next free one after the last taken is found in constant time.
+//! Bitmaps of free indices, which find the next free index after the last one taken in constant
+//! time.
 
 const BITS: u32 = u64::BITS;
 
-/// Sets of up to 2^18 indices in three levels of 64-bit words: a bit above says that the word below has one.
+/// Sets of up to 2^18 indices, each in three levels of 64-bit words. A bit of an upper level says
+/// whether its word in the level below has any bit set.
 ///
-/// The same word of all sets is in one place: sets that are used alike move on together, and share the lines and pages
-/// that they are at.
-// In this order, from the beginning of a cache line: `ahead` is in two lines and `at` in one, as `lines` says.
+/// The same word of all sets lies together. Sets that are used alike advance together, so they
+/// share cache lines and pages.
+// The order of the fields matters: from the beginning of a cache line, `ahead` is in two lines and
+// `at` in one. `lines` relies on that.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Bitmaps<const SETS: usize> {
-    /// Where each set's indices are taken from, so that nearly all takes touch nothing else: what was free of a leaf when
-    /// the search came by. The leaf itself has meanwhile what was given back of it since, for the next time around: reuse
-    /// comes late.
+    /// For each set, the free indices of the current leaf, as they were when the search reached it.
+    /// Nearly all takes touch nothing else. Indices given back since then are in the leaf itself
+    /// and wait for the next time around, so that they are reused late.
     ahead: [u64; SETS],
-    /// Which leaf that is.
+    /// For each set, the number of the current leaf.
     at: [u16; SETS],
     leaves: Box<[[u64; SETS]]>,
     middle: Box<[[u64; SETS]]>,
@@ -23,7 +26,7 @@ pub(crate) struct Bitmaps<const SETS: usize> {
 }
 
 impl<const SETS: usize> Bitmaps<SETS> {
-    /// In every set, all of `0..len` are free.
+    /// Sets in which all of `0..len` are free.
     pub(crate) fn full(len: u32) -> Self {
         debug_assert!(0 < len && len <= BITS * BITS * BITS);
         let leaves = words_of_ones(len);
@@ -31,7 +34,7 @@ impl<const SETS: usize> Bitmaps<SETS> {
         let roots = words_of_ones(middle.len() as u32);
         Self {
             ahead: [0; SETS],
-            // The end: the search begins at the first leaf.
+            // The last leaf, so that the search begins at the first one.
             at: [leaves.len() as u16 - 1; SETS],
             leaves,
             middle,
@@ -40,7 +43,7 @@ impl<const SETS: usize> Bitmaps<SETS> {
         }
     }
 
-    /// Bytes of memory of sets of so many indices.
+    /// Bytes of memory of sets of `len` indices.
     pub(crate) const fn bytes_for(len: u32) -> usize {
         let leaves = len.div_ceil(BITS);
         let middle = leaves.div_ceil(BITS);
@@ -55,12 +58,13 @@ impl<const SETS: usize> Bitmaps<SETS> {
         }
         let ahead = &mut self.ahead[set];
         let found = ahead.trailing_zeros();
-        // The lowest bit is the one that was found.
+        // Clears the lowest bit, which is the one that was found.
         *ahead &= ahead.wrapping_sub(1);
         Some(u32::from(self.at[set]) * BITS + found)
     }
 
-    /// Moves on to the next leaf that has something, going around at the end; `None` if all is taken.
+    /// Moves on to the next leaf that has a free index, going around at the end. `None` if all are
+    /// taken.
     #[cold]
     fn move_on(&mut self, set: usize) -> Option<()> {
         let leaf = self.leaf_after(set, u32::from(self.at[set]));
@@ -71,12 +75,12 @@ impl<const SETS: usize> Bitmaps<SETS> {
         Some(())
     }
 
-    /// What nearly every [`Self::take`] touches: a reference into each of these lines of memory.
+    /// A reference into each cache line that nearly every [`Self::take`] touches.
     pub(crate) fn lines(&self) -> ([&u64; 2], &u16) {
         ([&self.ahead[0], &self.ahead[SETS / 2]], &self.at[0])
     }
 
-    /// Makes an index of a set free; `false` if it was already, or is out of range.
+    /// Makes an index of a set free. `false` if it was free already, or is out of range.
     #[inline]
     pub(crate) fn put(&mut self, set: usize, index: u32) -> bool {
         if index >= self.len || self.is_free(set, index) {
@@ -97,7 +101,7 @@ impl<const SETS: usize> Bitmaps<SETS> {
             || self.leaves[word(index)][set] & bit(index) != 0
     }
 
-    /// In how many sets an index, which is in range, is not free.
+    /// The number of sets in which an index, which is in range, is not free.
     pub(crate) fn times_taken(&self, index: u32) -> usize {
         (0..SETS).filter(|set| !self.is_free(*set, index)).count()
     }

@@ -1,8 +1,10 @@
-//! Local `<address, port>` pools: who may use which port, and which worker its replies land on.
+//! Pools of local ports: which worker may use which port of a local address, and so which worker
+//! the replies come to.
 //!
-//! Every worker has a [`PortPool`] of each local address, with the ports that [`owner_of`] gives to
-//! it: whoever receives a reply can tell from the port alone which worker's conn it belongs to.
-//! Pure functions and plain memory; the engine calls it when a conn is made and when it ends.
+//! Every worker has a [`PortPool`] for each local address, with the ports that [`owner_of`] gives
+//! to it. Any worker that receives a reply can tell from the port alone whose conn it belongs to.
+//! The crate is pure functions and plain memory. The engine calls it when a conn is made and when
+//! it ends.
 #![forbid(unsafe_code)]
 
 mod bitmap;
@@ -19,11 +21,12 @@ pub const FIRST_PORT: u16 = 1025;
 pub const LAST_PORT: u16 = u16::MAX;
 /// How many ports one local address has towards one class of dests.
 pub const PORTS: u32 = LAST_PORT as u32 - FIRST_PORT as u32 + 1;
-/// Classes of dests: the same port serves one conn in each. `pool_hash_size` of DPVS, 16 by default,
-/// which makes the 1,032,176 free ports of a fresh local address that its tutorial shows.
+/// Classes of dests: the same port can serve one conn towards each class. DPVS: `pool_hash_size`,
+/// 16 by default. That makes the 1,032,176 free ports of a new local address that its tutorial
+/// shows.
 pub const CLASSES: usize = 16;
 
-/// Ports that are looked at for one that may be moved to any class.
+/// Ports that [`PortPool::take_movable`] tries at most.
 const MOVABLE_TRIED: usize = 16;
 
 /// The worker (from 0) that owns a local port, and so the conns that use it.
@@ -48,7 +51,7 @@ pub struct PoolShare {
 }
 
 impl PoolShare {
-    /// The share of `worker` (from 0) among `workers`; `None` if there is no such worker.
+    /// The share of `worker` (from 0) among `workers`. `None` if there is no such worker.
     pub const fn new(worker: u16, workers: u16) -> Option<Self> {
         if worker >= workers {
             return None;
@@ -90,9 +93,10 @@ impl PoolShare {
 
 /// One worker's ports of one local address.
 ///
-/// A port is taken in constant time, whatever is in use, and given out again as late as possible, so
-/// that a dest's TIME_WAIT has passed. It can be in use once towards each class of dests.
-// In this order: the sets begin a cache line.
+/// Taking a port costs constant time, however many are in use. A port that was given back is handed
+/// out again as late as possible, so that the dest's TIME_WAIT has passed. A port can be in use
+/// once towards each class of dests.
+// The order of the fields matters: the bitmaps begin a cache line.
 #[derive(Debug)]
 #[repr(C)]
 pub struct PortPool {
@@ -102,7 +106,8 @@ pub struct PortPool {
 }
 
 impl PortPool {
-    /// A pool with all ports of the share free. Made by control, so that no worker waits for it.
+    /// A pool with all ports of the share free. Control makes it, so that no worker has to wait for
+    /// the memory.
     pub fn new(share: PoolShare) -> Self {
         Self {
             share,
@@ -116,7 +121,7 @@ impl PortPool {
         self.share.capacity()
     }
 
-    /// Its counters, for control to read at any time.
+    /// The counters of the pool, which control may read at any time.
     pub fn usage(&self) -> Arc<PoolUsage> {
         Arc::clone(&self.usage)
     }
@@ -126,15 +131,16 @@ impl PortPool {
         self.usage.used()
     }
 
-    /// What nearly every [`Self::take`] touches: a reference into each of these lines of memory, for who can ask for them
-    /// early. The line that leads to the counters is read right now.
+    /// A reference into each cache line that nearly every [`Self::take`] touches, so that the
+    /// caller can prefetch them. This call itself reads the line with the pointer to the counters.
     #[inline]
     pub fn lines(&self) -> ([&u64; 2], &u16, &PoolUsage) {
         let (ahead, at) = self.free.lines();
         (ahead, at, &self.usage)
     }
 
-    /// Takes a free port towards dests of `class`; `None`, and counted, if all are in use.
+    /// Takes a free port towards dests of `class`. If all are in use, counts that and returns
+    /// `None`.
     #[inline]
     pub fn take(&mut self, class: usize) -> Option<u16> {
         let Some(index) = self.free.take(class % CLASSES) else {
@@ -145,7 +151,8 @@ impl PortPool {
         Some(self.share.port(index))
     }
 
-    /// Takes a port that is free towards all other classes too, if one of the next few is: see [`Self::move_to`].
+    /// Takes a port towards dests of `class`, preferably one that is free towards all other classes
+    /// too, so that [`Self::move_to`] can move it. Only the next few ports are tried for that.
     pub fn take_movable(&mut self, class: usize) -> Option<u16> {
         let mut port = self.take(class)?;
         for _ in 1..MOVABLE_TRIED {
@@ -163,8 +170,8 @@ impl PortPool {
         Some(port)
     }
 
-    /// What is in use towards `from` is in use towards `to` instead. `false` if it is in use there already, or is
-    /// not in use: nothing has changed.
+    /// Moves a port that is in use towards class `from` to class `to`. Returns `false`, and changes
+    /// nothing, if it is not in use towards `from`, or is already in use towards `to`.
     pub fn move_to(&mut self, to: usize, from: usize, port: u16) -> bool {
         let (to, from) = (to % CLASSES, from % CLASSES);
         let Some(index) = self.share.index(port) else {
@@ -189,8 +196,9 @@ impl PortPool {
         index.is_some_and(|index| self.free.times_taken(index) == 1)
     }
 
-    /// Goes on with what `old` had in use: the two change places, their counters excepted. For a local address
-    /// that comes back before the last conn of its first time has ended.
+    /// Takes over the ports that are in use in `old`: the two pools swap their bitmaps and their
+    /// numbers of used ports. For a local address that is added again before the last conn of its
+    /// earlier time has ended.
     pub fn take_over(&mut self, old: &mut Self) {
         if self.share == old.share {
             core::mem::swap(&mut self.free, &mut old.free);

@@ -103,7 +103,7 @@ fn a_movable_port_is_free_towards_all_if_one_of_the_next_few_is() {
     assert_eq!(pool.take_movable(3), None);
 }
 
-/// What is done to a pool: the number picks one of the ports in use.
+/// An operation on a pool. The number picks one of the ports in use.
 #[derive(Debug, Clone)]
 enum Step {
     Take(usize),
@@ -120,7 +120,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Against the plainest model there is: sets.
+    /// Compares the pool with the simplest model: sets.
     #[test]
     fn a_pool_never_leases_twice(steps in prop::collection::vec(step(), 1..2000)) {
         let mut pool = pool(300, 301);

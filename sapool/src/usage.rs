@@ -1,4 +1,4 @@
-//! What a pool counts: written by its worker alone, read by control where it lies.
+//! The counters of a pool. Its worker alone writes them, and control reads them in place.
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -15,12 +15,12 @@ impl PoolUsage {
         self.used.load(Relaxed)
     }
 
-    /// How often no port was free: `sa_miss` of `dpip addr show`.
+    /// How often no port was free. `dpip addr show` calls it `sa_miss`.
     pub fn missed(&self) -> u64 {
         self.missed.load(Relaxed)
     }
 
-    // One writer: a plain load and store, never a locked instruction.
+    // There is one writer, so a plain load and store do, and no locked instruction is needed.
     pub(crate) fn count_taken(&self) {
         self.used.store(self.used().wrapping_add(1), Relaxed);
     }
@@ -29,7 +29,7 @@ impl PoolUsage {
         self.used.store(self.used().wrapping_sub(1), Relaxed);
     }
 
-    /// Counts from now on what `old` counted.
+    /// Swaps the numbers of ports in use with `old`. The misses stay.
     pub(crate) fn take_over(&self, old: &Self) {
         let used = self.used();
         self.used.store(old.used(), Relaxed);

@@ -7,18 +7,18 @@ use crate::device::ifindex::IfIndex;
 /// What forwarding needs to know of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
-    /// Its index
+    /// Index of the device
     pub ifindex: IfIndex,
-    /// `dpdk0`
+    /// Name of the device, e.g. `dpdk0`
     pub name: String,
-    /// The port its packets leave by
+    /// The port that its packets leave by
     pub port: PortId,
-    /// Its own address
+    /// MAC address of the device
     pub mac: MacAddr,
     /// Largest IP packet in bytes
     pub mtu: u16,
-    /// Whether a kni netdev exists for it
+    /// Whether the device has a kni netdev
     pub kni: bool,
-    /// `dpip link set DEV forward2kni on`: every packet is shown to the kernel too
+    /// Whether the kernel gets a copy of every packet: `dpip link set DEV forward2kni on`
     pub forward_to_kni: bool,
 }

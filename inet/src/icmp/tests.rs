@@ -244,7 +244,9 @@ fn no_error_is_sent_about_errors_later_fragments_and_what_was_for_many() {
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(
-        bytes in prop::collection::vec(any::<u8>(), 0..120), spoil in prop::collection::vec((0usize..46, any::<u8>()), 0..4), cut in 0usize..60,
+        bytes in prop::collection::vec(any::<u8>(), 0..120),
+        spoil in prop::collection::vec((0usize..46, any::<u8>()), 0..4),
+        cut in 0usize..60,
     ) {
         let mut nearly = echo_request(b"data");
         for (at, byte) in spoil {

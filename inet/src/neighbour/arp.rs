@@ -23,17 +23,17 @@ const REPLY: u16 = 2;
 /// Where an ARP packet goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ArpOutcome {
-    /// It has become the reply: send it by the port it came in by.
+    /// The packet has become the reply: send it by the port it came in by.
     Reply {
-        /// What it told
+        /// What was learned from it
         news: Option<NeighbourNews>,
     },
-    /// The kernel behind the kni device may want it.
+    /// The packet is for the kernel behind the kni device.
     ToKernel {
-        /// What it told
+        /// What was learned from it
         news: Option<NeighbourNews>,
     },
-    /// It is broken.
+    /// The packet is broken.
     Drop,
 }
 
@@ -46,7 +46,8 @@ struct Arp {
     target_ip: Ipv4Addr,
 }
 
-/// Answers a request for an address of this device in place, and reads what the packet tells.
+/// Answers a request for an address of this device in place, and learns what the packet says of its
+/// sender.
 pub fn receive<B: PacketBuf>(net: &Net, device: &Device, packet: &mut B) -> ArpOutcome {
     let Some(arp) = parse(packet.bytes()) else {
         return ArpOutcome::Drop;
@@ -56,8 +57,8 @@ pub fn receive<B: PacketBuf>(net: &Net, device: &Device, packet: &mut B) -> ArpO
             .is_some_and(|local| local.ifindex == device.ifindex)
     };
     let is_for_us = is_ours(arp.target_ip);
-    // A probe (RFC 5227, 2.1.1) has no sender, and whoever claims our address is in conflict with
-    // us: both teach nothing. Nor does an address that cannot be a neighbour's.
+    // Nothing is learned from a probe, which has no sender address (RFC 5227, 2.1.1), from a host
+    // that uses our address, or from an address that no neighbour can have.
     let teaches = !arp.sender_ip.is_unspecified()
         && !arp.sender_ip.is_multicast()
         && !arp.sender_ip.is_broadcast()
@@ -92,13 +93,13 @@ pub fn receive<B: PacketBuf>(net: &Net, device: &Device, packet: &mut B) -> ArpO
 pub struct AddressConflict {
     /// The address
     pub addr: Ipv4Addr,
-    /// Who else uses it
+    /// The other host's MAC address
     pub mac: MacAddr,
 }
 
-/// The conflict that an ARP packet shows (RFC 5227, 2.4): its sender has an address of this device,
-/// and is none of our devices. To be called before [`receive`], which turns the packet into the
-/// reply.
+/// The address conflict that an ARP packet shows (RFC 5227, 2.4): the sender uses an address of
+/// this device and is not one of our devices. Call it before [`receive`], which may turn the packet
+/// into the reply.
 pub fn conflict(net: &Net, device: &Device, frame: &[u8]) -> Option<AddressConflict> {
     let arp = parse(frame)?;
     let is_ours = net
@@ -114,15 +115,15 @@ pub fn conflict(net: &Net, device: &Device, frame: &[u8]) -> Option<AddressConfl
     })
 }
 
-/// Whether packets to this sender would go to it directly, by this device. Of anyone else no entry
-/// is made: nothing would ever use it.
+/// Whether packets to this sender would go directly to it, by this device. No entry is made for
+/// anyone else, since nothing would ever use it.
 fn is_on_link(net: &Net, device: &Device, sender: Ipv4Addr) -> bool {
     net.route_to(sender.into())
         .is_some_and(|hop| hop.ifindex == device.ifindex && hop.neighbour == sender)
 }
 
-/// A request for the MAC address of `target`: to all, or to the one who had it last (RFC 1122,
-/// 2.3.2.1).
+/// A request for the MAC address of `target`, sent to `last_known` (RFC 1122, 2.3.2.1), or else
+/// broadcast.
 pub fn request(
     device: &Device,
     sender: Ipv4Addr,
@@ -141,7 +142,8 @@ pub fn request(
     in_place(&bytes)
 }
 
-/// The announcement of an address of ours (RFC 5227, 2.3): a request for itself, to all.
+/// The announcement of an address of ours (RFC 5227, 2.3): a broadcast request for the sender's own
+/// address.
 pub fn gratuitous(device: &Device, addr: Ipv4Addr) -> Frame {
     request(device, addr, addr, None)
 }

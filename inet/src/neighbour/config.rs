@@ -3,15 +3,15 @@
 /// Times and bounds of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NeighbourConfig {
-    /// How long an answer counts. `neigh_defs/timeout` of DPVS, 60 s.
+    /// How long a neighbour is reachable after an answer. DPVS: `neigh_defs/timeout`, 60 s.
     pub reachable_ms: u64,
-    /// Between two requests. RFC 1122, 2.3.2.1: at most one a second.
+    /// Time between two requests. RFC 1122, 2.3.2.1 allows one a second.
     pub retransmit_ms: u64,
-    /// Requests without an answer before the neighbour is given up. Linux's mcast_solicit.
+    /// Requests without an answer before the neighbour is failed. Linux: `mcast_solicit`.
     pub max_probes: u32,
-    /// How long a neighbour that did not answer is remembered, for show.
+    /// How long a failed neighbour is shown.
     pub forget_ms: u64,
-    /// Most entries.
+    /// Most entries of the table.
     pub max_entries: usize,
 }
 

@@ -28,7 +28,7 @@ const TARGET_AT: usize = 8;
 const OPTION_LEN: usize = 8;
 /// A whole frame with that option.
 const FRAME_LEN: usize = ICMP_AT + MESSAGE_LEN + OPTION_LEN;
-/// RFC 4861, 3.1: who was routed would have less.
+/// RFC 4861, 3.1: a message with a lower hop limit passed a router, and must be ignored.
 const HOP_LIMIT: u8 = 255;
 
 /// RFC 4861, 4.6.1: the options with an Ethernet address.
@@ -38,23 +38,23 @@ const TARGET_LINK_LAYER: u8 = 2;
 const SOLICITED: u8 = 0x40;
 const OVERRIDE: u8 = 0x20;
 
-/// RFC 4291, 2.7.1
+/// The multicast address of all nodes on the link: RFC 4291, 2.7.1.
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 /// Where a message of neighbour discovery goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NdOutcome {
-    /// It has become the advertisement: send it by the port it came in by.
+    /// The packet has become the advertisement: send it by the port it came in by.
     Reply {
-        /// What it told
+        /// What was learned from it
         news: Option<NeighbourNews>,
     },
-    /// The kernel behind the kni device may want it.
+    /// The packet is for the kernel behind the kni device.
     ToKernel {
-        /// What it told
+        /// What was learned from it
         news: Option<NeighbourNews>,
     },
-    /// It is broken.
+    /// The packet is broken.
     Drop,
 }
 
@@ -66,17 +66,17 @@ struct Message {
     src: Ipv6Addr,
     dst: Ipv6Addr,
     target: Ipv6Addr,
-    /// Of the sender of a solicitation, of the target of an advertisement
+    /// The MAC address of the sender of a solicitation, or of the target of an advertisement
     mac: Option<MacAddr>,
 }
 
-/// Answers a solicitation for an address of this device in place, and reads what the message tells.
-/// The frame's IPv6 header was checked, and its padding cut.
+/// Answers a solicitation for an address of this device in place, and learns what the message says.
+/// The caller has checked the IPv6 header and cut off the padding of the frame.
 pub fn receive<B: PacketBuf>(net: &Net, device: &Device, packet: &mut B) -> NdOutcome {
     let Ok(message) = parse(packet.bytes()) else {
         return NdOutcome::Drop;
     };
-    // Routers' messages are the kernel's.
+    // Messages of routers are for the kernel.
     let Some(message) = message else {
         return NdOutcome::ToKernel { news: None };
     };
@@ -111,8 +111,8 @@ pub fn receive<B: PacketBuf>(net: &Net, device: &Device, packet: &mut B) -> NdOu
     NdOutcome::Reply { news }
 }
 
-/// What a message teaches. Whoever claims our address is in conflict with us and teaches nothing,
-/// nor does an address that cannot be a neighbour's.
+/// What is learned from a message. Nothing is learned from a host that uses our address, or about
+/// an address that no neighbour can have.
 fn news_of(
     net: &Net,
     device: &Device,
@@ -146,12 +146,12 @@ fn news_of(
 pub struct AddressConflict {
     /// The address
     pub addr: Ipv6Addr,
-    /// Who else uses it
+    /// The other host's MAC address
     pub mac: MacAddr,
 }
 
-/// The conflict that an advertisement shows (RFC 4862, 5.4.4): its target is an address of this
-/// device, and its sender none of our devices.
+/// The address conflict that an advertisement shows (RFC 4862, 5.4.4): the target is an address of
+/// this device, and the sender is not one of our devices.
 pub fn conflict(net: &Net, device: &Device, frame: &[u8]) -> Option<AddressConflict> {
     let message = parse(frame).ok()??;
     let mac = message
@@ -167,8 +167,8 @@ pub fn conflict(net: &Net, device: &Device, frame: &[u8]) -> Option<AddressConfl
     })
 }
 
-/// A question for the MAC address of `target`: to its solicited-node multicast address, or to the
-/// one who had it last (RFC 4861, 7.3.3).
+/// A solicitation for the MAC address of `target`, sent to `last_known` (RFC 4861, 7.3.3), or else
+/// to the solicited-node multicast address.
 pub fn solicitation(
     device: &Device,
     source: Ipv6Addr,
@@ -182,7 +182,7 @@ pub fn solicitation(
             (group, multicast_mac(group))
         }
     };
-    // RFC 4861, 4.3: without an address of its own the sender does not say its MAC address either.
+    // RFC 4861, 4.3: a sender without an address does not say its MAC address.
     let option = (!source.is_unspecified()).then_some((SOURCE_LINK_LAYER, device.mac));
     let bytes = frame(
         device,
@@ -202,7 +202,7 @@ pub fn unsolicited(device: &Device, addr: Ipv6Addr) -> Frame {
     in_place(&advertisement(device, addr, None))
 }
 
-/// The advertisement of an address of ours to one that asked, or to all.
+/// The advertisement of an address of ours, sent to the host that asked, or else to all nodes.
 fn advertisement(
     device: &Device,
     target: Ipv6Addr,
@@ -260,22 +260,23 @@ fn in_place(bytes: &[u8]) -> Frame {
     Frame::new(bytes).expect("a frame of neighbour discovery is shorter than a Frame has room for")
 }
 
-/// RFC 4291, 2.7.1
+/// The solicited-node multicast address: RFC 4291, 2.7.1.
 fn solicited_node(addr: Ipv6Addr) -> Ipv6Addr {
     let low = addr.to_bits() & 0xff_ffff;
     Ipv6Addr::from_bits(0xff02_0000_0000_0000_0000_0001_ff00_0000 | low)
 }
 
-/// RFC 2464, 7
+/// The MAC address of a multicast group: RFC 2464, 7.
 const fn multicast_mac(group: Ipv6Addr) -> MacAddr {
     let [.., a, b, c, d] = group.octets();
     MacAddr([0x33, 0x33, a, b, c, d])
 }
 
-/// A message that a receiver must not heed: RFC 4861, 7.1.
+/// A message that a receiver must ignore: RFC 4861, 7.1.
 struct Malformed;
 
-/// `None` for messages of and to routers, and for what has extension headers.
+/// Reads and checks a message. `None` for messages of routers and to routers, and for a packet with
+/// extension headers.
 fn parse(frame: &[u8]) -> Result<Option<Message>, Malformed> {
     let (header, message) = frame
         .get(eth::HEADER_LEN..)
@@ -336,7 +337,8 @@ impl Message {
     }
 }
 
-/// The Ethernet address in the option of this kind. None of them may have no length.
+/// The Ethernet address in the option of this kind. An option with length 0 makes the message
+/// malformed.
 fn link_layer(mut options: &[u8], wanted: u8) -> Result<Option<MacAddr>, Malformed> {
     let mut found = None;
     while let [kind, units, ..] = *options {

@@ -9,17 +9,17 @@ use crate::device::IfIndex;
 /// What a worker learned from one packet of ARP or neighbour discovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NeighbourNews {
-    /// The device it came in by
+    /// The device that the packet came in by
     pub ifindex: IfIndex,
-    /// Who speaks
+    /// The neighbour's address
     pub addr: IpAddr,
-    /// Its MAC address
+    /// The neighbour's MAC address
     pub mac: MacAddr,
-    /// True for a reply to us or a request for an address of ours, by someone on the link: worth a new
-    /// entry. False for what was only overheard (gratuitous ARP, RFC 5227): it updates an entry that
-    /// exists.
+    /// Whether the news may make a new entry. True for a reply to us and for a request for an
+    /// address of ours, by someone on the link. False for what was only overheard, such as
+    /// gratuitous ARP (RFC 5227): that only updates an existing entry.
     pub create: bool,
-    /// Whether it counts also against another MAC address that is known: so with ARP, not with every advertisement
-    /// (RFC 4861, 7.2.5).
+    /// Whether the news may replace another MAC address that is known. True for ARP. An
+    /// advertisement has a flag that says so (RFC 4861, 7.2.5).
     pub overrides: bool,
 }

@@ -2,18 +2,18 @@
 
 use std::fmt;
 
-/// What is known of a neighbour, in the words of `dpip neigh show`.
+/// The state of a neighbour. The names are those of `dpip neigh show`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum NeighbourState {
-    /// Asked, no answer yet
+    /// It was asked for, and has not answered yet.
     Incomplete,
-    /// Answered not long ago
+    /// It answered not long ago.
     Reachable,
-    /// Asked again, since the last answer is old
+    /// Its last answer is old, so it is asked again.
     Probe,
-    /// No answer
+    /// It did not answer.
     Failed,
-    /// Configured
+    /// It was configured.
     Permanent,
 }
 

@@ -22,15 +22,16 @@ struct Entry {
     mac: Option<MacAddr>,
     state: NeighbourState,
     probes: u32,
-    /// When something is to be done about it.
+    /// When the next request, or the end of the entry, is due
     next_ms: u64,
-    /// When it answered last, or was first asked for if it never did.
+    /// When the neighbour answered last, or was first asked for if it never did
     since_ms: u64,
-    /// A worker waited for it: it is in use, not only heard of.
+    /// Whether a worker has waited for it: it is in use, and not only overheard.
     wanted: bool,
 }
 
-/// Who gives way in a full table, first to last. Whoever is in use and answers is not among them.
+/// Which entries a full table removes for a new one, in this order. Those that are in use and
+/// answer are never removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Worth {
     Unanswered,
@@ -51,35 +52,38 @@ impl Entry {
 /// A neighbour, for show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Neighbour {
-    /// Its device
+    /// The device that it is behind
     pub ifindex: IfIndex,
     /// Its address
     pub addr: IpAddr,
     /// Its MAC address, once known
     pub mac: Option<MacAddr>,
-    /// What is known of it
+    /// Its state
     pub state: NeighbourState,
 }
 
-/// Ids that were given up before all of them are reused together. Workers' conns forget what they
-/// remember when that happens, so it is to be rare, even while someone scans for unused addresses.
+/// How many ids of removed neighbours are kept aside until all of them are reused together. All
+/// conns must look up their next hops again then, so it must be rare, even while someone scans for
+/// unused addresses.
 const IDS_AT_REST: usize = 1024;
-/// Entries that one [`NeighbourTable::poll`] looks at: the rings that take the requests are bounded.
+/// Most entries that one [`NeighbourTable::poll`] deals with, since the rings that take the
+/// requests are bounded.
 const ACTS_PER_POLL: usize = 128;
 
-/// All neighbours. Times are milliseconds of one clock, the caller's.
+/// All neighbours. Times are milliseconds of the caller's clock.
 #[derive(Debug)]
 pub struct NeighbourTable {
     config: NeighbourConfig,
     entries: HashMap<Key, Entry>,
-    /// Every entry but the permanent ones, by the time something is to be done about it.
+    /// All entries but the permanent ones, by the time when something is due.
     deadlines: BTreeSet<(u64, Key)>,
-    /// Those that would give way, by worth, oldest first.
+    /// The entries that may be removed for a new one, in that order. Of equal worth, the oldest is
+    /// first.
     yielding: BTreeSet<(Worth, u64, Key)>,
     changed: Vec<Key>,
     gone: Vec<(Key, NexthopId)>,
     next_id: u32,
-    /// Conns may still remember these.
+    /// Ids of removed neighbours that conns may still remember
     resting_ids: Vec<NexthopId>,
     free_ids: Vec<NexthopId>,
 }
@@ -100,7 +104,7 @@ impl NeighbourTable {
         }
     }
 
-    /// A packet waits for this neighbour: ask for it, unless that is being done.
+    /// A packet waits for this neighbour: asks for it, unless that is already being done.
     pub fn resolve(&mut self, now_ms: u64, ifindex: IfIndex, addr: IpAddr) {
         if !can_be_neighbour(addr) {
             return;
@@ -116,7 +120,8 @@ impl NeighbourTable {
         self.want(key);
     }
 
-    /// What a worker learned. A new MAC address counts at once, save for configured neighbours.
+    /// Takes what a worker learned. A new MAC address is used at once, except for configured
+    /// neighbours.
     pub fn learn(&mut self, now_ms: u64, news: &NeighbourNews) {
         let key = (news.ifindex, news.addr);
         let known = self.entries.get(&key).copied();
@@ -140,7 +145,7 @@ impl NeighbourTable {
         );
     }
 
-    /// A configured neighbour: it neither ages nor changes.
+    /// Adds a configured neighbour, which neither ages nor changes.
     pub fn add_static(&mut self, ifindex: IfIndex, addr: IpAddr, mac: MacAddr) {
         self.set(
             0,
@@ -151,7 +156,7 @@ impl NeighbourTable {
         );
     }
 
-    /// Takes a neighbour out; `false` if there is none.
+    /// Removes a neighbour. `false` if there is none.
     pub fn remove(&mut self, ifindex: IfIndex, addr: IpAddr) -> bool {
         let key = (ifindex, addr);
         let Some(entry) = self.entries.remove(&key) else {
@@ -162,7 +167,7 @@ impl NeighbourTable {
         true
     }
 
-    /// Takes out all neighbours that were learned and are meant, of a device or of all.
+    /// Removes the learned neighbours of a device, or of all devices, for which `is_meant` is true.
     pub fn flush(&mut self, ifindex: Option<IfIndex>, is_meant: impl Fn(IpAddr) -> bool) {
         let learned: Vec<Key> = self
             .entries
@@ -202,8 +207,8 @@ impl NeighbourTable {
         self.deadlines.first().map(|(next_ms, _)| *next_ms)
     }
 
-    /// Does what is due: requests to send, and by which port. Bounded: after a burst the rest is due
-    /// at the next call.
+    /// Does what is due, and returns the requests to send, each with the port to send it by. The
+    /// number is bounded. After a burst, the rest is due at the next call.
     pub fn poll(&mut self, now_ms: u64, net: &Net) -> Vec<(PortId, Frame)> {
         let mut frames = Vec::new();
         for _ in 0..ACTS_PER_POLL {
@@ -221,7 +226,7 @@ impl NeighbourTable {
         let Some(entry) = self.entries.get(&key).copied() else {
             return;
         };
-        // An address that became ours since somebody asked for it is nobody's neighbour.
+        // An address that has become ours since it was asked for is no longer a neighbour's.
         if entry.state == NeighbourState::Failed || net.local_addr(key.1).is_some() {
             self.remove(key.0, key.1);
             return;
@@ -256,10 +261,11 @@ impl NeighbourTable {
         }
     }
 
-    /// Writes what changed into what workers read; `true` if anything did.
+    /// Writes the changes into what workers read. `true` if there were any.
     ///
-    /// The next hop of a neighbour that went away is no more, so a conn that remembers it looks again.
-    /// [`Net::generation`] changes only when such ids are about to name other neighbours.
+    /// The next hop of a removed neighbour is removed, so a conn that remembers its id looks it up
+    /// again. [`Net::generation`] changes only when such ids are about to be given to other
+    /// neighbours.
     pub fn publish(&mut self, net: &mut Net) -> bool {
         let changed = std::mem::take(&mut self.changed);
         let gone = std::mem::take(&mut self.gone);
@@ -286,13 +292,14 @@ impl NeighbourTable {
         anything
     }
 
-    /// A device changed its MAC address or MTU: what workers read of its neighbours is out of date.
+    /// A device changed its MAC address or MTU: the next hops of all its neighbours have to be
+    /// published again.
     pub fn touch_device(&mut self, ifindex: IfIndex) {
         self.changed
             .extend(self.entries.keys().filter(|key| key.0 == ifindex));
     }
 
-    /// Enters a state. What workers read changes only with the MAC address.
+    /// Puts a neighbour into a state. Only another MAC address has to be published.
     fn set(
         &mut self,
         now_ms: u64,
@@ -370,7 +377,7 @@ impl NeighbourTable {
         }
     }
 
-    /// A neighbour of little worth gives way to a new one; `false` if there is none.
+    /// Removes the neighbour that is worth least. `false` if none may be removed.
     fn make_room(&mut self) -> bool {
         self.yielding
             .first()
@@ -402,7 +409,7 @@ fn request_for(
     net: &Net,
 ) -> Option<(PortId, Frame)> {
     let device = net.device(*ifindex)?;
-    // Without an address of its own the device asks as a probe does (RFC 5227, 2.1.1; RFC 4862, 5.4.2).
+    // A device without an address sends a probe (RFC 5227, 2.1.1; RFC 4862, 5.4.2).
     let frame = match (*addr, net.source_for(*ifindex, *addr)) {
         (IpAddr::V4(target), Some(IpAddr::V4(sender))) => {
             arp::request(device, sender, target, last_known)
@@ -411,7 +418,7 @@ fn request_for(
         (IpAddr::V6(target), Some(IpAddr::V6(sender))) => {
             nd::solicitation(device, sender, target, last_known)
         }
-        // A probe goes to all that may have the address.
+        // A probe goes to every host that may have the address, so not to the last known one alone.
         (IpAddr::V6(target), _) => nd::solicitation(device, Ipv6Addr::UNSPECIFIED, target, None),
     };
     Some((device.port, frame))

@@ -232,8 +232,12 @@ fn requests_and_announcements_are_what_rfc_826_and_rfc_5227_say() {
 
 proptest! {
     #[test]
-    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..80), tail in prop::collection::vec(any::<u8>(), 20..40)) {
-        let nearly = [&[0xff; 12][..], &EtherType::ARP.to_be_bytes(), &ETHERNET_IPV4, &tail].concat();
+    fn no_bytes_make_it_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..80),
+        tail in prop::collection::vec(any::<u8>(), 20..40),
+    ) {
+        let ethertype = EtherType::ARP.to_be_bytes();
+        let nearly = [&[0xff; 12][..], &ethertype, &ETHERNET_IPV4, &tail].concat();
         for frame in [bytes, nearly] {
             let _ = conflict(&net(), &device(1), &frame);
             let _ = receive(&net(), &device(1), &mut VecBuf::new(PortId(0), &frame));

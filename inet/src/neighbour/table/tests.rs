@@ -199,7 +199,8 @@ fn in_a_full_table_the_one_longest_without_an_answer_gives_way() {
     assert_eq!(listed(&table), ["10.0.0.1", "10.0.0.3", "10.0.0.4"]);
 }
 
-/// Requests from many made-up senders must not push a real server out, nor keep one from getting in.
+/// Requests from many made-up senders must not push a real server out, nor keep one from getting
+/// in.
 #[test]
 fn in_a_full_table_those_only_heard_of_give_way_and_those_in_use_stay() {
     let mut table = small_table(2);
