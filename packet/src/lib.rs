@@ -19,24 +19,20 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod app;
 pub mod buf;
 pub mod checksum;
 pub mod eth;
 mod field;
-pub mod ftp;
 pub mod icmp;
 pub mod ip;
-pub mod ipv4;
-pub mod ipv6;
-pub mod nat64;
 pub mod ports;
-pub mod proxy;
-pub mod quic;
 pub mod sctp;
 pub mod tcp;
-pub mod translate;
 pub mod udp;
 pub mod uoa;
 
+pub use app::{ftp, proxy, quic};
 pub use buf::{ChecksumState, PacketBuf, PortId};
 pub use eth::{EtherType, MacAddr};
+pub use ip::{ipv4, ipv6, nat64, translate};

@@ -2,10 +2,10 @@
 //! number. After that the header is read and rewritten at constant offsets.
 
 use crate::PacketBuf;
+use crate::ip::header::{IpFacts, NewHeader};
+use crate::ip::ipv4::L2_LEN;
 pub use crate::ip::proto::{DEST_OPTIONS, FRAGMENT};
 use crate::ip::proto::{HOP_BY_HOP, ROUTING};
-use crate::ip::{IpFacts, NewHeader};
-use crate::ipv4::L2_LEN;
 
 /// Bytes of an IPv6 header without extensions: RFC 8200, 3.
 pub const HEADER_LEN: usize = 40;

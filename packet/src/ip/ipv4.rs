@@ -1,7 +1,7 @@
 //! The IPv4 header (RFC 791). It is checked once, then read and rewritten at constant offsets.
 
 use crate::checksum::{self, Delta};
-use crate::ip::{IpFacts, NewHeader};
+use crate::ip::header::{IpFacts, NewHeader};
 use crate::{ChecksumState, PacketBuf, eth, udp};
 
 /// Bytes of an Ethernet header.
