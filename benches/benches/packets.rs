@@ -17,7 +17,7 @@ use benches::frames::{self, FRAME_LEN, Frame, MOST_PAYLOAD, Segment, VIP, client
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use inet::neighbour::NeighbourConfig;
 use inet::{IfIndex, LocalAddr, NeighbourTable, Net, Prefix, Route, RouteScope};
-use ipvs_core::sched::Plan;
+use ipvs_core::Plan;
 use ipvs_core::{
     Access, BATCH, Command, Dest, DestId, Encapsulation, Engine, EngineConfig, Event, FwdMode, Io,
     Laddr, LaddrId, Now, Origin, Protocol, SchedulerKind, Service, ServiceId, ServiceKey,
