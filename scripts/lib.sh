@@ -1,7 +1,9 @@
 # Shared by the scripts here: sourced, not run.
 
+# Debian packages to build the crates that do without DPDK.
+PURE_PACKAGES="build-essential protobuf-compiler"
 # Debian packages to build the project.
-BUILD_PACKAGES="build-essential pkg-config libdpdk-dev libclang-dev clang protobuf-compiler"
+BUILD_PACKAGES="$PURE_PACKAGES pkg-config libdpdk-dev libclang-dev clang"
 # Debian packages to run dpvsd and the demo.
 DEMO_PACKAGES="iproute2 ethtool curl nginx-light iputils-ping procps"
 # Debian packages that the tests need beside those.
@@ -12,6 +14,10 @@ die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
 
 need_root() {
     [ "$(id -u)" = 0 ] || die "needs root for network namespaces and packages: run it with sudo"
+    need_cargo
+}
+
+need_cargo() {
     command -v cargo >/dev/null || die "needs Rust: install it from https://rustup.rs, then run this again"
 }
 
@@ -22,7 +28,9 @@ install_packages() {
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
     done
     [ ${#missing[@]} = 0 ] && return
-    command -v apt-get >/dev/null || die "install these first: ${missing[*]} (they are Debian's names)"
+    if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
+        die "install these first: ${missing[*]} (they are Debian's names)"
+    fi
     say "Installing ${missing[*]}"
     local policy=/usr/sbin/policy-rc.d made_policy=
     if [ ! -e $policy ]; then
