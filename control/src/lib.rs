@@ -6,21 +6,13 @@
 #![forbid(unsafe_code)]
 
 mod api;
-mod connection;
-mod control;
-mod counts;
 pub mod desired;
-mod fleet;
-mod loop_stats;
-mod meter;
 mod platform;
-mod server;
-mod state;
-mod uncut;
+mod publish;
+mod socket;
+mod telemetry;
 
-pub use control::{Control, ControlConfig};
-pub use counts::Counts;
-pub use fleet::{ConnTableSize, WorkerHandle};
-pub use loop_stats::LoopStats;
 pub use platform::{LinkInfo, LinkStats, Platform, PlatformError, PoolInfo};
-pub use server::serve;
+pub use publish::{ConnTableSize, Control, ControlConfig, WorkerHandle};
+pub use socket::serve;
+pub use telemetry::{Counts, LoopStats};

@@ -9,29 +9,10 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::ipvs::BoxStream;
-use super::{Api, convert};
-use crate::desired::AccessList;
+use super::{Api, BoxStream, convert};
 
 /// Entries made before the client has taken them.
 const AHEAD: usize = 256;
-
-/// Service, list and prefix of a request.
-pub(super) fn entry(message: v1::AccessEntry) -> Result<(ServiceKey, AccessList, Prefix), Status> {
-    let key = convert::service_key(message.service.as_ref())?;
-    let addr = convert::ip(message.address.as_ref(), "address")?;
-    let len = convert::prefix_len(message.prefix_len, addr)?;
-    let wrong = || Status::invalid_argument(format!("{addr}/{len} is no network"));
-    let prefix = Prefix::new(addr, len).ok_or_else(wrong)?;
-    Ok((key, list(message.list()), prefix))
-}
-
-const fn list(message: v1::AccessList) -> AccessList {
-    match message {
-        v1::AccessList::Deny => AccessList::Deny,
-        v1::AccessList::Allow => AccessList::Allow,
-    }
-}
 
 impl Api {
     /// Both lists of one service, or of all.

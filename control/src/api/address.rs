@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Api, convert};
 use crate::desired::Address;
-use crate::state::State;
+use crate::publish::State;
 
 #[tonic::async_trait]
 impl v1::address_service_server::AddressService for Api {
@@ -113,8 +113,8 @@ fn message(state: &State, address: &Address) -> v1::Address {
 
 fn worker_use(state: &State, id: ipvs_core::LaddrId) -> Vec<v1::WorkerSapoolUse> {
     let usages = state.usage_of(id);
-    let workers = u16::try_from(state.fleet.len()).unwrap_or(u16::MAX);
-    let lcores = state.fleet.handles().map(|worker| worker.lcore);
+    let workers = u16::try_from(state.workers.len()).unwrap_or(u16::MAX);
+    let lcores = state.workers.handles().map(|worker| worker.lcore);
     let capacities = (0..workers)
         .filter_map(|worker| sapool::PoolShare::new(worker, workers))
         .map(|share| share.capacity());

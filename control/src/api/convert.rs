@@ -10,9 +10,9 @@ use packet::MacAddr;
 use proto::v1;
 use tonic::Status;
 
-use super::{access, options, scheduler};
-use crate::counts::Counts;
-use crate::desired::{AddressRequest, Change, DestRequest, ServiceRequest};
+use super::{options, scheduler};
+use crate::desired::{AddressRequest, DestRequest, ServiceRequest};
+use crate::telemetry::Counts;
 
 /// Conn timeouts are kept in 16 bits.
 const LONGEST_TIMEOUT_S: u32 = 65_535;
@@ -227,7 +227,7 @@ pub(super) const fn protocol_message(protocol: Protocol) -> v1::Protocol {
     }
 }
 
-fn service(message: &v1::VirtualService) -> Result<ServiceRequest, Status> {
+pub(super) fn service(message: &v1::VirtualService) -> Result<ServiceRequest, Status> {
     let key = service_key(message.key.as_ref())?;
     Ok(ServiceRequest {
         key,
@@ -236,7 +236,7 @@ fn service(message: &v1::VirtualService) -> Result<ServiceRequest, Status> {
     })
 }
 
-fn dest(message: Option<&v1::Dest>) -> Result<DestRequest, Status> {
+pub(super) fn dest(message: Option<&v1::Dest>) -> Result<DestRequest, Status> {
     let message =
         message.ok_or_else(|| Status::invalid_argument("name the real server: -r RIP:PORT"))?;
     let fwdmode = fwdmode(message)?;
@@ -293,60 +293,6 @@ pub(super) const fn tunnel_message(fwdmode: FwdMode) -> (v1::TunnelType, u16) {
         FwdMode::Tunnel(Encapsulation::Gue(port)) => (v1::TunnelType::Gue, port),
         _ => (v1::TunnelType::Ipip, 0),
     }
-}
-
-pub(super) fn change(message: v1::change::Change) -> Result<Change, Status> {
-    use v1::change::Change as Message;
-    Ok(match message {
-        Message::AddService(message) => Change::AddService(service(&message)?),
-        Message::EditService(message) => Change::EditService(service(&message)?),
-        Message::DelService(key) => Change::DelService(service_key(Some(&key))?),
-        Message::AddDest(message) => Change::AddDest(
-            service_key(message.service.as_ref())?,
-            dest(message.dest.as_ref())?,
-        ),
-        Message::EditDest(message) => Change::EditDest(
-            service_key(message.service.as_ref())?,
-            dest(message.dest.as_ref())?,
-        ),
-        Message::DelDest(message) => {
-            // Address and port name it; nothing else of it matters.
-            let dest = message.dest.unwrap_or_default();
-            Change::DelDest(
-                service_key(message.service.as_ref())?,
-                ip(dest.address.as_ref(), "real server")?,
-                port(dest.port, "port")?,
-            )
-        }
-        Message::AddLaddr(message) => {
-            let (key, addr, device) = laddr(message)?;
-            Change::AddLaddr(key, addr, device)
-        }
-        Message::DelLaddr(message) => {
-            let (key, addr, _) = laddr(message)?;
-            Change::DelLaddr(key, addr)
-        }
-        Message::AddAccess(message) => {
-            let (key, list, prefix) = access::entry(message)?;
-            Change::AddAccess(key, list, prefix)
-        }
-        Message::DelAccess(message) => {
-            let (key, list, prefix) = access::entry(message)?;
-            Change::DelAccess(key, list, prefix)
-        }
-    })
-}
-
-fn laddr(message: v1::LaddrRequest) -> Result<(ServiceKey, IpAddr, String), Status> {
-    let key = service_key(message.service.as_ref())?;
-    let laddr = message
-        .laddr
-        .ok_or_else(|| Status::invalid_argument("name the local address: -z LIP"))?;
-    Ok((
-        key,
-        ip(laddr.address.as_ref(), "local address")?,
-        laddr.device,
-    ))
 }
 
 pub(super) fn check_timeouts(wanted: &v1::Timeouts) -> Result<(), Status> {

@@ -1,6 +1,5 @@
 //! `ipvsadm-rs`: changes of services, dests, local addresses and timeouts.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,16 +7,14 @@ use ipvs_core::{TcpState, Timeouts};
 use proto::v1;
 use proto::v1::change::Change as Message;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_stream::{Stream, StreamExt};
+use tokio_stream::StreamExt;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Api, convert};
+use super::{Api, BoxStream, change, convert};
 use crate::desired::Change;
 
 /// A client that sends changes one by one and goes to sleep in between is not waited for.
 const NEXT_CHANGE_WITHIN: Duration = Duration::from_secs(30);
-
-pub(super) type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 type Done = Result<Response<v1::Empty>, Status>;
 
@@ -59,8 +56,8 @@ impl v1::ipvs_service_server::IpvsService for Api {
 
     async fn zero_counters(&self, request: Request<v1::ZeroCountersRequest>) -> Done {
         let key = convert::optional_service_key(request.get_ref().key.as_ref())?;
-        let zero = self.control.write_all(move |desired, meter| {
-            Ok(desired.zero_counters(key.as_ref(), |id| meter.counts(id))?)
+        let zero = self.control.write_all(move |desired, rates| {
+            Ok(desired.zero_counters(key.as_ref(), |id| rates.counts(id))?)
         });
         zero.await?;
         Ok(Response::new(v1::Empty {}))
@@ -128,10 +125,10 @@ impl v1::ipvs_service_server::IpvsService for Api {
 
     async fn apply(&self, request: Request<Streaming<v1::Change>>) -> Done {
         let (changes, _room) = self.receive(request.into_inner()).await?;
-        let apply = self.control.write_all(move |desired, meter| {
+        let apply = self.control.write_all(move |desired, rates| {
             for (change, number) in changes.into_iter().zip(1..) {
                 desired
-                    .carry_out(change, meter)
+                    .carry_out(change, rates)
                     .map_err(|error| numbered(number, &error.into()))?;
             }
             Ok(())
@@ -155,11 +152,11 @@ impl v1::ipvs_service_server::IpvsService for Api {
 
 impl Api {
     async fn change(&self, message: Message) -> Done {
-        let change = convert::change(message)?;
+        let change = change::change(message)?;
         self.control
             .write(|state| {
-                let meter = &self.control.meter;
-                state.desired.carry_out(change, meter)
+                let rates = &self.control.rates;
+                state.desired.carry_out(change, rates)
             })
             .await?;
         Ok(Response::new(v1::Empty {}))
@@ -195,7 +192,7 @@ impl Api {
             let change = message?
                 .change
                 .ok_or_else(|| Status::invalid_argument("a change without content"))
-                .and_then(convert::change)
+                .and_then(change::change)
                 .map_err(|status| numbered(changes.len() + 1, &status))?;
             changes.push(change);
         }

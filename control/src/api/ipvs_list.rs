@@ -9,13 +9,13 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::ipvs::BoxStream;
+use super::BoxStream;
 use super::{Api, convert, options, scheduler};
-use crate::control::Control;
-use crate::counts::Counts;
 use crate::desired::{DestEntry, ServiceEntry};
-use crate::meter::Meter;
-use crate::state::State;
+use crate::publish::Control;
+use crate::publish::State;
+use crate::telemetry::Counts;
+use crate::telemetry::Rates;
 
 /// Services made into messages under one lock.
 const SERVICES_AT_ONCE: usize = 16;
@@ -62,7 +62,7 @@ impl Api {
                         .iter()
                         .filter_map(|key| state.desired.service(key).ok());
                     services
-                        .map(|service| service_message(&control.meter, state, service))
+                        .map(|service| service_message(&control.rates, state, service))
                         .collect()
                 });
                 for message in messages {
@@ -91,7 +91,7 @@ impl Api {
         };
         let lcores: Vec<u32> = self
             .control
-            .read(|state| state.fleet.handles().map(|worker| worker.lcore).collect());
+            .read(|state| state.workers.handles().map(|worker| worker.lcore).collect());
         let control = Arc::clone(&self.control);
         let (send, receive) = mpsc::channel(CONNS_AHEAD);
         tokio::spawn(async move {
@@ -157,18 +157,18 @@ fn conn_message(lcore: u32, conn: &ConnInfo) -> v1::Conn {
     }
 }
 
-fn service_message(meter: &Meter, state: &State, service: &ServiceEntry) -> v1::VirtualService {
+fn service_message(rates: &Rates, state: &State, service: &ServiceEntry) -> v1::VirtualService {
     let dests = service.dests.values();
-    let rates = dests.fold(Counts::default(), |sum, dest| sum + meter.rates(dest.id));
-    let counts = service.counts(|id| meter.counts(id));
-    let dest_message = |dest| dest_message(meter, state, service, dest);
+    let growth = dests.fold(Counts::default(), |sum, dest| sum + rates.rates(dest.id));
+    let counts = service.counts(|id| rates.counts(id));
+    let dest_message = |dest| dest_message(rates, state, service, dest);
     let mut message = v1::VirtualService {
         key: Some(convert::service_key_message(&service.request.key)),
         scheduler: scheduler::name_of(service.request.scheduler).to_owned(),
         scheduler_flags: scheduler::flags_of(service.request.scheduler),
         hash_target: scheduler::hash_target_of(service.request.scheduler).to_owned(),
         counters: Some(convert::counters_message(&counts)),
-        rates: Some(convert::rates_message(&rates)),
+        rates: Some(convert::rates_message(&growth)),
         dests: service.dests.values().map(dest_message).collect(),
         laddrs: service
             .laddrs
@@ -195,7 +195,7 @@ fn service_message(meter: &Meter, state: &State, service: &ServiceEntry) -> v1::
 }
 
 fn dest_message(
-    meter: &Meter,
+    rates: &Rates,
     state: &State,
     service: &ServiceEntry,
     dest: &DestEntry,
@@ -205,8 +205,8 @@ fn dest_message(
     let drain_left_s = state
         .desired
         .drain_left_s(&service.request.key, end, state.now_ms);
-    let (active, inactive) = meter.conns(dest.id);
-    let counts = meter.counts(dest.id) - dest.zero;
+    let (active, inactive) = rates.conns(dest.id);
+    let counts = rates.counts(dest.id) - dest.zero;
     let (tunnel_type, tunnel_port) = convert::tunnel_message(request.fwdmode);
     v1::Dest {
         address: Some(convert::ip_message(request.addr)),
@@ -222,8 +222,8 @@ fn dest_message(
         overloaded: request.upper_threshold != 0
             && active + inactive >= u64::from(request.upper_threshold),
         counters: Some(convert::counters_message(&counts)),
-        rates: Some(convert::rates_message(&meter.rates(dest.id))),
-        persistent_conns: meter.persistent_conns(dest.id),
+        rates: Some(convert::rates_message(&rates.rates(dest.id))),
+        persistent_conns: rates.persistent_conns(dest.id),
         drain_s: drain_left_s.unwrap_or(0),
     }
 }

@@ -9,8 +9,8 @@ use proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::{Api, convert};
-use crate::fleet::WorkerHandle;
 use crate::platform::{LinkInfo, Platform, PlatformError};
+use crate::publish::WorkerHandle;
 
 impl From<PlatformError> for Status {
     fn from(error: PlatformError) -> Self {
@@ -86,7 +86,7 @@ impl v1::link_service_server::LinkService for Api {
         let name = &request.get_ref().name;
         let workers: Vec<v1::Worker> = self.control.read(|state| {
             let shown = state
-                .fleet
+                .workers
                 .handles()
                 .filter(|worker| name.is_empty() || *name == format!("cpu{}", worker.lcore));
             shown.map(worker_message).collect()
@@ -94,7 +94,7 @@ impl v1::link_service_server::LinkService for Api {
         if workers.is_empty() {
             let names = self.control.read(|state| {
                 state
-                    .fleet
+                    .workers
                     .handles()
                     .map(|worker| format!("cpu{}", worker.lcore))
                     .collect::<Vec<_>>()

@@ -5,14 +5,14 @@ use proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::Api;
-use crate::fleet::WorkerHandle;
 use crate::platform::PoolInfo;
+use crate::publish::WorkerHandle;
 
 #[tonic::async_trait]
 impl v1::memory_service_server::MemoryService for Api {
     async fn show_memory(&self, _: Request<v1::Empty>) -> Result<Response<v1::Memory>, Status> {
         let workers = self.control.read(|state| {
-            let numbered = (0..).zip(state.fleet.handles());
+            let numbered = (0..).zip(state.workers.handles());
             let workers = numbered
                 .map(|(number, worker)| worker_message(worker, state.local_port_bytes(number)));
             workers.collect()

@@ -2,6 +2,7 @@
 
 mod access;
 mod address;
+mod change;
 mod convert;
 mod ipvs;
 mod ipvs_list;
@@ -17,13 +18,16 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tonic::Status;
 
-use crate::control::Control;
 use crate::desired::{
     AccessError, AddressError, ChangeError, LaddrError, NoDevice, RouteError, ServiceError,
 };
+use crate::publish::Control;
 
 /// Changes that all `Apply` calls together may hold: some 300 MB.
 const MOST_CHANGES: usize = 4_000_000;
+
+pub(super) type BoxStream<T> =
+    std::pin::Pin<Box<dyn tokio_stream::Stream<Item = Result<T, Status>> + Send>>;
 
 /// Serves every noun.
 #[derive(Debug, Clone)]

@@ -6,11 +6,11 @@ use inet::Prefix;
 use ipvs_core::ServiceKey;
 
 use super::Desired;
-use super::access::{AccessError, AccessList};
-use super::laddr::LaddrError;
-use super::service::{DestRequest, ServiceRequest};
-use super::service_error::ServiceError;
-use crate::meter::Meter;
+use crate::desired::ipvs::LaddrError;
+use crate::desired::ipvs::ServiceError;
+use crate::desired::ipvs::{AccessError, AccessList};
+use crate::desired::ipvs::{DestRequest, ServiceRequest};
+use crate::telemetry::Rates;
 
 /// A change, not yet checked against what there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,19 +52,19 @@ pub enum ChangeError {
 }
 
 impl Desired {
-    /// Carries one change out. `meter` says what a dest has counted so far.
+    /// Carries one change out. `rates` says what a dest has counted so far.
     ///
     /// # Errors
     /// If it is refused; nothing has changed then.
-    pub(crate) fn carry_out(&mut self, change: Change, meter: &Meter) -> Result<(), ChangeError> {
+    pub(crate) fn carry_out(&mut self, change: Change, rates: &Rates) -> Result<(), ChangeError> {
         match change {
             Change::AddService(request) => self.add_service(request)?,
             Change::EditService(request) => self.edit_service(request)?,
             Change::DelService(key) => self.del_service(&key)?,
-            Change::AddDest(key, request) => self.add_dest(&key, request, |id| meter.begin(id))?,
+            Change::AddDest(key, request) => self.add_dest(&key, request, |id| rates.begin(id))?,
             Change::EditDest(key, request) => self.edit_dest(&key, request)?,
             Change::DelDest(key, addr, port) => {
-                self.del_dest(&key, addr, port, |dest| meter.counts(dest.id) - dest.zero)?
+                self.del_dest(&key, addr, port, |dest| rates.counts(dest.id) - dest.zero)?
             }
             Change::AddLaddr(key, addr, device) => self.add_laddr(&key, addr, &device)?,
             Change::DelLaddr(key, addr) => self.del_laddr(&key, addr)?,

@@ -2,19 +2,13 @@
 //! touched. Pure data: no rings, no clock. Cloning it copies pointers to the services, not the services,
 //! so that many changes are made to a clone, which takes the place of the original or is thrown away.
 
-mod access;
-mod address;
 mod change;
-mod drain;
 mod ids;
-mod laddr;
+mod ipvs;
+mod net;
 mod ordered;
-mod route;
-mod service;
-mod service_error;
-mod service_rules;
 
-use std::collections::{HashMap, HashSet};
+use ahash::{AHashMap, AHashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -22,17 +16,16 @@ use inet::{Device, IfIndex, Prefix, RouteTable};
 use ipvs_core::{DestId, LaddrId, MAX_SERVICES, ServiceKey, Timeouts};
 use packet::MacAddr;
 
-pub use access::{AccessError, AccessList};
-pub(crate) use address::require_host;
-pub use address::{Address, AddressError, AddressRequest};
 pub use change::{Change, ChangeError};
-use drain::Drain;
 pub use ids::IdPool;
-pub use laddr::{LaddrEntry, LaddrError};
+use ipvs::Drain;
+pub use ipvs::{
+    AccessError, AccessList, DestEntry, DestRequest, LaddrError, ServiceEntry, ServiceError,
+    ServiceRequest,
+};
+pub(crate) use net::require_host;
+pub use net::{Address, AddressError, AddressRequest, LaddrEntry, RouteError, RouteRequest};
 pub use ordered::Ordered;
-pub use route::{RouteError, RouteRequest};
-pub use service::{DestEntry, DestRequest, ServiceEntry, ServiceRequest};
-pub use service_error::ServiceError;
 
 /// Something to be done at the workers once a change is final, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +46,7 @@ pub enum Effect {
 #[derive(Debug, Clone, Default)]
 pub struct Dirty {
     /// Services that were added, changed or removed
-    pub services: HashSet<ServiceKey>,
+    pub services: AHashSet<ServiceKey>,
     /// Devices, addresses, routes
     pub net: bool,
     /// Timeouts
@@ -66,12 +59,12 @@ pub struct Desired {
     pub(crate) devices: Vec<Device>,
     pub(crate) addresses: Ordered<IpAddr, Address>,
     /// The addresses that share a network on a device, in the order they were added.
-    pub(crate) networks: HashMap<(Prefix, IfIndex), Vec<IpAddr>>,
+    pub(crate) networks: AHashMap<(Prefix, IfIndex), Vec<IpAddr>>,
     pub(crate) routes: RouteTable,
     /// How many routes of the operator's name an address as `src`.
-    pub(crate) route_srcs: HashMap<IpAddr, usize>,
+    pub(crate) route_srcs: AHashMap<IpAddr, usize>,
     pub(crate) services: Ordered<ServiceKey, Arc<ServiceEntry>>,
-    pub(crate) laddrs: HashMap<IpAddr, LaddrEntry>,
+    pub(crate) laddrs: AHashMap<IpAddr, LaddrEntry>,
     pub(crate) timeouts: Timeouts,
     pub(crate) service_ids: IdPool,
     pub(crate) dest_ids: IdPool,
@@ -95,11 +88,11 @@ impl Desired {
         Self {
             devices,
             addresses: Ordered::default(),
-            networks: HashMap::new(),
+            networks: AHashMap::new(),
             routes: RouteTable::default(),
-            route_srcs: HashMap::new(),
+            route_srcs: AHashMap::new(),
             services: Ordered::default(),
-            laddrs: HashMap::new(),
+            laddrs: AHashMap::new(),
             timeouts,
             service_ids: IdPool::new(MAX_SERVICES),
             dest_ids: IdPool::new(max_dests),

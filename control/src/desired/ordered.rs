@@ -1,14 +1,19 @@
 //! A map that remembers the order in which its entries were made.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::hash::Hash;
 
-/// Entries by their key, shown in the order they were added. Nothing here walks all entries, so that
-/// restoring many of them takes no longer for each than for the first.
+use ahash::AHashMap;
+
+/// Entries by their key, shown in the order they were added.
+///
+/// Each call takes O(log N). Cloning takes O(N): the dests of a service that a snapshot or a
+/// transaction shares are cloned at their first change. Adding N dests by one transaction is
+/// O(N log N); by N calls, each of which is published, it is O(N^2).
 #[derive(Debug, Clone)]
 pub struct Ordered<K, V> {
     entries: BTreeMap<u64, (K, V)>,
-    places: HashMap<K, u64>,
+    order: AHashMap<K, u64>,
     next: u64,
 }
 
@@ -16,7 +21,7 @@ impl<K, V> Default for Ordered<K, V> {
     fn default() -> Self {
         Self {
             entries: BTreeMap::new(),
-            places: HashMap::new(),
+            order: AHashMap::new(),
             next: 0,
         }
     }
@@ -35,35 +40,35 @@ impl<K: Hash + Eq + Copy, V> Ordered<K, V> {
 
     /// Whether there is an entry of this key.
     pub fn contains(&self, key: &K) -> bool {
-        self.places.contains_key(key)
+        self.order.contains_key(key)
     }
 
     /// The entry of this key.
     pub fn get(&self, key: &K) -> Option<&V> {
-        let place = self.places.get(key)?;
-        self.entries.get(place).map(|(_, value)| value)
+        let at = self.order.get(key)?;
+        self.entries.get(at).map(|(_, value)| value)
     }
 
     /// The entry of this key, to be changed.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        let place = self.places.get(key)?;
-        self.entries.get_mut(place).map(|(_, value)| value)
+        let at = self.order.get(key)?;
+        self.entries.get_mut(at).map(|(_, value)| value)
     }
 
     /// Adds an entry at the end, or replaces the one of this key where it is.
     pub fn insert(&mut self, key: K, value: V) {
         let next = self.next;
-        let place = *self.places.entry(key).or_insert(next);
-        if place == next {
+        let at = *self.order.entry(key).or_insert(next);
+        if at == next {
             self.next += 1;
         }
-        self.entries.insert(place, (key, value));
+        self.entries.insert(at, (key, value));
     }
 
     /// Takes an entry out.
     pub fn remove(&mut self, key: &K) -> Option<V> {
-        let place = self.places.remove(key)?;
-        self.entries.remove(&place).map(|(_, value)| value)
+        let at = self.order.remove(key)?;
+        self.entries.remove(&at).map(|(_, value)| value)
     }
 
     /// All keys, in the order they were added.

@@ -5,7 +5,7 @@ use ipvs_core::{FwdMode, HashTarget, Protocol, SchedulerKind, ServiceOptions};
 use packet::{MacAddr, PortId};
 
 use super::*;
-use crate::counts::Counts;
+use crate::telemetry::Counts;
 
 fn desired() -> Desired {
     let device = |index: u16| Device {

@@ -3,8 +3,8 @@
 use inet::Prefix;
 use ipvs_core::{AddrSet, ServiceKey};
 
-use super::Desired;
-use super::service_error::ServiceError;
+use super::ServiceError;
+use crate::desired::Desired;
 
 /// Which list of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,11 +8,11 @@ use ipvs_core::{
     ServiceKey, ServiceOptions,
 };
 
-use super::access::AccessList;
-use super::address::is_host;
-use super::service_error::ServiceError;
-use super::{Desired, Effect, Ordered};
-use crate::counts::Counts;
+use super::AccessList;
+use super::ServiceError;
+use crate::desired::net::is_host;
+use crate::desired::{Desired, Effect, Ordered};
+use crate::telemetry::Counts;
 
 /// A service as it was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Desired {
     }
 
     /// A service, to be changed: it counts as changed from here on.
-    pub(super) fn service_mut(
+    pub(in crate::desired) fn service_mut(
         &mut self,
         key: &ServiceKey,
     ) -> Result<&mut ServiceEntry, ServiceError> {
@@ -399,7 +399,10 @@ impl ServiceEntry {
         Arc::clone(self.compiled.get_or_insert_with(make))
     }
 
-    pub(super) const fn access_list(&mut self, list: AccessList) -> &mut Option<AddrSet> {
+    pub(in crate::desired) const fn access_list(
+        &mut self,
+        list: AccessList,
+    ) -> &mut Option<AddrSet> {
         match list {
             AccessList::Deny => &mut self.access.deny,
             AccessList::Allow => &mut self.access.allow,

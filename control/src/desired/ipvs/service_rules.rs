@@ -4,13 +4,13 @@ use ipvs_core::{FwdMode, HashTarget, Protocol, SchedulerKind, ServiceKey, Servic
 use packet::proxy::Version;
 use packet::uoa::Mode;
 
-use super::address::is_host;
-use super::service::{DestRequest, ServiceRequest};
-use super::service_error::ServiceError;
+use super::ServiceError;
+use super::{DestRequest, ServiceRequest};
+use crate::desired::net::is_host;
 
 impl ServiceRequest {
     /// What is wrong with a service, whatever else there is.
-    pub(super) fn validate(&self) -> Result<(), ServiceError> {
+    pub(in crate::desired) fn validate(&self) -> Result<(), ServiceError> {
         let is_persistent = self.options.persistence.is_some();
         let is_match = self.key.matcher.is_some();
         if is_match && is_persistent {
@@ -57,7 +57,10 @@ impl ServiceRequest {
 
 impl DestRequest {
     /// What is wrong with a dest of this service.
-    pub(super) fn validate(&self, service: &ServiceRequest) -> Result<(), ServiceError> {
+    pub(in crate::desired) fn validate(
+        &self,
+        service: &ServiceRequest,
+    ) -> Result<(), ServiceError> {
         self.validate_address(&service.key)?;
         self.validate_options(&service.key, &service.options)?;
         self.validate_port(&service.key)?;

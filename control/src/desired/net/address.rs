@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use inet::{IfIndex, Prefix, Route, RouteScope};
 use ipvs_core::LaddrId;
 
-use super::{Desired, Effect, LaddrEntry, NoDevice};
+use crate::desired::{Desired, Effect, LaddrEntry, NoDevice};
 
 /// An address as it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub struct Address {
 
 impl Address {
     /// Tells the neighbours whose it is.
-    pub(super) const fn announcement(&self) -> Effect {
+    pub(in crate::desired) const fn announcement(&self) -> Effect {
         Effect::Announce(self.ifindex, self.addr)
     }
 }
@@ -101,7 +101,7 @@ pub enum AddressError {
 }
 
 /// Whether this can be the address of a single host.
-pub(super) const fn is_host(addr: IpAddr) -> bool {
+pub(in crate::desired) const fn is_host(addr: IpAddr) -> bool {
     let is_broadcast = matches!(addr, IpAddr::V4(v4) if v4.is_broadcast());
     // RFC 4291, 2.5.5.2: IPv4 written as IPv6 is no address on a link.
     let is_mapped = matches!(addr, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
@@ -222,7 +222,10 @@ impl Desired {
         self.addresses.get(&addr)
     }
 
-    pub(super) fn insert_address(&mut self, address: Address) -> Result<(), AddressError> {
+    pub(in crate::desired) fn insert_address(
+        &mut self,
+        address: Address,
+    ) -> Result<(), AddressError> {
         if address.sapool {
             self.share_ports(address.addr, address.ifindex)?;
         }
@@ -242,7 +245,7 @@ impl Desired {
         Ok(())
     }
 
-    pub(super) fn remove_address(&mut self, addr: IpAddr) {
+    pub(in crate::desired) fn remove_address(&mut self, addr: IpAddr) {
         let Some(address) = self.addresses.remove(&addr) else {
             return;
         };

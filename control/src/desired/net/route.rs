@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use inet::{Device, IfIndex, Prefix, Route, RouteScope};
 
-use super::{Desired, NoDevice};
+use crate::desired::{Desired, NoDevice};
 
 /// A route as it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,7 +168,7 @@ impl Desired {
 
     /// The operator's routes that name this address as `src` go with it, as they do in Linux: nothing
     /// may be sent from an address that is not ours.
-    pub(super) fn remove_routes_from(&mut self, src: IpAddr) {
+    pub(in crate::desired) fn remove_routes_from(&mut self, src: IpAddr) {
         if !self.route_srcs.contains_key(&src) {
             return;
         }

@@ -2,23 +2,12 @@
 
 use std::net::IpAddr;
 
-use inet::{IfIndex, Prefix, RouteScope};
-use ipvs_core::{Laddr, LaddrId, ServiceKey};
+use inet::{Prefix, RouteScope};
+use ipvs_core::{Laddr, ServiceKey};
 
-use super::address::{Address, AddressError, require_host};
-use super::service_error::ServiceError;
-use super::{Desired, NoDevice};
-
-/// An address whose ports are shared out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LaddrEntry {
-    /// Number of its pools at the workers
-    pub id: LaddrId,
-    /// Its device
-    pub ifindex: IfIndex,
-    /// How many services use it
-    pub services: usize,
-}
+use super::ServiceError;
+use crate::desired::net::{Address, AddressError, require_host};
+use crate::desired::{Desired, NoDevice};
 
 /// Why a local address was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -148,7 +137,7 @@ impl Desired {
         Ok(())
     }
 
-    pub(super) fn release_laddr(&mut self, addr: IpAddr) {
+    pub(in crate::desired) fn release_laddr(&mut self, addr: IpAddr) {
         let Some(entry) = self.laddrs.get_mut(&addr) else {
             return;
         };

@@ -12,10 +12,10 @@ use tokio::sync::{Notify, oneshot};
 use tonic::Status;
 
 use crate::desired::Desired;
-use crate::fleet::WorkerHandle;
-use crate::meter::Meter;
 use crate::platform::Platform;
-use crate::state::State;
+use crate::publish::state::State;
+use crate::publish::workers::WorkerHandle;
+use crate::telemetry::Rates;
 
 /// Between two looks at the rings of the workers.
 const TICK: Duration = Duration::from_millis(1);
@@ -60,7 +60,7 @@ impl std::fmt::Debug for ControlConfig {
 /// The control plane.
 pub struct Control {
     pub(crate) platform: Arc<dyn Platform>,
-    pub(crate) meter: Meter,
+    pub(crate) rates: Rates,
     /// Whoever changes the desired state holds this, for as long as it takes, so that nothing else
     /// changes meanwhile.
     writer: tokio::sync::Mutex<()>,
@@ -88,7 +88,7 @@ impl Control {
         let desired = Desired::new(config.devices, config.timeouts, config.max_dests);
         let control = Self {
             platform: config.platform,
-            meter: Meter::new(worker_stats),
+            rates: Rates::new(worker_stats),
             writer: tokio::sync::Mutex::new(()),
             state: Mutex::new(State::new(
                 desired,
@@ -152,11 +152,11 @@ impl Control {
         for service in services.iter() {
             ids.extend(service.dests.iter().map(|dest| dest.id));
             if ids.len() >= SAMPLED_AT_ONCE {
-                self.meter.sample(ids.drain(..));
+                self.rates.sample(ids.drain(..));
                 tokio::task::yield_now().await;
             }
         }
-        self.meter.sample(ids);
+        self.rates.sample(ids);
     }
 
     /// Looks at the state.
@@ -197,7 +197,7 @@ impl Control {
     /// one moment. However long it takes, only other changes wait for it.
     pub(crate) async fn write_all(
         self: &Arc<Self>,
-        change: impl FnOnce(&mut Desired, &Meter) -> Result<(), Status> + Send + 'static,
+        change: impl FnOnce(&mut Desired, &Rates) -> Result<(), Status> + Send + 'static,
     ) -> Result<(), Status> {
         let _writer = self.writer.lock().await;
         let mut copy = {
@@ -207,7 +207,7 @@ impl Control {
         };
         let control = Arc::clone(self);
         let changed = tokio::task::spawn_blocking(move || {
-            change(&mut copy, &control.meter)?;
+            change(&mut copy, &control.rates)?;
             copy.compile();
             Ok::<_, Status>(copy)
         });

@@ -6,7 +6,7 @@ use std::time::Instant;
 use ipvs_core::{DestId, WorkerStats};
 use parking_lot::Mutex;
 
-use crate::counts::Counts;
+use crate::telemetry::counts::Counts;
 
 /// A shorter time says little about a rate: such a dest waits for the next sample.
 const SHORTEST_MS: u64 = 500;
@@ -16,7 +16,7 @@ const SHORTEST_MS: u64 = 500;
 /// Rates are a plain window: what was counted between two samples, by the time between them. IPVS
 /// smooths exponentially instead and so shows a while longer what is over.
 #[derive(Debug)]
-pub(crate) struct Meter {
+pub(crate) struct Rates {
     workers: Vec<Arc<WorkerStats>>,
     /// Indexed by [`DestId`], as long as the highest that was used.
     samples: Mutex<Vec<Sample>>,
@@ -30,7 +30,7 @@ struct Sample {
     rates: Counts,
 }
 
-impl Meter {
+impl Rates {
     pub(crate) fn new(workers: Vec<Arc<WorkerStats>>) -> Self {
         Self {
             workers,
@@ -123,19 +123,19 @@ mod tests {
     #[test]
     fn a_rate_is_what_was_counted_by_the_time_it_took() {
         let workers: Vec<_> = (0..2).map(|_| Arc::new(WorkerStats::new(4, 4))).collect();
-        let meter = Meter::new(workers.clone());
+        let rates = Rates::new(workers.clone());
         let id = DestId(1);
         workers[0].dest(id).conns.add(1_000_000);
-        assert_eq!(meter.begin(id).conns, 1_000_000);
-        let start_ms = meter.now_ms();
+        assert_eq!(rates.begin(id).conns, 1_000_000);
+        let start_ms = rates.now_ms();
         workers
             .iter()
             .for_each(|stats| stats.dest(id).conns.add(500));
-        meter.sample_at(start_ms + 100, [id]);
-        assert_eq!(meter.rates(id).conns, 0, "too early to tell");
-        meter.sample_at(start_ms + 2000, [id]);
-        assert_eq!(meter.rates(id).conns, 500);
-        meter.sample_at(start_ms + 4000, [id]);
-        assert_eq!(meter.rates(id).conns, 0);
+        rates.sample_at(start_ms + 100, [id]);
+        assert_eq!(rates.rates(id).conns, 0, "too early to tell");
+        rates.sample_at(start_ms + 2000, [id]);
+        assert_eq!(rates.rates(id).conns, 500);
+        rates.sample_at(start_ms + 4000, [id]);
+        assert_eq!(rates.rates(id).conns, 0);
     }
 }

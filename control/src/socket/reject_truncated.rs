@@ -14,22 +14,24 @@ use tonic::server::NamedService;
 /// tonic takes a stream that the client cancelled for one that has come to its end: half of an `Apply`
 /// would look like a whole one.
 #[derive(Debug, Clone)]
-pub(crate) struct Uncut<S>(pub(crate) S);
+pub(crate) struct RejectTruncated<S>(pub(crate) S);
 
 /// Named otherwise than as a cancellation, which tonic would swallow.
 #[derive(Debug, thiserror::Error)]
 #[error("the request was cut off: {0}")]
-pub(crate) struct CutOff(String);
+pub(crate) struct Truncated(String);
 
-impl From<Status> for CutOff {
+impl From<Status> for Truncated {
     fn from(status: Status) -> Self {
         Self(status.message().to_owned())
     }
 }
 
-type UncutBody = MapErr<Body, fn(Status) -> CutOff>;
+type TruncationBody = MapErr<Body, fn(Status) -> Truncated>;
 
-impl<S: Service<http::Request<UncutBody>>> Service<http::Request<Body>> for Uncut<S> {
+impl<S: Service<http::Request<TruncationBody>>> Service<http::Request<Body>>
+    for RejectTruncated<S>
+{
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
@@ -40,10 +42,10 @@ impl<S: Service<http::Request<UncutBody>>> Service<http::Request<Body>> for Uncu
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         self.0
-            .call(request.map(|body| body.map_err(CutOff::from as fn(Status) -> CutOff)))
+            .call(request.map(|body| body.map_err(Truncated::from as fn(Status) -> Truncated)))
     }
 }
 
-impl<S: NamedService> NamedService for Uncut<S> {
+impl<S: NamedService> NamedService for RejectTruncated<S> {
     const NAME: &'static str = S::NAME;
 }

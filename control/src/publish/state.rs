@@ -1,6 +1,6 @@
 //! All that is behind the lock: what is asked for, what is known, what the workers were told.
 
-use std::collections::{HashMap, HashSet};
+use ahash::{AHashMap, AHashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -13,24 +13,24 @@ use sapool::{PoolShare, PoolUsage, PortPool};
 use tokio::sync::oneshot;
 
 use crate::desired::{Desired, Effect};
-use crate::fleet::{Fleet, Report, WorkerHandle};
+use crate::publish::workers::{Report, WorkerHandle, Workers};
 
 pub(crate) struct State {
     pub(crate) desired: Desired,
     pub(crate) neighbours: NeighbourTable,
-    pub(crate) fleet: Fleet,
+    pub(crate) workers: Workers,
     /// Of each local address, at each worker.
-    pool_usage: HashMap<LaddrId, Vec<Arc<PoolUsage>>>,
+    pool_usage: AHashMap<LaddrId, Vec<Arc<PoolUsage>>>,
     snapshot: Snapshot,
     /// Of the latest tick
     pub(crate) now_ms: u64,
     /// Ids that no worker knows any more: the next writer may use them.
     gone_dests: Vec<DestId>,
     gone_laddrs: Vec<LaddrId>,
-    waiting_pages: HashMap<u64, oneshot::Sender<Box<ConnPage>>>,
+    waiting_pages: AHashMap<u64, oneshot::Sender<Box<ConnPage>>>,
     next_token: u64,
     /// Services with dests and without a local address, of which the log has been told.
-    lacking_laddr: HashSet<ServiceKey>,
+    lacking_laddr: AHashSet<ServiceKey>,
 }
 
 impl State {
@@ -43,8 +43,8 @@ impl State {
     ) -> Self {
         Self {
             neighbours: NeighbourTable::new(neighbours),
-            fleet: Fleet::new(workers),
-            pool_usage: HashMap::new(),
+            workers: Workers::new(workers),
+            pool_usage: AHashMap::new(),
             snapshot: Snapshot {
                 net: Net::new(desired.devices.clone()),
                 ..snapshot
@@ -52,9 +52,9 @@ impl State {
             now_ms: 0,
             gone_dests: Vec::new(),
             gone_laddrs: Vec::new(),
-            waiting_pages: HashMap::new(),
+            waiting_pages: AHashMap::new(),
             next_token: 0,
-            lacking_laddr: HashSet::new(),
+            lacking_laddr: AHashSet::new(),
             desired,
         }
     }
@@ -71,7 +71,7 @@ impl State {
 
     /// Bytes that a worker's ports of all local addresses take.
     pub(crate) fn local_port_bytes(&self, worker: u16) -> usize {
-        let workers = u16::try_from(self.fleet.len()).unwrap_or(u16::MAX);
+        let workers = u16::try_from(self.workers.len()).unwrap_or(u16::MAX);
         PoolShare::new(worker, workers)
             .map_or(0, |share| self.pool_usage.len() * share.pool_bytes())
     }
@@ -107,19 +107,19 @@ impl State {
         self.next_token += 1;
         page.token = self.next_token;
         self.waiting_pages.insert(page.token, answer);
-        self.fleet.send(worker, Command::ListConns(page));
+        self.workers.send(worker, Command::ListConns(page));
         self.next_token
     }
 
     /// Nobody waits for this page any more.
     pub(crate) fn give_up_conns(&mut self, worker: usize, token: u64) {
         self.waiting_pages.remove(&token);
-        self.fleet.take_back_page(worker, token);
+        self.workers.take_back_page(worker, token);
     }
 
     fn take_reports(&mut self, now_ms: u64) -> Vec<Arc<Snapshot>> {
         let mut retired = Vec::new();
-        for report in self.fleet.reports() {
+        for report in self.workers.reports() {
             match report {
                 Report::Retired(snapshot) => retired.push(snapshot),
                 Report::DestGone(id) => self.gone_dests.push(id),
@@ -142,7 +142,7 @@ impl State {
 
     fn ask_neighbours(&mut self, now_ms: u64) {
         for (port, frame) in self.neighbours.poll(now_ms, &self.snapshot.net) {
-            self.fleet.send(0, Command::Transmit { port, frame });
+            self.workers.send(0, Command::Transmit { port, frame });
         }
     }
 
@@ -158,17 +158,17 @@ impl State {
         for effect in effects {
             match effect {
                 Effect::AddPools(..) => {}
-                Effect::RemovePools(id) => self.fleet.remove_laddr(id),
-                Effect::CloseDest(id) => self.fleet.close_dest(id),
-                Effect::EndConns(id) => self.fleet.end_conns(id),
+                Effect::RemovePools(id) => self.workers.remove_laddr(id),
+                Effect::CloseDest(id) => self.workers.close_dest(id),
+                Effect::EndConns(id) => self.workers.end_conns(id),
                 Effect::Announce(ifindex, addr) => self.announce(ifindex, addr),
             }
         }
-        self.fleet.flush();
+        self.workers.flush();
     }
 
     fn add_pools(&mut self, id: LaddrId, addr: IpAddr) {
-        let workers = u16::try_from(self.fleet.len()).unwrap_or(u16::MAX);
+        let workers = u16::try_from(self.workers.len()).unwrap_or(u16::MAX);
         let mut usages = Vec::new();
         for worker in 0..workers {
             let Some(share) = PoolShare::new(worker, workers) else {
@@ -176,7 +176,7 @@ impl State {
             };
             let pool = Box::new(PortPool::new(share));
             usages.push(pool.usage());
-            self.fleet
+            self.workers
                 .send(usize::from(worker), Command::AddLaddr { id, addr, pool });
         }
         self.pool_usage.insert(id, usages);
@@ -195,7 +195,7 @@ impl State {
                 IpAddr::V4(addr) => inet::arp::gratuitous(device, addr),
                 IpAddr::V6(addr) => inet::nd::unsolicited(device, addr),
             };
-            self.fleet.send(0, Command::Transmit { port, frame });
+            self.workers.send(0, Command::Transmit { port, frame });
         }
     }
 
@@ -229,8 +229,8 @@ impl State {
         }
         self.snapshot.services.insert_all(compiled);
         let (dests, services) = (&self.desired.dest_ids, &self.desired.service_ids);
-        self.fleet.provide(dests.end(), services.end());
-        self.fleet.publish(&Arc::new(self.snapshot.clone()));
+        self.workers.provide(dests.end(), services.end());
+        self.workers.publish(&Arc::new(self.snapshot.clone()));
     }
 
     fn update_net(&mut self) {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipvs_core::ServiceKey;
 
-use super::{Desired, Effect};
+use crate::desired::{Desired, Effect};
 
 /// A dest whose last conns end when its time is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Drain {
 
 impl Desired {
     /// Begins a drain, or ends one.
-    pub(super) fn drain(
+    pub(in crate::desired) fn drain(
         &mut self,
         service: ServiceKey,
         dest: (IpAddr, u16),

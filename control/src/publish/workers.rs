@@ -1,14 +1,15 @@
 //! The workers as control sees them: rings there and back, and what does not fit into them yet.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ahash::AHashMap;
 use inet::{IfIndex, NeighbourNews};
 
 use ipvs_core::{Command, ConnPage, DestId, Event, LaddrId, Snapshot, WorkerStats};
 
-use crate::loop_stats::LoopStats;
+use crate::telemetry::LoopStats;
 
 /// Frames that wait for a worker which is far behind are of no use to anyone later.
 const MOST_WAITING_FRAMES: usize = 1024;
@@ -54,17 +55,17 @@ struct Worker {
 
 /// All workers.
 #[derive(Debug)]
-pub(crate) struct Fleet {
+pub(crate) struct Workers {
     workers: Vec<Worker>,
     /// How many workers have still to say that a dest is gone, by its number.
     leaving_dests: Vec<u16>,
     /// The same of local addresses.
-    leaving_laddrs: HashMap<LaddrId, usize>,
+    leaving_laddrs: AHashMap<LaddrId, usize>,
     /// The memory of the counters of all dests and services below these is there.
     provided: (u32, u32),
 }
 
-/// What the workers said that concerns others than the fleet.
+/// What the workers said that concerns others than the workers.
 #[derive(Debug)]
 pub(crate) enum Report {
     /// Some worker forwards by another one now
@@ -86,7 +87,7 @@ pub(crate) enum Report {
     Conns(Box<ConnPage>),
 }
 
-impl Fleet {
+impl Workers {
     pub(crate) fn new(handles: Vec<WorkerHandle>) -> Self {
         Self {
             workers: handles
@@ -98,7 +99,7 @@ impl Fleet {
                 })
                 .collect(),
             leaving_dests: Vec::new(),
-            leaving_laddrs: HashMap::new(),
+            leaving_laddrs: AHashMap::new(),
             provided: (0, 0),
         }
     }

@@ -14,9 +14,9 @@ use tokio::net::UnixListener;
 use tonic::transport::Server;
 
 use crate::api::Api;
-use crate::connection::incoming;
-use crate::control::Control;
-use crate::uncut::Uncut;
+use crate::publish::Control;
+use crate::socket::connection::incoming;
+use crate::socket::reject_truncated::RejectTruncated;
 
 /// Requests at once on one connection.
 const MOST_REQUESTS: usize = 16;
@@ -37,7 +37,7 @@ pub async fn serve(
     let api = Api::new(control);
     macro_rules! limited {
         ($server:ident) => {
-            Uncut($server::new(api.clone()).max_decoding_message_size(LONGEST_MESSAGE))
+            RejectTruncated($server::new(api.clone()).max_decoding_message_size(LONGEST_MESSAGE))
         };
     }
     Server::builder()

@@ -1,0 +1,83 @@
+//! The changes of a transaction: one message of the stream of `Apply` each.
+
+use std::net::IpAddr;
+
+use inet::Prefix;
+use ipvs_core::ServiceKey;
+use proto::v1;
+use tonic::Status;
+
+use super::convert::{dest, ip, port, prefix_len, service, service_key};
+use crate::desired::{AccessList, Change};
+
+/// The change that a message asks for.
+pub(super) fn change(message: v1::change::Change) -> Result<Change, Status> {
+    use v1::change::Change as Message;
+    Ok(match message {
+        Message::AddService(message) => Change::AddService(service(&message)?),
+        Message::EditService(message) => Change::EditService(service(&message)?),
+        Message::DelService(key) => Change::DelService(service_key(Some(&key))?),
+        Message::AddDest(message) => Change::AddDest(
+            service_key(message.service.as_ref())?,
+            dest(message.dest.as_ref())?,
+        ),
+        Message::EditDest(message) => Change::EditDest(
+            service_key(message.service.as_ref())?,
+            dest(message.dest.as_ref())?,
+        ),
+        Message::DelDest(message) => {
+            // Address and port name it; nothing else of it matters.
+            let dest = message.dest.unwrap_or_default();
+            Change::DelDest(
+                service_key(message.service.as_ref())?,
+                ip(dest.address.as_ref(), "real server")?,
+                port(dest.port, "port")?,
+            )
+        }
+        Message::AddLaddr(message) => {
+            let (key, addr, device) = laddr(message)?;
+            Change::AddLaddr(key, addr, device)
+        }
+        Message::DelLaddr(message) => {
+            let (key, addr, _) = laddr(message)?;
+            Change::DelLaddr(key, addr)
+        }
+        Message::AddAccess(message) => {
+            let (key, list, prefix) = access_entry(message)?;
+            Change::AddAccess(key, list, prefix)
+        }
+        Message::DelAccess(message) => {
+            let (key, list, prefix) = access_entry(message)?;
+            Change::DelAccess(key, list, prefix)
+        }
+    })
+}
+
+fn laddr(message: v1::LaddrRequest) -> Result<(ServiceKey, IpAddr, String), Status> {
+    let key = service_key(message.service.as_ref())?;
+    let laddr = message
+        .laddr
+        .ok_or_else(|| Status::invalid_argument("name the local address: -z LIP"))?;
+    Ok((
+        key,
+        ip(laddr.address.as_ref(), "local address")?,
+        laddr.device,
+    ))
+}
+
+/// Service, list and prefix of a request.
+fn access_entry(message: v1::AccessEntry) -> Result<(ServiceKey, AccessList, Prefix), Status> {
+    let key = service_key(message.service.as_ref())?;
+    let addr = ip(message.address.as_ref(), "address")?;
+    let len = prefix_len(message.prefix_len, addr)?;
+    let wrong = || Status::invalid_argument(format!("{addr}/{len} is no network"));
+    let prefix = Prefix::new(addr, len).ok_or_else(wrong)?;
+    Ok((key, list(message.list()), prefix))
+}
+
+const fn list(message: v1::AccessList) -> AccessList {
+    match message {
+        v1::AccessList::Deny => AccessList::Deny,
+        v1::AccessList::Allow => AccessList::Allow,
+    }
+}

@@ -1,0 +1,14 @@
+//! Addresses and routes of the director as operators asked for them: `dpip`.
+//!
+//! An address makes the routes to itself and to its network. `laddr_entry` is an address whose ports
+//! are shared out among the workers. VLAN, bond and tunnel devices will have their files here.
+
+mod address;
+mod laddr_entry;
+mod route;
+
+pub(in crate::desired) use address::is_host;
+pub(crate) use address::require_host;
+pub use address::{Address, AddressError, AddressRequest};
+pub use laddr_entry::LaddrEntry;
+pub use route::{RouteError, RouteRequest};

@@ -1,0 +1,13 @@
+//! From the desired state to the workers: the one writer, and what it publishes.
+//!
+//! [`Control`] is the door: every call of the API takes its lock, changes the desired state, and
+//! publishes. `state` is what lies behind the lock, `workers` the rings to the workers and what does
+//! not fit into them yet. Nothing here waits for a worker.
+
+mod control;
+mod state;
+mod workers;
+
+pub use control::{Control, ControlConfig};
+pub(crate) use state::State;
+pub use workers::{ConnTableSize, WorkerHandle};

@@ -1,0 +1,10 @@
+//! The control socket: who may connect, how many at once, and what counts as a whole request.
+//!
+//! [`serve`] is the entrance. `connection` bounds connections, per process too, and
+//! `reject_truncated` refuses a stream of requests that the client cut off.
+
+mod connection;
+mod reject_truncated;
+mod server;
+
+pub use server::serve;
