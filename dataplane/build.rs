@@ -1,4 +1,4 @@
-//! Passes DPDK's static link line on to the daemon; empty when DPDK's libraries are shared.
+//! Passes DPDK's static link line on to the daemon. It is empty when DPDK's libraries are shared.
 
 fn main() {
     for arg in std::env::var("DEP_DPDK_LINK_ARGS")

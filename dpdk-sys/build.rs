@@ -1,9 +1,10 @@
-//! Bindings of the DPDK that pkg-config finds, the C shim, and how to link.
+//! Makes the bindings of the DPDK that pkg-config finds, compiles the C shim, and chooses how to
+//! link.
 //!
-//! Debug builds link DPDK's shared libraries: EAL loads every driver there is. Release builds link
-//! statically, with the drivers below alone: a binary of a few megabytes that starts at once. The
-//! link line of those has to come from the binary's own build script; it gets it as
-//! `DEP_DPDK_LINK_ARGS`. `DPDK_LINK=static` or `shared` overrides.
+//! Debug builds link DPDK's shared libraries, and EAL loads every driver that is installed. Release
+//! builds link statically, with only the drivers below: a binary of a few megabytes that starts at
+//! once. Cargo wants the static link line from the binary's own build script, which gets it from
+//! here as `DEP_DPDK_LINK_ARGS`. `DPDK_LINK=static` or `shared` overrides the choice.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,9 +12,10 @@ use std::{env, fs};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
+/// The oldest release that is supported and tested.
 const OLDEST: &str = "22.11";
 
-/// Drivers of a static build, as far as they are installed.
+/// Drivers of a static build. Those that are not installed are left out.
 const DRIVERS: &[&str] = &[
     "bus_auxiliary",
     "bus_pci",
@@ -72,7 +74,7 @@ const LIBRARIES: &[&str] = &[
     "gro",
 ];
 
-/// Libraries of the system that those need; they stay shared.
+/// System libraries that DPDK needs. They stay shared.
 const SYSTEM_LIBRARIES: &[&str] = &[
     "mlx5",
     "ibverbs",
@@ -97,6 +99,7 @@ const SYSTEM_LIBRARIES: &[&str] = &[
     "archive",
 ];
 
+/// DPDK libraries that a shared build links.
 const SHARED: &[&str] = &[
     "rte_eal",
     "rte_ethdev",
@@ -123,7 +126,12 @@ fn find() -> Result<()> {
         .atleast_version(OLDEST)
         .cargo_metadata(false)
         .probe("libdpdk")
-        .map_err(|why| format!("no DPDK {OLDEST} or newer: run `apt-get install libdpdk-dev`, or set PKG_CONFIG_PATH to yours ({why})"))?;
+        .map_err(|why| {
+            format!(
+                "no DPDK {OLDEST} or newer: run `apt-get install libdpdk-dev`, \
+                 or set PKG_CONFIG_PATH to yours ({why})"
+            )
+        })?;
     Ok(())
 }
 
@@ -135,22 +143,46 @@ fn pkg_config(args: &[&str]) -> Result<Vec<String>> {
         .collect())
 }
 
+/// Functions that Rust calls, as regular expressions.
+const FUNCTIONS: &[&str] = &[
+    "dpvs_.*",
+    "rte_eal_(init|remote_launch|wait_lcore)",
+    "rte_(get_next_lcore|lcore_to_socket_id|get_tsc_hz|strerror)",
+    "rte_eth_dev_(get_port_by_name|start|stop)",
+    "rte_eth_dev_(default_mac_addr_set|set_link_up|set_link_down)",
+    "rte_eth_(rx_queue_setup|tx_queue_setup|macaddr_get)",
+    "rte_eth_(stats_get|xstats_get|xstats_get_names)",
+    "rte_eth_(promiscuous|allmulticast)_(enable|disable|get)",
+    "rte_pktmbuf_pool_create",
+    "rte_mempool_(walk|avail_count|in_use_count)",
+];
+
+/// Types that Rust looks into.
+const TYPES: &[&str] = &[
+    "dpvs_mbuf",
+    "rte_mbuf",
+    "rte_mempool",
+    "rte_eth_stats",
+    "rte_eth_xstat",
+    "rte_eth_xstat_name",
+    "rte_ether_addr",
+];
+
+const CONSTANTS: &str = "RTE_PKTMBUF_HEADROOM|RTE_MAX_LCORE|RTE_MBUF_DEFAULT_DATAROOM";
+
+/// Types whose fields nobody uses. Some are packed structs that hold aligned ones, which Rust
+/// cannot express.
+const OPAQUE: &str = "rte_l2tpv2_.*|rte_gtp_psc.*|rte_arp_.*|rte_mbuf|rte_mempool|rte_eth_dev.*";
+
 fn bind(cflags: &[String]) -> Result<()> {
     bindgen::Builder::default()
         .header("wrapper.h")
         .clang_args(cflags)
-        .allowlist_function("dpvs_.*")
-        .allowlist_function("rte_eal_(init|cleanup|remote_launch|wait_lcore)")
-        .allowlist_function("rte_(get_main_lcore|get_next_lcore|lcore_to_socket_id|lcore_count|get_tsc_hz|socket_id|strerror)")
-        .allowlist_function("rte_eth_(dev_(count_avail|get_port_by_name|start|stop|close|set_mtu|get_mtu|default_mac_addr_set|set_link_up|set_link_down)|rx_queue_setup|tx_queue_setup|macaddr_get|stats_get|xstats_get|xstats_get_names|promiscuous_(enable|disable|get)|allmulticast_(enable|disable|get))")
-        .allowlist_function("rte_eth_dev_default_mac_addr_set")
-        .allowlist_function("rte_pktmbuf_pool_create")
-        .allowlist_function("rte_mempool_(free|walk|avail_count|in_use_count)")
-        .allowlist_type("dpvs_mbuf|rte_mbuf|rte_mempool|rte_eth_stats|rte_eth_xstat|rte_eth_xstat_name|rte_ether_addr")
-        .allowlist_var("RTE_PKTMBUF_HEADROOM|RTE_MAX_LCORE|RTE_MBUF_DEFAULT_DATAROOM")
-        // Packed structs that hold aligned ones cannot be said in Rust; nobody looks into them.
-        .opaque_type("rte_l2tpv2_.*|rte_gtp_psc.*|rte_arp_.*|rte_mbuf|rte_mempool|rte_eth_dev.*")
-        // They are in DPDK's own dialect; its API reference has them.
+        .allowlist_function(FUNCTIONS.join("|"))
+        .allowlist_type(TYPES.join("|"))
+        .allowlist_var(CONSTANTS)
+        .opaque_type(OPAQUE)
+        // Comments in DPDK's Doxygen dialect do not read well in rustdoc.
         .generate_comments(false)
         .derive_debug(false)
         .derive_default(true)
@@ -184,7 +216,8 @@ fn link() -> Result<()> {
     Ok(())
 }
 
-/// `--whole-archive`, since drivers register themselves by constructors that nothing refers to.
+/// The link line of a static build. It says `--whole-archive` because drivers register themselves
+/// by constructors, which nothing refers to.
 fn static_args() -> Result<Vec<String>> {
     let libdir = PathBuf::from(pkg_config(&["--variable=libdir", "libdpdk"])?.concat());
     let mut args = vec![

@@ -60,7 +60,7 @@ void dpvs_mbuf_cut_chain(struct rte_mbuf *mbuf)
     _Static_assert(offsetof(struct dpvs_mbuf, ours) == offsetof(struct rte_mbuf, theirs) &&        \
                        sizeof(((struct dpvs_mbuf *)0)->ours) ==                                    \
                            sizeof(((struct rte_mbuf *)0)->theirs),                                 \
-                   "this DPDK has another mbuf: " #theirs)
+                   "this DPDK release lays mbufs out differently: " #theirs)
 
 SAME_PLACE(buf_addr, buf_addr);
 SAME_PLACE(data_off, data_off);
@@ -109,8 +109,8 @@ int dpvs_adjust_descriptors(uint16_t port, uint16_t *rx, uint16_t *tx)
 int dpvs_port_configure(uint16_t port, const struct dpvs_port_config *wanted)
 {
     const uint64_t rx_offloads = RTE_ETH_RX_OFFLOAD_CHECKSUM;
-    /* Checksums are never left to the NIC on the way out: forwarded packets change theirs by the
-     * difference, and our own are too few to matter. */
+    /* Transmit checksum offloads stay off: checksums of forwarded packets are updated in software
+     * (RFC 1624), and packets that the director makes itself are too few to matter. */
     const uint64_t tx_offloads = RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
     struct rte_eth_dev_info info;
     struct rte_eth_conf config;

@@ -1,5 +1,5 @@
 /*
- * The part of DPDK that Rust cannot call by itself: static inline functions, and what was renamed
+ * The part of DPDK that Rust cannot call directly: static inline functions, and names that differ
  * between the releases from 22.11 on. No policy here.
  */
 #ifndef DPVS_RS_DPDK_SHIM_H
@@ -22,13 +22,13 @@ uint16_t dpvs_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, u
 uint16_t dpvs_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 
 struct rte_mbuf *dpvs_mbuf_alloc(struct rte_mempool *pool);
-/* All of them, or none and not 0. */
+/* Returns 0 if it wrote `count` mbufs; otherwise it wrote none. */
 int dpvs_mbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned int count);
 void dpvs_mbuf_free(struct rte_mbuf *mbuf);
 void dpvs_mbuf_free_bulk(struct rte_mbuf **mbufs, unsigned int count);
 
-/* The first cache line of an mbuf. Its bytes are DPDK's ABI and the same in every release; the names
- * are not: 24.03 moved most of them into anonymous unions. shim.c checks every offset. */
+/* The first cache line of an mbuf. Its bytes are DPDK's ABI and the same in every release. The names
+ * are not: 24.03 moved most of them into anonymous unions. shim.c checks the offsets. */
 struct dpvs_mbuf {
     void *buf_addr;
     uint64_t buf_iova;
@@ -41,14 +41,14 @@ struct dpvs_mbuf {
     uint32_t pkt_len;
     uint16_t data_len;
     uint16_t vlan_tci;
-    uint32_t mark; /* hash.usr: a number of ours, where drivers put the hash */
+    uint32_t mark; /* hash.usr: drivers put the RSS hash here, the engine a number of its own */
     uint32_t hash_rest;
     uint16_t vlan_tci_outer;
     uint16_t buf_len;
     struct rte_mempool *pool;
 };
 
-/* What a pool of DPDK's is and takes: its struct is another one in every release. */
+/* What Rust reads of a mempool. DPDK's own struct changes between releases. */
 struct dpvs_mempool {
     const char *name;
     uint32_t flags;
@@ -65,7 +65,7 @@ void dpvs_mempool(struct rte_mempool *pool, struct dpvs_mempool *out);
 /* Cuts a chained mbuf down to its first segment and frees the others. */
 void dpvs_mbuf_cut_chain(struct rte_mbuf *mbuf);
 
-/* Whether the link is up, its speed in Mbit/s, duplex and autonegotiation. Does not wait. */
+/* State of the link; speed_mbps is 0 if it is unknown. Does not wait for the link. */
 struct dpvs_link {
     uint32_t speed_mbps;
     uint8_t up;
@@ -74,7 +74,7 @@ struct dpvs_link {
 };
 int dpvs_link(uint16_t port, struct dpvs_link *link);
 
-/* Fills in the driver's default for what is 0 and rounds the rest to what the driver takes. */
+/* Replaces 0 by the driver's default, and rounds other numbers to what the driver accepts. */
 int dpvs_adjust_descriptors(uint16_t port, uint16_t *rx, uint16_t *tx);
 
 /* What a port is configured with. */
@@ -82,13 +82,13 @@ struct dpvs_port_config {
     uint16_t rx_queues;
     uint16_t tx_queues;
     uint16_t mtu;
-    uint8_t rss; /* spread by the hash of addresses and ports, as far as the port can */
+    uint8_t rss; /* 1: spread packets over the queues by RSS, if the port can */
 };
 
-/* Configures the port with those checksum offloads that it has. */
+/* Configures the port, with the receive checksum offloads that it has. */
 int dpvs_port_configure(uint16_t port, const struct dpvs_port_config *config);
 
-/* What a port can do, in numbers that are the same in every release. */
+/* What a port can do. Whether it has an offload is 0 or 1, independent of DPDK's release. */
 struct dpvs_port_info {
     const char *driver;
     int socket;
@@ -122,7 +122,7 @@ struct dpvs_port_info {
 
 int dpvs_port_info(uint16_t port, struct dpvs_port_info *info);
 
-/* Checksum states of a received mbuf: 0 unknown, 1 good, 2 bad. */
+/* Checksum states in ol_flags: `mask` selects the bits, `good` and `bad` are their values. */
 struct dpvs_checksum_flags {
     uint64_t ip_mask, ip_good, ip_bad;
     uint64_t l4_mask, l4_good, l4_bad;

@@ -1,2 +1,2 @@
-/* What bindgen reads. */
+/* The header that bindgen reads. */
 #include "shim.h"

@@ -1,4 +1,5 @@
-//! Passes DPDK's static link line on to this crate's tests; empty when DPDK's libraries are shared.
+//! Passes DPDK's static link line on to this crate's tests. It is empty when DPDK's libraries are
+//! shared.
 
 fn main() {
     for arg in std::env::var("DEP_DPDK_LINK_ARGS")

@@ -1,7 +1,7 @@
 //! Raw FFI to DPDK: bindgen output over one header, and the C shim's functions (`shim.h`).
 //!
-//! No policy here and nothing safe: only the `dpdk` crate calls it. Built against whatever DPDK from
-//! 22.11 on pkg-config finds.
+//! There is no policy here and nothing is safe: only the `dpdk` crate calls it. It builds against
+//! whatever DPDK from 22.11 on pkg-config finds.
 #![allow(
     missing_docs,
     missing_debug_implementations,

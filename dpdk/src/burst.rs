@@ -7,10 +7,10 @@ use dpdk_sys as sys;
 
 use crate::mbuf::Mbuf;
 
-/// Most packets of a burst.
+/// Most packets in a burst.
 pub const CAPACITY: usize = 64;
 
-/// Up to 64 packets in place. What is in it when it is dropped is freed.
+/// Up to 64 packets, held without an allocation. Packets in it are freed when it is dropped.
 pub struct Burst {
     len: usize,
     mbufs: [MaybeUninit<*mut sys::rte_mbuf>; CAPACITY],
@@ -32,7 +32,7 @@ impl Default for Burst {
 }
 
 impl Burst {
-    /// An empty one.
+    /// An empty burst.
     pub const fn new() -> Self {
         Self {
             len: 0,
@@ -40,13 +40,13 @@ impl Burst {
         }
     }
 
-    /// Packets in it.
+    /// Number of packets in it.
     #[inline]
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// True without any.
+    /// True without packets.
     #[inline]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
@@ -58,10 +58,10 @@ impl Burst {
         self.len == CAPACITY
     }
 
-    /// Puts a packet at the end; a full burst drops it.
+    /// Puts a packet at the end. If the burst is full the packet is dropped.
     #[inline]
     pub fn push(&mut self, packet: Mbuf) {
-        // Not read again behind the write: it might be to any of this.
+        // Read once: the compiler cannot know that the write below leaves `self.len` alone.
         let len = self.len;
         if let Some(slot) = self.mbufs.get_mut(len) {
             slot.write(packet.into_raw());
@@ -69,7 +69,7 @@ impl Burst {
         }
     }
 
-    /// Bytes of all packets.
+    /// Bytes of all packets together.
     #[inline]
     pub fn bytes(&self) -> u64 {
         self.mbufs[..self.len]
@@ -81,7 +81,7 @@ impl Burst {
             .sum()
     }
 
-    /// Takes all packets out, in order. What the iterator leaves is freed.
+    /// Takes all packets out, in order. Packets that the iterator does not reach are freed.
     #[inline]
     pub fn drain(&mut self) -> Drain<'_> {
         let len = std::mem::take(&mut self.len);
@@ -90,37 +90,42 @@ impl Burst {
         }
     }
 
-    /// The packets, where they are.
+    /// The packets, without taking them out.
     #[inline]
     pub const fn packets_mut(&mut self) -> &mut [Mbuf] {
         // SAFETY: the first len slots hold mbufs that are ours, and an Mbuf is such a pointer.
         unsafe { std::slice::from_raw_parts_mut(self.mbufs.as_mut_ptr().cast(), self.len) }
     }
 
-    /// Asks for the headers of all packets, which are about to be read.
+    /// Prefetches the headers of all packets, which are about to be read.
     #[inline]
     pub fn fetch_headers(&mut self) {
         self.packets_mut().iter().for_each(Mbuf::prefetch);
     }
 
-    /// The slots behind the last packet, at most [`CAPACITY`], for DPDK to write mbufs to: then [`Self::grow`].
+    /// The free slots behind the last packet and their number, for DPDK to write mbufs to. Call
+    /// [`Self::grow`] afterwards.
     pub(crate) fn spare_slots(&mut self) -> (*mut *mut sys::rte_mbuf, usize) {
         let slots = &mut self.mbufs[self.len..];
         (slots.as_mut_ptr().cast(), slots.len())
     }
 
-    /// So many slots behind the last packet have one, too.
+    /// Counts `count` more packets, which were written to the slots behind the last packet.
     ///
     /// # Safety
-    /// They hold mbufs that nobody else uses, of one segment, or [`Self::cut_chains`] comes next.
+    /// Those slots hold mbufs that nobody else uses. Each has one segment, unless
+    /// [`Self::cut_chains`] is called next.
     pub(crate) const unsafe fn grow(&mut self, count: usize) {
         self.len += count;
     }
 
-    /// Some drivers (pcap, memif, vhost) chain mbufs for a frame that is longer than one, whatever the
-    /// MTU. An [`Mbuf`] has one segment: shortened, a chain would leave with lengths that lie, and
-    /// af_packet then writes beyond its ring's frame. What does not fit one mbuf is longer than the MTU,
-    /// so it is cut, and the engine finds a frame that is shorter than its IP header says.
+    /// Cuts every packet down to its first segment.
+    ///
+    /// Some drivers (pcap, memif, vhost) chain mbufs for a frame that does not fit into one,
+    /// whatever the MTU. An [`Mbuf`] has one segment: if a chain were shortened and sent, its
+    /// lengths would be wrong, and af_packet would write beyond its ring's frame. A frame that does
+    /// not fit into one mbuf is longer than the MTU, so it is cut. The engine then drops it,
+    /// because it is shorter than its IP header says.
     #[inline]
     pub(crate) fn cut_chains(&mut self) {
         for slot in &self.mbufs[..self.len] {
@@ -134,15 +139,16 @@ impl Burst {
         }
     }
 
-    /// The mbufs, for a driver to take some from the front; then call [`Self::settle`].
+    /// The mbufs, for a driver to take some from the front. Call [`Self::settle`] afterwards.
     pub(crate) const fn as_mut_ptr(&mut self) -> *mut *mut sys::rte_mbuf {
         self.mbufs.as_mut_ptr().cast()
     }
 
-    /// The first `taken` mbufs belong to a driver now: frees the others, and says how many.
+    /// Empties the burst after a driver took the first `taken` mbufs. The others are freed; returns
+    /// their number.
     ///
     /// # Safety
-    /// The driver has taken exactly those.
+    /// The driver has taken exactly those mbufs.
     pub(crate) unsafe fn settle(&mut self, taken: usize) -> usize {
         let left = self.len - taken;
         self.len = 0;
@@ -161,7 +167,7 @@ impl Drop for Burst {
     }
 }
 
-/// Packets of a burst, one by one.
+/// The packets of a burst, one by one.
 #[derive(Debug)]
 pub struct Drain<'a> {
     mbufs: std::slice::Iter<'a, MaybeUninit<*mut sys::rte_mbuf>>,

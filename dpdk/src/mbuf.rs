@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 use dpdk_sys as sys;
 use packet::{ChecksumState, PacketBuf, PortId};
 
-/// An mbuf of one segment, owned by whoever holds the value: dropped, it goes back to its pool.
+/// An mbuf of one segment. Whoever holds the value owns the mbuf; dropping it gives the mbuf back
+/// to its pool.
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct Mbuf(NonNull<sys::rte_mbuf>);
@@ -15,7 +16,7 @@ pub struct Mbuf(NonNull<sys::rte_mbuf>);
 unsafe impl Send for Mbuf {}
 
 impl Mbuf {
-    /// Takes an mbuf over.
+    /// Takes ownership of an mbuf.
     ///
     /// # Safety
     /// `raw` is a valid mbuf of one segment that nobody else uses.
@@ -24,7 +25,7 @@ impl Mbuf {
         Self(raw)
     }
 
-    /// Hands the mbuf over: it is not freed by this value any more.
+    /// Gives the mbuf away: this value does not free it any more.
     #[inline]
     pub(crate) fn into_raw(self) -> *mut sys::rte_mbuf {
         let raw = self.0.as_ptr();
@@ -53,7 +54,7 @@ impl Mbuf {
         unsafe { mbuf.buf_addr.cast::<u8>().add(usize::from(mbuf.data_off)) }
     }
 
-    /// Hints that the first bytes are read soon.
+    /// Prefetches the first bytes, which are read soon.
     #[inline]
     pub(crate) fn prefetch(&self) {
         #[cfg(target_arch = "x86_64")]
@@ -65,7 +66,7 @@ impl Mbuf {
         }
     }
 
-    /// Chooses the port that the packet counts as received by, or that it leaves by.
+    /// Sets the port that a packet was received on, or that a packet of the kernel leaves by.
     pub fn set_port(&mut self, port: PortId) {
         self.get_mut().port = port.0;
     }
@@ -79,7 +80,7 @@ impl Mbuf {
     }
 }
 
-/// Which bits of `ol_flags` mean what in this DPDK.
+/// The bits of `ol_flags` that tell checksum states, as this DPDK release numbers them.
 fn checksum_flags() -> &'static sys::dpvs_checksum_flags {
     static FLAGS: OnceLock<sys::dpvs_checksum_flags> = OnceLock::new();
     // SAFETY: returns constants.
@@ -96,7 +97,8 @@ impl Drop for Mbuf {
 impl PacketBuf for Mbuf {
     #[inline]
     fn bytes(&self) -> &[u8] {
-        // SAFETY: data_len bytes from the start on are initialized memory of the buffer, ours alone.
+        // SAFETY: data_len bytes from the start on are initialized memory of the buffer, ours
+        // alone.
         unsafe { std::slice::from_raw_parts(self.start(), usize::from(self.get().data_len)) }
     }
 
@@ -109,7 +111,8 @@ impl PacketBuf for Mbuf {
     #[inline]
     fn prepend(&mut self, len: usize) -> bool {
         let mbuf = self.get_mut();
-        // The frame ends within a buffer of at most 65,535 bytes, so that it is no longer than that whatever of the headroom it takes.
+        // The lengths below do not overflow: the buffer has at most 65,535 bytes, and the frame
+        // stays within it.
         if len > usize::from(mbuf.data_off) {
             return false;
         }

@@ -1,4 +1,5 @@
-//! Memory that is not DPDK's own but read as often: on large pages, and there before it is needed.
+//! Memory that is not DPDK's own but is read as often, such as conn tables: it lies on huge pages,
+//! and is there before it is needed.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::c_void;
@@ -6,20 +7,23 @@ use std::ptr;
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
-/// A page of the kernel's, at the least.
+/// The kernel's smallest page.
 const PAGE: usize = 4096;
 
-/// A huge page of x86-64, and of arm64 with small pages of 4 kB.
+/// A huge page of x86-64.
 const HUGE_PAGE: usize = 2 << 20;
 
-/// The system's allocator, but whatever is as large as a huge page gets memory of its own: aligned to huge pages,
-/// given back to the kernel when freed, and zero without being written to. The system's own writes zeros into
-/// aligned memory, on small pages, before anyone can ask for large ones.
+/// The system's allocator, except for allocations of a huge page or more. Those are mapped from the
+/// kernel: aligned to huge pages, zero without being written to, and unmapped when they are freed.
+///
+/// The system's allocator writes zeros into aligned memory at once. That puts the memory on small
+/// pages before anyone can ask for huge ones.
 #[derive(Debug, Clone, Copy)]
 pub struct LargeAllocator;
 
 impl LargeAllocator {
-    /// Whether memory of this layout is mapped by us. The same for all calls about the same memory.
+    /// Whether memory of this layout is mapped by us. The answer depends on the layout alone, so it
+    /// is the same when the memory is allocated and when it is freed.
     const fn maps(layout: &Layout) -> bool {
         layout.size() >= HUGE_PAGE && layout.align() <= HUGE_PAGE
     }
@@ -40,15 +44,16 @@ impl LargeAllocator {
         unsafe {
             let _ = munmap(start.cast(), before);
             let _ = munmap(aligned.add(len).cast(), HUGE_PAGE - before);
-            // A kernel that has none leaves it on small pages.
+            // A kernel without huge pages leaves the memory on small ones.
             let _ = madvise(aligned.cast(), len, Advice::LinuxHugepage);
         }
         aligned
     }
 }
 
-// SAFETY: `maps` depends on the layout alone, so memory goes back to where it came from; a mapping is as long as
-// asked for, zero, and aligned to HUGE_PAGE, which is enough for every layout that is mapped. Nothing unwinds.
+// SAFETY: `maps` depends on the layout alone, so memory goes back to where it came from. A mapping
+// is as long as asked for, zero, and aligned to HUGE_PAGE, which is enough for every layout that is
+// mapped. Nothing unwinds.
 unsafe impl GlobalAlloc for LargeAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if Self::maps(&layout) {
@@ -81,9 +86,11 @@ unsafe impl GlobalAlloc for LargeAllocator {
     }
 }
 
-/// Asks the kernel to keep a region on huge pages and to provide its memory now: a packet that
-/// touches a page for the first time would wait for it, and one that misses the TLB nearly as long.
-/// A kernel that cannot leaves everything as it was; nothing depends on it but speed.
+/// Asks the kernel to put a region on huge pages and to provide its memory now.
+///
+/// Otherwise the first packet that touches a page would wait for a page fault. Huge pages save TLB
+/// misses. A kernel that cannot do it leaves the region as it was, which costs speed and nothing
+/// else.
 pub fn make_resident(start: *const u8, len: usize) {
     let (start, end) = (start as usize, start as usize + len);
     let (first, last) = (start.next_multiple_of(PAGE), end / PAGE * PAGE);
@@ -91,8 +98,8 @@ pub fn make_resident(start: *const u8, len: usize) {
         return;
     }
     for advice in [Advice::LinuxHugepage, Advice::LinuxPopulateWrite] {
-        // SAFETY: both advices keep the content of the pages, whoever they belong to; an address that
-        // is not mapped is refused.
+        // SAFETY: both advices keep the content of the pages, whoever they belong to; an address
+        // that is not mapped is refused.
         let _ = unsafe { madvise(first as *mut c_void, last - first, advice) };
     }
 }
@@ -102,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn large_memory_is_zero_aligned_and_given_back() {
+    fn large_memory_is_zero_and_aligned_and_is_given_back() {
         for len in [HUGE_PAGE, HUGE_PAGE + 1, 5 * HUGE_PAGE - 4096] {
             let layout = Layout::from_size_align(len, 64).unwrap();
             // SAFETY: the layout is not empty; the memory is used within it and freed once.
@@ -122,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn small_memory_is_the_system_s() {
+    fn small_memory_comes_from_the_system_allocator() {
         let layout = Layout::from_size_align(100, 64).unwrap();
         // SAFETY: the layout is not empty; the memory is used within it and freed once.
         unsafe {
@@ -135,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_region_holds_stays() {
+    fn a_region_keeps_its_content_when_it_is_made_resident() {
         let region = vec![7u8; 5 << 20];
         make_resident(region.as_ptr(), region.len());
         assert!(region.iter().all(|byte| *byte == 7));

@@ -7,35 +7,46 @@ use dpdk_sys as sys;
 use packet::PacketBuf;
 
 use crate::burst::Burst;
+use crate::errno::Errno;
 use crate::mbuf::Mbuf;
-use crate::strerror;
 
 /// A pool could not be made.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "no memory for {count} mbufs on NUMA node {socket}: {why}. Reserve more hugepages, or lower [mbufs] count"
-)]
-pub struct MempoolError {
-    count: u32,
-    socket: i32,
-    why: String,
+pub enum MempoolError {
+    /// The name holds a NUL byte.
+    #[error("invalid mempool name {0:?}: it holds a NUL byte, remove it")]
+    BadName(String),
+    /// DPDK refused, nearly always for want of memory.
+    #[error(
+        "no memory for {count} mbufs on NUMA node {socket}: {why}. \
+         Reserve more hugepages, or lower [mbufs] count"
+    )]
+    NoMemory {
+        /// Number of mbufs asked for.
+        count: u32,
+        /// NUMA node, -1 for any.
+        socket: i32,
+        /// DPDK's reason.
+        why: Errno,
+    },
 }
 
-/// A pool of mbufs, usable by every thread. Lcores have a cache each; other threads take from and
-/// give to the pool itself, which is slower. It lives until the process ends.
+/// A pool of mbufs, usable by every thread. Each lcore has a cache of free mbufs. Other threads
+/// take from the pool itself and give back to it, which is slower. It lives until the process ends.
 #[derive(Debug, Clone, Copy)]
 pub struct Mempool(NonNull<sys::rte_mempool>);
 
 // SAFETY: DPDK's pools are made for several producers and consumers.
 unsafe impl Send for Mempool {}
-// SAFETY: as above.
+// SAFETY: as for Send.
 unsafe impl Sync for Mempool {}
 
 impl Mempool {
-    /// `count` mbufs with DPDK's usual room for a frame of `frame_len` bytes, on a NUMA node (-1: any).
+    /// A pool of `count` mbufs on NUMA node `socket` (-1 for any). Each has room for a frame of
+    /// `frame_len` bytes, and not less than DPDK's default. Each lcore caches up to `cache` mbufs.
     ///
     /// # Errors
-    /// Without enough memory.
+    /// If there is not enough memory.
     pub fn new(
         name: &str,
         count: u32,
@@ -43,17 +54,19 @@ impl Mempool {
         frame_len: u16,
         socket: i32,
     ) -> Result<Self, MempoolError> {
-        let fail = |why: String| MempoolError { count, socket, why };
-        let name = CString::new(name).map_err(|_| fail("its name holds a NUL byte".into()))?;
+        let name = CString::new(name).map_err(|_| MempoolError::BadName(name.to_owned()))?;
         let room = (sys::RTE_PKTMBUF_HEADROOM as u16)
             .saturating_add(frame_len.max(sys::RTE_MBUF_DEFAULT_DATAROOM as u16));
         // SAFETY: EAL is started (there is no port without it); the name is a valid string.
         let pool =
             unsafe { sys::rte_pktmbuf_pool_create(name.as_ptr(), count, cache, 0, room, socket) };
-        // SAFETY: reads a variable of this thread.
         NonNull::new(pool)
             .map(Self)
-            .ok_or_else(|| fail(strerror(unsafe { sys::dpvs_errno() })))
+            .ok_or_else(|| MempoolError::NoMemory {
+                count,
+                socket,
+                why: Errno::last(),
+            })
     }
 
     pub(crate) const fn as_ptr(&self) -> *mut sys::rte_mempool {
@@ -67,11 +80,12 @@ impl Mempool {
         unsafe { NonNull::new(sys::dpvs_mbuf_alloc(self.as_ptr())).map(|raw| Mbuf::from_raw(raw)) }
     }
 
-    /// Fills a burst up with empty packets; with none if there are not as many.
+    /// Fills a burst up with empty packets. If the pool has too few, the burst stays as it is.
     #[inline]
     pub fn fill(&self, burst: &mut Burst) {
         let (slots, count) = burst.spare_slots();
-        // SAFETY: the pool is valid, and there are that many slots. 0: it has written all of them.
+        // SAFETY: the pool is valid, and there are that many slots. A result of 0 says that all of
+        // them were written.
         unsafe {
             if sys::dpvs_mbuf_alloc_bulk(self.as_ptr(), slots, count as u32) == 0 {
                 burst.grow(count);
@@ -79,7 +93,7 @@ impl Mempool {
         }
     }
 
-    /// A packet of these bytes.
+    /// A packet with these bytes, if an mbuf is free and large enough.
     pub fn alloc_from(&self, bytes: &[u8]) -> Option<Mbuf> {
         let mut packet = self.alloc()?;
         if !packet.append(bytes.len()) {
@@ -96,47 +110,47 @@ impl Mempool {
         Some(copy)
     }
 
-    /// Mbufs that are free.
+    /// Number of mbufs that are free.
     pub fn available(&self) -> u32 {
         // SAFETY: the pool is valid.
         unsafe { sys::rte_mempool_avail_count(self.as_ptr()) }
     }
 
-    /// Mbufs that are somewhere.
+    /// Number of mbufs that are in use.
     pub fn in_use(&self) -> u32 {
         // SAFETY: the pool is valid.
         unsafe { sys::rte_mempool_in_use_count(self.as_ptr()) }
     }
 }
 
-/// What a pool is and takes.
+/// A pool as `dpip eal-mem show` lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MempoolShape {
-    /// DPDK's name of it
+    /// DPDK's name of the pool.
     pub name: String,
-    /// DPDK's `RTE_MEMPOOL_F_*`
+    /// DPDK's `RTE_MEMPOOL_F_*` flags.
     pub flags: u32,
-    /// Bytes of an element
+    /// Bytes of an element.
     pub element_bytes: u32,
-    /// Bytes before each element
+    /// Bytes of DPDK's header before each element.
     pub header_bytes: u32,
-    /// Bytes after each element
+    /// Bytes of DPDK's trailer after each element.
     pub trailer_bytes: u32,
-    /// Bytes of the pool's own beside the elements
+    /// Bytes of the pool's private data.
     pub private_bytes: u32,
-    /// Elements
+    /// Number of elements.
     pub size: u32,
-    /// Of those, how many are out
+    /// Number of elements in use.
     pub used: u32,
-    /// Bytes of memory for the elements
+    /// Bytes of memory for the elements.
     pub memory_bytes: u64,
 }
 
-/// All pools of the process, those of drivers too.
+/// All pools of the process, including those of drivers.
 pub fn all_pools() -> Vec<MempoolShape> {
     let mut shapes: Vec<MempoolShape> = Vec::new();
-    // SAFETY: the walk hands `note` pools that are valid and the vector, which lives on, and nobody
-    // else uses the vector meanwhile.
+    // SAFETY: the walk passes valid pools to `note`, and the vector, which outlives the walk and is
+    // used by nobody else during it.
     unsafe { sys::rte_mempool_walk(Some(note), (&raw mut shapes).cast()) };
     shapes
 }
@@ -145,7 +159,7 @@ unsafe extern "C" fn note(pool: *mut sys::rte_mempool, shapes: *mut c_void) {
     let mut shape = sys::dpvs_mempool::default();
     // SAFETY: the pool is valid, the shape ours.
     unsafe { sys::dpvs_mempool(pool, &raw mut shape) };
-    // SAFETY: `all_pools` hands its vector over for the time of the walk.
+    // SAFETY: `all_pools` lends its vector for the time of the walk.
     let shapes = unsafe { &mut *shapes.cast::<Vec<MempoolShape>>() };
     // SAFETY: the name is an array in the pool that ends with a NUL byte.
     let name = unsafe { CStr::from_ptr(shape.name) };

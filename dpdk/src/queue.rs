@@ -1,37 +1,51 @@
-//! A port's queues: each has one user, which is why they can be neither copied nor shared.
+//! A port's queues. Each has one user, which is why they can be neither copied nor shared.
+
+use std::fmt;
 
 use dpdk_sys as sys;
+use packet::PortId;
 
 use crate::burst::Burst;
 
-/// Where packets come in. Received from [`crate::Port::take_queues`].
-#[derive(Debug)]
-pub struct RxQueue {
-    port: u16,
-    queue: u16,
+/// The number of a queue of a port, from 0. A receive and a transmit queue of the same number
+/// belong to the same worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueueId(pub u16);
+
+impl fmt::Display for QueueId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
-/// Where packets leave.
+/// Where packets come in. [`crate::Port::take_queues`] hands it out.
+#[derive(Debug)]
+pub struct RxQueue {
+    port: PortId,
+    queue: QueueId,
+}
+
+/// Where packets leave. [`crate::Port::take_queues`] hands it out.
 #[derive(Debug)]
 pub struct TxQueue {
-    port: u16,
-    queue: u16,
+    port: PortId,
+    queue: QueueId,
 }
 
 impl RxQueue {
-    pub(crate) const fn new(port: u16, queue: u16) -> Self {
+    pub(crate) const fn new(port: PortId, queue: QueueId) -> Self {
         Self { port, queue }
     }
 
-    /// Receives what has come, at most 64 packets, into an empty burst; one that is not is emptied.
+    /// Receives what has come, at most 64 packets. Packets that were in the burst are freed first.
     #[inline]
     pub fn burst(&mut self, burst: &mut Burst) -> usize {
         drop(burst.drain());
         let (slots, room) = burst.spare_slots();
-        // SAFETY: the port is started and has this queue, whose only user we are; there are that many slots, and the driver
-        // fills in mbufs that are ours from then on.
+        // SAFETY: the port is started and has this queue, whose only user we are; there are that
+        // many slots, and the driver fills in mbufs that are ours from then on.
         unsafe {
-            let received = sys::dpvs_rx_burst(self.port, self.queue, slots, room as u16);
+            let received = sys::dpvs_rx_burst(self.port.0, self.queue.0, slots, room as u16);
             burst.grow(usize::from(received));
         }
         burst.cut_chains();
@@ -40,19 +54,19 @@ impl RxQueue {
 }
 
 impl TxQueue {
-    pub(crate) const fn new(port: u16, queue: u16) -> Self {
+    pub(crate) const fn new(port: PortId, queue: QueueId) -> Self {
         Self { port, queue }
     }
 
-    /// Sends a burst. What the queue has no room for is freed; says how many those were.
+    /// Sends a burst. Packets that the queue has no room for are freed; returns their number.
     #[inline]
     pub fn burst(&mut self, burst: &mut Burst) -> usize {
         // SAFETY: the port is started and has this queue, whose only user we are; the driver takes
         // over as many mbufs from the front as it says.
         unsafe {
             let sent = sys::dpvs_tx_burst(
-                self.port,
-                self.queue,
+                self.port.0,
+                self.queue.0,
                 burst.as_mut_ptr(),
                 burst.len() as u16,
             );
@@ -60,9 +74,9 @@ impl TxQueue {
         }
     }
 
-    /// Gives the driver its turn without a packet: LACP of a bonding port needs that every 100 ms.
+    /// Calls the driver without a packet: a bonding port needs that every 100 ms for LACP.
     pub fn keep_alive(&mut self) {
         // SAFETY: as in `burst`; no mbuf is read.
-        unsafe { sys::dpvs_tx_burst(self.port, self.queue, std::ptr::null_mut(), 0) };
+        unsafe { sys::dpvs_tx_burst(self.port.0, self.queue.0, std::ptr::null_mut(), 0) };
     }
 }

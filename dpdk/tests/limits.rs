@@ -1,17 +1,18 @@
-//! What callers and peers may get wrong: numbers out of range, a port twice, frames longer than an
-//! mbuf, a queue that is full. One test function: EAL starts once a process.
+//! What callers and peers may get wrong: numbers out of range, a port looked up twice, frames
+//! longer than an mbuf, a queue that is full. It is one test function because EAL starts once per
+//! process.
 
 use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use dpdk::{Burst, Eal, Mempool, Port, PortConfig};
+use dpdk::{Burst, Eal, LcoreId, Mempool, Port, PortConfig};
 use packet::PacketBuf;
 
 const MBUFS: u32 = 4095;
-/// One mbuf holds 2048 bytes of it.
+/// Bytes of a frame of which one mbuf holds 2048.
 const LONG_FRAME: usize = 6000;
-/// Capacity of net_ring's queues, of which one slot stays empty.
+/// Slots of net_ring's queues. One of them always stays empty.
 const RING: u32 = 1024;
 
 const CONFIG: PortConfig = PortConfig {
@@ -23,12 +24,13 @@ const CONFIG: PortConfig = PortConfig {
 };
 
 #[test]
-fn nothing_breaks_by_what_others_get_wrong() -> Result<(), Box<dyn Error>> {
+fn mistakes_of_callers_and_peers_break_nothing() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let capture = folder.path().join("long.pcap");
     write_capture(&capture)?;
     let args = format!(
-        "dpdk-test --no-huge --no-shconf --no-telemetry -m 64 --no-pci --lcores 0@0,1@0 --log-level error \
+        "dpdk-test --no-huge --no-shconf --no-telemetry -m 64 --no-pci --lcores 0@0,1@0 \
+         --log-level error \
          --vdev net_ring0 --vdev net_ring1 --vdev net_pcap0,rx_pcap={},tx_pcap={}",
         capture.display(),
         folder.path().join("out.pcap").display()
@@ -61,7 +63,7 @@ fn write_capture(path: &Path) -> std::io::Result<()> {
 }
 
 fn lcores_that_do_not_exist_are_refused(eal: &Eal) {
-    for lcore in [0, 99, 5_000_000, u32::MAX] {
+    for lcore in [0, 99, 5_000_000, u32::MAX].map(LcoreId) {
         assert!(eal.launch(lcore, Box::new(|| ())).is_err(), "{lcore}");
         eal.wait(lcore);
         assert!(eal.socket_of(lcore) <= 0, "{lcore}");
@@ -69,10 +71,11 @@ fn lcores_that_do_not_exist_are_refused(eal: &Eal) {
 }
 
 fn a_port_has_one_owner(pool: &Mempool) -> Result<(), Box<dyn Error>> {
-    // pcap is left for the next test.
     assert!(Port::by_name("net_ring7").is_err());
     let mut port = Port::by_name("net_ring0")?;
-    let again = Port::by_name("net_ring0").err().ok_or("a second owner")?;
+    let again = Port::by_name("net_ring0")
+        .err()
+        .ok_or("it has a second owner")?;
     assert!(again.to_string().contains("in use"), "{again}");
     port.start(&CONFIG, pool)?;
     let _queues = port.take_queues().ok_or("a queue")?;

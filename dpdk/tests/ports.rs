@@ -1,19 +1,19 @@
 //! Mbufs and queues on DPDK's software ports: nothing is lost, nothing freed twice.
 //!
-//! One test function a process: EAL starts once. The second test runs in a process of its own.
+//! EAL starts once per process, so the second test starts a process of its own.
 
 use std::error::Error;
 use std::process::Command;
 
-use dpdk::{Burst, Eal, Mempool, Port, PortConfig};
+use dpdk::{Burst, Eal, LcoreId, Mempool, Port, PortConfig};
 use packet::PacketBuf;
 
 const MBUFS: u32 = 1023;
 
 #[test]
-fn packets_come_and_go_and_every_mbuf_comes_back() -> Result<(), Box<dyn Error>> {
-    let args = "dpdk-test --no-huge --no-shconf --no-telemetry -m 64 --no-pci --lcores 0@0,1@0 --log-level error \
-                --vdev net_null0,size=64 --vdev net_null1,size=64,no-rx=1";
+fn packets_are_received_and_sent_and_every_mbuf_is_freed() -> Result<(), Box<dyn Error>> {
+    let args = "dpdk-test --no-huge --no-shconf --no-telemetry -m 64 --no-pci --lcores 0@0,1@0 \
+                --log-level error --vdev net_null0,size=64 --vdev net_null1,size=64,no-rx=1";
     let eal = Eal::init(
         &args
             .split_whitespace()
@@ -21,7 +21,7 @@ fn packets_come_and_go_and_every_mbuf_comes_back() -> Result<(), Box<dyn Error>>
             .collect::<Vec<_>>(),
     )?;
     assert!(Eal::init(&[]).is_err(), "a second start is refused");
-    assert_eq!(eal.worker_lcores(), [1]);
+    assert_eq!(eal.worker_lcores(), [LcoreId(1)]);
 
     // No per-lcore cache, so that the pool's count is exact.
     let pool = Mempool::new("test", MBUFS, 0, 2048, -1)?;
@@ -59,7 +59,7 @@ fn packets_come_and_go_and_every_mbuf_comes_back() -> Result<(), Box<dyn Error>>
     assert_eq!(
         pool.available(),
         MBUFS - 1,
-        "what the drain left was freed, the first is still ours"
+        "the packets that were not drained are free, the first is still ours"
     );
     drop(first);
     rx.burst(&mut burst);
@@ -101,28 +101,32 @@ fn packets_have_room_at_both_ends(pool: &Mempool) {
 
 fn a_worker_runs_what_it_is_given(eal: &Eal) -> Result<(), Box<dyn Error>> {
     let (send, receive) = std::sync::mpsc::channel();
-    eal.launch(1, Box::new(move || send.send(42).expect("the test waits")))?;
+    eal.launch(
+        LcoreId(1),
+        Box::new(move || send.send(42).expect("the test waits")),
+    )?;
     assert_eq!(receive.recv()?, 42);
-    eal.wait(1);
-    assert!(eal.launch(99, Box::new(|| ())).is_err());
+    eal.wait(LcoreId(1));
+    assert!(eal.launch(LcoreId(99), Box::new(|| ())).is_err());
     Ok(())
 }
 
-/// Tells the test below that it is the process that is to die.
+/// This environment variable tells the test below that it is the process that has to die.
 const DIE: &str = "DPVS_TEST_WORKER_PANICS";
 
 #[test]
 fn a_worker_that_panics_takes_the_process_down() -> Result<(), Box<dyn Error>> {
     if std::env::var_os(DIE).is_some() {
-        let args = "t --no-huge --no-shconf --no-telemetry -m 64 --no-pci --lcores 0@0,1@0 --log-level error";
+        let args = "t --no-huge --no-shconf --no-telemetry -m 64 --no-pci --lcores 0@0,1@0 \
+                    --log-level error";
         let eal = Eal::init(
             &args
                 .split_whitespace()
                 .map(str::to_owned)
                 .collect::<Vec<_>>(),
         )?;
-        eal.launch(1, Box::new(|| assert_eq!(1, 2, "on purpose")))?;
-        eal.wait(1);
+        eal.launch(LcoreId(1), Box::new(|| assert_eq!(1, 2, "on purpose")))?;
+        eal.wait(LcoreId(1));
         return Ok(());
     }
     let mut command = Command::new(std::env::current_exe()?);
@@ -137,7 +141,7 @@ fn a_worker_that_panics_takes_the_process_down() -> Result<(), Box<dyn Error>> {
     assert!(!output.status.success());
     assert!(
         String::from_utf8_lossy(&output.stderr).contains("on purpose"),
-        "loudly"
+        "the panic is reported"
     );
     Ok(())
 }

@@ -78,15 +78,15 @@ impl Lab {
             wan_port,
             wires,
             core: Core::calibrated(),
-            started: dpdk::eal::rdtsc(),
-            hz: dpdk::eal::tsc_hz(),
+            started: dpdk::tsc::rdtsc(),
+            hz: dpdk::tsc::tsc_hz(),
         })
     }
 
     /// The time, as the daemon's clock tells it.
     #[inline]
     pub fn now(&self) -> Now {
-        let counts = dpdk::eal::rdtsc() - self.started;
+        let counts = dpdk::tsc::rdtsc() - self.started;
         Now {
             ns: (u128::from(counts) * 1_000_000_000 / u128::from(self.hz)) as u64 + 1_000_000_000,
         }

@@ -4,7 +4,7 @@
 //! has half of the core, and the time that it is on the CPU says nothing of it. No-ops do: the core takes so many of them
 //! a cycle, and shares them out among its threads.
 
-use dpdk::eal::rdtsc;
+use dpdk::tsc::rdtsc;
 
 use benches::measure::{Spread, thread_cpu_ns};
 
