@@ -1,4 +1,10 @@
-use super::*;
+use std::path::Path;
+
+use dpdk::LcoreId;
+use ipvs_core::Timeouts;
+
+use super::settings::DEFAULT_SOCKET;
+use super::{Config, Idle};
 
 const SMALLEST: &str = "[[device]]\nname = \"dpdk0\"\nvdev = \"net_af_packet0,iface=veth0\"\n";
 
@@ -7,27 +13,27 @@ fn parse(text: &str) -> Result<Config, String> {
 }
 
 fn error_of(text: &str) -> String {
-    parse(text).expect_err("this is wrong")
+    parse(text).expect_err("the file is wrong")
 }
 
 #[test]
-fn one_device_is_enough() {
+fn one_device_is_enough_and_the_rest_has_defaults() {
     let config = parse(SMALLEST).unwrap();
     assert_eq!(config.socket, Path::new(DEFAULT_SOCKET));
     assert_eq!(config.workers.len(), 1);
-    assert_eq!(config.workers[0].lcore, 1);
+    assert_eq!(config.workers[0].lcore, LcoreId(1));
     assert_eq!(config.queues_of(0), 1);
     assert_eq!(config.devices[0].kni.as_deref(), Some("dpdk0.kni"));
     assert_eq!(config.timeouts, Timeouts::default());
     assert!(
-        matches!(config.idle, IdleConfig::Sleep { .. }),
+        matches!(config.idle, Idle::Sleep { .. }),
         "two CPUs are too few to poll on one"
     );
     assert_eq!(config.devices[0].address.kernel_interface(), Some("veth0"));
 }
 
 #[test]
-fn an_unknown_key_is_named_with_its_line_and_the_nearest_valid_one() {
+fn an_unknown_key_is_reported_with_its_line_and_the_nearest_valid_key() {
     let error = error_of(&format!("{SMALLEST}promiscous = true\n"));
     assert!(
         error.starts_with("dpvs.toml:4: unknown key 'promiscous': did you mean 'promiscuous'?"),
@@ -48,17 +54,19 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_valid_one() {
 }
 
 #[test]
-fn a_half_written_file_is_refused_with_its_line() {
+fn an_incomplete_file_is_refused_with_the_line_or_section() {
     assert!(error_of("[[device]]\nname = \"dpdk0\n").starts_with("dpvs.toml:2:"));
-    assert!(error_of("[[device]]\nname = \"dpdk0\"\n").contains("device dpdk0: say where it is"));
+    assert!(
+        error_of("[[device]]\nname = \"dpdk0\"\n").contains("[[device]] dpdk0: say where it is")
+    );
     assert!(error_of("").contains("no [[device]]"));
     assert!(error_of(&format!("{SMALLEST}mtu = \"big\"\n")).starts_with("dpvs.toml:4:"));
 }
 
 #[test]
-fn contradictions_are_refused() {
+fn values_out_of_range_and_contradictions_are_refused() {
     for (more, expected) in [
-        (SMALLEST, "device dpdk0 is there twice"),
+        (SMALLEST, "[[device]] dpdk0 is there twice"),
         ("mtu = 20\n", "mtu 20 is out of range"),
         ("pci = \"0000:06:00.0\"\n", "both pci and vdev"),
         ("[workers]\ncount = 0\n", "at least 1"),
@@ -75,7 +83,23 @@ fn contradictions_are_refused() {
             "[[worker]]\nlcore = 1\nqueues = { dpdk0 = [1] }\n",
             "must be numbered 0 to 0",
         ),
-        ("[timeouts]\nudp = 0\n", "out of range"),
+        (
+            "[timeouts]\nudp = 0\n",
+            "[timeouts] udp = 0 is out of range",
+        ),
+        ("[conns]\nmax_dests = 0\n", "[conns] max_dests is 0"),
+        (
+            "mac = \"02:00:00:00:00\"\n",
+            "invalid MAC address '02:00:00:00:00': expected a unicast address",
+        ),
+        (
+            "mac = \"01:00:5e:00:00:01\"\n",
+            "invalid MAC address '01:00:5e:00:00:01'",
+        ),
+        (
+            "kni_name = \"a-name-of-16-byte\"\n",
+            "kni_name 'a-name-of-16-byte' is too long: set one of at most 15 bytes",
+        ),
         ("[nat64]\nprefix = \"64:ff9b::\"\n", "\"64:ff9b::/96\""),
         (
             "[nat64]\nprefix = \"64:ff9b::/80\"\n",
@@ -90,7 +114,8 @@ fn contradictions_are_refused() {
 #[test]
 fn workers_may_share_a_cpu() {
     let config = parse(&format!(
-        "{SMALLEST}[[worker]]\nlcore = 1\ncpu = 1\n[[worker]]\nlcore = 2\ncpu = 1\nqueues = {{ dpdk0 = [1] }}\n"
+        "{SMALLEST}[[worker]]\nlcore = 1\ncpu = 1\n\
+         [[worker]]\nlcore = 2\ncpu = 1\nqueues = {{ dpdk0 = [1] }}\n"
     ))
     .unwrap();
     assert_eq!(
@@ -105,7 +130,7 @@ fn workers_may_share_a_cpu() {
 }
 
 #[test]
-fn the_samples_are_valid() {
+fn the_samples_in_conf_are_valid() {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../conf");
     let mut seen = 0;
     for entry in std::fs::read_dir(samples).unwrap() {

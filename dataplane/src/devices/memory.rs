@@ -1,28 +1,29 @@
-//! DPDK's memory: on which pages it is, and how much of it mbufs take there.
+//! DPDK's memory: on which pages it lies, and how much of it the mbufs take there.
 
 use crate::config::Config;
 
-/// What stands before an mbuf's data: DPDK's object header, `struct rte_mbuf`, and the headroom for headers to come.
+/// Bytes before an mbuf's data: DPDK's object header, `struct rte_mbuf`, and the headroom.
 const HEADERS: u64 = 64 + 128 + 128;
-/// Room for data that an mbuf has at least: `RTE_MBUF_DEFAULT_DATAROOM`.
+/// Fewest bytes of data that an mbuf has room for: `RTE_MBUF_DEFAULT_DATAROOM`.
 const LEAST_ROOM: u64 = 2048;
-/// DPDK lays objects out in cache lines, and one more may spread them over the memory's channels.
+/// Bytes of a cache line. DPDK rounds objects up to whole lines, and may add one more to spread
+/// them over the memory channels.
 const CACHE_LINE: u64 = 64;
-/// What DPDK needs beside mbufs.
+/// Megabytes that DPDK needs beside the mbufs.
 const REST_MB: u64 = 64;
 
-/// Whether this start uses hugepages.
+/// The pages that a start uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Memory {
-    /// Hugepages of this process alone: no mount, no files
+pub(crate) enum Memory {
+    /// Hugepages of this process alone, without a mount and files.
     Hugepages,
-    /// Ordinary pages
+    /// Ordinary pages.
     Ordinary,
 }
 
 impl Memory {
-    /// Megabytes that EAL reserves: as configured, or what the mbufs take.
-    pub fn needed_mb(self, config: &Config) -> u32 {
+    /// Megabytes that EAL reserves: as configured, or what the mbufs need.
+    pub(crate) fn needed_mb(self, config: &Config) -> u32 {
         let page_bytes = match self {
             Self::Hugepages => None,
             Self::Ordinary => Some(rustix::param::page_size() as u64),
@@ -34,8 +35,8 @@ impl Memory {
     }
 }
 
-/// Bytes of memory for each mbuf. On ordinary pages none lies across two of them, unless it is larger than one: DPDK cannot
-/// know that the next page is the next in memory too.
+/// Bytes of memory for each mbuf. On ordinary pages an mbuf does not cross a page's end unless it
+/// is larger than a page, because DPDK cannot know that the next page follows in physical memory.
 fn mbuf_bytes(largest_frame: u16, page_bytes: Option<u64>) -> u64 {
     let data = u64::from(largest_frame).max(LEAST_ROOM);
     let object = (HEADERS + data).next_multiple_of(CACHE_LINE) + CACHE_LINE;
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_has_whole_mbufs_and_a_large_mbuf_whole_pages() {
+    fn a_page_holds_whole_mbufs_and_a_large_mbuf_takes_whole_pages() {
         assert_eq!(mbuf_bytes(1522, None), 2432);
         assert_eq!(mbuf_bytes(1522, Some(4096)), 4096);
         assert_eq!(mbuf_bytes(1522, Some(65_536)), 65_536_u64.div_ceil(26));
@@ -62,10 +63,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_configured_counts() {
+    fn configured_memory_overrides_what_is_worked_out() {
         let needed = |more: &str| {
             let text = format!(
-                "[[device]]\nname = \"dpdk0\"\nvdev = \"net_null0\"\n[mbufs]\ncount = 1048576\n{more}"
+                "[[device]]\nname = \"dpdk0\"\nvdev = \"net_null0\"\n\
+                 [mbufs]\ncount = 1048576\n{more}"
             );
             let config = Config::parse(Path::new("t.toml"), &text, 2).unwrap();
             Memory::Hugepages.needed_mb(&config)

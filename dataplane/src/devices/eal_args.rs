@@ -1,10 +1,11 @@
 //! The arguments that EAL is started with: a pure function of the configuration.
 
 use crate::config::{Config, DeviceAddress};
-use crate::memory::Memory;
 
-/// Arguments as for a DPDK program, program name first.
-pub fn eal_args(config: &Config, memory: Memory) -> Vec<String> {
+use super::memory::Memory;
+
+/// Arguments as any DPDK program takes them, program name first.
+pub(crate) fn eal_args(config: &Config, memory: Memory) -> Vec<String> {
     let mut args = vec!["dpvsd".to_owned()];
     let mut push = |words: &[&str]| args.extend(words.iter().map(|word| (*word).to_owned()));
     match memory {
@@ -42,20 +43,18 @@ pub fn eal_args(config: &Config, memory: Memory) -> Vec<String> {
     args
 }
 
-/// Drivers that make their queues at start are told how many, unless the configuration says it.
+/// Adds the number of queues for drivers that make them when EAL starts, unless the vdev string has
+/// it already.
 fn vdev_with_queues(vdev: &str, queues: usize) -> String {
-    let (key, is_plural) = match vdev
-        .split(',')
-        .next()
-        .unwrap_or_default()
-        .trim_end_matches(|c: char| c.is_ascii_digit())
-    {
-        "net_af_packet" => ("qpairs", queues > 1),
-        "net_af_xdp" => ("queue_count", queues > 1),
-        "net_vhost" | "net_virtio_user" | "virtio_user" => ("queues", queues > 1),
+    let name = vdev.split(',').next().unwrap_or_default();
+    let driver = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let key = match driver {
+        "net_af_packet" => "qpairs",
+        "net_af_xdp" => "queue_count",
+        "net_vhost" | "net_virtio_user" | "virtio_user" => "queues",
         _ => return vdev.to_owned(),
     };
-    if !is_plural || vdev.contains(&format!("{key}=")) {
+    if queues <= 1 || vdev.contains(&format!("{key}=")) {
         vdev.to_owned()
     } else {
         format!("{vdev},{key}={queues}")
@@ -74,21 +73,24 @@ mod tests {
     }
 
     #[test]
-    fn software_ports_without_hugepages() {
-        let text = "[[device]]\nname = \"dpdk0\"\nvdev = \"net_af_packet0,iface=a\"\n[workers]\ncount = 2\n[eal]\nmemory_mb = 128\n";
+    fn software_ports_start_without_hugepages() {
+        let text = "[[device]]\nname = \"dpdk0\"\nvdev = \"net_af_packet0,iface=a\"\n\
+                    [workers]\ncount = 2\n[eal]\nmemory_mb = 128\n";
         assert_eq!(
             args(text, Memory::Ordinary),
-            "dpvsd --no-huge --no-shconf --no-telemetry -m 128 --lcores 0@0,1@1,2@2 --main-lcore 0 --log-level error \
-             --no-pci --vdev net_af_packet0,iface=a,qpairs=2"
+            "dpvsd --no-huge --no-shconf --no-telemetry -m 128 --lcores 0@0,1@1,2@2 \
+             --main-lcore 0 --log-level error --no-pci --vdev net_af_packet0,iface=a,qpairs=2"
         );
     }
 
     #[test]
-    fn a_nic_with_hugepages() {
-        let text = "[[device]]\nname = \"dpdk0\"\npci = \"06:00.0\"\n[eal]\nmemory_mb = 64\nextra_args = [\"--iova-mode=va\"]\n";
+    fn a_nic_starts_with_hugepages() {
+        let text = "[[device]]\nname = \"dpdk0\"\npci = \"06:00.0\"\n\
+                    [eal]\nmemory_mb = 64\nextra_args = [\"--iova-mode=va\"]\n";
         assert_eq!(
             args(text, Memory::Hugepages),
-            "dpvsd --in-memory -m 64 --lcores 0@0,1@1 --main-lcore 0 --log-level error -a 0000:06:00.0 --iova-mode=va"
+            "dpvsd --in-memory -m 64 --lcores 0@0,1@1 --main-lcore 0 --log-level error \
+             -a 0000:06:00.0 --iova-mode=va"
         );
     }
 }

@@ -7,17 +7,17 @@ use clap::Parser;
 /// A DPDK layer-4 load balancer.
 #[derive(Debug, Parser)]
 #[command(name = "dpvsd", version)]
-pub struct Cli {
+pub(super) struct Cli {
     /// The configuration file; samples are in conf/
     #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    pub(super) config: PathBuf,
     /// Say what is missing on this machine, start nothing
     #[arg(long)]
-    pub check: bool,
+    pub(super) check: bool,
     /// Where dpip and ipvsadm-rs connect to, instead of what the file says
     #[arg(long, value_name = "PATH")]
-    pub socket: Option<PathBuf>,
+    pub(super) socket: Option<PathBuf>,
     /// What to log, instead of what the file says: error, warn, info, debug
     #[arg(long, value_name = "LEVEL")]
-    pub log: Option<String>,
+    pub(super) log: Option<String>,
 }

@@ -8,25 +8,26 @@ use rustix::fs::Mode;
 
 /// Why there is no control socket.
 #[derive(Debug, thiserror::Error)]
-pub enum SocketError {
-    /// Somebody answers on it
+pub(super) enum SocketError {
+    /// Another daemon answers on it.
     #[error("another dpvsd answers on {0}: stop it, or give this one its own --socket")]
     InUse(PathBuf),
-    /// The file system says no
-    #[error("cannot make the control socket {path}: {why}")]
+    /// The file system refused.
+    #[error("cannot make the control socket {path}: {why}. Set [daemon] socket, or use --socket")]
     Refused {
-        /// Where
+        /// The socket.
         path: PathBuf,
-        /// Why
+        /// The reason of the system.
         why: io::Error,
     },
 }
 
-/// A listening socket of root's alone. What a daemon that died left in its place is removed.
+/// A listening socket that only root can connect to. A socket that a dead daemon left there is
+/// removed.
 ///
 /// # Errors
 /// If another daemon has it, or the folder cannot be written.
-pub fn listen(path: &Path) -> Result<UnixListener, SocketError> {
+pub(super) fn listen(path: &Path) -> Result<UnixListener, SocketError> {
     let refused = |why| SocketError::Refused {
         path: path.to_owned(),
         why,
@@ -44,7 +45,7 @@ pub fn listen(path: &Path) -> Result<UnixListener, SocketError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(refused(error)),
         _ => {}
     }
-    // From the first moment on nobody else may connect.
+    // The mask makes the socket private from the moment it exists.
     let before = rustix::process::umask(Mode::from_raw_mode(0o177));
     let listener = UnixListener::bind(path);
     rustix::process::umask(before);

@@ -1,31 +1,31 @@
-//! What of the machine matters before a start, read from sysfs and procfs.
+//! What matters of the machine before a start, read from sysfs and /dev.
 
 use std::fs;
 use std::path::PathBuf;
 
-/// A machine, or a folder that looks like one's root in tests.
+/// A machine. In tests it is a folder that looks like a machine's root.
 #[derive(Debug, Clone)]
-pub struct Machine {
+pub(super) struct Machine {
     root: PathBuf,
 }
 
 /// Free hugepages of one size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FreeHugepages {
-    /// Size of one in kB
-    pub size_kb: u64,
-    /// How many are free
-    pub free: u64,
+pub(super) struct FreeHugepages {
+    /// Size of one page in kB.
+    pub(super) size_kb: u64,
+    /// Number of free pages.
+    pub(super) free: u64,
 }
 
 impl Machine {
-    /// The machine whose root is here.
-    pub fn at(root: impl Into<PathBuf>) -> Self {
+    /// The machine whose root folder is `root`.
+    pub(super) fn at(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
     /// This machine.
-    pub fn this() -> Self {
+    pub(super) fn this() -> Self {
         Self::at("/")
     }
 
@@ -39,8 +39,8 @@ impl Machine {
         self.root.join(path).exists()
     }
 
-    /// Free hugepages of every size, the smallest first.
-    pub fn free_hugepages(&self) -> Vec<FreeHugepages> {
+    /// Free hugepages of every size, the smallest size first.
+    pub(super) fn free_hugepages(&self) -> Vec<FreeHugepages> {
         let sizes = fs::read_dir(self.root.join("sys/kernel/mm/hugepages"))
             .into_iter()
             .flatten()
@@ -66,15 +66,15 @@ impl Machine {
     }
 
     /// Free hugepages of all sizes in MB.
-    pub fn free_hugepages_mb(&self) -> u64 {
+    pub(super) fn free_hugepages_mb(&self) -> u64 {
         self.free_hugepages()
             .iter()
             .map(|pages| pages.size_kb * pages.free / 1024)
             .sum()
     }
 
-    /// The CPUs that are online.
-    pub fn cpus(&self) -> Vec<u32> {
+    /// The numbers of the CPUs that are online.
+    pub(super) fn cpus(&self) -> Vec<u32> {
         let text = self
             .read("sys/devices/system/cpu/online")
             .unwrap_or_default();
@@ -85,13 +85,13 @@ impl Machine {
         ranges.flatten().collect()
     }
 
-    /// Whether a PCI device is there.
-    pub fn has_pci_device(&self, address: &str) -> bool {
+    /// Whether the machine has this PCI device.
+    pub(super) fn has_pci_device(&self, address: &str) -> bool {
         self.exists(&format!("sys/bus/pci/devices/{address}"))
     }
 
     /// The kernel driver that a PCI device is bound to.
-    pub fn pci_driver(&self, address: &str) -> Option<String> {
+    pub(super) fn pci_driver(&self, address: &str) -> Option<String> {
         let link = fs::read_link(
             self.root
                 .join(format!("sys/bus/pci/devices/{address}/driver")),
@@ -100,8 +100,8 @@ impl Machine {
         Some(link.file_name()?.to_string_lossy().into_owned())
     }
 
-    /// The network interfaces of a PCI device that its kernel driver made.
-    pub fn interfaces_of(&self, address: &str) -> Vec<String> {
+    /// The network interfaces that the kernel's driver made for a PCI device.
+    pub(super) fn interfaces_of(&self, address: &str) -> Vec<String> {
         let entries = fs::read_dir(self.root.join(format!("sys/bus/pci/devices/{address}/net")));
         entries
             .into_iter()
@@ -111,13 +111,13 @@ impl Machine {
             .collect()
     }
 
-    /// Whether a kernel network interface is there.
-    pub fn has_interface(&self, name: &str) -> bool {
+    /// Whether the kernel has this network interface.
+    pub(super) fn has_interface(&self, name: &str) -> bool {
         self.exists(&format!("sys/class/net/{name}"))
     }
 
     /// Whether TAP devices can be made.
-    pub fn has_tun(&self) -> bool {
+    pub(super) fn has_tun(&self) -> bool {
         self.exists("dev/net/tun")
     }
 }

@@ -1,55 +1,57 @@
-//! What a worker's engine sees of the world: its queues, the kernel, the other workers, control.
+//! What a worker's engine sees of the world: queues, the kernel, the other workers, control.
+
+use std::sync::Arc;
 
 use dpdk::{Burst, Mbuf, Mempool, RxQueue, TxQueue};
 use ipvs_core::{DropReason, Event, Io, WorkerStats};
 use packet::{PacketBuf, PortId};
-use std::sync::Arc;
 
-/// A port's queues of this worker, and what is to leave by it at the end of the batch.
+use crate::steering::RedirectEnds;
+
+/// A worker's queues of one port.
 #[derive(Debug)]
-pub struct PortQueues {
-    /// Which port
-    pub port: PortId,
-    /// Where its packets come in
-    pub rx: RxQueue,
-    /// Where packets leave
-    pub tx: TxQueue,
-    /// Packets of this batch
-    pub pending: Burst,
+pub(super) struct PortQueues {
+    /// The port.
+    pub(super) port: PortId,
+    /// Where its packets come in.
+    pub(super) rx: RxQueue,
+    /// Where packets leave.
+    pub(super) tx: TxQueue,
+    /// Packets that wait for the next tx_burst.
+    pub(super) pending: Burst,
 }
 
 /// The ends of the rings between this worker and everyone else.
 #[derive(Debug)]
-pub struct Rings {
-    /// To each other worker, by its number; none to itself
-    pub redirect_to: Vec<Option<rtrb::Producer<Mbuf>>>,
-    /// From each other worker
-    pub redirect_from: Vec<rtrb::Consumer<Mbuf>>,
-    /// To the thread that serves the kni devices
-    pub to_kernel: rtrb::Producer<Mbuf>,
-    /// What the kernel sends, with the port it leaves by; one worker has it
-    pub from_kernel: Option<rtrb::Consumer<Mbuf>>,
-    /// To control
-    pub events: rtrb::Producer<Event>,
+pub(super) struct Rings {
+    /// To and from the other workers.
+    pub(super) redirect: RedirectEnds,
+    /// To the kni thread.
+    pub(super) to_kernel: rtrb::Producer<Mbuf>,
+    /// From the kni thread. One worker sends for the kernel, the others have `None`. The packet's
+    /// port is the one it leaves by.
+    pub(super) from_kernel: Option<rtrb::Consumer<Mbuf>>,
+    /// To control.
+    pub(super) events: rtrb::Producer<Event>,
 }
 
 /// Everything a worker's engine asks for.
 #[derive(Debug)]
-pub struct Shell {
+pub(super) struct Shell {
     queues: Vec<PortQueues>,
-    /// Index in `queues` by port number
+    /// Index in `queues` by port number.
     by_port: Vec<Option<u8>>,
-    /// The other ends
-    pub rings: Rings,
+    /// Rings to everyone else.
+    pub(super) rings: Rings,
     mempool: Mempool,
     stats: Arc<WorkerStats>,
-    /// Bytes handed to NICs
-    pub tx_bytes: u64,
+    /// Bytes handed to NICs.
+    pub(super) tx_bytes: u64,
 }
 
 impl Shell {
-    /// A shell on these queues.
-    pub fn new(
+    /// A shell on these queues and rings.
+    pub(super) fn new(
         queues: Vec<PortQueues>,
         rings: Rings,
         mempool: Mempool,
@@ -74,21 +76,21 @@ impl Shell {
         }
     }
 
-    /// How many ports the worker polls.
-    pub fn ports(&self) -> usize {
+    /// Number of ports that the worker polls.
+    pub(super) fn ports(&self) -> usize {
         self.queues.len()
     }
 
     /// Receives a burst from the n-th port.
     #[inline]
-    pub fn receive(&mut self, at: usize, burst: &mut Burst) -> usize {
+    pub(super) fn rx_burst(&mut self, at: usize, burst: &mut Burst) -> usize {
         self.queues[at].rx.burst(burst)
     }
 
-    /// Hands what is pending to the NICs. What they do not take is dropped: waiting would only move
-    /// the loss to the receive side.
+    /// Hands all pending packets to the NICs. Packets that they do not take are dropped, because to
+    /// wait would only move the loss to the receive side.
     #[inline]
-    pub fn flush(&mut self) {
+    pub(super) fn tx_burst(&mut self) {
         for queues in &mut self.queues {
             if !queues.pending.is_empty() {
                 send(queues, &self.stats);
@@ -96,15 +98,15 @@ impl Shell {
         }
     }
 
-    /// Lets drivers that need it (bonding's LACP) have their turn on ports that send nothing.
-    pub fn keep_alive(&mut self) {
+    /// Calls the driver of ports that send nothing: LACP of a bonding port needs that.
+    pub(super) fn keep_alive(&mut self) {
         for queues in &mut self.queues {
             queues.tx.keep_alive();
         }
     }
 
-    /// Sends what the kernel has for its ports, a bounded number of packets.
-    pub fn send_for_kernel(&mut self, most: usize) -> usize {
+    /// Sends packets of the kernel, `most` of them at most. Returns their number.
+    pub(super) fn send_for_kernel(&mut self, most: usize) -> usize {
         let Some(ring) = &mut self.rings.from_kernel else {
             return 0;
         };
@@ -116,7 +118,7 @@ impl Shell {
             self.stats.received.add(1);
             self.stats.transmitted.add(1);
             let port = packet.port();
-            queue_packet(
+            enqueue(
                 &mut self.queues,
                 &self.by_port,
                 &self.stats,
@@ -138,7 +140,7 @@ fn send(queues: &mut PortQueues, stats: &WorkerStats) {
 }
 
 #[inline(always)]
-fn queue_packet(
+fn enqueue(
     queues: &mut [PortQueues],
     by_port: &[Option<u8>],
     stats: &WorkerStats,
@@ -164,7 +166,7 @@ fn queue_packet(
 impl Io<Mbuf> for Shell {
     #[inline(always)]
     fn transmit(&mut self, port: PortId, packet: Mbuf) {
-        queue_packet(
+        enqueue(
             &mut self.queues,
             &self.by_port,
             &self.stats,
@@ -193,7 +195,8 @@ impl Io<Mbuf> for Shell {
     fn redirect(&mut self, worker: u16, packet: Mbuf) {
         let ring = self
             .rings
-            .redirect_to
+            .redirect
+            .to
             .get_mut(usize::from(worker))
             .and_then(Option::as_mut);
         if ring.is_none_or(|ring| ring.push(packet).is_err()) {

@@ -1,0 +1,24 @@
+//! `dpvsd --check`: what is missing on this machine, and the command that mends it.
+//!
+//! [`check`] is the entrance. `resources` looks at memory, CPUs and the socket's folder, `nics` at
+//! the devices, and each returns [`Finding`]s. [`memory_of`] chooses the pages that a start uses.
+
+mod finding;
+mod nics;
+mod resources;
+#[cfg(test)]
+mod tests;
+
+pub(super) use finding::{Finding, Severity};
+pub(super) use resources::memory_of;
+
+use crate::config::Config;
+
+use super::machine::Machine;
+
+/// Everything that can be found out before EAL starts.
+pub(super) fn check(config: &Config, machine: &Machine) -> Vec<Finding> {
+    let mut findings = resources::check(config, machine);
+    findings.extend(nics::check(config, machine));
+    findings
+}

@@ -1,0 +1,159 @@
+//! A run of the daemon, from a valid configuration to a clean end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use ::kni::KniError;
+use control::{Control, ControlConfig, WorkerHandle};
+use crossbeam_utils::CachePadded;
+use dpdk::{Eal, EalError, LcoreId, Mempool, MempoolError};
+use ipvs_core::Keys;
+use ipvs_core::tuple::HashKey;
+
+use crate::config::Config;
+use crate::devices::{self, DpdkPlatform, Memory, PortStartError, StartedPort};
+use crate::kni::{self, KniThread};
+use crate::worker::{self, Wired, Worker};
+
+use super::check;
+use super::machine::Machine;
+use super::serve::{self, ServeError};
+use super::socket::{self, SocketError};
+
+/// Why a run did not begin, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DaemonError {
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    #[error(transparent)]
+    Eal(#[from] EalError),
+    #[error(transparent)]
+    Mempool(#[from] MempoolError),
+    #[error(transparent)]
+    Port(#[from] PortStartError),
+    #[error(transparent)]
+    Kni(#[from] KniError),
+    #[error("the kernel gives no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+    #[error("cannot start the kni thread: {0}")]
+    KniThread(std::io::Error),
+    #[error("the kni thread panicked: its message is above")]
+    KniThreadPanicked,
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+/// Tells workers and the kni thread to end. Every worker reads it in every turn of its loop, so
+/// nothing that is written often may share its cache line.
+type Stop = Arc<CachePadded<AtomicBool>>;
+
+/// Starts everything, runs until a signal, stops everything.
+///
+/// # Errors
+/// With a sentence for the user if something does not start.
+pub(super) fn run(config: &Config, machine: &Machine) -> Result<(), DaemonError> {
+    let listener = socket::listen(&config.socket)?;
+    let eal = start_eal(config, machine)?;
+    let pool = mempool(config)?;
+    let mut ports = devices::start(config, &pool)?;
+    let netdevs = kni::create_netdevs(config, &ports)?;
+    let Wired {
+        workers,
+        handles,
+        kni_thread,
+    } = worker::wire(config, keys()?, &eal, &mut ports, netdevs, pool);
+    let control = Control::new(control_config(config, handles, ports, pool));
+    let stop = Stop::default();
+    let lcores = launch(&eal, workers, &stop)?;
+    let kni_thread = spawn(kni_thread, &stop)?;
+    let served = serve::until_signal(control, listener, &config.socket);
+    stop.store(true, Ordering::Relaxed);
+    lcores.iter().for_each(|lcore| eal.wait(*lcore));
+    kni_thread
+        .join()
+        .map_err(|_| DaemonError::KniThreadPanicked)?;
+    tracing::info!("stopped");
+    Ok(served?)
+}
+
+fn start_eal(config: &Config, machine: &Machine) -> Result<Eal, EalError> {
+    let memory = check::memory_of(config, machine);
+    match memory {
+        Memory::Hugepages => tracing::info!("running on hugepages"),
+        Memory::Ordinary => {
+            tracing::info!("running on ordinary pages: no hugepages are free, or none are wanted")
+        }
+    }
+    Eal::init(&devices::eal_args(config, memory))
+}
+
+/// The pool that all ports share, on any NUMA node.
+fn mempool(config: &Config) -> Result<Mempool, MempoolError> {
+    let frame = config.largest_frame();
+    Mempool::new("dpvsd", config.mbufs, config.mbuf_cache, frame, -1)
+}
+
+fn control_config(
+    config: &Config,
+    handles: Vec<WorkerHandle>,
+    ports: Vec<StartedPort>,
+    pool: Mempool,
+) -> ControlConfig {
+    ControlConfig {
+        devices: ports.iter().map(|started| started.device.clone()).collect(),
+        workers: handles,
+        platform: Arc::new(DpdkPlatform::new(ports, pool)),
+        timeouts: config.timeouts,
+        defence: config.defence,
+        nat64_prefix: config.nat64_prefix,
+        neighbours: neighbour_config(config),
+        max_dests: config.max_dests,
+    }
+}
+
+fn neighbour_config(config: &Config) -> inet::neighbour::NeighbourConfig {
+    inet::neighbour::NeighbourConfig {
+        reachable_ms: config.neighbours.timeout.as_millis() as u64,
+        max_entries: config.neighbours.max,
+        ..inet::neighbour::NeighbourConfig::default()
+    }
+}
+
+/// Random keys, so that nobody outside can choose packets whose hashes collide, or guess sequence
+/// numbers.
+fn keys() -> Result<Keys, getrandom::Error> {
+    let random = || -> Result<HashKey, getrandom::Error> {
+        Ok(HashKey([
+            getrandom::u64()?,
+            getrandom::u64()?,
+            getrandom::u64()?,
+            getrandom::u64()?,
+        ]))
+    };
+    Ok(Keys {
+        conns: random()?,
+        sequence: random()?,
+    })
+}
+
+fn launch(
+    eal: &Eal,
+    workers: Vec<(LcoreId, Worker)>,
+    stop: &Stop,
+) -> Result<Vec<LcoreId>, EalError> {
+    let launch = |(lcore, worker): (LcoreId, Worker)| {
+        let stop = Arc::clone(stop);
+        eal.launch(lcore, Box::new(move || worker.run(&stop)))?;
+        Ok(lcore)
+    };
+    workers.into_iter().map(launch).collect()
+}
+
+fn spawn(thread: KniThread, stop: &Stop) -> Result<JoinHandle<()>, DaemonError> {
+    let stop = Arc::clone(stop);
+    std::thread::Builder::new()
+        .name("kni".into())
+        .spawn(move || thread.run(&stop))
+        .map_err(DaemonError::KniThread)
+}

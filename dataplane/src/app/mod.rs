@@ -1,0 +1,15 @@
+//! The parts of `main`: the command line, the check before a start, and a run of the daemon.
+//!
+//! [`main`] is the only entrance. `start` reads the configuration and decides what to do with it,
+//! `check` looks for what is missing on this `machine`, `daemon` starts and stops everything,
+//! `serve` answers on the control socket meanwhile.
+
+mod check;
+mod cli;
+mod daemon;
+mod machine;
+mod serve;
+mod socket;
+mod start;
+
+pub(crate) use start::main;

@@ -1,0 +1,73 @@
+//! The control socket is served until a signal.
+
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::Arc;
+
+use control::Control;
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinError;
+
+/// Why the control socket could not be served.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ServeError {
+    #[error("cannot start the control plane: {0}")]
+    Start(#[from] io::Error),
+    #[error("the control plane ended early: {0}")]
+    Ended(#[from] JoinError),
+}
+
+/// Threads of the control plane. EAL has pinned the main lcore's thread, and they inherit its CPU.
+const THREADS: usize = 2;
+
+/// Serves the control socket until SIGTERM or SIGINT, then removes it.
+pub(super) fn until_signal(
+    control: Arc<Control>,
+    listener: UnixListener,
+    socket: &Path,
+) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()?;
+    let served = runtime.block_on(serve(control, listener, socket));
+    let _ = std::fs::remove_file(socket);
+    served
+}
+
+async fn serve(
+    control: Arc<Control>,
+    listener: UnixListener,
+    socket: &Path,
+) -> Result<(), ServeError> {
+    let (mut term, mut int) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let (stop, stopped) = watch::channel(false);
+    let ticking = tokio::spawn(Arc::clone(&control).run(told_to_stop(stopped.clone())));
+    let listener = tokio::net::UnixListener::from_std(listener)?;
+    let serving = tokio::spawn(control::serve(control, listener, told_to_stop(stopped)));
+    tracing::info!(socket = %socket.display(), "ready");
+    // The result is ignored: without systemd there is nobody to notify.
+    let _ = sd_notify::notify(false, &[NotifyState::Ready]);
+    let signal = tokio::select! {
+        _ = term.recv() => "SIGTERM",
+        _ = int.recv() => "SIGINT",
+    };
+    tracing::info!(signal, "stopping");
+    let _ = sd_notify::notify(false, &[NotifyState::Stopping]);
+    let _ = stop.send(true);
+    ticking.await?;
+    serving.abort();
+    Ok(())
+}
+
+async fn told_to_stop(mut stopped: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is also a reason to stop.
+    let _ = stopped.wait_for(|stop| *stop).await;
+}

@@ -1,0 +1,95 @@
+//! From the command line to a check or a run.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+use crate::config::{Config, ConfigError};
+
+use super::check::{self, Severity};
+use super::cli::Cli;
+use super::daemon::{self, DaemonError};
+use super::machine::Machine;
+
+/// Why `dpvsd` ended without success.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{} cannot be started here: see above", .0.display())]
+    Check(PathBuf),
+    #[error("invalid log level '{level}': {why}; use error, warn, info or debug")]
+    Log { level: String, why: ParseError },
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
+}
+
+/// All of `dpvsd`.
+pub(crate) fn main() -> ExitCode {
+    match start(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dpvsd: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(cli: &Cli) -> Result<(), StartError> {
+    let machine = Machine::this();
+    let config = configure(cli, &machine)?;
+    check_first(cli, &config, &machine)?;
+    if cli.check {
+        eprintln!("dpvsd: {} can be started here", cli.config.display());
+        return Ok(());
+    }
+    start_logging(&config.log)?;
+    Ok(daemon::run(&config, &machine)?)
+}
+
+/// The configuration file, with what the command line says in its place.
+fn configure(cli: &Cli, machine: &Machine) -> Result<Config, ConfigError> {
+    let mut config = Config::load(&cli.config, machine.cpus().len())?;
+    if let Some(socket) = &cli.socket {
+        config.socket.clone_from(socket);
+    }
+    if let Some(log) = &cli.log {
+        config.log.clone_from(log);
+    }
+    Ok(config)
+}
+
+/// Prints what the check found. Notes are printed only if a check was asked for.
+fn check_first(cli: &Cli, config: &Config, machine: &Machine) -> Result<(), StartError> {
+    let findings = check::check(config, machine);
+    for finding in &findings {
+        if cli.check || finding.severity > Severity::Note {
+            eprintln!("dpvsd: {finding}");
+        }
+    }
+    let mut severities = findings.iter().map(|finding| finding.severity);
+    if severities.any(|severity| severity == Severity::Error) {
+        return Err(StartError::Check(cli.config.clone()));
+    }
+    Ok(())
+}
+
+/// Logs to standard error. The libraries under the gRPC server log from info on only, unless the
+/// filter names them.
+fn start_logging(level: &str) -> Result<(), StartError> {
+    let directives = format!("h2=info,hyper=info,tower=info,{level}");
+    let filter = EnvFilter::try_new(directives).map_err(|why| StartError::Log {
+        level: level.to_owned(),
+        why,
+    })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+    Ok(())
+}
