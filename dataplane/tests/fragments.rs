@@ -1,68 +1,24 @@
-//! Datagrams that real kernels cut into fragments, which reach the director one by one.
+//! Datagrams that real kernels fragment. The fragments reach the director one by one.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by a panic"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod lab;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use lab::{Addrs, Lab, More, PATIENCE, V4, V6, bracketed};
+use lab::{Addrs, Lab, More, PATIENCE, V4, V6, bracketed, peer};
 use rstest::rstest;
 use testkit::netns::{Netns, Running, until};
 
 const CABLE_MTU: u32 = 1500;
 const UDP_HEADER_LEN: u32 = 8;
-/// Of the datagrams: three fragments
+/// Bytes of data in a datagram: enough for three fragments.
 const LEN: u32 = 4000;
 
-/// Answers each datagram with its bytes the other way round.
-const ECHO: &str = r"
-import socket, sys
-family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
-s = socket.socket(family, socket.SOCK_DGRAM); s.bind((sys.argv[1], 5353))
-while True:
-    data, client = s.recvfrom(65535)
-    s.sendto(data[::-1], client)
-";
-
-/// Asks once, and fails unless the answer is whole.
-const ASK: &str = r"
-import socket, sys
-family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
-s = socket.socket(family, socket.SOCK_DGRAM); s.settimeout(1)
-data = bytes(i * i % 251 for i in range(int(sys.argv[2])))
-s.sendto(data, (sys.argv[1], 5353))
-assert s.recv(65535) == data[::-1]
-";
-
-/// Prints source, destination, offset and MF bit of each fragment that comes by a cable, as it comes.
-const WATCH: &str = r"
-import socket
-s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
-print('watching', flush=True)
-while True:
-    packet, at = s.recvfrom(65535)
-    if at[2] != socket.PACKET_HOST or at[0] == 'lo': continue
-    if packet[0] >> 4 == 4:
-        ends = socket.AF_INET, packet[12:16], packet[16:20]
-        word = int.from_bytes(packet[6:8], 'big')
-        offset, more = (word & 0x1fff) * 8, word >> 13 & 1
-    elif packet[0] >> 4 == 6 and packet[6] == 44:
-        ends = socket.AF_INET6, packet[8:24], packet[24:40]
-        word = int.from_bytes(packet[42:44], 'big')
-        offset, more = word & 0xfff8, word & 1
-    else: continue
-    if offset or more:
-        src, dst = (socket.inet_ntop(ends[0], addr) for addr in ends[1:])
-        print(src, dst, offset, more, flush=True)
-";
-
-/// The fragments that come to a namespace.
+/// Watches the fragments that come to a namespace.
 struct Watch {
+    /// The file that the watcher prints to.
     said: PathBuf,
     _watcher: Running,
 }
@@ -73,7 +29,7 @@ impl Watch {
         let out = std::fs::File::create(&said).unwrap();
         let mut command = netns.command("python3");
         let watch = Self {
-            _watcher: Running::start(command.args(["-c", WATCH]).stdout(out)),
+            _watcher: Running::start(command.arg(peer("watch_fragments.py")).stdout(out)),
             said,
         };
         until(PATIENCE, "the watcher", || {
@@ -87,7 +43,8 @@ impl Watch {
         said.lines().map(str::to_owned).collect()
     }
 
-    /// Waits until it has seen these pieces of the datagram; it must see no others.
+    /// Waits until it has seen all fragments of a datagram. `piece` is the number of bytes in each
+    /// but the last. It must see no other fragments.
     fn sees(&self, src: &str, dst: &str, piece: u32) {
         let end = LEN + UDP_HEADER_LEN;
         let line = |offset: u32| {
@@ -104,19 +61,24 @@ impl Watch {
     }
 }
 
-/// What a fragment of a sender of this family carries: RFC 791, 3.2, and RFC 8200, 4.5.
+/// Bytes that a sender of this family puts into a fragment: RFC 791, 3.2, and RFC 8200, 4.5.
 const fn piece_of(mtu: u32, addrs: &Addrs) -> u32 {
     let headers = if addrs.host == 128 { 40 + 8 } else { 20 };
     (mtu - headers) / 8 * 8
 }
 
-/// The service, with the real server set up for its mode: whom that sees, by which address, and what it listens on.
-fn set_up(
-    lab: &Lab,
-    outside: &Addrs,
-    inside: &Addrs,
-    mode: &str,
-) -> (&'static str, &'static str, &'static str) {
+/// What a real server sees of the service's packets, and what it has to listen on.
+struct Server {
+    /// Their source address.
+    client: &'static str,
+    /// Their destination address.
+    own: &'static str,
+    /// The address to listen on.
+    listens_on: &'static str,
+}
+
+/// Configures the service, and the real server for its mode.
+fn set_up(lab: &Lab, outside: &Addrs, inside: &Addrs, mode: &str) -> Server {
     let service = format!("{}:5353", bracketed(outside.vip));
     let (vip, len) = (outside.vip, outside.host);
     lab.dpip(&format!("addr add {vip}/{len} dev dpdk1"));
@@ -130,11 +92,19 @@ fn set_up(
         "-b" => {
             let laddr = inside.laddr;
             lab.ipvsadm(&format!("--add-laddr -z {laddr} -u {service} -F dpdk0"));
-            (laddr, inside.servers[0], "::")
+            Server {
+                client: laddr,
+                own: inside.servers[0],
+                listens_on: "::",
+            }
         }
         "-m" => {
             lab.servers[0].ip(&format!("route add default via {}", inside.director));
-            (outside.client, inside.servers[0], "::")
+            Server {
+                client: outside.client,
+                own: inside.servers[0],
+                listens_on: "::",
+            }
         }
         _ => {
             lab.connect_servers_to_clients();
@@ -143,14 +113,18 @@ fn set_up(
                 lab.servers[0].run(&["sysctl", "-qw", &setting]);
             }
             lab.servers[0].ip(&format!("addr add {vip}/{} dev lo", outside.host));
-            (outside.client, vip, vip)
+            Server {
+                client: outside.client,
+                own: vip,
+                listens_on: vip,
+            }
         }
     }
 }
 
-/// RFC 791, 3.2: each fragment goes its way, with the same rewritten addresses as the first. Between both families the
-/// headers grow, so that kernels have to leave room (RFC 7915, 4.1), and so they do where a tunnel's header comes before
-/// (RFC 2003, 3.1).
+/// Each fragment is forwarded by itself, with the same rewritten addresses as the first (RFC 791,
+/// 3.2). Where an IPv4 header becomes an IPv6 header, or a tunnel's header is added, packets get
+/// longer, so the kernels must use a smaller MTU (RFC 7915, 4.1; RFC 2003, 3.1).
 #[rstest]
 #[case::fullnat("-b", V4, V4, CABLE_MTU)]
 #[case::nat("-m", V4, V4, CABLE_MTU)]
@@ -158,7 +132,7 @@ fn set_up(
 #[case::tunnel("-i", V4, V4, 1400)]
 #[case::nat64("-b", V6, V4, 1400)]
 #[case::nat46("-b", V4, V6, 1400)]
-fn fragments_of_real_kernels_go_apart(
+fn fragments_are_forwarded_one_by_one(
     #[case] mode: &str,
     #[case] outside: Addrs,
     #[case] inside: Addrs,
@@ -168,11 +142,13 @@ fn fragments_of_real_kernels_go_apart(
         sees_fragments: true,
         ..More::default()
     });
-    let (seen, server, listens_on) = set_up(&lab, &outside, &inside, mode);
+    let server = set_up(&lab, &outside, &inside, mode);
     if mtu < CABLE_MTU {
         let way_back = if mode == "-i" { "eth1" } else { "eth0" };
-        let server = &lab.servers[0];
-        for (end, to, device) in [(&lab.client, outside.vip, "eth0"), (server, seen, way_back)] {
+        for (end, to, device) in [
+            (&lab.client, outside.vip, "eth0"),
+            (&lab.servers[0], server.client, way_back),
+        ] {
             end.ip(&format!("route add {to} dev {device} mtu {mtu}"));
         }
     }
@@ -181,11 +157,13 @@ fn fragments_of_real_kernels_go_apart(
     }
     let at_server = Watch::begin(&lab, &lab.servers[0], "at_server");
     let at_client = Watch::begin(&lab, &lab.client, "at_client");
-    lab.start_on_servers(&["python3", "-c", ECHO, listens_on]);
+    let echo = peer("datagram_echo.py");
+    lab.start_on_servers(&["python3", &echo, server.listens_on, "5353"]);
     until(PATIENCE, "the answer", || {
-        let ask = ["python3", "-c", ASK, outside.vip, &LEN.to_string()];
-        lab.client.output(&ask).status.success().then_some(())
+        let (ask, len) = (peer("datagram_ask.py"), LEN.to_string());
+        let args = ["python3", &ask, outside.vip, "5353", &len];
+        lab.client.output(&args).status.success().then_some(())
     });
-    at_server.sees(seen, server, piece_of(mtu, &outside));
+    at_server.sees(server.client, server.own, piece_of(mtu, &outside));
     at_client.sees(outside.vip, outside.client, piece_of(mtu, &inside));
 }

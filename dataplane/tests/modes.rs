@@ -1,33 +1,31 @@
-//! Every mode, for IPv4 and IPv6, with real kernels at both ends.
+//! Every forwarding mode, for IPv4 and IPv6, with real kernels at both ends.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by a panic"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod lab;
 
-use lab::{Addrs, Lab, PATIENCE, V4, V6, bracketed};
+use lab::{Addrs, Lab, PATIENCE, V4, V6, bracketed, peer};
 use rstest::rstest;
 use testkit::netns::until;
 
-/// The tutorial's lines for a service on one arm, with dests of this mode.
+/// The tutorial's commands for a service on one arm, with dests of this mode.
 fn set_up_one_arm(lab: &Lab, addrs: &Addrs, mode: &str) {
     lab.dpip(&format!("addr add {}/{} dev dpdk0", addrs.vip, addrs.host));
-    give_director_a_place(lab, addrs);
+    add_director_addr(lab, addrs);
     lab.dpip(&format!("route add {} dev dpdk0", addrs.clients));
     add_service(lab, addrs, mode);
 }
 
+/// The same service on two arms: clients at dpdk1, real servers at dpdk0.
 fn set_up_two_arm(lab: &Lab, addrs: &Addrs, mode: &str) {
     lab.dpip(&format!("addr add {}/{} dev dpdk1", addrs.vip, addrs.host));
-    give_director_a_place(lab, addrs);
+    add_director_addr(lab, addrs);
     lab.dpip(&format!("route add {} dev dpdk1", addrs.clients));
     add_service(lab, addrs, mode);
 }
 
-/// An address among the real servers.
-fn give_director_a_place(lab: &Lab, addrs: &Addrs) {
+/// Gives the director an address in the real servers' network.
+fn add_director_addr(lab: &Lab, addrs: &Addrs) {
     let (_, len) = addrs.lan.split_once('/').unwrap();
     lab.dpip(&format!("addr add {}/{len} dev dpdk0", addrs.director));
 }
@@ -46,30 +44,31 @@ fn add_laddr(lab: &Lab, addrs: &Addrs, laddr: &str) {
     lab.ipvsadm(&format!("--add-laddr -z {laddr} -t {service} -F dpdk0"));
 }
 
-/// The director is the real servers' gateway.
+/// Makes the director the gateway of the real servers.
 fn route_servers_through_the_director(lab: &Lab, addrs: &Addrs) {
     for server in &lab.servers {
         server.ip(&format!("route add default via {}", addrs.director));
     }
 }
 
-/// The real servers have the VIP too, and keep quiet about it (tutorial, "DR").
+/// Gives the real servers the VIP too, without answering ARP for it (tutorial, "DR").
 fn give_servers_the_vip(lab: &Lab, addrs: &Addrs) {
     for server in &lab.servers {
         server.run(&["sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1"]);
         server.run(&["sysctl", "-qw", "net.ipv4.conf.all.arp_announce=2"]);
-        // On lo nobody answers neighbour discovery for it.
+        // For an address on lo, Linux answers no neighbour discovery.
         server.ip(&format!("addr add {}/{} dev lo", addrs.vip, addrs.host));
     }
 }
 
-/// On one arm they reach the clients by the device that they have.
+/// Gives the real servers a route to the clients, who are on the same network.
 fn route_servers_to_clients(lab: &Lab, addrs: &Addrs) {
     for server in &lab.servers {
         server.ip(&format!("route add {} dev eth0", addrs.clients));
     }
 }
 
+/// `ipvsadm-rs -ln` shows the first dest with this mode.
 fn list_shows(lab: &Lab, addrs: &Addrs, mode: &str) {
     let list = lab.ipvsadm("-ln");
     let server = format!("{}:80", bracketed(addrs.servers[0]));
@@ -77,11 +76,12 @@ fn list_shows(lab: &Lab, addrs: &Addrs, mode: &str) {
     assert!(list.contains(&line), "{list}");
 }
 
-/// Two arms: the real servers see a local address, and answer it.
+/// The real servers see a local address of the director and answer to it, so they need no special
+/// routes.
 #[rstest]
 #[case::v4(V4)]
 #[case::v6(V6)]
-fn fullnat_needs_nothing_of_the_real_servers(
+fn fullnat_works_without_any_setup_of_the_real_servers(
     #[case] addrs: Addrs,
     #[values(1, 2, 4)] workers: u16,
 ) {
@@ -101,40 +101,16 @@ fn fullnat_needs_nothing_of_the_real_servers(
         addrs.service()
     );
     assert!(saved.contains(&laddr), "{saved}");
-    let file = lab.folder.write("rules", &saved);
-    lab.ipvsadm("-C");
-    lab.ipvsadm(&format!("-R {}", file.display()));
-    assert_eq!(lab.ipvsadm("-S -n"), saved);
+    restores(&lab, &saved);
     lab.fetch_from_both_as(&addrs, addrs.laddr);
 }
 
-/// Prints the client that the first TOA option (kind 254) tells, as a toa module would hand it out.
-const READ_TOA: &str = r"
-import socket, struct
-s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
-while True:
-    packet, at = s.recvfrom(65535)
-    if at[2] == socket.PACKET_OUTGOING: continue
-    version = packet[0] >> 4
-    if version == 4 and packet[9] == 6: tcp = packet[(packet[0] & 15) * 4:]
-    elif version == 6 and packet[6] == 6: tcp = packet[40:]
-    else: continue
-    options = tcp[20:(tcp[12] >> 4) * 4]
-    while options:
-        if options[0] in (0, 1): options = options[1:]; continue
-        option, options = options[:options[1]], options[options[1]:]
-        if option[0] != 254: continue
-        family = {8: socket.AF_INET, 20: socket.AF_INET6}[len(option)]
-        print(socket.inet_ntop(family, option[4:]), struct.unpack('>H', option[2:4])[0])
-        raise SystemExit
-";
-
-/// The real server learns the client from the packets themselves.
+/// The TOA option in the packets tells the real server who the client is.
 #[rstest]
 #[case::v4(V4, V4)]
 #[case::v6(V6, V6)]
 #[case::nat64(V6, V4)]
-fn toa_tells_the_real_server_the_client(#[case] outside: Addrs, #[case] inside: Addrs) {
+fn toa_tells_the_real_server_who_the_client_is(#[case] outside: Addrs, #[case] inside: Addrs) {
     let mut lab = Lab::new(1);
     let service = outside.service();
     lab.dpip(&format!(
@@ -142,7 +118,7 @@ fn toa_tells_the_real_server_the_client(#[case] outside: Addrs, #[case] inside: 
         outside.vip, outside.host
     ));
     lab.dpip(&format!("route add {} dev dpdk1", outside.clients));
-    give_director_a_place(&lab, &inside);
+    add_director_addr(&lab, &inside);
     lab.ipvsadm(&format!("-A -t {service} -s rr"));
     let server = bracketed(inside.servers[0]);
     lab.ipvsadm(&format!("-a -t {service} -r {server}:80 -b"));
@@ -150,7 +126,7 @@ fn toa_tells_the_real_server_the_client(#[case] outside: Addrs, #[case] inside: 
     lab.start_web();
     let reader = lab.servers[0]
         .command("python3")
-        .args(["-c", READ_TOA])
+        .arg(peer("read_toa.py"))
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
@@ -167,34 +143,16 @@ fn toa_tells_the_real_server_the_client(#[case] outside: Addrs, #[case] inside: 
         ]);
         reader.child.try_wait().unwrap()
     });
-    let mut told = String::new();
+    let mut text = String::new();
     let mut output = reader.child.stdout.take().unwrap();
-    std::io::Read::read_to_string(&mut output, &mut told).unwrap();
-    let (addr, port) = told.trim().split_once(' ').unwrap();
+    std::io::Read::read_to_string(&mut output, &mut text).unwrap();
+    let (addr, port) = text.trim().split_once(' ').unwrap();
     assert_eq!(addr, outside.client);
     assert!((40_000..=40_100).contains(&port.parse::<u16>().unwrap()));
 }
 
-/// Answers each datagram with who asks.
-const ECHO: &str = r"
-import socket, sys
-family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
-s = socket.socket(family, socket.SOCK_DGRAM); s.bind((sys.argv[1], 5353))
-while True:
-    data, client = s.recvfrom(65535)
-    s.sendto(client[0].removeprefix('::ffff:').encode() + b' ' + data[::-1], client)
-";
-/// Asks until somebody answers; prints the answer.
-const ASK: &str = r"
-import socket, sys
-family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
-s = socket.socket(family, socket.SOCK_DGRAM); s.settimeout(1)
-s.sendto(b'x' * int(sys.argv[2]) + b'y', (sys.argv[1], 5353))
-answer = s.recv(65535)
-print(answer[:60].decode(), len(answer))
-";
-
-/// Datagrams by every mode, small ones and, with IPv6, fragmented ones.
+/// Datagrams reach the real server in every mode: small ones and, if both ends have IPv6,
+/// fragmented ones.
 #[rstest]
 #[case::fullnat("-b", V4, V4)]
 #[case::fullnat_v6("-b", V6, V6)]
@@ -204,7 +162,11 @@ print(answer[:60].decode(), len(answer))
 #[case::nat_v6("-m", V6, V6)]
 #[case::dr("-g", V4, V4)]
 #[case::dr_v6("-g", V6, V6)]
-fn datagrams_go_by_every_mode(#[case] mode: &str, #[case] outside: Addrs, #[case] inside: Addrs) {
+fn datagrams_are_forwarded_in_every_mode(
+    #[case] mode: &str,
+    #[case] outside: Addrs,
+    #[case] inside: Addrs,
+) {
     let mut lab = Lab::new(1);
     let service = format!("{}:5353", bracketed(outside.vip));
     lab.dpip(&format!(
@@ -212,7 +174,7 @@ fn datagrams_go_by_every_mode(#[case] mode: &str, #[case] outside: Addrs, #[case
         outside.vip, outside.host
     ));
     lab.dpip(&format!("route add {} dev dpdk1", outside.clients));
-    give_director_a_place(&lab, &inside);
+    add_director_addr(&lab, &inside);
     lab.ipvsadm(&format!("-A -u {service} -s rr"));
     let server = bracketed(inside.servers[0]);
     lab.ipvsadm(&format!("-a -u {service} -r {server}:5353 {mode}"));
@@ -232,24 +194,24 @@ fn datagrams_go_by_every_mode(#[case] mode: &str, #[case] outside: Addrs, #[case
             (outside.client, outside.vip)
         }
     };
-    lab.start_on_servers(&["python3", "-c", ECHO, listens_on]);
-    // The kernel puts IPv4 fragments together again before it hands them to a port made of a packet socket: `fragments.rs`
-    // has them.
+    let echo = peer("datagram_echo.py");
+    lab.start_on_servers(&["python3", &echo, listens_on, "5353", "name-client"]);
+    // The kernel puts IPv4 fragments together before it hands them to a port made of a packet
+    // socket, so fragments of IPv4 are tested in `fragments.rs`.
     let is_all_v6 = outside.host == 128 && inside.host == 128;
     for len in [10, if is_all_v6 { 4000 } else { 1000 }] {
-        let (vip, len) = (outside.vip, len.to_string());
+        let (ask, len) = (peer("datagram_ask.py"), len.to_string());
         let answer = until(PATIENCE, "an answer", || {
-            let output = lab.client.output(&["python3", "-c", ASK, vip, &len]);
+            let args = ["python3", &ask, outside.vip, "5353", &len];
+            let output = lab.client.output(&args);
             output.status.success().then_some(output.stdout)
         });
-        let answer = String::from_utf8(answer).unwrap();
-        assert!(answer.starts_with(&format!("{seen} yx")), "{answer}");
-        let whole = seen.len() + 2 + len.parse::<usize>().unwrap();
-        assert!(answer.ends_with(&format!(" {whole}\n")), "{answer}");
+        // The peer has checked the rest of the answer.
+        assert_eq!(String::from_utf8(answer).unwrap().trim_end(), seen);
     }
 }
 
-/// A VIP of one family, real servers of the other.
+/// A VIP of one family, and real servers of the other.
 fn set_up_both_families(lab: &Lab, outside: &Addrs, inside: &Addrs, mode: &str) {
     let service = outside.service();
     lab.dpip(&format!(
@@ -257,7 +219,7 @@ fn set_up_both_families(lab: &Lab, outside: &Addrs, inside: &Addrs, mode: &str) 
         outside.vip, outside.host
     ));
     lab.dpip(&format!("route add {} dev dpdk1", outside.clients));
-    give_director_a_place(lab, inside);
+    add_director_addr(lab, inside);
     lab.ipvsadm(&format!("-A -t {service} -s rr"));
     for server in inside.servers {
         let line = format!("-a -t {service} -r {}:80", bracketed(server));
@@ -268,8 +230,9 @@ fn set_up_both_families(lab: &Lab, outside: &Addrs, inside: &Addrs, mode: &str) 
     }
 }
 
-/// NAT64 and NAT46. The real servers of NAT see clients behind the well-known prefix (RFC 6052), save those that have no
-/// IPv4 address to be seen by.
+/// NAT64 and NAT46. With FullNAT the real servers see a local address. With NAT an IPv6 server sees
+/// an IPv4 client behind the well-known prefix (RFC 6052), and an IPv4 server sees a local address,
+/// because the IPv6 client has no IPv4 address.
 #[rstest]
 #[case::nat64(V6, V4, "-b", V4.laddr)]
 #[case::nat46(V4, V6, "-b", V6.laddr)]
@@ -302,9 +265,10 @@ fn clients_of_one_family_reach_real_servers_of_the_other(
     );
 }
 
-/// Such as hosts that reach IPv6 through a translator of their own (RFC 6877).
+/// An IPv6 address that holds an IPv4 address is translated to it. Hosts that reach IPv6 through a
+/// translator of their own have such addresses (RFC 6877).
 #[test]
-fn clients_that_have_an_ipv4_address_are_seen_by_it() {
+fn real_servers_see_the_ipv4_address_that_a_client_s_ipv6_address_holds() {
     const CLIENT: &str = "64:ff9b::c000:221";
     let mut lab = Lab::new(1);
     set_up_both_families(&lab, &V6, &V4, "-m");
@@ -331,7 +295,8 @@ fn clients_that_have_an_ipv4_address_are_seen_by_it() {
     assert!(answer.ends_with(" 192.0.2.33"), "{answer}");
 }
 
-/// Tutorial, "NAT" with two arms.
+/// Tutorial, "NAT", with two arms. The real servers see the client, and answer through the
+/// director.
 #[rstest]
 #[case::one_worker(1)]
 #[case::a_reply_may_reach_another_worker(2)]
@@ -370,9 +335,9 @@ fn nat_and_fullnat_work_on_one_arm(
     lab.fetch_from_both_as(&addrs, seen);
 }
 
-/// Tutorial, "DR": the real servers answer by themselves, and the director never sees it.
+/// Tutorial, "DR": the real servers answer the clients directly, not through the director.
 #[rstest]
-fn dr_lets_the_real_servers_answer_by_themselves(#[values(V4, V6)] addrs: Addrs) {
+fn dr_lets_the_real_servers_answer_clients_directly(#[values(V4, V6)] addrs: Addrs) {
     let mut lab = Lab::one_arm(1);
     set_up_one_arm(&lab, &addrs, "-g");
     give_servers_the_vip(&lab, &addrs);
@@ -380,10 +345,10 @@ fn dr_lets_the_real_servers_answer_by_themselves(#[values(V4, V6)] addrs: Addrs)
     lab.start_web();
     lab.fetch_from_both_as(&addrs, addrs.client);
     list_shows(&lab, &addrs, "Route  ");
-    director_heard_no_reply(&lab);
+    director_saw_no_reply(&lab);
 }
 
-/// The same with two arms: requests come by the one, and leave by the other.
+/// DR with two arms: requests come in at one port and leave by the other.
 #[rstest]
 fn dr_works_with_two_arms(#[values(V4, V6)] addrs: Addrs) {
     let mut lab = Lab::new(1);
@@ -392,17 +357,18 @@ fn dr_works_with_two_arms(#[values(V4, V6)] addrs: Addrs) {
     give_servers_the_vip(&lab, &addrs);
     lab.start_web();
     lab.fetch_from_both_as(&addrs, addrs.client);
-    director_heard_no_reply(&lab);
+    director_saw_no_reply(&lab);
 }
 
-fn director_heard_no_reply(lab: &Lab) {
+/// The service counts no packet from the dests to the clients.
+fn director_saw_no_reply(lab: &Lab) {
     let stats = lab.ipvsadm("-ln --stats");
     let service = stats.lines().find(|line| line.starts_with("TCP")).unwrap();
     let out_packets = service.split_whitespace().nth(4);
     assert_eq!(out_packets, Some("0"), "{stats}");
 }
 
-/// The same with two arms: requests come by the one, and leave by the other.
+/// Tunnels with two arms: requests come in at one port and leave by the other.
 #[rstest]
 fn tunnels_work_with_two_arms(#[values(V4, V6)] addrs: Addrs) {
     let mut lab = Lab::new(1);
@@ -412,10 +378,10 @@ fn tunnels_work_with_two_arms(#[values(V4, V6)] addrs: Addrs) {
     lab.start_tunnel_ends("ipip", &addrs);
     lab.start_web();
     lab.fetch_from_both_as(&addrs, addrs.client);
-    director_heard_no_reply(&lab);
+    director_saw_no_reply(&lab);
 }
 
-/// Tutorial, "Tunnel", and ipvsadm's other types of tunnel, for every combination of families.
+/// Tutorial, "Tunnel", and the other tunnel types of ipvsadm, for every combination of families.
 #[rstest]
 #[case("ipip", "-i")]
 #[case("gre", "-i --tun-type gre")]
@@ -433,7 +399,7 @@ fn tunnels_reach_the_real_servers(
     };
     set_up_one_arm(&lab, &addrs, mode);
     if outside.host != inside.host {
-        give_director_a_place(&lab, &outside);
+        add_director_addr(&lab, &outside);
     }
     give_servers_the_vip(&lab, &addrs);
     route_servers_to_clients(&lab, &addrs);
@@ -451,9 +417,9 @@ fn tunnels_reach_the_real_servers(
     assert!(saved.contains(&line), "{saved}");
 }
 
-/// Several modes in one daemon at once, and a mode that cannot do what it is asked says so.
+/// One service has dests of several modes. DR and tunnel cannot change ports, and say so.
 #[test]
-fn modes_live_together_and_refuse_what_they_cannot_do() {
+fn a_service_mixes_modes_and_refuses_what_a_mode_cannot_do() {
     let lab = Lab::new(1);
     lab.ipvsadm("-A -t 10.0.0.100:80 -s rr");
     for (server, mode) in [
@@ -479,44 +445,26 @@ fn modes_live_together_and_refuse_what_they_cannot_do() {
     }
 }
 
-/// Answers with the address of who asks.
-const WHO_ASKS: &str = r"
-import http.server, socket
-class Server(http.server.HTTPServer):
-    address_family = socket.AF_INET6
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200); self.end_headers(); self.wfile.write(self.client_address[0].encode())
-    def log_message(self, *args): pass
-Server(('::', 8000), Handler).serve_forever()";
-
-/// Tutorial, "SNAT", its lines: hosts behind the director reach the world from the WAN address.
+/// Tutorial, "SNAT": hosts behind the director reach the world, which sees the WAN address.
 #[rstest]
 #[case::one_worker(1)]
-#[case::the_port_tells_the_worker(2)]
-fn snat_lets_hosts_out_from_the_wan_address(#[case] workers: u16, #[values(V4, V6)] addrs: Addrs) {
+#[case::the_local_port_names_the_worker(2)]
+fn snat_hides_hosts_behind_the_wan_address(#[case] workers: u16, #[values(V4, V6)] addrs: Addrs) {
     let lab = Lab::new(workers);
     let (_, len) = addrs.clients.split_once('/').unwrap();
-    give_director_a_place(&lab, &addrs);
+    add_director_addr(&lab, &addrs);
     lab.dpip(&format!("addr add {}/{len} dev dpdk1 sapool", addrs.vip));
-    let (range, ping, shown_range) = if addrs.host == 32 {
-        (
-            "192.168.100.0-192.168.100.254",
-            "icmp",
-            "192.168.100.0-192.168.100.254:0-0",
-        )
-    } else {
-        (
-            "2001:db8:100::-2001:db8:100::ff",
-            "icmpv6",
-            "[2001:db8:100::-2001:db8:100::ff]:0-0",
-        )
+    let (range, ping) = match addrs.host {
+        32 => ("192.168.100.0-192.168.100.254", "icmp"),
+        _ => ("2001:db8:100::-2001:db8:100::ff", "icmpv6"),
     };
+    let shown_range = format!("{}:0-0", bracketed(range));
     let service = format!("-H proto=tcp,src-range={range},oif=dpdk1");
     let wan = format!("{}:0", bracketed(addrs.vip));
     lab.ipvsadm(&format!("-A -s rr {service}"));
     lab.ipvsadm(&format!("-a {service} -r {wan} -w 100 -J"));
-    let _world = lab.client.spawn(&["python3", "-c", WHO_ASKS]);
+    let who_asks = peer("http_who_asks.py");
+    let _world = lab.client.spawn(&["python3", &who_asks, "8000"]);
     let url = format!("http://{}:8000/", bracketed(addrs.client));
     route_servers_through_the_director(&lab, &addrs);
     for server in &lab.servers {
@@ -535,29 +483,30 @@ fn snat_lets_hosts_out_from_the_wan_address(#[case] workers: u16, #[values(V4, V
     lab.ipvsadm(&format!("-a {ping} -r {wan} -w 100 -J"));
     lab.servers[0].run(&["ping", "-c", "3", "-i", "0.2", "-W", "3", addrs.client]);
     let list = lab.ipvsadm("-ln");
-    let shown =
-        format!("MATCH tcp,from={shown_range},oif=dpdk1 rr\n  -> {wan:<28} SNAT    100    ");
-    assert!(list.contains(&shown), "{list}");
-
-    assert!(
-        lab.ipvsadm("-G")
-            .contains(&format!("tcp,from={shown_range},oif=dpdk1"))
-    );
+    let shown = format!("tcp,from={shown_range},oif=dpdk1");
+    let rows = format!("MATCH {shown} rr\n  -> {wan:<28} SNAT    100    ");
+    assert!(list.contains(&rows), "{list}");
+    assert!(lab.ipvsadm("-G").contains(&shown));
     let saved = lab.ipvsadm("-S -n");
     assert!(!saved.contains("--add-laddr"), "{saved}");
+    restores(&lab, &saved);
+}
+
+/// What was saved comes back after everything was cleared.
+fn restores(lab: &Lab, saved: &str) {
     lab.ipvsadm("-C");
-    let file = lab.folder.write("rules", &saved);
+    let file = lab.folder.write("rules", saved);
     lab.ipvsadm(&format!("-R {}", file.display()));
     assert_eq!(lab.ipvsadm("-S -n"), saved);
 }
 
-/// What LVS does with firewall marks: one service for many VIPs and ports, by what packets have in common.
+/// One service for many VIPs and ports, which LVS does with firewall marks.
 #[rstest]
 #[case("-b", V4.laddr)]
 #[case("-m", V4.client)]
-fn a_service_may_be_for_all_packets_that_match(#[case] mode: &str, #[case] seen: &str) {
+fn a_match_service_takes_all_packets_that_match(#[case] mode: &str, #[case] seen: &str) {
     let mut lab = Lab::new(2);
-    give_director_a_place(&lab, &V4);
+    add_director_addr(&lab, &V4);
     lab.dpip("route add 10.0.0.0/16 dev dpdk1");
     for vip in ["10.0.0.100", "10.0.0.101"] {
         lab.dpip(&format!("addr add {vip}/32 dev dpdk1"));
@@ -581,11 +530,7 @@ fn a_service_may_be_for_all_packets_that_match(#[case] mode: &str, #[case] seen:
         let answer = String::from_utf8(answer).unwrap();
         assert!(answer.ends_with(seen), "{answer}");
     }
-    let saved = lab.ipvsadm("-S -n");
-    lab.ipvsadm("-C");
-    let file = lab.folder.write("rules", &saved);
-    lab.ipvsadm(&format!("-R {}", file.display()));
-    assert_eq!(lab.ipvsadm("-S -n"), saved);
+    restores(&lab, &lab.ipvsadm("-S -n"));
 }
 
 #[test]

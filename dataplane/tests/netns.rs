@@ -1,9 +1,6 @@
 //! The real `dpvsd` on DPDK ports over veth, with real clients and real servers.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by a panic"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod lab;
 
@@ -11,15 +8,16 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
-use lab::{Lab, PATIENCE, program};
+use lab::{Lab, PATIENCE, peer, program};
 use testkit::netns::until;
 
 #[test]
-fn pages_come_through_the_vip_and_the_tables_are_the_tutorial_s() {
+fn a_page_is_fetched_through_the_vip_and_the_tables_look_as_in_the_tutorial() {
     let mut lab = Lab::new(1);
     lab.set_up();
     lab.start_web();
-    // The dests see the client's address right behind the TCP header: kind 254, length 8, 10.0.0.48.
+    // The TOA option is the first after the TCP header: kind 254, length 8, the client's port, and
+    // its address 10.0.0.48.
     let toa = "tcp[20]==254 and tcp[21]==8 and tcp[24:4]==0x0a000030";
     let mut capture = lab.servers[0].spawn(&["tcpdump", "-ni", "eth0", "-c", "1", toa]);
     lab.fetch_from_both();
@@ -38,24 +36,27 @@ fn pages_come_through_the_vip_and_the_tables_are_the_tutorial_s() {
         list.contains("\nTCP  10.0.0.100:80 rr\n  -> 192.168.100.2:80             FullNat 1      "),
         "{list}"
     );
-    assert!(lab.dpip("addr show").contains("inet 192.168.100.200/32 scope global dpdk0\n     valid_lft forever preferred_lft forever sa_used "));
+    let laddr = "inet 192.168.100.200/32 scope global dpdk0\n     \
+                 valid_lft forever preferred_lft forever sa_used ";
+    assert!(lab.dpip("addr show").contains(laddr));
     assert!(
         lab.ipvsadm("-lnc")
             .contains("10.0.0.100:80      192.168.100.200:")
     );
-    every_packet_has_its_end(&lab);
+    every_packet_is_accounted_for(&lab);
 }
 
-/// packets in = transmitted + to kernel + redirected + held + consumed + dropped by reason
-fn every_packet_has_its_end(lab: &Lab) {
+/// Received = transmitted + to kernel + redirected + held + consumed + dropped.
+fn every_packet_is_accounted_for(lab: &Lab) {
     until(PATIENCE, "counters that add up", || {
         let ends = ["transmitted", "to_kernel", "redirected", "held", "consumed"];
         let sum: u64 = ends.iter().map(|end| lab.worker_count(end)).sum();
-        // read one by one while packets move, they meet only in a quiet moment
+        // The counters are read one after the other, so they add up only while no packet moves.
         (lab.worker_count("received") == sum + drops(lab)).then_some(())
     });
 }
 
+/// Dropped packets, all reasons together.
 fn drops(lab: &Lab) -> u64 {
     let text = lab.dpip("-s link show cpu");
     let lines = text
@@ -72,24 +73,16 @@ fn drops(lab: &Lab) -> u64 {
         .sum()
 }
 
-const UDP_SERVER: &str = "import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', 80))
-while True:
-    data, peer = s.recvfrom(2000); s.sendto(data[::-1], peer)";
-
-const UDP_CLIENT: &str = "import socket, sys
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(3); s.connect(('10.0.0.100', 80))
-s.send(b'abc'); sys.exit(s.recv(2000) != b'cba')";
-
 #[test]
-fn udp_goes_through_the_vip() {
+fn udp_is_forwarded_through_the_vip() {
     let mut lab = Lab::new(1);
     lab.set_up();
-    lab.start_on_servers(&["python3", "-c", UDP_SERVER]);
+    lab.start_on_servers(&["python3", &peer("datagram_echo.py"), "0.0.0.0", "80"]);
+    let ask = peer("datagram_ask.py");
     for _ in 0..4 {
         until(PATIENCE, "an answer", || {
             lab.client
-                .output(&["python3", "-c", UDP_CLIENT])
+                .output(&["python3", &ask, "10.0.0.100", "80", "3"])
                 .status
                 .success()
                 .then_some(())
@@ -174,7 +167,8 @@ fn iperf3_runs_through_the_vip_without_a_stall() {
     );
 }
 
-/// What the dataplane does not handle goes to the kernel: an address on the kni device, ssh on it.
+/// What the dataplane does not handle goes to the kernel: sshd listens on an address of the kni
+/// netdev.
 #[test]
 fn ssh_into_the_director_works_through_the_dpdk_port() {
     let lab = Lab::new(1);
@@ -197,7 +191,10 @@ fn ssh_into_the_director_works_through_the_dpdk_port() {
     );
     let config = lab.folder.write(
         "sshd.conf",
-        &format!("ListenAddress 10.0.0.77\nHostKey {host_key}\nAuthorizedKeysFile {user_key}.pub\nStrictModes no\nUsePAM no\nPidFile none\n"),
+        &format!(
+            "ListenAddress 10.0.0.77\nHostKey {host_key}\nAuthorizedKeysFile {user_key}.pub\n\
+             StrictModes no\nUsePAM no\nPidFile none\n"
+        ),
     );
     let _sshd = netns.spawn(&["/usr/sbin/sshd", "-D", "-f", config.to_str().unwrap()]);
     let ssh = [
@@ -227,7 +224,7 @@ fn ssh_into_the_director_works_through_the_dpdk_port() {
 }
 
 #[test]
-fn what_is_saved_is_restored_and_a_wrong_line_restores_nothing() {
+fn saved_rules_are_restored_and_a_wrong_line_restores_nothing() {
     let lab = Lab::new(1);
     lab.set_up();
     lab.ipvsadm("-e -t 10.0.0.100:80 -r 192.168.100.2 -b -w 7 -x 100 -y 50");
@@ -279,7 +276,7 @@ fn restore(lab: &Lab, text: &str) -> (bool, String) {
     )
 }
 
-/// What `dpip` refuses: arguments, exit status, and what the sentence has.
+/// What `dpip` refuses: the arguments, the exit status, and a part of the message.
 const REFUSED_BY_DPIP: &[(&str, i32, &str)] = &[
     (
         "addr add 10.0.0.9/32 dev dpdk9",
@@ -304,7 +301,7 @@ const REFUSED_BY_DPIP: &[(&str, i32, &str)] = &[
     ),
 ];
 
-/// What `ipvsadm-rs` refuses: arguments, exit status, and what the sentence has.
+/// What `ipvsadm-rs` refuses: the arguments, the exit status, and a part of the message.
 const REFUSED_BY_IPVSADM: &[(&str, i32, &str)] = &[
     ("-A -t 10.0.0.100:80 -s rr", 1, "exists"),
     (
@@ -346,7 +343,7 @@ const REFUSED_BY_IPVSADM: &[(&str, i32, &str)] = &[
 ];
 
 #[test]
-fn wrong_commands_are_refused_with_a_sentence_and_change_nothing() {
+fn wrong_commands_are_refused_with_a_message_and_change_nothing() {
     let lab = Lab::new(1);
     lab.set_up();
     let all = || {
@@ -370,7 +367,7 @@ fn wrong_commands_are_refused_with_a_sentence_and_change_nothing() {
 }
 
 #[test]
-fn clients_of_the_socket_that_misbehave_change_nothing_for_others() {
+fn misbehaving_clients_of_the_control_socket_do_not_disturb_others() {
     let mut lab = Lab::new(1);
     lab.set_up();
     lab.start_web();
@@ -392,7 +389,7 @@ fn clients_of_the_socket_that_misbehave_change_nothing_for_others() {
 }
 
 #[test]
-fn it_stops_on_sigterm_and_leaves_nothing_behind() {
+fn dpvsd_stops_on_sigterm_and_leaves_no_socket_behind() {
     let mut lab = Lab::new(2);
     lab.set_up();
     assert!(lab.director.terminate(PATIENCE), "exit status 0");
@@ -405,7 +402,7 @@ fn it_stops_on_sigterm_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_configuration_is_checked_before_any_start() {
+fn a_configuration_is_checked_before_dpvsd_starts() {
     let lab = Lab::new(1);
     let check = |text: &str| {
         let path = lab.folder.write("wrong.toml", text);
@@ -444,7 +441,7 @@ fn a_configuration_is_checked_before_any_start() {
         assert!(!ok && error.contains(sentence), "{error}");
     }
     assert!(check(&format!("{device}vdev = \"net_af_packet0,iface=lan\"\n")).0);
-    // and a second daemon on the same socket does not start
+    // A second daemon on the same socket does not start.
     let mut second = lab.director_netns.command(program("dpvsd"));
     let output = second
         .arg("--config")

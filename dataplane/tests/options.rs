@@ -1,19 +1,16 @@
-//! What a service asks of its conns, with real clients and servers.
+//! Options of services, with real clients and servers.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by a panic"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod lab;
 
 use std::os::unix::fs::PermissionsExt;
 
-use lab::{Addrs, Lab, PATIENCE, V4, V6, bracketed};
+use lab::{Addrs, Lab, PATIENCE, V4, V6, bracketed, peer};
 use rstest::rstest;
 use testkit::netns::until;
 
-/// Two arms, FullNAT, and dests on this port; `options` are the service's.
+/// A FullNAT service on two arms with these options, and dests on this port.
 fn set_up(lab: &Lab, outside: &Addrs, inside: &Addrs, port: u16, options: &str) {
     let service = outside.service();
     let (_, len) = inside.lan.split_once('/').unwrap();
@@ -34,12 +31,12 @@ fn set_up(lab: &Lab, outside: &Addrs, inside: &Addrs, port: u16, options: &str) 
     ));
 }
 
-/// A stock nginx with `listen ... proxy_protocol` learns the client's address, whatever lies between.
+/// A stock nginx with `listen ... proxy_protocol` learns the client's address.
 #[rstest]
 #[case::v4(V4, V4)]
 #[case::v6(V6, V6)]
 #[case::nat64(V6, V4)]
-fn nginx_sees_the_client_by_the_proxy_protocol(
+fn the_proxy_protocol_tells_nginx_who_the_client_is(
     #[case] outside: Addrs,
     #[case] inside: Addrs,
     #[values("v1", "v2")] version: &str,
@@ -56,9 +53,9 @@ fn nginx_sees_the_client_by_the_proxy_protocol(
     assert!(list.contains(&format!("rr pp{version}\n")), "{list}");
 }
 
-/// HAProxy with `accept-proxy`.
+/// HAProxy with `accept-proxy` learns the client's address.
 #[rstest]
-fn haproxy_sees_the_client_by_the_proxy_protocol(#[values("v1", "v2")] version: &str) {
+fn the_proxy_protocol_tells_haproxy_who_the_client_is(#[values("v1", "v2")] version: &str) {
     let mut lab = Lab::new(1);
     set_up(&lab, &V4, &V4, 82, &format!("--proxy-protocol {version}"));
     let config = lab.folder.write(
@@ -72,12 +69,13 @@ fn haproxy_sees_the_client_by_the_proxy_protocol(#[values("v1", "v2")] version: 
     assert_eq!(seen, V4.client);
 }
 
-/// curl speaks first, ssh's server does: both get through, and the real server never sees a SYN of who is not there.
+/// The director completes the handshake with the client before it connects to the real server.
+/// curl speaks first, a server like ssh's does, and a large page is fetched: all get through.
 #[rstest]
 #[case::v4(V4, V4)]
 #[case::v6(V6, V6)]
 #[case::nat64(V6, V4)]
-fn clients_shake_hands_with_the_director(#[case] outside: Addrs, #[case] inside: Addrs) {
+fn clients_of_a_syn_proxy_reach_the_real_servers(#[case] outside: Addrs, #[case] inside: Addrs) {
     let mut lab = Lab::new(2);
     set_up(&lab, &outside, &inside, 80, "-j enable");
     lab.start_web();
@@ -85,79 +83,56 @@ fn clients_shake_hands_with_the_director(#[case] outside: Addrs, #[case] inside:
     for _ in 0..20 {
         assert!(lab.fetch_by(&outside).is_some(), "no fetch may fail");
     }
-    let banner = "import socketserver\n\
-        class H(socketserver.BaseRequestHandler):\n  \
-        def handle(self): self.request.sendall(b'SSH-2.0-hello\\r\\n'); self.request.recv(1)\n\
-        class S(socketserver.ThreadingTCPServer): address_family = socketserver.socket.AF_INET6\n\
-        S(('::', 22), H).serve_forever()";
-    lab.start_on_servers(&["python3", "-c", banner]);
-    let service = format!("{}:22", bracketed(outside.vip));
+    assert!(lab.ipvsadm("-ln").contains("rr synproxy\n"));
+    a_server_speaks_first(&mut lab, &outside, &inside);
+    a_large_page_is_fetched(&mut lab, &outside, &inside);
+}
+
+/// One more service of a SYN proxy, with one real server.
+fn add_syn_proxy(lab: &Lab, outside: &Addrs, inside: &Addrs, port: u16) {
+    let service = format!("{}:{port}", bracketed(outside.vip));
+    let (server, laddr) = (bracketed(inside.servers[0]), inside.laddr);
     lab.ipvsadm(&format!("-A -t {service} -s rr -j enable"));
-    lab.ipvsadm(&format!(
-        "-a -t {service} -r {}:22 -b",
-        bracketed(inside.servers[0])
-    ));
-    lab.ipvsadm(&format!(
-        "--add-laddr -z {} -t {service} -F dpdk0",
-        inside.laddr
-    ));
-    let ask = format!(
-        "import socket; s = socket.create_connection(('{}', 22), timeout=3); print(s.recv(100).decode())",
-        outside.vip
-    );
+    lab.ipvsadm(&format!("-a -t {service} -r {server}:{port} -b"));
+    lab.ipvsadm(&format!("--add-laddr -z {laddr} -t {service} -F dpdk0"));
+}
+
+fn a_server_speaks_first(lab: &mut Lab, outside: &Addrs, inside: &Addrs) {
+    lab.start_on_servers(&["python3", &peer("greet.py"), "22"]);
+    add_syn_proxy(lab, outside, inside, 22);
+    let read = peer("read_greeting.py");
     let heard = until(PATIENCE, "the server's greeting", || {
-        let output = lab.client.output(&["python3", "-c", &ask]);
+        let output = lab.client.output(&["python3", &read, outside.vip, "22"]);
         output.status.success().then_some(output.stdout)
     });
     assert!(heard.starts_with(b"SSH-2.0-hello"));
-    assert!(lab.ipvsadm("-ln").contains("rr synproxy\n"));
-    // A large answer, with windows and losses as they come.
-    let big = "import http.server, socket\n\
-        class H(http.server.BaseHTTPRequestHandler):\n  \
-        def do_GET(self): self.send_response(200); self.end_headers(); self.wfile.write(b'x' * 20_000_000)\n  \
-        def log_message(self, *args): pass\n\
-        class S(http.server.ThreadingHTTPServer): address_family = socket.AF_INET6\n\
-        S(('::', 8080), H).serve_forever()";
-    lab.start_on_servers(&["python3", "-c", big]);
-    let service = format!("{}:8080", bracketed(outside.vip));
-    lab.ipvsadm(&format!("-A -t {service} -s rr -j enable"));
-    lab.ipvsadm(&format!(
-        "-a -t {service} -r {}:8080 -b",
-        bracketed(inside.servers[0])
-    ));
-    lab.ipvsadm(&format!(
-        "--add-laddr -z {} -t {service} -F dpdk0",
-        inside.laddr
-    ));
-    let url = format!("http://{service}/");
+}
+
+/// With windows and losses as they come.
+fn a_large_page_is_fetched(lab: &mut Lab, outside: &Addrs, inside: &Addrs) {
+    const BYTES: &str = "20000000";
+    lab.start_on_servers(&["python3", &peer("http_large.py"), "8080", BYTES]);
+    add_syn_proxy(lab, outside, inside, 8080);
+    let url = format!("http://{}:8080/", bracketed(outside.vip));
+    let to = ["-o", "/dev/null", "-w", "%{size_download}", &url];
     let got = until(PATIENCE, "20 MB", || {
-        let args = [
-            "curl",
-            "-sg",
-            "--max-time",
-            "20",
-            "-o",
-            "/dev/null",
-            "-w",
-            "%{size_download}",
-            &url,
-        ];
+        let args = [&["curl", "-sg", "--max-time", "20"][..], &to].concat();
         let output = lab.client.output(&args);
         output.status.success().then_some(output.stdout)
     });
-    assert_eq!(String::from_utf8(got).unwrap(), "20000000");
+    assert_eq!(String::from_utf8(got).unwrap(), BYTES);
 }
 
-/// The rows of the LVS-NAT how-to: VIP:80 to two real servers with different ports and weights, VIP:21 to one of them.
-/// A real client and a real server of FTP, who call each other both ways.
+/// The table of the LVS-NAT how-to: VIP:80 has two real servers with different ports and weights,
+/// VIP:21 has one of them. A real FTP client and server open data connections in both directions.
 #[rstest]
 #[case::nat("-m", V4.client)]
 #[case::fullnat("-b", V4.laddr)]
-fn the_how_to_s_rows_and_ftp(
+fn the_table_of_the_lvs_nat_how_to_works_and_so_does_ftp(
     #[case] mode: &str,
     #[case] seen: &str,
     #[values(1, 2)] workers: u16,
-    #[values("YES", "NO")] calls_from_port_20: &str,
+    #[values("YES", "NO")] data_from_port_20: &str,
 ) {
     let mut lab = Lab::new(workers);
     lab.dpip("addr add 10.0.0.100/32 dev dpdk1");
@@ -196,7 +171,7 @@ fn the_how_to_s_rows_and_ftp(
 
     let content = start_ftp(
         &mut lab,
-        &format!("listen=YES\nconnect_from_port_20={calls_from_port_20}\n"),
+        &format!("listen=YES\nconnect_from_port_20={data_from_port_20}\n"),
     );
     for how in [
         &["--ftp-pasv"][..],
@@ -208,13 +183,13 @@ fn the_how_to_s_rows_and_ftp(
     }
 }
 
-/// vsftpd on both real servers; what is in its file.
+/// Starts vsftpd on both real servers. Returns what its file holds.
 fn start_ftp(lab: &mut Lab, settings: &str) -> String {
     let [files, empty] = ["ftp", "empty"].map(|name| lab.folder.file(name));
     for folder in [&files, &empty] {
         std::fs::create_dir_all(folder).unwrap();
     }
-    // It reads as a user of its own.
+    // vsftpd reads as a user of its own.
     let all_may_read = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(files.parent().unwrap(), all_may_read).unwrap();
     let content = "what is in the file\n".repeat(10_000);
@@ -232,7 +207,7 @@ fn start_ftp(lab: &mut Lab, settings: &str) -> String {
     content
 }
 
-/// Fetches the file through the VIP; `how` says who calls whom.
+/// Fetches the file through the VIP. `how` tells curl who opens the data connection.
 fn fetch_by_ftp(lab: &Lab, addrs: &Addrs, how: &[&str], content: &str) {
     let url = format!("ftp://{}/file", bracketed(addrs.vip));
     let got = until(PATIENCE, "the file", || {
@@ -243,13 +218,14 @@ fn fetch_by_ftp(lab: &Lab, addrs: &Addrs, how: &[&str], content: &str) {
     assert!(got == content.as_bytes(), "{how:?}: {} bytes", got.len());
 }
 
-/// Clients of one family and servers of the other, who call each other both ways; curl says EPRT unless told not to.
+/// FTP clients of one family and servers of the other open data connections in both directions.
+/// curl uses EPRT unless told not to.
 #[rstest]
 #[case::nat64(V6, V4, "-b", "listen=YES\n")]
 #[case::nat46(V4, V6, "-b", "listen_ipv6=YES\n")]
 #[case::nat64_by_nat(V6, V4, "-m", "listen=YES\n")]
 #[case::nat46_by_nat(V4, V6, "-m", "listen_ipv6=YES\n")]
-fn ftp_leads_to_the_other_family(
+fn ftp_works_between_the_two_families(
     #[case] outside: Addrs,
     #[case] inside: Addrs,
     #[case] mode: &str,
@@ -269,7 +245,7 @@ fn ftp_leads_to_the_other_family(
     }
 }
 
-/// A service of FTP whose dest is of the other family.
+/// An FTP service whose dest is of the other family.
 fn set_up_ftp(lab: &Lab, outside: &Addrs, inside: &Addrs, mode: &str) {
     let (vip, len) = (outside.vip, outside.host);
     lab.dpip(&format!("addr add {vip}/{len} dev dpdk1"));
@@ -285,44 +261,15 @@ fn set_up_ftp(lab: &Lab, outside: &Addrs, inside: &Addrs, mode: &str) {
     lab.servers[0].ip(&format!("route add default via {}", inside.director));
 }
 
-/// RFC 959 and nothing that came after: it knows neither EPSV nor EPRT.
-const OLD_SERVER: &str = "import socket, socketserver\n\
-    class H(socketserver.StreamRequestHandler):\n  \
-    def say(self, line): self.wfile.write(line.encode() + b'\\r\\n')\n  \
-    def pasv(self, _):\n    \
-    here = self.request.getsockname()[0]\n    \
-    waiting = socket.create_server((here, 0))\n    \
-    port = waiting.getsockname()[1]\n    \
-    self.say('227 Entering Passive Mode (%s,%d,%d).' % (here.replace('.', ','), port >> 8, port & 255))\n    \
-    self.data = lambda: waiting.accept()[0]\n  \
-    def port(self, end):\n    \
-    words = end.split(',')\n    \
-    end = '.'.join(words[:4]), int(words[4]) << 8 | int(words[5])\n    \
-    self.data = lambda: socket.create_connection(end, 5)\n    \
-    self.say('200 ok')\n  \
-    def retr(self, _):\n    \
-    self.say('150 here')\n    \
-    with self.data() as data: data.sendall(b'what is in the file\\n' * 10000)\n    \
-    self.say('226 done')\n  \
-    def handle(self):\n    \
-    self.say('220 hello')\n    \
-    for line in self.rfile:\n      \
-    verb, _, rest = line.decode().strip().partition(' ')\n      \
-    do = {'PASV': self.pasv, 'PORT': self.port, 'RETR': self.retr}.get(verb)\n      \
-    answers = {'USER': '230 in', 'PWD': '257 \"/\"', 'TYPE': '200 ok', 'QUIT': '221 bye'}\n      \
-    do(rest) if do else self.say(answers.get(verb, '502 what?'))\n\
-    class S(socketserver.ThreadingTCPServer): allow_reuse_address = True\n\
-    S(('0.0.0.0', 21), H).serve_forever()";
-
-/// RFC 6384: a client of IPv6 has no other commands than EPSV and EPRT, and servers of IPv4 need not know them.
+/// An IPv6 client can only use EPSV and EPRT, which an IPv4 server need not know (RFC 6384).
 #[rstest]
-fn old_servers_of_ftp_have_clients_of_ipv6(
+fn an_old_ftp_server_serves_clients_that_have_ipv6(
     #[values("-b", "-m")] mode: &str,
     #[values(1, 2)] workers: u16,
 ) {
     let mut lab = Lab::new(workers);
     set_up_ftp(&lab, &V6, &V4, mode);
-    lab.start_on_servers(&["python3", "-c", OLD_SERVER]);
+    lab.start_on_servers(&["python3", &peer("old_ftp_server.py")]);
     let content = "what is in the file\n".repeat(10_000);
     for how in [&["--ftp-pasv"][..], &["--ftp-port", "-"]] {
         fetch_by_ftp(&lab, &V6, how, &content);
@@ -330,7 +277,7 @@ fn old_servers_of_ftp_have_clients_of_ipv6(
 }
 
 #[test]
-fn a_client_keeps_to_its_real_server() {
+fn persistence_keeps_a_client_at_its_real_server() {
     let mut lab = Lab::new(2);
     set_up(&lab, &V4, &V4, 80, "-p 600");
     lab.start_web();
@@ -348,12 +295,12 @@ fn a_client_keeps_to_its_real_server() {
     let clients: u32 = row.split_whitespace().nth(3).unwrap().parse().unwrap();
     assert!(
         (1..=2).contains(&clients),
-        "one, at each worker that it came by: {row}"
+        "one client, at each worker that received its packets: {row}"
     );
 }
 
 #[test]
-fn a_denied_client_is_counted_and_a_drained_server_gets_empty() {
+fn a_denied_client_is_dropped_and_a_drained_dest_loses_its_conns() {
     let mut lab = Lab::new(1);
     set_up(&lab, &V4, &V4, 80, "");
     lab.start_web();
@@ -366,7 +313,7 @@ fn a_denied_client_is_counted_and_a_drained_server_gets_empty() {
         dropped.contains("deny list").then_some(())
     });
     lab.ipvsadm("-V -t 10.0.0.100:80 -k 10.0.0.0/24");
-    // A conn that would last: the server waits for a request that does not come.
+    // A conn that lasts: the server waits for a request that never comes.
     let _idle = lab.client.spawn(&["nc", "10.0.0.100", "80"]);
     until(PATIENCE, "an established conn", || {
         lab.ipvsadm("-lnc").contains("ESTABLISHED").then_some(())

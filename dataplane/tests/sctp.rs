@@ -1,24 +1,20 @@
-//! SCTP with clients and servers of their own stack: the kernel here may have none.
+//! SCTP, with clients and servers that bring their own stack: the kernel may have none.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by a panic"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod lab;
 
 use std::process::Command;
 
-use lab::{Lab, PATIENCE, V4};
+use lab::{Lab, PATIENCE, V4, peer};
 use rstest::rstest;
 use testkit::netns::until;
 
-/// Compiles `peers/sctp_peer.c`; its path.
-fn peer(lab: &Lab) -> String {
+/// Compiles `peers/sctp_peer.c`. Returns the path of the program.
+fn compile_peer(lab: &Lab) -> String {
     let program = lab.folder.file("sctp_peer");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/sctp_peer.c");
     let compiled = Command::new("cc")
-        .args(["-o", program.to_str().unwrap(), source])
+        .args(["-o", program.to_str().unwrap(), &peer("sctp_peer.c")])
         .args(["-lusrsctp", "-lpthread"])
         .output()
         .unwrap();
@@ -27,13 +23,14 @@ fn peer(lab: &Lab) -> String {
     program.to_str().unwrap().to_owned()
 }
 
-/// Both ends check what they get by its CRC32c (RFC 9260, 6.8), and the association ends by SHUTDOWN.
+/// Both ends check the CRC32c of each packet (RFC 9260, 6.8), and the association ends with
+/// SHUTDOWN.
 #[rstest]
 #[case::fullnat("-b", V4.laddr)]
 #[case::nat("-m", V4.client)]
-fn associations_reach_real_servers(#[case] mode: &str, #[case] seen: &str) {
+fn sctp_associations_reach_the_real_servers_and_shut_down(#[case] mode: &str, #[case] seen: &str) {
     let lab = Lab::new(1);
-    let peer = peer(&lab);
+    let peer = compile_peer(&lab);
     lab.dpip("addr add 10.0.0.100/32 dev dpdk1");
     lab.dpip("addr add 192.168.100.1/24 dev dpdk0");
     lab.dpip("route add 10.0.0.0/16 dev dpdk1");
