@@ -5,13 +5,7 @@
 
 #![no_main]
 
-#[path = "../../ipvs-core/tests/common/mod.rs"]
-#[allow(unused)]
-mod common;
 
-use common::{
-    CLIENT, CLIENT6, Director, FROM_CLIENT, LIP, LIP6, SERVER, SERVER6, Setup, VIP, VIP6, WAN, Wire, repair_ip,
-};
 use ipvs_core::{
     Encapsulation, FwdMode, Origin, Persistence, Protocol, ProxyProtocol, Service, SynProxy, UoaOptions,
 };
@@ -20,6 +14,10 @@ use packet::PortId;
 use packet::proxy::Version;
 use packet::uoa::Mode;
 use testkit::VecBuf;
+use testkit::director::{
+    CLIENT, CLIENT6, DEST, DEST6, Director, FROM_CLIENT, LADDR, LADDR6, Setup, VIP, VIP6, WAN, Wire,
+};
+use testkit::frames::repair_ip;
 
 const MODES: [FwdMode; 6] = [
     FwdMode::FullNat,
@@ -32,10 +30,10 @@ const MODES: [FwdMode; 6] = [
 
 /// Client, VIP, dest and local address: IPv4, NAT64, NAT46, IPv6.
 const FAMILIES: [[&str; 4]; 4] = [
-    [CLIENT, VIP, SERVER, LIP],
-    [CLIENT6, VIP6, SERVER, LIP],
-    [CLIENT, VIP, SERVER6, LIP6],
-    [CLIENT6, VIP6, SERVER6, LIP6],
+    [CLIENT, VIP, DEST, LADDR],
+    [CLIENT6, VIP6, DEST, LADDR],
+    [CLIENT, VIP, DEST6, LADDR6],
+    [CLIENT6, VIP6, DEST6, LADDR6],
 ];
 
 fn director(protocol: Protocol, fwdmode: FwdMode, [_, vip, dest, laddr]: [&'static str; 4]) -> Director {

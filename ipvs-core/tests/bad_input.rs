@@ -1,16 +1,16 @@
 //! Frames that are cut, lie, or mean harm: each dropped with its reason, and traffic goes on.
 
-use crate::common::*;
 use ipvs_core::{DropReason, FwdMode, Origin, Protocol, ServiceId, SynProxy};
 use rstest::rstest;
 use testkit::VecBuf;
+use testkit::director::*;
 use testkit::frames;
 
 /// A header field is changed and the IP checksum made right again.
 fn with_ip(frame: &[u8], at: usize, value: u8) -> Vec<u8> {
     let mut frame = frame.to_vec();
     frame[14 + at] = value;
-    repair_ip(&mut frame);
+    frames::repair_ip(&mut frame);
     frame
 }
 
@@ -168,10 +168,10 @@ fn random_frames_do_no_harm() {
             .flags("S")
             .options(&SYN_OPTIONS)
             .frame(FROM_CLIENT),
-        frames::tcp(SERVER, "192.168.100.200:1025")
+        frames::tcp(DEST, "192.168.100.200:1025")
             .flags("A")
             .options(&[1, 1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 2])
-            .frame(FROM_SERVER),
+            .frame(FROM_DEST),
         frames::udp(CLIENT, VIP, b"payload", FROM_CLIENT),
         frames::echo_request("10.0.0.48", "10.0.0.100", b"data", FROM_CLIENT),
         frames::unreachable(
@@ -237,17 +237,17 @@ fn a_minute_s_flood_leaves_conns_alone(
             .flags("PA")
             .seq(1001 + second)
             .ack(5001);
-        let there = director.to_server(&ask.payload(b"x").frame(FROM_CLIENT));
+        let there = director.to_dest(&ask.payload(b"x").frame(FROM_CLIENT));
         assert_eq!(
             (there.src.as_str(), there.payload.as_slice()),
             (opened.laddr.as_str(), &b"x"[..])
         );
-        let answer = frames::tcp(SERVER, &opened.laddr)
+        let answer = frames::tcp(DEST, &opened.laddr)
             .flags("A")
             .seq(5001)
             .ack(there.seq + 1);
         assert_eq!(
-            director.to_client(&answer.frame(FROM_SERVER)).ack,
+            director.to_client(&answer.frame(FROM_DEST)).ack,
             1002 + second
         );
         assert!(director.engine.stats().conns.get() <= 4096);

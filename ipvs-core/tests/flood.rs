@@ -1,11 +1,11 @@
 //! Floods: chosen addresses build no long chains, and strangers' SYNs take nothing from those who are connected.
 
-use crate::common::*;
 use ipvs_core::conn::{Conn, ConnTable, Direction, Endpoints, RewriteDeltas};
 use ipvs_core::tuple::{HashKey, Tuple};
 use ipvs_core::{DestId, FwdMode, Tick};
 use packet::checksum::Delta;
 use rstest::rstest;
+use testkit::director::*;
 use testkit::frames;
 
 const CONNS: u32 = 200_000;
@@ -91,6 +91,6 @@ fn a_syn_flood_into_a_full_table_ends_no_established_conn() {
     assert_eq!(stats.conns.get(), 256, "memory is flat");
     assert!(stats.conns_recycled.get() > 19_000);
     let data = frames::tcp(CLIENT, VIP).flags("PA").seq(1001).ack(5001);
-    let seen = director.to_server(&data.payload(b"still here").frame(FROM_CLIENT));
+    let seen = director.to_dest(&data.payload(b"still here").frame(FROM_CLIENT));
     assert_eq!(seen.payload, b"still here");
 }

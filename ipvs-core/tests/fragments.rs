@@ -1,11 +1,11 @@
 //! Fragments are forwarded, in whatever order they come, and take no memory for long (RFC 791, RFC 1858, RFC 3128).
 
-use crate::common::*;
 use etherparse::Ipv4Header;
 use ipvs_core::{DropReason, Encapsulation, FwdMode, Origin, Protocol};
 use packet::PortId;
 use rstest::rstest;
 use testkit::VecBuf;
+use testkit::director::*;
 use testkit::frames::{self, Seen};
 
 const L2_LEN: usize = 14;
@@ -117,13 +117,13 @@ fn fragments_of_a_new_conn_s_packet_arrive_whole(
     };
     assert_eq!(sent.len(), 3);
     let seen = join(&sent);
-    assert_eq!((seen.dst.as_str(), seen.ttl), (SERVER, 63));
+    assert_eq!((seen.dst.as_str(), seen.ttl), (DEST, 63));
     assert!(seen.checksums_right);
     assert_eq!(seen.payload.len(), 1000);
     assert_eq!(director.engine.stats().conns.get(), 1);
     assert_eq!(director.engine.stats().held.get(), 0);
 
-    let answer = frames::udp(SERVER, &seen.src, &[9; 1200], FROM_SERVER);
+    let answer = frames::udp(DEST, &seen.src, &[9; 1200], FROM_DEST);
     let sent = receive_all(&mut director, LAN, &cut(&answer, 800), WAN);
     let seen = join(&sent);
     assert_eq!((seen.src.as_str(), seen.dst.as_str()), (VIP, CLIENT));
@@ -197,7 +197,7 @@ fn a_flood_of_later_fragments_is_dropped_and_counted() {
         10_000 - held
     );
     let sent = receive_all(&mut director, WAN, &question(), LAN);
-    assert_eq!(join(&sent).dst, SERVER, "and others go on");
+    assert_eq!(join(&sent).dst, DEST, "and others go on");
 }
 
 /// The first fragment of a reply is handed to the worker that owns the port; the later ones follow it there.
@@ -209,7 +209,7 @@ fn later_fragments_are_handed_over_as_the_first() {
         ..Setup::default()
     }
     .build();
-    let to_other_worker = frames::udp(SERVER, "192.168.100.200:1025", &[9; 1200], FROM_SERVER);
+    let to_other_worker = frames::udp(DEST, "192.168.100.200:1025", &[9; 1200], FROM_DEST);
     for fragment in cut(&to_other_worker, 800) {
         assert_eq!(director.receive(LAN, &fragment), []);
     }
@@ -263,7 +263,7 @@ fn at_three_workers(batches: &[&[usize]], answer: &[Vec<u8>]) -> Vec<Director> {
 #[case::before_their_first(&[&[1, 0, 2][..]])]
 #[case::long_before_their_first(&[&[2][..], &[1], &[0]])]
 fn later_fragments_in_nat_mode_go_around_as_the_first(#[case] batches: &[&[usize]]) {
-    let answer = frames::udp(SERVER, CLIENT, &[9; 1000], FROM_SERVER);
+    let answer = frames::udp(DEST, CLIENT, &[9; 1000], FROM_DEST);
     let workers = at_three_workers(batches, &cut(&answer, 400));
     let sent = workers[2].wire.sent.iter();
     let sent: Vec<_> = sent.map(|(_, frame)| frame.clone()).collect();
@@ -279,7 +279,7 @@ fn later_fragments_in_nat_mode_go_around_as_the_first(#[case] batches: &[&[usize
 /// What no worker has a conn for is not let out, any part of it.
 #[test]
 fn fragments_that_no_worker_knows_are_not_let_out() {
-    let answer = frames::udp(SERVER, "10.0.0.77:5000", &[9; 1000], FROM_SERVER);
+    let answer = frames::udp(DEST, "10.0.0.77:5000", &[9; 1000], FROM_DEST);
     let workers = at_three_workers(&[&[0, 1, 2]], &cut(&answer, 400));
     for Director { wire, engine, .. } in &workers {
         assert!(wire.to_kernel.is_empty() && wire.sent.is_empty() && wire.redirected.is_empty());
@@ -328,11 +328,11 @@ fn answers_to_clients_in_nat_mode_may_overtake_their_first_fragment(
     let payload: Vec<u8> = (0..=255).cycle().take(1000).collect();
     let answer = if protocol == Protocol::Tcp {
         director.open();
-        let data = frames::tcp(SERVER, CLIENT).flags("PA").seq(5001).ack(1001);
-        data.payload(&payload).frame(FROM_SERVER)
+        let data = frames::tcp(DEST, CLIENT).flags("PA").seq(5001).ack(1001);
+        data.payload(&payload).frame(FROM_DEST)
     } else {
         receive_all(&mut director, WAN, &question(), LAN);
-        frames::udp(SERVER, CLIENT, &payload, FROM_SERVER)
+        frames::udp(DEST, CLIENT, &payload, FROM_DEST)
     };
     let fragments = cut(&answer, 400);
     let fragments = order.map(|at| fragments[at].clone());
@@ -349,7 +349,7 @@ fn answers_to_clients_in_nat_mode_may_overtake_their_first_fragment(
 #[test]
 fn a_later_fragment_of_a_nat_dest_without_its_first_goes_to_the_kernel_in_time() {
     let mut director = udp_director(FwdMode::Nat);
-    let answer = cut(&frames::udp(SERVER, CLIENT, &[9; 1000], FROM_SERVER), 400);
+    let answer = cut(&frames::udp(DEST, CLIENT, &[9; 1000], FROM_DEST), 400);
     assert_eq!(director.receive(LAN, &answer[1]), []);
     assert_eq!(director.engine.stats().held.get(), 1);
     assert!(director.wire.to_kernel.is_empty());
@@ -364,7 +364,7 @@ fn a_later_fragment_of_a_nat_dest_without_its_first_goes_to_the_kernel_in_time()
 fn a_nat_dest_s_own_fragments_go_to_the_kernel_with_their_first() {
     let mut director = udp_director(FwdMode::Nat);
     receive_all(&mut director, WAN, &question(), LAN);
-    let own = frames::udp("192.168.100.2:9999", CLIENT, &[9; 1000], FROM_SERVER);
+    let own = frames::udp("192.168.100.2:9999", CLIENT, &[9; 1000], FROM_DEST);
     let own = cut(&own, 400);
     let order = [1, 0, 2].map(|at| own[at].clone());
     receive_each(&mut director, LAN, &order, WAN);
@@ -377,7 +377,7 @@ fn a_nat_dest_s_own_fragments_go_to_the_kernel_with_their_first() {
 fn a_flood_of_a_nat_dest_s_later_fragments_takes_no_memory() {
     const FLOOD: usize = 10_000;
     let mut director = udp_director(FwdMode::Nat);
-    let answer = frames::udp(SERVER, CLIENT, &[9; 1000], FROM_SERVER);
+    let answer = frames::udp(DEST, CLIENT, &[9; 1000], FROM_DEST);
     let later = cut(&answer, 400).remove(1);
     for number in 0..FLOOD as u16 {
         assert_eq!(director.receive(LAN, &identified(&later, number)), []);
@@ -393,16 +393,16 @@ fn a_flood_of_a_nat_dest_s_later_fragments_takes_no_memory() {
 /// Whoever is no dest of NAT, or of another protocol, is not kept waiting.
 #[rstest]
 #[case::another_host(FwdMode::Nat, "192.168.100.3:80")]
-#[case::a_dest_of_another_mode(FwdMode::FullNat, SERVER)]
+#[case::a_dest_of_another_mode(FwdMode::FullNat, DEST)]
 fn later_fragments_of_others_go_to_the_kernel_at_once(
     #[case] fwdmode: FwdMode,
     #[case] from: &str,
 ) {
     let mut director = udp_director(fwdmode);
-    let fragments = cut(&frames::udp(from, CLIENT, &[9; 1000], FROM_SERVER), 400);
+    let fragments = cut(&frames::udp(from, CLIENT, &[9; 1000], FROM_DEST), 400);
     assert_eq!(director.receive(LAN, &fragments[1]), []);
-    let segment = frames::tcp(SERVER, CLIENT).payload(&[9; 1000]);
-    let segment = cut(&segment.frame(FROM_SERVER), 400);
+    let segment = frames::tcp(DEST, CLIENT).payload(&[9; 1000]);
+    let segment = cut(&segment.frame(FROM_DEST), 400);
     assert_eq!(director.receive(LAN, &segment[1]), []);
     assert_eq!(director.engine.stats().held.get(), 0);
     assert_eq!(director.wire.to_kernel.len(), 2);

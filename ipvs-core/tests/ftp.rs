@@ -4,22 +4,22 @@ mod families;
 
 use std::sync::Arc;
 
-use crate::common::*;
 use inet::{IfIndex, Prefix, Route, RouteScope};
 use ipvs_core::{Command, DestId, DropReason, FwdMode, LaddrId, Origin, Plan, Protocol, ServiceId};
 use packet::PortId;
 use rstest::rstest;
 use sapool::{PoolShare, PoolUsage, PortPool};
+use testkit::director::*;
 use testkit::frames::{self, Seen};
 
 const VIP_FTP: &str = "10.0.0.100:21";
-const SERVER_FTP: &str = "192.168.100.2:21";
+const DEST_FTP: &str = "192.168.100.2:21";
 
 fn director(fwdmode: FwdMode) -> Director {
     let setup = Setup {
         fwdmode,
         vip: VIP_FTP,
-        dests: vec![SERVER_FTP],
+        dests: vec![DEST_FTP],
         ..Setup::default()
     };
     setup.build()
@@ -32,28 +32,28 @@ struct Control {
 }
 
 fn control(director: &mut Director) -> Control {
-    let opened = director.open_between(CLIENT, VIP_FTP, SERVER_FTP);
+    let opened = director.open_between(CLIENT, VIP_FTP, DEST_FTP);
     Control {
         seen_as: opened.laddr,
-        delta: opened.server_isn - 1000,
+        delta: opened.isn_at_dest - 1000,
     }
 }
 
 /// The client says a line.
 fn says(director: &mut Director, seq: u32, ack: u32, line: &str) -> Seen {
     let segment = frames::tcp(CLIENT, VIP_FTP).flags("PA").seq(seq).ack(ack);
-    let seen = director.to_server(&segment.payload(line.as_bytes()).frame(FROM_CLIENT));
+    let seen = director.to_dest(&segment.payload(line.as_bytes()).frame(FROM_CLIENT));
     assert!(seen.checksums_right);
     seen
 }
 
 /// The dest answers.
 fn answers(director: &mut Director, control: &Control, seq: u32, ack: u32, line: &str) -> Seen {
-    let segment = frames::tcp(SERVER_FTP, &control.seen_as)
+    let segment = frames::tcp(DEST_FTP, &control.seen_as)
         .flags("PA")
         .seq(seq)
         .ack(ack);
-    let seen = director.to_client(&segment.payload(line.as_bytes()).frame(FROM_SERVER));
+    let seen = director.to_client(&segment.payload(line.as_bytes()).frame(FROM_DEST));
     assert!(seen.checksums_right);
     seen
 }
@@ -84,7 +84,7 @@ fn pasv_names_the_vip_and_numbers_follow(
         .flags("A")
         .seq(1007)
         .ack(next - shorter);
-    assert_eq!(director.to_server(&ack.frame(FROM_CLIENT)).ack, next);
+    assert_eq!(director.to_dest(&ack.frame(FROM_CLIENT)).ack, next);
     let seen = answers(
         &mut director,
         &control,
@@ -106,13 +106,13 @@ fn pasv_names_the_vip_and_numbers_follow(
     let data = frames::tcp("10.0.0.48:40001", "10.0.0.100:51201")
         .flags("S")
         .seq(1);
-    let seen = director.to_server(&data.frame(FROM_CLIENT));
+    let seen = director.to_dest(&data.frame(FROM_CLIENT));
     assert_eq!(seen.dst, "192.168.100.2:51201");
     let answer = frames::tcp("192.168.100.2:51201", &seen.src)
         .flags("SA")
         .seq(9)
         .ack(seen.seq + 1);
-    let back = director.to_client(&answer.frame(FROM_SERVER));
+    let back = director.to_client(&answer.frame(FROM_DEST));
     assert_eq!(
         (back.src.as_str(), back.dst.as_str()),
         ("10.0.0.100:51201", "10.0.0.48:40001")
@@ -140,7 +140,7 @@ fn epsv_names_no_address_and_is_let_through_as_it_is() {
     );
     let data = frames::tcp("10.0.0.48:40001", "10.0.0.100:6446").flags("S");
     assert_eq!(
-        director.to_server(&data.frame(FROM_CLIENT)).dst,
+        director.to_dest(&data.frame(FROM_CLIENT)).dst,
         "192.168.100.2:6446"
     );
     director.wait_s(61);
@@ -163,7 +163,7 @@ fn nat_lets_the_dest_call_the_client(#[case] line: &str) {
     let call = frames::tcp("192.168.100.2:20", "10.0.0.48:40001")
         .flags("S")
         .seq(7);
-    let seen = director.to_client(&call.frame(FROM_SERVER));
+    let seen = director.to_client(&call.frame(FROM_DEST));
     assert_eq!(
         (seen.src.as_str(), seen.dst.as_str()),
         ("10.0.0.100:20", "10.0.0.48:40001")
@@ -172,7 +172,7 @@ fn nat_lets_the_dest_call_the_client(#[case] line: &str) {
         .flags("SA")
         .seq(70)
         .ack(8);
-    let seen = director.to_server(&answer.frame(FROM_CLIENT));
+    let seen = director.to_dest(&answer.frame(FROM_CLIENT));
     assert_eq!(
         (seen.dst.as_str(), seen.seq, seen.ack),
         ("192.168.100.2:20", 70, 8)
@@ -185,7 +185,7 @@ fn nat_lets_the_dest_call_the_client(#[case] line: &str) {
         .flags("PA")
         .seq(8)
         .ack(71);
-    let seen = director.to_client(&data.payload(b"file").frame(FROM_SERVER));
+    let seen = director.to_client(&data.payload(b"file").frame(FROM_DEST));
     assert_eq!((seen.src.as_str(), seen.seq), ("10.0.0.100:20", 8));
 }
 
@@ -226,7 +226,7 @@ fn fullnat_gives_the_dest_a_port_to_call() {
 
     let to = format!("192.168.100.200:{lport}");
     let call = frames::tcp("192.168.100.2:20", &to).flags("S").seq(7);
-    let seen = director.to_client(&call.frame(FROM_SERVER));
+    let seen = director.to_client(&call.frame(FROM_DEST));
     assert_eq!(
         (seen.src.as_str(), seen.dst.as_str()),
         ("10.0.0.100:20", "10.0.0.48:40001")
@@ -235,14 +235,14 @@ fn fullnat_gives_the_dest_a_port_to_call() {
         .flags("SA")
         .seq(70)
         .ack(8);
-    let seen = director.to_server(&reply.frame(FROM_CLIENT));
+    let seen = director.to_dest(&reply.frame(FROM_CLIENT));
     assert_eq!(
         (seen.src, seen.dst.as_str(), seen.ack),
         (to.clone(), "192.168.100.2:20", 8)
     );
     // Nobody calls twice.
     let other = frames::tcp("192.168.100.2:2000", &to).flags("S");
-    director.refuses(LAN, &other.frame(FROM_SERVER), DropReason::NoConn);
+    director.refuses(LAN, &other.frame(FROM_DEST), DropReason::NoConn);
 }
 
 const EPRT: &str = "EPRT |1|10.0.0.48|40001|\r\n";
@@ -251,12 +251,12 @@ const EPRT: &str = "EPRT |1|10.0.0.48|40001|\r\n";
 fn announce(director: &mut Director, seq: u32) -> String {
     let seen = says(director, seq, 5001, EPRT);
     let lport = text(&seen).split('|').nth(3).unwrap();
-    format!("{LIP}:{lport}")
+    format!("{LADDR}:{lport}")
 }
 
 /// Counts the ports of the local address that are in use, as long as the director lives.
 fn ports_in_use(director: &mut Director) -> Arc<PoolUsage> {
-    ports_of_in_use(director, LIP)
+    ports_of_in_use(director, LADDR)
 }
 
 fn ports_of_in_use(director: &mut Director, laddr: &str) -> Arc<PoolUsage> {
@@ -284,14 +284,14 @@ fn the_dest_may_call_from_any_port() {
         seq += EPRT.len() as u32;
         assert_eq!(in_use.used(), 2 + made, "the call's is in use");
         let from = format!("192.168.100.2:{sport}");
-        let call = frames::tcp(&from, &to).flags("S").seq(7).frame(FROM_SERVER);
+        let call = frames::tcp(&from, &to).flags("S").seq(7).frame(FROM_DEST);
         let (client, vip) = ("10.0.0.48:40001", format!("10.0.0.100:{sport}"));
         for _ in 0..2 {
             let seen = director.to_client(&call);
             assert_eq!((&seen.src, seen.dst.as_str()), (&vip, client));
         }
         let reply = frames::tcp(client, &vip).flags("SA").seq(70).ack(8);
-        let seen = director.to_server(&reply.frame(FROM_CLIENT));
+        let seen = director.to_dest(&reply.frame(FROM_CLIENT));
         assert_eq!((seen.src, seen.dst, seen.ack), (to, from, 8));
         assert!(seen.checksums_right);
         assert_eq!(in_use.used(), 2 + made, "and then the conn's");
@@ -308,11 +308,11 @@ fn a_local_port_that_another_has_got_serves_no_call() {
     control(&mut director);
     let to = announce(&mut director, 1001);
     // Towards port 21 this port is next.
-    let other = director.open_between("10.0.0.48:50000", VIP_FTP, SERVER_FTP);
+    let other = director.open_between("10.0.0.48:50000", VIP_FTP, DEST_FTP);
     assert_eq!(other.laddr, to);
     let call = |port: u16| {
         let from = format!("192.168.100.2:{port}");
-        frames::tcp(&from, &to).flags("S").frame(FROM_SERVER)
+        frames::tcp(&from, &to).flags("S").frame(FROM_DEST)
     };
     let same_class = 21 + sapool::CLASSES as u16;
     for _ in 0..2 {
@@ -334,7 +334,7 @@ fn calls_from_any_port_find_their_worker(#[case] fwdmode: FwdMode) {
         workers: 3,
         fwdmode,
         vip: VIP_FTP,
-        dests: vec![SERVER_FTP],
+        dests: vec![DEST_FTP],
         ..Setup::default()
     }
     .build_all();
@@ -343,7 +343,7 @@ fn calls_from_any_port_find_their_worker(#[case] fwdmode: FwdMode) {
     let mut words = text(&line).split('|').skip(2);
     let to = format!("{}:{}", words.next().unwrap(), words.next().unwrap());
     let call = frames::tcp("192.168.100.2:2000", &to).flags("S").seq(7);
-    let sent = go_around(&mut workers, 0, LAN, &call.frame(FROM_SERVER));
+    let sent = go_around(&mut workers, 0, LAN, &call.frame(FROM_DEST));
     assert_eq!(one(sent, WAN).src, "10.0.0.100:2000");
     let answer = frames::tcp("10.0.0.48:40001", "10.0.0.100:2000").flags("SA");
     let answer = answer.seq(70).ack(8).frame(FROM_CLIENT);
@@ -371,7 +371,7 @@ fn calls_from_a_port_with_a_service_find_their_worker(#[case] fwdmode: FwdMode) 
         workers: 3,
         fwdmode,
         vip: VIP_FTP,
-        dests: vec![SERVER_FTP],
+        dests: vec![DEST_FTP],
         ..Setup::default()
     }
     .build_all();
@@ -384,7 +384,7 @@ fn calls_from_a_port_with_a_service_find_their_worker(#[case] fwdmode: FwdMode) 
     let to = format!("{}:{}", words.next().unwrap(), words.next().unwrap());
     let (server, vip) = ("192.168.100.2:8080", "10.0.0.100:8080");
     let call = frames::tcp(server, &to).flags("S").seq(7);
-    let sent = go_around(&mut workers, 0, LAN, &call.frame(FROM_SERVER));
+    let sent = go_around(&mut workers, 0, LAN, &call.frame(FROM_DEST));
     assert_eq!(one(sent, WAN).src, vip);
     for (flags, seq) in [("SA", 70), ("A", 71), ("PA", 71), ("FA", 71)] {
         let answer = frames::tcp("10.0.0.48:40001", vip).flags(flags).seq(seq);
@@ -405,7 +405,7 @@ fn calls_from_a_port_with_a_service_find_their_worker(#[case] fwdmode: FwdMode) 
     assert_eq!(drops(&workers), [0, 0, 1]);
     // The service's own clients need no other worker.
     let syn = frames::tcp("10.0.0.48:40003", vip).flags("S").seq(1);
-    assert_eq!(workers[0].to_server(&syn.frame(FROM_CLIENT)).dst, server);
+    assert_eq!(workers[0].to_dest(&syn.frame(FROM_CLIENT)).dst, server);
 }
 
 /// A service of the same VIP and dest on another port.
@@ -448,7 +448,7 @@ fn a_call_that_does_not_come_gives_its_port_back() {
         seq += line.len() as u32;
         if port % 10 == 9 {
             let fin = frames::tcp(CLIENT, VIP_FTP).flags("A").seq(seq).ack(5001);
-            director.to_server(&fin.frame(FROM_CLIENT));
+            director.to_dest(&fin.frame(FROM_CLIENT));
         }
     }
     director.wait_s(200);
@@ -466,18 +466,18 @@ fn a_call_that_does_not_come_gives_its_port_back() {
 
 const LISTENING: &str = "10.0.0.48:40001";
 const VIP_DATA: &str = "10.0.0.100:20";
-const SERVER_DATA: &str = "192.168.100.2:20";
+const DEST_DATA: &str = "192.168.100.2:20";
 
 /// A segment of the dest's, which called this end.
 fn dest_sends(director: &mut Director, to: &str, flags: &str, seq: u32) -> Seen {
-    let segment = frames::tcp(SERVER_DATA, to).flags(flags).seq(seq).ack(71);
-    director.to_client(&segment.frame(FROM_SERVER))
+    let segment = frames::tcp(DEST_DATA, to).flags(flags).seq(seq).ack(71);
+    director.to_client(&segment.frame(FROM_DEST))
 }
 
 /// One of the client's, which was called.
 fn client_sends(director: &mut Director, flags: &str, seq: u32) -> Seen {
     let segment = frames::tcp(LISTENING, VIP_DATA).flags(flags).seq(seq);
-    director.to_server(&segment.ack(8).frame(FROM_CLIENT))
+    director.to_dest(&segment.ack(8).frame(FROM_CLIENT))
 }
 
 /// RFC 9293, 3.3.1: a conn is known by its two ends alone, so there are no two between the same ones. The one that the client
@@ -494,21 +494,21 @@ fn no_dest_calls_where_an_earlier_call_goes_on() {
     let second = announce(&mut director, 1001 + EPRT.len() as u32);
     assert_ne!(first, second);
     assert_eq!(in_use.used(), 3);
-    let call = frames::tcp(SERVER_DATA, &second).flags("S").seq(9);
-    let call = call.frame(FROM_SERVER);
+    let call = frames::tcp(DEST_DATA, &second).flags("S").seq(9);
+    let call = call.frame(FROM_DEST);
     for _ in 0..2 {
         director.refuses(LAN, &call, DropReason::FtpCallInUse);
         assert_eq!((director.conns().len(), in_use.used()), (2, 3));
     }
     let file = client_sends(&mut director, "PA", 71);
-    assert_eq!((&file.src, file.dst.as_str()), (&first, SERVER_DATA));
+    assert_eq!((&file.src, file.dst.as_str()), (&first, DEST_DATA));
     // From another port it is another conn.
     let other = frames::tcp("192.168.100.2:2000", &second).flags("S");
-    assert_eq!(director.to_client(&other.frame(FROM_SERVER)).dst, LISTENING);
+    assert_eq!(director.to_client(&other.frame(FROM_DEST)).dst, LISTENING);
     // The port of a call that was refused comes back when nobody expects it any more.
     let third = announce(&mut director, 1001 + 2 * EPRT.len() as u32);
-    let call = frames::tcp(SERVER_DATA, &third).flags("S").seq(9);
-    director.refuses(LAN, &call.frame(FROM_SERVER), DropReason::FtpCallInUse);
+    let call = frames::tcp(DEST_DATA, &third).flags("S").seq(9);
+    director.refuses(LAN, &call.frame(FROM_DEST), DropReason::FtpCallInUse);
     assert_eq!(in_use.used(), 4);
     director.wait_s(62);
     assert_eq!((director.conns().len(), in_use.used()), (2, 2));
@@ -544,11 +544,11 @@ fn an_earlier_call_that_is_over_gives_way(#[case] segments: &[(&str, &str, u32)]
     );
     assert_eq!((director.conns().len(), in_use.used()), (2, 2));
     let seen = client_sends(&mut director, "SA", 70);
-    assert_eq!((&seen.src, seen.dst.as_str()), (&second, SERVER_DATA));
+    assert_eq!((&seen.src, seen.dst.as_str()), (&second, DEST_DATA));
     assert_eq!(director.states(), ["ESTABLISHED"; 2]);
     // What is left of the first call is nobody's.
-    let late = frames::tcp(SERVER_DATA, &first).flags("A").seq(9);
-    director.refuses(LAN, &late.frame(FROM_SERVER), DropReason::NoConn);
+    let late = frames::tcp(DEST_DATA, &first).flags("A").seq(9);
+    director.refuses(LAN, &late.frame(FROM_DEST), DropReason::NoConn);
     director.wait_s(2000);
     assert_eq!((director.conns().len(), in_use.used()), (0, 0));
 }
@@ -585,7 +585,7 @@ fn a_client_cannot_make_the_dest_call_another() {
     control(&mut director);
     says(&mut director, 1001, 5001, "PORT 10,0,0,49,156,65\r\n");
     let call = frames::tcp("192.168.100.2:20", "10.0.0.49:40001").flags("S");
-    assert_eq!(director.receive(LAN, &call.frame(FROM_SERVER)), []);
+    assert_eq!(director.receive(LAN, &call.frame(FROM_DEST)), []);
 }
 
 #[test]
@@ -600,12 +600,12 @@ fn ipv6_has_the_extended_commands() {
     director.open_between(CLIENT6, vip, dest);
     let line = b"EPRT |2|2001:db8:1::48|40001|\r\n";
     let segment = frames::tcp(CLIENT6, vip).flags("PA").seq(1001).ack(5001);
-    let seen = director.to_server(&segment.payload(line).frame(FROM_CLIENT));
+    let seen = director.to_dest(&segment.payload(line).frame(FROM_CLIENT));
     assert!(seen.checksums_right && text(&seen).starts_with("EPRT |2|2001:db8:100::200|"));
     let lport = text(&seen).split('|').nth(3).unwrap();
     let to = format!("[2001:db8:100::200]:{lport}");
     let call = frames::tcp("[2001:db8:100::2]:20", &to).flags("S");
-    let seen = director.to_client(&call.frame(FROM_SERVER));
+    let seen = director.to_client(&call.frame(FROM_DEST));
     assert_eq!(
         (seen.src.as_str(), seen.dst.as_str()),
         ("[2001:db8:1::100]:20", "[2001:db8:1::48]:40001")
@@ -619,7 +619,7 @@ fn other_workers_know_what_is_expected() {
         workers: 2,
         fwdmode: FwdMode::Nat,
         vip: VIP_FTP,
-        dests: vec![SERVER_FTP],
+        dests: vec![DEST_FTP],
         ..Setup::default()
     }
     .build_all();
@@ -633,13 +633,13 @@ fn other_workers_know_what_is_expected() {
     );
     let data = frames::tcp("10.0.0.48:40001", "10.0.0.100:6446").flags("S");
     assert_eq!(
-        workers[1].to_server(&data.frame(FROM_CLIENT)).dst,
+        workers[1].to_dest(&data.frame(FROM_CLIENT)).dst,
         "192.168.100.2:6446"
     );
     // The dest's call comes by one, the client's answer by the other: it goes around.
     says(&mut workers[0], 1001, 5001, "PORT 10,0,0,48,156,65\r\n");
     let call = frames::tcp("192.168.100.2:20", "10.0.0.48:40001").flags("S");
-    workers[1].to_client(&call.frame(FROM_SERVER));
+    workers[1].to_client(&call.frame(FROM_DEST));
     let answer = frames::tcp("10.0.0.48:40001", "10.0.0.100:20")
         .flags("SA")
         .seq(70)

@@ -3,9 +3,9 @@
 
 use std::collections::HashSet;
 
-use crate::common::*;
 use ipvs_core::{Command, ConnPage, DestId, DropReason, Event, FwdMode, Origin, Protocol};
 use testkit::VecBuf;
+use testkit::director::*;
 use testkit::frames::{self, Seen};
 
 const TOA: [u8; 8] = [254, 8, 0x9c, 0x40, 10, 0, 0, 48]; // 40000 is 0x9c40
@@ -14,9 +14,9 @@ const TOA: [u8; 8] = [254, 8, 0x9c, 0x40, 10, 0, 0, 48]; // 40000 is 0x9c40
 fn a_syn_goes_from_a_local_address_to_the_dest() {
     let mut director = Setup::default().build();
     let Opened { syn, .. } = director.open();
-    assert_eq!(syn.dst, SERVER);
+    assert_eq!(syn.dst, DEST);
     assert!(syn.src.starts_with("192.168.100.200:"), "{}", syn.src);
-    assert_eq!((syn.from, syn.to), (LAN_MAC, SERVER_MAC));
+    assert_eq!((syn.from, syn.to), (LAN_MAC, DEST_MAC));
     assert_eq!((syn.ttl, syn.flags.as_str()), (63, "S"));
     assert!(syn.checksums_right);
 }
@@ -39,11 +39,11 @@ fn sequence_numbers_are_chosen_anew_and_translated_back() {
     let Opened {
         syn,
         syn_ack,
-        server_isn,
+        isn_at_dest,
         ..
     } = Setup::default().build().open();
     assert_ne!(syn.seq, 1000);
-    assert_eq!(server_isn, syn.seq);
+    assert_eq!(isn_at_dest, syn.seq);
     assert_eq!((syn_ack.ack, syn_ack.seq), (1001, 5000));
     assert_eq!((syn_ack.src.as_str(), syn_ack.dst.as_str()), (VIP, CLIENT));
     assert!(syn_ack.checksums_right);
@@ -64,13 +64,13 @@ fn toa_is_on_the_segments_where_dpvs_puts_it() {
     let Opened {
         ack,
         laddr,
-        server_isn,
+        isn_at_dest,
         ..
     } = director.open();
     assert_eq!(ack.options, TOA);
     assert_eq!(
         (ack.seq, ack.ack, ack.total_len),
-        (server_isn + 1, 5001, 48)
+        (isn_at_dest + 1, 5001, 48)
     );
     assert!(ack.checksums_right);
 
@@ -79,25 +79,25 @@ fn toa_is_on_the_segments_where_dpvs_puts_it() {
         .seq(1001)
         .ack(5001)
         .payload(b"GET /");
-    let data = director.to_server(&data.frame(FROM_CLIENT));
+    let data = director.to_dest(&data.frame(FROM_CLIENT));
     assert_eq!(
         (data.options.as_slice(), data.payload.as_slice()),
         (&TOA[..], &b"GET /"[..])
     );
     assert!(data.checksums_right);
 
-    let reply = frames::tcp(SERVER, &laddr)
+    let reply = frames::tcp(DEST, &laddr)
         .flags("PA")
         .seq(5001)
-        .ack(server_isn + 6)
+        .ack(isn_at_dest + 6)
         .payload(b"200");
-    assert_eq!(director.to_client(&reply.frame(FROM_SERVER)).ack, 1006);
+    assert_eq!(director.to_client(&reply.frame(FROM_DEST)).ack, 1006);
     let more = frames::tcp(CLIENT, VIP)
         .flags("PA")
         .seq(1006)
         .ack(5004)
         .payload(b"more");
-    assert_eq!(director.to_server(&more.frame(FROM_CLIENT)).options, []);
+    assert_eq!(director.to_dest(&more.frame(FROM_CLIENT)).options, []);
     assert_eq!(director.engine.stats().toa_sent.get(), 2);
 }
 
@@ -112,7 +112,7 @@ fn toa_stands_before_the_client_s_own_options_and_a_forged_one_is_blanked() {
         .ack(5001)
         .options(&forged)
         .payload(b"x");
-    let seen = director.to_server(&data.frame(FROM_CLIENT));
+    let seen = director.to_dest(&data.frame(FROM_CLIENT));
     assert_eq!(seen.options, [&TOA[..], &[1; 8]].concat());
     assert!(seen.checksums_right);
 }
@@ -127,16 +127,13 @@ fn toa_that_does_not_fit_is_left_out_and_counted() {
         .seq(1001)
         .ack(5001)
         .options(&[1; 40]);
-    assert_eq!(
-        director.to_server(&full.frame(FROM_CLIENT)).options,
-        [1; 40]
-    );
+    assert_eq!(director.to_dest(&full.frame(FROM_CLIENT)).options, [1; 40]);
     let large = frames::tcp(CLIENT, VIP)
         .flags("A")
         .seq(1001)
         .ack(5001)
         .payload(&[7; 1460]);
-    let seen = director.to_server(&large.frame(FROM_CLIENT));
+    let seen = director.to_dest(&large.frame(FROM_CLIENT));
     assert_eq!((seen.options.as_slice(), seen.total_len), (&[][..], 1500));
     let stats = director.engine.stats();
     assert_eq!(
@@ -154,21 +151,21 @@ fn toa_that_does_not_fit_is_left_out_and_counted() {
 fn sack_blocks_are_translated() {
     let mut director = Setup::default().build();
     let Opened {
-        laddr, server_isn, ..
+        laddr, isn_at_dest, ..
     } = director.open();
     let block = |at: u32| at.to_be_bytes();
     let sack = [
         &[1, 1, 5, 10][..],
-        &block(server_isn + 100),
-        &block(server_isn + 200),
+        &block(isn_at_dest + 100),
+        &block(isn_at_dest + 200),
     ]
     .concat();
-    let reply = frames::tcp(SERVER, &laddr)
+    let reply = frames::tcp(DEST, &laddr)
         .flags("A")
         .seq(5001)
-        .ack(server_isn + 1)
+        .ack(isn_at_dest + 1)
         .options(&sack);
-    let seen = director.to_client(&reply.frame(FROM_SERVER));
+    let seen = director.to_client(&reply.frame(FROM_DEST));
     assert_eq!(
         seen.options,
         [&[1, 1, 5, 10][..], &block(1100), &block(1200)].concat()
@@ -180,10 +177,10 @@ fn sack_blocks_are_translated() {
 fn the_states_are_those_of_ipvs_with_their_timeouts() {
     let mut director = Setup::default().build();
     let Opened {
-        laddr, server_isn, ..
+        laddr, isn_at_dest, ..
     } = director.open();
     assert_eq!(director.states(), ["ESTABLISHED"]);
-    director.to_server(
+    director.to_dest(
         &frames::tcp(CLIENT, VIP)
             .flags("FA")
             .seq(1001)
@@ -192,14 +189,14 @@ fn the_states_are_those_of_ipvs_with_their_timeouts() {
     );
     assert_eq!(director.states(), ["CLOSE_WAIT"]);
     director.to_client(
-        &frames::tcp(SERVER, &laddr)
+        &frames::tcp(DEST, &laddr)
             .flags("FA")
             .seq(5001)
-            .ack(server_isn + 2)
-            .frame(FROM_SERVER),
+            .ack(isn_at_dest + 2)
+            .frame(FROM_DEST),
     );
     assert_eq!(director.states(), ["LAST_ACK"]);
-    director.to_server(
+    director.to_dest(
         &frames::tcp(CLIENT, VIP)
             .flags("A")
             .seq(1002)
@@ -220,16 +217,16 @@ fn the_states_are_those_of_ipvs_with_their_timeouts() {
 fn a_syn_on_a_conn_in_close_or_time_wait_starts_it_afresh() {
     let mut director = Setup::default().build();
     let Opened {
-        laddr, server_isn, ..
+        laddr, isn_at_dest, ..
     } = director.open();
     director.to_client(
-        &frames::tcp(SERVER, &laddr)
+        &frames::tcp(DEST, &laddr)
             .flags("R")
             .seq(5001)
-            .frame(FROM_SERVER),
+            .frame(FROM_DEST),
     );
     assert_eq!(director.states(), ["CLOSE"]);
-    let syn = director.to_server(
+    let syn = director.to_dest(
         &frames::tcp(CLIENT, VIP)
             .flags("S")
             .seq(70_000)
@@ -238,16 +235,16 @@ fn a_syn_on_a_conn_in_close_or_time_wait_starts_it_afresh() {
     assert_eq!(director.states(), ["SYN_SENT"]);
     assert_eq!(syn.src, laddr, "the same conn");
     assert!(
-        syn.seq.wrapping_sub(server_isn) < 1 << 31,
+        syn.seq.wrapping_sub(isn_at_dest) < 1 << 31,
         "the dest's last memory is behind the new number"
     );
-    let syn_ack = frames::tcp(SERVER, &laddr)
+    let syn_ack = frames::tcp(DEST, &laddr)
         .flags("SA")
         .seq(9000)
         .ack(syn.seq + 1);
-    assert_eq!(director.to_client(&syn_ack.frame(FROM_SERVER)).ack, 70_001);
+    assert_eq!(director.to_client(&syn_ack.frame(FROM_DEST)).ack, 70_001);
     let ack = frames::tcp(CLIENT, VIP).flags("A").seq(70_001).ack(9001);
-    assert_eq!(director.to_server(&ack.frame(FROM_CLIENT)).options, TOA);
+    assert_eq!(director.to_dest(&ack.frame(FROM_CLIENT)).options, TOA);
 }
 
 /// Design 4.8; RFC 5961, 3.2: each end believes the reset, since it carries the number it expects.
@@ -255,9 +252,9 @@ fn a_syn_on_a_conn_in_close_or_time_wait_starts_it_afresh() {
 fn both_ends_of_an_established_conn_that_expires_are_reset() {
     let mut director = Setup::default().build();
     let Opened {
-        laddr, server_isn, ..
+        laddr, isn_at_dest, ..
     } = director.open();
-    director.to_server(
+    director.to_dest(
         &frames::tcp(CLIENT, VIP)
             .flags("PA")
             .seq(1001)
@@ -266,14 +263,14 @@ fn both_ends_of_an_established_conn_that_expires_are_reset() {
             .frame(FROM_CLIENT),
     );
     director.to_client(
-        &frames::tcp(SERVER, &laddr)
+        &frames::tcp(DEST, &laddr)
             .flags("PA")
             .seq(5001)
-            .ack(server_isn + 6)
+            .ack(isn_at_dest + 6)
             .payload(b"abc")
-            .frame(FROM_SERVER),
+            .frame(FROM_DEST),
     );
-    director.to_server(
+    director.to_dest(
         &frames::tcp(CLIENT, VIP)
             .flags("A")
             .seq(1006)
@@ -297,11 +294,11 @@ fn both_ends_of_an_established_conn_that_expires_are_reset() {
     assert_eq!((to_client.seq, to_client.ack), (5004, 1006));
     assert_eq!(
         (to_server.src.as_str(), to_server.dst.as_str()),
-        (laddr.as_str(), SERVER)
+        (laddr.as_str(), DEST)
     );
-    assert_eq!((to_server.seq, to_server.ack), (server_isn + 6, 5004));
+    assert_eq!((to_server.seq, to_server.ack), (isn_at_dest + 6, 5004));
     assert!(to_client.checksums_right && to_server.checksums_right);
-    assert_eq!((to_client.to, to_server.to), (CLIENT_MAC, SERVER_MAC));
+    assert_eq!((to_client.to, to_server.to), (CLIENT_MAC, DEST_MAC));
 }
 
 /// Segments that only acknowledge keep the conn alive, and the reset carries what the last of them acknowledged.
@@ -309,19 +306,19 @@ fn both_ends_of_an_established_conn_that_expires_are_reset() {
 fn a_reset_carries_the_numbers_of_the_latest_segments() {
     let mut director = Setup::default().build();
     let Opened {
-        laddr, server_isn, ..
+        laddr, isn_at_dest, ..
     } = director.open();
     for sent in 1..=3 {
         director.wait_s(60);
         let (from_client, from_server) = (1001 + 10 * (sent - 1), 5001 + 3 * (sent - 1));
         let request = frames::tcp(CLIENT, VIP).flags("PA").seq(from_client);
         let request = request.ack(from_server).payload(b"ten bytes.");
-        director.to_server(&request.frame(FROM_CLIENT));
-        let response = frames::tcp(SERVER, &laddr).flags("PA").seq(from_server);
-        let response = response.ack(server_isn + 1 + 10 * sent).payload(b"abc");
-        director.to_client(&response.frame(FROM_SERVER));
+        director.to_dest(&request.frame(FROM_CLIENT));
+        let response = frames::tcp(DEST, &laddr).flags("PA").seq(from_server);
+        let response = response.ack(isn_at_dest + 1 + 10 * sent).payload(b"abc");
+        director.to_client(&response.frame(FROM_DEST));
         let receipt = frames::tcp(CLIENT, VIP).flags("A").seq(1001 + 10 * sent);
-        director.to_server(&receipt.ack(5001 + 3 * sent).frame(FROM_CLIENT));
+        director.to_dest(&receipt.ack(5001 + 3 * sent).frame(FROM_CLIENT));
     }
     assert_eq!(director.wait_s(89), []);
     let resets = director.wait_s(3);
@@ -332,13 +329,13 @@ fn a_reset_carries_the_numbers_of_the_latest_segments() {
         let seen = Seen::parse(frame);
         (seen.seq, seen.ack)
     });
-    assert_eq!(numbers, [(5010, 1031), (server_isn + 31, 5010)]);
+    assert_eq!(numbers, [(5010, 1031), (isn_at_dest + 31, 5010)]);
 }
 
 #[test]
 fn half_open_conns_expire_silently() {
     let mut director = Setup::default().build();
-    director.to_server(
+    director.to_dest(
         &frames::tcp(CLIENT, VIP)
             .flags("S")
             .seq(1)
@@ -352,18 +349,18 @@ fn half_open_conns_expire_silently() {
 fn dests_and_local_addresses_take_turns() {
     let setup = Setup {
         dests: vec!["192.168.100.2:80", "192.168.100.3:8000"],
-        laddrs: vec![LIP, "192.168.100.201"],
+        laddrs: vec![LADDR, "192.168.100.201"],
         ..Setup::default()
     };
     let mut director = setup.build();
     let mut seen = Vec::new();
     for port in 1..=4 {
         let syn = frames::tcp(&format!("10.0.0.48:{port}"), VIP).flags("S");
-        let syn = director.to_server(&syn.frame(FROM_CLIENT));
+        let syn = director.to_dest(&syn.frame(FROM_CLIENT));
         seen.push((syn.dst, syn.src.rsplit_once(':').unwrap().0.to_owned()));
     }
     let expected = [
-        ("192.168.100.2:80", LIP),
+        ("192.168.100.2:80", LADDR),
         ("192.168.100.3:8000", "192.168.100.201"),
     ];
     let expected: Vec<_> = expected
@@ -382,16 +379,16 @@ fn udp_goes_there_and_back() {
         ..Setup::default()
     }
     .build();
-    let there = director.to_server(&frames::udp(CLIENT, VIP, b"question", FROM_CLIENT));
+    let there = director.to_dest(&frames::udp(CLIENT, VIP, b"question", FROM_CLIENT));
     assert_eq!(
         (
             there.dst.as_str(),
             there.payload.as_slice(),
             there.checksums_right
         ),
-        (SERVER, &b"question"[..], true)
+        (DEST, &b"question"[..], true)
     );
-    let back = director.to_client(&frames::udp(SERVER, &there.src, b"answer", FROM_SERVER));
+    let back = director.to_client(&frames::udp(DEST, &there.src, b"answer", FROM_DEST));
     assert_eq!(
         (back.src.as_str(), back.dst.as_str(), back.checksums_right),
         (VIP, CLIENT, true)
@@ -423,8 +420,8 @@ fn a_wrong_checksum_opens_no_conn_and_never_becomes_right() {
     let mut frame = frames::udp(CLIENT, VIP, b"payload", FROM_CLIENT);
     *frame.last_mut().unwrap() ^= 1;
     director.refuses(WAN, &frame, DropReason::UdpBadChecksum);
-    director.to_server(&frames::udp(CLIENT, VIP, b"payload", FROM_CLIENT));
-    assert!(!director.to_server(&frame).checksums_right);
+    director.to_dest(&frames::udp(CLIENT, VIP, b"payload", FROM_CLIENT));
+    assert!(!director.to_dest(&frame).checksums_right);
 
     let mut director = Setup::default().build();
     let mut syn = frames::tcp(CLIENT, VIP).flags("S").frame(FROM_CLIENT);
@@ -444,9 +441,9 @@ fn a_segment_that_opens_nothing_is_dropped() {
     }
     director.refuses(
         LAN,
-        &frames::tcp(SERVER, "192.168.100.200:2000")
+        &frames::tcp(DEST, "192.168.100.200:2000")
             .flags("A")
-            .frame(FROM_SERVER),
+            .frame(FROM_DEST),
         DropReason::NoConn,
     );
 }
@@ -499,7 +496,7 @@ fn a_full_table_recycles_the_half_open_and_keeps_the_established() {
     director.open();
     for port in [1, 2, 3] {
         let syn = frames::tcp(&format!("10.0.0.48:{port}"), VIP).flags("S");
-        director.to_server(&syn.frame(FROM_CLIENT));
+        director.to_dest(&syn.frame(FROM_CLIENT));
     }
     let mut states = director.states();
     states.sort_unstable();
@@ -599,7 +596,7 @@ fn conns_are_listed_page_by_page() {
     }
     .build();
     for port in 1..=25 {
-        director.to_server(&frames::udp(
+        director.to_dest(&frames::udp(
             &format!("10.0.0.48:{port}"),
             VIP,
             b"",
@@ -665,8 +662,8 @@ fn a_dest_has_answered_with_the_first_packet_that_reaches_the_client() {
         ..Setup::default()
     }
     .build();
-    let there = director.to_server(&frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT));
-    let answer = |len| frames::udp(SERVER, &there.src, &vec![0; len], FROM_SERVER);
+    let there = director.to_dest(&frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT));
+    let answer = |len| frames::udp(DEST, &there.src, &vec![0; len], FROM_DEST);
     for (len, conns) in [(1600, (0, 1)), (100, (1, 0)), (100, (1, 0))] {
         director.receive(LAN, &answer(len));
         let stats = director.engine.stats().dest(DestId(0));
@@ -690,11 +687,9 @@ fn everything_may_go_by_one_device() {
         panic!("{sent:?}")
     };
     let there = Seen::parse(there);
-    assert_eq!((there.dst.as_str(), there.to), (SERVER, SERVER_MAC));
-    let syn_ack = frames::tcp(SERVER, &there.src)
-        .flags("SA")
-        .ack(there.seq + 1);
-    let sent = director.receive(LAN, &syn_ack.frame(FROM_SERVER));
+    assert_eq!((there.dst.as_str(), there.to), (DEST, DEST_MAC));
+    let syn_ack = frames::tcp(DEST, &there.src).flags("SA").ack(there.seq + 1);
+    let sent = director.receive(LAN, &syn_ack.frame(FROM_DEST));
     let [(LAN, back)] = &sent[..] else {
         panic!("{sent:?}")
     };

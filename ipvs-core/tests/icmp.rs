@@ -1,7 +1,7 @@
 //! ICMP: echo to the director, and errors about conns in both directions (design 4.7, RFC 792, RFC 1191).
 
-use crate::common::*;
 use ipvs_core::{DropReason, Protocol};
+use testkit::director::*;
 use testkit::frames::{self, Seen};
 
 /// IP header and 8 bytes of L4: all that RFC 792 promises.
@@ -52,19 +52,19 @@ fn a_ping_to_an_address_of_the_kernel_goes_there() {
 fn an_error_about_a_packet_to_the_dest_reaches_the_client_as_about_its_own() {
     let mut director = Setup::default().build();
     let Opened {
-        laddr, server_isn, ..
+        laddr, isn_at_dest, ..
     } = director.open();
-    let sent = frames::tcp(&laddr, SERVER)
+    let sent = frames::tcp(&laddr, DEST)
         .flags("A")
-        .seq(server_isn + 1)
+        .seq(isn_at_dest + 1)
         .ack(5001)
-        .frame(FROM_SERVER);
+        .frame(FROM_DEST);
     let error = frames::fragmentation_needed(
         "192.168.100.9",
         "192.168.100.200",
         1400,
         &first_eight(&sent),
-        FROM_SERVER,
+        FROM_DEST,
     );
     let seen = director.to_client(&error);
     assert_eq!(
@@ -92,10 +92,10 @@ fn an_error_about_a_packet_to_the_client_reaches_the_dest_as_about_its_own() {
         ..Setup::default()
     }
     .build();
-    let there = director.to_server(&frames::udp(CLIENT, VIP, b"q", FROM_CLIENT));
+    let there = director.to_dest(&frames::udp(CLIENT, VIP, b"q", FROM_CLIENT));
     let back = frames::udp(VIP, CLIENT, b"answer", FROM_CLIENT);
     // the whole datagram quoted, as hosts do today (RFC 1812, 4.3.2.3)
-    let seen = director.to_server(&frames::unreachable(
+    let seen = director.to_dest(&frames::unreachable(
         "10.0.0.48",
         "10.0.0.100",
         &back[14..],
@@ -105,7 +105,7 @@ fn an_error_about_a_packet_to_the_client_reaches_the_dest_as_about_its_own() {
         (seen.src.as_str(), seen.dst.as_str(), seen.icmp),
         ("192.168.100.200", "192.168.100.2", Some((3, 3)))
     );
-    let own = frames::udp(SERVER, &there.src, b"answer", FROM_SERVER);
+    let own = frames::udp(DEST, &there.src, b"answer", FROM_DEST);
     assert_eq!(
         seen.payload[12..],
         own[26..],
@@ -117,12 +117,11 @@ fn an_error_about_a_packet_to_the_client_reaches_the_dest_as_about_its_own() {
 #[test]
 fn errors_about_nothing_of_ours_or_cut_ones_are_dropped_with_their_reason() {
     let mut director = Setup::default().build();
-    let stray = frames::tcp("192.168.100.200:2000", SERVER)
+    let stray = frames::tcp("192.168.100.200:2000", DEST)
         .flags("A")
-        .frame(FROM_SERVER);
-    let about = |quoted: &[u8]| {
-        frames::unreachable("192.168.100.2", "192.168.100.200", quoted, FROM_SERVER)
-    };
+        .frame(FROM_DEST);
+    let about =
+        |quoted: &[u8]| frames::unreachable("192.168.100.2", "192.168.100.200", quoted, FROM_DEST);
     director.refuses(LAN, &about(&first_eight(&stray)), DropReason::IcmpNoConn);
     for len in 0..28 {
         director.refuses(

@@ -1,8 +1,8 @@
 //! AH and ESP follow the key exchange of their addresses, as in IPVS.
 
-use crate::common::*;
 use ipvs_core::{DropReason, Encapsulation, FwdMode, Protocol};
 use rstest::rstest;
+use testkit::director::*;
 use testkit::frames::{self, Macs};
 
 const L2_LEN: usize = 14;
@@ -14,7 +14,7 @@ fn ipsec(protocol: u8, src: &str, dst: &str, macs: Macs) -> Vec<u8> {
     let mut frame = frames::udp(src, dst, b"nobody can read this", macs);
     if frame[12..14] == [8, 0] {
         frame[L2_LEN + 9] = protocol;
-        repair_ip(&mut frame);
+        frames::repair_ip(&mut frame);
     } else {
         frame[L2_LEN + 6] = protocol;
     }
@@ -40,14 +40,14 @@ fn seen(frame: &[u8]) -> (String, String, Vec<u8>) {
 
 const CLIENT_IKE: &str = "10.0.0.48:500";
 const VIP_IKE: &str = "10.0.0.100:500";
-const SERVER_IKE: &str = "192.168.100.2:500";
+const DEST_IKE: &str = "192.168.100.2:500";
 
 fn director(fwdmode: FwdMode) -> Director {
     let setup = Setup {
         protocol: Protocol::Udp,
         fwdmode,
         vip: VIP_IKE,
-        dests: vec![SERVER_IKE],
+        dests: vec![DEST_IKE],
         ..Setup::default()
     };
     setup.build()
@@ -59,7 +59,7 @@ fn they_go_where_the_key_exchange_went(#[values(ESP, AH)] protocol: u8) {
     let packet = ipsec(protocol, CLIENT_IKE, VIP_IKE, FROM_CLIENT);
     director.receive(WAN, &packet);
     assert_eq!(director.wire.to_kernel.len(), 1, "no key exchange, no conn");
-    director.to_server(&frames::udp(CLIENT_IKE, VIP_IKE, b"IKE", FROM_CLIENT));
+    director.to_dest(&frames::udp(CLIENT_IKE, VIP_IKE, b"IKE", FROM_CLIENT));
     let (port, sent) = only(director.receive(WAN, &packet));
     let (src, dst, rest) = seen(&sent);
     assert_eq!(
@@ -67,7 +67,7 @@ fn they_go_where_the_key_exchange_went(#[values(ESP, AH)] protocol: u8) {
         (LAN, "10.0.0.48", "192.168.100.2")
     );
     assert_eq!(rest, packet[L2_LEN + 20..]);
-    let answer = ipsec(protocol, SERVER_IKE, CLIENT_IKE, FROM_SERVER);
+    let answer = ipsec(protocol, DEST_IKE, CLIENT_IKE, FROM_DEST);
     let (port, back) = only(director.receive(LAN, &answer));
     assert_eq!((port, seen(&back).0.as_str()), (WAN, "10.0.0.100"));
 }
@@ -79,7 +79,7 @@ fn dr_tunnel_and_ipv6_lead_there_too() {
     let (_, sent) = only(direct.receive(WAN, &ipsec(ESP, CLIENT_IKE, VIP_IKE, FROM_CLIENT)));
     assert_eq!(
         (&sent[..6], seen(&sent).1.as_str()),
-        (&SERVER_MAC.0[..], "10.0.0.100")
+        (&DEST_MAC.0[..], "10.0.0.100")
     );
     let mut tunnel = director(FwdMode::Tunnel(Encapsulation::IpIp));
     tunnel.receive(WAN, &frames::udp(CLIENT_IKE, VIP_IKE, b"IKE", FROM_CLIENT));
@@ -104,7 +104,7 @@ fn dr_tunnel_and_ipv6_lead_there_too() {
 #[test]
 fn fullnat_cannot_tell_clients_apart_and_says_so() {
     let mut director = director(FwdMode::FullNat);
-    director.to_server(&frames::udp(CLIENT_IKE, VIP_IKE, b"IKE", FROM_CLIENT));
+    director.to_dest(&frames::udp(CLIENT_IKE, VIP_IKE, b"IKE", FROM_CLIENT));
     let packet = ipsec(ESP, CLIENT_IKE, VIP_IKE, FROM_CLIENT);
     director.refuses(WAN, &packet, DropReason::IpsecMode);
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::common::*;
 use inet::IfIndex;
 use ipvs_core::{
     Access, Dest, DestId, DeviceName, DropReason, Encapsulation, Event, FwdMode, Match, Origin,
@@ -11,6 +10,7 @@ use ipvs_core::{
 use packet::MacAddr;
 use rstest::rstest;
 use testkit::VecBuf;
+use testkit::director::*;
 use testkit::frames::{self, Seen};
 
 const L2_LEN: usize = 14;
@@ -19,7 +19,7 @@ const HEADER_LEN: usize = 40;
 const HOP_LIMIT_AT: usize = L2_LEN + 7;
 const CLIENT_ADDR: &str = "2001:db8:1::48";
 const VIP_ADDR: &str = "2001:db8:1::100";
-const SERVER_ADDR: &str = "2001:db8:100::2";
+const DEST_ADDR: &str = "2001:db8:100::2";
 
 fn director(protocol: Protocol, fwdmode: FwdMode) -> Director {
     setup6(protocol, fwdmode).build()
@@ -63,7 +63,7 @@ const PADDING: &[u8] = &[0, 1, 4, 0, 0, 0, 0];
 #[test]
 fn fullnat_tells_the_dest_the_client_by_a_toa_of_20_bytes() {
     let mut director = director(Protocol::Tcp, FwdMode::FullNat);
-    let opened = director.open_between(CLIENT6, VIP6, SERVER6);
+    let opened = director.open_between(CLIENT6, VIP6, DEST6);
     assert!(opened.laddr.starts_with("[2001:db8:100::200]:"));
     assert_eq!(
         (
@@ -71,7 +71,7 @@ fn fullnat_tells_the_dest_the_client_by_a_toa_of_20_bytes() {
             opened.syn.ttl,
             opened.syn.checksums_right
         ),
-        (SERVER6, 63, true)
+        (DEST6, 63, true)
     );
     let synack = &opened.syn_ack;
     assert_eq!((synack.src.as_str(), synack.dst.as_str()), (VIP6, CLIENT6));
@@ -90,24 +90,24 @@ fn fullnat_tells_the_dest_the_client_by_a_toa_of_20_bytes() {
 #[test]
 fn fullnat_udp_goes_there_and_back() {
     let mut director = director(Protocol::Udp, FwdMode::FullNat);
-    let there = director.to_server(&question());
+    let there = director.to_dest(&question());
     assert_eq!(
         (there.dst.as_str(), there.payload.as_slice()),
-        (SERVER6, &b"ask"[..])
+        (DEST6, &b"ask"[..])
     );
     assert!(there.checksums_right);
-    let answer = frames::udp(SERVER6, &there.src, b"answer", FROM_SERVER);
+    let answer = frames::udp(DEST6, &there.src, b"answer", FROM_DEST);
     let back = director.to_client(&answer);
     assert_eq!((back.src.as_str(), back.dst.as_str()), (VIP6, CLIENT6));
     assert_eq!((back.ttl, back.checksums_right), (63, true));
-    let stray = frames::udp(SERVER6, "[2001:db8:100::200]:9", b"", FROM_SERVER);
+    let stray = frames::udp(DEST6, "[2001:db8:100::200]:9", b"", FROM_DEST);
     director.refuses(LAN, &stray, DropReason::NoConn);
 }
 
 #[test]
 fn an_expired_conn_is_reset_at_both_ends() {
     let mut director = director(Protocol::Tcp, FwdMode::FullNat);
-    let opened = director.open_between(CLIENT6, VIP6, SERVER6);
+    let opened = director.open_between(CLIENT6, VIP6, DEST6);
     let sent = director.wait_s(1000);
     let resets: Vec<_> = sent.iter().map(|(_, frame)| Seen::parse(frame)).collect();
     let ends: Vec<_> = resets
@@ -116,10 +116,7 @@ fn an_expired_conn_is_reset_at_both_ends() {
         .collect();
     assert_eq!(
         ends,
-        [
-            (VIP6, CLIENT6, "RA"),
-            (opened.laddr.as_str(), SERVER6, "RA")
-        ]
+        [(VIP6, CLIENT6, "RA"), (opened.laddr.as_str(), DEST6, "RA")]
     );
     assert!(resets.iter().all(|rst| rst.checksums_right));
 }
@@ -132,7 +129,7 @@ fn a_reply_at_another_worker_is_handed_over() {
         ..setup6(Protocol::Udp, FwdMode::FullNat)
     }
     .build();
-    let reply = frames::udp(SERVER6, "[2001:db8:100::200]:1025", b"", FROM_SERVER);
+    let reply = frames::udp(DEST6, "[2001:db8:100::200]:1025", b"", FROM_DEST);
     assert_eq!(director.receive(LAN, &reply), []);
     assert_eq!(director.wire.redirected.pop().unwrap().0, 1);
 }
@@ -140,18 +137,15 @@ fn a_reply_at_another_worker_is_handed_over() {
 #[test]
 fn nat_rewrites_the_dest_s_end_only() {
     let mut director = director(Protocol::Tcp, FwdMode::Nat);
-    let seen = director.to_server(&syn());
-    assert_eq!((seen.src.as_str(), seen.dst.as_str()), (CLIENT6, SERVER6));
+    let seen = director.to_dest(&syn());
+    assert_eq!((seen.src.as_str(), seen.dst.as_str()), (CLIENT6, DEST6));
     assert_eq!((seen.seq, seen.checksums_right), (1000, true));
-    let reply = frames::tcp(SERVER6, CLIENT6)
-        .flags("SA")
-        .seq(5000)
-        .ack(1001);
-    let seen = director.to_client(&reply.frame(FROM_SERVER));
+    let reply = frames::tcp(DEST6, CLIENT6).flags("SA").seq(5000).ack(1001);
+    let seen = director.to_client(&reply.frame(FROM_DEST));
     assert_eq!((seen.src.as_str(), seen.seq), (VIP6, 5000));
     assert!(seen.checksums_right);
-    let stray = frames::tcp(SERVER6, "[2001:db8:1::48]:9").flags("A");
-    director.refuses(LAN, &stray.frame(FROM_SERVER), DropReason::NatNoConn);
+    let stray = frames::tcp(DEST6, "[2001:db8:1::48]:9").flags("A");
+    director.refuses(LAN, &stray.frame(FROM_DEST), DropReason::NatNoConn);
 }
 
 #[test]
@@ -160,7 +154,7 @@ fn dr_changes_mac_addresses_and_hop_limit_only() {
     let sent = syn();
     let (port, received) = only(director.receive(WAN, &sent));
     assert_eq!(port, LAN);
-    assert_eq!(received[..12], [SERVER_MAC.0, LAN_MAC.0].concat());
+    assert_eq!(received[..12], [DEST_MAC.0, LAN_MAC.0].concat());
     let mut expected = sent[12..].to_vec();
     expected[HOP_LIMIT_AT - 12] -= 1;
     assert_eq!(received[12..], expected);
@@ -181,7 +175,7 @@ fn unpacked(frame: &[u8], outer_len: usize, shim_len: usize) -> Seen {
 #[rstest]
 fn a_tunnel_carries_either_family_over_either(
     #[values((CLIENT, VIP), (CLIENT6, VIP6))] (client, vip): (&'static str, &'static str),
-    #[values((SERVER, LIP), (SERVER6, LIP6))] (dest, laddr): (&'static str, &'static str),
+    #[values((DEST, LADDR), (DEST6, LADDR6))] (dest, laddr): (&'static str, &'static str),
     #[values(Encapsulation::IpIp, Encapsulation::Gre, Encapsulation::Gue(6080))]
     encapsulation: Encapsulation,
 ) {
@@ -194,7 +188,7 @@ fn a_tunnel_carries_either_family_over_either(
     .build();
     let (port, received) =
         only(director.receive(WAN, &frames::udp(client, vip, b"ask", FROM_CLIENT)));
-    assert_eq!((port, &received[..6]), (LAN, &SERVER_MAC.0[..]));
+    assert_eq!((port, &received[..6]), (LAN, &DEST_MAC.0[..]));
     let is_inside_v4 = vip == VIP;
     let inside: (u8, [u8; 2]) = if is_inside_v4 {
         (4, [8, 0])
@@ -206,13 +200,13 @@ fn a_tunnel_carries_either_family_over_either(
         Encapsulation::Gre => (47, 4),
         Encapsulation::Gue(_) => (17, 12),
     };
-    let outer_len = if dest == SERVER {
+    let outer_len = if dest == DEST {
         let outer = etherparse::Ipv4Header::from_slice(&received[L2_LEN..])
             .unwrap()
             .0;
         assert_eq!(received[12..14], [8, 0]);
         assert_eq!((outer.protocol.0, outer.time_to_live), (protocol, 64));
-        assert_eq!(std::net::Ipv4Addr::from(outer.source).to_string(), LIP);
+        assert_eq!(std::net::Ipv4Addr::from(outer.source).to_string(), LADDR);
         assert_eq!(outer.header_checksum, outer.calc_header_checksum());
         assert_eq!(usize::from(outer.total_len), received.len() - L2_LEN);
         20
@@ -222,8 +216,8 @@ fn a_tunnel_carries_either_family_over_either(
             .0;
         assert_eq!(received[12..14], [0x86, 0xdd]);
         assert_eq!((outer.next_header.0, outer.hop_limit), (protocol, 64));
-        assert_eq!(outer.source_addr().to_string(), LIP6);
-        assert_eq!(outer.destination_addr().to_string(), SERVER_ADDR);
+        assert_eq!(outer.source_addr().to_string(), LADDR6);
+        assert_eq!(outer.destination_addr().to_string(), DEST_ADDR);
         let len = usize::from(outer.payload_length);
         assert_eq!(len, received.len() - L2_LEN - HEADER_LEN);
         HEADER_LEN
@@ -252,7 +246,7 @@ fn a_tunnel_carries_either_family_over_either(
 #[rstest]
 fn errors_from_a_tunnel_s_way_reach_the_client(
     #[values((CLIENT, VIP), (CLIENT6, VIP6))] (client, vip): (&'static str, &'static str),
-    #[values((SERVER, LIP, "192.168.100.9"), (SERVER6, LIP6, "2001:db8:100::9"))]
+    #[values((DEST, LADDR, "192.168.100.9"), (DEST6, LADDR6, "2001:db8:100::9"))]
     (dest, laddr, router): (&'static str, &'static str, &'static str),
     #[values(Encapsulation::IpIp, Encapsulation::Gre, Encapsulation::Gue(6080))]
     encapsulation: Encapsulation,
@@ -275,7 +269,7 @@ fn errors_from_a_tunnel_s_way_reach_the_client(
     let overhead = (sent.len() - asked.len()) as u32;
     let quoted = &sent[L2_LEN..];
     let is_v4 = vip == VIP;
-    let too_big = frames::fragmentation_needed(router, laddr, 1400, quoted, FROM_SERVER);
+    let too_big = frames::fragmentation_needed(router, laddr, 1400, quoted, FROM_DEST);
     let (port, frame) = only(director.receive(LAN, &too_big));
     let seen = Seen::parse(&frame);
     assert_eq!(port, WAN);
@@ -305,11 +299,11 @@ fn errors_from_a_tunnel_s_way_reach_the_client(
             (Some((2, 0)), mtu.to_be_bytes().to_vec())
         );
     }
-    let unreachable = frames::unreachable(router, laddr, quoted, FROM_SERVER);
+    let unreachable = frames::unreachable(router, laddr, quoted, FROM_DEST);
     let seen = Seen::parse(&only(director.receive(LAN, &unreachable)).1);
     assert_eq!(seen.icmp, Some(if is_v4 { (3, 1) } else { (1, 3) }));
     // Too little of it, or a wrong checksum, tells nobody anything.
-    let cut = frames::unreachable(router, laddr, &quoted[..28], FROM_SERVER);
+    let cut = frames::unreachable(router, laddr, &quoted[..28], FROM_DEST);
     assert_eq!(director.receive(LAN, &cut), []);
     let mut wrong = unreachable;
     *wrong.last_mut().unwrap() ^= 1;
@@ -358,7 +352,7 @@ fn errors_about_both_directions_are_translated() {
     let mut director = director(Protocol::Udp, FwdMode::FullNat);
     let (_, sent) = only(director.receive(WAN, &question()));
     let laddr = Seen::parse(&sent).src;
-    let error = frames::unreachable(SERVER_ADDR, LIP6, &sent[L2_LEN..], FROM_SERVER);
+    let error = frames::unreachable(DEST_ADDR, LADDR6, &sent[L2_LEN..], FROM_DEST);
     let seen = director.to_client(&error);
     assert_eq!(
         (seen.src.as_str(), seen.dst.as_str()),
@@ -373,7 +367,7 @@ fn errors_about_both_directions_are_translated() {
         "the client's own packet, checksum too"
     );
 
-    let answer = frames::udp(SERVER6, &laddr, b"answer", FROM_SERVER);
+    let answer = frames::udp(DEST6, &laddr, b"answer", FROM_DEST);
     let (_, back) = only(director.receive(LAN, &answer));
     let error = frames::fragmentation_needed(
         "2001:db8:1::9",
@@ -382,8 +376,8 @@ fn errors_about_both_directions_are_translated() {
         &back[L2_LEN..],
         FROM_CLIENT,
     );
-    let seen = director.to_server(&error);
-    assert_eq!((seen.src.as_str(), seen.dst.as_str()), (LIP6, SERVER_ADDR));
+    let seen = director.to_dest(&error);
+    assert_eq!((seen.src.as_str(), seen.dst.as_str()), (LADDR6, DEST_ADDR));
     assert_eq!((seen.icmp, seen.checksums_right), (Some((2, 0)), true));
     assert_eq!(
         seen.payload[8..],
@@ -398,8 +392,8 @@ fn errors_about_both_directions_are_translated() {
 #[test]
 fn errors_that_are_cut_or_about_nothing_are_dropped() {
     let mut director = director(Protocol::Udp, FwdMode::FullNat);
-    let stray = frames::udp("[2001:db8:100::200]:2000", SERVER6, b"", FROM_SERVER);
-    let about = |quoted: &[u8]| frames::unreachable(SERVER_ADDR, LIP6, quoted, FROM_SERVER);
+    let stray = frames::udp("[2001:db8:100::200]:2000", DEST6, b"", FROM_DEST);
+    let about = |quoted: &[u8]| frames::unreachable(DEST_ADDR, LADDR6, quoted, FROM_DEST);
     director.refuses(LAN, &about(&stray[L2_LEN..]), DropReason::IcmpNoConn);
     for len in 0..HEADER_LEN + 8 {
         let cut = &stray[L2_LEN..][..len];
@@ -444,7 +438,7 @@ fn extension_headers_are_walked_and_kept() {
         frame[L2_LEN + HEADER_LEN..][..16]
     );
     let seen = Seen::parse(&received);
-    assert_eq!((seen.dst.as_str(), seen.checksums_right), (SERVER6, true));
+    assert_eq!((seen.dst.as_str(), seen.checksums_right), (DEST6, true));
     assert_eq!(seen.payload, b"ask");
 }
 
@@ -526,7 +520,7 @@ fn fragments_arrive_whole(
     let sent: Vec<_> = sent.into_iter().map(|(_, frame)| frame).collect();
     assert_eq!(sent.len(), 3);
     let seen = join(&sent);
-    assert_eq!((seen.dst.as_str(), seen.checksums_right), (SERVER6, true));
+    assert_eq!((seen.dst.as_str(), seen.checksums_right), (DEST6, true));
     assert_eq!(seen.payload, payload);
     assert_eq!(director.engine.stats().conns.get(), 1);
 }
@@ -564,22 +558,22 @@ fn the_first_packets_wait_until_the_neighbour_is_known() {
     .build();
     assert_eq!(director.receive(WAN, &question()), []);
     let is_asked = director.wire.events.iter().any(|event| {
-        matches!(event, Event::Resolve { ifindex: IfIndex(1), addr } if addr.to_string() == SERVER_ADDR)
+        matches!(event, Event::Resolve { ifindex: IfIndex(1), addr } if addr.to_string() == DEST_ADDR)
     });
     assert!(is_asked, "{:?}", director.wire.events);
-    let told = frames::neighbour_advertisement((SERVER_ADDR, SERVER_MAC), (LIP6, LAN_MAC));
+    let told = frames::neighbour_advertisement((DEST_ADDR, DEST_MAC), (LADDR6, LAN_MAC));
     director.receive(LAN, &told);
     let Some(Event::Neighbour(news)) = director.wire.events.pop() else {
         panic!("no news")
     };
     assert_eq!(
         (news.addr.to_string().as_str(), news.mac),
-        (SERVER_ADDR, SERVER_MAC)
+        (DEST_ADDR, DEST_MAC)
     );
     director.neighbours.learn(0, &news);
     director.publish();
     let seen = one(std::mem::take(&mut director.wire.sent), LAN);
-    assert_eq!((seen.dst.as_str(), seen.to), (SERVER6, SERVER_MAC));
+    assert_eq!((seen.dst.as_str(), seen.to), (DEST6, DEST_MAC));
     director.check_that_every_packet_has_its_end();
 }
 
@@ -604,7 +598,7 @@ fn frames_cut_anywhere_martians_and_wrong_checksums_are_dropped() {
     let mut wrong = syn;
     *wrong.last_mut().unwrap() ^= 1;
     director.refuses(WAN, &wrong, DropReason::TcpBadChecksum);
-    director.open_between(CLIENT6, VIP6, SERVER6);
+    director.open_between(CLIENT6, VIP6, DEST6);
 }
 
 const HOST: &str = "[2001:db8:100::2]:40000";
@@ -617,7 +611,7 @@ fn snat_director(protocol: Protocol) -> Director {
     let laddrs = full_nat.laddrs.clone();
     let dests = vec![Dest {
         id: DestId(7),
-        addr: LIP6.parse().unwrap(),
+        addr: LADDR6.parse().unwrap(),
         port: 0,
         fwdmode: FwdMode::Snat,
         ..full_nat.dests[0].clone()
@@ -656,7 +650,7 @@ fn snat_director(protocol: Protocol) -> Director {
 fn a_host_reaches_the_world_from_the_wan_address() {
     let mut director = snat_director(Protocol::Tcp);
     let syn = frames::tcp(HOST, WORLD).flags("S").seq(1000);
-    let seen = one(director.receive(LAN, &syn.frame(FROM_SERVER)), WAN);
+    let seen = one(director.receive(LAN, &syn.frame(FROM_DEST)), WAN);
     assert!(seen.src.starts_with("[2001:db8:100::200]:"), "{}", seen.src);
     assert_eq!(
         (seen.dst.as_str(), seen.seq, seen.checksums_right),
@@ -675,14 +669,17 @@ fn a_host_reaches_the_world_from_the_wan_address() {
 #[test]
 fn a_host_pings_the_world_and_hears_the_answer() {
     let mut director = snat_director(Protocol::IcmpV6);
-    let ping = frames::echo_request(SERVER_ADDR, CLIENT_ADDR, b"data", FROM_SERVER);
+    let ping = frames::echo_request(DEST_ADDR, CLIENT_ADDR, b"data", FROM_DEST);
     let (port, sent) = only(director.receive(LAN, &ping));
     let seen = Seen::parse(&sent);
     assert_eq!(
         (port, seen.icmp, seen.checksums_right),
         (WAN, Some((128, 0)), true)
     );
-    assert_eq!((seen.src.as_str(), seen.dst.as_str()), (LIP6, CLIENT_ADDR));
+    assert_eq!(
+        (seen.src.as_str(), seen.dst.as_str()),
+        (LADDR6, CLIENT_ADDR)
+    );
     let identifier = |frame: &[u8]| [frame[58], frame[59]];
 
     // The world turns it round: addresses, which change no sum, and the type.
@@ -704,7 +701,7 @@ fn a_host_pings_the_world_and_hears_the_answer() {
     );
     assert_eq!(
         (seen.src.as_str(), seen.dst.as_str()),
-        (CLIENT_ADDR, SERVER_ADDR)
+        (CLIENT_ADDR, DEST_ADDR)
     );
     assert_eq!(identifier(&back), identifier(&ping));
 }
@@ -728,14 +725,14 @@ fn every_mode_works_on_one_arm(
     let syn = frames::tcp(CLIENT6, VIP6).flags("S").frame(macs);
     let (port, received) = only(director.receive(LAN, &syn));
     assert_eq!(port, LAN);
-    assert_eq!(received[..12], [SERVER_MAC.0, LAN_MAC.0].concat());
+    assert_eq!(received[..12], [DEST_MAC.0, LAN_MAC.0].concat());
 }
 
 /// Half of them noise behind an IPv6 header, half with a few bytes changed: each has its end.
 #[test]
 fn random_frames_do_no_harm() {
     let mut director = snat_director(Protocol::Udp);
-    let stray = frames::udp("[2001:db8:100::200]:2000", SERVER6, b"", FROM_SERVER);
+    let stray = frames::udp("[2001:db8:100::200]:2000", DEST6, b"", FROM_DEST);
     let samples = [
         question(),
         extended(
@@ -743,13 +740,13 @@ fn random_frames_do_no_harm() {
             &[(HOP_BY_HOP, PADDING), (FRAGMENT, &[0, 0, 1, 0, 0, 0, 9])],
         ),
         extended(&question(), &[(FRAGMENT, &[0, 1, 0, 0, 0, 0, 9])]),
-        frames::udp(HOST, WORLD, b"ask", FROM_SERVER),
-        frames::unreachable(SERVER_ADDR, LIP6, &stray[L2_LEN..], FROM_SERVER),
+        frames::udp(HOST, WORLD, b"ask", FROM_DEST),
+        frames::unreachable(DEST_ADDR, LADDR6, &stray[L2_LEN..], FROM_DEST),
         frames::echo_request(CLIENT_ADDR, VIP_ADDR, b"data", FROM_CLIENT),
         frames::neighbour_solicitation((CLIENT_ADDR, CLIENT_MAC), VIP_ADDR),
-        frames::neighbour_advertisement((SERVER_ADDR, SERVER_MAC), (LIP6, LAN_MAC)),
+        frames::neighbour_advertisement((DEST_ADDR, DEST_MAC), (LADDR6, LAN_MAC)),
     ];
     director.withstand(&samples, 300_000);
     director.wait_s(400);
-    director.to_server(&question());
+    director.to_dest(&question());
 }

@@ -7,8 +7,6 @@
     reason = "a test that cannot go on says so by a panic"
 )]
 
-mod common;
-
 mod bad_input;
 mod flood;
 mod fragments;

@@ -1,10 +1,10 @@
 //! NAT64 and NAT46: clients of one address family, dests of the other (RFC 7915, features.md 1).
 
-use crate::common::*;
 use etherparse::{Ipv4Header, Ipv6Header};
 use ipvs_core::{DropReason, FwdMode, Protocol};
 use rstest::rstest;
 use testkit::VecBuf;
+use testkit::director::*;
 use testkit::frames::{self, Seen};
 
 const L2_LEN: usize = 14;
@@ -36,7 +36,7 @@ fn seen(frame: &[u8]) -> Seen {
 #[test]
 fn nat64_tcp_goes_there_and_back_with_the_client_s_address() {
     let mut director = nat64(Protocol::Tcp);
-    let opened = director.open_between(CLIENT6, VIP6, SERVER);
+    let opened = director.open_between(CLIENT6, VIP6, DEST);
     assert!(
         opened.laddr.starts_with("192.168.100.200:"),
         "{}",
@@ -48,9 +48,9 @@ fn nat64_tcp_goes_there_and_back_with_the_client_s_address() {
             opened.syn.ttl,
             opened.syn.checksums_right
         ),
-        (SERVER, 63, true)
+        (DEST, 63, true)
     );
-    assert_eq!((opened.syn.from, opened.syn.to), (LAN_MAC, SERVER_MAC));
+    assert_eq!((opened.syn.from, opened.syn.to), (LAN_MAC, DEST_MAC));
     let synack = &opened.syn_ack;
     assert_eq!((synack.src.as_str(), synack.dst.as_str()), (VIP6, CLIENT6));
     assert_eq!(
@@ -71,14 +71,14 @@ fn nat64_tcp_goes_there_and_back_with_the_client_s_address() {
     assert!(opened.ack.checksums_right);
 
     let data = frames::tcp(CLIENT6, VIP6).flags("PA").seq(1001).ack(5001);
-    let there = director.to_server(&data.payload(b"GET /").frame(FROM_CLIENT));
+    let there = director.to_dest(&data.payload(b"GET /").frame(FROM_CLIENT));
     assert_eq!(
         (there.payload.as_slice(), there.checksums_right),
         (&b"GET /"[..], true)
     );
-    let answer = frames::tcp(SERVER, &opened.laddr).flags("PA").seq(5001);
-    let answer = answer.ack(opened.server_isn + 6).payload(b"200");
-    let back = director.to_client(&answer.frame(FROM_SERVER));
+    let answer = frames::tcp(DEST, &opened.laddr).flags("PA").seq(5001);
+    let answer = answer.ack(opened.isn_at_dest + 6).payload(b"200");
+    let back = director.to_client(&answer.frame(FROM_DEST));
     assert_eq!((back.payload.as_slice(), back.ack), (&b"200"[..], 1006));
     assert!(back.checksums_right);
     let conns = director.conns();
@@ -90,7 +90,7 @@ fn nat64_tcp_goes_there_and_back_with_the_client_s_address() {
 #[test]
 fn nat46_tcp_goes_there_and_back_with_the_client_s_address() {
     let mut director = nat46(Protocol::Tcp);
-    let opened = director.open_between(CLIENT, VIP, SERVER6);
+    let opened = director.open_between(CLIENT, VIP, DEST6);
     assert!(
         opened.laddr.starts_with("[2001:db8:100::200]:"),
         "{}",
@@ -113,9 +113,9 @@ fn nat46_tcp_goes_there_and_back_with_the_client_s_address() {
 #[test]
 fn udp_goes_there_and_back() {
     let mut director = nat64(Protocol::Udp);
-    let there = director.to_server(&frames::udp(CLIENT6, VIP6, b"ask", FROM_CLIENT));
-    assert_eq!((there.dst.as_str(), there.checksums_right), (SERVER, true));
-    let back = director.to_client(&frames::udp(SERVER, &there.src, b"answer", FROM_SERVER));
+    let there = director.to_dest(&frames::udp(CLIENT6, VIP6, b"ask", FROM_CLIENT));
+    assert_eq!((there.dst.as_str(), there.checksums_right), (DEST, true));
+    let back = director.to_client(&frames::udp(DEST, &there.src, b"answer", FROM_DEST));
     assert_eq!(
         (back.src.as_str(), back.payload.as_slice()),
         (VIP6, &b"answer"[..])
@@ -123,9 +123,9 @@ fn udp_goes_there_and_back() {
     assert!(back.checksums_right);
 
     let mut director = nat46(Protocol::Udp);
-    let there = director.to_server(&frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT));
-    assert_eq!((there.dst.as_str(), there.checksums_right), (SERVER6, true));
-    let back = director.to_client(&frames::udp(SERVER6, &there.src, b"answer", FROM_SERVER));
+    let there = director.to_dest(&frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT));
+    assert_eq!((there.dst.as_str(), there.checksums_right), (DEST6, true));
+    let back = director.to_client(&frames::udp(DEST6, &there.src, b"answer", FROM_DEST));
     assert_eq!(
         (back.src.as_str(), back.payload.as_slice()),
         (VIP, &b"answer"[..])
@@ -139,12 +139,12 @@ fn a_datagram_without_a_checksum_gets_one() {
     let mut director = nat46(Protocol::Udp);
     let mut none = frames::udp(CLIENT, VIP, b"odd", FROM_CLIENT);
     none[L2_LEN + 20 + 6..L2_LEN + 20 + 8].fill(0);
-    let there = director.to_server(&none);
+    let there = director.to_dest(&none);
     assert!(there.checksums_right);
 
     let mut director = nat64(Protocol::Udp);
-    let there = director.to_server(&frames::udp(CLIENT6, VIP6, b"ask", FROM_CLIENT));
-    let mut none = frames::udp(SERVER, &there.src, b"answer", FROM_SERVER);
+    let there = director.to_dest(&frames::udp(CLIENT6, VIP6, b"ask", FROM_CLIENT));
+    let mut none = frames::udp(DEST, &there.src, b"answer", FROM_DEST);
     none[L2_LEN + 20 + 6..L2_LEN + 20 + 8].fill(0);
     assert!(director.to_client(&none).checksums_right);
 }
@@ -171,7 +171,7 @@ fn headers_carry_over_what_the_other_family_has() {
     let mut director = nat46(Protocol::Udp);
     let mut frame = frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT);
     frame[L2_LEN + 1] = 0xb8;
-    repair_ip(&mut frame);
+    frames::repair_ip(&mut frame);
     let (_, sent) = only(director.receive(WAN, &frame));
     assert_eq!(sent[12..14], [0x86, 0xdd]);
     assert_eq!(sent[L2_LEN..L2_LEN + 4], [0x6b, 0x80, 0, 0]);
@@ -189,8 +189,8 @@ fn options_and_extension_headers_are_left_behind() {
     head[L2_LEN + 6] = 60;
     head[L2_LEN + 5] += 8;
     let frame = [&head[..], &[17, 0, 1, 4, 0, 0, 0, 0], l4].concat();
-    let there = director.to_server(&frame);
-    assert_eq!((there.dst.as_str(), there.checksums_right), (SERVER, true));
+    let there = director.to_dest(&frame);
+    assert_eq!((there.dst.as_str(), there.checksums_right), (DEST, true));
     assert_eq!(
         (there.payload.as_slice(), there.total_len),
         (&b"ask"[..], 31)
@@ -203,7 +203,7 @@ fn what_does_not_fit_as_the_other_family_is_refused_with_what_does() {
     let mut director = nat46(Protocol::Udp);
     let mut large = frames::udp(CLIENT, VIP, &[7; 1481 - 28], FROM_CLIENT);
     large[L2_LEN + 6] = 0x40;
-    repair_ip(&mut large);
+    frames::repair_ip(&mut large);
     let (port, answer) = only(director.receive(WAN, &large));
     assert_eq!((port, seen(&answer).icmp), (WAN, Some((3, 4))));
     assert_eq!(answer[L2_LEN + 26..L2_LEN + 28], 1480u16.to_be_bytes());
@@ -220,7 +220,7 @@ fn what_does_not_fit_as_the_other_family_is_refused_with_what_does() {
     assert_eq!(seen(&answer).icmp, Some((2, 0)));
     assert_eq!(answer[L2_LEN + 44..L2_LEN + 48], 1420u32.to_be_bytes());
     let fits = frames::udp(CLIENT6, VIP6, &[7; 1420 - 48], FROM_CLIENT);
-    assert_eq!(director.to_server(&fits).total_len, 1400);
+    assert_eq!(director.to_dest(&fits).total_len, 1400);
 }
 
 /// RFC 7915, 4.2 and 4.3: from the dest's side, to a client with IPv6.
@@ -231,16 +231,16 @@ fn nat64_translates_errors_of_icmp() {
     let (_, sent) = only(director.receive(WAN, &ask));
     for (error, expected) in [
         (
-            frames::unreachable("192.168.100.2", LIP, &sent[L2_LEN..], FROM_SERVER),
+            frames::unreachable("192.168.100.2", LADDR, &sent[L2_LEN..], FROM_DEST),
             (1, 4),
         ),
         // Only 8 bytes of the quoted L4, as RFC 792 promises
         (
-            frames::unreachable(ROUTER, LIP, &sent[L2_LEN..L2_LEN + 28], FROM_SERVER),
+            frames::unreachable(ROUTER, LADDR, &sent[L2_LEN..L2_LEN + 28], FROM_DEST),
             (1, 4),
         ),
         (
-            frames::fragmentation_needed(ROUTER, LIP, 1400, &sent[L2_LEN..], FROM_SERVER),
+            frames::fragmentation_needed(ROUTER, LADDR, 1400, &sent[L2_LEN..], FROM_DEST),
             (2, 0),
         ),
     ] {
@@ -272,8 +272,8 @@ fn nat64_translates_errors_of_icmp() {
 #[test]
 fn nat64_translates_errors_of_icmpv6() {
     let mut director = nat64(Protocol::Udp);
-    let there = director.to_server(&frames::udp(CLIENT6, VIP6, b"ask", FROM_CLIENT));
-    let answer = frames::udp(SERVER, &there.src, b"answer", FROM_SERVER);
+    let there = director.to_dest(&frames::udp(CLIENT6, VIP6, b"ask", FROM_CLIENT));
+    let answer = frames::udp(DEST, &there.src, b"answer", FROM_DEST);
     let (_, back) = only(director.receive(LAN, &answer));
     let vip = "2001:db8:1::100";
     for (error, expected) in [
@@ -291,7 +291,7 @@ fn nat64_translates_errors_of_icmpv6() {
         assert_eq!((port, seen.icmp), (LAN, Some(expected)));
         assert_eq!(
             (seen.src.as_str(), seen.dst.as_str()),
-            (LIP, "192.168.100.2")
+            (LADDR, "192.168.100.2")
         );
         assert!(seen.checksums_right);
         let (quoted, l4) = Ipv4Header::from_slice(&seen.payload).unwrap();
@@ -313,7 +313,7 @@ fn nat46_translates_errors_both_ways() {
     let ask = frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT);
     let (_, sent) = only(director.receive(WAN, &ask));
     let laddr = seen(&sent).src;
-    let error = frames::fragmentation_needed(ROUTER6, LIP6, 1400, &sent[L2_LEN..], FROM_SERVER);
+    let error = frames::fragmentation_needed(ROUTER6, LADDR6, 1400, &sent[L2_LEN..], FROM_DEST);
     let (port, frame) = only(director.receive(LAN, &error));
     let to_client = seen(&frame);
     assert_eq!((port, to_client.icmp), (WAN, Some((3, 4))));
@@ -325,7 +325,7 @@ fn nat46_translates_errors_both_ways() {
     assert!(to_client.checksums_right);
     assert_eq!(to_client.payload[20..], ask[L2_LEN + 20..]);
 
-    let answer = frames::udp(SERVER6, &laddr, b"answer", FROM_SERVER);
+    let answer = frames::udp(DEST6, &laddr, b"answer", FROM_DEST);
     let (_, back) = only(director.receive(LAN, &answer));
     let error = frames::unreachable("10.0.0.48", "10.0.0.100", &back[L2_LEN..], FROM_CLIENT);
     let (port, frame) = only(director.receive(WAN, &error));
@@ -333,7 +333,7 @@ fn nat46_translates_errors_both_ways() {
     assert_eq!((port, to_dest.icmp), (LAN, Some((1, 4))));
     assert_eq!(
         (to_dest.src.as_str(), to_dest.dst.as_str()),
-        (LIP6, "2001:db8:100::2")
+        (LADDR6, "2001:db8:100::2")
     );
     assert!(to_dest.checksums_right);
     assert_eq!(to_dest.payload[40..], answer[L2_LEN + 40..]);
@@ -345,7 +345,7 @@ fn errors_that_say_nothing_in_the_other_family_are_dropped() {
     let mut director = nat64(Protocol::Udp);
     let ask = frames::udp(CLIENT6, VIP6, b"ask", FROM_CLIENT);
     let (_, sent) = only(director.receive(WAN, &ask));
-    let mut error = frames::unreachable(ROUTER, LIP, &sent[L2_LEN..], FROM_SERVER);
+    let mut error = frames::unreachable(ROUTER, LADDR, &sent[L2_LEN..], FROM_DEST);
     // Parameter problem: the header checksum
     error[34..42].copy_from_slice(&[12, 0, 0, 0, 10, 0, 0, 0]);
     let sum = packet::checksum::checksum(&error[34..]);
@@ -368,7 +368,7 @@ fn cut_v4(frame: &[u8], at: usize) -> [Vec<u8>; 2] {
         fragment[L2_LEN + 4..L2_LEN + 6].copy_from_slice(&4711u16.to_be_bytes());
         let field = (from / 8) as u16 | u16::from(more) << 13;
         fragment[L2_LEN + 6..L2_LEN + 8].copy_from_slice(&field.to_be_bytes());
-        repair_ip(&mut fragment);
+        frames::repair_ip(&mut fragment);
         assert_eq!(header.protocol.0, 17);
         fragment
     })
@@ -422,13 +422,13 @@ fn fragments_with_options_before_their_ports_are_translated(
     let ask = frames::udp(CLIENT6, VIP6, &payload, FROM_CLIENT);
     let there = pass(&mut director, WAN, cut_with_options(ask, 304));
     let there = join_v4(there);
-    assert_eq!((there.dst.as_str(), there.checksums_right), (SERVER, true));
+    assert_eq!((there.dst.as_str(), there.checksums_right), (DEST, true));
     assert_eq!(there.payload, payload);
 
     let mut director = nat46(Protocol::Udp);
     let ask = frames::udp(CLIENT, VIP, &payload, FROM_CLIENT);
     let there = seen(&only(director.receive(WAN, &ask)).1);
-    let answer = frames::udp(SERVER6, &there.src, &payload, FROM_SERVER);
+    let answer = frames::udp(DEST6, &there.src, &payload, FROM_DEST);
     let back = pass(&mut director, LAN, cut_with_options(answer, 304));
     let back = join_v4(back);
     assert_eq!((back.src.as_str(), back.dst.as_str()), (VIP, CLIENT));
@@ -479,7 +479,7 @@ fn join_v4(mut fragments: Vec<Vec<u8>>) -> Seen {
     let mut whole = [&fragments[0][..L2_LEN + 20], &l4].concat();
     whole[L2_LEN + 2..L2_LEN + 4].copy_from_slice(&(20 + l4.len() as u16).to_be_bytes());
     whole[L2_LEN + 6..L2_LEN + 8].fill(0);
-    repair_ip(&mut whole);
+    frames::repair_ip(&mut whole);
     seen(&whole)
 }
 
@@ -521,9 +521,9 @@ fn fragments_become_those_of_the_other_family(#[values(false, true)] last_comes_
     let mut director = nat64(Protocol::Udp);
     let ask = frames::udp(CLIENT6, VIP6, &payload, FROM_CLIENT);
     let there = join_v4(pass(&mut director, WAN, cut_v6(&ask, 304)));
-    assert_eq!((there.dst.as_str(), there.checksums_right), (SERVER, true));
+    assert_eq!((there.dst.as_str(), there.checksums_right), (DEST, true));
     assert_eq!(there.payload, payload);
-    let answer = frames::udp(SERVER, &there.src, &payload, FROM_SERVER);
+    let answer = frames::udp(DEST, &there.src, &payload, FROM_DEST);
     let back = join_v6(pass(&mut director, LAN, cut_v4(&answer, 304)));
     assert_eq!((back.src.as_str(), back.dst.as_str()), (VIP6, CLIENT6));
     assert!(back.checksums_right && back.payload == payload);
@@ -531,8 +531,8 @@ fn fragments_become_those_of_the_other_family(#[values(false, true)] last_comes_
     let mut director = nat46(Protocol::Udp);
     let ask = frames::udp(CLIENT, VIP, &payload, FROM_CLIENT);
     let there = join_v6(pass(&mut director, WAN, cut_v4(&ask, 304)));
-    assert_eq!((there.dst.as_str(), there.checksums_right), (SERVER6, true));
-    let answer = frames::udp(SERVER6, &there.src, &payload, FROM_SERVER);
+    assert_eq!((there.dst.as_str(), there.checksums_right), (DEST6, true));
+    let answer = frames::udp(DEST6, &there.src, &payload, FROM_DEST);
     let back = join_v4(pass(&mut director, LAN, cut_v6(&answer, 304)));
     assert_eq!((back.src.as_str(), back.dst.as_str()), (VIP, CLIENT));
     assert!(back.checksums_right && back.payload == payload);
@@ -548,8 +548,8 @@ fn fragments_become_those_of_the_other_family(#[values(false, true)] last_comes_
 #[test]
 fn an_expired_conn_is_reset_at_both_ends_in_their_families() {
     for (mut director, client, vip, server) in [
-        (nat64(Protocol::Tcp), CLIENT6, VIP6, SERVER),
-        (nat46(Protocol::Tcp), CLIENT, VIP, SERVER6),
+        (nat64(Protocol::Tcp), CLIENT6, VIP6, DEST),
+        (nat46(Protocol::Tcp), CLIENT, VIP, DEST6),
     ] {
         let opened = director.open_between(client, vip, server);
         let sent = director.wait_s(1000);
@@ -568,21 +568,21 @@ fn an_expired_conn_is_reset_at_both_ends_in_their_families() {
 fn a_service_may_have_dests_of_both_families() {
     let mut director = Setup {
         protocol: Protocol::Udp,
-        dests: vec![SERVER, SERVER6],
-        laddrs: vec![LIP, LIP6],
+        dests: vec![DEST, DEST6],
+        laddrs: vec![LADDR, LADDR6],
         ..Setup::default()
     }
     .build();
     let mut dests: Vec<String> = (1..=4)
         .map(|port| {
             let from = format!("10.0.0.48:{port}");
-            let seen = director.to_server(&frames::udp(&from, VIP, b"ask", FROM_CLIENT));
+            let seen = director.to_dest(&frames::udp(&from, VIP, b"ask", FROM_CLIENT));
             assert!(seen.checksums_right);
             seen.dst
         })
         .collect();
     dests.sort();
-    assert_eq!(dests, [SERVER, SERVER, SERVER6, SERVER6]);
+    assert_eq!(dests, [DEST, DEST, DEST6, DEST6]);
     assert_eq!(director.engine.stats().conns.get(), 4);
 }
 
@@ -597,7 +597,7 @@ fn a_longer_header_without_headroom_is_dropped_and_counted() {
 }
 
 #[rstest]
-#[case::fullnat(FwdMode::FullNat, LIP6)]
+#[case::fullnat(FwdMode::FullNat, LADDR6)]
 #[case::nat(FwdMode::Nat, "64:ff9b::a00:30")]
 fn random_frames_do_no_harm(#[case] fwdmode: FwdMode, #[case] seen6: &str) {
     let setup = Setup {
@@ -610,17 +610,17 @@ fn random_frames_do_no_harm(#[case] fwdmode: FwdMode, #[case] seen6: &str) {
         ..setup.clone()
     };
     let nat46 = Setup {
-        dests: vec![SERVER6],
-        laddrs: vec![LIP6],
+        dests: vec![DEST6],
+        laddrs: vec![LADDR6],
         ..setup
     };
     for (setup, samples) in [
-        (nat64, samples_of(CLIENT6, VIP6, SERVER, LIP)),
-        (nat46, samples_of(CLIENT, VIP, SERVER6, seen6)),
+        (nat64, samples_of(CLIENT6, VIP6, DEST, LADDR)),
+        (nat46, samples_of(CLIENT, VIP, DEST6, seen6)),
     ] {
         let mut director = setup.build();
         director.withstand(&samples, 100_000);
-        director.to_server(&samples[0]);
+        director.to_dest(&samples[0]);
     }
 }
 
@@ -634,15 +634,15 @@ fn samples_of(client: &str, vip: &str, dest: &str, laddr: &str) -> Vec<Vec<u8>> 
     let mut samples = vec![frames::udp(client, vip, b"ask", FROM_CLIENT)];
     for port in [1024, 1025, 1026] {
         let from = std::net::SocketAddr::new(laddr.parse().unwrap(), port).to_string();
-        let answer = frames::udp(dest, &from, b"answer", FROM_SERVER);
-        let sent = frames::udp(&from, dest, b"ask", FROM_SERVER);
+        let answer = frames::udp(dest, &from, b"answer", FROM_DEST);
+        let sent = frames::udp(&from, dest, b"ask", FROM_DEST);
         let back = frames::udp(vip, client, b"answer", FROM_CLIENT);
         samples.push(answer);
         samples.push(frames::unreachable(
             &addr_of(dest),
             laddr,
             &sent[L2_LEN..],
-            FROM_SERVER,
+            FROM_DEST,
         ));
         samples.push(frames::unreachable(
             &addr_of(client),

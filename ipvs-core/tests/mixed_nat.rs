@@ -2,11 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::common::*;
 use inet::IfIndex;
 use ipvs_core::{DropReason, FwdMode, Origin, Protocol};
 use packet::nat64::Nat64Prefix;
 use rstest::rstest;
+use testkit::director::*;
 use testkit::frames;
 
 const L2_LEN: usize = 14;
@@ -41,11 +41,11 @@ fn with_prefix(mut director: Director) -> Director {
 }
 
 fn nat64(protocol: Protocol) -> Director {
-    with_prefix(setup(protocol, VIP6, SERVER).build())
+    with_prefix(setup(protocol, VIP6, DEST).build())
 }
 
 fn nat46(protocol: Protocol) -> Director {
-    with_prefix(setup(protocol, VIP, SERVER6).build())
+    with_prefix(setup(protocol, VIP, DEST6).build())
 }
 
 fn addr_of(end: &str) -> IpAddr {
@@ -54,8 +54,8 @@ fn addr_of(end: &str) -> IpAddr {
 
 /// No numbers are changed, nothing is told: the dest sees who it is.
 #[rstest]
-#[case::nat64(nat64(Protocol::Tcp), CLIENT64, VIP6, SERVER, CLIENT64_SEEN)]
-#[case::nat46(nat46(Protocol::Tcp), CLIENT, VIP, SERVER6, CLIENT46_SEEN)]
+#[case::nat64(nat64(Protocol::Tcp), CLIENT64, VIP6, DEST, CLIENT64_SEEN)]
+#[case::nat46(nat46(Protocol::Tcp), CLIENT, VIP, DEST6, CLIENT46_SEEN)]
 fn the_dest_sees_the_client_in_its_own_family(
     #[case] mut director: Director,
     #[case] client: &str,
@@ -76,9 +76,9 @@ fn the_dest_sees_the_client_in_its_own_family(
     }
     assert_eq!(director.states(), ["ESTABLISHED"]);
     let data = frames::tcp(client, vip).flags("PA").seq(1001).ack(5001);
-    let there = director.to_server(&data.payload(b"GET /").frame(FROM_CLIENT));
+    let there = director.to_dest(&data.payload(b"GET /").frame(FROM_CLIENT));
     let answer = frames::tcp(server, &there.src).flags("PA").seq(5001);
-    let back = director.to_client(&answer.ack(1006).payload(b"200").frame(FROM_SERVER));
+    let back = director.to_client(&answer.ack(1006).payload(b"200").frame(FROM_DEST));
     assert_eq!(
         (there.payload, back.payload),
         (b"GET /".to_vec(), b"200".to_vec())
@@ -96,13 +96,13 @@ fn a_client_without_an_ipv4_address_is_seen_by_a_local_one(#[case] client: &str)
     lone.refuses(WAN, &ask, DropReason::NoLaddr);
 
     let with_laddr = Setup {
-        laddrs: vec![LIP],
-        ..setup(Protocol::Udp, VIP6, SERVER)
+        laddrs: vec![LADDR],
+        ..setup(Protocol::Udp, VIP6, DEST)
     };
     let mut director = with_prefix(with_laddr.build());
-    let there = director.to_server(&ask);
+    let there = director.to_dest(&ask);
     assert!(there.src.starts_with("192.168.100.200:"), "{}", there.src);
-    let answer = frames::udp(SERVER, &there.src, b"answer", FROM_SERVER);
+    let answer = frames::udp(DEST, &there.src, b"answer", FROM_DEST);
     let back = director.to_client(&answer);
     assert_eq!((back.src.as_str(), back.dst.as_str()), (VIP6, client));
     assert_eq!(
@@ -115,8 +115,8 @@ fn a_client_without_an_ipv4_address_is_seen_by_a_local_one(#[case] client: &str)
 #[test]
 fn a_local_port_comes_back_when_its_conn_ends() {
     let setup = Setup {
-        laddrs: vec![LIP],
-        ..setup(Protocol::Udp, VIP6, SERVER)
+        laddrs: vec![LADDR],
+        ..setup(Protocol::Udp, VIP6, DEST)
     };
     let mut director = setup.build();
     let ask = |port: u16| {
@@ -125,7 +125,7 @@ fn a_local_port_comes_back_when_its_conn_ends() {
     };
     let mut first_round: Vec<String> = Vec::new();
     for port in 1..=1000 {
-        first_round.push(director.to_server(&ask(port)).src);
+        first_round.push(director.to_dest(&ask(port)).src);
     }
     first_round.sort();
     first_round.dedup();
@@ -135,7 +135,7 @@ fn a_local_port_comes_back_when_its_conn_ends() {
     // The pool has 64,512 ports: so many more conns need those of the first.
     for round in 0..70 {
         for port in 1..=1000 {
-            director.to_server(&ask(port));
+            director.to_dest(&ask(port));
         }
         director.wait_s(400);
         assert_eq!(director.conns().len(), 0, "round {round}");
@@ -144,20 +144,20 @@ fn a_local_port_comes_back_when_its_conn_ends() {
 
 /// The seed on LVS-NAT: what no conn asked for stays inside.
 #[rstest]
-#[case::nat64(nat64(Protocol::Tcp), SERVER, CLIENT64_SEEN)]
-#[case::nat46(nat46(Protocol::Tcp), SERVER6, CLIENT46_SEEN)]
+#[case::nat64(nat64(Protocol::Tcp), DEST, CLIENT64_SEEN)]
+#[case::nat46(nat46(Protocol::Tcp), DEST6, CLIENT46_SEEN)]
 fn what_a_dest_says_without_a_conn_is_not_let_out(
     #[case] mut director: Director,
     #[case] server: &str,
     #[case] seen: &str,
 ) {
-    let stray = frames::tcp(server, seen).flags("A").frame(FROM_SERVER);
+    let stray = frames::tcp(server, seen).flags("A").frame(FROM_DEST);
     director.refuses(LAN, &stray, DropReason::NatNoConn);
 }
 
 #[rstest]
-#[case::nat64(VIP6, SERVER, CLIENT64, CLIENT64_SEEN)]
-#[case::nat46(VIP, SERVER6, CLIENT, CLIENT46_SEEN)]
+#[case::nat64(VIP6, DEST, CLIENT64, CLIENT64_SEEN)]
+#[case::nat46(VIP, DEST6, CLIENT, CLIENT46_SEEN)]
 fn a_reply_at_another_worker_is_handed_over(
     #[case] vip: &'static str,
     #[case] server: &'static str,
@@ -170,8 +170,8 @@ fn a_reply_at_another_worker_is_handed_over(
     };
     let mut workers: Vec<Director> = setup.build_all().into_iter().map(with_prefix).collect();
     let ask = frames::udp(client, vip, b"ask", FROM_CLIENT);
-    assert_eq!(workers[0].to_server(&ask).src, seen);
-    let answer = frames::udp(server, seen, b"answer", FROM_SERVER);
+    assert_eq!(workers[0].to_dest(&ask).src, seen);
+    let answer = frames::udp(server, seen, b"answer", FROM_DEST);
     assert_eq!(workers[1].receive(LAN, &answer), []);
     let (to, packet) = workers[1].wire.redirected.pop().unwrap();
     assert_eq!(to, 0);
@@ -183,8 +183,8 @@ fn a_reply_at_another_worker_is_handed_over(
 
 /// RFC 7915, 4.2 and 5.2
 #[rstest]
-#[case::nat64(nat64(Protocol::Udp), [CLIENT64, VIP6, SERVER, CLIENT64_SEEN], [(1, 4), (3, 3)])]
-#[case::nat46(nat46(Protocol::Udp), [CLIENT, VIP, SERVER6, CLIENT46_SEEN], [(3, 3), (1, 4)])]
+#[case::nat64(nat64(Protocol::Udp), [CLIENT64, VIP6, DEST, CLIENT64_SEEN], [(1, 4), (3, 3)])]
+#[case::nat46(nat46(Protocol::Udp), [CLIENT, VIP, DEST6, CLIENT46_SEEN], [(3, 3), (1, 4)])]
 fn errors_of_icmp_are_translated_both_ways(
     #[case] mut director: Director,
     #[case] ends: [&str; 4],
@@ -198,14 +198,14 @@ fn errors_of_icmp_are_translated_both_ways(
     };
     let ask = frames::udp(client, vip, b"ask", FROM_CLIENT);
     let (_, sent) = only(director.receive(WAN, &ask));
-    let told = director.to_client(&unreachable(server, seen, &sent, FROM_SERVER));
+    let told = director.to_client(&unreachable(server, seen, &sent, FROM_DEST));
     assert_eq!(told.icmp, Some(to_client));
     assert_eq!(told.dst, addr_of(client).to_string());
     assert!(told.checksums_right);
 
-    let answer = frames::udp(server, seen, b"yes", FROM_SERVER);
+    let answer = frames::udp(server, seen, b"yes", FROM_DEST);
     let (_, back) = only(director.receive(LAN, &answer));
-    let told = director.to_server(&unreachable(client, vip, &back, FROM_CLIENT));
+    let told = director.to_dest(&unreachable(client, vip, &back, FROM_CLIENT));
     assert_eq!(told.icmp, Some(to_server));
     let [src, dst] = [seen, server].map(|end| addr_of(end).to_string());
     assert_eq!((told.src, told.dst, told.checksums_right), (src, dst, true));
@@ -214,7 +214,7 @@ fn errors_of_icmp_are_translated_both_ways(
 /// RFC 6052, 2.1
 #[test]
 fn the_prefix_is_the_well_known_one_unless_told_otherwise() {
-    let mut director = setup(Protocol::Udp, VIP, SERVER6).build();
-    let there = director.to_server(&frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT));
+    let mut director = setup(Protocol::Udp, VIP, DEST6).build();
+    let there = director.to_dest(&frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT));
     assert_eq!(there.src, "[64:ff9b::a00:30]:40000");
 }

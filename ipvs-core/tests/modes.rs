@@ -1,11 +1,11 @@
 //! NAT, DR and tunnel, rule by rule. "How-to" is the LVS-NAT how-to, features.md 1 the table of modes.
 
-use crate::common::*;
 use etherparse::{NetSlice, SlicedPacket};
 use ipvs_core::{Dest, DestId, DropReason, Encapsulation, FwdMode, Origin, Protocol, ServiceId};
 use packet::MacAddr;
 use rstest::rstest;
 use testkit::VecBuf;
+use testkit::director::*;
 use testkit::frames::{self, Seen};
 
 const L2_LEN: usize = 14;
@@ -39,14 +39,14 @@ fn syn() -> Vec<u8> {
 #[test]
 fn nat_rewrites_the_dest_s_end_only() {
     let mut director = director(FwdMode::Nat);
-    let seen = director.to_server(&syn());
-    assert_eq!((seen.src.as_str(), seen.dst.as_str()), (CLIENT, SERVER));
+    let seen = director.to_dest(&syn());
+    assert_eq!((seen.src.as_str(), seen.dst.as_str()), (CLIENT, DEST));
     assert_eq!((seen.seq, seen.ttl, seen.checksums_right), (1000, 63, true));
     assert_eq!(seen.options, SYN_OPTIONS);
-    assert_eq!((seen.from, seen.to), (LAN_MAC, SERVER_MAC));
+    assert_eq!((seen.from, seen.to), (LAN_MAC, DEST_MAC));
 
-    let reply = frames::tcp(SERVER, CLIENT).flags("SA").seq(5000).ack(1001);
-    let reply = reply.options(&[2, 4, 5, 0xb4]).frame(FROM_SERVER);
+    let reply = frames::tcp(DEST, CLIENT).flags("SA").seq(5000).ack(1001);
+    let reply = reply.options(&[2, 4, 5, 0xb4]).frame(FROM_DEST);
     let seen = director.to_client(&reply);
     assert_eq!((seen.src.as_str(), seen.dst.as_str()), (VIP, CLIENT));
     assert_eq!(
@@ -56,7 +56,7 @@ fn nat_rewrites_the_dest_s_end_only() {
     assert_eq!(seen.options, [2, 4, 5, 0xb4]);
 
     let ack = frames::tcp(CLIENT, VIP).flags("A").seq(1001).ack(5001);
-    let seen = director.to_server(&ack.frame(FROM_CLIENT));
+    let seen = director.to_dest(&ack.frame(FROM_CLIENT));
     assert_eq!(seen.options, [], "NAT needs no TOA");
     assert_eq!(director.states(), ["ESTABLISHED"]);
 }
@@ -71,9 +71,9 @@ fn nat_may_change_the_port() {
         ..Setup::default()
     }
     .build();
-    let seen = director.to_server(&frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT));
+    let seen = director.to_dest(&frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT));
     assert_eq!(seen.dst, "192.168.100.2:8080");
-    let reply = frames::udp("192.168.100.2:8080", CLIENT, b"answer", FROM_SERVER);
+    let reply = frames::udp("192.168.100.2:8080", CLIENT, b"answer", FROM_DEST);
     let seen = director.to_client(&reply);
     assert_eq!((seen.src.as_str(), seen.checksums_right), (VIP, true));
 }
@@ -81,11 +81,11 @@ fn nat_may_change_the_port() {
 #[test]
 fn nat_lets_no_reply_out_that_belongs_to_no_conn() {
     let mut director = director(FwdMode::Nat);
-    let stray = frames::tcp(SERVER, CLIENT).flags("A").seq(5).ack(6);
-    director.refuses(LAN, &stray.frame(FROM_SERVER), DropReason::NatNoConn);
+    let stray = frames::tcp(DEST, CLIENT).flags("A").seq(5).ack(6);
+    director.refuses(LAN, &stray.frame(FROM_DEST), DropReason::NatNoConn);
     assert!(director.wire.to_kernel.is_empty());
     let other_port = frames::tcp("192.168.100.2:22", CLIENT).flags("A");
-    director.receive(LAN, &other_port.frame(FROM_SERVER));
+    director.receive(LAN, &other_port.frame(FROM_DEST));
     assert_eq!(director.wire.to_kernel.len(), 1, "ssh is not the service");
 }
 
@@ -99,7 +99,7 @@ fn a_nat_reply_goes_around_the_workers() {
         ..Setup::default()
     }
     .build();
-    let stray = frames::tcp(SERVER, CLIENT).flags("A").frame(FROM_SERVER);
+    let stray = frames::tcp(DEST, CLIENT).flags("A").frame(FROM_DEST);
     assert_eq!(director.receive(LAN, &stray), []);
     let (worker, packet) = director.wire.redirected.pop().unwrap();
     assert_eq!(worker, 2);
@@ -120,11 +120,11 @@ fn a_second_nat_conn_with_the_same_way_back_is_refused() {
     second.dests[0].id = DestId(5);
     director.snapshot.services.insert_all([second.into()]);
     director.publish();
-    director.to_server(&frames::udp(CLIENT, VIP, b"one", FROM_CLIENT));
+    director.to_dest(&frames::udp(CLIENT, VIP, b"one", FROM_CLIENT));
     let clash = frames::udp(CLIENT, "10.0.0.100:81", b"two", FROM_CLIENT);
     director.refuses(WAN, &clash, DropReason::NatTupleInUse);
     let other = frames::udp("10.0.0.48:40001", "10.0.0.100:81", b"two", FROM_CLIENT);
-    director.to_server(&other);
+    director.to_dest(&other);
 
     // In one batch too: the second is looked up before the first is complete.
     let both = ["10.0.0.100:80", "10.0.0.100:81"]
@@ -142,18 +142,18 @@ fn a_second_nat_conn_with_the_same_way_back_is_refused() {
 #[test]
 fn an_established_nat_conn_that_expires_is_reset_at_both_ends() {
     let mut director = director(FwdMode::Nat);
-    director.to_server(&syn());
-    let reply = frames::tcp(SERVER, CLIENT).flags("SA").seq(5000).ack(1001);
-    director.to_client(&reply.frame(FROM_SERVER));
+    director.to_dest(&syn());
+    let reply = frames::tcp(DEST, CLIENT).flags("SA").seq(5000).ack(1001);
+    director.to_client(&reply.frame(FROM_DEST));
     let ack = frames::tcp(CLIENT, VIP).flags("A").seq(1001).ack(5001);
-    director.to_server(&ack.frame(FROM_CLIENT));
+    director.to_dest(&ack.frame(FROM_CLIENT));
     let sent = director.wait_s(1000);
     let resets: Vec<_> = sent.iter().map(|(_, frame)| Seen::parse(frame)).collect();
     let ends: Vec<_> = resets
         .iter()
         .map(|rst| (rst.src.as_str(), rst.dst.as_str(), rst.seq))
         .collect();
-    assert_eq!(ends, [(VIP, CLIENT, 5001), (CLIENT, SERVER, 1001)]);
+    assert_eq!(ends, [(VIP, CLIENT, 5001), (CLIENT, DEST, 1001)]);
     assert!(resets.iter().all(|rst| rst.checksums_right));
 }
 
@@ -162,7 +162,7 @@ fn an_established_nat_conn_that_expires_is_reset_at_both_ends() {
 fn nat_translates_errors_from_the_dest() {
     let mut director = udp_director(FwdMode::Nat);
     let (_, sent) = only(director.receive(WAN, &frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT)));
-    let error = frames::unreachable("192.168.100.2", "10.0.0.48", &sent[L2_LEN..], FROM_SERVER);
+    let error = frames::unreachable("192.168.100.2", "10.0.0.48", &sent[L2_LEN..], FROM_DEST);
     let seen = director.to_client(&error);
     assert_eq!(
         (seen.src.as_str(), seen.dst.as_str()),
@@ -183,7 +183,7 @@ fn dr_changes_mac_addresses_and_time_to_live_only() {
     let sent = syn();
     let (port, received) = only(director.receive(WAN, &sent));
     let seen = Seen::parse(&received);
-    assert_eq!((port, seen.from, seen.to), (LAN, LAN_MAC, SERVER_MAC));
+    assert_eq!((port, seen.from, seen.to), (LAN, LAN_MAC, DEST_MAC));
     assert_eq!(
         (seen.src.as_str(), seen.dst.as_str(), seen.ttl),
         (CLIENT, VIP, 63)
@@ -206,7 +206,7 @@ fn dr_follows_the_client_alone() {
         ("S", "SYN_RECV"),
     ] {
         let segment = frames::tcp(CLIENT, VIP).flags(flags).seq(1).ack(1);
-        director.to_server(&segment.frame(FROM_CLIENT));
+        director.to_dest(&segment.frame(FROM_CLIENT));
         assert_eq!(director.states(), [state], "after {flags}");
     }
 }
@@ -215,7 +215,7 @@ fn dr_follows_the_client_alone() {
 #[test]
 fn a_udp_conn_of_dr_lives_as_long_as_an_answered_one() {
     let mut director = udp_director(FwdMode::DirectRoute);
-    director.to_server(&frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT));
+    director.to_dest(&frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT));
     assert_eq!(director.states(), ["UDP_NORMAL"]);
     director.wait_s(290);
     assert_eq!(director.states(), ["UDP_NORMAL"]);
@@ -226,9 +226,9 @@ fn a_udp_conn_of_dr_lives_as_long_as_an_answered_one() {
 #[test]
 fn an_established_dr_conn_expires_silently() {
     let mut director = director(FwdMode::DirectRoute);
-    director.to_server(&syn());
+    director.to_dest(&syn());
     let ack = frames::tcp(CLIENT, VIP).flags("A").seq(1001).ack(5001);
-    director.to_server(&ack.frame(FROM_CLIENT));
+    director.to_dest(&ack.frame(FROM_CLIENT));
     assert_eq!(director.wait_s(1000), [], "nobody knows the numbers");
     assert!(director.states().is_empty());
 }
@@ -237,12 +237,12 @@ fn an_established_dr_conn_expires_silently() {
 #[test]
 fn dr_brings_an_error_about_the_dest_s_packet_to_the_dest() {
     let mut director = udp_director(FwdMode::DirectRoute);
-    director.to_server(&frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT));
-    let by_dest = frames::udp(VIP, CLIENT, b"answer", FROM_SERVER);
+    director.to_dest(&frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT));
+    let by_dest = frames::udp(VIP, CLIENT, b"answer", FROM_DEST);
     let error = frames::unreachable("10.0.0.1", "10.0.0.100", &by_dest[L2_LEN..], FROM_CLIENT);
     let (port, received) = only(director.receive(WAN, &error));
     let seen = Seen::parse(&received);
-    assert_eq!((port, seen.to), (LAN, SERVER_MAC));
+    assert_eq!((port, seen.to), (LAN, DEST_MAC));
     assert_eq!(
         (seen.src.as_str(), seen.dst.as_str()),
         ("10.0.0.1", "10.0.0.100")
@@ -269,10 +269,10 @@ fn a_tunnel_carries_the_client_s_packet_whole(
     let mut director = director(FwdMode::Tunnel(encapsulation));
     let mut sent = syn();
     sent[L2_LEN + 6] = 0x40;
-    repair_ip(&mut sent);
+    frames::repair_ip(&mut sent);
     let (port, received) = only(director.receive(WAN, &sent));
     assert_eq!(port, LAN);
-    assert_eq!(received[..6], SERVER_MAC.0);
+    assert_eq!(received[..6], DEST_MAC.0);
     assert_eq!(received[12..14], [8, 0]);
     let (header, payload) = outer(&received);
     assert_eq!(header.source, [192, 168, 100, 200]);
@@ -307,7 +307,7 @@ fn a_tunnel_does_not_take_over_the_reserved_flag(
     for (inside, outside) in [(0xc0, 0x40), (0xc0, 0x40), (0x80, 0), (0x40, 0x40), (0, 0)] {
         let mut sent = frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT);
         sent[L2_LEN + 6] = inside;
-        repair_ip(&mut sent);
+        frames::repair_ip(&mut sent);
         let (_, received) = only(director.receive(WAN, &sent));
         let (_, payload) = outer(&received);
         assert_eq!(received[L2_LEN + 6], outside, "{inside:#x}");
@@ -370,7 +370,7 @@ fn later_packets_are_refused_as_first_ones_are(
     let ask = frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT);
     let mut expired = ask.clone();
     expired[L2_LEN + 8] = 1;
-    repair_ip(&mut expired);
+    frames::repair_ip(&mut expired);
     let large = frames::udp(CLIENT, VIP, &[0; 1000], FROM_CLIENT);
     for _ in 0..3 {
         assert_eq!(only(director.receive(WAN, &ask)).0, LAN);
@@ -389,7 +389,7 @@ fn what_does_not_fit_the_tunnel_is_refused_with_the_mtu_inside() {
     let mut director = tunnel_director(Encapsulation::IpIp);
     let mut large = frames::udp(CLIENT, VIP, &[7; 1480 - 28 + 1], FROM_CLIENT);
     large[L2_LEN + 6] = 0x40;
-    repair_ip(&mut large);
+    frames::repair_ip(&mut large);
     let (port, answer) = only(director.receive(WAN, &large));
     assert_eq!(port, WAN);
     assert_eq!(answer[L2_LEN + 20..L2_LEN + 22], [3, 4]);
@@ -411,7 +411,7 @@ fn a_tunnel_needs_an_address_of_the_director_on_its_way() {
 fn the_dests_of_a_service_may_differ_in_mode() {
     let mut director = Setup {
         protocol: Protocol::Udp,
-        dests: vec![SERVER, "192.168.100.3:80", "192.168.100.4:80"],
+        dests: vec![DEST, "192.168.100.3:80", "192.168.100.4:80"],
         ..Setup::default()
     }
     .build();
@@ -432,12 +432,12 @@ fn the_dests_of_a_service_may_differ_in_mode() {
     let ends: Vec<_> = (40_001..=40_003)
         .map(|port| {
             let from = format!("10.0.0.48:{port}");
-            let seen = director.to_server(&frames::udp(&from, VIP, b"ask", FROM_CLIENT));
+            let seen = director.to_dest(&frames::udp(&from, VIP, b"ask", FROM_CLIENT));
             (seen.src.rsplit_once(':').unwrap().0.to_owned(), seen.dst)
         })
         .collect();
     let expected = [
-        (LIP, SERVER),
+        (LADDR, DEST),
         ("10.0.0.48", "192.168.100.3:80"),
         ("10.0.0.48", VIP),
     ];
@@ -463,7 +463,7 @@ fn every_mode_works_on_one_arm(#[case] fwdmode: FwdMode) {
     let frame = frames::tcp(CLIENT, VIP).flags("S").frame(macs);
     let (port, received) = only(director.receive(LAN, &frame));
     assert_eq!(port, LAN);
-    assert_eq!(received[..12], [SERVER_MAC.0, LAN_MAC.0].concat());
+    assert_eq!(received[..12], [DEST_MAC.0, LAN_MAC.0].concat());
 }
 
 /// A buffer without headroom is no reason to panic.

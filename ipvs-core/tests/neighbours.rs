@@ -1,9 +1,9 @@
 //! ARP and packets that wait for it.
 
-use crate::common::*;
 use inet::{IfIndex, NeighbourNews};
 use ipvs_core::{DropReason, Event};
 use packet::MacAddr;
+use testkit::director::*;
 use testkit::frames::{self, Seen};
 
 #[test]
@@ -31,7 +31,7 @@ fn the_first_packets_wait_until_the_neighbour_is_known() {
 
     director.receive(
         LAN,
-        &frames::arp_reply(("192.168.100.2", SERVER_MAC), ("192.168.100.200", LAN_MAC)),
+        &frames::arp_reply(("192.168.100.2", DEST_MAC), ("192.168.100.200", LAN_MAC)),
     );
     let Some(Event::Neighbour(news)) = director.wire.events.pop() else {
         panic!("no news")
@@ -41,7 +41,7 @@ fn the_first_packets_wait_until_the_neighbour_is_known() {
         NeighbourNews {
             ifindex: IfIndex(1),
             addr: "192.168.100.2".parse().unwrap(),
-            mac: SERVER_MAC,
+            mac: DEST_MAC,
             create: true,
             overrides: true,
         }
@@ -53,7 +53,7 @@ fn the_first_packets_wait_until_the_neighbour_is_known() {
         .iter()
         .map(|(port, frame)| (*port, Seen::parse(frame).to))
         .collect();
-    assert_eq!(to, [(LAN, SERVER_MAC), (LAN, SERVER_MAC)]);
+    assert_eq!(to, [(LAN, DEST_MAC), (LAN, DEST_MAC)]);
     assert_eq!(director.engine.stats().held.get(), 0);
     director.check_that_every_packet_has_its_end();
 }
@@ -106,13 +106,13 @@ fn a_new_mac_address_counts_for_conns_that_are_there() {
         );
         director.publish();
     };
-    learn(&mut director, 1, "192.168.100.2", SERVER_MAC);
+    learn(&mut director, 1, "192.168.100.2", DEST_MAC);
     learn(&mut director, 2, "10.0.0.48", CLIENT_MAC);
     director.open();
     let moved = MacAddr([2, 0, 0, 0, 9, 9]);
     learn(&mut director, 1, "192.168.100.2", moved);
     let data = frames::tcp(CLIENT, VIP).flags("A").seq(1001).ack(5001);
-    assert_eq!(director.to_server(&data.frame(FROM_CLIENT)).to, moved);
+    assert_eq!(director.to_dest(&data.frame(FROM_CLIENT)).to, moved);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! What a service asks of its conns: persistence, any port, one-packet scheduling, limits, lists.
 
-use crate::common::*;
 use inet::Prefix;
 use ipvs_core::{
     AddrSet, Command, Defence, DestId, DropReason, FwdMode, Persistence, Protocol, Service,
 };
 use rstest::rstest;
+use testkit::director::*;
 use testkit::frames;
 
 const DESTS: [&str; 3] = ["192.168.100.2:80", "192.168.100.3:80", "192.168.100.4:80"];
@@ -35,7 +35,7 @@ fn persist(prefix_len: u8) -> impl Fn(&mut Service) {
 
 /// Which dest a datagram from there goes to.
 fn dest_of(director: &mut Director, client: &str, vip: &str) -> String {
-    let seen = director.to_server(&frames::udp(client, vip, b"ask", FROM_CLIENT));
+    let seen = director.to_dest(&frames::udp(client, vip, b"ask", FROM_CLIENT));
     assert!(seen.checksums_right);
     seen.dst
 }
@@ -150,11 +150,11 @@ fn a_service_of_any_port_hands_each_port_on(
         dest_of(&mut director, CLIENT, "10.0.0.100:3000"),
         format!("{dest}:3000")
     );
-    let asked = director.to_server(&frames::udp(CLIENT, "10.0.0.100:4000", b"ask", FROM_CLIENT));
-    let answer = frames::udp(&asked.dst, &asked.src, b"answer", FROM_SERVER);
+    let asked = director.to_dest(&frames::udp(CLIENT, "10.0.0.100:4000", b"ask", FROM_CLIENT));
+    let answer = frames::udp(&asked.dst, &asked.src, b"answer", FROM_DEST);
     assert_eq!(director.to_client(&answer).src, "10.0.0.100:4000");
     if fwdmode == FwdMode::Nat {
-        let stray = frames::udp("192.168.100.2:999", CLIENT, b"", FROM_SERVER);
+        let stray = frames::udp("192.168.100.2:999", CLIENT, b"", FROM_DEST);
         director.refuses(LAN, &stray, DropReason::NatNoConn);
     }
 }
@@ -301,7 +301,7 @@ fn the_conns_of_a_dest_end_on_order_with_resets() {
         .map(|(_, frame)| frames::Seen::parse(frame))
         .map(|rst| (rst.dst, rst.flags))
         .collect();
-    let expected = [(CLIENT, "RA"), (SERVER, "RA")];
+    let expected = [(CLIENT, "RA"), (DEST, "RA")];
     assert_eq!(
         ends,
         expected.map(|(dst, flags)| (dst.to_owned(), flags.to_owned()))

@@ -1,9 +1,9 @@
 //! The PROXY protocol towards dests: HAProxy's specification, and DPVS's modes of it.
 
-use crate::common::*;
 use ipvs_core::{DropReason, FwdMode, Protocol, ProxyProtocol};
 use packet::proxy::Version;
 use rstest::rstest;
+use testkit::director::*;
 use testkit::frames::{self, Seen};
 
 const V1_LINE: &[u8] = b"PROXY TCP4 10.0.0.48 10.0.0.100 40000 80\r\n";
@@ -32,19 +32,19 @@ fn tcp(version: Version, is_insecure: bool) -> Director {
 /// What the client says, the first time or again.
 fn says(director: &mut Director, seq: u32, payload: &[u8]) -> Seen {
     let segment = frames::tcp(CLIENT, VIP).flags("PA").seq(seq).ack(5001);
-    let seen = director.to_server(&segment.payload(payload).frame(FROM_CLIENT));
+    let seen = director.to_dest(&segment.payload(payload).frame(FROM_CLIENT));
     assert!(seen.checksums_right);
     seen
 }
 
 /// What the dest acknowledges, as the client sees it.
 fn acknowledges(director: &mut Director, opened: &Opened, relative: u32, options: &[u8]) -> Seen {
-    let ack = opened.server_isn + 1 + relative;
-    let segment = frames::tcp(SERVER, &opened.laddr)
+    let ack = opened.isn_at_dest + 1 + relative;
+    let segment = frames::tcp(DEST, &opened.laddr)
         .flags("A")
         .seq(5001)
         .ack(ack);
-    let seen = director.to_client(&segment.options(options).frame(FROM_SERVER));
+    let seen = director.to_client(&segment.options(options).frame(FROM_DEST));
     assert!(seen.checksums_right);
     seen
 }
@@ -65,7 +65,7 @@ fn the_first_byte_comes_after_the_header_and_numbers_follow(
     let opened = director.open();
     let len = header.len() as u32;
     assert_eq!(opened.ack.options, [], "no TOA beside it");
-    let isn = opened.server_isn;
+    let isn = opened.isn_at_dest;
 
     let first = says(&mut director, 1001, b"GET / HTTP/1.0\r\n");
     assert_eq!(first.payload, [header, b"GET / HTTP/1.0\r\n"].concat());
@@ -91,7 +91,7 @@ fn the_first_byte_comes_after_the_header_and_numbers_follow(
     // Its end, and a late copy of the first segment.
     let fin = frames::tcp(CLIENT, VIP).flags("FA").seq(1019).ack(5001);
     assert_eq!(
-        director.to_server(&fin.frame(FROM_CLIENT)).seq,
+        director.to_dest(&fin.frame(FROM_CLIENT)).seq,
         isn + 19 + len
     );
     let late = says(&mut director, 1001, b"GET / HTTP/1.0\r\n");
@@ -107,8 +107,8 @@ fn a_client_that_says_nothing_is_not_announced() {
     let mut director = tcp(Version::V2, false);
     let opened = director.open();
     let fin = frames::tcp(CLIENT, VIP).flags("FA").seq(1001).ack(5001);
-    let seen = director.to_server(&fin.frame(FROM_CLIENT));
-    assert_eq!((seen.seq, seen.payload.len()), (opened.server_isn + 1, 0));
+    let seen = director.to_dest(&fin.frame(FROM_CLIENT));
+    assert_eq!((seen.seq, seen.payload.len()), (opened.isn_at_dest + 1, 0));
     assert_eq!(acknowledges(&mut director, &opened, 1, &[]).ack, 1002);
 }
 
@@ -134,23 +134,23 @@ fn what_a_client_claims(
     assert_eq!(first.payload, [told, b"hello"].concat());
     let next = 1001 + said.len() as u32;
     let second = says(&mut director, next, b"!");
-    assert_eq!(second.seq, opened.server_isn + 1 + told.len() as u32 + 5);
+    assert_eq!(second.seq, opened.isn_at_dest + 1 + told.len() as u32 + 5);
     let seen = acknowledges(&mut director, &opened, told.len() as u32 + 6, &[]);
     assert_eq!(seen.ack, next + 1);
 }
 
 #[test]
 fn ipv6_and_nat64_tell_the_client_s_own_family() {
-    for dest in [SERVER, SERVER6] {
+    for dest in [DEST, DEST6] {
         let setup = Setup {
             dests: vec![dest],
-            laddrs: vec![LIP, LIP6],
+            laddrs: vec![LADDR, LADDR6],
             ..setup6(Protocol::Tcp, FwdMode::FullNat)
         };
         let mut director = director(setup, Version::V1, false);
         director.open_between(CLIENT6, VIP6, dest);
         let segment = frames::tcp(CLIENT6, VIP6).flags("PA").seq(1001).ack(5001);
-        let seen = director.to_server(&segment.payload(b"hi").frame(FROM_CLIENT));
+        let seen = director.to_dest(&segment.payload(b"hi").frame(FROM_CLIENT));
         let line = "PROXY TCP6 2001:db8:1::48 2001:db8:1::100 40000 80\r\nhi";
         assert_eq!(String::from_utf8(seen.payload).unwrap(), line);
         assert!(seen.checksums_right);
@@ -166,10 +166,10 @@ fn every_datagram_is_announced() {
     };
     let mut director = director(setup, Version::V2, false);
     for payload in [&b"one"[..], b"three", b""] {
-        let seen = director.to_server(&frames::udp(CLIENT, VIP, payload, FROM_CLIENT));
+        let seen = director.to_dest(&frames::udp(CLIENT, VIP, payload, FROM_CLIENT));
         assert_eq!(seen.payload, [V2_UDP, payload].concat());
         assert!(seen.checksums_right);
-        let back = director.to_client(&frames::udp(SERVER, &seen.src, b"answer", FROM_SERVER));
+        let back = director.to_client(&frames::udp(DEST, &seen.src, b"answer", FROM_DEST));
         assert_eq!(back.payload, b"answer");
     }
 }
@@ -186,7 +186,7 @@ fn the_mss_leaves_room_and_what_does_not_fit_is_refused() {
         .payload(&[7; 1440])
         .frame(FROM_CLIENT);
     large[14 + 6] = 0x40;
-    repair_ip(&mut large);
+    frames::repair_ip(&mut large);
     let (port, answer) = only(director.receive(WAN, &large));
     assert_eq!((port, Seen::parse(&answer).icmp), (WAN, Some((3, 4))));
     let fits = says(&mut director, 1001, &[7; 1393]);
@@ -220,7 +220,7 @@ fn resets_have_the_numbers_that_each_end_expects() {
         .map(|(_, frame)| Seen::parse(frame))
         .collect();
     assert_eq!((resets[0].seq, resets[0].ack), (5001, 1004));
-    assert_eq!(resets[1].seq, opened.server_isn + 1 + 28 + 3);
+    assert_eq!(resets[1].seq, opened.isn_at_dest + 1 + 28 + 3);
 }
 
 /// A conn that is opened again begins anew.
@@ -230,7 +230,7 @@ fn a_reopened_conn_is_announced_again() {
     director.open();
     says(&mut director, 1001, b"GET");
     let rst = frames::tcp(CLIENT, VIP).flags("R").seq(1004);
-    director.to_server(&rst.frame(FROM_CLIENT));
+    director.to_dest(&rst.frame(FROM_CLIENT));
     director.open();
     assert_eq!(
         says(&mut director, 1001, b"GET").payload,

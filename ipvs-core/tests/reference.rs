@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 
-use crate::common::*;
 use etherparse::{IpNumber, Ipv4Header, Ipv4Options, TcpHeader, UdpHeader};
 use inet::IfIndex;
 use ipvs_core::conn::Direction;
@@ -12,6 +11,7 @@ use ipvs_core::{FwdMode, Origin, Protocol, TcpState};
 use packet::{MacAddr, PortId};
 use proptest::prelude::*;
 use testkit::VecBuf;
+use testkit::director::*;
 use testkit::frames::Seen;
 
 type End = ([u8; 4], u16);
@@ -469,7 +469,7 @@ impl Pair {
         let (expected_port, macs) = if given.is_outbound {
             (WAN, (WAN_MAC, CLIENT_MAC))
         } else {
-            (LAN, (LAN_MAC, SERVER_MAC))
+            (LAN, (LAN_MAC, DEST_MAC))
         };
         assert_eq!(port, expected_port);
         let damaged = *damage == Damage::L4Checksum && has_l4_checksum;
@@ -552,7 +552,7 @@ fn learned(client: End, frame: &[u8]) -> Session {
 
 fn frame_of(given: &Given) -> VecBuf {
     let (port, from, to) = if given.is_outbound {
-        (LAN, SERVER_MAC, LAN_MAC)
+        (LAN, DEST_MAC, LAN_MAC)
     } else {
         (WAN, CLIENT_MAC, WAN_MAC)
     };

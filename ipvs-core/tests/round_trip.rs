@@ -1,8 +1,8 @@
 //! Out and back through FullNAT, for any segments, options and losses: the client gets exactly the
 //! bytes the server sent, under its own numbers, and the server the client's.
 
-use crate::common::*;
 use proptest::prelude::*;
+use testkit::director::*;
 use testkit::frames::{self, Seen};
 
 /// A segment of either end, in the client's numbers for what the client counts and in the server's
@@ -81,19 +81,19 @@ proptest! {
     #[test]
     fn both_ends_get_what_the_other_sent(steps in prop::collection::vec(step(), 1..40)) {
         let mut director = Setup::default().build();
-        let Opened { laddr, server_isn, .. } = director.open();
+        let Opened { laddr, isn_at_dest, .. } = director.open();
         let (client_isn, dest_isn) = (1000u32, 5000u32);
         for step in steps.into_iter().filter(|step| !step.is_lost) {
-            let (own, peer) = if step.from_client { (client_isn, dest_isn) } else { (dest_isn, server_isn) };
+            let (own, peer) = if step.from_client { (client_isn, dest_isn) } else { (dest_isn, isn_at_dest) };
             let options = write_options(&step.options, peer);
             let (seq, ack) = (own.wrapping_add(1 + step.at), peer.wrapping_add(1 + step.acknowledges));
-            let (src, dst, macs) = if step.from_client { (CLIENT, VIP, FROM_CLIENT) } else { (SERVER, laddr.as_str(), FROM_SERVER) };
+            let (src, dst, macs) = if step.from_client { (CLIENT, VIP, FROM_CLIENT) } else { (DEST, laddr.as_str(), FROM_DEST) };
             let frame = frames::tcp(src, dst).flags("PA").seq(seq).ack(ack).options(&options).payload(&step.payload).frame(macs);
-            let seen: Seen = if step.from_client { director.to_server(&frame) } else { director.to_client(&frame) };
+            let seen: Seen = if step.from_client { director.to_dest(&frame) } else { director.to_client(&frame) };
             prop_assert!(seen.checksums_right);
             prop_assert_eq!(&seen.payload, &step.payload);
             if step.from_client {
-                prop_assert_eq!((seen.seq, seen.ack), (server_isn.wrapping_add(1 + step.at), ack));
+                prop_assert_eq!((seen.seq, seen.ack), (isn_at_dest.wrapping_add(1 + step.at), ack));
                 let kept = if seen.options.starts_with(&[254, 8]) { &seen.options[8..] } else { &seen.options[..] };
                 if is_plain(&options) {
                     prop_assert_eq!(kept, &options[..]);

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::common::*;
 use inet::IfIndex;
 use ipvs_core::Plan;
 use ipvs_core::{DropReason, HashOptions, HashTarget, Protocol, SchedulerKind};
 use rstest::rstest;
+use testkit::director::*;
 use testkit::frames;
 
 const CLIENTS: usize = 250;
@@ -71,13 +71,13 @@ impl Lab {
     /// A datagram from this client; the number of the dest it goes to, and from where.
     fn datagram(&mut self, client: &str, payload: &[u8]) -> usize {
         let frame = frames::udp(client, VIP, payload, FROM_CLIENT);
-        number_of(&self.director.to_server(&frame).dst)
+        number_of(&self.director.to_dest(&frame).dst)
     }
 
     /// A SYN of this client.
     fn syn(&mut self, client: &str) -> (usize, frames::Seen) {
         let syn = frames::tcp(client, VIP).flags("S").seq(1000);
-        let seen = self.director.to_server(&syn.frame(FROM_CLIENT));
+        let seen = self.director.to_dest(&syn.frame(FROM_CLIENT));
         (number_of(&seen.dst), seen)
     }
 
@@ -88,15 +88,15 @@ impl Lab {
             .flags("SA")
             .seq(5000)
             .ack(syn.seq + 1);
-        self.director.to_client(&syn_ack.frame(FROM_SERVER));
+        self.director.to_client(&syn_ack.frame(FROM_DEST));
         let ack = frames::tcp(client, VIP).flags("A").seq(1001).ack(5001);
-        self.director.to_server(&ack.frame(FROM_CLIENT));
+        self.director.to_dest(&ack.frame(FROM_CLIENT));
         number
     }
 
     fn reset(&mut self, client: &str) {
         let reset = frames::tcp(client, VIP).flags("R").seq(1001);
-        self.director.to_server(&reset.frame(FROM_CLIENT));
+        self.director.to_dest(&reset.frame(FROM_CLIENT));
     }
 }
 

@@ -1,10 +1,10 @@
 //! SCTP through the director: RFC 9260.
 
-use crate::common::*;
 use ipvs_core::{DropReason, Encapsulation, FwdMode, Protocol};
 use packet::{checksum, sctp};
 use rstest::rstest;
-use testkit::frames::sctp_checksum;
+use testkit::director::*;
+use testkit::frames::{repair_ip, sctp_checksum};
 
 const L2_LEN: usize = 14;
 const INIT: u8 = 1;
@@ -73,10 +73,10 @@ fn fullnat_rewrites_ports_and_checksum_both_ways() {
     let mut director = director(FwdMode::FullNat);
     let (port, sent) = only(director.receive(WAN, &packet_of(INIT, CLIENT, VIP, FROM_CLIENT)));
     let (src, dst) = seen(&sent);
-    assert_eq!((port, dst.as_str()), (LAN, SERVER));
-    assert!(src.starts_with(LIP));
+    assert_eq!((port, dst.as_str()), (LAN, DEST));
+    assert!(src.starts_with(LADDR));
     assert_eq!(director.states(), ["INIT"]);
-    let answer = packet_of(INIT_ACK, SERVER, &src, FROM_SERVER);
+    let answer = packet_of(INIT_ACK, DEST, &src, FROM_DEST);
     let (port, back) = only(director.receive(LAN, &answer));
     assert_eq!(
         (port, seen(&back)),
@@ -84,7 +84,7 @@ fn fullnat_rewrites_ports_and_checksum_both_ways() {
     );
     assert_eq!(director.states(), ["ESTABLISHED"]);
     let abort = packet_of(ABORT, CLIENT, VIP, FROM_CLIENT);
-    assert_eq!(seen(&only(director.receive(WAN, &abort)).1).1, SERVER);
+    assert_eq!(seen(&only(director.receive(WAN, &abort)).1).1, DEST);
     assert_eq!(director.states(), ["CLOSED"]);
     director.receive(WAN, &packet_of(INIT, CLIENT, VIP, FROM_CLIENT));
     assert_eq!(director.states(), ["INIT"], "it begins anew");
@@ -93,14 +93,14 @@ fn fullnat_rewrites_ports_and_checksum_both_ways() {
 }
 
 #[rstest]
-#[case(FwdMode::Nat, CLIENT, SERVER)]
+#[case(FwdMode::Nat, CLIENT, DEST)]
 #[case(FwdMode::DirectRoute, CLIENT, VIP)]
 fn other_modes_lead_there_too(#[case] fwdmode: FwdMode, #[case] src: &str, #[case] dst: &str) {
     let mut director = director(fwdmode);
     let (port, sent) = only(director.receive(WAN, &packet_of(INIT, CLIENT, VIP, FROM_CLIENT)));
     assert_eq!((port, seen(&sent)), (LAN, (src.to_owned(), dst.to_owned())));
     if fwdmode == FwdMode::Nat {
-        let answer = packet_of(INIT_ACK, SERVER, CLIENT, FROM_SERVER);
+        let answer = packet_of(INIT_ACK, DEST, CLIENT, FROM_DEST);
         let (_, back) = only(director.receive(LAN, &answer));
         assert_eq!(seen(&back), (VIP.to_owned(), CLIENT.to_owned()));
     }
@@ -114,9 +114,9 @@ fn a_tunnel_and_ipv6_and_nat64() {
     let (_, received) = only(tunnel.receive(WAN, &sent));
     assert_eq!(received[L2_LEN + 20 + 20..], sent[L2_LEN + 20..]);
     for (vip, client, dest, laddr) in [
-        (VIP6, CLIENT6, SERVER6, LIP6),
-        (VIP6, CLIENT6, SERVER, LIP),
-        (VIP, CLIENT, SERVER6, LIP6),
+        (VIP6, CLIENT6, DEST6, LADDR6),
+        (VIP6, CLIENT6, DEST, LADDR),
+        (VIP, CLIENT, DEST6, LADDR6),
     ] {
         let mut director = Setup {
             vip,
@@ -129,7 +129,7 @@ fn a_tunnel_and_ipv6_and_nat64() {
         let (_, sent) = only(director.receive(WAN, &packet_of(INIT, client, vip, FROM_CLIENT)));
         let (src, dst) = seen(&sent);
         assert_eq!(dst, dest);
-        let (_, back) = only(director.receive(LAN, &packet_of(INIT_ACK, dest, &src, FROM_SERVER)));
+        let (_, back) = only(director.receive(LAN, &packet_of(INIT_ACK, dest, &src, FROM_DEST)));
         assert_eq!(seen(&back), (vip.to_owned(), client.to_owned()));
     }
 }

@@ -4,12 +4,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::common::*;
 use etherparse::{IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header};
 use ipvs_core::{DropReason, FwdMode, Origin, Protocol};
 use packet::PortId;
 use rstest::rstest;
 use testkit::VecBuf;
+use testkit::director::*;
 use testkit::frames::{Macs, sctp_checksum};
 
 const L2_LEN: usize = 14;
@@ -25,10 +25,10 @@ const OTHER_PORT6: &str = "[2001:db8:100::2]:8080";
 
 /// Client, VIP, dest and local address
 type Ends = [&'static str; 4];
-const V4: Ends = [CLIENT, VIP, OTHER_PORT, LIP];
-const V6: Ends = [CLIENT6, VIP6, OTHER_PORT6, LIP6];
-const NAT64: Ends = [CLIENT6, VIP6, OTHER_PORT, LIP];
-const NAT46: Ends = [CLIENT, VIP, OTHER_PORT6, LIP6];
+const V4: Ends = [CLIENT, VIP, OTHER_PORT, LADDR];
+const V6: Ends = [CLIENT6, VIP6, OTHER_PORT6, LADDR6];
+const NAT64: Ends = [CLIENT6, VIP6, OTHER_PORT, LADDR];
+const NAT46: Ends = [CLIENT, VIP, OTHER_PORT6, LADDR6];
 
 /// A chunk of this kind that makes the packet this long.
 fn chunk(kind: u8, len: usize, src: &str, dst: &str) -> Vec<u8> {
@@ -105,7 +105,7 @@ fn cut(l4: &[u8], size: usize, identification: u16, src: &str, dst: &str) -> Vec
     let macs = if [CLIENT, CLIENT6].contains(&src) {
         FROM_CLIENT
     } else {
-        FROM_SERVER
+        FROM_DEST
     };
     let pieces = l4.chunks(size).enumerate().map(|(at, payload)| Piece {
         payload,

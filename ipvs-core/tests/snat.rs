@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::common::*;
 use inet::{IfIndex, Prefix, Route, RouteScope};
 use ipvs_core::{
     Access, DestId, DeviceName, DropReason, EndRange, FwdMode, Match, Persistence, Plan, Protocol,
     SchedulerKind, Service, ServiceId, ServiceKey, ServiceOptions,
 };
+use testkit::director::*;
 use testkit::frames::{self, Seen};
 
 /// A host behind the director, and one in the world: the harness's client.
@@ -78,7 +78,7 @@ fn from_host(director: &mut Director, frame: &[u8]) -> Seen {
 fn a_host_s_tcp_conn_comes_from_the_wan_address_and_back() {
     let mut director = director(Protocol::Tcp);
     let syn = frames::tcp(HOST, WORLD).flags("S").seq(1000);
-    let seen = from_host(&mut director, &syn.options(&SYN_OPTIONS).frame(FROM_SERVER));
+    let seen = from_host(&mut director, &syn.options(&SYN_OPTIONS).frame(FROM_DEST));
     assert_eq!(seen.dst, WORLD);
     assert!(seen.src.starts_with("192.168.100.200:"), "{}", seen.src);
     assert_eq!(
@@ -99,7 +99,7 @@ fn a_host_s_tcp_conn_comes_from_the_wan_address_and_back() {
     assert_eq!((back.ack, back.checksums_right), (1001, true));
 
     let ack = frames::tcp(HOST, WORLD).flags("A").seq(1001).ack(5001);
-    let seen = from_host(&mut director, &ack.frame(FROM_SERVER));
+    let seen = from_host(&mut director, &ack.frame(FROM_DEST));
     assert_eq!(seen.options, [], "no TOA towards the world");
     assert_eq!(director.states(), ["ESTABLISHED"]);
 }
@@ -107,7 +107,7 @@ fn a_host_s_tcp_conn_comes_from_the_wan_address_and_back() {
 #[test]
 fn hosts_share_the_wan_address_by_ports_and_give_them_back() {
     let mut director = director(Protocol::Udp);
-    let ask = |host: &str| frames::udp(host, WORLD, b"ask", FROM_SERVER);
+    let ask = |host: &str| frames::udp(host, WORLD, b"ask", FROM_DEST);
     let one = from_host(&mut director, &ask("192.168.100.2:53"));
     let two = from_host(&mut director, &ask("192.168.100.3:53"));
     assert_ne!(one.src, two.src);
@@ -125,7 +125,7 @@ fn hosts_share_the_wan_address_by_ports_and_give_them_back() {
 #[test]
 fn a_host_pings_the_world_and_hears_the_answer() {
     let mut director = director(Protocol::Icmp);
-    let ping = frames::echo_request("192.168.100.2", "10.0.0.48", b"data", FROM_SERVER);
+    let ping = frames::echo_request("192.168.100.2", "10.0.0.48", b"data", FROM_DEST);
     let (port, sent) = director.receive(LAN, &ping).remove(0);
     let seen = Seen::parse(&sent);
     assert_eq!((port, seen.icmp), (WAN, Some((8, 0))));
@@ -181,10 +181,10 @@ fn what_does_not_match_is_the_kernel_s() {
     let mut director = director(Protocol::Udp);
     // Another source, another protocol, another way out, the director itself.
     for frame in [
-        frames::udp("192.168.101.2:53", WORLD, b"", FROM_SERVER),
-        frames::tcp(HOST, WORLD).flags("S").frame(FROM_SERVER),
-        frames::udp(HOST, "192.168.100.77:53", b"", FROM_SERVER),
-        frames::udp(HOST, "10.0.0.100:53", b"", FROM_SERVER),
+        frames::udp("192.168.101.2:53", WORLD, b"", FROM_DEST),
+        frames::tcp(HOST, WORLD).flags("S").frame(FROM_DEST),
+        frames::udp(HOST, "192.168.100.77:53", b"", FROM_DEST),
+        frames::udp(HOST, "10.0.0.100:53", b"", FROM_DEST),
     ] {
         assert_eq!(director.receive(LAN, &frame), []);
     }
@@ -207,10 +207,10 @@ fn what_a_host_sends_to_many_is_the_kernel_s() {
     };
     director.snapshot.net.routes.insert(default).unwrap();
     director.publish();
-    let sent = director.receive(LAN, &frames::udp(HOST, "1.1.1.1:53", b"", FROM_SERVER));
+    let sent = director.receive(LAN, &frames::udp(HOST, "1.1.1.1:53", b"", FROM_DEST));
     assert_eq!(sent.len(), 1, "the way is known");
     for many in ["224.0.0.251:5353", "255.255.255.255:67"] {
-        let frame = frames::udp(HOST, many, b"", FROM_SERVER);
+        let frame = frames::udp(HOST, many, b"", FROM_DEST);
         assert_eq!(director.receive(LAN, &frame), []);
     }
     assert_eq!(director.wire.to_kernel.len(), 2);
@@ -219,14 +219,14 @@ fn what_a_host_sends_to_many_is_the_kernel_s() {
 #[test]
 fn a_segment_in_the_middle_of_nothing_does_not_get_out() {
     let mut director = director(Protocol::Tcp);
-    let stray = frames::tcp(HOST, WORLD).flags("A").frame(FROM_SERVER);
+    let stray = frames::tcp(HOST, WORLD).flags("A").frame(FROM_DEST);
     director.refuses(LAN, &stray, DropReason::TcpNotSyn);
 }
 
 #[test]
 fn errors_about_a_host_s_packet_reach_the_host() {
     let mut director = director(Protocol::Udp);
-    let sent = director.receive(LAN, &frames::udp(HOST, WORLD, b"ask", FROM_SERVER));
+    let sent = director.receive(LAN, &frames::udp(HOST, WORLD, b"ask", FROM_DEST));
     let error = frames::unreachable("10.0.0.48", WAN_ADDR, &sent[0].1[14..], FROM_CLIENT);
     let seen = one(director.receive(WAN, &error), LAN);
     assert_eq!(
@@ -242,9 +242,9 @@ fn a_host_that_calls_the_vip_is_a_client_of_it() {
     let mut director = director(Protocol::Tcp);
     let syn = frames::tcp("192.168.100.9:5000", VIP)
         .flags("S")
-        .frame(FROM_SERVER);
+        .frame(FROM_DEST);
     let seen = one(director.receive(LAN, &syn), LAN);
-    assert_eq!(seen.dst, SERVER);
+    assert_eq!(seen.dst, DEST);
 }
 
 /// A destination hash goes by where packets go, not by the service, which has no address.
@@ -263,7 +263,7 @@ fn a_destination_hash_spreads_destinations_over_wan_addresses() {
     director.publish();
     for last in 1..=40 {
         let to = format!("10.0.0.{last}:53");
-        director.receive(LAN, &frames::udp(HOST, &to, b"", FROM_SERVER));
+        director.receive(LAN, &frames::udp(HOST, &to, b"", FROM_DEST));
     }
     let conns = |id| director.engine.stats().dest(DestId(id)).conns.get();
     assert_eq!(conns(7) + conns(8), 40);
@@ -287,7 +287,7 @@ fn what_a_persistent_host_keeps_to_is_forgotten_after_its_conns() {
     director.snapshot.services.insert_all([Arc::new(service)]);
     director.publish();
     for to in ["10.0.0.48:53", "10.0.0.49:53"] {
-        director.receive(LAN, &frames::udp(HOST, to, b"ask", FROM_SERVER));
+        director.receive(LAN, &frames::udp(HOST, to, b"ask", FROM_DEST));
     }
     assert_eq!(templates_of(&director, DestId(7)), 1);
     director.wait_s(700);
@@ -336,7 +336,7 @@ fn a_persistent_host_of_two_services_keeps_to_a_dest_of_each() {
         "10.0.0.48:54",
         "10.0.0.49:54",
     ] {
-        director.receive(LAN, &frames::udp(HOST, to, b"ask", FROM_SERVER));
+        director.receive(LAN, &frames::udp(HOST, to, b"ask", FROM_DEST));
     }
     let conns = |id| director.engine.stats().dest(DestId(id)).conns.get();
     assert_eq!((conns(7), conns(8)), (2, 2));

@@ -1,10 +1,10 @@
 //! The SYN proxy: RFC 4987, 3.6, and what DPVS makes of it.
 
-use crate::common::*;
 use ipvs_core::{DropReason, FwdMode, Now, Protocol, ProxyProtocol, SynProxy};
 use packet::PortId;
 use packet::proxy::Version;
 use rstest::rstest;
+use testkit::director::*;
 use testkit::frames::{self, Seen};
 
 const L2_LEN: usize = 14;
@@ -53,17 +53,17 @@ fn ack_of(cookie: u32) -> Vec<u8> {
 /// A client that shook hands, and the SYN that the dest got.
 fn shaken(director: &mut Director) -> (u32, Seen) {
     let cookie = cookie_for(director, &syn());
-    let syn = director.to_server(&ack_of(cookie));
+    let syn = director.to_dest(&ack_of(cookie));
     (cookie, syn)
 }
 
 /// The dest accepts; what the client and the dest get.
 fn accepted(director: &mut Director, syn: &Seen, options: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let answer = frames::tcp(SERVER, &syn.src)
+    let answer = frames::tcp(DEST, &syn.src)
         .flags("SA")
         .seq(5000)
         .ack(syn.seq + 1);
-    let mut sent = director.receive(LAN, &answer.options(options).frame(FROM_SERVER));
+    let mut sent = director.receive(LAN, &answer.options(options).frame(FROM_DEST));
     let (to_dest, to_client) = (sent.pop().unwrap(), sent.pop().unwrap());
     assert!(sent.is_empty());
     assert_eq!((to_client.0, to_dest.0), (WAN, LAN));
@@ -120,11 +120,7 @@ fn stamped(
 ) -> Vec<u8> {
     let segment = frames::tcp(src, dst).flags(flags).seq(seq).ack(ack);
     let segment = segment.options(&timestamps(stamps.0, stamps.1));
-    segment.frame(if src == SERVER {
-        FROM_SERVER
-    } else {
-        FROM_CLIENT
-    })
+    segment.frame(if src == DEST { FROM_DEST } else { FROM_CLIENT })
 }
 
 /// RFC 7323, 3.2: agreed on in the handshake, then in every segment; each end hears its own clock again, and the
@@ -143,7 +139,7 @@ fn nat_keeps_timestamps() {
     director.wait_s(1);
 
     let ack = stamped(CLIENT, VIP, "A", (1001, cookie + 1), (700, ours));
-    let syn = director.to_server(&ack);
+    let syn = director.to_dest(&ack);
     assert_eq!(timestamps_in(&syn.options), Some((700, 0)));
     director.wait_s(1);
     let dest_offer = [&DEST_OPTIONS[..], &timestamps(90_000, 700)].concat();
@@ -155,10 +151,10 @@ fn nat_keeps_timestamps() {
     assert_eq!(timestamps_in(&ack.options), Some((700, 90_000)));
 
     let ask = stamped(CLIENT, VIP, "PA", (1001, cookie + 1), (1900, at_client));
-    let there = director.to_server(&ask);
+    let there = director.to_dest(&ask);
     assert_eq!(timestamps_in(&there.options), Some((1900, 90_000)));
     assert!(there.checksums_right);
-    let answer = stamped(SERVER, &syn.src, "PA", (5001, 1001), (90_050, 1900));
+    let answer = stamped(DEST, &syn.src, "PA", (5001, 1001), (90_050, 1900));
     let back = director.to_client(&answer);
     assert_eq!(timestamps_in(&back.options), Some((at_client + 50, 1900)));
     assert!(back.checksums_right);
@@ -172,7 +168,7 @@ fn what_a_dest_does_without_is_offered_no_more() {
     let answer = Seen::parse(&answer);
     let (ours, _) = timestamps_in(&answer.options).unwrap();
     let ack = stamped(CLIENT, VIP, "A", (1001, answer.seq + 1), (700, ours));
-    let syn_there = director.to_server(&ack);
+    let syn_there = director.to_dest(&ack);
     let (to_client, to_dest) = accepted(&mut director, &syn_there, &DEST_OPTIONS);
     for frame in [to_client, to_dest] {
         assert_eq!(timestamps_in(&Seen::parse(&frame).options), None);
@@ -186,8 +182,8 @@ fn what_a_dest_does_without_is_offered_no_more() {
 fn a_cookie_that_comes_back_opens_a_conn_with_what_the_syn_offered() {
     let mut director = shaker(FwdMode::FullNat);
     let (cookie, syn) = shaken(&mut director);
-    assert_eq!((syn.flags.as_str(), syn.dst.as_str()), ("S", SERVER));
-    assert!(syn.src.starts_with(LIP) && syn.checksums_right);
+    assert_eq!((syn.flags.as_str(), syn.dst.as_str()), ("S", DEST));
+    assert!(syn.src.starts_with(LADDR) && syn.checksums_right);
     assert_eq!(syn.options, [2, 4, 5, 0xb4, 4, 2, 3, 3, 7, 1, 1, 1]);
     assert_eq!(director.states(), ["SYN_SENT"]);
 
@@ -216,14 +212,14 @@ fn a_cookie_that_comes_back_opens_a_conn_with_what_the_syn_offered() {
         .flags("PA")
         .seq(1001)
         .ack(cookie + 1);
-    let there = director.to_server(&ask.payload(b"GET /").frame(FROM_CLIENT));
+    let there = director.to_dest(&ask.payload(b"GET /").frame(FROM_CLIENT));
     assert_eq!((there.seq, there.ack), (syn.seq + 1, 5001));
     assert!(there.checksums_right);
-    let answer = frames::tcp(SERVER, &syn.src)
+    let answer = frames::tcp(DEST, &syn.src)
         .flags("PA")
         .seq(5001)
         .ack(syn.seq + 6);
-    let mut answer = answer.payload(b"200 OK").frame(FROM_SERVER);
+    let mut answer = answer.payload(b"200 OK").frame(FROM_DEST);
     answer[L2_LEN + 34..L2_LEN + 36].copy_from_slice(&100u16.to_be_bytes());
     answer[L2_LEN + 36..L2_LEN + 38].fill(0);
     let sum = packet::checksum::sum(&answer[L2_LEN + 20..])
@@ -243,7 +239,7 @@ fn a_cookie_that_comes_back_opens_a_conn_with_what_the_syn_offered() {
         .seq(1006)
         .ack(cookie + 2);
     let sack = sack.options(&[&[1, 1, 5, 10][..], &edges].concat());
-    let seen = director.to_server(&sack.frame(FROM_CLIENT));
+    let seen = director.to_dest(&sack.frame(FROM_CLIENT));
     let edges = [5003u32, 5005].map(u32::to_be_bytes).concat();
     assert_eq!(
         (seen.ack, seen.options),
@@ -263,10 +259,10 @@ fn nat_keeps_the_client_s_own_numbers() {
 }
 
 #[rstest]
-fn ipv6_and_nat64_shake_hands_too(#[values(SERVER, SERVER6)] dest: &'static str) {
+fn ipv6_and_nat64_shake_hands_too(#[values(DEST, DEST6)] dest: &'static str) {
     let setup = Setup {
         dests: vec![dest],
-        laddrs: vec![LIP, LIP6],
+        laddrs: vec![LADDR, LADDR6],
         ..setup6(Protocol::Tcp, FwdMode::FullNat)
     };
     let mut director = director(setup, SynProxy::Always);
@@ -279,7 +275,7 @@ fn ipv6_and_nat64_shake_hands_too(#[values(SERVER, SERVER6)] dest: &'static str)
         .flags("A")
         .seq(1001)
         .ack(cookie + 1);
-    let syn = director.to_server(&ack.frame(FROM_CLIENT));
+    let syn = director.to_dest(&ack.frame(FROM_CLIENT));
     assert_eq!(
         (syn.dst.as_str(), syn.flags.as_str(), syn.checksums_right),
         (dest, "S", true)
@@ -288,7 +284,7 @@ fn ipv6_and_nat64_shake_hands_too(#[values(SERVER, SERVER6)] dest: &'static str)
         .flags("SA")
         .seq(5000)
         .ack(syn.seq + 1);
-    let sent = director.receive(LAN, &answer.options(&DEST_OPTIONS).frame(FROM_SERVER));
+    let sent = director.receive(LAN, &answer.options(&DEST_OPTIONS).frame(FROM_DEST));
     let [go, ack] = [0, 1].map(|at: usize| Seen::parse(&sent[at].1));
     assert_eq!(
         (go.seq, go.dst.as_str(), go.checksums_right),
@@ -373,7 +369,7 @@ fn a_waiting_client_s_probe_asks_the_dest_again() {
         .flags("A")
         .seq(1000)
         .ack(cookie + 1);
-    let again = director.to_server(&probe.frame(FROM_CLIENT));
+    let again = director.to_dest(&probe.frame(FROM_CLIENT));
     assert_eq!((again.flags.as_str(), again.seq), ("S", first.seq));
     assert_eq!((again.options, again.src), (first.options, first.src));
 }
@@ -382,11 +378,11 @@ fn a_waiting_client_s_probe_asks_the_dest_again() {
 fn a_dest_that_refuses_or_is_silent_resets_the_client() {
     let mut director = shaker(FwdMode::FullNat);
     let (cookie, syn) = shaken(&mut director);
-    let rst = frames::tcp(SERVER, &syn.src)
+    let rst = frames::tcp(DEST, &syn.src)
         .flags("RA")
         .seq(0)
         .ack(syn.seq + 1);
-    let seen = director.to_client(&rst.frame(FROM_SERVER));
+    let seen = director.to_client(&rst.frame(FROM_DEST));
     assert_eq!((seen.flags.as_str(), seen.seq), ("RA", cookie + 1));
     assert!(seen.checksums_right);
 
@@ -407,11 +403,11 @@ fn an_expired_conn_is_reset_with_each_end_s_numbers() {
     let mut director = shaker(FwdMode::FullNat);
     let (cookie, syn) = shaken(&mut director);
     accepted(&mut director, &syn, &DEST_OPTIONS);
-    let answer = frames::tcp(SERVER, &syn.src)
+    let answer = frames::tcp(DEST, &syn.src)
         .flags("A")
         .seq(5001)
         .ack(syn.seq + 1);
-    director.to_client(&answer.frame(FROM_SERVER));
+    director.to_client(&answer.frame(FROM_DEST));
     let resets: Vec<_> = director
         .wait_s(1000)
         .iter()
@@ -421,10 +417,7 @@ fn an_expired_conn_is_reset_with_each_end_s_numbers() {
         (resets[0].dst.as_str(), resets[0].seq),
         (CLIENT, cookie + 1)
     );
-    assert_eq!(
-        (resets[1].dst.as_str(), resets[1].seq),
-        (SERVER, syn.seq + 1)
-    );
+    assert_eq!((resets[1].dst.as_str(), resets[1].seq), (DEST, syn.seq + 1));
 }
 
 /// A client that begins anew on the same port gets a cookie again.
@@ -437,7 +430,7 @@ fn a_conn_that_is_over_is_opened_by_a_new_cookie() {
         .flags("R")
         .seq(1001)
         .ack(cookie + 1);
-    director.to_server(&rst.frame(FROM_CLIENT));
+    director.to_dest(&rst.frame(FROM_CLIENT));
     let anew = frames::tcp(CLIENT, VIP)
         .flags("S")
         .seq(900_000)
@@ -447,7 +440,7 @@ fn a_conn_that_is_over_is_opened_by_a_new_cookie() {
         .flags("A")
         .seq(900_001)
         .ack(cookie + 1);
-    let syn = director.to_server(&ack.frame(FROM_CLIENT));
+    let syn = director.to_dest(&ack.frame(FROM_CLIENT));
     assert_eq!(syn.flags, "S");
 }
 
@@ -489,13 +482,13 @@ fn the_proxy_protocol_goes_with_it() {
         .seq(1001)
         .ack(cookie + 1)
         .payload(b"GET");
-    let there = director.to_server(&ask.frame(FROM_CLIENT));
+    let there = director.to_dest(&ask.frame(FROM_CLIENT));
     let line = "PROXY TCP4 10.0.0.48 10.0.0.100 40000 80\r\n";
     assert_eq!(there.payload, [line.as_bytes(), b"GET"].concat());
     assert!(there.checksums_right);
     let ack = syn.seq + 1 + line.len() as u32 + 3;
-    let answer = frames::tcp(SERVER, &syn.src).flags("A").seq(5001).ack(ack);
-    let back = director.to_client(&answer.frame(FROM_SERVER));
+    let answer = frames::tcp(DEST, &syn.src).flags("A").seq(5001).ack(ack);
+    let back = director.to_client(&answer.frame(FROM_DEST));
     assert_eq!((back.seq, back.ack), (cookie + 1, 1004));
 }
 
@@ -505,14 +498,14 @@ fn errors_quote_the_dest_s_own_numbers() {
     let mut director = shaker(FwdMode::FullNat);
     let (_, syn) = shaken(&mut director);
     accepted(&mut director, &syn, &DEST_OPTIONS);
-    let data = frames::tcp(SERVER, &syn.src)
+    let data = frames::tcp(DEST, &syn.src)
         .flags("PA")
         .seq(5001)
         .ack(syn.seq + 1)
         .payload(&[7; 100]);
-    let (_, sent): (PortId, _) = only(director.receive(LAN, &data.frame(FROM_SERVER)));
+    let (_, sent): (PortId, _) = only(director.receive(LAN, &data.frame(FROM_DEST)));
     let quoted = &sent[L2_LEN..L2_LEN + 28];
     let error = frames::fragmentation_needed("10.0.0.1", "10.0.0.100", 1400, quoted, FROM_CLIENT);
-    let seen = director.to_server(&error);
+    let seen = director.to_dest(&error);
     assert_eq!(seen.payload[24..28], 5001u32.to_be_bytes());
 }

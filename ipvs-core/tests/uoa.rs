@@ -1,10 +1,10 @@
 //! UOA: DPVS's include/uoa.h (features.md 5), for UDP what TOA is for TCP.
 
-use crate::common::*;
 use etherparse::{Ipv4Header, Ipv6Header};
 use ipvs_core::{DropReason, FwdMode, Protocol, UoaOptions};
 use packet::uoa::Mode;
 use rstest::rstest;
+use testkit::director::*;
 use testkit::frames::{self, Seen};
 
 const L2_LEN: usize = 14;
@@ -50,9 +50,9 @@ fn the_first_datagrams_have_an_ip_option() {
         let seen = without(&sent, L2_LEN + 20, expected.len(), |frame| {
             frame[L2_LEN] = 0x45;
             frame[L2_LEN + 3] = 31;
-            repair_ip(frame);
+            frames::repair_ip(frame);
         });
-        assert_eq!((seen.dst.as_str(), seen.checksums_right), (SERVER, true));
+        assert_eq!((seen.dst.as_str(), seen.checksums_right), (DEST, true));
     }
     assert_eq!(director.engine.stats().uoa_sent.get(), 3);
 }
@@ -71,11 +71,11 @@ fn the_first_datagrams_have_a_header_of_its_own() {
     let seen = without(&sent, L2_LEN + 20, 12, |frame| {
         frame[L2_LEN + 3] = 31;
         frame[L2_LEN + 9] = 17;
-        repair_ip(frame);
+        frames::repair_ip(frame);
     });
-    assert_eq!((seen.dst.as_str(), seen.checksums_right), (SERVER, true));
+    assert_eq!((seen.dst.as_str(), seen.checksums_right), (DEST, true));
     // Replies and what comes after are plain.
-    let back = director.to_client(&frames::udp(SERVER, &seen.src, b"answer", FROM_SERVER));
+    let back = director.to_client(&frames::udp(DEST, &seen.src, b"answer", FROM_DEST));
     assert_eq!(
         (back.dst.as_str(), back.payload.as_slice()),
         (CLIENT, &b"answer"[..])
@@ -83,22 +83,22 @@ fn the_first_datagrams_have_a_header_of_its_own() {
     for _ in 0..2 {
         director.receive(WAN, &ask(b"ask"));
     }
-    let plain = director.to_server(&ask(b"ask"));
+    let plain = director.to_dest(&ask(b"ask"));
     assert_eq!(plain.payload, b"ask");
 }
 
 #[test]
 fn ipv6_and_nat64_tell_an_ipv6_address() {
-    for dest in [SERVER6, SERVER] {
+    for dest in [DEST6, DEST] {
         let setup = Setup {
             dests: vec![dest],
-            laddrs: vec![LIP, LIP6],
+            laddrs: vec![LADDR, LADDR6],
             ..setup6(Protocol::Udp, FwdMode::FullNat)
         };
         let mut director = director(setup, Mode::OwnProtocol);
         let ask = frames::udp(CLIENT6, VIP6, b"ask", FROM_CLIENT);
         let (_, sent) = only(director.receive(WAN, &ask));
-        let (protocol, rest) = if dest == SERVER {
+        let (protocol, rest) = if dest == DEST {
             let (header, rest) = Ipv4Header::from_slice(&sent[L2_LEN..]).unwrap();
             assert_eq!(header.header_checksum, header.calc_header_checksum());
             (header.protocol, rest)
@@ -118,14 +118,14 @@ fn ipv6_and_nat64_tell_an_ipv6_address() {
 
 /// DPVS's way (features.md 5): an empty datagram goes ahead, so that the dest knows before it has to.
 #[rstest]
-#[case(Mode::IpOption, SERVER)]
-#[case(Mode::OwnProtocol, SERVER)]
-#[case(Mode::OwnProtocol, SERVER6)]
+#[case(Mode::IpOption, DEST)]
+#[case(Mode::OwnProtocol, DEST)]
+#[case(Mode::OwnProtocol, DEST6)]
 fn ahead_of_a_first_datagram_without_room_goes_an_empty_one(
     #[case] mode: Mode,
     #[case] dest: &'static str,
 ) {
-    let is_v4 = dest == SERVER;
+    let is_v4 = dest == DEST;
     let (client, vip) = if is_v4 {
         (CLIENT, VIP)
     } else {
@@ -134,7 +134,7 @@ fn ahead_of_a_first_datagram_without_room_goes_an_empty_one(
     let setup = Setup {
         vip,
         dests: vec![dest],
-        laddrs: vec![LIP, LIP6],
+        laddrs: vec![LADDR, LADDR6],
         ..udp()
     };
     let mut director = director(setup, mode);
@@ -160,14 +160,14 @@ fn ahead_of_a_first_datagram_without_room_goes_an_empty_one(
     let empty = without(ahead, uoa_at, uoa_len, |frame| {
         if is_v4 {
             (frame[L2_LEN], frame[L2_LEN + 3], frame[L2_LEN + 9]) = (0x45, 28, 17);
-            repair_ip(frame);
+            frames::repair_ip(frame);
         } else {
             (frame[L2_LEN + 5], frame[L2_LEN + 6]) = (8, 17);
         }
     });
     assert_eq!((&empty.src, &empty.dst), (&whole.src, &whole.dst));
     assert!(empty.payload.is_empty() && empty.checksums_right);
-    assert_eq!((empty.from, empty.to), (LAN_MAC, SERVER_MAC));
+    assert_eq!((empty.from, empty.to), (LAN_MAC, DEST_MAC));
     let stats = director.engine.stats();
     assert_eq!((stats.uoa_no_space.get(), stats.uoa_sent.get()), (1, 1));
     // It was told once: two more may tell.
@@ -190,11 +190,11 @@ fn ahead_of_a_first_datagram_without_room_goes_an_empty_one(
 fn without_mbufs_the_next_datagram_tells() {
     let mut director = director(udp(), Mode::OwnProtocol);
     director.wire.out_of_mbufs = true;
-    let large = director.to_server(&ask(&[7; 1472]));
+    let large = director.to_dest(&ask(&[7; 1472]));
     assert_eq!(large.total_len, 1500);
     assert_eq!(director.drops()[DropReason::NoMbuf as usize], 1);
     director.wire.out_of_mbufs = false;
-    director.to_client(&frames::udp(SERVER, &large.src, b"answer", FROM_SERVER));
+    director.to_client(&frames::udp(DEST, &large.src, b"answer", FROM_DEST));
     let (_, sent) = only(director.receive(WAN, &ask(b"ask")));
     assert_eq!(sent[L2_LEN + 9], 248);
     let stats = director.engine.stats();

@@ -1,7 +1,7 @@
 //! Several workers: a reply that arrives at another one finds its conn.
 
-use crate::common::*;
 use ipvs_core::{DropReason, Origin};
+use testkit::director::*;
 use testkit::frames::{self, Seen};
 
 fn worker(worker: u16) -> Director {
@@ -27,17 +27,17 @@ fn hand_over(
 #[test]
 fn a_reply_is_handed_to_the_worker_that_owns_its_local_port() {
     let (mut owner, mut other) = (worker(2), worker(0));
-    let syn = owner.to_server(
+    let syn = owner.to_dest(
         &frames::tcp(CLIENT, VIP)
             .flags("S")
             .seq(1000)
             .frame(FROM_CLIENT),
     );
-    let reply = frames::tcp(SERVER, &syn.src)
+    let reply = frames::tcp(DEST, &syn.src)
         .flags("SA")
         .seq(1)
         .ack(syn.seq + 1)
-        .frame(FROM_SERVER);
+        .frame(FROM_DEST);
     assert_eq!(other.receive(LAN, &reply), []);
     let sent = hand_over(&mut other, &mut owner, 2);
     assert_eq!(Seen::parse(&sent[0].1).ack, 1001);
@@ -47,9 +47,9 @@ fn a_reply_is_handed_to_the_worker_that_owns_its_local_port() {
 fn a_packet_is_handed_over_once() {
     let (mut owner, mut other) = (worker(1), worker(0));
     // a port that worker 1 owns, without a conn
-    let stray = frames::tcp(SERVER, "192.168.100.200:2002")
+    let stray = frames::tcp(DEST, "192.168.100.200:2002")
         .flags("A")
-        .frame(FROM_SERVER);
+        .frame(FROM_DEST);
     assert_eq!(2002 % 3, 1);
     other.receive(LAN, &stray);
     assert_eq!(hand_over(&mut other, &mut owner, 1), []);

@@ -20,6 +20,16 @@ pub fn sctp_checksum(l4: &[u8]) -> [u8; 4] {
     crc32c::crc32c(&l4).to_le_bytes()
 }
 
+/// Makes the checksum of an IPv4 header right again after a change. The header begins behind an
+/// Ethernet header without tags.
+pub fn repair_ip(frame: &mut [u8]) {
+    frame[24..26].fill(0);
+    let header_len = usize::from(frame[14] & 0xf) * 4;
+    let end = (14 + header_len).min(frame.len());
+    let sum = packet::checksum::checksum(&frame[14..end]);
+    frame[24..26].copy_from_slice(&sum.to_be_bytes());
+}
+
 /// A TCP segment to be built.
 #[derive(Debug, Clone)]
 pub struct Tcp {

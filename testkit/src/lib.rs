@@ -1,8 +1,14 @@
-//! Test support: packet builders on an independent library, a packet buffer on a `Vec`, namespaces
-//! and peers. A dev-dependency only; nothing that ships depends on it.
+//! What tests, fuzz targets and benches share. Nothing that ships depends on it.
+//!
+//! * [`frames`]: frames built and read by etherparse, so that our own header code is not its own judge.
+//! * [`VecBuf`]: a packet in a `Vec`, in the place of an mbuf.
+//! * [`director`]: one worker's engine between clients and dests that the test plays, on a clock that
+//!   the test moves.
+//! * [`netns`]: network namespaces, with real programs in them.
 #![forbid(unsafe_code)]
 #![allow(clippy::panic, reason = "a test that cannot go on says so by a panic")]
 
+pub mod director;
 pub mod frames;
 pub mod netns;
 pub mod vec_buf;

@@ -14,14 +14,14 @@ const NAT64: Ends = Ends {
     client: "2001:db8:1::48",
     vip: "2001:db8:1::100",
     server: "192.168.100.2",
-    laddr: LIP,
+    laddr: LADDR,
 };
 
 const NAT46: Ends = Ends {
     client: "10.0.0.48",
     vip: "10.0.0.100",
     server: "2001:db8:100::2",
-    laddr: LIP6,
+    laddr: LADDR6,
 };
 
 /// A client with an IPv4 address behind the prefix of RFC 6052.
@@ -108,7 +108,7 @@ impl Talk {
             ends,
             seen_as: opened.laddr,
             client: (1001, 5001),
-            dest: (5001, opened.server_isn + 1),
+            dest: (5001, opened.isn_at_dest + 1),
         }
     }
 
@@ -119,8 +119,8 @@ impl Talk {
         let (seq, ack) = self.client;
         let segment = frames::tcp(&from, &to).flags("PA").seq(seq).ack(ack);
         let frame = segment.payload(line.as_bytes()).frame(FROM_CLIENT);
-        let heard = self.director.to_server(&frame);
-        assert_eq!(self.director.to_server(&frame), heard);
+        let heard = self.director.to_dest(&frame);
+        assert_eq!(self.director.to_dest(&frame), heard);
         assert!(heard.checksums_right);
         assert_eq!((heard.seq, heard.ack), (self.dest.1, self.dest.0));
         self.client.0 += line.len() as u32;
@@ -133,7 +133,7 @@ impl Talk {
         let (seq, ack) = self.dest;
         let segment = frames::tcp(&end(self.ends.server, 21), &self.seen_as);
         let segment = segment.flags("PA").seq(seq).ack(ack);
-        let frame = segment.payload(line.as_bytes()).frame(FROM_SERVER);
+        let frame = segment.payload(line.as_bytes()).frame(FROM_DEST);
         let heard = self.director.to_client(&frame);
         assert_eq!(self.director.to_client(&frame), heard);
         assert!(heard.checksums_right);
@@ -147,13 +147,13 @@ impl Talk {
     fn data_conn_leads_to(&mut self, vip_port: u16, server: &str) {
         let (data, vip) = (end(self.ends.client, 40_001), end(self.ends.vip, vip_port));
         let call = frames::tcp(&data, &vip).flags("S").seq(9);
-        let at_dest = self.director.to_server(&call.frame(FROM_CLIENT));
+        let at_dest = self.director.to_dest(&call.frame(FROM_CLIENT));
         assert_eq!(
             (at_dest.dst.as_str(), at_dest.checksums_right),
             (server, true)
         );
         let syn_ack = frames::tcp(server, &at_dest.src).flags("SA").seq(7);
-        let syn_ack = syn_ack.ack(at_dest.seq + 1).frame(FROM_SERVER);
+        let syn_ack = syn_ack.ack(at_dest.seq + 1).frame(FROM_DEST);
         let seen = self.director.to_client(&syn_ack);
         assert_eq!((seen.src, seen.dst, seen.ack), (vip, data, 10));
     }
@@ -287,11 +287,11 @@ fn a_family_s_own_words_are_left_alone() {
 /// RFC 2428, 2: EPRT names ends of both families, PORT those of IPv4 alone, but all servers of IPv4 know it (RFC 6384). The dest
 /// hears an end of its own family, and the client is called in its own.
 #[rstest]
-#[case::eprt_to_ipv4(NAT64, "EPRT |2|2001:db8:1::48|40001|\r\n", FwdMode::FullNat, LIP)]
-#[case::eprt_to_ipv6(NAT46, "EPRT |1|10.0.0.48|40001|\r\n", FwdMode::FullNat, LIP6)]
-#[case::port_to_ipv6(NAT46, "PORT 10,0,0,48,156,65\r\n", FwdMode::FullNat, LIP6)]
+#[case::eprt_to_ipv4(NAT64, "EPRT |2|2001:db8:1::48|40001|\r\n", FwdMode::FullNat, LADDR)]
+#[case::eprt_to_ipv6(NAT46, "EPRT |1|10.0.0.48|40001|\r\n", FwdMode::FullNat, LADDR6)]
+#[case::port_to_ipv6(NAT46, "PORT 10,0,0,48,156,65\r\n", FwdMode::FullNat, LADDR6)]
 // RFC 6146: a client without an IPv4 address is seen by a local one.
-#[case::nat_by_local(NAT64, "EPRT |2|2001:db8:1::48|40001|\r\n", FwdMode::Nat, LIP)]
+#[case::nat_by_local(NAT64, "EPRT |2|2001:db8:1::48|40001|\r\n", FwdMode::Nat, LADDR)]
 // RFC 6052, 2.1: the others are seen by their own.
 #[case::nat_to_ipv4(
     KNOWN_NAT64,
@@ -312,51 +312,44 @@ fn the_active_way_leads_to_the_other_family(
     let in_use = ports_of_in_use(&mut director, ends.laddr);
     let [client, listening] = [40_000, 40_001].map(|port| end(ends.client, port));
     let [vip_ftp, vip] = [21, sport].map(|port| end(ends.vip, port));
-    let [server_ftp, server] = [21, sport].map(|port| end(ends.server, port));
-    let opened = director.open_between(&client, &vip_ftp, &server_ftp);
+    let [dest_ftp, server] = [21, sport].map(|port| end(ends.server, port));
+    let opened = director.open_between(&client, &vip_ftp, &dest_ftp);
     let has_port = u64::from(seen_as == ends.laddr);
     let says = frames::tcp(&client, &vip_ftp)
         .flags("PA")
         .seq(1001)
         .ack(5001);
     let says = says.payload(line.as_bytes()).frame(FROM_CLIENT);
-    let heard = director.to_server(&says);
+    let heard = director.to_dest(&says);
     assert!(heard.checksums_right);
-    assert_eq!(
-        director.to_server(&says).payload,
-        heard.payload,
-        "said again"
-    );
+    assert_eq!(director.to_dest(&says).payload, heard.payload, "said again");
     let (to, port) = called(text(&heard), seen_as);
     assert_eq!(in_use.used(), 2 * has_port);
     assert!(has_port == 1 || port == 40_001, "the client's own");
     // RFC 9293, 3.4: what is acknowledged is what was said.
     let got = heard.seq + heard.payload.len() as u32;
-    let answer = frames::tcp(&server_ftp, &opened.laddr)
+    let answer = frames::tcp(&dest_ftp, &opened.laddr)
         .flags("PA")
         .seq(5001)
         .ack(got);
-    let answer = answer.payload(b"200 ok\r\n").frame(FROM_SERVER);
+    let answer = answer.payload(b"200 ok\r\n").frame(FROM_DEST);
     assert_eq!(director.to_client(&answer).ack, 1001 + line.len() as u32);
 
-    let call = frames::tcp(&server, &to)
-        .flags("S")
-        .seq(7)
-        .frame(FROM_SERVER);
+    let call = frames::tcp(&server, &to).flags("S").seq(7).frame(FROM_DEST);
     for _ in 0..2 {
         let seen = director.to_client(&call);
         assert_eq!((&seen.src, &seen.dst, seen.seq), (&vip, &listening, 7));
         assert!(seen.checksums_right);
     }
     let reply = frames::tcp(&listening, &vip).flags("SA").seq(70).ack(8);
-    let seen = director.to_server(&reply.frame(FROM_CLIENT));
+    let seen = director.to_dest(&reply.frame(FROM_CLIENT));
     assert_eq!(
         (&seen.src, &seen.dst, seen.seq, seen.ack),
         (&to, &server, 70, 8)
     );
     assert!(seen.checksums_right);
     let file = frames::tcp(&server, &to).flags("PA").seq(8).ack(71);
-    let seen = director.to_client(&file.payload(b"file").frame(FROM_SERVER));
+    let seen = director.to_client(&file.payload(b"file").frame(FROM_DEST));
     assert_eq!(
         (&seen.payload[..], seen.checksums_right),
         (&b"file"[..], true)
@@ -369,8 +362,8 @@ fn the_active_way_leads_to_the_other_family(
 
 /// Which worker has the data conn, the dest's call need not know, nor the client's answer.
 #[rstest]
-#[case::fullnat_to_ipv4(NAT64, FwdMode::FullNat, LIP)]
-#[case::fullnat_to_ipv6(NAT46, FwdMode::FullNat, LIP6)]
+#[case::fullnat_to_ipv4(NAT64, FwdMode::FullNat, LADDR)]
+#[case::fullnat_to_ipv6(NAT46, FwdMode::FullNat, LADDR6)]
 #[case::nat_to_ipv6(NAT46, FwdMode::Nat, "64:ff9b::a00:30")]
 fn calls_from_the_other_family_find_their_worker(
     #[case] ends: Ends,
@@ -384,8 +377,8 @@ fn calls_from_the_other_family_find_their_worker(
     let mut workers = setup.build_all();
     let [client, listening] = [40_000, 40_001].map(|port| end(ends.client, port));
     let [vip_ftp, vip] = [21, 2000].map(|port| end(ends.vip, port));
-    let [server_ftp, server] = [21, 2000].map(|port| end(ends.server, port));
-    workers[1].open_between(&client, &vip_ftp, &server_ftp);
+    let [dest_ftp, server] = [21, 2000].map(|port| end(ends.server, port));
+    workers[1].open_between(&client, &vip_ftp, &dest_ftp);
     let family = if ends.client.contains(':') { 2 } else { 1 };
     let line = format!("EPRT |{family}|{}|40001|\r\n", ends.client);
     let says = frames::tcp(&client, &vip_ftp)
@@ -393,10 +386,10 @@ fn calls_from_the_other_family_find_their_worker(
         .seq(1001)
         .ack(5001);
     let says = says.payload(line.as_bytes()).frame(FROM_CLIENT);
-    let heard = workers[1].to_server(&says);
+    let heard = workers[1].to_dest(&says);
     let (to, _) = called(text(&heard), seen_as);
     let call = frames::tcp(&server, &to).flags("S").seq(7);
-    let sent = go_around(&mut workers, 0, LAN, &call.frame(FROM_SERVER));
+    let sent = go_around(&mut workers, 0, LAN, &call.frame(FROM_DEST));
     assert_eq!(one(sent, WAN).src, vip);
     let answer = frames::tcp(&listening, &vip).flags("SA").seq(70).ack(8);
     let sent = go_around(&mut workers, 2, WAN, &answer.frame(FROM_CLIENT));
