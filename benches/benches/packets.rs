@@ -6,50 +6,20 @@
 #![allow(missing_docs, reason = "criterion_group makes a public function")]
 
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use benches::director::{
-    self, KEYS, LADDRS, LAN_MAC, NEIGHBOUR_MAC, Spec, WAN_MAC, devices, service_port,
-};
+use benches::director::{self, Family, LAN_MAC, NEIGHBOUR_MAC, Spec, VIP6, WAN_MAC, service_port};
 use benches::frames::{self, FRAME_LEN, Frame, MOST_PAYLOAD, Segment, VIP, client, udp};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use inet::neighbour::NeighbourConfig;
-use inet::{IfIndex, LocalAddr, NeighbourTable, Net, Prefix, Route, RouteScope};
-use ipvs_core::Plan;
-use ipvs_core::{
-    Access, BATCH, Command, Dest, DestId, Encapsulation, Engine, EngineConfig, Event, FwdMode, Io,
-    Laddr, LaddrId, Now, Origin, Protocol, SchedulerKind, Service, ServiceId, ServiceKey,
-    ServiceOptions, Snapshot, WorkerStats,
-};
+use ipvs_core::{BATCH, Encapsulation, Engine, FwdMode, Now, Origin, SchedulerKind};
 use packet::{PacketBuf, PortId};
-use sapool::{PoolShare, PortPool};
 use testkit::VecBuf;
+use testkit::director::Basket;
 
 const LAN: PortId = PortId(0);
 const WAN: PortId = PortId(1);
 const NOW: Now = Now::from_secs(1);
 const DEST_ISN: u32 = 9_000_000;
-
-/// Gives back what the engine sends.
-#[derive(Debug, Default)]
-struct Basket(Vec<VecBuf>);
-
-impl Io<VecBuf> for Basket {
-    fn transmit(&mut self, _: PortId, packet: VecBuf) {
-        self.0.push(packet);
-    }
-    fn to_kernel(&mut self, _: VecBuf) {}
-    fn copy_to_kernel(&mut self, _: &VecBuf) {}
-    fn redirect(&mut self, _: u16, _: VecBuf) {}
-    fn allocate(&mut self, _: PortId, _: usize) -> Option<VecBuf> {
-        None
-    }
-    fn event(&mut self, _: Event) -> Result<(), Event> {
-        Ok(())
-    }
-}
 
 /// A frame whose length is known when the bench is compiled.
 trait Played {
@@ -163,7 +133,10 @@ fn tunnels(criterion: &mut Criterion) {
 
 fn ipv6(criterion: &mut Criterion) {
     let datagrams: Vec<_> = (0..BATCH as u16).map(udp6).collect();
-    let mut director = engine6();
+    let mut director = engine(&Spec {
+        family: Family::V6,
+        ..Spec::default()
+    });
     bench_batch(criterion, "64 UDP packets, IPv6", &mut director, &datagrams);
     let mut packets = play(&mut director, &datagrams);
     criterion.bench_function("64 buffers restored, IPv6", |bencher| {
@@ -302,24 +275,6 @@ fn schedulers(criterion: &mut Criterion) {
     }
 }
 
-/// An address of the IPv6 network at the clients' port.
-const fn at_wan6(host: u16) -> Ipv6Addr {
-    Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, host)
-}
-
-/// An address of the IPv6 network at the dests' port.
-const fn at_lan6(host: u16) -> Ipv6Addr {
-    Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, host)
-}
-
-const VIP6: Ipv6Addr = at_wan6(0x100);
-const GATEWAY6: Ipv6Addr = at_wan6(1);
-
-/// The local address with this number.
-const fn laddr6(number: u32) -> IpAddr {
-    IpAddr::V6(at_lan6(0x1000 + number as u16))
-}
-
 /// A datagram of an IPv6 client.
 fn udp6(flow: u16) -> Frame6 {
     let client = format!("[2001:db8:3::1]:{}", 10_000 + flow);
@@ -329,116 +284,6 @@ fn udp6(flow: u16) -> Frame6 {
     let mut bytes = [0; FRAME6_LEN];
     bytes.copy_from_slice(&frame);
     Frame6(bytes)
-}
-
-/// A director with a FullNAT service for UDP, as [`engine`] makes it for IPv4.
-fn engine6() -> Engine<VecBuf> {
-    let spec = Spec::default();
-    let config = EngineConfig {
-        worker: 0,
-        workers: 1,
-        max_conns: 16,
-        max_conns_v6: spec.max_conns,
-        keys: KEYS,
-        max_held: 64,
-        max_held_per_neighbour: 16,
-    };
-    let stats = Arc::new(WorkerStats::new(spec.dests as usize, 64));
-    stats.provide(0..spec.dests, 0..1);
-    let mut engine = Engine::new(config, vec![stats], NOW);
-    let mut order = |command| drop(engine.apply(NOW, command, &mut Basket::default()));
-    for number in 0..LADDRS {
-        if let Some(share) = PoolShare::new(0, 1) {
-            order(Command::AddLaddr {
-                id: LaddrId(number),
-                addr: laddr6(number),
-                pool: Box::new(PortPool::new(share)),
-            });
-        }
-    }
-    let mut snapshot = Snapshot {
-        net: net6(&spec),
-        timeouts: spec.timeouts,
-        ..Snapshot::default()
-    };
-    snapshot.services.insert_all([Arc::new(service6(&spec))]);
-    order(Command::Publish(Arc::new(snapshot)));
-    engine
-}
-
-/// The dest with this number.
-const fn dest6(number: u32) -> IpAddr {
-    IpAddr::V6(at_lan6(2 + number as u16))
-}
-
-fn service6(spec: &Spec) -> Service {
-    let dests: Vec<_> = (0..spec.dests)
-        .map(|number| Dest {
-            id: DestId(number),
-            addr: dest6(number),
-            port: 80,
-            weight: 1,
-            fwdmode: spec.fwdmode,
-            upper_threshold: 0,
-            lower_threshold: 0,
-        })
-        .collect();
-    let laddrs = (0..LADDRS).map(|number| Laddr {
-        id: LaddrId(number),
-        addr: laddr6(number),
-        ifindex: IfIndex(1),
-    });
-    Service {
-        id: ServiceId(0),
-        key: ServiceKey::vip(Protocol::Udp, IpAddr::V6(VIP6), VIP.1),
-        scheduler: spec.scheduler,
-        plan: Plan::new(spec.scheduler, &dests),
-        dests,
-        laddrs: laddrs.collect(),
-        options: ServiceOptions {
-            conn_timeout_s: spec.conn_timeout_s,
-            ..ServiceOptions::default()
-        },
-        access: Access::default(),
-    }
-}
-
-fn net6(spec: &Spec) -> Net {
-    let mut net = Net::new(devices(LAN, WAN));
-    let local = |addr, ifindex, sapool| LocalAddr {
-        addr,
-        ifindex: IfIndex(ifindex),
-        sapool,
-    };
-    let laddrs = (0..LADDRS).map(|number| local(laddr6(number), 1, true));
-    net.set_local_addrs(laddrs.chain([local(IpAddr::V6(VIP6), 2, false)]));
-    let lan = IpAddr::V6(at_lan6(0));
-    let all = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-    let gateway = IpAddr::V6(GATEWAY6);
-    for (addr, len, ifindex, gateway) in [(all, 0, 2, Some(gateway)), (lan, 64, 1, None)] {
-        let scope = match gateway {
-            Some(_) => RouteScope::Global,
-            None => RouteScope::Link,
-        };
-        // Each is the first to its prefix.
-        let _ = net.routes.insert(Route {
-            prefix: Prefix::new(addr, len).unwrap_or(Prefix::host(addr)),
-            ifindex: IfIndex(ifindex),
-            gateway,
-            src: None,
-            mtu: 1500,
-            metric: 0,
-            scope,
-            auto: false,
-        });
-    }
-    let mut neighbours = NeighbourTable::new(NeighbourConfig::default());
-    for number in 0..spec.dests {
-        neighbours.add_static(IfIndex(1), dest6(number), NEIGHBOUR_MAC);
-    }
-    neighbours.add_static(IfIndex(2), gateway, NEIGHBOUR_MAC);
-    neighbours.publish(&mut net);
-    net
 }
 
 criterion_group!(benches, rewrites, tunnels, ipv6, services, schedulers);

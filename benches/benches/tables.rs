@@ -3,14 +3,15 @@
 #![allow(missing_docs, reason = "criterion_group makes a public function")]
 
 use std::hint::black_box;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use benches::director::{Spec, route, service_port, snapshot};
+use benches::director::{Spec, prefix, service_port, snapshot};
 use benches::frames::{VIP, shuffled};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use inet::route::RouteTable;
 use ipvs_core::Protocol;
 use sapool::{PoolShare, PortPool};
+use testkit::director::config::{self, TO_DESTS};
 
 /// Look-ups of an iteration.
 const LOOK_UPS: u32 = 1024;
@@ -75,9 +76,9 @@ fn routes(criterion: &mut Criterion) {
         for number in 0..routes {
             // Lengths as a table of the Internet has them: most are 24, some 16 and 20.
             let len = [24, 24, 24, 20, 16][number as usize % 5];
-            let addr = Ipv4Addr::from(0x1000_0000 + (number << 12));
+            let addr = IpAddr::from(Ipv4Addr::from(0x1000_0000 + (number << 12)));
             // Some of the short ones are there already.
-            let _ = table.insert(route(addr, len, 1, None));
+            let _ = table.insert(config::route(prefix(addr, len), TO_DESTS, None));
         }
         let wanted: Vec<_> = shuffled(routes.max(LOOK_UPS), 1)
             .into_iter()

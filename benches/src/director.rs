@@ -1,18 +1,20 @@
 //! The engine as the benches drive it: one worker, 32 local addresses, neighbours known.
+//!
+//! It works with any packet buffer, which is why it is not the director of `testkit`. The parts of
+//! its configuration come from there.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use inet::neighbour::NeighbourConfig;
-use inet::{Device, IfIndex, LocalAddr, NeighbourTable, Net, Prefix, Route, RouteScope};
+use inet::{Device, NeighbourTable, Net, Prefix};
 use ipvs_core::tuple::HashKey;
 use ipvs_core::{
-    Access, Command, Dest, DestId, Engine, EngineConfig, FwdMode, Io, Keys, Laddr, LaddrId, Now,
-    Plan, Protocol, SchedulerKind, Service, ServiceId, ServiceKey, ServiceOptions, Snapshot,
-    TcpState, Timeouts, WorkerStats,
+    Command, Engine, EngineConfig, FwdMode, Io, Keys, Now, Protocol, SchedulerKind, Service,
+    ServiceKey, ServiceOptions, Snapshot, TcpState, Timeouts, WorkerStats,
 };
 use packet::{MacAddr, PacketBuf, PortId};
-use sapool::{PoolShare, PortPool};
+use testkit::director::config::{self, TO_CLIENTS, TO_DESTS};
 
 use crate::frames::VIP;
 
@@ -30,17 +32,90 @@ pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 /// The MAC address of all neighbours.
 pub const NEIGHBOUR_MAC: MacAddr = MacAddr([2, 0, 0, 0, 2, 2]);
 
+/// The VIP that IPv6 clients talk to.
+pub const VIP6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x100);
+/// Where every IPv6 client is reached.
+const GATEWAY6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1);
+/// Where IPv6 dests and local addresses are.
+const LAN6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 0), 64);
+
 /// Longer than any measurement: nothing expires by itself.
 const LONG_S: u32 = 60_000;
+
+/// Conns of the family that is not measured.
+const FEW_CONNS: u32 = 16;
+
+/// The address family of a director.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4
+    V4,
+    /// IPv6
+    V6,
+}
+
+impl Family {
+    /// The address of the services.
+    fn vip(self) -> IpAddr {
+        match self {
+            Self::V4 => IpAddr::V4(VIP.0),
+            Self::V6 => IpAddr::V6(VIP6),
+        }
+    }
+
+    fn dest(self, number: u32) -> IpAddr {
+        match self {
+            Self::V4 => IpAddr::V4(dest(number)),
+            Self::V6 => IpAddr::V6(at_lan6(2 + number)),
+        }
+    }
+
+    fn laddr(self, number: u32) -> IpAddr {
+        match self {
+            Self::V4 => IpAddr::V4(laddr(number)),
+            Self::V6 => IpAddr::V6(at_lan6(0x1000 + number)),
+        }
+    }
+
+    fn gateway(self) -> IpAddr {
+        match self {
+            Self::V4 => IpAddr::V4(GATEWAY),
+            Self::V6 => IpAddr::V6(GATEWAY6),
+        }
+    }
+
+    /// Every address of the family.
+    fn all(self) -> Prefix {
+        let any = match self {
+            Self::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Self::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        prefix(any, 0)
+    }
+
+    /// Where dests and local addresses are.
+    fn lan(self) -> Prefix {
+        match self {
+            Self::V4 => prefix(IpAddr::V4(LAN.0), LAN.1),
+            Self::V6 => prefix(IpAddr::V6(LAN6.0), LAN6.1),
+        }
+    }
+}
+
+fn at_lan6(host: u32) -> Ipv6Addr {
+    Ipv6Addr::from(u128::from(LAN6.0) + u128::from(host))
+}
 
 /// What a director is made of.
 #[derive(Debug, Clone)]
 pub struct Spec {
+    /// The address family of clients and dests
+    pub family: Family,
     /// The port towards the dests
     pub lan: PortId,
     /// The port towards the clients
     pub wan: PortId,
-    /// Room for conns
+    /// Room for conns of the family
     pub max_conns: u32,
     /// Services for TCP on the VIP: port 80, and from 10,000 on
     pub services: u32,
@@ -50,15 +125,16 @@ pub struct Spec {
     pub scheduler: SchedulerKind,
     /// How packets reach them
     pub fwdmode: FwdMode,
-    /// Until a conn in a state expires
+    /// How long a conn lives without packets, by its state
     pub timeouts: Timeouts,
-    /// The same for established conns
+    /// How long an established conn of the services lives without packets
     pub conn_timeout_s: Option<u32>,
 }
 
 impl Default for Spec {
     fn default() -> Self {
         Self {
+            family: Family::V4,
             lan: PortId(0),
             wan: PortId(1),
             max_conns: 1024,
@@ -83,13 +159,22 @@ pub const KEYS: Keys = Keys {
     sequence: HashKey([1, 2, 3, 4]),
 };
 
-/// An engine without configuration, the only worker.
+/// An engine for IPv4 without configuration, the only worker.
 pub fn bare_engine<B: PacketBuf>(max_conns: u32, stats: Arc<WorkerStats>, now: Now) -> Engine<B> {
+    engine_for((max_conns, FEW_CONNS), stats, now)
+}
+
+/// An engine with room for so many conns of IPv4 and of IPv6.
+fn engine_for<B: PacketBuf>(
+    (max_conns, max_conns_v6): (u32, u32),
+    stats: Arc<WorkerStats>,
+    now: Now,
+) -> Engine<B> {
     let config = EngineConfig {
         worker: 0,
         workers: 1,
         max_conns,
-        max_conns_v6: 16,
+        max_conns_v6,
         keys: KEYS,
         max_held: 64,
         max_held_per_neighbour: 16,
@@ -97,23 +182,21 @@ pub fn bare_engine<B: PacketBuf>(max_conns: u32, stats: Arc<WorkerStats>, now: N
     Engine::new(config, vec![stats], now)
 }
 
-/// An engine with a FullNAT service for UDP and those of the spec for TCP, ready to forward.
+/// An engine with one service for UDP and those of the spec for TCP, ready to forward.
 pub fn engine<B: PacketBuf>(spec: &Spec, now: Now, io: &mut impl Io<B>) -> Engine<B> {
     let stats = Arc::new(WorkerStats::new(2 * spec.dests as usize, 64));
     stats.provide(0..2 * spec.dests, 0..spec.services + 1);
-    let mut engine = bare_engine(spec.max_conns, stats, now);
+    let max_conns = match spec.family {
+        Family::V4 => (spec.max_conns, FEW_CONNS),
+        Family::V6 => (FEW_CONNS, spec.max_conns),
+    };
+    let mut engine = engine_for(max_conns, stats, now);
     // The bench has no use for what the engine answers.
-    let mut order = |command| drop(engine.apply(now, command, io));
+    let mut command = |command| drop(engine.apply(now, command, io));
     for number in 0..LADDRS {
-        if let Some(share) = PoolShare::new(0, 1) {
-            order(Command::AddLaddr {
-                id: LaddrId(number),
-                addr: IpAddr::V4(laddr(number)),
-                pool: Box::new(PortPool::new(share)),
-            });
-        }
+        command(config::add_laddr(number, spec.family.laddr(number), 0, 1));
     }
-    order(Command::Publish(Arc::new(snapshot(spec))));
+    command(Command::Publish(Arc::new(snapshot(spec))));
     engine
 }
 
@@ -153,101 +236,53 @@ fn service(spec: &Spec, number: u32, protocol: Protocol) -> Arc<Service> {
         Protocol::Tcp => (spec.dests, 1 + number),
         _ => (0, 0),
     };
-    let dests: Vec<Dest> = (0..spec.dests)
-        .map(|at| Dest {
-            // Counters are shared by the services: there is room for those of one.
-            id: DestId(first + at),
-            addr: IpAddr::V4(dest(at)),
-            port: 80,
-            weight: 1,
-            fwdmode: spec.fwdmode,
-            upper_threshold: 0,
-            lower_threshold: 0,
-        })
-        .collect();
-    let laddrs = (0..LADDRS).map(|number| Laddr {
-        id: LaddrId(number),
-        addr: IpAddr::V4(laddr(number)),
-        ifindex: IfIndex(1),
+    let key = ServiceKey::vip(protocol, spec.family.vip(), service_port(number));
+    let dests = (0..spec.dests).map(|at| {
+        // The services share the dests' counters: there is room for those of one service.
+        let addr = SocketAddr::new(spec.family.dest(at), 80);
+        config::dest(first + at, addr, spec.fwdmode)
     });
+    let laddrs = (0..LADDRS).map(|number| config::laddr(number, spec.family.laddr(number)));
     Arc::new(Service {
-        id: ServiceId(id),
-        key: ServiceKey {
-            protocol,
-            addr: IpAddr::V4(VIP.0),
-            port: service_port(number),
-            matcher: None,
-        },
-        scheduler: spec.scheduler,
-        plan: Plan::new(spec.scheduler, &dests),
-        dests,
-        laddrs: laddrs.collect(),
         options: ServiceOptions {
             conn_timeout_s: spec.conn_timeout_s,
             ..ServiceOptions::default()
         },
-        access: Access::default(),
+        ..config::service(id, key, spec.scheduler, dests.collect(), laddrs)
     })
 }
 
 /// The devices: `dpdk0` towards the dests, `dpdk1` towards the clients.
 pub fn devices(lan: PortId, wan: PortId) -> Vec<Device> {
-    let device = |index: u16, port, mac| Device {
-        ifindex: IfIndex(index + 1),
-        name: format!("dpdk{index}"),
-        port,
-        mac,
-        mtu: 1500,
-        kni: false,
-        forward_to_kni: false,
-    };
-    vec![device(0, lan, LAN_MAC), device(1, wan, WAN_MAC)]
+    vec![
+        config::device(0, lan, LAN_MAC),
+        config::device(1, wan, WAN_MAC),
+    ]
 }
 
 fn net(spec: &Spec) -> Net {
+    let family = spec.family;
     let mut net = Net::new(devices(spec.lan, spec.wan));
-    let vip = LocalAddr {
-        addr: IpAddr::V4(VIP.0),
-        ifindex: IfIndex(2),
-        sapool: false,
-    };
-    let laddrs = (0..LADDRS).map(|number| LocalAddr {
-        addr: IpAddr::V4(laddr(number)),
-        ifindex: IfIndex(1),
-        sapool: true,
-    });
-    net.set_local_addrs(laddrs.chain([vip]));
+    let laddrs = (0..LADDRS).map(|number| config::local_addr(family.laddr(number)));
+    net.set_local_addrs(laddrs.chain([config::vip(family.vip(), TO_CLIENTS)]));
     let routes = [
-        (Ipv4Addr::UNSPECIFIED, 0, 2, Some(GATEWAY)),
-        (LAN.0, LAN.1, 1, None),
+        config::route(family.all(), TO_CLIENTS, Some(family.gateway())),
+        config::route(family.lan(), TO_DESTS, None),
     ];
-    for (addr, len, ifindex, gateway) in routes {
+    for route in routes {
         // Each is the first to its prefix.
-        let _ = net.routes.insert(route(addr, len, ifindex, gateway));
+        let _ = net.routes.insert(route);
     }
     let mut neighbours = NeighbourTable::new(NeighbourConfig::default());
     for number in 0..spec.dests {
-        neighbours.add_static(IfIndex(1), IpAddr::V4(dest(number)), NEIGHBOUR_MAC);
+        neighbours.add_static(TO_DESTS, family.dest(number), NEIGHBOUR_MAC);
     }
-    neighbours.add_static(IfIndex(2), IpAddr::V4(GATEWAY), NEIGHBOUR_MAC);
+    neighbours.add_static(TO_CLIENTS, family.gateway(), NEIGHBOUR_MAC);
     neighbours.publish(&mut net);
     net
 }
 
-/// A route by a device, through a gateway or on the link.
-pub fn route(addr: Ipv4Addr, len: u8, ifindex: u16, gateway: Option<Ipv4Addr>) -> Route {
-    let addr = IpAddr::V4(addr);
-    Route {
-        prefix: Prefix::new(addr, len).unwrap_or(Prefix::host(addr)),
-        ifindex: IfIndex(ifindex),
-        gateway: gateway.map(IpAddr::V4),
-        src: None,
-        mtu: 1500,
-        metric: 0,
-        scope: match gateway {
-            Some(_) => RouteScope::Global,
-            None => RouteScope::Link,
-        },
-        auto: false,
-    }
+/// A prefix of a length that its family has.
+pub fn prefix(addr: IpAddr, len: u8) -> Prefix {
+    Prefix::new(addr, len).unwrap_or(Prefix::host(addr))
 }

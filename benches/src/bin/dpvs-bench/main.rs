@@ -1,33 +1,22 @@
 //! How fast the director forwards, measured beside macswap on the same ports in one process, and how
 //! fast conns come and go, how long a worker's loop takes at worst, how soon the daemon forwards.
 
-mod arrivals;
-mod churn;
-mod compare;
-mod comparison;
-mod established;
-mod many;
-mod ports;
+mod error;
+mod lab;
+mod parts;
 mod report;
-mod sink;
-mod stalls;
-mod start;
-mod stopwatch;
-mod syns;
-mod testpmd;
-mod traffic;
+mod timing;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-
-use compare::Effort;
 use ipvs_core::{Encapsulation, FwdMode};
-use ports::Lab;
-use report::Report;
 
-type Error = Box<dyn std::error::Error>;
+use error::Error;
+use lab::{Effort, Lab};
+use parts::{arrivals, churn, established, many, stalls, start, syns, testpmd};
+use report::Report;
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -7,13 +7,12 @@ use serde_json::{Map, Value, json};
 use benches::director::KEYS;
 use benches::measure::{Spread, rounded};
 
-use crate::arrivals::Arrivals;
-use crate::churn::Churn;
-use crate::comparison::Comparison;
-use crate::many::Many;
-use crate::stalls::Stalls;
-use crate::stopwatch::{Cost, Time};
-use crate::syns::{Case, Syns};
+use crate::parts::arrivals::Arrivals;
+use crate::parts::churn::Churn;
+use crate::parts::many::Many;
+use crate::parts::stalls::Stalls;
+use crate::parts::syns::{Case, Syns};
+use crate::timing::{Comparison, Time};
 
 /// Conns of the tables whose size is told.
 const CONNS: u32 = 1_000_000;
@@ -163,20 +162,6 @@ impl Report {
             print_line(&Value::Object(self.object).to_string());
         }
     }
-}
-
-/// Figures of all time on the CPU, and as `whole_core` those of what there was with a whole core, with its share.
-pub fn by_both_times<'a>(
-    object: &mut Map<String, Value>,
-    costs: impl IntoIterator<Item = &'a Cost>,
-    put: impl Fn(Time, &mut Map<String, Value>),
-) {
-    put(Time::OnCpu, object);
-    let mut whole_core = Map::new();
-    let shares = costs.into_iter().map(|cost| cost.whole_core_share);
-    Spread::of(shares).put(&mut whole_core, "share", 3);
-    put(Time::WholeCore, &mut whole_core);
-    object.insert("whole_core".to_owned(), Value::Object(whole_core));
 }
 
 #[allow(

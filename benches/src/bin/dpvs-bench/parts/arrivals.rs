@@ -9,13 +9,9 @@ use benches::frames::{self, Frame, Segment};
 use benches::measure::{Spread, rounded};
 use packet::PortId;
 
-use crate::Error;
-use crate::compare::{BURSTS, forward};
-use crate::established::{first_datagram, resident_engine};
-use crate::ports::Lab;
-use crate::report::by_both_times;
-use crate::stopwatch::{Core, Cost, Stopwatch, Time, Timed};
-use crate::traffic::{Replay, make_and_free};
+use crate::error::Error;
+use crate::lab::{BURSTS, Lab, Replay, first_datagram, forward, make_and_free, resident_engine};
+use crate::timing::{Core, Cost, Stopwatch, Time, Timed, by_both_times};
 
 /// The order in which the clients come.
 const ARRIVAL_ORDER: u64 = 4;

@@ -7,13 +7,9 @@ use benches::director::{Spec, WAN_MAC};
 use benches::frames::{self, Frame, Segment};
 use benches::measure::Spread;
 
-use crate::Error;
-use crate::compare::{forward, in_turns};
-use crate::established::resident_engine;
-use crate::ports::Lab;
-use crate::report::by_both_times;
-use crate::stopwatch::{Core, Cost, Stopwatch, Time, Timed};
-use crate::traffic::{Replay, make_and_free};
+use crate::error::Error;
+use crate::lab::{Lab, Replay, forward, in_turns, make_and_free, resident_engine};
+use crate::timing::{Core, Cost, Stopwatch, Time, Timed, by_both_times};
 
 /// The order in which the clients come.
 const ARRIVAL_ORDER: u64 = 5;

@@ -3,18 +3,17 @@
 use dpdk::Mbuf;
 use ipvs_core::{Engine, FwdMode};
 
-use benches::director::{self, LAN_MAC, Spec, WAN_MAC};
-use benches::frames::{self, Frame, Segment, VIP, client, udp};
-use packet::PortId;
+use benches::director::{LAN_MAC, WAN_MAC};
+use benches::frames::{self, Frame, Segment, udp};
 
-use crate::Error;
-use crate::compare::{Effort, compare, forward};
-use crate::comparison::Comparison;
-use crate::ports::{Lab, Wire};
-use crate::traffic::{Replay, Traffic};
+use crate::error::Error;
+use crate::lab::{
+    Effort, Lab, MAKING_ORDER, Replay, Traffic, Wire, check_sent, compare, director,
+    first_datagram, open_udp, warm_up,
+};
+use crate::timing::Comparison;
 
-/// The order in which conns are made. Packets come in others.
-const MAKING_ORDER: u64 = 1;
+/// The orders in which packets come, which are not the one in which conns were made.
 const PLAYING_ORDER: u64 = 3;
 const ANSWERING_ORDER: u64 = 5;
 /// The dest's initial sequence number.
@@ -120,57 +119,6 @@ fn segments(frames: Vec<Frame>, expected: u32) -> Result<Vec<Segment>, Error> {
     }
 }
 
-/// Room for so many conns and some more.
-pub fn director(lab: &mut Lab, flows: u32, fwdmode: FwdMode, wan: PortId) -> Engine<Mbuf> {
-    let spec = Spec {
-        lan: lab.sink.lan_port,
-        wan,
-        fwdmode,
-        max_conns: flows + flows / 8 + 1024,
-        ..Spec::default()
-    };
-    resident_engine(lab, &spec)
-}
-
-/// An engine whose conn table is on large pages and there, as in the daemon.
-pub fn resident_engine(lab: &mut Lab, spec: &Spec) -> Engine<Mbuf> {
-    let now = lab.now();
-    let engine = director::engine(spec, now, &mut lab.sink);
-    for (start, len) in engine.conn_table_memory().concat() {
-        dpdk::memory::make_resident(start, len);
-    }
-    engine
-}
-
-/// The first packet of a UDP flow.
-pub fn first_datagram(flow: u32, wan: PortId) -> Frame {
-    Frame {
-        bytes: udp(client(flow), VIP, WAN_MAC),
-        port: wan,
-    }
-}
-
-/// Makes a conn for every flow; what the engine has sent to the dests.
-pub fn open_udp(
-    lab: &mut Lab,
-    engine: &mut Engine<Mbuf>,
-    flows: u32,
-    wan: PortId,
-) -> Result<Vec<Frame>, Error> {
-    let order = frames::shuffled(flows, MAKING_ORDER).into_iter();
-    let sent = lab.play(engine, order.map(|flow| first_datagram(flow, wan)));
-    let conns = engine.stats().conns.get();
-    if conns == u64::from(flows) && sent.len() == flows as usize {
-        Ok(sent)
-    } else {
-        Err(format!(
-            "of {flows} flows {conns} became conns, {} were sent on",
-            sent.len()
-        )
-        .into())
-    }
-}
-
 /// Lets every director forward everything once, so that all is as it will be, then compares. Every packet must have been sent on.
 fn measure<const DIRECTORS: usize>(
     lab: &mut Lab,
@@ -185,23 +133,4 @@ fn measure<const DIRECTORS: usize>(
     let comparisons = compare(lab, engines, traffic, effort);
     engines.iter().try_for_each(check_sent)?;
     Ok(comparisons)
-}
-
-/// Forwards so many frames.
-pub fn warm_up(lab: &mut Lab, engine: &mut Engine<Mbuf>, traffic: &mut impl Traffic, frames: u32) {
-    let mut packets = 0;
-    while packets < frames as usize {
-        packets += forward(lab, engine, traffic);
-    }
-}
-
-/// An error unless every packet was sent on.
-pub fn check_sent(engine: &Engine<Mbuf>) -> Result<(), Error> {
-    let stats = engine.stats();
-    let (received, sent) = (stats.received.get(), stats.transmitted.get());
-    if received == sent {
-        Ok(())
-    } else {
-        Err(format!("{received} packets came in, only {sent} were sent on").into())
-    }
 }

@@ -10,8 +10,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use benches::measure::Spread;
 
-use crate::Error;
-use crate::ports::{Capture, MBUF_BYTES, SPARE_MBUFS};
+use crate::error::Error;
+use crate::lab::{Capture, MBUF_BYTES, SPARE_MBUFS};
 
 /// Seconds that are thrown away at the start.
 const WARM_UP: usize = 2;

@@ -27,10 +27,8 @@ use benches::frames::{self, Frame, VIP};
 use benches::measure::{Spread, rounded, thread_cpu_ns};
 use benches::plane::{self, Plane, WorkerEnds, worker_rings};
 
-use crate::Error;
-use crate::established::first_datagram;
-use crate::ports::Lab;
-use crate::traffic::{Replay, Traffic};
+use crate::error::Error;
+use crate::lab::{Lab, Replay, Traffic, first_datagram};
 
 const SERVICES: u32 = 10_000;
 const DESTS_EACH: u32 = 100;

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use benches::measure::{Spread, rounded};
 
-use crate::report::by_both_times;
-use crate::stopwatch::{Cost, Time};
+use super::stopwatch::{Cost, Time};
+use super::whole_core::by_both_times;
 
 /// The costs of a packet by macswap and by a director, of each run.
 #[derive(Debug, Default)]

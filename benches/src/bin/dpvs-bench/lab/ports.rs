@@ -10,9 +10,9 @@ use packet::PortId;
 use benches::director::WAN_MAC;
 use benches::frames::{self, Frame, VIP, client, udp};
 
-use crate::Error;
-use crate::sink::{Out, Recorder, Sink};
-use crate::stopwatch::Core;
+use super::sink::{Out, Recorder, Sink};
+use crate::error::Error;
+use crate::timing::Core;
 
 /// Mbufs that are on their way, in caches and in bursts.
 pub const SPARE_MBUFS: u32 = 32_768;

@@ -14,7 +14,7 @@ use benches::measure::Spread;
 use benches::plane;
 use packet::MacAddr;
 
-use crate::Error;
+use crate::error::Error;
 
 /// Room for conns.
 const CONNS: u32 = 1_000_000;

@@ -13,12 +13,9 @@ use benches::director::{LAN_MAC, Spec, WAN_MAC};
 use benches::frames::{FRAME_LEN, MOST_PAYLOAD, Segment};
 use benches::measure::Spread;
 
-use crate::Error;
-use crate::compare::swap_macs;
-use crate::established::resident_engine;
-use crate::ports::Lab;
-use crate::report::by_both_times;
-use crate::stopwatch::{Cost, Stopwatch, Time, Timed};
+use crate::error::Error;
+use crate::lab::{Lab, resident_engine, swap_macs};
+use crate::timing::{Cost, Stopwatch, Time, Timed, by_both_times};
 
 /// Conns between their first and their last segment at any time.
 const AT_ONCE: u32 = 1024;

@@ -6,12 +6,11 @@ use ipvs_core::{Engine, FwdMode};
 use benches::director::WAN_MAC;
 use benches::frames::Datagrams;
 
-use crate::Error;
-use crate::compare::{Effort, forward, in_turns, swap, turn};
-use crate::comparison::Comparison;
-use crate::established::{check_sent, director, open_udp, warm_up};
-use crate::ports::Lab;
-use crate::traffic::Written;
+use crate::error::Error;
+use crate::lab::{
+    Effort, Lab, Written, check_sent, director, forward, in_turns, open_udp, swap, turn, warm_up,
+};
+use crate::timing::Comparison;
 
 /// What was measured of few flows and many.
 #[derive(Debug)]

@@ -5,10 +5,9 @@ use dpdk::{Burst, Mbuf};
 use ipvs_core::{Engine, Origin};
 use packet::PacketBuf;
 
-use crate::comparison::Comparison;
-use crate::ports::Lab;
-use crate::stopwatch::{Core, Cost, Stopwatch, Timed};
-use crate::traffic::Traffic;
+use super::ports::Lab;
+use super::traffic::Traffic;
+use crate::timing::{Comparison, Core, Cost, Stopwatch, Timed};
 
 /// A turn of any side, of time on the CPU.
 const TURN_NS: u64 = 4_000_000;
