@@ -76,7 +76,7 @@ fn play<F: Played>(engine: &mut Engine<VecBuf>, frames: &[F]) -> Vec<VecBuf> {
         .iter()
         .map(|frame| VecBuf::new(frame.port(), frame.bytes()));
     engine.process(NOW, Origin::Nic, packets, &mut sent);
-    sent.0
+    sent.sent
 }
 
 /// A batch of packets of known conns, again and again.
@@ -93,7 +93,7 @@ fn bench_batch<F: Played>(
         bencher.iter(|| {
             restore(&mut packets, frames);
             engine.process(NOW, Origin::Nic, packets.drain(..), &mut basket);
-            std::mem::swap(&mut packets, &mut basket.0);
+            std::mem::swap(&mut packets, &mut basket.sent);
         });
     });
     assert_eq!(packets.len(), frames.len(), "{name}: packets were lost");
@@ -237,7 +237,7 @@ fn syns_into(spec: &Spec, syns: &[Frame]) -> Duration {
         let start = Instant::now();
         director.process(NOW, Origin::Nic, packets.drain(..), &mut basket);
         total += start.elapsed();
-        std::mem::swap(&mut packets, &mut basket.0);
+        std::mem::swap(&mut packets, &mut basket.sent);
         assert_eq!(packets.len(), BATCH, "SYNs were lost");
     }
     total

@@ -1,24 +1,31 @@
 //! Where packets go that are used again.
 
 use ipvs_core::{Event, Io};
-use packet::PortId;
+use packet::{PacketBuf, PortId};
 
 use crate::VecBuf;
 
-/// Keeps the packets that the engine sends, and nothing else. Its memory may be reserved, so that it
-/// allocates nothing while a bench or a test counts.
+/// Keeps the packets that the engine sends, and nothing else. Memory for them may be reserved, so
+/// that it allocates nothing while a bench or a test counts.
 #[derive(Debug, Default)]
-pub struct Basket(pub Vec<VecBuf>);
+pub struct Basket {
+    /// What was transmitted
+    pub sent: Vec<VecBuf>,
+    /// Packets that the engine may take for segments of its own
+    pub spare: Vec<VecBuf>,
+}
 
 impl Io<VecBuf> for Basket {
     fn transmit(&mut self, _: PortId, packet: VecBuf) {
-        self.0.push(packet);
+        self.sent.push(packet);
     }
     fn to_kernel(&mut self, _: VecBuf) {}
     fn copy_to_kernel(&mut self, _: &VecBuf) {}
     fn redirect(&mut self, _: u16, _: VecBuf) {}
-    fn allocate(&mut self, _: PortId, _: usize) -> Option<VecBuf> {
-        None
+    fn allocate(&mut self, _: PortId, len: usize) -> Option<VecBuf> {
+        let mut packet = self.spare.pop()?;
+        packet.truncate(0);
+        packet.append(len).then_some(packet)
     }
     fn event(&mut self, _: Event) -> Result<(), Event> {
         Ok(())
