@@ -1,4 +1,5 @@
-//! Payloads read as PROXY headers: whatever they are, no panic, and what is read is written as it was.
+//! Reads payloads as PROXY headers. Whatever they are, there must be no panic, and what was read
+//! must be read again after it was written.
 
 #![no_main]
 
