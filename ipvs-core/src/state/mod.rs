@@ -4,6 +4,7 @@
 //! per-service and per-dest notes. Persistence templates and FTP's expectations lie in tables that other
 //! workers read where they are (`shared_table`). [`WorkerStats`] are the counters.
 
+mod atomics;
 mod dest_cache;
 mod dest_removals;
 mod expectations;
@@ -13,6 +14,8 @@ pub(crate) mod limits;
 mod neigh_queue;
 mod service_state;
 mod shared_table;
+#[cfg(test)]
+mod shared_table_tests;
 mod stats;
 pub(crate) mod templates;
 

@@ -1,20 +1,19 @@
 //! Tables that one worker writes and all workers read where they lie: plain loads and stores, no lock.
 //!
-//! A slot's key is stored last and read first. Whoever has read the rest reads it again: another may have taken the
-//! slot in between.
+//! A slot's key is stored last and read first. A reader looks at the key again after the rest, since
+//! the slot may have been taken for another key in between. It does not notice a key that went and
+//! came back between both looks: then it may have read a part of the old entry and a part of the new.
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicU32, AtomicU64, fence};
 
-use zerocopy::FromZeros;
-
+use super::atomics::{AtomicU32, AtomicU64, Zeroed, fence, zeroed};
 use crate::time::Tick;
 
-/// SharedTable that a key may be in.
+/// Slots that a key may be in.
 const WAYS: usize = 8;
 
 /// One entry: zero when it is free.
-pub(crate) trait Entry: FromZeros {
+pub(crate) trait Entry: Zeroed {
     /// By which it is found; 0 if it is free
     fn key(&self) -> &AtomicU64;
     /// A [`Tick`]: of those that a new one may take the place of, the one with the least time left goes
@@ -34,14 +33,12 @@ impl<S: Entry> SharedTable<S> {
     pub(crate) fn new(capacity: usize) -> Self {
         let count = capacity.max(WAYS).next_power_of_two();
         Self {
-            slots: <[S]>::new_box_zeroed_with_elems(count).expect(
-                "as many as conns at most, whose memory was checked when the config was read",
-            ),
+            slots: zeroed(count),
             used: AtomicU32::new(0),
         }
     }
 
-    /// SharedTable in all.
+    /// Slots in all.
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -115,67 +112,5 @@ impl<S: Entry> SharedTable<S> {
     fn bucket(&self, key: u64) -> &[S] {
         let at = (key >> 32) as usize % (self.slots.len() / WAYS) * WAYS;
         &self.slots[at..at + WAYS]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, FromZeros)]
-    #[repr(C)]
-    struct Number {
-        key: AtomicU64,
-        expires: AtomicU32,
-        number: AtomicU32,
-    }
-
-    impl Entry for Number {
-        fn key(&self) -> &AtomicU64 {
-            &self.key
-        }
-        fn expires(&self) -> &AtomicU32 {
-            &self.expires
-        }
-    }
-
-    fn put(table: &SharedTable<Number>, key: u64, number: u32) {
-        let slot = table.place_for(key, Tick(0));
-        table.clear(slot);
-        slot.expires.store(number, Relaxed);
-        slot.number.store(number, Relaxed);
-        table.publish(slot, key);
-    }
-
-    fn number(slot: &Number) -> u32 {
-        slot.number.load(Relaxed)
-    }
-
-    #[test]
-    fn who_reads_while_a_slot_changes_hands_gets_nothing() {
-        let table = SharedTable::new(1);
-        put(&table, 1, 10);
-        assert_eq!(table.read(1, number), Some(10));
-        let taken_meanwhile = table.read(1, |slot| {
-            table.clear(slot);
-            slot.number.store(20, Relaxed);
-            table.publish(slot, 2);
-            number(slot)
-        });
-        assert_eq!(taken_meanwhile, None);
-        assert_eq!(table.read(2, number), Some(20));
-    }
-
-    #[test]
-    fn a_walk_comes_by_all_in_use_and_a_full_bucket_gives_the_oldest() {
-        let table = SharedTable::new(8);
-        assert_eq!(table.walk(&mut 0, 100).count(), 0);
-        for key in 1..=9 {
-            put(&table, key, key as u32 * 10);
-        }
-        let mut seen: Vec<u32> = table.walk(&mut 3, 100).map(number).collect();
-        seen.sort_unstable();
-        assert_eq!(seen, [20, 30, 40, 50, 60, 70, 80, 90]);
-        assert_eq!(table.walk(&mut 3, 2).count(), 2);
     }
 }
