@@ -1,5 +1,5 @@
-//! Packets in, packets out, on a clock that the test turns. One program: each of its own would have to compile
-//! the engine anew.
+//! Packets in, packets out, on a clock that the test moves. One program, since each of its own would
+//! have to link the engine anew. [`testkit::director`] has the director that the tests drive.
 
 #![allow(
     clippy::panic,
@@ -7,26 +7,11 @@
     reason = "a test that cannot go on says so by a panic"
 )]
 
-mod bad_input;
-mod flood;
-mod fragments;
-mod ftp;
 mod fullnat;
-mod icmp;
-mod ipsec;
+mod helper;
+mod input;
 mod ipv6;
-mod mixed;
-mod mixed_nat;
 mod modes;
-mod neighbours;
-mod options;
-mod proxy_protocol;
+mod nat64;
 mod reference;
-mod round_trip;
-mod schedulers;
-mod sctp;
-mod sctp_fragments;
-mod snat;
-mod syn_proxy;
-mod uoa;
-mod workers;
+mod scheduling;

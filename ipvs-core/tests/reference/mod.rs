@@ -1,7 +1,8 @@
 //! The fast path against a plain, slow reference of the same rewrite: packets as records, sessions in a list, checksums
 //! from scratch by another library. Whatever the engine sends must be what the reference says, byte for byte.
 
-use std::collections::HashMap;
+mod record;
+mod steps;
 
 use etherparse::{IpNumber, Ipv4Header, Ipv4Options, TcpHeader, UdpHeader};
 use inet::IfIndex;
@@ -10,145 +11,24 @@ use ipvs_core::tcp_state::SegmentKind;
 use ipvs_core::{FwdMode, Origin, Protocol, TcpState};
 use packet::{MacAddr, PortId};
 use proptest::prelude::*;
+use std::collections::HashMap;
 use testkit::VecBuf;
 use testkit::director::*;
 use testkit::frames::Seen;
 
+use record::{Opt, Packet, Tcp, blank, option_bytes};
+use steps::{Damage, Step, step};
+
 type End = ([u8; 4], u16);
 
 const VIP_END: End = ([10, 0, 0, 100], 80);
+
 const DESTS: [&str; 3] = ["192.168.100.2:80", "192.168.100.3:8080", "192.168.100.4:80"];
+
 const CLIENTS: u16 = 8;
+
 /// RFC 9293, 3.7.1: MSS, lowered by the TOA option's 8 bytes.
 const TOA_LEN: u16 = 8;
-
-/// A TCP option as what it means.
-#[derive(Debug, Clone, PartialEq)]
-enum Opt {
-    Nop(usize),
-    Mss(u16),
-    SackPermitted,
-    Timestamps(u32, u32),
-    Sack(u32, u32),
-    Toa(End),
-    Unknown(u8),
-}
-
-impl Opt {
-    fn bytes(&self) -> Vec<u8> {
-        match self {
-            Self::Nop(count) => vec![1; *count],
-            Self::Mss(mss) => [&[2, 4][..], &mss.to_be_bytes()].concat(),
-            Self::SackPermitted => vec![4, 2],
-            Self::Timestamps(value, echo) => {
-                [&[8, 10][..], &value.to_be_bytes(), &echo.to_be_bytes()].concat()
-            }
-            Self::Sack(from, to) => [&[5, 10][..], &from.to_be_bytes(), &to.to_be_bytes()].concat(),
-            Self::Toa((addr, port)) => [&[254, 8][..], &port.to_be_bytes(), addr].concat(),
-            Self::Unknown(value) => vec![253, 4, *value, *value],
-        }
-    }
-}
-
-fn option_bytes(options: &[Opt]) -> Vec<u8> {
-    options.iter().flat_map(Opt::bytes).collect()
-}
-
-/// A packet as what it means. No checksums: they follow.
-#[derive(Debug, Clone)]
-struct Packet {
-    src: End,
-    dst: End,
-    ttl: u8,
-    identification: u16,
-    tos: u8,
-    dont_fragment: bool,
-    has_ip_options: bool,
-    /// `None` for UDP
-    tcp: Option<Tcp>,
-    has_udp_checksum: bool,
-    payload: Vec<u8>,
-}
-
-#[derive(Debug, Clone)]
-struct Tcp {
-    seq: u32,
-    ack: u32,
-    syn: bool,
-    ack_flag: bool,
-    fin: bool,
-    rst: bool,
-    options: Vec<Opt>,
-}
-
-impl Tcp {
-    const fn kind(&self) -> SegmentKind {
-        if self.rst {
-            SegmentKind::Rst
-        } else if self.syn {
-            SegmentKind::Syn
-        } else if self.fin {
-            SegmentKind::Fin
-        } else {
-            SegmentKind::Ack
-        }
-    }
-
-    const fn opens(&self) -> bool {
-        self.syn && !self.ack_flag && !self.rst && !self.fin
-    }
-}
-
-impl Packet {
-    fn frame(&self, from: MacAddr, to: MacAddr) -> Vec<u8> {
-        let number = if self.tcp.is_some() {
-            IpNumber::TCP
-        } else {
-            IpNumber::UDP
-        };
-        let mut ip = Ipv4Header::new(0, self.ttl, number, self.src.0, self.dst.0).unwrap();
-        ip.identification = self.identification;
-        ip.dscp = (self.tos >> 2).try_into().unwrap();
-        ip.ecn = (self.tos & 3).try_into().unwrap();
-        ip.dont_fragment = self.dont_fragment;
-        if self.has_ip_options {
-            ip.options = Ipv4Options::try_from(&[1u8, 1, 1, 0][..]).unwrap();
-        }
-        let l4 = self.l4(&ip);
-        ip.set_payload_len(l4.len()).unwrap();
-        ip.header_checksum = ip.calc_header_checksum();
-        let mut frame = [&to.0[..], &from.0, &[8, 0]].concat();
-        ip.write(&mut frame).unwrap();
-        frame.extend(l4);
-        frame
-    }
-
-    fn l4(&self, ip: &Ipv4Header) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        match &self.tcp {
-            Some(tcp) => {
-                let mut header = TcpHeader::new(self.src.1, self.dst.1, tcp.seq, 4096);
-                header.acknowledgment_number = tcp.ack;
-                (header.syn, header.ack) = (tcp.syn, tcp.ack_flag);
-                (header.fin, header.rst) = (tcp.fin, tcp.rst);
-                header.set_options_raw(&option_bytes(&tcp.options)).unwrap();
-                header.checksum = header.calc_checksum_ipv4(ip, &self.payload).unwrap();
-                header.write(&mut bytes).unwrap();
-            }
-            None => {
-                let len = self.payload.len();
-                let mut header =
-                    UdpHeader::without_ipv4_checksum(self.src.1, self.dst.1, len).unwrap();
-                if self.has_udp_checksum {
-                    header.checksum = header.calc_checksum_ipv4(ip, &self.payload).unwrap();
-                }
-                header.write(&mut bytes).unwrap();
-            }
-        }
-        bytes.extend(&self.payload);
-        bytes
-    }
-}
 
 /// A session as the reference knows it. What the director chose is learned from the packet that opened it.
 #[derive(Debug)]
@@ -237,105 +117,6 @@ impl Session {
             }
         }
     }
-}
-
-/// Options become as many NOPs.
-fn blank(options: &mut [Opt], which: impl Fn(&Opt) -> bool) {
-    for option in options.iter_mut().filter(|option| which(option)) {
-        *option = Opt::Nop(option.bytes().len());
-    }
-}
-
-/// What happens next.
-#[derive(Debug, Clone)]
-struct Step {
-    client: u16,
-    is_outbound: bool,
-    seq: u32,
-    /// Acknowledges the dest's SYN again, so that TOA goes on, or something else
-    ack: Option<u32>,
-    /// S, A, F, R as bits
-    flags: u8,
-    options: Vec<Opt>,
-    shape: (u8, u8, u16, bool, bool),
-    has_udp_checksum: bool,
-    len: usize,
-    damage: Damage,
-    ends_batch: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Damage {
-    None,
-    IpChecksum,
-    TotalLength,
-    /// Forwarded if its conn exists: the checksum stays as wrong as it was (RFC 1624).
-    L4Checksum,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let option = prop_oneof![
-        (0usize..5).prop_map(Opt::Nop),
-        any::<u16>().prop_map(Opt::Mss),
-        Just(Opt::SackPermitted),
-        any::<(u32, u32)>().prop_map(|(value, echo)| Opt::Timestamps(value, echo)),
-        any::<(u32, u32)>().prop_map(|(from, to)| Opt::Sack(from, to)),
-        any::<([u8; 4], u16)>().prop_map(Opt::Toa),
-        any::<u8>().prop_map(Opt::Unknown),
-    ];
-    let damage = prop_oneof![
-        30 => Just(Damage::None),
-        1 => Just(Damage::IpChecksum),
-        1 => Just(Damage::TotalLength),
-        2 => Just(Damage::L4Checksum),
-    ];
-    let flags =
-        prop_oneof![4 => Just(0b0001u8), 6 => Just(0b0010), 1 => 0u8..16, 1 => Just(0b0011)];
-    let what = (
-        0..CLIENTS,
-        any::<bool>(),
-        any::<u32>(),
-        prop::option::of(any::<u32>()),
-        flags,
-    );
-    let how = (
-        prop::collection::vec(option, 0..3),
-        (
-            2u8..=255,
-            any::<u8>(),
-            any::<u16>(),
-            any::<bool>(),
-            prop::bool::weighted(0.1),
-        ),
-        any::<bool>(),
-        8usize..300,
-        damage,
-        prop::bool::weighted(0.2),
-    );
-    (what, how).prop_map(
-        |(
-            (client, is_outbound, seq, ack, flags),
-            (options, shape, has_udp_checksum, len, damage, ends_batch),
-        )| Step {
-            client,
-            is_outbound,
-            seq,
-            ack,
-            flags,
-            options: padded(options),
-            shape,
-            has_udp_checksum,
-            len,
-            damage,
-            ends_batch,
-        },
-    )
-}
-
-fn padded(mut options: Vec<Opt>) -> Vec<Opt> {
-    let len = option_bytes(&options).len();
-    options.push(Opt::Nop(len.next_multiple_of(4) - len));
-    options
 }
 
 /// Director and reference side by side.

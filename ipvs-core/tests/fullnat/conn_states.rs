@@ -1,0 +1,193 @@
+//! States of TCP conns, their timeouts, and what ends a conn.
+
+use super::*;
+
+#[test]
+fn the_states_are_those_of_ipvs_with_their_timeouts() {
+    let mut director = Setup::default().build();
+    let Opened {
+        laddr, isn_at_dest, ..
+    } = director.open();
+    assert_eq!(director.states(), ["ESTABLISHED"]);
+    director.to_dest(
+        &frames::tcp(CLIENT, VIP)
+            .flags("FA")
+            .seq(1001)
+            .ack(5001)
+            .frame(FROM_CLIENT),
+    );
+    assert_eq!(director.states(), ["CLOSE_WAIT"]);
+    director.to_client(
+        &frames::tcp(DEST, &laddr)
+            .flags("FA")
+            .seq(5001)
+            .ack(isn_at_dest + 2)
+            .frame(FROM_DEST),
+    );
+    assert_eq!(director.states(), ["LAST_ACK"]);
+    director.to_dest(
+        &frames::tcp(CLIENT, VIP)
+            .flags("A")
+            .seq(1002)
+            .ack(5002)
+            .frame(FROM_CLIENT),
+    );
+    assert_eq!(director.states(), ["TIME_WAIT"]);
+    // time_wait 7 s in DPVS; nobody is told about the end of a conn that both have closed
+    director.wait_s(6);
+    assert_eq!(director.states(), ["TIME_WAIT"]);
+    assert_eq!(director.wait_s(3), []);
+    assert_eq!(director.states(), [""; 0]);
+    assert_eq!(director.engine.stats().conns.get(), 0);
+}
+
+/// Design 4.6.2; RFC 6191.
+#[test]
+fn a_syn_on_a_conn_in_close_or_time_wait_starts_it_afresh() {
+    let mut director = Setup::default().build();
+    let Opened {
+        laddr, isn_at_dest, ..
+    } = director.open();
+    director.to_client(
+        &frames::tcp(DEST, &laddr)
+            .flags("R")
+            .seq(5001)
+            .frame(FROM_DEST),
+    );
+    assert_eq!(director.states(), ["CLOSE"]);
+    let syn = director.to_dest(
+        &frames::tcp(CLIENT, VIP)
+            .flags("S")
+            .seq(70_000)
+            .frame(FROM_CLIENT),
+    );
+    assert_eq!(director.states(), ["SYN_SENT"]);
+    assert_eq!(syn.src, laddr, "the same conn");
+    assert!(
+        syn.seq.wrapping_sub(isn_at_dest) < 1 << 31,
+        "the dest's last memory is behind the new number"
+    );
+    let syn_ack = frames::tcp(DEST, &laddr)
+        .flags("SA")
+        .seq(9000)
+        .ack(syn.seq + 1);
+    assert_eq!(director.to_client(&syn_ack.frame(FROM_DEST)).ack, 70_001);
+    let ack = frames::tcp(CLIENT, VIP).flags("A").seq(70_001).ack(9001);
+    assert_eq!(director.to_dest(&ack.frame(FROM_CLIENT)).options, TOA);
+}
+
+/// Design 4.8; RFC 5961, 3.2: each end believes the reset, since it carries the number it expects.
+#[test]
+fn both_ends_of_an_established_conn_that_expires_are_reset() {
+    let mut director = Setup::default().build();
+    let Opened {
+        laddr, isn_at_dest, ..
+    } = director.open();
+    director.to_dest(
+        &frames::tcp(CLIENT, VIP)
+            .flags("PA")
+            .seq(1001)
+            .ack(5001)
+            .payload(b"hello")
+            .frame(FROM_CLIENT),
+    );
+    director.to_client(
+        &frames::tcp(DEST, &laddr)
+            .flags("PA")
+            .seq(5001)
+            .ack(isn_at_dest + 6)
+            .payload(b"abc")
+            .frame(FROM_DEST),
+    );
+    director.to_dest(
+        &frames::tcp(CLIENT, VIP)
+            .flags("A")
+            .seq(1006)
+            .ack(5004)
+            .frame(FROM_CLIENT),
+    );
+    assert_eq!(director.wait_s(89), []);
+    let resets = director.wait_s(3);
+    let [(WAN, to_client), (LAN, to_server)] = &resets[..] else {
+        panic!("{resets:?}")
+    };
+    let (to_client, to_server) = (Seen::parse(to_client), Seen::parse(to_server));
+    assert_eq!(
+        (
+            to_client.src.as_str(),
+            to_client.dst.as_str(),
+            to_client.flags.as_str()
+        ),
+        (VIP, CLIENT, "RA")
+    );
+    assert_eq!((to_client.seq, to_client.ack), (5004, 1006));
+    assert_eq!(
+        (to_server.src.as_str(), to_server.dst.as_str()),
+        (laddr.as_str(), DEST)
+    );
+    assert_eq!((to_server.seq, to_server.ack), (isn_at_dest + 6, 5004));
+    assert!(to_client.checksums_right && to_server.checksums_right);
+    assert_eq!((to_client.to, to_server.to), (CLIENT_MAC, DEST_MAC));
+}
+
+/// Segments that only acknowledge keep the conn alive, and the reset carries what the last of them acknowledged.
+#[test]
+fn a_reset_carries_the_numbers_of_the_latest_segments() {
+    let mut director = Setup::default().build();
+    let Opened {
+        laddr, isn_at_dest, ..
+    } = director.open();
+    for sent in 1..=3 {
+        director.wait_s(60);
+        let (from_client, from_server) = (1001 + 10 * (sent - 1), 5001 + 3 * (sent - 1));
+        let request = frames::tcp(CLIENT, VIP).flags("PA").seq(from_client);
+        let request = request.ack(from_server).payload(b"ten bytes.");
+        director.to_dest(&request.frame(FROM_CLIENT));
+        let response = frames::tcp(DEST, &laddr).flags("PA").seq(from_server);
+        let response = response.ack(isn_at_dest + 1 + 10 * sent).payload(b"abc");
+        director.to_client(&response.frame(FROM_DEST));
+        let receipt = frames::tcp(CLIENT, VIP).flags("A").seq(1001 + 10 * sent);
+        director.to_dest(&receipt.ack(5001 + 3 * sent).frame(FROM_CLIENT));
+    }
+    assert_eq!(director.wait_s(89), []);
+    let resets = director.wait_s(3);
+    let [(WAN, to_client), (LAN, to_server)] = &resets[..] else {
+        panic!("{resets:?}")
+    };
+    let numbers = [to_client, to_server].map(|frame| {
+        let seen = Seen::parse(frame);
+        (seen.seq, seen.ack)
+    });
+    assert_eq!(numbers, [(5010, 1031), (isn_at_dest + 31, 5010)]);
+}
+
+#[test]
+fn half_open_conns_expire_silently() {
+    let mut director = Setup::default().build();
+    director.to_dest(
+        &frames::tcp(CLIENT, VIP)
+            .flags("S")
+            .seq(1)
+            .frame(FROM_CLIENT),
+    );
+    assert_eq!(director.wait_s(5), [], "syn_sent 3 s in DPVS");
+    assert_eq!(director.states(), [""; 0]);
+}
+
+#[test]
+fn the_conns_of_a_removed_dest_are_reset_and_reported_gone() {
+    let mut director = Setup::default().build();
+    director.open();
+    director.command(Command::CloseDest(DestId(0)));
+    assert_eq!(director.wait_s(1).len(), 2, "a reset to each end");
+    assert_eq!(director.states(), [""; 0]);
+    director.command(Command::CloseDest(DestId(0)));
+    director.wait_s(1);
+    assert!(
+        director
+            .wire
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::DestGone(DestId(0))))
+    );
+}

@@ -1,0 +1,216 @@
+//! Where conns go, when there is no room for them, how they are counted and listed.
+
+use super::*;
+
+#[test]
+fn dests_and_local_addresses_take_turns() {
+    let setup = Setup {
+        dests: vec!["192.168.100.2:80", "192.168.100.3:8000"],
+        laddrs: vec![LADDR, "192.168.100.201"],
+        ..Setup::default()
+    };
+    let mut director = setup.build();
+    let mut seen = Vec::new();
+    for port in 1..=4 {
+        let syn = frames::tcp(&format!("10.0.0.48:{port}"), VIP).flags("S");
+        let syn = director.to_dest(&syn.frame(FROM_CLIENT));
+        seen.push((syn.dst, syn.src.rsplit_once(':').unwrap().0.to_owned()));
+    }
+    let expected = [
+        ("192.168.100.2:80", LADDR),
+        ("192.168.100.3:8000", "192.168.100.201"),
+    ];
+    let expected: Vec<_> = expected
+        .iter()
+        .cycle()
+        .take(4)
+        .map(|(dest, laddr)| ((*dest).to_owned(), (*laddr).to_owned()))
+        .collect();
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_service_without_dests_or_local_addresses_says_so() {
+    let syn = frames::tcp(CLIENT, VIP).flags("S").frame(FROM_CLIENT);
+    Setup {
+        dests: Vec::new(),
+        ..Setup::default()
+    }
+    .build()
+    .refuses(WAN, &syn, DropReason::NoDest);
+    Setup {
+        laddrs: Vec::new(),
+        ..Setup::default()
+    }
+    .build()
+    .refuses(WAN, &syn, DropReason::NoLaddr);
+}
+
+/// Exhaustion is counted and visible, and ends when a conn ends.
+#[test]
+fn local_ports_run_out_with_a_reason() {
+    let mut director = Setup {
+        max_conns: 70_000,
+        ..Setup::default()
+    }
+    .build();
+    let syn = |n: u32| {
+        frames::tcp(&format!("10.0.{}.48:{}", n >> 12, 1000 + (n & 0xfff)), VIP)
+            .flags("S")
+            .frame(FROM_CLIENT)
+    };
+    for n in 0..sapool::PORTS {
+        assert_eq!(director.receive(WAN, &syn(n)).len(), 1, "{n}");
+    }
+    director.refuses(WAN, &syn(sapool::PORTS), DropReason::NoLocalPort);
+    director.wait_s(60);
+    assert_eq!(director.receive(WAN, &syn(sapool::PORTS)).len(), 1);
+}
+
+#[test]
+fn a_full_table_recycles_the_half_open_and_keeps_the_established() {
+    let mut director = Setup {
+        max_conns: 2,
+        ..Setup::default()
+    }
+    .build();
+    director.open();
+    for port in [1, 2, 3] {
+        let syn = frames::tcp(&format!("10.0.0.48:{port}"), VIP).flags("S");
+        director.to_dest(&syn.frame(FROM_CLIENT));
+    }
+    let mut states = director.states();
+    states.sort_unstable();
+    assert_eq!(states, ["ESTABLISHED", "SYN_SENT"]);
+    assert_eq!(director.engine.stats().conns_recycled.get(), 2);
+}
+
+/// A shell may have more at once than the stages take: all go their way, in the order they came, each as its own conn's.
+#[test]
+fn more_packets_than_a_batch_leave_in_order_by_their_own_conns() {
+    for (setup, client, vip) in [
+        (Setup::default(), "10.0.0.48", VIP),
+        (
+            setup6(Protocol::Udp, FwdMode::FullNat),
+            "[2001:db8:1::48]",
+            VIP6,
+        ),
+    ] {
+        let mut director = Setup {
+            protocol: Protocol::Udp,
+            ..setup
+        }
+        .build();
+        let datagrams = (0..200).map(|n: u16| {
+            let client = format!("{client}:{}", 1000 + n);
+            VecBuf::new(
+                WAN,
+                &frames::udp(&client, vip, &n.to_be_bytes(), FROM_CLIENT),
+            )
+        });
+        let datagrams: Vec<VecBuf> = datagrams.collect();
+        let mut sources = None;
+        for round in ["new conns", "known conns"] {
+            let (engine, wire) = (&mut director.engine, &mut director.wire);
+            engine.process(
+                director.now,
+                Origin::Nic,
+                datagrams.clone().into_iter(),
+                wire,
+            );
+            director.check_that_every_packet_has_its_end();
+            let sent = std::mem::take(&mut director.wire.sent);
+            let sent: Vec<Seen> = sent.iter().map(|(_, frame)| Seen::parse(frame)).collect();
+            let payloads: Vec<Vec<u8>> = sent.iter().map(|seen| seen.payload.clone()).collect();
+            let expected: Vec<Vec<u8>> = (0..200).map(|n: u16| n.to_be_bytes().into()).collect();
+            assert_eq!(payloads, expected, "{round}");
+            let from: Vec<String> = sent.into_iter().map(|seen| seen.src).collect();
+            assert_eq!(from.iter().collect::<HashSet<_>>().len(), 200, "{round}");
+            assert_eq!(*sources.get_or_insert(from.clone()), from, "{round}");
+        }
+    }
+}
+
+#[test]
+fn counters_of_the_dest_count_both_ways() {
+    let mut director = Setup::default().build();
+    director.open();
+    let stats = director.engine.stats().dest(DestId(0));
+    assert_eq!(
+        (
+            stats.conns.get(),
+            stats.in_packets.get(),
+            stats.out_packets.get()
+        ),
+        (1, 2, 1)
+    );
+    assert_eq!((stats.in_bytes.get(), stats.out_bytes.get()), (60 + 40, 44));
+    assert_eq!(
+        (stats.active_conns.get(), stats.inactive_conns.get()),
+        (1, 0)
+    );
+}
+
+#[test]
+fn conns_are_listed_page_by_page() {
+    let mut director = Setup {
+        protocol: Protocol::Udp,
+        ..Setup::default()
+    }
+    .build();
+    for port in 1..=25 {
+        director.to_dest(&frames::udp(
+            &format!("10.0.0.48:{port}"),
+            VIP,
+            b"",
+            FROM_CLIENT,
+        ));
+    }
+    let (mut ports, mut cursor) = (Vec::new(), 0);
+    loop {
+        let page = ConnPage {
+            cursor,
+            conns: Vec::with_capacity(10),
+            ..ConnPage::default()
+        };
+        director.wire.events.clear();
+        director.command(Command::ListConns(Box::new(page)));
+        let Some(Event::Conns(page)) = director.wire.events.pop() else {
+            panic!("no page")
+        };
+        assert!(page.conns.len() <= 10);
+        ports.extend(page.conns.iter().map(|conn| conn.caddr.1));
+        if page.done {
+            break;
+        }
+        cursor = page.cursor;
+    }
+    assert_eq!(ports, (1..=25).collect::<Vec<u16>>());
+}
+
+/// One-arm: clients and dests behind the same device.
+#[test]
+fn everything_may_go_by_one_device() {
+    let mut director = Setup {
+        one_arm: true,
+        ..Setup::default()
+    }
+    .build();
+    let syn = frames::tcp(CLIENT, VIP).flags("S").seq(1000);
+    let sent = director.receive(LAN, &syn.frame((CLIENT_MAC, LAN_MAC)));
+    let [(LAN, there)] = &sent[..] else {
+        panic!("{sent:?}")
+    };
+    let there = Seen::parse(there);
+    assert_eq!((there.dst.as_str(), there.to), (DEST, DEST_MAC));
+    let syn_ack = frames::tcp(DEST, &there.src).flags("SA").ack(there.seq + 1);
+    let sent = director.receive(LAN, &syn_ack.frame(FROM_DEST));
+    let [(LAN, back)] = &sent[..] else {
+        panic!("{sent:?}")
+    };
+    let back = Seen::parse(back);
+    assert_eq!(
+        (back.dst.as_str(), back.to, back.ack),
+        (CLIENT, CLIENT_MAC, 1001)
+    );
+}

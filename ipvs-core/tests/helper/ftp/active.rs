@@ -1,0 +1,275 @@
+//! The dest calls the client: PORT and EPRT.
+
+use super::*;
+
+/// NAT: the dest calls the client, which the packets of the line tell it rightly already; from the VIP.
+#[rstest]
+#[case("PORT 10,0,0,48,156,65\r\n")]
+#[case("EPRT |1|10.0.0.48|40001|\r\n")]
+fn nat_lets_the_dest_call_the_client(#[case] line: &str) {
+    let mut director = director(FwdMode::Nat);
+    control(&mut director);
+    assert_eq!(text(&says(&mut director, 1001, 5001, line)), line);
+    let call = frames::tcp("192.168.100.2:20", "10.0.0.48:40001")
+        .flags("S")
+        .seq(7);
+    let seen = director.to_client(&call.frame(FROM_DEST));
+    assert_eq!(
+        (seen.src.as_str(), seen.dst.as_str()),
+        ("10.0.0.100:20", "10.0.0.48:40001")
+    );
+    let answer = frames::tcp("10.0.0.48:40001", "10.0.0.100:20")
+        .flags("SA")
+        .seq(70)
+        .ack(8);
+    let seen = director.to_dest(&answer.frame(FROM_CLIENT));
+    assert_eq!(
+        (seen.dst.as_str(), seen.seq, seen.ack),
+        ("192.168.100.2:20", 70, 8)
+    );
+    assert!(seen.checksums_right);
+    let mut states = director.states();
+    states.sort_unstable();
+    assert_eq!(states, ["ESTABLISHED", "ESTABLISHED"]);
+    let data = frames::tcp("192.168.100.2:20", "10.0.0.48:40001")
+        .flags("PA")
+        .seq(8)
+        .ack(71);
+    let seen = director.to_client(&data.payload(b"file").frame(FROM_DEST));
+    assert_eq!((seen.src.as_str(), seen.seq), ("10.0.0.100:20", 8));
+}
+
+/// FullNAT: the dest calls a local port.
+#[test]
+fn fullnat_gives_the_dest_a_port_to_call() {
+    let mut director = director(FwdMode::FullNat);
+    let control = control(&mut director);
+    let delta = control.delta;
+    let line = "PORT 10,0,0,48,156,65\r\n";
+    let seen = says(&mut director, 1001, 5001, line);
+    let again = says(&mut director, 1001, 5001, line);
+    assert_eq!(
+        text(&seen),
+        text(&again),
+        "the same port when it is said again"
+    );
+    let numbers = text(&seen)
+        .strip_prefix("PORT 192,168,100,200,")
+        .unwrap()
+        .trim();
+    let (high, low) = numbers.split_once(',').unwrap();
+    let lport = high.parse::<u16>().unwrap() << 8 | low.parse::<u16>().unwrap();
+    let longer = (seen.payload.len() - line.len()) as u32;
+    assert!(longer > 0);
+    // The dest has got more than the client has said, by so much.
+    let got = 1001 + line.len() as u32;
+    let answer = answers(
+        &mut director,
+        &control,
+        5001,
+        got + delta + longer,
+        "200 PORT\r\n",
+    );
+    assert_eq!(answer.ack, got);
+    let seen = says(&mut director, got, 5011, "RETR file\r\n");
+    assert_eq!(seen.seq, got + delta + longer);
+
+    let to = format!("192.168.100.200:{lport}");
+    let call = frames::tcp("192.168.100.2:20", &to).flags("S").seq(7);
+    let seen = director.to_client(&call.frame(FROM_DEST));
+    assert_eq!(
+        (seen.src.as_str(), seen.dst.as_str()),
+        ("10.0.0.100:20", "10.0.0.48:40001")
+    );
+    let reply = frames::tcp("10.0.0.48:40001", "10.0.0.100:20")
+        .flags("SA")
+        .seq(70)
+        .ack(8);
+    let seen = director.to_dest(&reply.frame(FROM_CLIENT));
+    assert_eq!(
+        (seen.src, seen.dst.as_str(), seen.ack),
+        (to.clone(), "192.168.100.2:20", 8)
+    );
+    // Nobody calls twice.
+    let other = frames::tcp("192.168.100.2:2000", &to).flags("S");
+    director.refuses(LAN, &other.frame(FROM_DEST), DropReason::NoConn);
+}
+
+/// RFC 959, 3.2: port 20 is the default. Servers without privileges call from others.
+#[test]
+fn the_dest_may_call_from_any_port() {
+    let mut director = director(FwdMode::FullNat);
+    let in_use = ports_in_use(&mut director);
+    control(&mut director);
+    let mut seq = 1001;
+    // Both ends, and ports of every class
+    let ports = [1, 20, 1024, 65_535].into_iter().chain(2000..2016);
+    for (made, sport) in (0..).zip(ports) {
+        let to = announce(&mut director, seq);
+        seq += EPRT.len() as u32;
+        assert_eq!(in_use.used(), 2 + made, "the call's is in use");
+        let from = format!("192.168.100.2:{sport}");
+        let call = frames::tcp(&from, &to).flags("S").seq(7).frame(FROM_DEST);
+        let (client, vip) = ("10.0.0.48:40001", format!("10.0.0.100:{sport}"));
+        for _ in 0..2 {
+            let seen = director.to_client(&call);
+            assert_eq!((&seen.src, seen.dst.as_str()), (&vip, client));
+        }
+        let reply = frames::tcp(client, &vip).flags("SA").seq(70).ack(8);
+        let seen = director.to_dest(&reply.frame(FROM_CLIENT));
+        assert_eq!((seen.src, seen.dst, seen.ack), (to, from, 8));
+        assert!(seen.checksums_right);
+        assert_eq!(in_use.used(), 2 + made, "and then the conn's");
+    }
+    director.wait_s(2000);
+    assert_eq!((director.conns().len(), in_use.used()), (0, 0));
+}
+
+/// One local end is one conn's towards dests of a class.
+#[test]
+fn a_local_port_that_another_has_got_serves_no_call() {
+    let mut director = director(FwdMode::FullNat);
+    let in_use = ports_in_use(&mut director);
+    control(&mut director);
+    let to = announce(&mut director, 1001);
+    // Towards port 21 this port is next.
+    let other = director.open_between("10.0.0.48:50000", VIP_FTP, DEST_FTP);
+    assert_eq!(other.laddr, to);
+    let call = |port: u16| {
+        let from = format!("192.168.100.2:{port}");
+        frames::tcp(&from, &to).flags("S").frame(FROM_DEST)
+    };
+    let same_class = 21 + sapool::CLASSES as u16;
+    for _ in 0..2 {
+        director.refuses(LAN, &call(same_class), DropReason::NoLocalPort);
+        assert_eq!(in_use.used(), 3);
+    }
+    assert_eq!(director.to_client(&call(2000)).src, "10.0.0.100:2000");
+    assert_eq!(in_use.used(), 3);
+    director.wait_s(2000);
+    assert_eq!((director.conns().len(), in_use.used()), (0, 0));
+}
+
+/// A local port is its owner's, and so is a call to it; the client's answer comes by any worker.
+#[rstest]
+#[case::fullnat(FwdMode::FullNat)]
+#[case::nat(FwdMode::Nat)]
+fn calls_from_any_port_find_their_worker(#[case] fwdmode: FwdMode) {
+    let mut workers = Setup {
+        workers: 3,
+        fwdmode,
+        vip: VIP_FTP,
+        dests: vec![DEST_FTP],
+        ..Setup::default()
+    }
+    .build_all();
+    control(&mut workers[1]);
+    let line = says(&mut workers[1], 1001, 5001, EPRT);
+    let mut words = text(&line).split('|').skip(2);
+    let to = format!("{}:{}", words.next().unwrap(), words.next().unwrap());
+    let call = frames::tcp("192.168.100.2:2000", &to).flags("S").seq(7);
+    let sent = go_around(&mut workers, 0, LAN, &call.frame(FROM_DEST));
+    assert_eq!(one(sent, WAN).src, "10.0.0.100:2000");
+    let answer = frames::tcp("10.0.0.48:40001", "10.0.0.100:2000").flags("SA");
+    let answer = answer.seq(70).ack(8).frame(FROM_CLIENT);
+    let seen = one(go_around(&mut workers, 2, WAN, &answer), LAN);
+    assert_eq!((seen.src, seen.dst.as_str()), (to, "192.168.100.2:2000"));
+    // What opens a conn is nobody's: it does not go around.
+    let stray = frames::tcp("10.0.0.48:40002", "10.0.0.100:2000").flags("S");
+    assert_eq!(workers[0].receive(WAN, &stray.frame(FROM_CLIENT)), []);
+    assert_eq!(
+        (
+            workers[0].wire.redirected.len(),
+            workers[0].wire.to_kernel.len()
+        ),
+        (0, 1)
+    );
+}
+
+/// RFC 959, 3.2: a dest calls from any port, so also from one that the VIP has a service on. RFC 9293, 3.10.7.4: what opens
+/// no conn belongs to one or to nobody, and each worker may have it.
+#[rstest]
+#[case::fullnat(FwdMode::FullNat)]
+#[case::nat(FwdMode::Nat)]
+fn calls_from_a_port_with_a_service_find_their_worker(#[case] fwdmode: FwdMode) {
+    let mut workers = Setup {
+        workers: 3,
+        fwdmode,
+        vip: VIP_FTP,
+        dests: vec![DEST_FTP],
+        ..Setup::default()
+    }
+    .build_all();
+    workers
+        .iter_mut()
+        .for_each(|worker| serve_too(worker, 8080));
+    control(&mut workers[1]);
+    let line = says(&mut workers[1], 1001, 5001, EPRT);
+    let mut words = text(&line).split('|').skip(2);
+    let to = format!("{}:{}", words.next().unwrap(), words.next().unwrap());
+    let (server, vip) = ("192.168.100.2:8080", "10.0.0.100:8080");
+    let call = frames::tcp(server, &to).flags("S").seq(7);
+    let sent = go_around(&mut workers, 0, LAN, &call.frame(FROM_DEST));
+    assert_eq!(one(sent, WAN).src, vip);
+    for (flags, seq) in [("SA", 70), ("A", 71), ("PA", 71), ("FA", 71)] {
+        let answer = frames::tcp("10.0.0.48:40001", vip).flags(flags).seq(seq);
+        let answer = answer.ack(8).frame(FROM_CLIENT);
+        let seen = one(go_around(&mut workers, 2, WAN, &answer), LAN);
+        assert_eq!((&seen.src, seen.dst.as_str(), seen.ack), (&to, server, 8));
+    }
+    // What is nobody's ends with the last that was asked.
+    let drops = |workers: &[Director]| {
+        let reason = DropReason::TcpNotSyn as usize;
+        [0, 1, 2].map(|at: usize| workers[at].drops()[reason])
+    };
+    let stray = frames::tcp("10.0.0.48:40002", vip).flags("A").ack(8);
+    assert_eq!(
+        go_around(&mut workers, 0, WAN, &stray.frame(FROM_CLIENT)),
+        []
+    );
+    assert_eq!(drops(&workers), [0, 0, 1]);
+    // The service's own clients need no other worker.
+    let syn = frames::tcp("10.0.0.48:40003", vip).flags("S").seq(1);
+    assert_eq!(workers[0].to_dest(&syn.frame(FROM_CLIENT)).dst, server);
+}
+
+/// A service of the same VIP and dest on another port.
+fn serve_too(director: &mut Director, port: u16) {
+    let mut service = (**director.snapshot.services.iter().next().unwrap()).clone();
+    service.id = ServiceId(1);
+    service.key.port = port;
+    for dest in &mut service.dests {
+        (dest.id, dest.port) = (DestId(1), port);
+    }
+    service.plan = Plan::new(service.scheduler, &service.dests);
+    director.snapshot.services.insert_all([Arc::new(service)]);
+    director.publish();
+}
+
+/// Ports of calls that never come are not lost.
+#[test]
+fn a_call_that_does_not_come_gives_its_port_back() {
+    let mut director = director(FwdMode::FullNat);
+    control(&mut director);
+    let mut seq = 1001;
+    for port in 0..100u16 {
+        let line = format!("PORT 10,0,0,48,{},{}\r\n", 100, port);
+        says(&mut director, seq, 5001, &line);
+        seq += line.len() as u32;
+        if port % 10 == 9 {
+            let fin = frames::tcp(CLIENT, VIP_FTP).flags("A").seq(seq).ack(5001);
+            director.to_dest(&fin.frame(FROM_CLIENT));
+        }
+    }
+    director.wait_s(200);
+    assert!(director.states().is_empty());
+    // The local address can leave: none of its ports is out.
+    director.wire.events.clear();
+    director.command(Command::RemoveLaddr(LaddrId(0)));
+    let is_gone = director
+        .wire
+        .events
+        .iter()
+        .any(|event| matches!(event, ipvs_core::Event::LaddrGone(..)));
+    assert!(is_gone);
+}

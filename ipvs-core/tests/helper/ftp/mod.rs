@@ -1,0 +1,106 @@
+//! The FTP helper with NAT and FullNAT (RFC 959, RFC 2428).
+
+mod active;
+mod nat64;
+mod passive;
+mod repeated_calls;
+
+use inet::{IfIndex, Prefix, Route, RouteScope};
+use ipvs_core::{Command, DestId, DropReason, FwdMode, LaddrId, Origin, Plan, Protocol, ServiceId};
+use packet::PortId;
+use rstest::rstest;
+use sapool::{PoolShare, PoolUsage, PortPool};
+use std::sync::Arc;
+use testkit::director::*;
+use testkit::frames::{self, Seen};
+
+const VIP_FTP: &str = "10.0.0.100:21";
+
+const DEST_FTP: &str = "192.168.100.2:21";
+
+fn director(fwdmode: FwdMode) -> Director {
+    let setup = Setup {
+        fwdmode,
+        vip: VIP_FTP,
+        dests: vec![DEST_FTP],
+        ..Setup::default()
+    };
+    setup.build()
+}
+
+/// A control conn: whom the dest sees, and what it adds to the client's numbers.
+struct Control {
+    seen_as: String,
+    delta: u32,
+}
+
+fn control(director: &mut Director) -> Control {
+    let opened = director.open_between(CLIENT, VIP_FTP, DEST_FTP);
+    Control {
+        seen_as: opened.laddr,
+        delta: opened.isn_at_dest - 1000,
+    }
+}
+
+/// The client says a line.
+fn says(director: &mut Director, seq: u32, ack: u32, line: &str) -> Seen {
+    let segment = frames::tcp(CLIENT, VIP_FTP).flags("PA").seq(seq).ack(ack);
+    let seen = director.to_dest(&segment.payload(line.as_bytes()).frame(FROM_CLIENT));
+    assert!(seen.checksums_right);
+    seen
+}
+
+/// The dest answers.
+fn answers(director: &mut Director, control: &Control, seq: u32, ack: u32, line: &str) -> Seen {
+    let segment = frames::tcp(DEST_FTP, &control.seen_as)
+        .flags("PA")
+        .seq(seq)
+        .ack(ack);
+    let seen = director.to_client(&segment.payload(line.as_bytes()).frame(FROM_DEST));
+    assert!(seen.checksums_right);
+    seen
+}
+
+fn text(seen: &Seen) -> &str {
+    std::str::from_utf8(&seen.payload).unwrap()
+}
+
+const EPRT: &str = "EPRT |1|10.0.0.48|40001|\r\n";
+
+/// The client names where it listens; the local end that the dest hears of instead.
+fn announce(director: &mut Director, seq: u32) -> String {
+    let seen = says(director, seq, 5001, EPRT);
+    let lport = text(&seen).split('|').nth(3).unwrap();
+    format!("{LADDR}:{lport}")
+}
+
+/// Counts the ports of the local address that are in use, as long as the director lives.
+fn ports_in_use(director: &mut Director) -> Arc<PoolUsage> {
+    ports_of_in_use(director, LADDR)
+}
+
+fn ports_of_in_use(director: &mut Director, laddr: &str) -> Arc<PoolUsage> {
+    let pool = Box::new(PortPool::new(PoolShare::new(0, 1).unwrap()));
+    let usage = pool.usage();
+    director.command(Command::AddLaddr {
+        id: LaddrId(0),
+        addr: laddr.parse().unwrap(),
+        pool,
+    });
+    usage
+}
+
+/// A packet comes to a worker, and then goes from one to the next until one sends it.
+fn go_around(
+    workers: &mut [Director],
+    first: usize,
+    port: PortId,
+    frame: &[u8],
+) -> Vec<(PortId, Vec<u8>)> {
+    let (mut at, mut sent) = (first, workers[first].receive(port, frame));
+    while let Some((next, packet)) = workers[at].wire.redirected.pop() {
+        at = usize::from(next);
+        sent = workers[at].receive_from(Origin::Worker, packet);
+    }
+    sent
+}

@@ -1,0 +1,166 @@
+//! The client calls the dest: PASV and EPSV. What workers know of data conns that are to come.
+
+use super::*;
+
+#[rstest]
+fn pasv_names_the_vip_and_numbers_follow(
+    #[values(FwdMode::Nat, FwdMode::FullNat)] fwdmode: FwdMode,
+) {
+    let mut director = director(fwdmode);
+    let control = control(&mut director);
+    let delta = control.delta;
+    says(&mut director, 1001, 5001, "PASV\r\n");
+    let line = "227 Entering Passive Mode (192,168,100,2,200,1).\r\n";
+    let seen = answers(&mut director, &control, 5001, 1007 + delta, line);
+    let translated = "227 Entering Passive Mode (10,0,0,100,200,1).\r\n";
+    assert_eq!((seen.seq, text(&seen)), (5001, translated));
+    let again = answers(&mut director, &control, 5001, 1007 + delta, line);
+    assert_eq!((again.seq, text(&again)), (5001, translated));
+    // Three bytes fewer: the next line, and what is acknowledged.
+    let shorter = (line.len() - translated.len()) as u32;
+    assert_eq!(shorter, 3);
+    let next = 5001 + line.len() as u32;
+    let ack = frames::tcp(CLIENT, VIP_FTP)
+        .flags("A")
+        .seq(1007)
+        .ack(next - shorter);
+    assert_eq!(director.to_dest(&ack.frame(FROM_CLIENT)).ack, next);
+    let seen = answers(
+        &mut director,
+        &control,
+        next,
+        1007 + delta,
+        "150 here it comes\r\n",
+    );
+    assert_eq!(seen.seq, next - shorter);
+    // Twice adds up.
+    says(&mut director, 1007, next - shorter, "PASV\r\n");
+    let next = next + 19;
+    let seen = answers(&mut director, &control, next, 1013 + delta, line);
+    assert_eq!((seen.seq, text(&seen)), (next - shorter, translated));
+    let after = next + line.len() as u32;
+    let seen = answers(&mut director, &control, after, 1013 + delta, "226 done\r\n");
+    assert_eq!(seen.seq, after - 2 * shorter);
+
+    // The data conn: a port without a service, to the same dest and port.
+    let data = frames::tcp("10.0.0.48:40001", "10.0.0.100:51201")
+        .flags("S")
+        .seq(1);
+    let seen = director.to_dest(&data.frame(FROM_CLIENT));
+    assert_eq!(seen.dst, "192.168.100.2:51201");
+    let answer = frames::tcp("192.168.100.2:51201", &seen.src)
+        .flags("SA")
+        .seq(9)
+        .ack(seen.seq + 1);
+    let back = director.to_client(&answer.frame(FROM_DEST));
+    assert_eq!(
+        (back.src.as_str(), back.dst.as_str()),
+        ("10.0.0.100:51201", "10.0.0.48:40001")
+    );
+    // Another client's, or another port, is not.
+    for (from, to) in [
+        ("10.0.0.49:40001", "10.0.0.100:51201"),
+        ("10.0.0.48:40001", "10.0.0.100:51202"),
+    ] {
+        let stray = frames::tcp(from, to).flags("S").frame(FROM_CLIENT);
+        assert_eq!(director.receive(WAN, &stray), []);
+    }
+    assert_eq!(director.wire.to_kernel.len(), 2);
+}
+
+#[test]
+fn epsv_names_no_address_and_is_let_through_as_it_is() {
+    let mut director = director(FwdMode::Nat);
+    let control = control(&mut director);
+    says(&mut director, 1001, 5001, "EPSV\r\n");
+    let line = "229 Entering Extended Passive Mode (|||6446|)\r\n";
+    assert_eq!(
+        text(&answers(&mut director, &control, 5001, 1007, line)),
+        line
+    );
+    let data = frames::tcp("10.0.0.48:40001", "10.0.0.100:6446").flags("S");
+    assert_eq!(
+        director.to_dest(&data.frame(FROM_CLIENT)).dst,
+        "192.168.100.2:6446"
+    );
+    director.wait_s(61);
+    let late = frames::tcp("10.0.0.48:40002", "10.0.0.100:6446").flags("S");
+    assert_eq!(
+        director.receive(WAN, &late.frame(FROM_CLIENT)),
+        [],
+        "within a minute"
+    );
+}
+
+/// RFC 2577, 3: nobody is called on behalf of another.
+#[test]
+fn a_client_cannot_make_the_dest_call_another() {
+    let mut director = director(FwdMode::Nat);
+    control(&mut director);
+    says(&mut director, 1001, 5001, "PORT 10,0,0,49,156,65\r\n");
+    let call = frames::tcp("192.168.100.2:20", "10.0.0.49:40001").flags("S");
+    assert_eq!(director.receive(LAN, &call.frame(FROM_DEST)), []);
+}
+
+#[test]
+fn ipv6_has_the_extended_commands() {
+    let (vip, dest) = ("[2001:db8:1::100]:21", "[2001:db8:100::2]:21");
+    let mut director = Setup {
+        vip,
+        dests: vec![dest],
+        ..setup6(Protocol::Tcp, FwdMode::FullNat)
+    }
+    .build();
+    director.open_between(CLIENT6, vip, dest);
+    let line = b"EPRT |2|2001:db8:1::48|40001|\r\n";
+    let segment = frames::tcp(CLIENT6, vip).flags("PA").seq(1001).ack(5001);
+    let seen = director.to_dest(&segment.payload(line).frame(FROM_CLIENT));
+    assert!(seen.checksums_right && text(&seen).starts_with("EPRT |2|2001:db8:100::200|"));
+    let lport = text(&seen).split('|').nth(3).unwrap();
+    let to = format!("[2001:db8:100::200]:{lport}");
+    let call = frames::tcp("[2001:db8:100::2]:20", &to).flags("S");
+    let seen = director.to_client(&call.frame(FROM_DEST));
+    assert_eq!(
+        (seen.src.as_str(), seen.dst.as_str()),
+        ("[2001:db8:1::100]:20", "[2001:db8:1::48]:40001")
+    );
+}
+
+/// Data conns may come by any worker.
+#[test]
+fn other_workers_know_what_is_expected() {
+    let mut workers = Setup {
+        workers: 2,
+        fwdmode: FwdMode::Nat,
+        vip: VIP_FTP,
+        dests: vec![DEST_FTP],
+        ..Setup::default()
+    }
+    .build_all();
+    let control = control(&mut workers[0]);
+    answers(
+        &mut workers[0],
+        &control,
+        5001,
+        1001,
+        "229 Entering Extended Passive Mode (|||6446|)\r\n",
+    );
+    let data = frames::tcp("10.0.0.48:40001", "10.0.0.100:6446").flags("S");
+    assert_eq!(
+        workers[1].to_dest(&data.frame(FROM_CLIENT)).dst,
+        "192.168.100.2:6446"
+    );
+    // The dest's call comes by one, the client's answer by the other: it goes around.
+    says(&mut workers[0], 1001, 5001, "PORT 10,0,0,48,156,65\r\n");
+    let call = frames::tcp("192.168.100.2:20", "10.0.0.48:40001").flags("S");
+    workers[1].to_client(&call.frame(FROM_DEST));
+    let answer = frames::tcp("10.0.0.48:40001", "10.0.0.100:20")
+        .flags("SA")
+        .seq(70)
+        .ack(1);
+    assert_eq!(workers[0].receive(WAN, &answer.frame(FROM_CLIENT)), []);
+    let (worker, packet) = workers[0].wire.redirected.pop().unwrap();
+    assert_eq!(worker, 1);
+    let sent = workers[1].receive_from(Origin::Worker, packet);
+    assert_eq!(Seen::parse(&only(sent).1).dst, "192.168.100.2:20");
+}

@@ -1,0 +1,6 @@
+//! What the director does beyond forwarding, for services that ask for it.
+
+mod ftp;
+mod proxy_protocol;
+mod syn_proxy;
+mod uoa;

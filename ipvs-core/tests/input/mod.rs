@@ -1,0 +1,10 @@
+//! What comes in besides TCP segments and UDP datagrams that are whole: ICMP, ARP, fragments, SCTP,
+//! malformed frames, and floods.
+
+mod flood;
+mod fragments;
+mod icmp;
+mod malformed;
+mod neighbours;
+mod sctp;
+mod sctp_fragments;

@@ -1,0 +1,42 @@
+//! NAT, DR, tunnel and SNAT with IPv4. FullNAT has a folder of its own, and so has IPv6.
+
+mod any_mode;
+mod dr;
+mod ipsec;
+mod nat;
+mod snat;
+mod tunnel;
+
+use etherparse::{NetSlice, SlicedPacket};
+use ipvs_core::{Dest, DestId, DropReason, Encapsulation, FwdMode, Origin, Protocol, ServiceId};
+use packet::MacAddr;
+use rstest::rstest;
+use testkit::VecBuf;
+use testkit::director::*;
+use testkit::frames::{self, Seen};
+
+const L2_LEN: usize = 14;
+
+fn director(fwdmode: FwdMode) -> Director {
+    let setup = Setup {
+        fwdmode,
+        ..Setup::default()
+    };
+    setup.build()
+}
+
+/// Without a local address, which only FullNAT needs.
+fn udp_director(fwdmode: FwdMode) -> Director {
+    let setup = Setup {
+        fwdmode,
+        protocol: Protocol::Udp,
+        laddrs: Vec::new(),
+        ..Setup::default()
+    };
+    setup.build()
+}
+
+fn syn() -> Vec<u8> {
+    let segment = frames::tcp(CLIENT, VIP).flags("S").seq(1000);
+    segment.options(&SYN_OPTIONS).frame(FROM_CLIENT)
+}

@@ -1,0 +1,36 @@
+//! NAT64 and NAT46: clients of one address family, dests of the other (RFC 7915).
+
+mod forwarding;
+mod fragments;
+mod icmp_errors;
+mod nat_mode;
+
+use etherparse::{Ipv4Header, Ipv6Header};
+use ipvs_core::{DropReason, FwdMode, Protocol};
+use rstest::rstest;
+use testkit::VecBuf;
+use testkit::director::*;
+use testkit::frames::{self, Seen};
+
+const L2_LEN: usize = 14;
+
+fn nat64(protocol: Protocol) -> Director {
+    Setup {
+        protocol,
+        vip: VIP6,
+        ..Setup::default()
+    }
+    .build()
+}
+
+fn nat46(protocol: Protocol) -> Director {
+    Setup {
+        vip: VIP,
+        ..setup6(protocol, FwdMode::FullNat)
+    }
+    .build()
+}
+
+fn seen(frame: &[u8]) -> Seen {
+    Seen::parse(frame)
+}

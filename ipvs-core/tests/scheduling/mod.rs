@@ -1,0 +1,4 @@
+//! Which dest a conn goes to, and whether it may be made at all.
+
+mod schedulers;
+mod service_options;
