@@ -1,5 +1,5 @@
-//! Packets in, packets out, on a clock that the test moves. One program, since each of its own would
-//! have to link the engine anew. [`testkit::director`] has the director that the tests drive.
+//! Packets in, packets out, on a clock that the test moves. One program, since each of its own
+//! would have to link the engine anew. [`testkit::director`] has the director that the tests drive.
 
 #![allow(
     clippy::panic,

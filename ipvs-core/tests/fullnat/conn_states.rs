@@ -33,7 +33,7 @@ fn the_states_are_those_of_ipvs_with_their_timeouts() {
             .frame(FROM_CLIENT),
     );
     assert_eq!(director.states(), ["TIME_WAIT"]);
-    // time_wait 7 s in DPVS; nobody is told about the end of a conn that both have closed
+    // TIME_WAIT lasts 7 s, as in DPVS. No reset is sent for a conn that both ends have closed.
     director.wait_s(6);
     assert_eq!(director.states(), ["TIME_WAIT"]);
     assert_eq!(director.wait_s(3), []);
@@ -41,7 +41,7 @@ fn the_states_are_those_of_ipvs_with_their_timeouts() {
     assert_eq!(director.engine.stats().conns.get(), 0);
 }
 
-/// Design 4.6.2; RFC 6191.
+/// RFC 6191. If the old numbers are ahead, the new ones go on from them.
 #[test]
 fn a_syn_on_a_conn_in_close_or_time_wait_starts_it_afresh() {
     let mut director = Setup::default().build();
@@ -76,7 +76,7 @@ fn a_syn_on_a_conn_in_close_or_time_wait_starts_it_afresh() {
     assert_eq!(director.to_dest(&ack.frame(FROM_CLIENT)).options, TOA);
 }
 
-/// Design 4.8; RFC 5961, 3.2: each end believes the reset, since it carries the number it expects.
+/// RFC 5961, 3.2. An end accepts a reset only if it carries the number that the end expects.
 #[test]
 fn both_ends_of_an_established_conn_that_expires_are_reset() {
     let mut director = Setup::default().build();
@@ -108,10 +108,10 @@ fn both_ends_of_an_established_conn_that_expires_are_reset() {
     );
     assert_eq!(director.wait_s(89), []);
     let resets = director.wait_s(3);
-    let [(WAN, to_client), (LAN, to_server)] = &resets[..] else {
+    let [(WAN, to_client), (LAN, to_dest)] = &resets[..] else {
         panic!("{resets:?}")
     };
-    let (to_client, to_server) = (Seen::parse(to_client), Seen::parse(to_server));
+    let (to_client, to_dest) = (Seen::parse(to_client), Seen::parse(to_dest));
     assert_eq!(
         (
             to_client.src.as_str(),
@@ -122,15 +122,16 @@ fn both_ends_of_an_established_conn_that_expires_are_reset() {
     );
     assert_eq!((to_client.seq, to_client.ack), (5004, 1006));
     assert_eq!(
-        (to_server.src.as_str(), to_server.dst.as_str()),
+        (to_dest.src.as_str(), to_dest.dst.as_str()),
         (laddr.as_str(), DEST)
     );
-    assert_eq!((to_server.seq, to_server.ack), (isn_at_dest + 6, 5004));
-    assert!(to_client.checksums_right && to_server.checksums_right);
-    assert_eq!((to_client.to, to_server.to), (CLIENT_MAC, DEST_MAC));
+    assert_eq!((to_dest.seq, to_dest.ack), (isn_at_dest + 6, 5004));
+    assert!(to_client.checksums_right && to_dest.checksums_right);
+    assert_eq!((to_client.to, to_dest.to), (CLIENT_MAC, DEST_MAC));
 }
 
-/// Segments that only acknowledge keep the conn alive, and the reset carries what the last of them acknowledged.
+/// Segments without payload keep the conn alive, too. The reset carries the number that the last of
+/// them acknowledged.
 #[test]
 fn a_reset_carries_the_numbers_of_the_latest_segments() {
     let mut director = Setup::default().build();
@@ -139,11 +140,11 @@ fn a_reset_carries_the_numbers_of_the_latest_segments() {
     } = director.open();
     for sent in 1..=3 {
         director.wait_s(60);
-        let (from_client, from_server) = (1001 + 10 * (sent - 1), 5001 + 3 * (sent - 1));
+        let (from_client, from_dest) = (1001 + 10 * (sent - 1), 5001 + 3 * (sent - 1));
         let request = frames::tcp(CLIENT, VIP).flags("PA").seq(from_client);
-        let request = request.ack(from_server).payload(b"ten bytes.");
+        let request = request.ack(from_dest).payload(b"ten bytes.");
         director.to_dest(&request.frame(FROM_CLIENT));
-        let response = frames::tcp(DEST, &laddr).flags("PA").seq(from_server);
+        let response = frames::tcp(DEST, &laddr).flags("PA").seq(from_dest);
         let response = response.ack(isn_at_dest + 1 + 10 * sent).payload(b"abc");
         director.to_client(&response.frame(FROM_DEST));
         let receipt = frames::tcp(CLIENT, VIP).flags("A").seq(1001 + 10 * sent);
@@ -151,10 +152,10 @@ fn a_reset_carries_the_numbers_of_the_latest_segments() {
     }
     assert_eq!(director.wait_s(89), []);
     let resets = director.wait_s(3);
-    let [(WAN, to_client), (LAN, to_server)] = &resets[..] else {
+    let [(WAN, to_client), (LAN, to_dest)] = &resets[..] else {
         panic!("{resets:?}")
     };
-    let numbers = [to_client, to_server].map(|frame| {
+    let numbers = [to_client, to_dest].map(|frame| {
         let seen = Seen::parse(frame);
         (seen.seq, seen.ack)
     });

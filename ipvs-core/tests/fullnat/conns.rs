@@ -46,7 +46,8 @@ fn a_service_without_dests_or_local_addresses_says_so() {
     .refuses(WAN, &syn, DropReason::NoLaddr);
 }
 
-/// Exhaustion is counted and visible, and ends when a conn ends.
+/// When no local port is left, packets are dropped and counted. A conn that ends gives its port
+/// back.
 #[test]
 fn local_ports_run_out_with_a_reason() {
     let mut director = Setup {
@@ -85,7 +86,8 @@ fn a_full_table_recycles_the_half_open_and_keeps_the_established() {
     assert_eq!(director.engine.stats().conns_recycled.get(), 2);
 }
 
-/// A shell may have more at once than the stages take: all go their way, in the order they came, each as its own conn's.
+/// The shell may pass more packets than the stages take at once. They leave in the order in which
+/// they came, each by its own conn.
 #[test]
 fn more_packets_than_a_batch_leave_in_order_by_their_own_conns() {
     for (setup, client, vip) in [
@@ -190,7 +192,7 @@ fn conns_are_listed_page_by_page() {
 
 /// One-arm: clients and dests behind the same device.
 #[test]
-fn everything_may_go_by_one_device() {
+fn fullnat_works_on_one_arm() {
     let mut director = Setup {
         one_arm: true,
         ..Setup::default()

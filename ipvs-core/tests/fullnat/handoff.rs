@@ -1,4 +1,4 @@
-//! Several workers: a reply that arrives at another one finds its conn.
+//! Several workers: a reply that comes to another worker than the owner of its conn is handed over.
 
 use ipvs_core::{DropReason, Origin};
 use testkit::director::*;
@@ -46,7 +46,7 @@ fn a_reply_is_handed_to_the_worker_that_owns_its_local_port() {
 #[test]
 fn a_packet_is_handed_over_once() {
     let (mut owner, mut other) = (worker(1), worker(0));
-    // a port that worker 1 owns, without a conn
+    // Worker 1 owns this port, which has no conn.
     let stray = frames::tcp(DEST, "192.168.100.200:2002")
         .flags("A")
         .frame(FROM_DEST);

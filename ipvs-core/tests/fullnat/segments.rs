@@ -13,7 +13,7 @@ fn a_syn_goes_from_a_local_address_to_the_dest() {
     assert!(syn.checksums_right);
 }
 
-/// Design 4.4.1: no timestamps in the SYN to the dest, everything else as it was.
+/// The SYN to the dest has no timestamps, and all other options.
 #[test]
 fn timestamps_are_stripped_from_the_syn() {
     let Opened { syn, .. } = Setup::default().build().open();
@@ -25,7 +25,7 @@ fn timestamps_are_stripped_from_the_syn() {
     );
 }
 
-/// Design 4.6.1: the dest sees a sequence number of the director's choosing, the client its own.
+/// The director chooses the sequence numbers that the dest sees. The client sees its own.
 #[test]
 fn sequence_numbers_are_chosen_anew_and_translated_back() {
     let Opened {
@@ -41,7 +41,8 @@ fn sequence_numbers_are_chosen_anew_and_translated_back() {
     assert!(syn_ack.checksums_right);
 }
 
-/// RFC 2018: SACK blocks of the dest are in the dest's numbers; the client needs its own.
+/// RFC 2018. SACK blocks of the dest have the numbers that the dest knows. The client needs its
+/// own.
 #[test]
 fn sack_blocks_are_translated() {
     let mut director = Setup::default().build();
@@ -105,7 +106,7 @@ fn a_packet_too_large_for_its_way_is_refused() {
             .get(),
         1
     );
-    // RFC 1191: the sender hears of it, with the MTU that fits
+    // RFC 1191: the sender is told the MTU that fits.
     let [(WAN, error)] = &sent[..] else {
         panic!("{} frames", sent.len())
     };

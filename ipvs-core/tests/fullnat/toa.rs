@@ -1,17 +1,17 @@
-//! The TCP option that tells dests the client (TOA), as DPVS writes it: kind 254, length 8, port and
-//! address of the client.
+//! The TCP option that tells dests the client (TOA), as DPVS writes it: kind 254, length 8, port
+//! and address of the client.
 
 use super::*;
 
-/// Design 4.4.2: the MSS that the client sees leaves room for what is inserted.
+/// The MSS that the client sees leaves room for TOA.
 #[test]
 fn the_mss_of_the_syn_ack_is_lowered_by_the_toa_option() {
     let Opened { syn_ack, .. } = Setup::default().build().open();
     assert_eq!(syn_ack.options, [2, 4, 0x05, 0xac]);
 }
 
-/// features.md 5: on every segment that acknowledges nothing but the dest's SYN, not on the SYN, right
-/// behind the fixed header, until data of the dest is acknowledged.
+/// TOA is the first option of every segment that acknowledges nothing but the dest's SYN. The SYN
+/// has none, nor have segments that acknowledge data of the dest.
 #[test]
 fn toa_is_on_the_segments_where_dpvs_puts_it() {
     let mut director = Setup::default().build();
@@ -71,7 +71,8 @@ fn toa_stands_before_the_client_s_own_options_and_a_forged_one_is_blanked() {
     assert!(seen.checksums_right);
 }
 
-/// Never beyond the option space or the MTU: then counted, and sent without.
+/// If TOA does not fit into the options or the MTU, the segment is sent without it, and that is
+/// counted.
 #[test]
 fn toa_that_does_not_fit_is_left_out_and_counted() {
     let mut director = Setup::default().build();

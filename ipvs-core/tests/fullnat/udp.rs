@@ -26,7 +26,7 @@ fn udp_goes_there_and_back() {
     assert_eq!(director.states(), ["UDP_NORMAL"]);
 }
 
-/// RFC 768: a checksum of zero means none, and stays none.
+/// RFC 768: a checksum of 0 means that there is none.
 #[test]
 fn udp_without_a_checksum_stays_without() {
     let mut director = Setup {
@@ -59,7 +59,8 @@ fn a_wrong_checksum_opens_no_conn_and_never_becomes_right() {
     director.refuses(WAN, &syn, DropReason::TcpBadChecksum);
 }
 
-/// What was refused was no answer; the way that it found is known when the first one comes.
+/// A packet of the dest that was refused does not count as its answer. The first packet that
+/// reaches the client does.
 #[test]
 fn a_dest_has_answered_with_the_first_packet_that_reaches_the_client() {
     let mut director = Setup {

@@ -1,4 +1,4 @@
-//! The PROXY protocol towards dests: HAProxy's specification, and DPVS's modes of it.
+//! The PROXY protocol towards dests: HAProxy's specification, with DPVS's two modes.
 
 use ipvs_core::{DropReason, FwdMode, Protocol, ProxyProtocol};
 use packet::proxy::Version;
@@ -9,7 +9,7 @@ use testkit::frames::{self, Seen};
 const V1_LINE: &[u8] = b"PROXY TCP4 10.0.0.48 10.0.0.100 40000 80\r\n";
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x0a\0\0\x30\x0a\0\0\x64\x9c\x40\0\x50";
 const V2_UDP: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x12\0\x0c\x0a\0\0\x30\x0a\0\0\x64\x9c\x40\0\x50";
-/// Somebody else's, as a client may claim.
+/// Headers of other addresses, as a client may send them.
 const CLAIMED_V1: &[u8] = b"PROXY TCP4 1.2.3.4 5.6.7.8 9 10\r\n";
 const CLAIMED_V2: &[u8] =
     b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x01\x02\x03\x04\x05\x06\x07\x08\0\x09\0\x0a";
@@ -29,7 +29,7 @@ fn tcp(version: Version, is_insecure: bool) -> Director {
     director(Setup::default(), version, is_insecure)
 }
 
-/// What the client says, the first time or again.
+/// The client sends data, for the first time or again. Returns what the dest gets.
 fn says(director: &mut Director, seq: u32, payload: &[u8]) -> Seen {
     let segment = frames::tcp(CLIENT, VIP).flags("PA").seq(seq).ack(5001);
     let seen = director.to_dest(&segment.payload(payload).frame(FROM_CLIENT));
@@ -37,7 +37,7 @@ fn says(director: &mut Director, seq: u32, payload: &[u8]) -> Seen {
     seen
 }
 
-/// What the dest acknowledges, as the client sees it.
+/// The dest acknowledges so many bytes. Returns what the client gets.
 fn acknowledges(director: &mut Director, opened: &Opened, relative: u32, options: &[u8]) -> Seen {
     let ack = opened.isn_at_dest + 1 + relative;
     let segment = frames::tcp(DEST, &opened.laddr)
@@ -78,7 +78,7 @@ fn the_first_byte_comes_after_the_header_and_numbers_follow(
         (isn + 17 + len, &b"\r\n"[..])
     );
 
-    // A part of the header is nothing of the client's.
+    // An acknowledgment within the header acknowledges none of the client's bytes.
     assert_eq!(acknowledges(&mut director, &opened, 5, &[]).ack, 1001);
     assert_eq!(acknowledges(&mut director, &opened, len, &[]).ack, 1001);
     let sack =
@@ -88,7 +88,7 @@ fn the_first_byte_comes_after_the_header_and_numbers_follow(
     assert_eq!((seen.ack, seen.options), (1005, sack(1011, 1019)));
     let seen = acknowledges(&mut director, &opened, len + 18, &[]);
     assert_eq!(seen.ack, 1019);
-    // Its end, and a late copy of the first segment.
+    // The end of the header, and a late copy of the first segment.
     let fin = frames::tcp(CLIENT, VIP).flags("FA").seq(1019).ack(5001);
     assert_eq!(
         director.to_dest(&fin.frame(FROM_CLIENT)).seq,
@@ -103,7 +103,7 @@ fn the_first_byte_comes_after_the_header_and_numbers_follow(
 }
 
 #[test]
-fn a_client_that_says_nothing_is_not_announced() {
+fn a_client_that_sends_no_data_is_not_announced() {
     let mut director = tcp(Version::V2, false);
     let opened = director.open();
     let fin = frames::tcp(CLIENT, VIP).flags("FA").seq(1001).ack(5001);
@@ -112,7 +112,8 @@ fn a_client_that_says_nothing_is_not_announced() {
     assert_eq!(acknowledges(&mut director, &opened, 1, &[]).ack, 1002);
 }
 
-/// Secure: what a client claims is replaced. Insecure: it is believed, and translated if need be.
+/// In the secure mode a client's own header is replaced. In the insecure mode it is believed, and
+/// translated if need be.
 #[rstest]
 #[case(Version::V2, false, CLAIMED_V2, V2)]
 #[case(Version::V2, false, CLAIMED_V1, V2)]
@@ -157,7 +158,7 @@ fn ipv6_and_nat64_tell_the_client_s_own_family() {
     }
 }
 
-/// Each datagram stands alone.
+/// Every datagram has a header of its own.
 #[test]
 fn every_datagram_is_announced() {
     let setup = Setup {
@@ -207,7 +208,7 @@ fn a_wrong_checksum_does_not_become_right() {
     director.refuses(WAN, &wrong, DropReason::TcpBadChecksum);
 }
 
-/// The dest believes a reset with exactly the number that it expects (RFC 5961, 3.2).
+/// An end accepts a reset only with exactly the number that it expects (RFC 5961, 3.2).
 #[test]
 fn resets_have_the_numbers_that_each_end_expects() {
     let mut director = tcp(Version::V2, false);
@@ -223,7 +224,7 @@ fn resets_have_the_numbers_that_each_end_expects() {
     assert_eq!(resets[1].seq, opened.isn_at_dest + 1 + 28 + 3);
 }
 
-/// A conn that is opened again begins anew.
+/// A conn that is opened again begins with a header again.
 #[test]
 fn a_reopened_conn_is_announced_again() {
     let mut director = tcp(Version::V2, false);

@@ -1,4 +1,4 @@
-//! The SYN proxy: RFC 4987, 3.6, and what DPVS makes of it.
+//! The SYN proxy: SYN cookies (RFC 4987, 3.6), then a handshake with the dest, as in DPVS.
 
 use ipvs_core::{DropReason, FwdMode, Now, Protocol, ProxyProtocol, SynProxy};
 use packet::PortId;
@@ -33,7 +33,7 @@ fn window(frame: &[u8]) -> u16 {
     u16::from_be_bytes([frame[l4_at + 14], frame[l4_at + 15]])
 }
 
-/// What the client is answered.
+/// The cookie in the SYN-ACK that answers this SYN.
 fn cookie_for(director: &mut Director, syn: &[u8]) -> u32 {
     let (port, answer) = only(director.receive(WAN, syn));
     let seen = Seen::parse(&answer);
@@ -50,14 +50,14 @@ fn ack_of(cookie: u32) -> Vec<u8> {
     segment.frame(FROM_CLIENT)
 }
 
-/// A client that shook hands, and the SYN that the dest got.
+/// A client completes its handshake. Returns the cookie, and the SYN that the dest gets.
 fn shaken(director: &mut Director) -> (u32, Seen) {
     let cookie = cookie_for(director, &syn());
     let syn = director.to_dest(&ack_of(cookie));
     (cookie, syn)
 }
 
-/// The dest accepts; what the client and the dest get.
+/// The dest answers with a SYN-ACK. Returns what the client and the dest get.
 fn accepted(director: &mut Director, syn: &Seen, options: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let answer = frames::tcp(DEST, &syn.src)
         .flags("SA")
@@ -81,11 +81,11 @@ fn a_syn_is_answered_and_forgotten() {
     assert_eq!((seen.src.as_str(), seen.dst.as_str()), (VIP, CLIENT));
     assert_eq!((seen.from, seen.to), (WAN_MAC, CLIENT_MAC));
     assert_eq!((seen.ack, window(&answer)), (1001, 0), "wait");
-    // MSS with room for TOA, SACK permitted, window scale 7; no timestamps
+    // An MSS with room for TOA, SACK permitted, window scale 7, and no timestamps
     assert_eq!(seen.options, [2, 4, 0x05, 0xa0, 4, 2, 3, 3, 7, 1, 1, 1]);
     assert!(seen.checksums_right);
     assert_eq!(director.engine.stats().conns.get(), 0);
-    // One that offers nothing is offered nothing.
+    // A SYN without options is answered without options.
     let plain = frames::tcp(CLIENT, VIP)
         .flags("S")
         .seq(1000)
@@ -94,7 +94,7 @@ fn a_syn_is_answered_and_forgotten() {
     assert_eq!(Seen::parse(&answer).options, [2, 4, 0x05, 0xa0]);
 }
 
-/// The option of RFC 7323, 3, as appendix A has it.
+/// The timestamps option with two NOPs before it (RFC 7323, appendix A).
 fn timestamps(value: u32, echo: u32) -> Vec<u8> {
     [
         &[1, 1, 8, 10],
@@ -104,7 +104,7 @@ fn timestamps(value: u32, echo: u32) -> Vec<u8> {
     .concat()
 }
 
-/// The same, in a SYN or out of one.
+/// The value and the echo of the timestamps option.
 fn timestamps_in(options: &[u8]) -> Option<(u32, u32)> {
     let at = options.windows(2).position(|pair| pair == [8, 10])?;
     let number = |at: usize| u32::from_be_bytes(*options[at..].first_chunk().unwrap());
@@ -123,8 +123,8 @@ fn stamped(
     segment.frame(if src == DEST { FROM_DEST } else { FROM_CLIENT })
 }
 
-/// RFC 7323, 3.2: agreed on in the handshake, then in every segment; each end hears its own clock again, and the
-/// other's goes on from where the director's was (5.3).
+/// RFC 7323, 3.2. After a handshake with timestamps every segment has them. Each end gets its own
+/// clock echoed, and the other end's clock goes on from where the director's was (5.3).
 #[test]
 fn nat_keeps_timestamps() {
     let mut director = shaker(FwdMode::Nat);
@@ -160,9 +160,10 @@ fn nat_keeps_timestamps() {
     assert!(back.checksums_right);
 }
 
-/// Some clients believe no segment without what was agreed on: what a dest does not have is not offered again.
+/// Some clients accept no segment without an option that was agreed on. So an option that a dest
+/// did not accept is not offered to later clients.
 #[test]
-fn what_a_dest_does_without_is_offered_no_more() {
+fn an_option_that_a_dest_refused_is_not_offered_again() {
     let mut director = shaker(FwdMode::Nat);
     let (_, answer) = only(director.receive(WAN, &syn()));
     let answer = Seen::parse(&answer);
@@ -207,7 +208,8 @@ fn a_cookie_that_comes_back_opens_a_conn_with_what_the_syn_offered() {
     assert!(ack.checksums_right);
     assert_eq!(director.states(), ["ESTABLISHED"]);
 
-    // Data both ways, with the numbers that each end knows, and windows in its units.
+    // Data flows both ways, with the numbers that each end knows and windows in the scale of each
+    // end.
     let ask = frames::tcp(CLIENT, VIP)
         .flags("PA")
         .seq(1001)
@@ -232,7 +234,7 @@ fn a_cookie_that_comes_back_opens_a_conn_with_what_the_syn_offered() {
     let seen = Seen::parse(&back);
     assert_eq!((seen.seq, seen.ack, window(&back)), (cookie + 1, 1006, 400));
     assert!(seen.checksums_right);
-    // What the client has got selectively.
+    // SACK blocks of the client.
     let edges = [cookie + 3, cookie + 5].map(u32::to_be_bytes).concat();
     let sack = frames::tcp(CLIENT, VIP)
         .flags("A")
@@ -259,7 +261,7 @@ fn nat_keeps_the_client_s_own_numbers() {
 }
 
 #[rstest]
-fn ipv6_and_nat64_shake_hands_too(#[values(DEST, DEST6)] dest: &'static str) {
+fn the_syn_proxy_works_with_ipv6_and_nat64(#[values(DEST, DEST6)] dest: &'static str) {
     let setup = Setup {
         dests: vec![dest],
         laddrs: vec![LADDR, LADDR6],
@@ -312,7 +314,7 @@ fn a_made_up_or_old_cookie_opens_nothing() {
     assert_eq!(director.engine.stats().conns.get(), 0);
 }
 
-/// A flood costs neither conns nor ports, and who is there gets through.
+/// A flood of SYNs takes no conns and no local ports, and real clients get through.
 #[test]
 fn a_flood_of_syns_leaves_nothing_behind() {
     let mut director = Setup {
@@ -339,7 +341,7 @@ fn a_flood_of_syns_leaves_nothing_behind() {
 }
 
 #[test]
-fn the_proxy_may_switch_itself_on() {
+fn the_syn_proxy_switches_itself_on_above_its_rate() {
     let mut director = director(Setup::default(), SynProxy::Above(5));
     let mut ports = [0, 0];
     for client in 1..=10 {
@@ -360,7 +362,8 @@ fn the_proxy_may_switch_itself_on() {
     assert_eq!(only(director.receive(WAN, &later)).0, LAN, "and off again");
 }
 
-/// The dest's SYN was lost, or its answer: the client's probes ask again.
+/// The SYN to the dest was lost, or the answer was. The client's window probes make the director
+/// send it again.
 #[test]
 fn a_waiting_client_s_probe_asks_the_dest_again() {
     let mut director = shaker(FwdMode::FullNat);
@@ -420,7 +423,7 @@ fn an_expired_conn_is_reset_with_each_end_s_numbers() {
     assert_eq!((resets[1].dst.as_str(), resets[1].seq), (DEST, syn.seq + 1));
 }
 
-/// A client that begins anew on the same port gets a cookie again.
+/// A client that connects again from the same port gets a cookie again.
 #[test]
 fn a_conn_that_is_over_is_opened_by_a_new_cookie() {
     let mut director = shaker(FwdMode::FullNat);
@@ -444,7 +447,7 @@ fn a_conn_that_is_over_is_opened_by_a_new_cookie() {
     assert_eq!(syn.flags, "S");
 }
 
-/// A dest that scales no windows does not know that the client does.
+/// A dest without window scaling gets windows that are not scaled.
 #[test]
 fn windows_are_translated_for_a_dest_without_scaling() {
     let mut director = shaker(FwdMode::FullNat);
@@ -465,9 +468,9 @@ fn windows_are_translated_for_a_dest_without_scaling() {
     assert!(Seen::parse(&there).checksums_right);
 }
 
-/// Both at once: the dest learns of the client by a PROXY header.
+/// With both options the dest is told the client by a PROXY header.
 #[test]
-fn the_proxy_protocol_goes_with_it() {
+fn the_syn_proxy_works_with_the_proxy_protocol() {
     let mut director = shaker(FwdMode::FullNat);
     director.edit(|service| {
         service.options.proxy_protocol = Some(ProxyProtocol {
@@ -492,7 +495,8 @@ fn the_proxy_protocol_goes_with_it() {
     assert_eq!((back.seq, back.ack), (cookie + 1, 1004));
 }
 
-/// An error about the dest's segment quotes the client's numbers; the dest believes only its own.
+/// An ICMP error of the client's side quotes the numbers that the client knows. The dest gets its
+/// own numbers in it.
 #[test]
 fn errors_quote_the_dest_s_own_numbers() {
     let mut director = shaker(FwdMode::FullNat);

@@ -1,4 +1,4 @@
-//! UOA: DPVS's include/uoa.h (features.md 5), for UDP what TOA is for TCP.
+//! UOA tells dests the client of UDP, as TOA does for TCP (DPVS, include/uoa.h).
 
 use etherparse::{Ipv4Header, Ipv6Header};
 use ipvs_core::{DropReason, FwdMode, Protocol, UoaOptions};
@@ -28,7 +28,8 @@ fn ask(payload: &[u8]) -> Vec<u8> {
     frames::udp(CLIENT, VIP, payload, FROM_CLIENT)
 }
 
-/// What is left when UOA is taken out of a packet whose outer header has this length.
+/// The packet without the `len` bytes of UOA at `at`. `restore` undoes what UOA changed before
+/// them.
 fn without(frame: &[u8], at: usize, len: usize, restore: impl Fn(&mut [u8])) -> Seen {
     let mut plain = [&frame[..at], &frame[at + len..]].concat();
     restore(&mut plain);
@@ -58,7 +59,7 @@ fn the_first_datagrams_have_an_ip_option() {
 }
 
 #[test]
-fn the_first_datagrams_have_a_header_of_its_own() {
+fn the_first_datagrams_have_the_header_of_uoas_own_protocol() {
     let mut director = director(udp(), Mode::OwnProtocol);
     let (_, sent) = only(director.receive(WAN, &ask(b"ask")));
     let (header, rest) = Ipv4Header::from_slice(&sent[L2_LEN..]).unwrap();
@@ -74,7 +75,7 @@ fn the_first_datagrams_have_a_header_of_its_own() {
         frames::repair_ip(frame);
     });
     assert_eq!((seen.dst.as_str(), seen.checksums_right), (DEST, true));
-    // Replies and what comes after are plain.
+    // Replies have no UOA, nor have later datagrams.
     let back = director.to_client(&frames::udp(DEST, &seen.src, b"answer", FROM_DEST));
     assert_eq!(
         (back.dst.as_str(), back.payload.as_slice()),
@@ -116,7 +117,7 @@ fn ipv6_and_nat64_tell_an_ipv6_address() {
     }
 }
 
-/// DPVS's way (features.md 5): an empty datagram goes ahead, so that the dest knows before it has to.
+/// As in DPVS, an empty datagram with UOA is sent ahead of the one that has no room for it.
 #[rstest]
 #[case(Mode::IpOption, DEST)]
 #[case(Mode::OwnProtocol, DEST)]
@@ -170,7 +171,7 @@ fn ahead_of_a_first_datagram_without_room_goes_an_empty_one(
     assert_eq!((empty.from, empty.to), (LAN_MAC, DEST_MAC));
     let stats = director.engine.stats();
     assert_eq!((stats.uoa_no_space.get(), stats.uoa_sent.get()), (1, 1));
-    // It was told once: two more may tell.
+    // One datagram has carried UOA, so two more may.
     let told = |director: &mut Director| {
         director.receive(WAN, &frames::udp(client, vip, b"ask", FROM_CLIENT));
         director.engine.stats().uoa_sent.get()
@@ -185,9 +186,9 @@ fn ahead_of_a_first_datagram_without_room_goes_an_empty_one(
     );
 }
 
-/// A buffer cannot be had: the datagram goes all the same, and the next one tells.
+/// No mbuf can be allocated. The datagram is sent without UOA, and the next one carries it.
 #[test]
-fn without_mbufs_the_next_datagram_tells() {
+fn without_mbufs_the_next_datagram_carries_uoa() {
     let mut director = director(udp(), Mode::OwnProtocol);
     director.wire.out_of_mbufs = true;
     let large = director.to_dest(&ask(&[7; 1472]));

@@ -1,4 +1,5 @@
-//! Floods: chosen addresses build no long chains, and strangers' SYNs take nothing from those who are connected.
+//! Floods: chosen addresses do not collide in the conn table, and a SYN flood ends no established
+//! conn.
 
 use ipvs_core::conn::{Conn, ConnTable, Direction, Endpoints, RewriteDeltas};
 use ipvs_core::tuple::{HashKey, Tuple};
@@ -10,7 +11,7 @@ use testkit::frames;
 
 const CONNS: u32 = 200_000;
 
-/// The client of a flood's packet.
+/// The client of the packet with this number.
 type Pattern = fn(u32) -> ([u8; 4], u16);
 
 fn one_client_many_ports(n: u32) -> ([u8; 4], u16) {
@@ -49,8 +50,8 @@ fn conn(n: u32, (src, sport): ([u8; 4], u16)) -> Conn<[u8; 4]> {
     Conn::new(&ends, deltas, DestId(0), FwdMode::FullNat, Tick(0))
 }
 
-/// The index has two places of eight entries for a tuple: were the hash bad for these patterns, they would be
-/// full long before the table is.
+/// The index has two buckets of eight entries for each tuple. If the hash were bad for these
+/// patterns, those would be full long before the table is.
 #[rstest]
 #[case(one_client_many_ports)]
 #[case(one_port_many_clients)]

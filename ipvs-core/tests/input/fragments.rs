@@ -1,4 +1,5 @@
-//! Fragments are forwarded, in whatever order they come, and take no memory for long (RFC 791, RFC 1858, RFC 3128).
+//! Fragments of IPv4: they are forwarded in any order, and wait for their first one only shortly
+//! (RFC 791, RFC 1858, RFC 3128).
 
 use etherparse::Ipv4Header;
 use ipvs_core::{DropReason, Encapsulation, FwdMode, Origin, Protocol};
@@ -10,7 +11,7 @@ use testkit::frames::{self, Seen};
 
 const L2_LEN: usize = 14;
 
-/// Cuts a frame into fragments with this much payload each, a multiple of 8.
+/// Cuts a frame into fragments with so much payload each, which is a multiple of 8.
 fn cut(frame: &[u8], size: usize) -> Vec<Vec<u8>> {
     let (header, payload) = Ipv4Header::from_slice(&frame[L2_LEN..]).unwrap();
     let count = payload.len().div_ceil(size);
@@ -31,7 +32,7 @@ fn cut(frame: &[u8], size: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Puts fragments together again, as their receiver does.
+/// Reassembles fragments as their receiver does.
 fn join(fragments: &[Vec<u8>]) -> Seen {
     let mut parts: Vec<(u16, Vec<u8>)> = Vec::new();
     let mut whole = None;
@@ -69,7 +70,7 @@ fn question() -> Vec<Vec<u8>> {
     cut(&frames::udp(CLIENT, VIP, &payload, FROM_CLIENT), 400)
 }
 
-/// The same fragment of another packet.
+/// This fragment with another identification, as if it were of another packet.
 fn identified(fragment: &[u8], number: u16) -> Vec<u8> {
     let mut fragment = fragment.to_vec();
     fragment[L2_LEN + 4..L2_LEN + 6].copy_from_slice(&number.to_be_bytes());
@@ -80,7 +81,7 @@ fn identified(fragment: &[u8], number: u16) -> Vec<u8> {
     fragment
 }
 
-/// All at once; what was sent, from the port it must be.
+/// Receives frames in one batch. Returns what was sent, all of which must have left by this port.
 fn receive_all(
     director: &mut Director,
     port: PortId,
@@ -144,7 +145,8 @@ fn a_tunnel_carries_each_fragment() {
     assert!(seen.checksums_right);
 }
 
-/// TOA would move the data that the later fragments' offsets count from: it is left out, and counted.
+/// TOA would move the data, which the offsets of later fragments count. So it is left out, and that
+/// is counted.
 #[test]
 fn tcp_fragments_carry_no_toa() {
     let mut director = Setup::default().build();
@@ -158,7 +160,7 @@ fn tcp_fragments_carry_no_toa() {
     assert_eq!(director.engine.stats().toa_no_space.get(), 1);
 }
 
-/// RFC 3128: a fragment at offset 1 could put other flags into the header that was judged.
+/// RFC 3128. A fragment at offset 1 could change the flags of the TCP header that was checked.
 #[test]
 fn a_fragment_that_overwrites_a_tcp_header_is_dropped() {
     let mut director = Setup::default().build();
@@ -200,7 +202,8 @@ fn a_flood_of_later_fragments_is_dropped_and_counted() {
     assert_eq!(join(&sent).dst, DEST, "and others go on");
 }
 
-/// The first fragment of a reply is handed to the worker that owns the port; the later ones follow it there.
+/// The first fragment of a reply is handed to the worker that owns the local port, and later
+/// fragments follow it.
 #[test]
 fn later_fragments_are_handed_over_as_the_first() {
     let mut director = Setup {
@@ -222,8 +225,8 @@ fn later_fragments_are_handed_over_as_the_first() {
     assert_eq!(workers, [1, 1]);
 }
 
-/// Three workers, of which the last has the client's conn, and what each hands on. Whatever the first hears of the dest's
-/// fragments, in these batches, reaches the client.
+/// Three workers, of which the last has the client's conn. The first receives the dest's fragments
+/// in these batches, and all of them must reach the client.
 fn at_three_workers(batches: &[&[usize]], answer: &[Vec<u8>]) -> Vec<Director> {
     let worker = |worker| {
         Setup {
@@ -256,7 +259,8 @@ fn at_three_workers(batches: &[&[usize]], answer: &[Vec<u8>]) -> Vec<Director> {
     workers
 }
 
-/// In NAT mode an answer goes around until a worker has its conn; its later fragments do so too, also those that had waited.
+/// With NAT a reply is handed from worker to worker until one has its conn. So are its later
+/// fragments, also those that came before the first.
 #[rstest]
 #[case::together(&[&[0, 1, 2][..]])]
 #[case::one_by_one(&[&[0][..], &[1], &[2]])]
@@ -276,9 +280,9 @@ fn later_fragments_in_nat_mode_go_around_as_the_first(#[case] batches: &[&[usize
     assert!(workers.iter().all(is_done));
 }
 
-/// What no worker has a conn for is not let out, any part of it.
+/// When no worker has a conn for a packet, none of its fragments leaves the director.
 #[test]
-fn fragments_that_no_worker_knows_are_not_let_out() {
+fn fragments_without_a_conn_at_any_worker_do_not_leave_the_director() {
     let answer = frames::udp(DEST, "10.0.0.77:5000", &[9; 1000], FROM_DEST);
     let workers = at_three_workers(&[&[0, 1, 2]], &cut(&answer, 400));
     for Director { wire, engine, .. } in &workers {
@@ -290,7 +294,7 @@ fn fragments_that_no_worker_knows_are_not_let_out() {
 }
 
 #[test]
-fn fragments_of_others_are_the_kernel_s() {
+fn fragments_for_other_addresses_go_to_the_kernel() {
     let mut director = udp_director(FwdMode::FullNat);
     let other = frames::udp(CLIENT, "10.0.0.99:500", &[1; 1000], FROM_CLIENT);
     for fragment in cut(&other, 800) {
@@ -299,7 +303,7 @@ fn fragments_of_others_are_the_kernel_s() {
     assert_eq!(director.wire.to_kernel.len(), 2);
 }
 
-/// One after the other, each in a batch of its own; what was sent, from the port it must be.
+/// Receives frames one by one. Returns what was sent, all of which must have left by this port.
 fn receive_each(
     director: &mut Director,
     port: PortId,
@@ -312,8 +316,8 @@ fn receive_each(
         .collect()
 }
 
-/// In NAT mode a dest answers to the client's own address: only the first fragment's ports tell that it belongs to a conn
-/// (RFC 791, 3.2: fragments may come in any order).
+/// With NAT a dest answers to the client's own address. Only the ports in the first fragment tell
+/// that it belongs to a conn, and fragments may come in any order (RFC 791, 3.2).
 #[rstest]
 fn answers_to_clients_in_nat_mode_may_overtake_their_first_fragment(
     #[values([1, 0, 2], [2, 1, 0], [1, 2, 0])] order: [usize; 3],
@@ -344,8 +348,8 @@ fn answers_to_clients_in_nat_mode_may_overtake_their_first_fragment(
     assert!(director.wire.to_kernel.is_empty());
 }
 
-/// RFC 1812, 5.2.6: a dest's own packets are routed, by the kernel, and a router does not wait for other fragments longer
-/// than it must.
+/// RFC 1812, 5.2.6. Packets of a dest that belong to no conn are routed by the kernel. A router
+/// should not hold back fragments.
 #[test]
 fn a_later_fragment_of_a_nat_dest_without_its_first_goes_to_the_kernel_in_time() {
     let mut director = udp_director(FwdMode::Nat);
@@ -359,7 +363,7 @@ fn a_later_fragment_of_a_nat_dest_without_its_first_goes_to_the_kernel_in_time()
     assert_eq!(director.engine.stats().drops_total(), 0);
 }
 
-/// What the dest sends from another port than its service's is its own.
+/// A packet from another port than the service's belongs to no conn.
 #[test]
 fn a_nat_dest_s_own_fragments_go_to_the_kernel_with_their_first() {
     let mut director = udp_director(FwdMode::Nat);
@@ -390,7 +394,7 @@ fn a_flood_of_a_nat_dest_s_later_fragments_takes_no_memory() {
     assert_eq!(director.engine.stats().drops_total(), 0);
 }
 
-/// Whoever is no dest of NAT, or of another protocol, is not kept waiting.
+/// Fragments that cannot be of a reply of a NAT dest do not wait.
 #[rstest]
 #[case::another_host(FwdMode::Nat, "192.168.100.3:80")]
 #[case::a_dest_of_another_mode(FwdMode::FullNat, DEST)]

@@ -1,10 +1,10 @@
-//! ICMP: echo to the director, and errors about conns in both directions (design 4.7, RFC 792, RFC 1191).
+//! ICMP: pings of the director, and errors about conns in both directions (RFC 792, RFC 1191).
 
 use ipvs_core::{DropReason, Protocol};
 use testkit::director::*;
 use testkit::frames::{self, Seen};
 
-/// IP header and 8 bytes of L4: all that RFC 792 promises.
+/// An IP header and 8 bytes of L4: an ICMP error need not quote more (RFC 792).
 fn first_eight(frame: &[u8]) -> Vec<u8> {
     frame[14..14 + 28].to_vec()
 }
@@ -94,7 +94,7 @@ fn an_error_about_a_packet_to_the_client_reaches_the_dest_as_about_its_own() {
     .build();
     let there = director.to_dest(&frames::udp(CLIENT, VIP, b"q", FROM_CLIENT));
     let back = frames::udp(VIP, CLIENT, b"answer", FROM_CLIENT);
-    // the whole datagram quoted, as hosts do today (RFC 1812, 4.3.2.3)
+    // Hosts of today quote the whole datagram (RFC 1812, 4.3.2.3).
     let seen = director.to_dest(&frames::unreachable(
         "10.0.0.48",
         "10.0.0.100",

@@ -1,4 +1,4 @@
-//! Frames that are cut, lie, or mean harm: each dropped with its reason, and traffic goes on.
+//! Frames that are cut, lie or mean harm. Each is dropped with its reason, and traffic goes on.
 
 use ipvs_core::{DropReason, FwdMode, Origin, Protocol, ServiceId, SynProxy};
 use rstest::rstest;
@@ -6,7 +6,7 @@ use testkit::VecBuf;
 use testkit::director::*;
 use testkit::frames;
 
-/// A header field is changed and the IP checksum made right again.
+/// Changes a byte of the IP header and makes its checksum right again.
 fn with_ip(frame: &[u8], at: usize, value: u8) -> Vec<u8> {
     let mut frame = frame.to_vec();
     frame[14 + at] = value;
@@ -63,7 +63,8 @@ fn lengths_that_lie_are_dropped() {
     }
 }
 
-/// Whatever would answer or translate them: a scheduler, a handshake for the dest, a dest of the other family.
+/// In every place that would answer or translate such a packet: scheduling, the SYN proxy, a dest
+/// of the other family.
 #[rstest]
 #[case::scheduled(Setup::default(), None)]
 #[case::shaken(Setup::default(), Some(SynProxy::Always))]
@@ -118,7 +119,7 @@ fn options_that_overrun_are_dropped_on_a_syn() {
 }
 
 #[test]
-fn the_time_to_live_ends_here() {
+fn a_packet_whose_time_to_live_ends_here_is_dropped() {
     let mut director = Setup::default().build();
     for ttl in [0, 1] {
         let syn = frames::tcp(CLIENT, VIP)
@@ -138,7 +139,7 @@ fn the_time_to_live_ends_here() {
 }
 
 #[test]
-fn runts_with_vlan_tags_and_unknown_protocols_are_the_kernel_s() {
+fn runts_with_vlan_tags_and_unknown_protocols_go_to_the_kernel() {
     let mut director = Setup::default().build();
     let mut tagged = frames::tcp(CLIENT, VIP).flags("S").frame(FROM_CLIENT);
     tagged[12..14].copy_from_slice(&[0x81, 0x00]);
@@ -154,8 +155,8 @@ fn runts_with_vlan_tags_and_unknown_protocols_are_the_kernel_s() {
     assert_eq!(director.wire.to_kernel.len(), 6);
 }
 
-/// A million of them: no panic, every one with its end, and afterwards a conn opens as ever. Half are
-/// noise, half are valid frames with a few bytes changed, which get further.
+/// A million frames: the engine does not panic, each has its end, and afterwards a conn can be
+/// opened. Half are noise. The others are valid frames with a few bytes changed, which get further.
 #[test]
 fn random_frames_do_no_harm() {
     let mut director = Setup {
@@ -187,8 +188,8 @@ fn random_frames_do_no_harm() {
     director.open();
 }
 
-/// A minute of SYNs and datagrams from everywhere, more than the table holds: who has a conn keeps it, and memory is
-/// what it was.
+/// A minute of SYNs and datagrams from many clients, more than the conn table holds. Established
+/// conns stay, and the engine takes no more memory.
 #[rstest]
 #[case::tcp(Protocol::Tcp, None)]
 #[case::tcp_with_syn_proxy(Protocol::Tcp, Some(SynProxy::Always))]

@@ -1,4 +1,4 @@
-//! ARP and packets that wait for it.
+//! ARP, and packets that wait for an answer to it.
 
 use inet::{IfIndex, NeighbourNews};
 use ipvs_core::{DropReason, Event};
@@ -24,7 +24,10 @@ fn the_first_packets_wait_until_the_neighbour_is_known() {
         .filter(|event| matches!(event, Event::Resolve { .. }))
         .collect();
     assert!(
-        matches!(asked[..], [Event::Resolve { ifindex: IfIndex(1), addr }] if addr.to_string() == "192.168.100.2"),
+        matches!(
+            asked[..],
+            [Event::Resolve { ifindex: IfIndex(1), addr }] if addr.to_string() == "192.168.100.2"
+        ),
         "{asked:?}"
     );
     assert_eq!(director.engine.stats().held.get(), 2);
@@ -140,7 +143,7 @@ fn requests_for_vips_and_local_addresses_are_answered_where_they_are() {
     );
 }
 
-/// RFC 5227, 2.4: counted, for the operator to see.
+/// RFC 5227, 2.4. The conflict is counted, so that an operator sees it.
 #[test]
 fn somebody_else_s_claim_of_our_address_is_counted() {
     let mut director = Setup::default().build();

@@ -1,4 +1,4 @@
-//! SCTP through the director: RFC 9260.
+//! SCTP (RFC 9260).
 
 use ipvs_core::{DropReason, Encapsulation, FwdMode, Protocol};
 use packet::{checksum, sctp};
@@ -12,7 +12,7 @@ const INIT_ACK: u8 = 2;
 const ABORT: u8 = 6;
 const DATA: u8 = 0;
 
-/// One chunk of 20 bytes from `src` to `dst`, made of a UDP frame's headers.
+/// An SCTP packet with one chunk of 20 bytes. It is made from a UDP frame.
 fn packet_of(kind: u8, src: &str, dst: &str, macs: testkit::frames::Macs) -> Vec<u8> {
     let mut frame = testkit::frames::udp(src, dst, &[0; 24], macs);
     let is_v4 = frame[12..14] == [8, 0];
@@ -31,7 +31,7 @@ fn packet_of(kind: u8, src: &str, dst: &str, macs: testkit::frames::Macs) -> Vec
     frame
 }
 
-/// Addresses and ports as they left, checksums checked.
+/// Source and destination of a frame that left, whose checksums must be right.
 fn seen(frame: &[u8]) -> (String, String) {
     let is_v4 = frame[12..14] == [8, 0];
     let (src, dst, l4) = if is_v4 {
@@ -95,7 +95,7 @@ fn fullnat_rewrites_ports_and_checksum_both_ways() {
 #[rstest]
 #[case(FwdMode::Nat, CLIENT, DEST)]
 #[case(FwdMode::DirectRoute, CLIENT, VIP)]
-fn other_modes_lead_there_too(#[case] fwdmode: FwdMode, #[case] src: &str, #[case] dst: &str) {
+fn nat_and_dr_forward_sctp(#[case] fwdmode: FwdMode, #[case] src: &str, #[case] dst: &str) {
     let mut director = director(fwdmode);
     let (port, sent) = only(director.receive(WAN, &packet_of(INIT, CLIENT, VIP, FROM_CLIENT)));
     assert_eq!((port, seen(&sent)), (LAN, (src.to_owned(), dst.to_owned())));
@@ -108,7 +108,7 @@ fn other_modes_lead_there_too(#[case] fwdmode: FwdMode, #[case] src: &str, #[cas
 }
 
 #[test]
-fn a_tunnel_and_ipv6_and_nat64() {
+fn a_tunnel_ipv6_and_nat64_forward_sctp() {
     let mut tunnel = director(FwdMode::Tunnel(Encapsulation::IpIp));
     let sent = packet_of(INIT, CLIENT, VIP, FROM_CLIENT);
     let (_, received) = only(tunnel.receive(WAN, &sent));
@@ -134,7 +134,7 @@ fn a_tunnel_and_ipv6_and_nat64() {
     }
 }
 
-/// The same packet in two, the first with `at` bytes.
+/// Cuts a packet into two fragments, the first with `at` bytes.
 fn cut(frame: &[u8], at: usize) -> [Vec<u8>; 2] {
     let l4_at = L2_LEN + 20;
     [(0, true), (at, false)].map(|(from, more)| {
@@ -149,11 +149,11 @@ fn cut(frame: &[u8], at: usize) -> [Vec<u8>; 2] {
     })
 }
 
-/// Where ports stay, nothing waits for anything. With other ports: `sctp_fragments.rs`.
+/// Without a change of ports no fragment has to wait. `sctp_fragments.rs` has the tests with one.
 #[rstest]
 #[case(FwdMode::Nat)]
 #[case(FwdMode::DirectRoute)]
-fn fragments_pass_where_ports_stay(#[case] fwdmode: FwdMode) {
+fn sctp_fragments_pass_when_ports_are_not_rewritten(#[case] fwdmode: FwdMode) {
     let mut director = director(fwdmode);
     let data = packet_of(DATA, CLIENT, VIP, FROM_CLIENT);
     for fragment in cut(&packet_of(INIT, CLIENT, VIP, FROM_CLIENT), 16) {
@@ -170,7 +170,7 @@ fn fragments_pass_where_ports_stay(#[case] fwdmode: FwdMode) {
 }
 
 #[test]
-fn what_opens_nothing_or_is_broken_is_dropped() {
+fn a_packet_that_opens_no_association_or_is_broken_is_dropped() {
     let mut director = director(FwdMode::FullNat);
     let data = packet_of(DATA, CLIENT, VIP, FROM_CLIENT);
     director.refuses(WAN, &data, DropReason::SctpNotInit);

@@ -1,6 +1,6 @@
-//! Fragments of SCTP packets whose ports become others. The checksum (RFC 9260, 6.8) covers the ports, stands in the
-//! first fragment, and is right for the whole packet only; here the crate for CRC32c judges it once the receiver has
-//! put the fragments together.
+//! Fragments of SCTP packets whose ports are rewritten. The checksum (RFC 9260, 6.8) lies in the
+//! first fragment and covers the whole packet with its ports. The tests reassemble the fragments
+//! and then check the checksum with a crate for CRC32c.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,7 +14,7 @@ use testkit::frames::{Macs, sctp_checksum};
 
 const L2_LEN: usize = 14;
 const SCTP: u8 = 132;
-/// For the destination: a header of 16 bytes, filled by PadN (RFC 8200, 4.2 and 4.6)
+/// A destination options header of 16 bytes with nothing but PadN (RFC 8200, 4.2 and 4.6)
 const OPTIONS: [u8; 16] = [SCTP, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 const DATA: u8 = 0;
 const INIT: u8 = 1;
@@ -30,7 +30,7 @@ const V6: Ends = [CLIENT6, VIP6, OTHER_PORT6, LADDR6];
 const NAT64: Ends = [CLIENT6, VIP6, OTHER_PORT, LADDR];
 const NAT46: Ends = [CLIENT, VIP, OTHER_PORT6, LADDR6];
 
-/// A chunk of this kind that makes the packet this long.
+/// An SCTP packet of this length with one chunk of this kind.
 fn chunk(kind: u8, len: usize, src: &str, dst: &str) -> Vec<u8> {
     let port = |end: &str| end.parse::<SocketAddr>().unwrap().port().to_be_bytes();
     let head = [port(src), port(dst)].concat();
@@ -42,10 +42,10 @@ fn chunk(kind: u8, len: usize, src: &str, dst: &str) -> Vec<u8> {
     l4
 }
 
-/// One fragment of what is above IP, or all of it.
+/// A fragment of an SCTP packet, or the whole packet.
 struct Piece<'a> {
     payload: &'a [u8],
-    /// What it begins with
+    /// What the payload begins with
     protocol: u8,
     offset: usize,
     more: bool,
@@ -100,7 +100,7 @@ impl Piece<'_> {
     }
 }
 
-/// What is above IP in fragments of this size; whole if it is not larger.
+/// Cuts an SCTP packet into fragments of this size. A smaller packet stays whole.
 fn cut(l4: &[u8], size: usize, identification: u16, src: &str, dst: &str) -> Vec<Vec<u8>> {
     let macs = if [CLIENT, CLIENT6].contains(&src) {
         FROM_CLIENT
@@ -118,7 +118,7 @@ fn cut(l4: &[u8], size: usize, identification: u16, src: &str, dst: &str) -> Vec
     pieces.map(|piece| piece.frame(src, dst, macs)).collect()
 }
 
-/// Addresses, offset, whether more follow, and what is above IP.
+/// The addresses, the offset, whether more fragments follow, and the payload of IP.
 fn parse(frame: &[u8]) -> (IpAddr, IpAddr, usize, bool, &[u8]) {
     if frame[12..14] == [8, 0] {
         let (ip, l4) = Ipv4Header::from_slice(&frame[L2_LEN..]).unwrap();
@@ -157,7 +157,7 @@ fn is_fragment(frame: &[u8]) -> bool {
     offset != 0 || more
 }
 
-/// What their receiver makes of fragments: both ends and the packet.
+/// Reassembles fragments as their receiver does: both ends and the packet.
 #[derive(Debug)]
 struct Whole {
     src: String,
@@ -175,7 +175,7 @@ fn join(frames: &[Vec<u8>]) -> Whole {
     join_behind(frames, 0)
 }
 
-/// The same with so many bytes of options before the SCTP header.
+/// Reassembles fragments that have so many bytes of options before the SCTP header.
 fn join_behind(frames: &[Vec<u8>], options_len: usize) -> Whole {
     let mut parts: Vec<_> = frames.iter().map(|frame| parse(frame)).collect();
     parts.sort_by_key(|(_, _, offset, ..)| *offset);
@@ -210,7 +210,7 @@ fn director([_, vip, dest, laddr]: Ends, fwdmode: FwdMode) -> Director {
     .build()
 }
 
-/// A director with a conn, and where the dest sees the client.
+/// A director with one conn, and the address and port by which the dest sees the client.
 fn opened(ends: Ends, fwdmode: FwdMode) -> (Director, String) {
     let [client, vip, dest, _] = ends;
     let mut director = director(ends, fwdmode);
@@ -221,7 +221,7 @@ fn opened(ends: Ends, fwdmode: FwdMode) -> (Director, String) {
     (director, seen.src)
 }
 
-/// They come in, so many in a batch; what leaves by the other port.
+/// Fragments come in, so many in a batch. Returns what leaves by the other port.
 fn pass(director: &mut Director, port: PortId, frames: &[Vec<u8>], batch: usize) -> Vec<Vec<u8>> {
     for frames in frames.chunks(batch) {
         let packets = frames.iter().map(|frame| VecBuf::new(port, frame));
@@ -281,8 +281,8 @@ fn fragments_with_other_ports_arrive_whole(
     );
 }
 
-/// RFC 9260, 5.1: what a client sends after its INIT may come together with that, if the director was slow. In a batch
-/// nothing is lost that would not be lost out of it, and the conn is there whichever came first.
+/// RFC 9260, 5.1. When the director was slow, a batch may hold a client's INIT and what it sent
+/// after that. Being in one batch must lose nothing, and the conn is made in either order.
 #[rstest]
 #[case::after_the_init([0, 1, 2, 3])]
 #[case::before_the_init([1, 2, 3, 0])]
@@ -313,7 +313,8 @@ fn fragments_in_the_batch_of_their_init_arrive_whole(
     );
 }
 
-/// A first fragment that opens nothing ends as it would alone: RFC 9260, 8.4.
+/// RFC 9260, 8.4. A first fragment that opens no conn is treated like a whole packet that opens
+/// none.
 #[rstest]
 fn a_first_fragment_makes_no_conn(#[values(V4, V6, NAT64, NAT46)] ends: Ends) {
     let [client, vip, ..] = ends;
@@ -325,7 +326,7 @@ fn a_first_fragment_makes_no_conn(#[values(V4, V6, NAT64, NAT46)] ends: Ends) {
     assert_eq!(director.engine.stats().conns.get(), 0);
 }
 
-/// The largest packet that IP has room for, and one whose last fragment is a byte.
+/// The largest packet that IP allows, and a packet whose last fragment is one byte.
 #[rstest]
 #[case(V4, 65_515)]
 #[case(V6, 65_535)]
@@ -340,7 +341,7 @@ fn long_packets_arrive_whole(#[case] ends: Ends, #[case] len: usize) {
     assert!(seen.is_right());
 }
 
-/// RFC 9260, 6.8: what was damaged on the way must be seen to be.
+/// RFC 9260, 6.8. The receiver must notice that a packet was damaged on its way.
 #[rstest]
 fn a_wrong_checksum_stays_wrong(
     #[values(V4, V6)] ends: Ends,
@@ -388,7 +389,7 @@ fn a_flood_of_first_fragments_takes_no_memory_and_others_pass(#[values(V4, V6)] 
     assert_eq!((held(&director), fragments_dropped(&director)), (0, FLOOD));
 }
 
-/// RFC 791, 3.2: identifications come again, and networks may repeat a packet.
+/// RFC 791, 3.2. Identifications are used again, and networks may deliver a packet twice.
 #[rstest]
 fn fragments_that_come_twice_do_no_harm(#[values(V4, V6)] ends: Ends) {
     let [client, vip, ..] = ends;
@@ -400,16 +401,18 @@ fn fragments_that_come_twice_do_no_harm(#[values(V4, V6)] ends: Ends) {
     assert_eq!(fragments_dropped(&director), 1);
     let again = pass(&mut director, WAN, &ordered(&fragments, [2, 1, 0]), 1);
     assert!(join(&again).is_right());
-    // By the note of those, the last one of the next packet goes ahead of its first.
+    // Because of what is noted of those, the last fragment of the next packet leaves before its
+    // first one.
     let next = cut(&chunk(DATA, 1111, client, vip), 400, 1, client, vip);
     let seen = join(&pass(&mut director, WAN, &ordered(&next, [2, 0, 1]), 1));
     assert!(seen.is_right());
     assert_eq!((seen.l4.len(), held(&director)), (1111, 0));
 }
 
-/// A length that no packet can have says nothing about the first fragment, or that nothing fits to it.
+/// A last fragment may claim a length that no packet can have, or one that does not fit the first
+/// fragment. Then the first fragment is not released by it.
 #[rstest]
-fn lengths_that_lie_are_not_believed(#[values(V4, V6)] ends: Ends) {
+fn lengths_that_lie_are_ignored(#[values(V4, V6)] ends: Ends) {
     let [client, vip, ..] = ends;
     let (mut director, _) = opened(ends, FwdMode::FullNat);
     let fragments = cut(&chunk(DATA, 1000, client, vip), 400, 1, client, vip);
@@ -425,7 +428,7 @@ fn lengths_that_lie_are_not_believed(#[values(V4, V6)] ends: Ends) {
     let too_long = last(65_528, 1).frame(client, vip, FROM_CLIENT);
     director.refuses(WAN, &too_long, DropReason::Fragment);
     assert_eq!(held(&director), 1);
-    // It would end within the first one: RFC 5722 lets nobody put such together.
+    // This fragment would end within the first one. RFC 5722 forbids to reassemble those.
     let too_short = last(16, 1).frame(client, vip, FROM_CLIENT);
     let sent = pass(&mut director, WAN, &[too_short], 1);
     assert_eq!(
@@ -434,7 +437,7 @@ fn lengths_that_lie_are_not_believed(#[values(V4, V6)] ends: Ends) {
     );
 }
 
-/// RFC 9260, 9.1: an ABORT ends its association, however long its cause is.
+/// RFC 9260, 9.1. An ABORT ends its association, also when it is so long that it is fragmented.
 #[rstest]
 fn a_cut_packet_moves_its_conn_as_a_whole_one(#[values(V4, V6)] ends: Ends) {
     let [client, vip, dest, _] = ends;
@@ -449,7 +452,7 @@ fn a_cut_packet_moves_its_conn_as_a_whole_one(#[values(V4, V6)] ends: Ends) {
     assert_eq!(director.states(), ["CLOSED"]);
 }
 
-/// RFC 792: the sender is told, and by the packet that it sent.
+/// RFC 792. The sender gets an error that quotes the packet as it was sent.
 #[test]
 fn a_first_fragment_whose_time_is_over_is_answered() {
     let (mut director, _) = opened(V4, FwdMode::FullNat);
@@ -471,7 +474,7 @@ fn a_first_fragment_whose_time_is_over_is_answered() {
     assert_eq!(error[L2_LEN + 28 + 20..L2_LEN + 28 + 28], sent[..8]);
 }
 
-/// What waits does so where its conn is.
+/// A first fragment waits at the worker that owns the conn.
 #[rstest]
 fn fragments_of_another_worker_s_conn_arrive_whole(#[values(V4, V6)] ends: Ends) {
     let [client, vip, dest, laddr] = ends;
@@ -505,7 +508,7 @@ fn fragments_of_another_worker_s_conn_arrive_whole(#[values(V4, V6)] ends: Ends)
 }
 
 #[rstest]
-fn noise_in_fragments_ends_somewhere(#[values(V4, V6, NAT64, NAT46)] ends: Ends) {
+fn every_random_fragment_has_its_end(#[values(V4, V6, NAT64, NAT46)] ends: Ends) {
     let [client, vip, dest, _] = ends;
     let (mut director, inside) = opened(ends, FwdMode::FullNat);
     let mut samples = cut(&chunk(DATA, 90, client, vip), 40, 1, client, vip);
@@ -513,14 +516,15 @@ fn noise_in_fragments_ends_somewhere(#[values(V4, V6, NAT64, NAT46)] ends: Ends)
     director.withstand(&samples, 50_000);
 }
 
-/// What is above IP behind options for the destination, which are cut with it (RFC 8200, 4.1).
+/// A packet behind a destination options header, which is cut into fragments along with it (RFC
+/// 8200, 4.1).
 fn cut_with_options(l4: &[u8], src: &str, dst: &str) -> Vec<Vec<u8>> {
     let mut frames = cut(&[&OPTIONS[..], l4].concat(), 400, 1, src, dst);
     frames.iter_mut().for_each(|frame| frame[L2_LEN + 40] = 60);
     frames
 }
 
-/// The checksum does not cover them.
+/// The checksum does not cover the options.
 #[rstest]
 #[case([0, 1, 2])]
 #[case([2, 1, 0])]
@@ -534,7 +538,7 @@ fn options_before_the_header_are_not_counted(#[case] order: [usize; 3]) {
     assert!(seen.is_right());
 }
 
-/// RFC 7915, 5.1: over IPv4 there are none, and nothing counts them.
+/// RFC 7915, 5.1. The IPv4 packet has no such options, and its offsets do not count them.
 #[rstest]
 fn options_before_the_header_are_left_out_between_the_families(
     #[values([0, 1, 2], [2, 1, 0], [1, 0, 2])] order: [usize; 3],

@@ -6,7 +6,7 @@ const ROUTING: u8 = 43;
 
 const DESTINATION: u8 = 60;
 
-/// Extension headers stay where they are; what is above them is found (RFC 8200, 4.1).
+/// Extension headers stay where they are, and the L4 header behind them is found (RFC 8200, 4.1).
 #[test]
 fn extension_headers_are_walked_and_kept() {
     let mut director = director(Protocol::Udp, FwdMode::FullNat);
@@ -38,7 +38,7 @@ fn extension_headers_without_end_and_source_routes_are_dropped() {
     assert_ne!(director.drops(), before);
 }
 
-/// Puts them together again, without options for the destination.
+/// Reassembles fragments and leaves out destination options.
 fn join(fragments: &[Vec<u8>]) -> Seen {
     let l4_at = L2_LEN + HEADER_LEN + 8;
     let mut parts: Vec<(u16, &[u8])> = fragments

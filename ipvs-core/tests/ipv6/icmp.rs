@@ -4,7 +4,7 @@ use super::*;
 
 /// RFC 4443, 3.3
 #[test]
-fn a_hop_limit_that_ends_here_is_told() {
+fn a_hop_limit_that_ends_here_is_answered_with_time_exceeded() {
     let mut director = director(Protocol::Udp, FwdMode::FullNat);
     let mut last = question();
     last[HOP_LIMIT_AT] = 1;
@@ -17,7 +17,8 @@ fn a_hop_limit_that_ends_here_is_told() {
     assert_eq!(director.drops()[DropReason::TtlExpired as usize], 1);
 }
 
-/// An error about what the dest was sent reaches the client as one about what it sent, and the other way round.
+/// An error about a packet to the dest reaches the client as an error about its own packet, and the
+/// other way round.
 #[test]
 fn errors_about_both_directions_are_translated() {
     let mut director = director(Protocol::Udp, FwdMode::FullNat);

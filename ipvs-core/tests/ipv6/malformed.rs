@@ -26,7 +26,8 @@ fn frames_cut_anywhere_martians_and_wrong_checksums_are_dropped() {
     director.open_between(CLIENT6, VIP6, DEST6);
 }
 
-/// Half of them noise behind an IPv6 header, half with a few bytes changed: each has its end.
+/// Half of them are noise behind an IPv6 header, the others have a few bytes changed. Each has its
+/// end.
 #[test]
 fn random_frames_do_no_harm() {
     let mut director = snat_director(Protocol::Udp);

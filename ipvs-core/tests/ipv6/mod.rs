@@ -46,8 +46,8 @@ fn question() -> Vec<u8> {
     frames::udp(CLIENT6, VIP6, b"ask", FROM_CLIENT)
 }
 
-/// Puts extension headers between the IPv6 header and what followed it (RFC 8200, 4). Each is its number and its
-/// bytes after the next header field.
+/// Puts extension headers between the IPv6 header and what followed it (RFC 8200, 4). Each is its
+/// number and its bytes after the next header field.
 fn extended(frame: &[u8], extensions: &[(u8, &[u8])]) -> Vec<u8> {
     let (head, l4) = frame.split_at(L2_LEN + HEADER_LEN);
     let mut head = head.to_vec();

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// FullNAT design 4.4.1 and 4.4.2 with 20 bytes of TOA, and the IPv6 of features.md 4.
+/// TOA with an IPv6 address has 20 bytes, by which the MSS of the SYN-ACK is lowered.
 #[test]
 fn fullnat_tells_the_dest_the_client_by_a_toa_of_20_bytes() {
     let mut director = director(Protocol::Tcp, FwdMode::FullNat);
@@ -64,7 +64,7 @@ fn an_expired_conn_is_reset_at_both_ends() {
     assert!(resets.iter().all(|rst| rst.checksums_right));
 }
 
-/// Replies reach any worker: the one that owns the local port gets them.
+/// A reply may come to any worker, which hands it to the one that owns the local port.
 #[test]
 fn a_reply_at_another_worker_is_handed_over() {
     let mut director = Setup {

@@ -35,7 +35,10 @@ fn the_first_packets_wait_until_the_neighbour_is_known() {
     .build();
     assert_eq!(director.receive(WAN, &question()), []);
     let is_asked = director.wire.events.iter().any(|event| {
-        matches!(event, Event::Resolve { ifindex: IfIndex(1), addr } if addr.to_string() == DEST_ADDR)
+        matches!(
+            event,
+            Event::Resolve { ifindex: IfIndex(1), addr } if addr.to_string() == DEST_ADDR
+        )
     });
     assert!(is_asked, "{:?}", director.wire.events);
     let told = frames::neighbour_advertisement((DEST_ADDR, DEST_MAC), (LADDR6, LAN_MAC));

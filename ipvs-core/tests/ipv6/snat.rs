@@ -21,7 +21,7 @@ fn a_host_reaches_the_world_from_the_wan_address() {
     assert!(back.checksums_right);
 }
 
-/// RFC 5508, 3.1, as it is for ICMPv6, whose checksum covers the addresses
+/// RFC 5508, 3.1, for ICMPv6, whose checksum covers the addresses
 #[test]
 fn a_host_pings_the_world_and_hears_the_answer() {
     let mut director = snat_director(Protocol::IcmpV6);
@@ -38,7 +38,8 @@ fn a_host_pings_the_world_and_hears_the_answer() {
     );
     let identifier = |frame: &[u8]| [frame[58], frame[59]];
 
-    // The world turns it round: addresses, which change no sum, and the type.
+    // The host in the world answers: it swaps the addresses, which does not change the checksum,
+    // and changes the type.
     let mut reply = sent.clone();
     reply[..6].copy_from_slice(&WAN_MAC.0);
     reply[6..12].copy_from_slice(&CLIENT_MAC.0);

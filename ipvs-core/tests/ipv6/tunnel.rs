@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What a tunnel's end finds behind the outer header and the shim, as a frame.
+/// The packet behind the outer header and the tunnel's header, as a frame.
 fn unpacked(frame: &[u8], outer_len: usize, shim_len: usize) -> Seen {
     let inner = &frame[L2_LEN + outer_len + shim_len..];
     let ethertype: [u8; 2] = if inner[0] >> 4 == 4 {
@@ -13,7 +13,8 @@ fn unpacked(frame: &[u8], outer_len: usize, shim_len: usize) -> Seen {
     Seen::parse(&[&frame[..12], &ethertype, inner].concat())
 }
 
-/// IP in IP (RFC 2003, RFC 2473, RFC 4213), GRE (RFC 2784, RFC 7676) and GUE for all four combinations of families.
+/// IP in IP (RFC 2003, RFC 2473, RFC 4213), GRE (RFC 2784, RFC 7676) and GUE for all four
+/// combinations of families.
 #[rstest]
 fn a_tunnel_carries_either_family_over_either(
     #[values((CLIENT, VIP), (CLIENT6, VIP6))] (client, vip): (&'static str, &'static str),
@@ -83,8 +84,8 @@ fn a_tunnel_carries_either_family_over_either(
     assert_eq!(director.states(), ["UDP_NORMAL"]);
 }
 
-/// RFC 2003, 4 and RFC 2473, 8: a router on a tunnel's way complains about the outer packet; the client hears of its
-/// own.
+/// RFC 2003, 4 and RFC 2473, 8. A router between director and dest sends an error about the outer
+/// packet. The client gets an error about its own packet.
 #[rstest]
 fn errors_from_a_tunnel_s_way_reach_the_client(
     #[values((CLIENT, VIP), (CLIENT6, VIP6))] (client, vip): (&'static str, &'static str),
@@ -144,7 +145,7 @@ fn errors_from_a_tunnel_s_way_reach_the_client(
     let unreachable = frames::unreachable(router, laddr, quoted, FROM_DEST);
     let seen = Seen::parse(&only(director.receive(LAN, &unreachable)).1);
     assert_eq!(seen.icmp, Some(if is_v4 { (3, 1) } else { (1, 3) }));
-    // Too little of it, or a wrong checksum, tells nobody anything.
+    // An error that quotes too little, or whose checksum is wrong, is not translated.
     let cut = frames::unreachable(router, laddr, &quoted[..28], FROM_DEST);
     assert_eq!(director.receive(LAN, &cut), []);
     let mut wrong = unreachable;
@@ -152,7 +153,7 @@ fn errors_from_a_tunnel_s_way_reach_the_client(
     assert_eq!(director.receive(LAN, &wrong), []);
 }
 
-/// RFC 2473, 7.1 and RFC 4443, 3.2: an IPv6 packet never is fragmented on its way.
+/// RFC 2473, 7.1 and RFC 4443, 3.2. Routers do not fragment IPv6 packets.
 #[test]
 fn what_does_not_fit_a_tunnel_is_too_big_by_the_outer_header() {
     let mut director = director(Protocol::Udp, FwdMode::Tunnel(Encapsulation::IpIp));

@@ -1,8 +1,9 @@
-//! What several modes have in common.
+//! What holds for several modes.
 
 use super::*;
 
-/// RFC 792: whoever sent what may not go on hears of it, however many packets have gone this way before.
+/// RFC 792. The sender of a packet that cannot be forwarded gets an error, also when earlier
+/// packets of the conn were forwarded.
 #[rstest]
 fn later_packets_are_refused_as_first_ones_are(
     #[values(
@@ -37,7 +38,7 @@ fn later_packets_are_refused_as_first_ones_are(
     assert_eq!(stats.in_packets.get(), 3, "what was refused is not counted");
 }
 
-/// Several modes among the dests of one service: each conn goes by its own dest's.
+/// The dests of one service may differ in their mode. A conn has the mode of its dest.
 #[test]
 fn the_dests_of_a_service_may_differ_in_mode() {
     let mut director = Setup {
@@ -78,7 +79,7 @@ fn the_dests_of_a_service_may_differ_in_mode() {
     );
 }
 
-/// One-arm: client and dests behind the same device.
+/// One-arm: clients and dests are behind the same device.
 #[rstest]
 #[case(FwdMode::Nat)]
 #[case(FwdMode::DirectRoute)]

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// features.md 1: DR changes nothing but MAC addresses; a router decrements the TTL (RFC 1812, 5.3.1).
+/// DR changes nothing but the MAC addresses and, as any router, the TTL (RFC 1812, 5.3.1).
 #[test]
 fn dr_changes_mac_addresses_and_time_to_live_only() {
     let mut director = director(FwdMode::DirectRoute);
@@ -18,7 +18,7 @@ fn dr_changes_mac_addresses_and_time_to_live_only() {
     assert_eq!(received[L2_LEN + 12..], sent[L2_LEN + 12..]);
 }
 
-/// Only the client is heard: its ACK establishes the conn, its FIN ends it.
+/// The director sees the client's segments only. An ACK establishes the conn, a FIN ends it.
 #[test]
 fn dr_follows_the_client_alone() {
     let mut director = director(FwdMode::DirectRoute);
@@ -37,7 +37,8 @@ fn dr_follows_the_client_alone() {
     }
 }
 
-/// Nobody hears the dest answer, so a UDP conn of DR is no half-open one.
+/// The director never sees an answer of the dest, so it does not treat a UDP conn of DR as
+/// unanswered.
 #[test]
 fn a_udp_conn_of_dr_lives_as_long_as_an_answered_one() {
     let mut director = udp_director(FwdMode::DirectRoute);
@@ -59,7 +60,7 @@ fn an_established_dr_conn_expires_silently() {
     assert!(director.states().is_empty());
 }
 
-/// A router on the dest's way to the client complains to the VIP about what the dest sent.
+/// A router between dest and client sends an error about a packet of the dest to the VIP.
 #[test]
 fn dr_brings_an_error_about_the_dest_s_packet_to_the_dest() {
     let mut director = udp_director(FwdMode::DirectRoute);

@@ -1,4 +1,4 @@
-//! AH and ESP follow the key exchange of their addresses, as in IPVS.
+//! AH and ESP go to the dest of the key exchange (IKE) between the same addresses, as in IPVS.
 
 use ipvs_core::{DropReason, Encapsulation, FwdMode, Protocol};
 use rstest::rstest;
@@ -9,7 +9,7 @@ const L2_LEN: usize = 14;
 const ESP: u8 = 50;
 const AH: u8 = 51;
 
-/// Something encrypted, between the addresses of these ends.
+/// An IPsec packet between the addresses of these ends.
 fn ipsec(protocol: u8, src: &str, dst: &str, macs: Macs) -> Vec<u8> {
     let mut frame = frames::udp(src, dst, b"nobody can read this", macs);
     if frame[12..14] == [8, 0] {
@@ -21,7 +21,7 @@ fn ipsec(protocol: u8, src: &str, dst: &str, macs: Macs) -> Vec<u8> {
     frame
 }
 
-/// Addresses of a frame whose IP header is right, and what follows it.
+/// The addresses of a frame, whose IP header must be right, and the payload of IP.
 fn seen(frame: &[u8]) -> (String, String, Vec<u8>) {
     if frame[12..14] == [8, 0] {
         let (ip, rest) = etherparse::Ipv4Header::from_slice(&frame[L2_LEN..]).unwrap();
@@ -54,7 +54,7 @@ fn director(fwdmode: FwdMode) -> Director {
 }
 
 #[rstest]
-fn they_go_where_the_key_exchange_went(#[values(ESP, AH)] protocol: u8) {
+fn ah_and_esp_go_to_the_dest_of_the_key_exchange(#[values(ESP, AH)] protocol: u8) {
     let mut director = director(FwdMode::Nat);
     let packet = ipsec(protocol, CLIENT_IKE, VIP_IKE, FROM_CLIENT);
     director.receive(WAN, &packet);
@@ -73,7 +73,7 @@ fn they_go_where_the_key_exchange_went(#[values(ESP, AH)] protocol: u8) {
 }
 
 #[test]
-fn dr_tunnel_and_ipv6_lead_there_too() {
+fn ah_and_esp_go_to_that_dest_by_dr_tunnel_and_ipv6_too() {
     let mut direct = director(FwdMode::DirectRoute);
     direct.receive(WAN, &frames::udp(CLIENT_IKE, VIP_IKE, b"IKE", FROM_CLIENT));
     let (_, sent) = only(direct.receive(WAN, &ipsec(ESP, CLIENT_IKE, VIP_IKE, FROM_CLIENT)));
@@ -102,7 +102,7 @@ fn dr_tunnel_and_ipv6_lead_there_too() {
 }
 
 #[test]
-fn fullnat_cannot_tell_clients_apart_and_says_so() {
+fn fullnat_refuses_ah_and_esp_since_clients_cannot_be_told_apart() {
     let mut director = director(FwdMode::FullNat);
     director.to_dest(&frames::udp(CLIENT_IKE, VIP_IKE, b"IKE", FROM_CLIENT));
     let packet = ipsec(ESP, CLIENT_IKE, VIP_IKE, FROM_CLIENT);

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// How-to, "the packets": only the destination changes on the way in, only the source on the way back;
-/// options and sequence numbers are the ends' own.
+/// LVS-HOWTO, "LVS-NAT": on the way in only the destination is changed, on the way back only the
+/// source. TCP options and numbers stay as they are.
 #[test]
 fn nat_rewrites_the_dest_s_end_only() {
     let mut director = director(FwdMode::Nat);
@@ -29,7 +29,7 @@ fn nat_rewrites_the_dest_s_end_only() {
     assert_eq!(director.states(), ["ESTABLISHED"]);
 }
 
-/// How-to: real servers may serve the virtual port on another one.
+/// LVS-HOWTO, "LVS-NAT": the port of a dest may differ from that of the service.
 #[test]
 fn nat_may_change_the_port() {
     let mut director = Setup {
@@ -57,7 +57,8 @@ fn nat_lets_no_reply_out_that_belongs_to_no_conn() {
     assert_eq!(director.wire.to_kernel.len(), 1, "ssh is not the service");
 }
 
-/// With several workers a reply may reach any of them: it goes around until its conn is found, or is dropped.
+/// A reply may come to any worker. It is handed on from worker to worker until one has its conn,
+/// and dropped if none has.
 #[test]
 fn a_nat_reply_goes_around_the_workers() {
     let mut director = Setup {
@@ -78,7 +79,8 @@ fn a_nat_reply_goes_around_the_workers() {
     assert_eq!(director.drops()[DropReason::NatNoConn as usize], 1);
 }
 
-/// Two services on the same dest: the same client port to both could not be told apart on the way back.
+/// Two services share a dest. A client that uses the same port for both would get replies that
+/// cannot be told apart.
 #[test]
 fn a_second_nat_conn_with_the_same_way_back_is_refused() {
     let mut director = udp_director(FwdMode::Nat);
@@ -94,7 +96,8 @@ fn a_second_nat_conn_with_the_same_way_back_is_refused() {
     let other = frames::udp("10.0.0.48:40001", "10.0.0.100:81", b"two", FROM_CLIENT);
     director.to_dest(&other);
 
-    // In one batch too: the second is looked up before the first is complete.
+    // This holds within one batch, too, where the second conn is looked up before the first is
+    // made.
     let both = ["10.0.0.100:80", "10.0.0.100:81"]
         .map(|vip| frames::udp("10.0.0.48:40002", vip, b"ask", FROM_CLIENT));
     let packets = both.iter().map(|frame| VecBuf::new(WAN, frame));
@@ -106,7 +109,7 @@ fn a_second_nat_conn_with_the_same_way_back_is_refused() {
     director.check_that_every_packet_has_its_end();
 }
 
-/// RST to both ends on expiry: all modes that see both directions.
+/// In every mode that sees both directions, an established conn that expires is reset at both ends.
 #[test]
 fn an_established_nat_conn_that_expires_is_reset_at_both_ends() {
     let mut director = director(FwdMode::Nat);
@@ -125,7 +128,8 @@ fn an_established_nat_conn_that_expires_is_reset_at_both_ends() {
     assert!(resets.iter().all(|rst| rst.checksums_right));
 }
 
-/// An ICMP error from the dest about what it was sent reaches the client as about what the client sent.
+/// An ICMP error of the dest quotes the packet that the dest got. The client gets an error that
+/// quotes the packet it sent.
 #[test]
 fn nat_translates_errors_from_the_dest() {
     let mut director = udp_director(FwdMode::Nat);

@@ -1,4 +1,4 @@
-//! SNAT: hosts behind the director reach the world from a WAN address (tutorial, "SNAT").
+//! SNAT: hosts behind the director reach the world from a WAN address (DPVS's tutorial, "SNAT").
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use ipvs_core::{
 use testkit::director::*;
 use testkit::frames::{self, Seen};
 
-/// A host behind the director, and one in the world: the harness's client.
+/// A host behind the director, and a host in the world, which is at the place of the client.
 const HOST: &str = "192.168.100.2:40000";
 const WORLD: &str = "10.0.0.48:80";
-/// The WAN address: the harness makes it an address with pools.
+/// The WAN address. [`Setup`] makes it a local address, so it has a pool of ports.
 const WAN_ADDR: &str = "192.168.100.200";
 
 /// `-A -s rr -H proto=P,src-range=192.168.100.0-192.168.100.254,oif=dpdk1`, `-a ... -r WAN:0 -J`
@@ -62,14 +62,14 @@ fn director(protocol: Protocol) -> Director {
     director
 }
 
-/// The service of [`director`]
+/// The SNAT service of [`director`]
 fn snat(director: &Director) -> Service {
     let mut services = director.snapshot.services.iter();
     let snat = services.find(|service| service.key.matcher.is_some());
     (**snat.unwrap()).clone()
 }
 
-/// What the world gets of a host's packet.
+/// Sends a host's packet. Returns what the world gets.
 fn from_host(director: &mut Director, frame: &[u8]) -> Seen {
     one(director.receive(LAN, frame), WAN)
 }
@@ -112,7 +112,8 @@ fn hosts_share_the_wan_address_by_ports_and_give_them_back() {
     let two = from_host(&mut director, &ask("192.168.100.3:53"));
     assert_ne!(one.src, two.src);
     let answer = frames::udp(WORLD, &two.src, b"answer", FROM_CLIENT);
-    // 192.168.100.3 is nobody's neighbour yet: its packet is held, addressed right.
+    // The MAC address of 192.168.100.3 is not known yet, so its packet is held. It is addressed
+    // correctly.
     assert_eq!(director.receive(WAN, &answer), []);
     assert_eq!(director.engine.stats().held.get(), 1);
     director.wait_s(400);
@@ -137,7 +138,8 @@ fn a_host_pings_the_world_and_hears_the_answer() {
     let identifier = |frame: &[u8]| u16::from_be_bytes([frame[38], frame[39]]);
     assert!(identifier(&sent) >= 1025, "one of the pool");
 
-    // The world turns it round: addresses and type, and so the checksum (RFC 792).
+    // The host in the world answers: it swaps the addresses and changes the type, and so the
+    // checksum (RFC 792).
     let mut reply = frames::echo_request("10.0.0.48", WAN_ADDR, b"data", FROM_CLIENT);
     reply[34..42].copy_from_slice(&sent[34..42]);
     reply[34] = 0;
@@ -157,7 +159,7 @@ fn a_host_pings_the_world_and_hears_the_answer() {
     assert_eq!(identifier(&back), identifier(&ping));
     assert_eq!(director.states(), ["ICMP_NORMAL"]);
 
-    // A router on the way has something to say about the request.
+    // A router on the way sends an error about the request.
     let error = frames::unreachable("10.0.0.1", WAN_ADDR, &sent[14..], FROM_CLIENT);
     let (_, back) = director.receive(WAN, &error).remove(0);
     let seen = Seen::parse(&back);
@@ -177,9 +179,10 @@ fn a_host_pings_the_world_and_hears_the_answer() {
 }
 
 #[test]
-fn what_does_not_match_is_the_kernel_s() {
+fn packets_that_match_no_service_go_to_the_kernel() {
     let mut director = director(Protocol::Udp);
-    // Another source, another protocol, another way out, the director itself.
+    // Packets with another source, another protocol, another way out, and one for the director
+    // itself.
     for frame in [
         frames::udp("192.168.101.2:53", WORLD, b"", FROM_DEST),
         frames::tcp(HOST, WORLD).flags("S").frame(FROM_DEST),
@@ -191,9 +194,9 @@ fn what_does_not_match_is_the_kernel_s() {
     assert_eq!(director.wire.to_kernel.len(), 4);
 }
 
-/// RFC 1112, RFC 919: what is for many is for nobody behind a translator, wherever it would be routed to.
+/// RFC 1112, RFC 919. Multicast and broadcast are not translated, wherever routes would lead them.
 #[test]
-fn what_a_host_sends_to_many_is_the_kernel_s() {
+fn multicast_and_broadcast_of_a_host_go_to_the_kernel() {
     let mut director = director(Protocol::Udp);
     let default = Route {
         prefix: Prefix::new([0, 0, 0, 0].into(), 0).unwrap(),
@@ -217,7 +220,7 @@ fn what_a_host_sends_to_many_is_the_kernel_s() {
 }
 
 #[test]
-fn a_segment_in_the_middle_of_nothing_does_not_get_out() {
+fn a_segment_without_a_conn_does_not_leave_the_director() {
     let mut director = director(Protocol::Tcp);
     let stray = frames::tcp(HOST, WORLD).flags("A").frame(FROM_DEST);
     director.refuses(LAN, &stray, DropReason::TcpNotSyn);
@@ -236,7 +239,7 @@ fn errors_about_a_host_s_packet_reach_the_host() {
     assert!(seen.checksums_right);
 }
 
-/// FullNAT and SNAT in one director: the VIP is the VIP's.
+/// FullNAT and SNAT in one director. Packets to the VIP are not of the SNAT service.
 #[test]
 fn a_host_that_calls_the_vip_is_a_client_of_it() {
     let mut director = director(Protocol::Tcp);
@@ -247,7 +250,7 @@ fn a_host_that_calls_the_vip_is_a_client_of_it() {
     assert_eq!(seen.dst, DEST);
 }
 
-/// A destination hash goes by where packets go, not by the service, which has no address.
+/// A destination hash takes the address that the packet goes to, since the service has none.
 #[test]
 fn a_destination_hash_spreads_destinations_over_wan_addresses() {
     let mut director = director(Protocol::Udp);
@@ -275,9 +278,10 @@ fn a_destination_hash_spreads_destinations_over_wan_addresses() {
     );
 }
 
-/// LVS man page, -p: the host keeps to its WAN address while it has conns, and for the timeout after them.
+/// LVS man page, -p: a host keeps its WAN address while it has conns, and for the timeout after
+/// that.
 #[test]
-fn what_a_persistent_host_keeps_to_is_forgotten_after_its_conns() {
+fn a_persistent_host_s_wan_address_is_forgotten_after_its_conns() {
     let mut director = director(Protocol::Udp);
     let mut service = snat(&director);
     service.options.persistence = Some(Persistence {
@@ -295,15 +299,16 @@ fn what_a_persistent_host_keeps_to_is_forgotten_after_its_conns() {
     assert_eq!(templates_of(&director, DestId(7)), 0);
 }
 
-/// Clients that keep to a dest
+/// Templates in use
 fn templates_of(director: &Director, dest: DestId) -> u64 {
     let stats = director.engine.stats();
     stats.dest(dest).persistent_conns.get()
 }
 
-/// IPVS keeps a template for each client and service; services that match have all the same address, none.
+/// IPVS keeps a template for each client and service. Match services cannot be told apart by their
+/// address, since they have none.
 #[test]
-fn a_persistent_host_of_two_services_keeps_to_a_dest_of_each() {
+fn a_persistent_host_of_two_services_keeps_a_dest_of_each() {
     let mut director = director(Protocol::Udp);
     let all = snat(&director);
     director.snapshot.services.remove(&all.key);

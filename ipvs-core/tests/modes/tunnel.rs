@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The outer IPv4 header of a frame, and where what it carries begins.
+/// The outer IPv4 header of a frame, and its payload.
 fn outer(frame: &[u8]) -> (etherparse::Ipv4Header, &[u8]) {
     let (header, payload) = etherparse::Ipv4Header::from_slice(&frame[L2_LEN..]).unwrap();
     assert_eq!(header.header_checksum, header.calc_header_checksum());
@@ -47,14 +47,14 @@ fn a_tunnel_carries_the_client_s_packet_whole(
     assert_eq!(director.states(), ["SYN_RECV"]);
 }
 
-/// draft-ietf-intarea-gue 3.1 and 5: UDP to the chosen port, source port by flow, then proto 4 and no options.
-/// RFC 791, 3.1: the reserved flag is zero, whoever sets it inside; RFC 2003, 3.1: "don't fragment" is the inner packet's.
+/// The reserved flag of an outer header is 0, also when the inner packet has it set (RFC 791, 3.1).
+/// "Don't fragment" is copied from the inner packet (RFC 2003, 3.1).
 #[rstest]
 fn a_tunnel_does_not_take_over_the_reserved_flag(
     #[values(Encapsulation::IpIp, Encapsulation::Gre)] encapsulation: Encapsulation,
 ) {
     let mut director = tunnel_director(encapsulation);
-    // The first packet and later ones go different ways.
+    // The slow path forwards the first packet, the fast path the later ones.
     for (inside, outside) in [(0xc0, 0x40), (0xc0, 0x40), (0x80, 0), (0x40, 0x40), (0, 0)] {
         let mut sent = frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT);
         sent[L2_LEN + 6] = inside;
@@ -99,7 +99,7 @@ fn tunnel_director(encapsulation: Encapsulation) -> Director {
     .build()
 }
 
-/// RFC 1191 with the tunnel's 20 bytes: the client learns what fits inside.
+/// RFC 1191. The MTU that the client is told is that of the link less the outer header.
 #[test]
 fn what_does_not_fit_the_tunnel_is_refused_with_the_mtu_inside() {
     let mut director = tunnel_director(Encapsulation::IpIp);
@@ -122,7 +122,7 @@ fn a_tunnel_needs_an_address_of_the_director_on_its_way() {
     director.refuses(WAN, &frame, DropReason::NoTunnelSource);
 }
 
-/// A buffer without headroom is no reason to panic.
+/// A buffer without headroom must not make the engine panic.
 #[test]
 fn a_tunnel_without_headroom_drops_and_counts() {
     let mut director = tunnel_director(Encapsulation::IpIp);

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// RFC 7915, 5.1: hop limit less one, traffic class kept, may be fragmented only if it is short.
+/// RFC 7915, 5.1. The hop limit is lowered by 1, the traffic class is kept, and only short packets
+/// may be fragmented.
 #[test]
 fn nat64_tcp_goes_there_and_back_with_the_client_s_address() {
     let mut director = nat64(Protocol::Tcp);
@@ -103,7 +104,7 @@ fn udp_goes_there_and_back() {
     assert!(back.checksums_right);
 }
 
-/// RFC 7915, 4.5: what had no checksum over IPv4 must have one over IPv6.
+/// RFC 7915, 4.5. A datagram that had no checksum over IPv4 gets one over IPv6.
 #[test]
 fn a_datagram_without_a_checksum_gets_one() {
     let mut director = nat46(Protocol::Udp);
@@ -124,7 +125,7 @@ fn a_datagram_without_a_checksum_gets_one() {
 fn headers_carry_over_what_the_other_family_has() {
     let mut director = nat64(Protocol::Udp);
     let mut frame = frames::udp(CLIENT6, VIP6, b"ask", FROM_CLIENT);
-    // Traffic class 0xb8, a flow label that IPv4 has no place for.
+    // Traffic class 0xb8, and a flow label, which IPv4 does not have.
     frame[L2_LEN..L2_LEN + 4].copy_from_slice(&[0x6b, 0x81, 0x23, 0x45]);
     let (_, sent) = only(director.receive(WAN, &frame));
     let (first, _) = Ipv4Header::from_slice(&sent[L2_LEN..]).unwrap();
@@ -149,7 +150,7 @@ fn headers_carry_over_what_the_other_family_has() {
     assert_eq!((header.hop_limit, header.next_header.0), (63, 17));
 }
 
-/// Options of IPv4 and extension headers of IPv6 go with the header that they belong to (RFC 7915, 4.1 and 5.1).
+/// IPv4 options and IPv6 extension headers are not translated (RFC 7915, 4.1 and 5.1).
 #[test]
 fn options_and_extension_headers_are_left_behind() {
     let mut director = nat64(Protocol::Udp);
@@ -169,7 +170,7 @@ fn options_and_extension_headers_are_left_behind() {
 
 #[test]
 fn what_does_not_fit_as_the_other_family_is_refused_with_what_does() {
-    // 1480 bytes and 20 more
+    // 1480 bytes fit, since the other header is 20 bytes longer.
     let mut director = nat46(Protocol::Udp);
     let mut large = frames::udp(CLIENT, VIP, &[7; 1481 - 28], FROM_CLIENT);
     large[L2_LEN + 6] = 0x40;
@@ -211,7 +212,7 @@ fn an_expired_conn_is_reset_at_both_ends_in_their_families() {
     }
 }
 
-/// A service with dests of both families: each conn by its own dest's.
+/// A service may have dests of both families. A conn has the family of its dest.
 #[test]
 fn a_service_may_have_dests_of_both_families() {
     let mut director = Setup {
@@ -234,7 +235,7 @@ fn a_service_may_have_dests_of_both_families() {
     assert_eq!(director.engine.stats().conns.get(), 4);
 }
 
-/// A buffer without headroom is no reason to panic.
+/// A buffer without headroom must not make the engine panic.
 #[test]
 fn a_longer_header_without_headroom_is_dropped_and_counted() {
     let mut director = nat46(Protocol::Udp);

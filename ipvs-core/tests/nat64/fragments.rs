@@ -23,7 +23,7 @@ fn cut_v4(frame: &[u8], at: usize) -> [Vec<u8>; 2] {
     })
 }
 
-/// The same of IPv6.
+/// Cuts an IPv6 datagram in two at this byte of its payload.
 fn cut_v6(frame: &[u8], at: usize) -> [Vec<u8>; 2] {
     let (head, l4) = frame.split_at(L2_LEN + 40);
     [(0, true), (at, false)].map(|(from, more)| {
@@ -36,7 +36,7 @@ fn cut_v6(frame: &[u8], at: usize) -> [Vec<u8>; 2] {
     })
 }
 
-/// Options for the destination, and the header behind them: RFC 8200, 4.6.
+/// Puts a destination options header before the L4 header (RFC 8200, 4.6).
 fn with_options(mut frame: Vec<u8>) -> Vec<u8> {
     let next = frame[L2_LEN + 6];
     let l4_at = L2_LEN + 40;
@@ -44,7 +44,8 @@ fn with_options(mut frame: Vec<u8>) -> Vec<u8> {
     frame
 }
 
-/// The same cut in two: what is cut begins with the options, and all offsets count from there (RFC 8200, 4.5).
+/// Cuts an IPv6 datagram with destination options in two. The options are part of what is cut, so
+/// offsets count from them (RFC 8200, 4.5).
 fn cut_with_options(frame: Vec<u8>, at: usize) -> [Vec<u8>; 2] {
     cut_v6(&with_options(frame), at).map(|mut fragment| {
         fragment[L2_LEN + 40] = 60;
@@ -52,7 +53,7 @@ fn cut_with_options(frame: Vec<u8>, at: usize) -> [Vec<u8>; 2] {
     })
 }
 
-/// RFC 7915, 5.1: options are left out, so that what is behind them has other offsets.
+/// RFC 7915, 5.1. The options are left out, so the offsets behind them change.
 #[rstest]
 fn fragments_with_options_before_their_ports_are_translated(
     #[values(false, true)] last_comes_first: bool,
@@ -85,7 +86,8 @@ fn fragments_with_options_before_their_ports_are_translated(
     assert_eq!(director.engine.stats().held.get(), 0);
 }
 
-/// RFC 5722 and RFC 3128: without the options such a fragment would be another first one, or would overwrite the header.
+/// RFC 5722 and RFC 3128. Without the options such a fragment would become a second first one, or
+/// would overwrite the L4 header.
 #[rstest]
 #[case::within_the_options(Protocol::Udp, 8, DropReason::Fragment)]
 #[case::of_tcp_s_flags(Protocol::Tcp, 16, DropReason::TinyFragment)]
@@ -107,7 +109,7 @@ fn fragments_over_the_header_behind_options_are_dropped(
     director.refuses(WAN, &overlapping, reason);
 }
 
-/// Puts two fragments of IPv4 together, whichever comes first.
+/// Reassembles two IPv4 fragments in either order.
 fn join_v4(mut fragments: Vec<Vec<u8>>) -> Seen {
     fragments.sort_by_key(|fragment| [fragment[L2_LEN + 6] & 0x1f, fragment[L2_LEN + 7]]);
     let mut end = 0;
@@ -149,7 +151,7 @@ fn join_v6(mut fragments: Vec<Vec<u8>>) -> Seen {
     seen(&whole)
 }
 
-/// RFC 7915, 4.1 and 5.1.1: a fragment becomes one of the other family, in whatever order they come.
+/// RFC 7915, 4.1 and 5.1.1. A fragment becomes one of the other family, in any order.
 #[rstest]
 fn fragments_become_those_of_the_other_family(#[values(false, true)] last_comes_first: bool) {
     let order = |mut fragments: [Vec<u8>; 2]| {
@@ -187,7 +189,7 @@ fn fragments_become_those_of_the_other_family(#[values(false, true)] last_comes_
     assert!(back.checksums_right && back.payload == payload);
     assert_eq!(director.engine.stats().held.get(), 0);
 
-    // RFC 7915, 4.5: no checksum, no way.
+    // RFC 7915, 4.5. A fragmented datagram without a checksum cannot be translated.
     let mut none = frames::udp(CLIENT, VIP, &payload, FROM_CLIENT);
     none[L2_LEN + 26..L2_LEN + 28].fill(0);
     let [first, _] = cut_v4(&none, 304);

@@ -6,7 +6,7 @@ const ROUTER: &str = "192.168.100.9";
 
 const ROUTER6: &str = "2001:db8:100::9";
 
-/// RFC 7915, 4.2 and 4.3: from the dest's side, to a client with IPv6.
+/// RFC 7915, 4.2 and 4.3. Errors from the dest's side to an IPv6 client.
 #[test]
 fn nat64_translates_errors_of_icmp() {
     let mut director = nat64(Protocol::Udp);
@@ -17,7 +17,7 @@ fn nat64_translates_errors_of_icmp() {
             frames::unreachable("192.168.100.2", LADDR, &sent[L2_LEN..], FROM_DEST),
             (1, 4),
         ),
-        // Only 8 bytes of the quoted L4, as RFC 792 promises
+        // The error quotes only 8 bytes of L4, which is what RFC 792 promises.
         (
             frames::unreachable(ROUTER, LADDR, &sent[L2_LEN..L2_LEN + 28], FROM_DEST),
             (1, 4),
@@ -51,7 +51,7 @@ fn nat64_translates_errors_of_icmp() {
     }
 }
 
-/// RFC 7915, 5.2 and 5.3: from the client's side, to a dest with IPv4.
+/// RFC 7915, 5.2 and 5.3. Errors from the client's side to an IPv4 dest.
 #[test]
 fn nat64_translates_errors_of_icmpv6() {
     let mut director = nat64(Protocol::Udp);
@@ -122,7 +122,8 @@ fn nat46_translates_errors_both_ways() {
     assert_eq!(to_dest.payload[40..], answer[L2_LEN + 40..]);
 }
 
-/// RFC 7915, figure 3: what points at a field that the other header has not is dropped.
+/// RFC 7915, figure 3. An error that points at a field which the other header does not have is
+/// dropped.
 #[test]
 fn errors_that_say_nothing_in_the_other_family_are_dropped() {
     let mut director = nat64(Protocol::Udp);

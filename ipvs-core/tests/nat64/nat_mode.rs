@@ -1,4 +1,5 @@
-//! NAT between both address families: the dest sees the client by the address that RFC 6052 gives it.
+//! NAT between both address families: the dest sees the client by its address in the other family
+//! (RFC 6052).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,13 +11,13 @@ use testkit::director::*;
 use testkit::frames;
 
 const L2_LEN: usize = 14;
-/// Of the clients that have an IPv4 address, and one of them: 192.0.2.33.
+/// The prefix of clients that have an IPv4 address, and the client 192.0.2.33.
 const PREFIX: &str = "2001:db8:1::";
 const CLIENT64: &str = "[2001:db8:1::c000:221]:40000";
-/// 127.0.0.1 behind it.
+/// 127.0.0.1 behind the prefix.
 const LOOPBACK64: &str = "[2001:db8:1::7f00:1]:40000";
 const CLIENT64_SEEN: &str = "192.0.2.33:40000";
-/// CLIENT, as the prefix shows it.
+/// [`CLIENT`] behind the prefix.
 const CLIENT46_SEEN: &str = "[2001:db8:1::a00:30]:40000";
 
 fn setup(protocol: Protocol, vip: &'static str, dest: &'static str) -> Setup {
@@ -52,7 +53,7 @@ fn addr_of(end: &str) -> IpAddr {
     end.parse::<SocketAddr>().unwrap().ip()
 }
 
-/// No numbers are changed, nothing is told: the dest sees who it is.
+/// Sequence numbers stay, and there is no TOA, since the dest sees the client by its address.
 #[rstest]
 #[case::nat64(nat64(Protocol::Tcp), CLIENT64, VIP6, DEST, CLIENT64_SEEN)]
 #[case::nat46(nat46(Protocol::Tcp), CLIENT, VIP, DEST6, CLIENT46_SEEN)]
@@ -60,12 +61,12 @@ fn the_dest_sees_the_client_in_its_own_family(
     #[case] mut director: Director,
     #[case] client: &str,
     #[case] vip: &str,
-    #[case] server: &str,
+    #[case] dest: &str,
     #[case] seen: &str,
 ) {
-    let opened = director.open_between(client, vip, server);
+    let opened = director.open_between(client, vip, dest);
     assert_eq!(opened.laddr, seen);
-    assert_eq!((opened.syn.dst.as_str(), opened.syn.ttl), (server, 63));
+    assert_eq!((opened.syn.dst.as_str(), opened.syn.ttl), (dest, 63));
     assert_eq!((opened.syn.seq, opened.ack.options.len()), (1000, 0));
     assert_eq!(
         (opened.syn_ack.src.as_str(), opened.syn_ack.dst.as_str()),
@@ -77,7 +78,7 @@ fn the_dest_sees_the_client_in_its_own_family(
     assert_eq!(director.states(), ["ESTABLISHED"]);
     let data = frames::tcp(client, vip).flags("PA").seq(1001).ack(5001);
     let there = director.to_dest(&data.payload(b"GET /").frame(FROM_CLIENT));
-    let answer = frames::tcp(server, &there.src).flags("PA").seq(5001);
+    let answer = frames::tcp(dest, &there.src).flags("PA").seq(5001);
     let back = director.to_client(&answer.ack(1006).payload(b"200").frame(FROM_DEST));
     assert_eq!(
         (there.payload, back.payload),
@@ -86,7 +87,8 @@ fn the_dest_sees_the_client_in_its_own_family(
     assert_eq!(back.ack, 1006);
 }
 
-/// RFC 6146: who has no IPv4 address is seen by one of the director's, as is whose address could not be a client's.
+/// RFC 6146. A client without an IPv4 address is seen by a local address. So is one whose IPv4
+/// address no client can have.
 #[rstest]
 #[case::this_network(CLIENT6)]
 #[case::loopback(LOOPBACK64)]
@@ -111,7 +113,7 @@ fn a_client_without_an_ipv4_address_is_seen_by_a_local_one(#[case] client: &str)
     );
 }
 
-/// A port of the pool is some conn's for as long as that lasts.
+/// A local port belongs to its conn until the conn ends.
 #[test]
 fn a_local_port_comes_back_when_its_conn_ends() {
     let setup = Setup {
@@ -132,7 +134,7 @@ fn a_local_port_comes_back_when_its_conn_ends() {
     assert_eq!(first_round.len(), 1000, "no port twice");
     director.wait_s(400);
     assert_eq!(director.conns().len(), 0);
-    // The pool has 64,512 ports: so many more conns need those of the first.
+    // The pool has 64,512 ports, so this many conns need the ports of the first ones again.
     for round in 0..70 {
         for port in 1..=1000 {
             director.to_dest(&ask(port));
@@ -142,16 +144,16 @@ fn a_local_port_comes_back_when_its_conn_ends() {
     }
 }
 
-/// The seed on LVS-NAT: what no conn asked for stays inside.
+/// A packet of a dest that belongs to no conn does not leave the director.
 #[rstest]
 #[case::nat64(nat64(Protocol::Tcp), DEST, CLIENT64_SEEN)]
 #[case::nat46(nat46(Protocol::Tcp), DEST6, CLIENT46_SEEN)]
-fn what_a_dest_says_without_a_conn_is_not_let_out(
+fn a_packet_of_a_dest_without_a_conn_does_not_leave_the_director(
     #[case] mut director: Director,
-    #[case] server: &str,
+    #[case] dest: &str,
     #[case] seen: &str,
 ) {
-    let stray = frames::tcp(server, seen).flags("A").frame(FROM_DEST);
+    let stray = frames::tcp(dest, seen).flags("A").frame(FROM_DEST);
     director.refuses(LAN, &stray, DropReason::NatNoConn);
 }
 
@@ -160,18 +162,18 @@ fn what_a_dest_says_without_a_conn_is_not_let_out(
 #[case::nat46(VIP, DEST6, CLIENT, CLIENT46_SEEN)]
 fn a_reply_at_another_worker_is_handed_over(
     #[case] vip: &'static str,
-    #[case] server: &'static str,
+    #[case] dest: &'static str,
     #[case] client: &str,
     #[case] seen: &str,
 ) {
     let setup = Setup {
         workers: 2,
-        ..setup(Protocol::Udp, vip, server)
+        ..setup(Protocol::Udp, vip, dest)
     };
     let mut workers: Vec<Director> = setup.build_all().into_iter().map(with_prefix).collect();
     let ask = frames::udp(client, vip, b"ask", FROM_CLIENT);
     assert_eq!(workers[0].to_dest(&ask).src, seen);
-    let answer = frames::udp(server, seen, b"answer", FROM_DEST);
+    let answer = frames::udp(dest, seen, b"answer", FROM_DEST);
     assert_eq!(workers[1].receive(LAN, &answer), []);
     let (to, packet) = workers[1].wire.redirected.pop().unwrap();
     assert_eq!(to, 0);
@@ -190,24 +192,24 @@ fn errors_of_icmp_are_translated_both_ways(
     #[case] ends: [&str; 4],
     #[case] expected: [(u8, u8); 2],
 ) {
-    let [client, vip, server, seen] = ends;
-    let [to_client, to_server] = expected;
+    let [client, vip, dest, seen] = ends;
+    let [to_client, to_dest] = expected;
     let unreachable = |src: &str, dst: &str, frame: &[u8], macs| {
         let [src, dst] = [src, dst].map(|end| addr_of(end).to_string());
         frames::unreachable(&src, &dst, &frame[L2_LEN..], macs)
     };
     let ask = frames::udp(client, vip, b"ask", FROM_CLIENT);
     let (_, sent) = only(director.receive(WAN, &ask));
-    let told = director.to_client(&unreachable(server, seen, &sent, FROM_DEST));
+    let told = director.to_client(&unreachable(dest, seen, &sent, FROM_DEST));
     assert_eq!(told.icmp, Some(to_client));
     assert_eq!(told.dst, addr_of(client).to_string());
     assert!(told.checksums_right);
 
-    let answer = frames::udp(server, seen, b"yes", FROM_DEST);
+    let answer = frames::udp(dest, seen, b"yes", FROM_DEST);
     let (_, back) = only(director.receive(LAN, &answer));
     let told = director.to_dest(&unreachable(client, vip, &back, FROM_CLIENT));
-    assert_eq!(told.icmp, Some(to_server));
-    let [src, dst] = [seen, server].map(|end| addr_of(end).to_string());
+    assert_eq!(told.icmp, Some(to_dest));
+    let [src, dst] = [seen, dest].map(|end| addr_of(end).to_string());
     assert_eq!((told.src, told.dst, told.checksums_right), (src, dst, true));
 }
 

@@ -1,5 +1,6 @@
-//! The fast path against a plain, slow reference of the same rewrite: packets as records, sessions in a list, checksums
-//! from scratch by another library. Whatever the engine sends must be what the reference says, byte for byte.
+//! The engine compared with a simple, slow reference: packets are records, sessions lie in a list,
+//! and another library makes the checksums. The engine must send what the reference says, byte for
+//! byte.
 
 mod record;
 mod steps;
@@ -27,24 +28,25 @@ const DESTS: [&str; 3] = ["192.168.100.2:80", "192.168.100.3:8080", "192.168.100
 
 const CLIENTS: u16 = 8;
 
-/// RFC 9293, 3.7.1: MSS, lowered by the TOA option's 8 bytes.
+/// The length of the TOA option, by which the MSS is lowered (RFC 9293, 3.7.1)
 const TOA_LEN: u16 = 8;
 
-/// A session as the reference knows it. What the director chose is learned from the packet that opened it.
+/// A session as the reference knows it. What the director chose (dest, local address, numbers) is
+/// read from the first packet that it sent.
 #[derive(Debug)]
 struct Session {
     client: End,
     dest: End,
-    /// Whom the dest answers to
+    /// The address and port that the dest answers to
     local: End,
     seq_delta: u32,
     state: TcpState,
-    /// The acknowledgment up to which segments carry the client's address
+    /// Segments that acknowledge no more than this carry TOA
     toa_until: Option<u32>,
 }
 
 impl Session {
-    /// A packet of the client, as the dest gets it.
+    /// The packet that the dest gets for one of the client.
     fn inbound(&mut self, packet: &Packet, fwdmode: FwdMode) -> Packet {
         let mut out = packet.clone();
         out.ttl -= 1;
@@ -61,7 +63,7 @@ impl Session {
         out
     }
 
-    /// FullNAT design 4.3 to 4.6.
+    /// FullNAT: strips timestamps from the SYN, puts in TOA, and translates the numbers.
     fn translate_inbound(&mut self, tcp: &mut Tcp) {
         tcp.seq = tcp.seq.wrapping_add(self.seq_delta);
         if tcp.syn {
@@ -85,7 +87,7 @@ impl Session {
         }
     }
 
-    /// A packet of the dest, as the client gets it.
+    /// The packet that the client gets for one of the dest.
     fn outbound(&mut self, packet: &Packet, fwdmode: FwdMode) -> Packet {
         let mut out = packet.clone();
         out.ttl -= 1;
@@ -119,13 +121,13 @@ impl Session {
     }
 }
 
-/// Director and reference side by side.
+/// The director and the reference, which get the same packets.
 struct Pair {
     director: Director,
     protocol: Protocol,
     fwdmode: FwdMode,
     sessions: HashMap<u16, Session>,
-    /// Each packet's payload begins with a number of its own.
+    /// The number that the payload of the next packet begins with.
     next_number: u64,
 }
 
@@ -162,7 +164,7 @@ impl Pair {
         }
     }
 
-    /// The packet of a step, if there can be one: dests only answer.
+    /// The packet of a step. There is none if a dest would send before it was asked.
     fn give(&mut self, step: &Step) -> Option<Given> {
         let session = self.sessions.get(&step.client);
         let (src, dst) = if step.is_outbound {
@@ -207,7 +209,7 @@ impl Pair {
         })
     }
 
-    /// Everything at once through the engine, then one by one through the reference.
+    /// Gives all packets to the engine in one batch, then one by one to the reference.
     fn run_batch(&mut self, batch: &[Given]) {
         let packets: Vec<VecBuf> = batch.iter().map(frame_of).collect();
         let now = self.director.now;
@@ -262,8 +264,8 @@ impl Pair {
         }
     }
 
-    /// What the reference makes of the packet; of a session's first, what only the director can know is read
-    /// from what it sent.
+    /// The packet that the reference expects. For the first one of a session it reads what the
+    /// director chose from what that sent.
     fn expected(&mut self, given: &Given, frame: &[u8]) -> Packet {
         let packet = &given.packet;
         let session = self
@@ -286,7 +288,7 @@ impl Pair {
         session.inbound(packet, self.fwdmode)
     }
 
-    /// A checksum that was off by some number is off by the same number still.
+    /// A checksum that was wrong by some number must still be wrong by that number.
     fn check_still_wrong(&self, frame: &[u8], right: &[u8]) {
         let header_len = usize::from(frame[14] & 15) * 4;
         let at = 14
@@ -306,7 +308,7 @@ impl Pair {
     }
 }
 
-/// By how much damaged checksums are off.
+/// By how much a damaged checksum is wrong.
 const OFF_BY: u32 = 0x1234;
 
 fn client_end(client: u16) -> End {
@@ -318,7 +320,7 @@ fn end(text: &str) -> End {
     (end.ip().octets(), end.port())
 }
 
-/// A session by the packet that opened it.
+/// A session, read from the first packet that the director sent for it.
 fn learned(client: End, frame: &[u8]) -> Session {
     let seen = Seen::parse(frame);
     Session {
@@ -347,7 +349,7 @@ fn frame_of(given: &Given) -> VecBuf {
             let at = 14 + header_len + if given.packet.tcp.is_some() { 16 } else { 6 };
             let field = u32::from(u16::from_be_bytes([frame[at], frame[at + 1]]));
             if given.packet.tcp.is_some() || given.packet.has_udp_checksum {
-                // Never to 0, which UDP takes for none.
+                // The damaged checksum must not be 0, which UDP takes for none.
                 let off = (field + OFF_BY - 1) % 0xffff + 1;
                 frame[at..at + 2].copy_from_slice(&(off as u16).to_be_bytes());
             }

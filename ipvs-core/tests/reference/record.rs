@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A TCP option as what it means.
+/// A TCP option by its meaning.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Opt {
     Nop(usize),
@@ -34,7 +34,7 @@ pub(super) fn option_bytes(options: &[Opt]) -> Vec<u8> {
     options.iter().flat_map(Opt::bytes).collect()
 }
 
-/// A packet as what it means. No checksums: they follow.
+/// A packet by its meaning. It has no checksums, which are made with the frame.
 #[derive(Debug, Clone)]
 pub(super) struct Packet {
     pub(super) src: End,
@@ -130,7 +130,7 @@ impl Packet {
     }
 }
 
-/// Options become as many NOPs.
+/// Replaces options by as many NOPs.
 pub(super) fn blank(options: &mut [Opt], which: impl Fn(&Opt) -> bool) {
     for option in options.iter_mut().filter(|option| which(option)) {
         *option = Opt::Nop(option.bytes().len());

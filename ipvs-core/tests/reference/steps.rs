@@ -1,16 +1,16 @@
-//! The steps that happen to the director and the reference, chosen at random.
+//! Random steps: which packets come, and what is wrong with them.
 
 use super::*;
 
-/// What happens next.
+/// One step of a test.
 #[derive(Debug, Clone)]
 pub(super) struct Step {
     pub(super) client: u16,
     pub(super) is_outbound: bool,
     pub(super) seq: u32,
-    /// Acknowledges the dest's SYN again, so that TOA goes on, or something else
+    /// The acknowledgment. `None` acknowledges the dest's SYN only, so that TOA goes on.
     pub(super) ack: Option<u32>,
-    /// S, A, F, R as bits
+    /// The flags S, A, F and R as bits
     pub(super) flags: u8,
     pub(super) options: Vec<Opt>,
     pub(super) shape: (u8, u8, u16, bool, bool),
@@ -25,7 +25,8 @@ pub(super) enum Damage {
     None,
     IpChecksum,
     TotalLength,
-    /// Forwarded if its conn exists: the checksum stays as wrong as it was (RFC 1624).
+    /// The checksum is wrong. If the conn exists the packet is forwarded, and the checksum stays
+    /// wrong (RFC 1624).
     L4Checksum,
 }
 

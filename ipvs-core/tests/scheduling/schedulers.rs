@@ -1,4 +1,4 @@
-//! Every scheduler through the engine: packets in, and which dest they leave to.
+//! Every scheduler through the whole engine: which dest do packets leave to?
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -68,20 +68,21 @@ impl Lab {
         self.director.publish();
     }
 
-    /// A datagram from this client; the number of the dest it goes to, and from where.
+    /// Sends a datagram of this client. Returns the number of the dest that it went to, and the
+    /// address that it came from.
     fn datagram(&mut self, client: &str, payload: &[u8]) -> usize {
         let frame = frames::udp(client, VIP, payload, FROM_CLIENT);
         number_of(&self.director.to_dest(&frame).dst)
     }
 
-    /// A SYN of this client.
+    /// Sends a SYN of this client.
     fn syn(&mut self, client: &str) -> (usize, frames::Seen) {
         let syn = frames::tcp(client, VIP).flags("S").seq(1000);
         let seen = self.director.to_dest(&syn.frame(FROM_CLIENT));
         (number_of(&seen.dst), seen)
     }
 
-    /// A handshake: an active conn.
+    /// A handshake, which makes an active conn.
     fn open(&mut self, client: &str) -> usize {
         let (number, syn) = self.syn(client);
         let syn_ack = frames::tcp(&dest(number), &syn.src)
@@ -137,7 +138,7 @@ fn weights_of_0_and_thresholds_keep_conns_away(#[case] kind: SchedulerKind) {
         conns[lab.open(&client(n))] += 1;
     }
     assert_eq!(conns, [5, 0, 5]);
-    // All that take conns have as many as they may.
+    // Every dest that takes conns has as many as its threshold allows.
     let syn = frames::tcp("10.0.0.99:1", VIP).flags("S").seq(1);
     let syn = syn.frame(FROM_CLIENT);
     lab.director.refuses(WAN, &syn, DropReason::NoDest);
@@ -147,7 +148,7 @@ fn weights_of_0_and_thresholds_keep_conns_away(#[case] kind: SchedulerKind) {
     assert_eq!(lab.open(&client(100)), 1);
 }
 
-/// What ends is counted off at once, so that its dest is chosen again.
+/// A conn that ends is no longer counted, so that its dest is chosen again at once.
 #[rstest]
 #[case(SchedulerKind::Lc)]
 #[case(SchedulerKind::Wlc)]
@@ -175,7 +176,7 @@ fn conns_that_expire_make_room(#[case] kind: SchedulerKind) {
     let mut lab = Lab::new(kind, Protocol::Udp, &[1; 40], 0);
     let dests: Vec<_> = (0..80).map(|n| lab.datagram(&client(n), b"")).collect();
     assert!((0..40).all(|dest| dests.iter().filter(|at| **at == dest).count() == 2));
-    // All clients but those of one dest go on sending.
+    // Every client goes on sending, except those of one dest.
     for _ in 0..100 {
         lab.director.wait_s(5);
         for n in (0..80).filter(|n| dests[*n] != 17) {
@@ -207,7 +208,7 @@ fn a_client_keeps_its_dest_at_every_worker(#[case] kind: SchedulerKind) {
     assert!(seen.iter().all(|clients| *clients > 0), "{seen:?}");
 }
 
-/// LVS: the port counts with sh-port and mh-port.
+/// In LVS the flags sh-port and mh-port make the port part of the hash.
 #[test]
 fn ports_count_with_the_port_flag() {
     let options = HashOptions {
@@ -222,7 +223,7 @@ fn ports_count_with_the_port_flag() {
     assert!(seen.iter().all(|conns| *conns > 0), "{seen:?}");
 }
 
-/// One VIP is one destination: all its conns go to one dest.
+/// One VIP is one destination, so all its conns go to one dest.
 #[rstest]
 #[case(SchedulerKind::Dh)]
 #[case(SchedulerKind::Lblc)]
@@ -255,7 +256,7 @@ fn fo_takes_the_heaviest_and_ovf_fills_one_after_the_other() {
     assert_eq!(lab.open(&client(7)), 1);
 }
 
-/// RFC 9000 section 9: the client's address changes, the connection goes on.
+/// RFC 9000, 9: when the client's address changes, the QUIC connection goes on.
 #[test]
 fn a_quic_client_whose_address_changes_keeps_its_dest() {
     let kind = SchedulerKind::Conhash(HashTarget::Qid);
@@ -266,7 +267,8 @@ fn a_quic_client_whose_address_changes_keeps_its_dest() {
     ];
     let home = lab.datagram(&client(0), &initial);
     assert!((1..20).all(|n| lab.datagram(&client(n), &initial) == home));
-    // The dest's own ID with its name: QUIC-LB's layout, and DPVS's with 2 octets of address.
+    // IDs that the dest made, which name it: by QUIC-LB's layout, and by DPVS's with 2 octets of
+    // the address.
     let last = 2 + home as u8;
     let quic_lb = [0x52, 0x0a, 192, 168, 100, last, 0, 80, 1, 2, 3, 4, 9, 9];
     let dpvs = [
@@ -286,7 +288,7 @@ fn a_quic_client_whose_address_changes_keeps_its_dest() {
         assert_eq!(lab.datagram(&client(n), &quic_lb), home);
         assert_eq!(lab.datagram(&client(n + 50), &dpvs), home);
     }
-    // What is no QUIC at all goes by the client's address.
+    // A datagram that is not QUIC is scheduled by the client's address.
     for n in 200..220 {
         let addr = client(n).replace(":40000", "");
         let dest = lab.datagram(&format!("{addr}:1"), b"");

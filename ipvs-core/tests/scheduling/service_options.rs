@@ -1,4 +1,4 @@
-//! What a service asks of its conns: persistence, any port, one-packet scheduling, limits, lists.
+//! Options of a service: persistence, any port, one-packet scheduling, limits, access lists.
 
 use inet::Prefix;
 use ipvs_core::{
@@ -33,7 +33,7 @@ fn persist(prefix_len: u8) -> impl Fn(&mut Service) {
     }
 }
 
-/// Which dest a datagram from there goes to.
+/// The dest that a datagram of this client goes to.
 fn dest_of(director: &mut Director, client: &str, vip: &str) -> String {
     let seen = director.to_dest(&frames::udp(client, vip, b"ask", FROM_CLIENT));
     assert!(seen.checksums_right);
@@ -62,7 +62,7 @@ fn a_client_keeps_to_its_dest_and_others_take_turns() {
     };
     let persistent: u64 = (0..3).map(|dest| of(&director, dest)).sum();
     assert_eq!(persistent, 2);
-    // The conns end after 300 s, the templates a while later, and the turn goes on.
+    // The conns end after 300 s and the templates a while later. Then the round robin goes on.
     director.wait_s(700);
     let persistent: u64 = (0..3).map(|dest| of(&director, dest)).sum();
     assert_eq!(persistent, 0);
@@ -79,7 +79,7 @@ fn a_network_keeps_to_its_dest() {
     assert_ne!(dest_of(&mut director, "10.0.1.1:1", VIP), first);
 }
 
-/// A client's conns reach any worker: each reads what the others remember.
+/// The conns of a client come to any worker. Each worker reads the templates of the others.
 #[test]
 fn workers_know_each_other_s_clients() {
     let mut workers = Setup {
@@ -94,7 +94,7 @@ fn workers_know_each_other_s_clients() {
         let (_, sent) = only(worker.receive(WAN, &frame));
         dests.push(sent[..6].to_vec());
     }
-    // Without persistence each worker begins at another dest.
+    // Without persistence each worker begins the round robin at a dest of its own.
     dests.dedup();
     assert_eq!(dests.len(), 1);
 }
@@ -131,7 +131,8 @@ fn a_dest_that_is_gone_is_not_kept() {
     assert_ne!(dest_of(&mut director, "10.0.0.48:2", VIP), first);
 }
 
-/// LVS-HOWTO, "persistent connection": port 0 is every port, and a client's ports all go to one dest.
+/// LVS-HOWTO, "persistent connection": port 0 is every port, and a client's ports all go to one
+/// dest.
 #[rstest]
 fn a_service_of_any_port_hands_each_port_on(
     #[values(FwdMode::FullNat, FwdMode::Nat)] fwdmode: FwdMode,
@@ -175,7 +176,7 @@ fn one_packet_scheduling_keeps_no_conn() {
     };
     assert_eq!(made(&director), [2, 2, 2]);
     assert!(director.states().is_empty());
-    // In one batch too.
+    // This holds within one batch, too.
     let packets = (0..3).map(|_| testkit::VecBuf::new(WAN, &ask));
     let (engine, wire) = (&mut director.engine, &mut director.wire);
     engine.process(director.now, ipvs_core::Origin::Nic, packets, wire);
@@ -201,7 +202,7 @@ fn a_service_has_no_more_conns_than_it_may() {
     workers[0].refuses(WAN, &ask(4), DropReason::ConnLimit);
     workers[1].refuses(WAN, &ask(5), DropReason::ConnLimit);
     only(workers[0].receive(WAN, &ask(1)));
-    // The first worker's conns end.
+    // The conns of the first worker end.
     workers[0].wait_s(400);
     only(workers[1].receive(WAN, &ask(6)));
 }
@@ -241,7 +242,7 @@ fn a_service_gets_no_more_conns_per_second_than_it_may() {
 }
 
 #[test]
-fn lists_say_who_gets_conns() {
+fn access_lists_say_who_gets_conns() {
     let mut director = udp(FwdMode::DirectRoute);
     let list = |addr: &str, len| {
         let mut set = AddrSet::default();
@@ -289,7 +290,8 @@ fn a_defended_vip_shows_the_kernel_nothing() {
     );
 }
 
-/// `--expire-quiescent`, drain with a deadline: control ends the conns of a dest that stays.
+/// With `--expire-quiescent`, or after the deadline of a drain, control ends the conns of a dest
+/// that stays configured.
 #[test]
 fn the_conns_of_a_dest_end_on_order_with_resets() {
     let mut director = Setup::default().build();

@@ -1,12 +1,13 @@
-//! The dest calls the client: PORT and EPRT.
+//! Active FTP (PORT and EPRT): the dest opens the data conn.
 
 use super::*;
 
-/// NAT: the dest calls the client, which the packets of the line tell it rightly already; from the VIP.
+/// With NAT the line names the client correctly. The data conn of the dest comes to the client from
+/// the VIP.
 #[rstest]
 #[case("PORT 10,0,0,48,156,65\r\n")]
 #[case("EPRT |1|10.0.0.48|40001|\r\n")]
-fn nat_lets_the_dest_call_the_client(#[case] line: &str) {
+fn nat_lets_the_dest_connect_to_the_client(#[case] line: &str) {
     let mut director = director(FwdMode::Nat);
     control(&mut director);
     assert_eq!(text(&says(&mut director, 1001, 5001, line)), line);
@@ -39,9 +40,9 @@ fn nat_lets_the_dest_call_the_client(#[case] line: &str) {
     assert_eq!((seen.src.as_str(), seen.seq), ("10.0.0.100:20", 8));
 }
 
-/// FullNAT: the dest calls a local port.
+/// With FullNAT the dest connects to a local port.
 #[test]
-fn fullnat_gives_the_dest_a_port_to_call() {
+fn fullnat_gives_the_dest_a_local_port_to_connect_to() {
     let mut director = director(FwdMode::FullNat);
     let control = control(&mut director);
     let delta = control.delta;
@@ -61,7 +62,7 @@ fn fullnat_gives_the_dest_a_port_to_call() {
     let lport = high.parse::<u16>().unwrap() << 8 | low.parse::<u16>().unwrap();
     let longer = (seen.payload.len() - line.len()) as u32;
     assert!(longer > 0);
-    // The dest has got more than the client has said, by so much.
+    // The line has become longer by so much.
     let got = 1001 + line.len() as u32;
     let answer = answers(
         &mut director,
@@ -90,19 +91,19 @@ fn fullnat_gives_the_dest_a_port_to_call() {
         (seen.src, seen.dst.as_str(), seen.ack),
         (to.clone(), "192.168.100.2:20", 8)
     );
-    // Nobody calls twice.
+    // A second data conn is not accepted.
     let other = frames::tcp("192.168.100.2:2000", &to).flags("S");
     director.refuses(LAN, &other.frame(FROM_DEST), DropReason::NoConn);
 }
 
-/// RFC 959, 3.2: port 20 is the default. Servers without privileges call from others.
+/// RFC 959, 3.2: port 20 is the default. Servers without privileges use other ports.
 #[test]
-fn the_dest_may_call_from_any_port() {
+fn the_dest_may_connect_from_any_port() {
     let mut director = director(FwdMode::FullNat);
     let in_use = ports_in_use(&mut director);
     control(&mut director);
     let mut seq = 1001;
-    // Both ends, and ports of every class
+    // The lowest port, the highest, and ports of every class
     let ports = [1, 20, 1024, 65_535].into_iter().chain(2000..2016);
     for (made, sport) in (0..).zip(ports) {
         let to = announce(&mut director, seq);
@@ -125,14 +126,14 @@ fn the_dest_may_call_from_any_port() {
     assert_eq!((director.conns().len(), in_use.used()), (0, 0));
 }
 
-/// One local end is one conn's towards dests of a class.
+/// A local port belongs to one conn only among the dests of a class.
 #[test]
-fn a_local_port_that_another_has_got_serves_no_call() {
+fn a_local_port_that_another_conn_has_takes_no_data_conn() {
     let mut director = director(FwdMode::FullNat);
     let in_use = ports_in_use(&mut director);
     control(&mut director);
     let to = announce(&mut director, 1001);
-    // Towards port 21 this port is next.
+    // Towards port 21 this port is the next to be given out.
     let other = director.open_between("10.0.0.48:50000", VIP_FTP, DEST_FTP);
     assert_eq!(other.laddr, to);
     let call = |port: u16| {
@@ -150,11 +151,12 @@ fn a_local_port_that_another_has_got_serves_no_call() {
     assert_eq!((director.conns().len(), in_use.used()), (0, 0));
 }
 
-/// A local port is its owner's, and so is a call to it; the client's answer comes by any worker.
+/// The worker that owns the local port has the data conn. The client's answer may come to any
+/// worker.
 #[rstest]
 #[case::fullnat(FwdMode::FullNat)]
 #[case::nat(FwdMode::Nat)]
-fn calls_from_any_port_find_their_worker(#[case] fwdmode: FwdMode) {
+fn data_conns_from_any_port_find_their_worker(#[case] fwdmode: FwdMode) {
     let mut workers = Setup {
         workers: 3,
         fwdmode,
@@ -174,7 +176,7 @@ fn calls_from_any_port_find_their_worker(#[case] fwdmode: FwdMode) {
     let answer = answer.seq(70).ack(8).frame(FROM_CLIENT);
     let seen = one(go_around(&mut workers, 2, WAN, &answer), LAN);
     assert_eq!((seen.src, seen.dst.as_str()), (to, "192.168.100.2:2000"));
-    // What opens a conn is nobody's: it does not go around.
+    // A SYN belongs to no conn yet, so it is not handed around.
     let stray = frames::tcp("10.0.0.48:40002", "10.0.0.100:2000").flags("S");
     assert_eq!(workers[0].receive(WAN, &stray.frame(FROM_CLIENT)), []);
     assert_eq!(
@@ -186,12 +188,13 @@ fn calls_from_any_port_find_their_worker(#[case] fwdmode: FwdMode) {
     );
 }
 
-/// RFC 959, 3.2: a dest calls from any port, so also from one that the VIP has a service on. RFC 9293, 3.10.7.4: what opens
-/// no conn belongs to one or to nobody, and each worker may have it.
+/// RFC 959, 3.2. A dest may use any port, so also a port on which the VIP has a service. A segment
+/// that is not a SYN belongs to a conn or to none (RFC 9293, 3.10.7.4), and any worker may have
+/// that conn.
 #[rstest]
 #[case::fullnat(FwdMode::FullNat)]
 #[case::nat(FwdMode::Nat)]
-fn calls_from_a_port_with_a_service_find_their_worker(#[case] fwdmode: FwdMode) {
+fn data_conns_from_a_port_with_a_service_find_their_worker(#[case] fwdmode: FwdMode) {
     let mut workers = Setup {
         workers: 3,
         fwdmode,
@@ -207,17 +210,17 @@ fn calls_from_a_port_with_a_service_find_their_worker(#[case] fwdmode: FwdMode) 
     let line = says(&mut workers[1], 1001, 5001, EPRT);
     let mut words = text(&line).split('|').skip(2);
     let to = format!("{}:{}", words.next().unwrap(), words.next().unwrap());
-    let (server, vip) = ("192.168.100.2:8080", "10.0.0.100:8080");
-    let call = frames::tcp(server, &to).flags("S").seq(7);
+    let (dest, vip) = ("192.168.100.2:8080", "10.0.0.100:8080");
+    let call = frames::tcp(dest, &to).flags("S").seq(7);
     let sent = go_around(&mut workers, 0, LAN, &call.frame(FROM_DEST));
     assert_eq!(one(sent, WAN).src, vip);
     for (flags, seq) in [("SA", 70), ("A", 71), ("PA", 71), ("FA", 71)] {
         let answer = frames::tcp("10.0.0.48:40001", vip).flags(flags).seq(seq);
         let answer = answer.ack(8).frame(FROM_CLIENT);
         let seen = one(go_around(&mut workers, 2, WAN, &answer), LAN);
-        assert_eq!((&seen.src, seen.dst.as_str(), seen.ack), (&to, server, 8));
+        assert_eq!((&seen.src, seen.dst.as_str(), seen.ack), (&to, dest, 8));
     }
-    // What is nobody's ends with the last that was asked.
+    // A segment that belongs to no conn is dropped by the last worker.
     let drops = |workers: &[Director]| {
         let reason = DropReason::TcpNotSyn as usize;
         [0, 1, 2].map(|at: usize| workers[at].drops()[reason])
@@ -228,12 +231,12 @@ fn calls_from_a_port_with_a_service_find_their_worker(#[case] fwdmode: FwdMode) 
         []
     );
     assert_eq!(drops(&workers), [0, 0, 1]);
-    // The service's own clients need no other worker.
+    // SYNs of clients of the service are not handed around.
     let syn = frames::tcp("10.0.0.48:40003", vip).flags("S").seq(1);
-    assert_eq!(workers[0].to_dest(&syn.frame(FROM_CLIENT)).dst, server);
+    assert_eq!(workers[0].to_dest(&syn.frame(FROM_CLIENT)).dst, dest);
 }
 
-/// A service of the same VIP and dest on another port.
+/// Adds a service with the same VIP and dest on another port.
 fn serve_too(director: &mut Director, port: u16) {
     let mut service = (**director.snapshot.services.iter().next().unwrap()).clone();
     service.id = ServiceId(1);
@@ -246,9 +249,9 @@ fn serve_too(director: &mut Director, port: u16) {
     director.publish();
 }
 
-/// Ports of calls that never come are not lost.
+/// The local port of a data conn that never comes is given back.
 #[test]
-fn a_call_that_does_not_come_gives_its_port_back() {
+fn a_data_conn_that_does_not_come_gives_its_local_port_back() {
     let mut director = director(FwdMode::FullNat);
     control(&mut director);
     let mut seq = 1001;
@@ -263,7 +266,7 @@ fn a_call_that_does_not_come_gives_its_port_back() {
     }
     director.wait_s(200);
     assert!(director.states().is_empty());
-    // The local address can leave: none of its ports is out.
+    // The local address can be removed, since none of its ports is in use.
     director.wire.events.clear();
     director.command(Command::RemoveLaddr(LaddrId(0)));
     let is_gone = director

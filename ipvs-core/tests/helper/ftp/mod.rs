@@ -28,7 +28,8 @@ fn director(fwdmode: FwdMode) -> Director {
     setup.build()
 }
 
-/// A control conn: whom the dest sees, and what it adds to the client's numbers.
+/// A control conn: the address by which the dest sees the client, and how far the numbers at the
+/// dest differ from the client's.
 struct Control {
     seen_as: String,
     delta: u32,
@@ -42,7 +43,7 @@ fn control(director: &mut Director) -> Control {
     }
 }
 
-/// The client says a line.
+/// The client sends a line. Returns what the dest gets.
 fn says(director: &mut Director, seq: u32, ack: u32, line: &str) -> Seen {
     let segment = frames::tcp(CLIENT, VIP_FTP).flags("PA").seq(seq).ack(ack);
     let seen = director.to_dest(&segment.payload(line.as_bytes()).frame(FROM_CLIENT));
@@ -50,7 +51,7 @@ fn says(director: &mut Director, seq: u32, ack: u32, line: &str) -> Seen {
     seen
 }
 
-/// The dest answers.
+/// The dest answers with a line. Returns what the client gets.
 fn answers(director: &mut Director, control: &Control, seq: u32, ack: u32, line: &str) -> Seen {
     let segment = frames::tcp(DEST_FTP, &control.seen_as)
         .flags("PA")
@@ -67,14 +68,15 @@ fn text(seen: &Seen) -> &str {
 
 const EPRT: &str = "EPRT |1|10.0.0.48|40001|\r\n";
 
-/// The client names where it listens; the local end that the dest hears of instead.
+/// The client sends an EPRT with the port that it listens on. Returns the local address and port
+/// that the dest is told instead.
 fn announce(director: &mut Director, seq: u32) -> String {
     let seen = says(director, seq, 5001, EPRT);
     let lport = text(&seen).split('|').nth(3).unwrap();
     format!("{LADDR}:{lport}")
 }
 
-/// Counts the ports of the local address that are in use, as long as the director lives.
+/// How many ports of the local address are in use.
 fn ports_in_use(director: &mut Director) -> Arc<PoolUsage> {
     ports_of_in_use(director, LADDR)
 }
@@ -90,7 +92,7 @@ fn ports_of_in_use(director: &mut Director, laddr: &str) -> Arc<PoolUsage> {
     usage
 }
 
-/// A packet comes to a worker, and then goes from one to the next until one sends it.
+/// A packet comes to a worker and is handed from worker to worker, until one sends it.
 fn go_around(
     workers: &mut [Director],
     first: usize,

@@ -1,4 +1,4 @@
-//! FTP between both families: RFC 6384 from IPv6 to IPv4, and the other way alike.
+//! FTP between both families: by RFC 6384 from IPv6 to IPv4, and in the same way from IPv4 to IPv6.
 
 use super::*;
 
@@ -6,21 +6,21 @@ use super::*;
 struct Ends {
     client: &'static str,
     vip: &'static str,
-    server: &'static str,
+    dest: &'static str,
     laddr: &'static str,
 }
 
 const NAT64: Ends = Ends {
     client: "2001:db8:1::48",
     vip: "2001:db8:1::100",
-    server: "192.168.100.2",
+    dest: "192.168.100.2",
     laddr: LADDR,
 };
 
 const NAT46: Ends = Ends {
     client: "10.0.0.48",
     vip: "10.0.0.100",
-    server: "2001:db8:100::2",
+    dest: "2001:db8:100::2",
     laddr: LADDR6,
 };
 
@@ -35,7 +35,7 @@ impl Ends {
         Setup {
             fwdmode,
             vip: end(self.vip, 21).leak(),
-            dests: vec![end(self.server, 21).leak()],
+            dests: vec![end(self.dest, 21).leak()],
             laddrs: vec![self.laddr],
             ..Setup::default()
         }
@@ -46,7 +46,7 @@ impl Ends {
     }
 }
 
-/// Adds the way to clients behind the prefix.
+/// Adds a route to clients whose addresses have the prefix.
 fn reaching_client(mut director: Director) -> Director {
     let (addr, device) = (KNOWN_NAT64.client.parse().unwrap(), IfIndex(2));
     let route = Route {
@@ -69,7 +69,8 @@ fn end(addr: &str, port: u16) -> String {
     std::net::SocketAddr::new(addr.parse().unwrap(), port).to_string()
 }
 
-/// Whom the dest has to call by the line that it hears: `PORT` for IPv4 (RFC 959, 4.1.2), `EPRT` for IPv6 (RFC 2428, 2).
+/// The address and port that the line tells the dest: `PORT` for IPv4 (RFC 959, 4.1.2), `EPRT` for
+/// IPv6 (RFC 2428, 2).
 fn called(line: &str, addr: &str) -> (String, u16) {
     let (numbers, extended) = (addr.replace('.', ","), format!("EPRT |2|{addr}|"));
     let port = if addr.contains(':') {
@@ -86,23 +87,23 @@ fn called(line: &str, addr: &str) -> (String, u16) {
     (end(addr, port), port)
 }
 
-/// A control conn between both families, and how far both have got.
+/// A control conn between both families, with the numbers of both ends.
 struct Talk {
     director: Director,
     ends: Ends,
     seen_as: String,
-    /// Of the client: what it says next, and what it has got
+    /// The client's next sequence number and acknowledgment
     client: (u32, u32),
-    /// Of the dest
+    /// The dest's next sequence number and acknowledgment
     dest: (u32, u32),
 }
 
 impl Talk {
     fn new(ends: Ends, fwdmode: FwdMode) -> Self {
         let mut director = ends.director(fwdmode);
-        let [client, vip, server] = [(ends.client, 40_000), (ends.vip, 21), (ends.server, 21)]
+        let [client, vip, dest] = [(ends.client, 40_000), (ends.vip, 21), (ends.dest, 21)]
             .map(|(addr, at)| end(addr, at));
-        let opened = director.open_between(&client, &vip, &server);
+        let opened = director.open_between(&client, &vip, &dest);
         Self {
             director,
             ends,
@@ -112,8 +113,9 @@ impl Talk {
         }
     }
 
-    /// The client says a line, twice as if the first were lost; the one that the dest hears. RFC 9293, 3.4: both count what they
-    /// have said and heard themselves.
+    /// The client sends a line, and sends it again as if it had been lost. Returns the line that
+    /// the dest gets. Each end counts the bytes that it has sent and received itself (RFC 9293,
+    /// 3.4).
     fn asks(&mut self, line: &str) -> String {
         let (from, to) = (end(self.ends.client, 40_000), end(self.ends.vip, 21));
         let (seq, ack) = self.client;
@@ -128,10 +130,10 @@ impl Talk {
         text(&heard).to_owned()
     }
 
-    /// The dest answers; what the client hears.
+    /// The dest answers. Returns the line that the client gets.
     fn answers(&mut self, line: &str) -> String {
         let (seq, ack) = self.dest;
-        let segment = frames::tcp(&end(self.ends.server, 21), &self.seen_as);
+        let segment = frames::tcp(&end(self.ends.dest, 21), &self.seen_as);
         let segment = segment.flags("PA").seq(seq).ack(ack);
         let frame = segment.payload(line.as_bytes()).frame(FROM_DEST);
         let heard = self.director.to_client(&frame);
@@ -143,23 +145,24 @@ impl Talk {
         text(&heard).to_owned()
     }
 
-    /// The client calls the VIP, and reaches this end of the dest's.
-    fn data_conn_leads_to(&mut self, vip_port: u16, server: &str) {
+    /// The client connects to the VIP, and must reach the dest at this address and port.
+    fn data_conn_leads_to(&mut self, vip_port: u16, dest: &str) {
         let (data, vip) = (end(self.ends.client, 40_001), end(self.ends.vip, vip_port));
         let call = frames::tcp(&data, &vip).flags("S").seq(9);
         let at_dest = self.director.to_dest(&call.frame(FROM_CLIENT));
         assert_eq!(
             (at_dest.dst.as_str(), at_dest.checksums_right),
-            (server, true)
+            (dest, true)
         );
-        let syn_ack = frames::tcp(server, &at_dest.src).flags("SA").seq(7);
+        let syn_ack = frames::tcp(dest, &at_dest.src).flags("SA").seq(7);
         let syn_ack = syn_ack.ack(at_dest.seq + 1).frame(FROM_DEST);
         let seen = self.director.to_client(&syn_ack);
         assert_eq!((seen.src, seen.dst, seen.ack), (vip, data, 10));
     }
 }
 
-/// RFC 6384: EPSV becomes PASV towards IPv4, and the answer 227 becomes 229; the address in it does not matter.
+/// RFC 6384: EPSV becomes PASV towards IPv4, and the answer 227 becomes 229; the address in it does
+/// not matter.
 #[rstest]
 fn epsv_becomes_pasv_towards_ipv4(
     #[values("EPSV\r\n", "EPSV 2\r\n", "epsv\r\n")] line: &str,
@@ -181,7 +184,7 @@ fn epsv_becomes_pasv_towards_ipv4(
     talk.data_conn_leads_to(6446, "192.168.100.2:6446");
 }
 
-/// RFC 6384: what needs no translation goes as it is, and so does its answer.
+/// RFC 6384. A command that needs no translation is left as it is, and so is its answer.
 #[test]
 fn pasv_of_an_ipv6_client_goes_as_it_is() {
     let mut talk = Talk::new(NAT64, FwdMode::FullNat);
@@ -198,13 +201,14 @@ fn pasv_of_an_ipv6_client_goes_as_it_is() {
         assert_eq!(talk.asks(line), heard);
         assert_eq!(talk.answers(answer), expected);
     }
-    // Errors are the same in all words.
+    // Errors need no translation.
     assert_eq!(talk.asks("EPSV\r\n"), "PASV\r\n");
     let error = "421 too many\r\n";
     assert_eq!(talk.answers(error), error);
 }
 
-/// RFC 6384: servers must not hear EPSV ALL, nor of networks that they have not; the client is told so.
+/// RFC 6384. The dest must not get EPSV ALL, nor a network protocol that it does not have. The
+/// client gets an error.
 #[rstest]
 #[case::all(NAT64, "EPSV ALL\r\n", "504 ")]
 #[case::all_in_small(NAT64, "epsv all\r\n", "504 ")]
@@ -220,11 +224,11 @@ fn what_the_dest_must_not_hear_is_refused(
     let mut talk = Talk::new(ends, fwdmode);
     let done = "200 NOOP ok.\r\n";
     for _ in 0..2 {
-        // RFC 959, 4.1.3: it has no effect but the answer.
+        // RFC 959, 4.1.3: NOOP does nothing but cause an answer.
         assert_eq!(talk.asks(line), "NOOP\r\n");
         let refused = talk.answers(done);
         assert!(refused.starts_with(code) && refused.ends_with("\r\n"));
-        // The next one is answered by the dest itself.
+        // The dest itself answers the next command.
         assert_eq!(talk.asks("TYPE I\r\n"), "TYPE I\r\n");
         assert_eq!(talk.answers(done), done);
     }
@@ -233,7 +237,8 @@ fn what_the_dest_must_not_hear_is_refused(
     assert_eq!(talk.answers(error), error);
 }
 
-/// RFC 2428, 1: the answer to PASV has no room for an end of IPv6. The client of IPv4 hears of the VIP.
+/// RFC 2428, 1. The answer to PASV has no room for an IPv6 address. The IPv4 client is told the
+/// VIP.
 #[rstest]
 fn pasv_becomes_epsv_towards_ipv6(
     #[values("PASV\r\n", "pasv\r\n")] line: &str,
@@ -253,7 +258,8 @@ fn pasv_becomes_epsv_towards_ipv6(
     talk.data_conn_leads_to(6446, "[2001:db8:100::2]:6446");
 }
 
-/// RFC 2428, 3 and 4: a client of IPv4 that knows EPSV needs no other words, but its network is not the dest's.
+/// RFC 2428, 3 and 4. EPSV of an IPv4 client needs no other command, but the network protocol in it
+/// is not the dest's.
 #[rstest]
 #[case("EPSV\r\n", "EPSV\r\n")]
 #[case("EPSV 1\r\n", "EPSV\r\n")]
@@ -272,9 +278,9 @@ fn epsv_leads_from_ipv4_to_ipv6(
     talk.data_conn_leads_to(6446, "[2001:db8:100::2]:6446");
 }
 
-/// Within a family no other words are needed.
+/// Between ends of one family commands need no translation.
 #[test]
-fn a_family_s_own_words_are_left_alone() {
+fn commands_between_ends_of_one_family_are_left_alone() {
     let mut director = director(FwdMode::FullNat);
     control(&mut director);
     let mut seq = 1001;
@@ -284,15 +290,16 @@ fn a_family_s_own_words_are_left_alone() {
     }
 }
 
-/// RFC 2428, 2: EPRT names ends of both families, PORT those of IPv4 alone, but all servers of IPv4 know it (RFC 6384). The dest
-/// hears an end of its own family, and the client is called in its own.
+/// RFC 2428, 2. EPRT can name ends of both families. PORT can name IPv4 ends only, but every IPv4
+/// server knows it (RFC 6384). The dest is told an address of its own family, and the data conn
+/// reaches the client in the client's family.
 #[rstest]
 #[case::eprt_to_ipv4(NAT64, "EPRT |2|2001:db8:1::48|40001|\r\n", FwdMode::FullNat, LADDR)]
 #[case::eprt_to_ipv6(NAT46, "EPRT |1|10.0.0.48|40001|\r\n", FwdMode::FullNat, LADDR6)]
 #[case::port_to_ipv6(NAT46, "PORT 10,0,0,48,156,65\r\n", FwdMode::FullNat, LADDR6)]
-// RFC 6146: a client without an IPv4 address is seen by a local one.
+// RFC 6146. A client without an IPv4 address is seen by a local address.
 #[case::nat_by_local(NAT64, "EPRT |2|2001:db8:1::48|40001|\r\n", FwdMode::Nat, LADDR)]
-// RFC 6052, 2.1: the others are seen by their own.
+// RFC 6052, 2.1. Other clients are seen by their own address.
 #[case::nat_to_ipv4(
     KNOWN_NAT64,
     "EPRT |2|64:ff9b::c000:221|40001|\r\n",
@@ -312,7 +319,7 @@ fn the_active_way_leads_to_the_other_family(
     let in_use = ports_of_in_use(&mut director, ends.laddr);
     let [client, listening] = [40_000, 40_001].map(|port| end(ends.client, port));
     let [vip_ftp, vip] = [21, sport].map(|port| end(ends.vip, port));
-    let [dest_ftp, server] = [21, sport].map(|port| end(ends.server, port));
+    let [dest_ftp, dest] = [21, sport].map(|port| end(ends.dest, port));
     let opened = director.open_between(&client, &vip_ftp, &dest_ftp);
     let has_port = u64::from(seen_as == ends.laddr);
     let says = frames::tcp(&client, &vip_ftp)
@@ -326,7 +333,7 @@ fn the_active_way_leads_to_the_other_family(
     let (to, port) = called(text(&heard), seen_as);
     assert_eq!(in_use.used(), 2 * has_port);
     assert!(has_port == 1 || port == 40_001, "the client's own");
-    // RFC 9293, 3.4: what is acknowledged is what was said.
+    // RFC 9293, 3.4. The number acknowledged is that of the bytes which the client sent.
     let got = heard.seq + heard.payload.len() as u32;
     let answer = frames::tcp(&dest_ftp, &opened.laddr)
         .flags("PA")
@@ -335,7 +342,7 @@ fn the_active_way_leads_to_the_other_family(
     let answer = answer.payload(b"200 ok\r\n").frame(FROM_DEST);
     assert_eq!(director.to_client(&answer).ack, 1001 + line.len() as u32);
 
-    let call = frames::tcp(&server, &to).flags("S").seq(7).frame(FROM_DEST);
+    let call = frames::tcp(&dest, &to).flags("S").seq(7).frame(FROM_DEST);
     for _ in 0..2 {
         let seen = director.to_client(&call);
         assert_eq!((&seen.src, &seen.dst, seen.seq), (&vip, &listening, 7));
@@ -345,10 +352,10 @@ fn the_active_way_leads_to_the_other_family(
     let seen = director.to_dest(&reply.frame(FROM_CLIENT));
     assert_eq!(
         (&seen.src, &seen.dst, seen.seq, seen.ack),
-        (&to, &server, 70, 8)
+        (&to, &dest, 70, 8)
     );
     assert!(seen.checksums_right);
-    let file = frames::tcp(&server, &to).flags("PA").seq(8).ack(71);
+    let file = frames::tcp(&dest, &to).flags("PA").seq(8).ack(71);
     let seen = director.to_client(&file.payload(b"file").frame(FROM_DEST));
     assert_eq!(
         (&seen.payload[..], seen.checksums_right),
@@ -360,7 +367,7 @@ fn the_active_way_leads_to_the_other_family(
     assert_eq!((director.conns().len(), in_use.used()), (0, 0));
 }
 
-/// Which worker has the data conn, the dest's call need not know, nor the client's answer.
+/// The dest's SYN and the client's answer reach the data conn from whatever worker they come to.
 #[rstest]
 #[case::fullnat_to_ipv4(NAT64, FwdMode::FullNat, LADDR)]
 #[case::fullnat_to_ipv6(NAT46, FwdMode::FullNat, LADDR6)]
@@ -377,7 +384,7 @@ fn calls_from_the_other_family_find_their_worker(
     let mut workers = setup.build_all();
     let [client, listening] = [40_000, 40_001].map(|port| end(ends.client, port));
     let [vip_ftp, vip] = [21, 2000].map(|port| end(ends.vip, port));
-    let [dest_ftp, server] = [21, 2000].map(|port| end(ends.server, port));
+    let [dest_ftp, dest] = [21, 2000].map(|port| end(ends.dest, port));
     workers[1].open_between(&client, &vip_ftp, &dest_ftp);
     let family = if ends.client.contains(':') { 2 } else { 1 };
     let line = format!("EPRT |{family}|{}|40001|\r\n", ends.client);
@@ -388,7 +395,7 @@ fn calls_from_the_other_family_find_their_worker(
     let says = says.payload(line.as_bytes()).frame(FROM_CLIENT);
     let heard = workers[1].to_dest(&says);
     let (to, _) = called(text(&heard), seen_as);
-    let call = frames::tcp(&server, &to).flags("S").seq(7);
+    let call = frames::tcp(&dest, &to).flags("S").seq(7);
     let sent = go_around(&mut workers, 0, LAN, &call.frame(FROM_DEST));
     assert_eq!(one(sent, WAN).src, vip);
     let answer = frames::tcp(&listening, &vip).flags("SA").seq(70).ack(8);

@@ -1,4 +1,5 @@
-//! The client calls the dest: PASV and EPSV. What workers know of data conns that are to come.
+//! Passive FTP (PASV and EPSV): the client opens the data conn. What workers know of data conns
+//! that are expected.
 
 use super::*;
 
@@ -16,7 +17,8 @@ fn pasv_names_the_vip_and_numbers_follow(
     assert_eq!((seen.seq, text(&seen)), (5001, translated));
     let again = answers(&mut director, &control, 5001, 1007 + delta, line);
     assert_eq!((again.seq, text(&again)), (5001, translated));
-    // Three bytes fewer: the next line, and what is acknowledged.
+    // The line has become three bytes shorter, which counts for the next line and for
+    // acknowledgments.
     let shorter = (line.len() - translated.len()) as u32;
     assert_eq!(shorter, 3);
     let next = 5001 + line.len() as u32;
@@ -33,7 +35,7 @@ fn pasv_names_the_vip_and_numbers_follow(
         "150 here it comes\r\n",
     );
     assert_eq!(seen.seq, next - shorter);
-    // Twice adds up.
+    // A second line that becomes shorter adds to the difference.
     says(&mut director, 1007, next - shorter, "PASV\r\n");
     let next = next + 19;
     let seen = answers(&mut director, &control, next, 1013 + delta, line);
@@ -42,7 +44,8 @@ fn pasv_names_the_vip_and_numbers_follow(
     let seen = answers(&mut director, &control, after, 1013 + delta, "226 done\r\n");
     assert_eq!(seen.seq, after - 2 * shorter);
 
-    // The data conn: a port without a service, to the same dest and port.
+    // The data conn goes to a port of the VIP without a service, and from there to the same dest
+    // and port.
     let data = frames::tcp("10.0.0.48:40001", "10.0.0.100:51201")
         .flags("S")
         .seq(1);
@@ -57,7 +60,7 @@ fn pasv_names_the_vip_and_numbers_follow(
         (back.src.as_str(), back.dst.as_str()),
         ("10.0.0.100:51201", "10.0.0.48:40001")
     );
-    // Another client's, or another port, is not.
+    // A conn of another client, or to another port, was not expected.
     for (from, to) in [
         ("10.0.0.49:40001", "10.0.0.100:51201"),
         ("10.0.0.48:40001", "10.0.0.100:51202"),
@@ -92,9 +95,9 @@ fn epsv_names_no_address_and_is_let_through_as_it_is() {
     );
 }
 
-/// RFC 2577, 3: nobody is called on behalf of another.
+/// RFC 2577, 3. A client must not make the dest connect to a third host.
 #[test]
-fn a_client_cannot_make_the_dest_call_another() {
+fn a_client_cannot_make_the_dest_connect_to_a_third_host() {
     let mut director = director(FwdMode::Nat);
     control(&mut director);
     says(&mut director, 1001, 5001, "PORT 10,0,0,49,156,65\r\n");
@@ -126,9 +129,9 @@ fn ipv6_has_the_extended_commands() {
     );
 }
 
-/// Data conns may come by any worker.
+/// The first packet of a data conn may come to any worker.
 #[test]
-fn other_workers_know_what_is_expected() {
+fn other_workers_know_which_data_conns_are_expected() {
     let mut workers = Setup {
         workers: 2,
         fwdmode: FwdMode::Nat,
@@ -150,7 +153,7 @@ fn other_workers_know_what_is_expected() {
         workers[1].to_dest(&data.frame(FROM_CLIENT)).dst,
         "192.168.100.2:6446"
     );
-    // The dest's call comes by one, the client's answer by the other: it goes around.
+    // The dest's SYN comes to one worker and the client's answer to the other, which hands it over.
     says(&mut workers[0], 1001, 5001, "PORT 10,0,0,48,156,65\r\n");
     let call = frames::tcp("192.168.100.2:20", "10.0.0.48:40001").flags("S");
     workers[1].to_client(&call.frame(FROM_DEST));
