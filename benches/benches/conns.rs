@@ -1,4 +1,4 @@
-//! The conn table alone: look-ups by how many go on together, new conns, expiry.
+//! The conn table alone: look-ups in batches of several sizes, inserts, expiry.
 
 #![allow(missing_docs, reason = "criterion_group makes a public function")]
 
@@ -14,9 +14,9 @@ use ipvs_core::{DestId, FwdMode, Tick};
 use packet::checksum::Delta;
 
 const UDP: u8 = 17;
-/// Look-ups of an iteration: enough that those of small tables and large ones are spread alike.
+/// Look-ups of an iteration: enough to make small and large tables comparable.
 const LOOK_UPS: usize = 8192;
-/// Until a conn expires.
+/// The timeout of a conn.
 const TIMEOUT_S: u16 = 60;
 
 fn inbound(flow: u32) -> Tuple<[u8; 4]> {
@@ -53,13 +53,13 @@ fn conn(flow: u32) -> Conn<[u8; 4]> {
 fn table(flows: u32, capacity: u32) -> ConnTable<[u8; 4]> {
     let mut table = ConnTable::new(capacity, KEYS.conns, Tick(0));
     for flow in shuffled(flows, 1) {
-        // There is room for all of them.
+        // The table has room for all of them.
         let _ = table.insert(conn(flow));
     }
     table
 }
 
-/// All stages over all tuples of a batch, as the engine goes through them.
+/// Looks up a batch of tuples stage by stage, as the engine does.
 fn look_up(table: &ConnTable<[u8; 4]>, tuples: &[Tuple<[u8; 4]>], lookups: &mut [Lookup]) -> u32 {
     for (tuple, lookup) in tuples.iter().zip(lookups.iter_mut()) {
         *lookup = table.locate(tuple);
@@ -106,7 +106,7 @@ fn look_ups(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Times `work` on a fresh table as often as criterion asks, the making of the table left out.
+/// Times `work` on a fresh table as often as criterion asks. Making the table is not timed.
 fn on_fresh_tables(
     iterations: u64,
     make: impl Fn() -> ConnTable<[u8; 4]>,

@@ -1,5 +1,5 @@
-//! Control from end to end: requests through gRPC on a unix socket, published to workers that carry the
-//! commands out as the daemon's do, packets aside.
+//! Control from end to end: requests by gRPC through a unix socket, and workers that carry out the
+//! commands as those of the daemon do, but get no packets.
 
 #![allow(missing_docs, reason = "criterion_group makes a public function")]
 
@@ -26,15 +26,15 @@ use tonic::transport::Channel;
 const SERVICES: u32 = 10_000;
 const DESTS_EACH: u32 = 100;
 const WORKERS: u32 = 2;
-/// The service whose dest changes, and which of its dests.
+/// The number of the service whose dest is changed, and the number of the dest.
 const CHANGED: (u32, u32) = (7_777, 42);
 
-/// A worker's thread without ports. It polls, as the daemon's does, but gives way to control, with which it
-/// shares its CPU here.
+/// A worker's thread without ports. It polls as that of the daemon does, but yields the CPU, which
+/// it shares with control here.
 struct Worker {
-    /// Services it forwards by
+    /// How many services its snapshot has
     services: Arc<AtomicU32>,
-    /// The weight of the dest that changes
+    /// The weight of that dest in its snapshot
     weight: Arc<AtomicU32>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -77,7 +77,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // A worker that panicked has said so.
+            // A worker that panicked has printed why.
             let _ = thread.join();
         }
     }
@@ -100,7 +100,7 @@ fn work(mut ends: WorkerEnds, services: &AtomicU32, weight: &AtomicU32, stop: &A
             services.store(u32::from(last.is_some()), Ordering::Release);
         } else {
             engine.housekeep(now, &mut io);
-            // A pause would let the CPU sleep, which takes 100 us to wake up on a virtual machine.
+            // With a pause the CPU would sleep, and waking up takes 100 us on a virtual machine.
             std::thread::yield_now();
         }
     }
@@ -119,7 +119,7 @@ fn changed_service() -> ServiceKey {
     tcp_key(CHANGED.0)
 }
 
-/// Control, its workers and a client.
+/// Control, its workers and a gRPC client.
 struct Lab {
     workers: Vec<Worker>,
     client: IpvsServiceClient<Channel>,
@@ -149,7 +149,7 @@ impl Lab {
         Ok(())
     }
 
-    /// Gives the dest another weight; how long until every worker forwards by it.
+    /// Changes the weight of the dest. Returns how long it took until every worker used it.
     async fn change(&mut self, weight: u32) -> Result<Duration, Box<dyn Error>> {
         let service = key(v1::Protocol::Tcp, nth_vip(CHANGED.0), 80);
         let addr = nth_dest(CHANGED.0 * DESTS_EACH + CHANGED.1);
@@ -184,7 +184,7 @@ async fn change_often(lab: &mut Lab, iterations: u64) -> Result<Duration, Box<dy
     for iteration in 0..iterations {
         total += lab.change(2 + (iteration % 2) as u32).await?;
     }
-    // The next round begins with another weight again.
+    // Sets the weight back for the next round.
     lab.change(1).await?;
     Ok(total)
 }

@@ -1,7 +1,8 @@
-//! Packets through the whole engine, without a NIC: the rewrite, TOA, and what the first segment of a
-//! conn costs by services, dests and schedulers.
+//! Packets through the whole engine without a NIC: packets of known conns in several modes, and
+//! first segments with many services, dests and schedulers.
 //!
-//! A packet's buffer is restored before each pass: that is measured alone, to be taken off.
+//! The buffers are restored before every pass. That is measured alone too, so that it can be
+//! subtracted.
 
 #![allow(missing_docs, reason = "criterion_group makes a public function")]
 
@@ -38,7 +39,7 @@ impl Played for Frame {
     }
 }
 
-/// The bytes of an IPv6 datagram with as much payload as the IPv4 one of [`FRAME_LEN`] bytes has.
+/// The length of an IPv6 datagram with the payload of the IPv4 datagram, which has [`FRAME_LEN`].
 const FRAME6_LEN: usize = FRAME_LEN + 20;
 
 /// A datagram from an IPv6 client.
@@ -54,7 +55,7 @@ impl Played for Frame6 {
     }
 }
 
-/// Makes buffers what they were before they went through the engine.
+/// Restores the bytes and lengths that the buffers had before they went through the engine.
 fn restore<F: Played>(packets: &mut [VecBuf], frames: &[F]) {
     for (packet, frame) in packets.iter_mut().zip(frames) {
         let len = packet.bytes().len();
@@ -69,7 +70,7 @@ fn engine(spec: &Spec) -> Engine<VecBuf> {
     director::engine(spec, NOW, &mut Basket::default())
 }
 
-/// Sends frames once; what came out.
+/// Sends frames through the engine once. Returns what it sent.
 fn play<F: Played>(engine: &mut Engine<VecBuf>, frames: &[F]) -> Vec<VecBuf> {
     let mut sent = Basket::default();
     let packets = frames
@@ -79,7 +80,7 @@ fn play<F: Played>(engine: &mut Engine<VecBuf>, frames: &[F]) -> Vec<VecBuf> {
     sent.sent
 }
 
-/// A batch of packets of known conns, again and again.
+/// Sends the same batch of packets of known conns again and again.
 fn bench_batch<F: Played>(
     criterion: &mut Criterion,
     name: &str,
@@ -114,7 +115,7 @@ fn rewrites(criterion: &mut Criterion) {
         .map(|flow| Segment::syn(flow).frame(WAN_MAC, WAN))
         .collect();
     let requests = handshake(&mut director, &syns);
-    // The same acknowledgment again and again: it acknowledges the dest's SYN only, so TOA is put in.
+    // A segment that acknowledges the dest's SYN only gets TOA, however often it comes.
     let (toa, segments) = (framed(&requests, 0), framed(&requests, 100));
     let before = director.stats().toa_sent.get();
     bench_batch(criterion, "64 TCP segments with TOA", &mut director, &toa);
@@ -154,7 +155,7 @@ fn datagrams() -> Vec<Frame> {
         .collect()
 }
 
-/// What the dests answer to datagrams.
+/// The replies of the dests to datagrams.
 fn replies(director: &mut Engine<VecBuf>, datagrams: &[Frame]) -> Vec<Frame> {
     let at_dests = play(director, datagrams);
     let received = at_dests.iter().filter_map(|packet| {
@@ -181,7 +182,7 @@ fn framed(requests: &[Segment], acknowledged: u32) -> Vec<Frame> {
     later.map(|request| request.frame(WAN_MAC, WAN)).collect()
 }
 
-/// SYN and SYN-ACK; the clients' requests, which are not sent yet.
+/// Sends SYNs and SYN-ACKs. Returns the clients' requests, which are not sent yet.
 fn handshake(director: &mut Engine<VecBuf>, syns: &[Frame]) -> Vec<Segment> {
     let at_dests = play(director, syns);
     let syn_acks: Vec<_> = at_dests
@@ -200,10 +201,10 @@ fn handshake(director: &mut Engine<VecBuf>, syns: &[Frame]) -> Vec<Segment> {
         .collect()
 }
 
-/// How many SYNs are sent into a director.
+/// How many SYNs are sent to a director.
 const SYNS: u32 = 20_000;
 
-/// SYNs to some of the services, each once into a fresh director.
+/// SYNs to `called` of the services, each sent once to a fresh director.
 fn bench_syns(criterion: &mut Criterion, name: BenchmarkId, spec: &Spec, called: u32) {
     let syns: Vec<Frame> = frames::shuffled(SYNS, 5)
         .into_iter()
@@ -224,7 +225,7 @@ fn bench_syns(criterion: &mut Criterion, name: BenchmarkId, spec: &Spec, called:
 
 fn syns_into(spec: &Spec, syns: &[Frame]) -> Duration {
     let mut director = engine(spec);
-    // The first conn of a service makes room for what is remembered of it.
+    // The first conn of a service allocates what the worker keeps for the service.
     play(&mut director, &syns[..1]);
     let mut packets: Vec<_> = syns[..BATCH]
         .iter()

@@ -1,4 +1,4 @@
-//! What a new conn asks for: its service, a local port, a route.
+//! What a new conn needs: its service, a local port, a route.
 
 #![allow(missing_docs, reason = "criterion_group makes a public function")]
 
@@ -74,10 +74,10 @@ fn routes(criterion: &mut Criterion) {
     for routes in [1, 100_000u32] {
         let mut table = RouteTable::default();
         for number in 0..routes {
-            // Lengths as a table of the Internet has them: most are 24, some 16 and 20.
+            // Prefix lengths as in an Internet routing table: most are 24, some are 16 or 20.
             let len = [24, 24, 24, 20, 16][number as usize % 5];
             let addr = IpAddr::from(Ipv4Addr::from(0x1000_0000 + (number << 12)));
-            // Some of the short ones are there already.
+            // Some short prefixes come twice.
             let _ = table.insert(config::route(prefix(addr, len), TO_DESTS, None));
         }
         let wanted: Vec<_> = shuffled(routes.max(LOOK_UPS), 1)

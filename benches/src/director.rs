@@ -18,31 +18,31 @@ use testkit::director::config::{self, TO_CLIENTS, TO_DESTS};
 
 use crate::frames::VIP;
 
-/// Local addresses.
+/// How many local addresses there are.
 pub const LADDRS: u32 = 32;
 /// The MAC address of the port towards the dests.
 pub const LAN_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 /// The MAC address of the port towards the clients.
 pub const WAN_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
 
-/// Where dests and local addresses are.
+/// The network of dests and local addresses.
 pub const LAN: (Ipv4Addr, u8) = (Ipv4Addr::new(192, 168, 0, 0), 16);
-/// Where everyone else is reached.
+/// The gateway to all other addresses.
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 /// The MAC address of all neighbours.
 pub const NEIGHBOUR_MAC: MacAddr = MacAddr([2, 0, 0, 0, 2, 2]);
 
 /// The VIP that IPv6 clients talk to.
 pub const VIP6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x100);
-/// Where every IPv6 client is reached.
+/// The gateway to all IPv6 clients.
 const GATEWAY6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1);
-/// Where IPv6 dests and local addresses are.
+/// The network of IPv6 dests and local addresses.
 const LAN6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 0), 64);
 
-/// Longer than any measurement: nothing expires by itself.
+/// A timeout longer than any measurement, so that no conn expires.
 const LONG_S: u32 = 60_000;
 
-/// Conns of the family that is not measured.
+/// Room for conns of the family that is not measured.
 const FEW_CONNS: u32 = 16;
 
 /// The address family of a director.
@@ -93,7 +93,7 @@ impl Family {
         prefix(any, 0)
     }
 
-    /// Where dests and local addresses are.
+    /// The network of dests and local addresses.
     fn lan(self) -> Prefix {
         match self {
             Self::V4 => prefix(IpAddr::V4(LAN.0), LAN.1),
@@ -117,13 +117,13 @@ pub struct Spec {
     pub wan: PortId,
     /// Room for conns of the family
     pub max_conns: u32,
-    /// Services for TCP on the VIP: port 80, and from 10,000 on
+    /// How many TCP services the VIP has: the first on port 80, the others from port 10,000 on
     pub services: u32,
-    /// Dests of each service
+    /// How many dests each service has
     pub dests: u32,
-    /// How they are chosen
+    /// The scheduler of the services
     pub scheduler: SchedulerKind,
-    /// How packets reach them
+    /// The forwarding mode of the dests
     pub fwdmode: FwdMode,
     /// How long a conn lives without packets, by its state
     pub timeouts: Timeouts,
@@ -153,13 +153,13 @@ impl Default for Spec {
     }
 }
 
-/// Random in the daemon; the same in every run here.
+/// Keys of hashes. The daemon makes random ones; here they are the same in every run.
 pub const KEYS: Keys = Keys {
     conns: HashKey([0x1357_9bdf, 0x2468_ace0, 0x0f1e_2d3c, 0x4b5a_6978]),
     sequence: HashKey([1, 2, 3, 4]),
 };
 
-/// An engine for IPv4 without configuration, the only worker.
+/// The engine of the only worker, for IPv4, without configuration.
 pub fn bare_engine<B: PacketBuf>(max_conns: u32, stats: Arc<WorkerStats>, now: Now) -> Engine<B> {
     engine_for((max_conns, FEW_CONNS), stats, now)
 }
@@ -191,7 +191,7 @@ pub fn engine<B: PacketBuf>(spec: &Spec, now: Now, io: &mut impl Io<B>) -> Engin
         Family::V6 => (FEW_CONNS, spec.max_conns),
     };
     let mut engine = engine_for(max_conns, stats, now);
-    // The bench has no use for what the engine answers.
+    // Answers of the engine are not used.
     let mut command = |command| drop(engine.apply(now, command, io));
     for number in 0..LADDRS {
         command(config::add_laddr(number, spec.family.laddr(number), 0, 1));
@@ -270,7 +270,7 @@ fn net(spec: &Spec) -> Net {
         config::route(family.lan(), TO_DESTS, None),
     ];
     for route in routes {
-        // Each is the first to its prefix.
+        // Their prefixes differ, so none is refused.
         let _ = net.routes.insert(route);
     }
     let mut neighbours = NeighbourTable::new(NeighbourConfig::default());

@@ -1,4 +1,4 @@
-//! The frames of the benches: 64 bytes on the wire, from clients that are all different.
+//! The frames of the benches: 64 bytes on the wire, from many clients.
 
 use std::io::{self, BufWriter, Write};
 use std::net::Ipv4Addr;
@@ -9,7 +9,7 @@ use packet::{MacAddr, PortId};
 
 /// Bytes of a frame without its FCS: 64 on the wire.
 pub const FRAME_LEN: usize = 60;
-/// What is left of a frame behind the headers of Ethernet, IP and TCP.
+/// The bytes of a frame behind the headers of Ethernet, IP and TCP.
 pub const MOST_PAYLOAD: u8 = (FRAME_LEN - TCP_AT - TCP_LEN) as u8;
 
 /// The VIP that all clients talk to.
@@ -24,13 +24,13 @@ const TCP: u8 = 6;
 /// Address and port.
 pub type Endpoint = (Ipv4Addr, u16);
 
-/// A frame that waits to be played, in one cache line.
+/// A frame to be sent, in one cache line.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 pub struct Frame {
-    /// Ethernet header first
+    /// The bytes from the Ethernet header on
     pub bytes: [u8; FRAME_LEN],
-    /// The port it comes in by
+    /// The port that it is received by
     pub port: PortId,
 }
 
@@ -53,7 +53,7 @@ fn ends(bytes: &[u8; TCP_AT + TCP_LEN]) -> (Endpoint, Endpoint) {
     )
 }
 
-/// The client of a flow: 50,000 ports each.
+/// The client of a flow. Each address has 50,000 ports.
 pub fn client(flow: u32) -> Endpoint {
     let first = u32::from(Ipv4Addr::new(11, 0, 0, 0));
     (
@@ -62,7 +62,7 @@ pub fn client(flow: u32) -> Endpoint {
     )
 }
 
-/// A UDP datagram on its way to a MAC address.
+/// A UDP datagram to a MAC address.
 pub fn udp(src: Endpoint, dst: Endpoint, to: MacAddr) -> [u8; FRAME_LEN] {
     let mut bytes = [0; FRAME_LEN];
     let len = (FRAME_LEN - TCP_AT) as u16;
@@ -76,8 +76,8 @@ pub fn udp(src: Endpoint, dst: Endpoint, to: MacAddr) -> [u8; FRAME_LEN] {
     bytes
 }
 
-/// The datagrams of so many clients to the VIP, each written when its turn comes: they take no memory, as
-/// packets that a NIC has just received take none but its ring's.
+/// The datagrams of many clients to the VIP, each written when it is sent. So they take no memory,
+/// just as packets from a NIC take none beside its ring.
 #[derive(Debug)]
 pub struct Datagrams {
     first: [u8; FRAME_LEN],
@@ -87,7 +87,7 @@ pub struct Datagrams {
 }
 
 impl Datagrams {
-    /// Those of `flows` clients, on their way to a MAC address, for ever.
+    /// The datagrams of `flows` clients to a MAC address, over and over.
     pub fn new(flows: u32, to: MacAddr) -> Self {
         let flows = flows.max(1);
         Self {
@@ -98,7 +98,7 @@ impl Datagrams {
         }
     }
 
-    /// Writes the next one.
+    /// Writes the next datagram.
     pub fn write_next(&mut self, frame: &mut [u8; FRAME_LEN]) {
         let ((addr, port), (first_addr, first_port)) = (client(self.flow), client(0));
         let l3 = Delta::of_u32(first_addr.to_bits(), addr.to_bits());
@@ -118,7 +118,7 @@ fn adjust(frame: &mut [u8; FRAME_LEN], at: usize, delta: Delta) {
     frame[at..at + 2].copy_from_slice(&sum.to_be_bytes());
 }
 
-/// A step that leads to every number below `count` before one comes twice, and far away each time.
+/// A step that visits every number below `count` once before it repeats, and always goes far.
 fn golden_stride(count: u32) -> u32 {
     let golden = (f64::from(count) * 0.618) as u32;
     (golden.max(1)..=count)
@@ -148,8 +148,9 @@ fn write_network(
     ip[9] = protocol;
     ip[12..16].copy_from_slice(&src.octets());
     ip[16..20].copy_from_slice(&dst.octets());
-    // From what was written, not from where: what is written in parts and read as a whole waits until all that was written
-    // before, the director's too, is in the cache, and would count as the director's time.
+    // The sum is made from values, not from the bytes just written. Reading bytes that were written
+    // in parts is a store-forwarding stall: it waits for all earlier stores, also the director's,
+    // and would count as time of the director.
     let first_words = 0x4500 + u64::from(l4_len + 20) + (64 << 8 | u64::from(protocol));
     let sum = first_words + u64::from(src.to_bits()) + u64::from(dst.to_bits());
     ip[10..12].copy_from_slice(&(!fold(sum)).to_be_bytes());
@@ -166,7 +167,7 @@ pub struct Segment {
     pub seq: u32,
     /// Acknowledgment number
     pub ack: u32,
-    /// As in the header
+    /// The flags as in the header
     pub flags: u8,
     /// Bytes of payload, at most [`MOST_PAYLOAD`]
     pub payload: u8,
@@ -192,7 +193,7 @@ impl Segment {
         }
     }
 
-    /// A segment the other way, which acknowledges this one.
+    /// A segment in the other direction that acknowledges this one.
     pub const fn answer(&self, flags: u8, payload: u8) -> Self {
         let counted = (self.flags & (Self::SYN | Self::FIN) != 0) as u32 + self.payload as u32;
         Self {
@@ -205,7 +206,7 @@ impl Segment {
         }
     }
 
-    /// Writes the frame, on its way to a MAC address.
+    /// Writes the frame to a MAC address.
     pub fn write(&self, to: MacAddr, bytes: &mut [u8; FRAME_LEN]) {
         let len = (TCP_LEN as u16) + u16::from(self.payload.min(MOST_PAYLOAD));
         write_network(bytes, (self.src.0, self.dst.0), TCP, len, to);
@@ -226,16 +227,16 @@ impl Segment {
         tcp[16..18].copy_from_slice(&sum.to_be_bytes());
     }
 
-    /// The frame, coming in by a port.
+    /// The frame to a MAC address, received by a port.
     pub fn frame(&self, to: MacAddr, port: PortId) -> Frame {
         let mut bytes = [0; FRAME_LEN];
         self.write(to, &mut bytes);
         Frame { bytes, port }
     }
 
-    /// Reads a segment, with options or without; `None` for anything else.
+    /// Reads a TCP segment with or without options. `None` for anything else.
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        // The director takes off what pads a short frame.
+        // The director removes the padding of short frames.
         let frame = bytes.first_chunk::<{ TCP_AT + TCP_LEN }>()?;
         if frame[IP_AT] != 0x45 || frame[IP_AT + 9] != TCP {
             return None;
@@ -264,7 +265,7 @@ pub fn shuffled(count: u32, seed: u64) -> Vec<u32> {
     order
 }
 
-/// Brings anything into an order that only the seed decides.
+/// Shuffles items into an order that only the seed decides.
 pub fn shuffle<T>(items: &mut [T], seed: u64) {
     let mut state = 0x9E37_79B9_7F4A_7C15u64 ^ seed.wrapping_mul(0xD129_0D3F_51AB_6E05);
     for at in (1..items.len()).rev() {

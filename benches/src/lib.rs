@@ -1,5 +1,6 @@
-//! What the bench programs share: frames, the director they go through, its control plane, and how
-//! time is taken. No DPDK: the criterion benches run without it, `dpvs-bench` adds ports and mbufs.
+//! What the bench programs share: frames, a director, a control plane, and the measuring of time.
+//! There is no DPDK here: the criterion benches run without it, and `dpvs-bench` adds ports and
+//! mbufs.
 #![forbid(unsafe_code)]
 
 pub mod director;

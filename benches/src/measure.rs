@@ -1,29 +1,29 @@
-//! How time is taken, and what is said of many measurements.
+//! How time is measured, and how several measurements are reported.
 
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Map, Value, json};
 
-/// Nanoseconds that this thread has been on a CPU: the first number of `/proc/thread-self/schedstat`,
-/// to the nanosecond rather than to the last tick. What others do on the machine does not count.
+/// The CPU time of this thread in nanoseconds. Other programs on the machine do not count. It is
+/// the first number of `/proc/thread-self/schedstat`, but exact and not as of the last tick.
 #[inline]
 pub fn thread_cpu_ns() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
 }
 
-/// The median of some measurements, and how far apart they were.
+/// The median of some measurements, their minimum and their maximum.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Spread {
-    /// Half of them are below
+    /// The median
     pub median: f64,
-    /// The least
+    /// The minimum
     pub min: f64,
-    /// The most
+    /// The maximum
     pub max: f64,
 }
 
 impl Spread {
-    /// Of any number of measurements; all zero without any.
+    /// The spread of any number of measurements. All fields are 0 if there is none.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -35,14 +35,14 @@ impl Spread {
         }
     }
 
-    /// The same, `None` without any.
+    /// The spread of some measurements. `None` if there is none.
     pub fn of_some(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values = values.into_iter().peekable();
         values.peek()?;
         Some(Self::of(values))
     }
 
-    /// All three multiplied.
+    /// All three values multiplied by a factor.
     pub fn scaled(self, factor: f64) -> Self {
         Self {
             median: self.median * factor,
@@ -51,7 +51,8 @@ impl Spread {
         }
     }
 
-    /// The median as `name`, the others as `name_min` and `name_max`, all with so many decimals.
+    /// Puts the median as `name` and the others as `name_min` and `name_max`, with so many
+    /// decimals.
     pub fn put(self, object: &mut Map<String, Value>, name: &str, decimals: i32) {
         let values = [("", self.median), ("_min", self.min), ("_max", self.max)];
         for (suffix, value) in values {
@@ -60,7 +61,7 @@ impl Spread {
     }
 }
 
-/// A number with so many decimals; a whole one without any.
+/// A number with so many decimals. With 0 decimals it is an integer.
 pub fn rounded(value: f64, decimals: i32) -> Value {
     let factor = 10f64.powi(decimals);
     let value = (value * factor).round() / factor;

@@ -1,4 +1,5 @@
-//! A control plane as the daemon runs it, on a unix socket in a folder of its own, and requests to it.
+//! A control plane like that of the daemon, on a unix socket in a folder of its own, and requests
+//! to it.
 
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr};
@@ -26,21 +27,21 @@ use tonic::transport::Channel;
 use crate::director::{GATEWAY, LADDRS, LAN, NEIGHBOUR_MAC, dest, laddr};
 use crate::frames::VIP;
 
-/// Commands and events that may wait, as in the daemon.
+/// How many commands and events may wait, as in the daemon.
 const RING: usize = 4096;
 
-/// What a worker holds of the rings to control.
+/// A worker's ends of the rings between it and control.
 #[derive(Debug)]
 pub struct WorkerEnds {
-    /// From control
+    /// Commands from control
     pub commands: rtrb::Consumer<Command>,
-    /// To control
+    /// The ring to control, if there is one
     pub events: rtrb::Producer<Event>,
-    /// What the worker counts
+    /// The counters of the worker
     pub stats: Arc<WorkerStats>,
 }
 
-/// Rings to a worker that control knows by this number.
+/// The rings between control and the worker with this number.
 pub fn worker_rings(number: u32, max_dests: u32) -> (WorkerHandle, WorkerEnds) {
     let (orders, commands) = rtrb::RingBuffer::new(RING);
     let (events, answers) = rtrb::RingBuffer::new(RING);
@@ -63,7 +64,7 @@ pub fn worker_rings(number: u32, max_dests: u32) -> (WorkerHandle, WorkerEnds) {
     (handle, ends)
 }
 
-/// Ports that take every order: what they do is not measured.
+/// Ports that accept everything. They are not measured.
 #[derive(Debug)]
 struct Ports;
 
@@ -88,7 +89,7 @@ impl Platform for Ports {
     }
 }
 
-/// Control and its socket; ends with the runtime that it was started in.
+/// Control and its socket. It ends with the runtime that it was started in.
 #[derive(Debug)]
 pub struct Plane {
     socket: PathBuf,
@@ -96,7 +97,7 @@ pub struct Plane {
 }
 
 impl Plane {
-    /// Starts control for these workers, within a runtime.
+    /// Starts control for these workers. It must be called within a runtime.
     ///
     /// # Errors
     /// If there is no place for the socket.
@@ -126,13 +127,13 @@ impl Plane {
         })
     }
 
-    /// Where it listens.
+    /// The path of its socket.
     pub fn socket(&self) -> &Path {
         &self.socket
     }
 }
 
-/// Connects to a control plane, this one or the daemon's.
+/// Connects to a control plane, this one or that of the daemon.
 ///
 /// # Errors
 /// If nobody listens.
@@ -143,12 +144,12 @@ pub async fn connect(socket: &Path) -> Result<Channel, Box<dyn Error>> {
         .map_err(|error| error.text.into())
 }
 
-/// An address of a request.
+/// An address as requests have it.
 pub fn ip(addr: Ipv4Addr) -> Option<v1::IpAddress> {
     Some(cli::ip_message(IpAddr::V4(addr)))
 }
 
-/// The name of a service.
+/// The key of a service.
 pub fn key(protocol: v1::Protocol, addr: Ipv4Addr, port: u16) -> v1::ServiceKey {
     v1::ServiceKey {
         protocol: protocol.into(),
@@ -199,8 +200,8 @@ pub fn address(addr: Ipv4Addr, device: &str) -> v1::Address {
     }
 }
 
-/// Gives a fresh control plane what [`crate::director::snapshot`] has: addresses, routes, neighbours,
-/// and a service for UDP on the VIP.
+/// Configures a fresh control plane like [`crate::director::snapshot`]: addresses, routes,
+/// neighbours, and a UDP service on the VIP.
 ///
 /// # Errors
 /// What control refuses.
@@ -277,17 +278,17 @@ const fn change(change: Change) -> v1::Change {
     }
 }
 
-/// The VIP of one of many services.
+/// The VIP of the service with this number.
 pub fn nth_vip(number: u32) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 1, 0, 0)) + number)
 }
 
-/// A dest of one of many services.
+/// The dest with this number, counted over all services.
 pub fn nth_dest(number: u32) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(Ipv4Addr::new(172, 16, 0, 0)) + number)
 }
 
-/// The changes that make many services for TCP, each with its own VIP, its own dests and one local
+/// The changes that add many TCP services, each with its own VIP, its own dests and one local
 /// address.
 pub fn many_services(services: u32, dests: u32) -> impl Iterator<Item = v1::Change> {
     (0..services).flat_map(move |number| {

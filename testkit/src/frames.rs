@@ -9,10 +9,10 @@ use etherparse::{
 };
 use packet::MacAddr;
 
-/// From and to whom a frame goes on the wire.
+/// The MAC addresses of a frame: from, to.
 pub type Macs = (MacAddr, MacAddr);
 
-/// The checksum that an SCTP packet is to have (RFC 9260, 6.8), by the crate for CRC32c.
+/// The right checksum of an SCTP packet (RFC 9260, 6.8), made by a crate for CRC32c.
 #[must_use]
 pub fn sctp_checksum(l4: &[u8]) -> [u8; 4] {
     let mut l4 = l4.to_vec();
@@ -150,14 +150,15 @@ pub fn echo_request(src: &str, dst: &str, payload: &[u8], macs: Macs) -> Vec<u8>
     icmp(src, dst, (v4, v6), payload, macs)
 }
 
-/// A port-unreachable error about a packet, of which it quotes the bytes given.
+/// A port-unreachable error that quotes these bytes of a packet.
 pub fn unreachable(src: &str, dst: &str, quoted: &[u8], macs: Macs) -> Vec<u8> {
     let v4 = Icmpv4Type::DestinationUnreachable(icmpv4::DestUnreachableHeader::Port);
     let v6 = Icmpv6Type::DestinationUnreachable(icmpv6::DestUnreachableCode::Port);
     icmp(src, dst, (v4, v6), quoted, macs)
 }
 
-/// The error of a router whose next link takes only `mtu` bytes: fragmentation needed, or packet too big.
+/// The error of a router whose next link takes only `mtu` bytes: fragmentation needed, or packet
+/// too big.
 pub fn fragmentation_needed(src: &str, dst: &str, mtu: u16, quoted: &[u8], macs: Macs) -> Vec<u8> {
     let header = icmpv4::DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: mtu };
     let v6 = Icmpv6Type::PacketTooBig { mtu: mtu.into() };
@@ -210,7 +211,7 @@ pub fn neighbour_solicitation(sender: (&str, MacAddr), target: &str) -> Vec<u8> 
     neighbour_message(135, [0; 4], sender, (group, group_mac), target, 1)
 }
 
-/// `sender` tells `target`, which had asked (RFC 4861, 4.4).
+/// `sender` answers the solicitation of `target` (RFC 4861, 4.4).
 pub fn neighbour_advertisement(sender: (&str, MacAddr), target: (&str, MacAddr)) -> Vec<u8> {
     let of: Ipv6Addr = sender.0.parse().expect("an IPv6 address");
     let to = target.0.parse().expect("an IPv6 address");
@@ -249,7 +250,7 @@ pub fn arp_request(sender: (&str, MacAddr), target: &str) -> Vec<u8> {
     )
 }
 
-/// `sender` tells `target`.
+/// `sender` answers the request of `target`.
 pub fn arp_reply(sender: (&str, MacAddr), target: (&str, MacAddr)) -> Vec<u8> {
     arp(ArpOperation::REPLY, sender, target, target.1)
 }
@@ -282,36 +283,36 @@ fn arp(
 /// A frame with IPv4 or IPv6 as etherparse sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// From whom on the wire
+    /// The source MAC address
     pub from: MacAddr,
-    /// To whom on the wire
+    /// The destination MAC address
     pub to: MacAddr,
-    /// `10.0.0.1:80`, or without a port for ICMP
+    /// The source: `10.0.0.1:80`, or without a port for ICMP
     pub src: String,
-    /// Likewise
+    /// The destination, written like the source
     pub dst: String,
     /// Time to live
     pub ttl: u8,
-    /// Bytes of the IP packet by its header
+    /// The length of the IP packet by its header
     pub total_len: u16,
     /// TCP
     pub seq: u32,
     /// TCP
     pub ack: u32,
-    /// TCP: letters in the order SFRPA that are set
+    /// TCP flags that are set, as letters in the order SFRPA
     pub flags: String,
     /// TCP
     pub options: Vec<u8>,
-    /// What follows the L4 header
+    /// The bytes behind the L4 header
     pub payload: Vec<u8>,
     /// ICMP type and code
     pub icmp: Option<(u8, u8)>,
-    /// IP header and L4
+    /// Whether the checksums of IP and L4 are right
     pub checksums_right: bool,
 }
 
 impl Seen {
-    /// Takes a frame apart; anything wrong with its lengths is a failed test.
+    /// Reads a frame. A length in it that is wrong fails the test.
     pub fn parse(frame: &[u8]) -> Self {
         let sliced = SlicedPacket::from_ethernet(frame).expect("a well-formed frame");
         let Some(LinkSlice::Ethernet2(ethernet)) = &sliced.link else {
@@ -388,7 +389,8 @@ impl Seen {
         right == Ok(tcp.checksum())
     }
 
-    /// Whether the checksum is right: IPv4 may do without (RFC 768), IPv6 must not (RFC 8200, 8.1).
+    /// Whether the checksum is right. Over IPv4 there may be none (RFC 768), over IPv6 there must
+    /// be one (RFC 8200, 8.1).
     fn take_udp(&mut self, ip: &Ip, udp: &UdpSlice<'_>) -> bool {
         self.payload = udp.payload().to_vec();
         self.take_ports(ip, udp.source_port(), udp.destination_port());
@@ -413,7 +415,7 @@ struct Ip {
     dst: IpAddr,
     ttl: u8,
     total_len: u16,
-    /// IPv4's checksum is; IPv6 has none.
+    /// Whether the header checksum is right. IPv6 has none.
     is_right: bool,
 }
 

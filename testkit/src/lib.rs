@@ -1,9 +1,10 @@
 //! What tests, fuzz targets and benches share. Nothing that ships depends on it.
 //!
-//! * [`frames`]: frames built and read by etherparse, so that our own header code is not its own judge.
+//! * [`frames`]: frames built and read by etherparse, so that our own header code does not judge
+//!   itself.
 //! * [`VecBuf`]: a packet in a `Vec`, in the place of an mbuf.
-//! * [`director`]: one worker's engine between clients and dests that the test plays, on a clock that
-//!   the test moves.
+//! * [`director`]: the engine of one worker, on a clock that the test moves. The test plays control,
+//!   the clients and the dests.
 //! * [`netns`]: network namespaces, with real programs in them.
 #![forbid(unsafe_code)]
 #![allow(clippy::panic, reason = "a test that cannot go on says so by a panic")]

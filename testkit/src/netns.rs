@@ -1,15 +1,15 @@
-//! Network namespaces with real programs in them. What a test made goes away with its value, also
-//! when the test fails.
+//! Network namespaces with real programs in them. What a test makes is removed when its value is
+//! dropped, also when the test fails.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Between two tries of [`until`].
+/// The time between two attempts of [`until`].
 const POLL_EVERY: Duration = Duration::from_millis(50);
 
-/// Tries until `attempt` gives something, or fails the test when `within` has passed.
+/// Calls `attempt` until it returns something. Fails the test when that takes longer than `within`.
 pub fn until<T>(within: Duration, what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + within;
     loop {
@@ -24,7 +24,7 @@ pub fn until<T>(within: Duration, what: &str, mut attempt: impl FnMut() -> Optio
     }
 }
 
-/// A network namespace of this test's own.
+/// A network namespace of a test.
 #[derive(Debug)]
 pub struct Netns {
     name: String,
@@ -45,7 +45,8 @@ impl Netns {
         netns
     }
 
-    /// Lets it have IPv6 addresses, which count at once: no duplicates are looked for (RFC 4862, 5.4).
+    /// Enables IPv6. Addresses can be used at once, without duplicate address detection (RFC 4862,
+    /// 5.4).
     pub fn enable_ipv6(&self) {
         self.sysctl("net.ipv6.conf.default.accept_dad=0");
         self.sysctl("net.ipv6.conf.all.disable_ipv6=0");
@@ -73,7 +74,7 @@ impl Netns {
         command
     }
 
-    /// Runs a program to its end; its output.
+    /// Runs a program to its end. Returns its output.
     pub fn output(&self, args: &[&str]) -> Output {
         let mut command = self.command(args[0]);
         command
@@ -82,12 +83,12 @@ impl Netns {
             .expect("ip netns exec starts")
     }
 
-    /// Runs a program that must succeed; what it printed.
+    /// Runs a program that must succeed. Returns what it printed.
     pub fn run(&self, args: &[&str]) -> String {
         run(self.command(args[0]).args(&args[1..]))
     }
 
-    /// Starts a program that ends with the value.
+    /// Starts a program, which is ended when the value is dropped.
     pub fn spawn(&self, args: &[&str]) -> Running {
         Running::start(
             self.command(args[0])
@@ -106,8 +107,8 @@ impl Drop for Netns {
     }
 }
 
-/// A cable between two namespaces. Checksums are made at the sender, for a port of DPDK sees frames
-/// as they are.
+/// A cable between two namespaces. The sender makes the checksums, since a DPDK port gets frames as
+/// they are sent.
 pub fn cable((a, at_a): (&Netns, &str), (b, at_b): (&Netns, &str)) {
     run(Command::new("ip").args([
         "link", "add", at_a, "netns", &a.name, "type", "veth", "peer", "name", at_b, "netns",
@@ -119,7 +120,7 @@ pub fn cable((a, at_a): (&Netns, &str), (b, at_b): (&Netns, &str)) {
     }
 }
 
-/// A program that is ended, by its id, when the value goes away.
+/// A program that is ended, by its process id, when the value is dropped.
 #[derive(Debug)]
 pub struct Running {
     /// The process
@@ -134,7 +135,7 @@ impl Running {
         }
     }
 
-    /// Asks it to end, and waits; whether it ended well.
+    /// Asks it to end and waits for that. Returns whether it succeeded.
     pub fn terminate(&mut self, within: Duration) -> bool {
         self.signal("TERM");
         until(within, "a process to end", || {
@@ -153,7 +154,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // A master process takes its workers along only if it is asked to end.
+        // A master process ends its workers only if it is asked to end.
         self.signal("TERM");
         let deadline = Instant::now() + Duration::from_secs(3);
         while self.child.try_wait().is_ok_and(|ended| ended.is_none()) && Instant::now() < deadline
@@ -165,12 +166,12 @@ impl Drop for Running {
     }
 }
 
-/// A folder that goes away with the value.
+/// A folder that is removed when the value is dropped.
 #[derive(Debug)]
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// A new one under the system's folder for such.
+    /// A new folder within the system's temporary folder.
     pub fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -179,12 +180,12 @@ impl Folder {
         Self(path)
     }
 
-    /// A file in it.
+    /// The path of a file in it.
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// Writes a file in it; its path.
+    /// Writes a file in it. Returns its path.
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.file(name);
         std::fs::write(&path, text).expect("a file can be written");

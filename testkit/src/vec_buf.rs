@@ -7,7 +7,7 @@ const HEADROOM: usize = 128;
 /// RTE_MBUF_DEFAULT_DATAROOM of DPDK.
 const DATAROOM: usize = 2048;
 
-/// A packet in memory of its own.
+/// A packet with memory of its own.
 #[derive(Debug, Clone)]
 pub struct VecBuf {
     memory: Vec<u8>,
@@ -15,9 +15,9 @@ pub struct VecBuf {
     end: usize,
     port: PortId,
     mark: u32,
-    /// What the simulated NIC says of the IP checksum.
+    /// What the NIC would say of the IP checksum.
     pub ip_checksum: ChecksumState,
-    /// What the simulated NIC says of the L4 checksum.
+    /// What the NIC would say of the L4 checksum.
     pub l4_checksum: ChecksumState,
 }
 
@@ -40,7 +40,7 @@ impl VecBuf {
 }
 
 impl VecBuf {
-    /// A packet that begins where its memory does.
+    /// A packet without headroom.
     pub fn without_headroom(port: PortId, bytes: &[u8]) -> Self {
         let mut packet = Self::new(port, bytes);
         packet.memory.drain(..HEADROOM);

@@ -1,5 +1,6 @@
-//! How fast the director forwards, measured beside macswap on the same ports in one process, and how
-//! fast conns come and go, how long a worker's loop takes at worst, how soon the daemon forwards.
+//! Measures how fast the director forwards beside macswap, on the same ports and in one process.
+//! Also: how many conns per second come and go, how long a worker's loop takes at worst, and how
+//! soon a started daemon forwards.
 
 mod error;
 mod lab;
@@ -21,7 +22,7 @@ use report::Report;
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// dpdk-testpmd's macswap, where that is installed
+    /// Macswap of dpdk-testpmd, if that is installed
     Testpmd,
     /// UDP from clients
     FullnatUdp,
@@ -29,17 +30,17 @@ enum Part {
     Reply,
     /// Established TCP both ways
     Tcp,
-    /// UDP from clients by DR, NAT and tunnel, beside FullNAT; frames from memory
+    /// UDP from clients by DR, NAT and tunnel, beside FullNAT, with frames from memory
     Modes,
     /// --many-flows beside --few-flows
     Many,
-    /// First packets
+    /// First packets of conns
     NewConns,
-    /// SYNs where there are few services or dests, beside where there are many
+    /// SYNs with few services or dests, beside SYNs with many
     Syns,
     /// TCP conns from their first segment to their last
     OpenGetClose,
-    /// The longest loop
+    /// The longest turn of a worker's loop
     WorstLoop,
     /// From the start of dpvsd to its first forwarded packet
     Start,
@@ -52,31 +53,31 @@ struct Cli {
     /// Distinct flows
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 100_000, 1_000_000])]
     flows: Vec<u32>,
-    /// The few flows of `many`
+    /// Flows of the small table of `many`
     #[arg(long, default_value_t = 10_000)]
     few_flows: u32,
-    /// The many: a table of 98 bytes a conn is in memory, and nothing else as large
+    /// Flows of the large table of `many`, which takes 98 bytes of memory a flow
     #[arg(long, default_value_t = 10_000_000)]
     many_flows: u32,
     /// Measure only these
     #[arg(long, value_delimiter = ',')]
     only: Vec<Part>,
-    /// Runs of each, of which the median counts
+    /// Runs of each part, of which the median is reported
     #[arg(long, default_value_t = 5)]
     runs: u32,
     /// CPU time of a run of macswap and FullNAT together
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
-    /// Room for conns where new ones are measured
+    /// Size of the conn table when new conns are measured
     #[arg(long, default_value_t = 2_000_000)]
     new_conns: u32,
     /// The CPU to measure on
     #[arg(long, default_value_t = 1)]
     cpu: u32,
-    /// Use hugepages: as many must be free as the frames need
+    /// Use hugepages, of which enough must be free for the frames
     #[arg(long)]
     huge: bool,
-    /// The daemon's program [default: beside this one]
+    /// The daemon's program [default: dpvsd in the folder of this program]
     #[arg(long)]
     dpvsd: Option<PathBuf>,
     /// Print one JSON object
@@ -90,7 +91,7 @@ impl Cli {
     }
 }
 
-/// Conn tables and counters are large, and read at random: on huge pages.
+/// Conn tables and counters are large and are read at random, so they are put on huge pages.
 #[global_allocator]
 static ALLOCATOR: dpdk::memory::LargeAllocator = dpdk::memory::LargeAllocator;
 
@@ -107,7 +108,7 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<(), Error> {
     let mut report = Report::new(cli.json);
     if cli.wants(Part::Start) {
-        // Before this process takes hugepages that the daemon is to have.
+        // This comes first, since later on this process has the hugepages that the daemon needs.
         report.start(start::run(&dpvsd(cli)?, cli.runs)?);
     }
     if cli.wants(Part::Testpmd) {
@@ -198,7 +199,7 @@ fn many(cli: &Cli, lab: &mut Lab, report: &mut Report, effort: Effort) -> Result
     let (few, many, most) = (cli.few_flows, cli.many_flows, most_flows()?);
     if many > most {
         eprintln!(
-            "dpvs-bench: {many} flows are left out, for there is memory for {most}: --many-flows {most} measures those"
+            "dpvs-bench: skipping {many} flows: memory suffices for {most}: try --many-flows {most}"
         );
         return Ok(());
     }
@@ -206,7 +207,8 @@ fn many(cli: &Cli, lab: &mut Lab, report: &mut Report, effort: Effort) -> Result
     Ok(())
 }
 
-/// How many flows fit into memory that is free, with their frames and their conns, and half as much left.
+/// How many flows, with their frames and conns, fit into the memory that is available, with some
+/// left over.
 fn most_flows() -> Result<u32, Error> {
     const KB_PER_1000_FLOWS: u64 = 500;
     let meminfo = std::fs::read_to_string("/proc/meminfo")?;

@@ -1,4 +1,4 @@
-//! The figures: told one by one as they come, or as one JSON object at the end.
+//! The figures, printed one by one or as one JSON object at the end.
 
 use ipvs_core::Tick;
 use ipvs_core::conn::ConnTable;
@@ -14,9 +14,9 @@ use crate::parts::stalls::Stalls;
 use crate::parts::syns::{Case, Syns};
 use crate::timing::{Comparison, Time};
 
-/// Conns of the tables whose size is told.
+/// Conns of the tables whose size is reported.
 const CONNS: u32 = 1_000_000;
-/// A local port is a bit of its pool.
+/// A local port takes one bit of its pool.
 const PORT_BYTES: f64 = 1.0 / 8.0;
 
 /// What was measured.
@@ -27,7 +27,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// An empty report but for the size of conns, which nobody has to measure.
+    /// A report with nothing but the size of conns, which needs no measurement.
     pub fn new(is_json: bool) -> Self {
         let mut report = Self {
             is_json,
@@ -70,7 +70,7 @@ impl Report {
         self.push("testpmd", Value::Object(entry));
     }
 
-    /// Rates of so many flows beside macswap's.
+    /// The rates of the director and of macswap with so many flows.
     pub fn rates(&mut self, name: &str, flows: u32, measured: &Comparison) {
         self.push(name, measured.json(flows));
     }
@@ -88,7 +88,7 @@ impl Report {
         }
     }
 
-    /// Rates by a forwarding mode, and what it adds to what FullNAT adds.
+    /// The rates of a forwarding mode, and its added cost in proportion to that of FullNAT.
     pub fn mode(&mut self, name: &str, flows: u32, measured: &Comparison, fullnat: &Comparison) {
         let mut entry = measured.json(flows);
         if let Value::Object(entry) = &mut entry {
@@ -104,7 +104,8 @@ impl Report {
         self.push(name, entry);
     }
 
-    /// Few flows and many with frames that are written as they come; the many stand with those from the wire too.
+    /// Few flows and many with frames that are written when they are received. The many are listed
+    /// beside the flows from capture files, too.
     pub fn many(&mut self, (few, many): (u32, u32), measured: &Many) {
         self.rates("many_flows", few, &measured.few);
         self.rates("many_flows", many, &measured.many);
@@ -124,12 +125,12 @@ impl Report {
         }
     }
 
-    /// What a SYN costs where there are few of something, and many.
+    /// The cost of a SYN with few of something and with many.
     pub fn syns(&mut self, case: &Case, measured: &Syns) {
         self.push("syn", measured.json(case));
     }
 
-    /// First packets. The slower of both protocols is the figure.
+    /// First packets. The figure is that of the slower protocol.
     pub fn new_conns(&mut self, udp: &Arrivals, tcp: &Arrivals) {
         let rates = [udp, tcp].map(|arrivals| arrivals.to_empty_table());
         let slower = rates
@@ -145,13 +146,13 @@ impl Report {
         self.add("tcp_open_get_close", churn.json());
     }
 
-    /// The longest loop.
+    /// The longest turn of a worker's loop.
     pub fn worst_loop(&mut self, stalls: &Stalls) {
         self.add_spread("worst_loop_us", stalls.worst_us(), 1);
         self.add("worst_loop", stalls.json());
     }
 
-    /// From the start to the first packet.
+    /// The time from the start of the daemon to its first packet.
     pub fn start(&mut self, seconds: Spread) {
         self.add_spread("start_to_first_packet_s", seconds, 3);
     }

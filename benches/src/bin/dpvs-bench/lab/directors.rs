@@ -12,10 +12,10 @@ use super::traffic::Traffic;
 use super::turns::forward;
 use crate::error::Error;
 
-/// The order in which conns are made. Packets come in others.
+/// The seed of the order in which conns are made. Packets come in other orders.
 pub const MAKING_ORDER: u64 = 1;
 
-/// Room for so many conns and some more.
+/// A director with room for so many conns and some more.
 pub fn director(lab: &mut Lab, flows: u32, fwdmode: FwdMode, wan: PortId) -> Engine<Mbuf> {
     let spec = Spec {
         lan: lab.sink.lan_port,
@@ -27,7 +27,7 @@ pub fn director(lab: &mut Lab, flows: u32, fwdmode: FwdMode, wan: PortId) -> Eng
     resident_engine(lab, &spec)
 }
 
-/// An engine whose conn table is on large pages and there, as in the daemon.
+/// An engine whose conn table lies on huge pages that are already mapped, as in the daemon.
 pub fn resident_engine(lab: &mut Lab, spec: &Spec) -> Engine<Mbuf> {
     let now = lab.now();
     let engine = director::engine(spec, now, &mut lab.sink);
@@ -45,7 +45,7 @@ pub fn first_datagram(flow: u32, wan: PortId) -> Frame {
     }
 }
 
-/// Makes a conn for every flow; what the engine has sent to the dests.
+/// Makes a conn for every flow. Returns what the engine sent to the dests.
 pub fn open_udp(
     lab: &mut Lab,
     engine: &mut Engine<Mbuf>,
@@ -66,7 +66,7 @@ pub fn open_udp(
     }
 }
 
-/// Forwards so many frames.
+/// Forwards at least so many frames.
 pub fn warm_up(lab: &mut Lab, engine: &mut Engine<Mbuf>, traffic: &mut impl Traffic, frames: u32) {
     let mut packets = 0;
     while packets < frames as usize {
@@ -74,7 +74,7 @@ pub fn warm_up(lab: &mut Lab, engine: &mut Engine<Mbuf>, traffic: &mut impl Traf
     }
 }
 
-/// An error unless every packet was sent on.
+/// Fails unless every packet was forwarded.
 pub fn check_sent(engine: &Engine<Mbuf>) -> Result<(), Error> {
     let stats = engine.stats();
     let (received, sent) = (stats.received.get(), stats.transmitted.get());

@@ -1,5 +1,5 @@
-//! DPDK as the bench uses it: two ports that swallow what they are given, and one for each capture
-//! file that plays it for ever.
+//! DPDK as the bench uses it: two ports that drop what they are given, and for each capture file a
+//! port that plays it over and over.
 
 use std::path::{Path, PathBuf};
 
@@ -14,24 +14,24 @@ use super::sink::{Out, Recorder, Sink};
 use crate::error::Error;
 use crate::timing::Core;
 
-/// Mbufs that are on their way, in caches and in bursts.
+/// Mbufs beside those of the capture files, for caches and bursts.
 pub const SPARE_MBUFS: u32 = 32_768;
 /// Bytes of an mbuf with its headers, rounded up.
 pub const MBUF_BYTES: u64 = 2560;
-/// What DPDK needs beside mbufs.
+/// Memory that DPDK needs beside mbufs.
 const EAL_MB: u64 = 256;
-/// The order in which flows come from the wire. Conns are made in another one, so that neighbours on
-/// the wire are none in the conn table.
+/// The seed of the order in which flows come from the wire. Conns are made in another order, so
+/// that packets which follow each other have conns far apart.
 const WIRE_ORDER: u64 = 2;
 
-/// A port that plays one UDP frame of each of its flows for ever.
+/// A port that plays one UDP frame of each of its flows, over and over.
 #[derive(Debug)]
 pub struct Wire {
-    /// How many flows
+    /// The number of flows
     pub flows: u32,
-    /// Its packets count as received by this port
+    /// The port that its packets are received by
     pub port: PortId,
-    /// Where they come in
+    /// The queue that they are received from
     pub rx: RxQueue,
 }
 
@@ -40,11 +40,11 @@ pub struct Wire {
 pub struct Lab {
     /// Where packets leave
     pub sink: Sink,
-    /// Towards the clients, for frames that do not come from a capture file
+    /// The port towards the clients, for frames that do not come from a capture file
     pub wan_port: PortId,
-    /// One for each capture file
+    /// A port for each capture file
     pub wires: Vec<Wire>,
-    /// What the worker runs on
+    /// The core that the worker runs on
     pub core: Core,
     started: u64,
     hz: u64,
@@ -83,7 +83,7 @@ impl Lab {
         })
     }
 
-    /// The time, as the daemon's clock tells it.
+    /// The time, read as the daemon reads it.
     #[inline]
     pub fn now(&self) -> Now {
         let counts = dpdk::tsc::rdtsc() - self.started;
@@ -92,7 +92,7 @@ impl Lab {
         }
     }
 
-    /// Sends frames through the engine once; what came out, in order.
+    /// Sends frames through the engine once. Returns what the engine sent, in order.
     pub fn play(
         &self,
         engine: &mut Engine<Mbuf>,
@@ -151,12 +151,12 @@ fn eal_args(mbufs: u32, cpu: u32, hugepages: bool, captures: &[Capture]) -> Vec<
     args.split_whitespace().map(str::to_owned).collect()
 }
 
-/// A capture file, gone with the value: net_pcap reads it once, when the port is started.
+/// A capture file that is removed with the value. net_pcap reads it once, when the port is started.
 #[derive(Debug)]
 pub struct Capture(PathBuf);
 
 impl Capture {
-    /// One UDP frame of each flow.
+    /// Writes a file with one UDP frame of each flow.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -171,7 +171,7 @@ impl Capture {
 }
 
 impl Capture {
-    /// Where it is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.0
     }

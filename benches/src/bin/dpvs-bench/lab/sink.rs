@@ -1,4 +1,4 @@
-//! Where packets leave the engine: two ports, and control if there is one.
+//! What the engine sends to: two ports, and control if there is one.
 
 use dpdk::{Burst, Mbuf, Mempool, TxQueue};
 use ipvs_core::{Event, Io};
@@ -6,7 +6,7 @@ use packet::{PacketBuf, PortId};
 
 use benches::frames::{FRAME_LEN, Frame};
 
-/// A queue and what is to leave by it.
+/// A transmit queue, and the packets that wait for it.
 #[derive(Debug)]
 pub struct Out {
     tx: TxQueue,
@@ -14,7 +14,7 @@ pub struct Out {
 }
 
 impl Out {
-    /// A way out by this queue.
+    /// Nothing waits for this queue yet.
     pub const fn new(tx: TxQueue) -> Self {
         Self {
             tx,
@@ -22,7 +22,7 @@ impl Out {
         }
     }
 
-    /// Sends a packet, at the latest with the next flush.
+    /// Sends a packet by the next flush at the latest.
     #[inline(always)]
     pub fn push(&mut self, packet: Mbuf) {
         self.pending.push(packet);
@@ -39,23 +39,23 @@ impl Out {
     }
 }
 
-/// The shell of the bench: everything that is sent is taken.
+/// The shell around the engine. It accepts everything that is sent.
 #[derive(Debug)]
 pub struct Sink {
-    /// Towards the dests
+    /// The queue towards the dests
     pub lan: Out,
-    /// Towards the clients
+    /// The queue towards the clients
     pub wan: Out,
-    /// Which port is towards the dests
+    /// The port towards the dests
     pub lan_port: PortId,
-    /// Where mbufs come from
+    /// The pool that mbufs are taken from
     pub pool: Mempool,
-    /// To control
+    /// The ring to control, if there is one
     pub events: Option<rtrb::Producer<Event>>,
 }
 
 impl Sink {
-    /// Hands what is pending to the ports.
+    /// Hands the packets that wait to the ports.
     #[inline]
     pub fn flush(&mut self) {
         self.lan.flush();
@@ -90,7 +90,7 @@ impl Io<Mbuf> for Sink {
     }
 }
 
-/// Keeps what the engine sends, in order.
+/// Keeps the packets that the engine sends, in order.
 #[derive(Debug)]
 pub struct Recorder {
     /// The first bytes of each packet, and the port it left by

@@ -7,7 +7,7 @@ use benches::frames::{Datagrams, FRAME_LEN, Frame};
 
 /// A source of packets that never runs dry.
 pub trait Traffic {
-    /// Fills an empty burst; how many packets that were.
+    /// Fills an empty burst. Returns the number of packets.
     fn receive(&mut self, burst: &mut Burst) -> usize;
 }
 
@@ -18,8 +18,8 @@ impl Traffic for RxQueue {
     }
 }
 
-/// Frames in memory, played for ever: what net_pcap does, for frames that are known only once conns
-/// exist.
+/// Frames in memory that are played over and over, as net_pcap does. They can be made when conns
+/// exist already, as replies must.
 #[derive(Debug)]
 pub struct Replay {
     frames: Vec<Frame>,
@@ -28,7 +28,7 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Plays these frames in their order, on large pages, with mbufs of a pool.
+    /// Plays these frames in their order with mbufs of a pool. The frames lie on huge pages.
     pub fn new(frames: Vec<Frame>, pool: Mempool) -> Self {
         dpdk::memory::make_resident(frames.as_ptr().cast(), size_of_val(&*frames));
         Self {
@@ -59,7 +59,8 @@ impl Traffic for Replay {
     }
 }
 
-/// A burst that goes nowhere; how many packets that were. What it takes is the traffic's own cost.
+/// Receives a burst and frees it. Returns the number of packets. This is the cost of the traffic
+/// alone.
 pub fn make_and_free(traffic: &mut impl Traffic) -> usize {
     let mut burst = Burst::new();
     let packets = traffic.receive(&mut burst);
@@ -67,14 +68,14 @@ pub fn make_and_free(traffic: &mut impl Traffic) -> usize {
     packets
 }
 
-/// Datagrams that are written into mbufs as they come.
+/// Datagrams that are written into mbufs when they are received.
 #[derive(Debug)]
 pub struct Written {
-    /// What is written
+    /// The datagrams
     pub datagrams: Datagrams,
-    /// The port they come in by
+    /// The port that they are received by
     pub port: PortId,
-    /// Where mbufs come from
+    /// The pool that mbufs are taken from
     pub pool: Mempool,
 }
 

@@ -1,5 +1,5 @@
-//! Macswap and directors in turns of a few milliseconds on the same traffic: what the machine does
-//! meanwhile happens to all of them.
+//! Macswap and directors take the same traffic in turns of a few milliseconds, so that disturbances
+//! of the machine meet all of them alike.
 
 use dpdk::{Burst, Mbuf};
 use ipvs_core::{Engine, Origin};
@@ -9,19 +9,20 @@ use super::ports::Lab;
 use super::traffic::Traffic;
 use crate::timing::{Comparison, Core, Cost, Stopwatch, Timed};
 
-/// A turn of any side, of time on the CPU.
+/// The CPU time of a turn.
 const TURN_NS: u64 = 4_000_000;
-/// What comes before it and does not count: caches are still another side's.
+/// The CPU time before a turn that does not count, since the caches still hold the data of another
+/// side.
 const WARM_UP_NS: u64 = 500_000;
-/// Bursts of a lap, and between two rounds of housekeeping, as in the daemon.
+/// Bursts of a lap, after which comes housekeeping, as in the daemon.
 pub const BURSTS: u32 = 8;
 
 /// How long to measure.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
-    /// Of these the median counts
+    /// The number of runs, of which the median is reported
     pub runs: u32,
-    /// CPU time of macswap and one director in each
+    /// The CPU time of macswap and one director in each run
     pub seconds: f64,
 }
 
@@ -32,7 +33,7 @@ impl Effort {
     }
 }
 
-/// Lets all directors forward the same traffic, beside macswap.
+/// Lets macswap and all directors forward the same traffic in turns.
 pub fn compare<const DIRECTORS: usize>(
     lab: &mut Lab,
     engines: &mut [Engine<Mbuf>; DIRECTORS],
@@ -55,7 +56,8 @@ pub fn compare<const DIRECTORS: usize>(
     comparisons
 }
 
-/// Gives each side, by its number, so many turns, there and back; what its turns took, without the first.
+/// Gives each side so many turns, in ascending and descending order alternately. Returns the cost
+/// of each side, without its first turn.
 pub fn in_turns(sides: usize, turns: usize, mut turn: impl FnMut(usize) -> Timed) -> Vec<Cost> {
     let mut taken = vec![Vec::with_capacity(turns); sides];
     for number in 0..turns {
@@ -67,7 +69,7 @@ pub fn in_turns(sides: usize, turns: usize, mut turn: impl FnMut(usize) -> Timed
     taken.iter().map(|turns| Cost::of(&turns[1..])).collect()
 }
 
-/// A turn of whole laps.
+/// One turn, which is made of whole laps.
 pub fn turn(core: Core, mut bursts: impl FnMut() -> usize) -> Timed {
     run_for(WARM_UP_NS, core, &mut bursts);
     run_for(TURN_NS, core, &mut bursts)
@@ -81,7 +83,7 @@ fn run_for(least_ns: u64, core: Core, bursts: &mut impl FnMut() -> usize) -> Tim
     stopwatch.timed()
 }
 
-/// Some bursts whose MAC addresses are exchanged.
+/// Receives some bursts and sends them back with their MAC addresses exchanged.
 pub fn swap(lab: &mut Lab, traffic: &mut impl Traffic) -> usize {
     let mut burst = Burst::new();
     let mut packets = 0;
@@ -104,7 +106,7 @@ pub fn swap_macs(packet: &mut Mbuf) {
     }
 }
 
-/// Some bursts through the engine, as the daemon's run loop takes them.
+/// Sends some bursts through the engine, as the run loop of the daemon does.
 pub fn forward(lab: &mut Lab, engine: &mut Engine<Mbuf>, traffic: &mut impl Traffic) -> usize {
     let mut burst = Burst::new();
     let mut packets = 0;

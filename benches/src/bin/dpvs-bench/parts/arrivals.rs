@@ -1,4 +1,4 @@
-//! New conns: the first packet only, into an empty table and into one that is nearly full.
+//! New conns: only their first packets, with an empty conn table and with one that is nearly full.
 
 use dpdk::Mbuf;
 use ipvs_core::Engine;
@@ -13,24 +13,25 @@ use crate::error::Error;
 use crate::lab::{BURSTS, Lab, Replay, first_datagram, forward, make_and_free, resident_engine};
 use crate::timing::{Core, Cost, Stopwatch, Time, Timed, by_both_times};
 
-/// The order in which the clients come.
+/// The seed of the order in which the clients come.
 const ARRIVAL_ORDER: u64 = 4;
-/// Percent of the table that are measured: the first ones, and those from 90 on.
+/// How many percent of the table are filled while time is taken: the first percent, and those from
+/// 90 % on.
 const SLICE_PERCENT: u64 = 5;
 
-/// What new conns cost, run by run.
+/// The cost of new conns, run by run.
 #[derive(Debug)]
 pub struct Arrivals {
     runs: Vec<Run>,
 }
 
-/// Of one packet; the conns' with what it takes to make it.
+/// The cost of one packet. That of a conn includes making the packet.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     generator: Cost,
-    /// Into an empty table
+    /// With an empty table
     empty: Cost,
-    /// From 90 % on
+    /// With a table that is 90 % full
     full: Cost,
 }
 
@@ -89,7 +90,7 @@ fn make(core: Core, replay: &mut Replay, packets: u64) -> Timed {
     stopwatch.timed()
 }
 
-/// Lets clients come until there are so many conns.
+/// Receives first packets until there are so many conns.
 fn fill(
     lab: &mut Lab,
     engine: &mut Engine<Mbuf>,
@@ -108,7 +109,7 @@ fn fill(
     Ok(stopwatch.timed())
 }
 
-/// Conns per second, without what it takes to make the packets.
+/// Conns per second, without the cost of making the packets.
 #[derive(Debug, Clone, Copy)]
 struct Rates {
     empty: f64,
@@ -126,13 +127,13 @@ impl Run {
 }
 
 impl Arrivals {
-    /// Conns per second into an empty table, of all time on the CPU.
+    /// Conns per second of CPU time with an empty table.
     pub fn to_empty_table(&self) -> Spread {
         let rates = self.runs.iter().filter_map(|run| run.rates(Time::OnCpu));
         Spread::of(rates.map(|rates| rates.empty))
     }
 
-    /// As the report has it.
+    /// The entry of the report.
     pub fn json(&self) -> Value {
         let mut object = Map::new();
         let costs = self.runs.iter().flat_map(|run| [&run.empty, &run.full]);

@@ -1,6 +1,6 @@
 //! TCP conns from their first segment to their last: SYN, SYN-ACK, ACK, request, response, FIN,
-//! FIN-ACK, ACK, and the end of the conn. Clients and dests are played in the worker itself; what that
-//! costs is measured with a wire in the director's place, and taken off.
+//! FIN-ACK, ACK, and the expiry of the conn. The worker plays the clients and dests itself. What
+//! that costs is measured with a cable in the place of the director, and subtracted.
 
 use std::collections::VecDeque;
 
@@ -17,11 +17,11 @@ use crate::error::Error;
 use crate::lab::{Lab, resident_engine, swap_macs};
 use crate::timing::{Cost, Stopwatch, Time, Timed, by_both_times};
 
-/// Conns between their first and their last segment at any time.
+/// How many conns are open at any time.
 const AT_ONCE: u32 = 1024;
 /// Conns of a run.
 const CONNS: u32 = 500_000;
-/// Rounds between two rounds of housekeeping, as in the daemon.
+/// Bursts between two rounds of housekeeping, as in the daemon.
 const HOUSEKEEPING_ROUNDS: u32 = 8;
 /// The dest's initial sequence number.
 const DEST_ISN: u32 = 9_000_000;
@@ -31,9 +31,9 @@ const ALL_EXPIRED_NS: u64 = 120_000_000_000;
 /// What is between clients and dests.
 trait Middle {
     fn forward(&mut self, now: Now, packets: &mut Burst, peers: &mut Peers);
-    /// What is to be done every few rounds.
+    /// The housekeeping of every few rounds.
     fn keep_house(&mut self, _: Now, _: &mut Peers) {}
-    /// Conns that are left.
+    /// How many conns there are.
     fn conns(&self) -> u64 {
         0
     }
@@ -52,7 +52,7 @@ impl Middle for Engine<Mbuf> {
     }
 }
 
-/// Nothing but a wire.
+/// A cable in the place of the director.
 struct Cable;
 
 impl Middle for Cable {
@@ -70,10 +70,10 @@ struct Peers {
     lan: PortId,
     wan: PortId,
     pool: Mempool,
-    /// Buffers that came back; the last is used first. The pool would give the one that came back first, which is in no cache any more:
-    /// fetching it takes room there from the director's own memory.
+    /// Buffers that came back. The last one is used first, since it is still in the cache. The pool
+    /// would give the oldest one, which would push the director's own memory out of the cache.
     spare: Vec<Mbuf>,
-    /// What is on its way into the director
+    /// Segments that the director has not received yet
     queue: VecDeque<Mbuf>,
     next_flow: u32,
     done: u32,
@@ -96,7 +96,7 @@ impl Peers {
         if port == self.lan { self.wan } else { self.lan }
     }
 
-    /// A new client comes.
+    /// A new client sends its SYN.
     fn open(&mut self) {
         let flow = self.next_flow;
         self.next_flow += 1;
@@ -105,17 +105,17 @@ impl Peers {
         }
     }
 
-    /// For a segment that answers none.
+    /// A buffer for a segment that answers no other.
     fn buffer(&mut self) -> Option<Mbuf> {
         self.spare.pop().or_else(|| self.pool.alloc())
     }
 
-    /// Sends a segment in a buffer that is there already.
+    /// Sends a segment in this buffer.
     fn send(&mut self, mut packet: Mbuf, port: PortId, segment: &Segment) {
         let to = if port == self.lan { LAN_MAC } else { WAN_MAC };
         let len = packet.bytes().len();
         let sized = len >= FRAME_LEN || packet.append(FRAME_LEN - len);
-        // In front, where the director has put an option.
+        // The director may have made the frame longer at the front.
         packet.trim_front(len.saturating_sub(FRAME_LEN));
         packet.set_port(port);
         if sized && let Some(frame) = packet.bytes_mut().first_chunk_mut() {
@@ -124,7 +124,7 @@ impl Peers {
         }
     }
 
-    /// A dest answers a SYN, a request and a FIN; an acknowledgment it only takes.
+    /// A dest answers a SYN, a request and a FIN. It does not answer an acknowledgment.
     fn at_dest(&mut self, packet: Mbuf, segment: Segment) {
         const SYN_ACK: u8 = Segment::SYN | Segment::ACK;
         let answer = if segment.flags & Segment::SYN != 0 {
@@ -142,8 +142,8 @@ impl Peers {
         self.send(packet, self.lan, &answer);
     }
 
-    /// A client acknowledges and asks, ends the conn when it has its response, and another comes when
-    /// that is acknowledged.
+    /// A client acknowledges the SYN-ACK, sends its request, and ends the conn after the response.
+    /// When the FIN is acknowledged, a new client comes.
     fn at_client(&mut self, packet: Mbuf, segment: Segment) {
         if segment.flags & Segment::SYN != 0 {
             self.send(packet, self.wan, &segment.answer(Segment::ACK, 0));
@@ -182,18 +182,18 @@ impl Io<Mbuf> for Peers {
     }
 }
 
-/// What whole conns cost, run by run.
+/// The cost of whole conns, run by run.
 #[derive(Debug)]
 pub struct Churn {
     runs: Vec<Run>,
 }
 
-/// Of one conn.
+/// The cost of one conn.
 #[derive(Debug, Clone, Copy)]
 struct Run {
-    /// With a wire in the director's place
+    /// With a cable in the place of the director
     peers: Cost,
-    /// With the director, from the first segment to the end
+    /// With the director, from the first segment to the expiry of the conn
     all: Cost,
 }
 
@@ -220,14 +220,15 @@ pub fn run(lab: &mut Lab, runs: u32) -> Result<Churn, Error> {
     Ok(churned)
 }
 
-/// As configured by default, but TIME_WAIT is over while others are still made, as it is in a director that has run for a while.
+/// The default timeouts, but TIME_WAIT is short. So conns expire while others are made, as in a
+/// director that has run for a while.
 fn short_time_wait() -> Timeouts {
     let mut timeouts = Timeouts::default();
     timeouts.tcp_s[TcpState::TimeWait as usize] = 1;
     timeouts
 }
 
-/// Opens, uses and ends all conns of a run; what each took.
+/// Opens, uses and ends all conns of a run. Returns the cost of each.
 fn churn(lab: &Lab, middle: &mut impl Middle) -> Result<Cost, Error> {
     let mut peers = Peers::new(lab);
     for _ in 0..AT_ONCE {
@@ -252,7 +253,7 @@ fn churn(lab: &Lab, middle: &mut impl Middle) -> Result<Cost, Error> {
     Ok(in_use.and(ends.cost().times(ends.on_cpu.done as f64 / conns)))
 }
 
-/// Some rounds and then housekeeping; how many segments went into the director.
+/// Some bursts and then housekeeping. Returns how many segments the director received.
 fn rounds(lab: &Lab, middle: &mut impl Middle, peers: &mut Peers) -> usize {
     let mut burst = Burst::new();
     let mut segments = 0;
@@ -271,12 +272,12 @@ fn rounds(lab: &Lab, middle: &mut impl Middle, peers: &mut Peers) -> usize {
     segments
 }
 
-/// The end of a conn is part of its cost, whenever it comes.
+/// Lets all conns expire, which is part of their cost.
 fn expire_all(lab: &Lab, middle: &mut impl Middle, peers: &mut Peers) -> Result<Timed, Error> {
     let late = Now {
         ns: lab.now().ns + ALL_EXPIRED_NS,
     };
-    // Established conns, which those on their way are, have no end within this time.
+    // Conns that are still open are established, and do not expire within this time.
     let left = u64::from(2 * AT_ONCE);
     let mut stopwatch = Stopwatch::start(lab.core);
     for _ in 0..CONNS {
@@ -310,13 +311,13 @@ impl Run {
 }
 
 impl Churn {
-    /// Conns per second, without what the peers cost, of all time on the CPU.
+    /// Conns per second of CPU time, without the cost of the peers.
     pub fn per_cpu_s(&self) -> Spread {
         let rates = self.runs.iter().filter_map(|run| run.rates(Time::OnCpu));
         Spread::of(rates.map(|rates| rates.per_cpu_s))
     }
 
-    /// As the report has it.
+    /// The entry of the report.
     pub fn json(&self) -> Value {
         let mut object = Map::new();
         let costs = self.runs.iter().map(|run| &run.all);

@@ -1,4 +1,4 @@
-//! Packets of conns that exist: from clients, from dests, of TCP both ways.
+//! Packets of established conns: UDP from clients, UDP from dests, TCP both ways.
 
 use dpdk::Mbuf;
 use ipvs_core::{Engine, FwdMode};
@@ -13,13 +13,13 @@ use crate::lab::{
 };
 use crate::timing::Comparison;
 
-/// The orders in which packets come, which are not the one in which conns were made.
+/// The seeds of the orders in which packets come. Conns were made in another order.
 const PLAYING_ORDER: u64 = 3;
 const ANSWERING_ORDER: u64 = 5;
 /// The dest's initial sequence number.
 const DEST_ISN: u32 = 9_000_000;
 
-/// UDP from clients, from a wire.
+/// UDP from clients, from a capture file.
 pub fn udp_from_wire(lab: &mut Lab, wire: &mut Wire, effort: Effort) -> Result<Comparison, Error> {
     let mut engine = director(lab, wire.flows, FwdMode::FullNat, wire.port);
     open_udp(lab, &mut engine, wire.flows, wire.port)?;
@@ -27,7 +27,7 @@ pub fn udp_from_wire(lab: &mut Lab, wire: &mut Wire, effort: Effort) -> Result<C
     Ok(measured)
 }
 
-/// UDP from clients by several forwarding modes, with frames that are in memory.
+/// UDP from clients by several forwarding modes, with frames from memory.
 pub fn udp_from_memory<const MODES: usize>(
     lab: &mut Lab,
     flows: u32,
@@ -45,7 +45,7 @@ pub fn udp_from_memory<const MODES: usize>(
     measure(lab, &mut engines, &mut replay, flows, effort)
 }
 
-/// UDP from dests: what went to them comes back.
+/// UDP from dests: every packet that a dest got is answered.
 pub fn replies(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, Error> {
     let wan = lab.wan_port;
     let mut engine = director(lab, flows, FwdMode::FullNat, wan);
@@ -66,8 +66,9 @@ pub fn replies(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, 
     Ok(measured)
 }
 
-/// Established TCP: of each flow one segment either way, the clients' in one random order and the dests' in another, a burst of
-/// each in turn, as a worker has them from its ports.
+/// Established TCP with one segment of each flow in either direction. The clients' segments come in
+/// one random order and the dests' in another, a burst of each in turn, as a worker gets them from
+/// its ports.
 pub fn tcp(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, Error> {
     let (lan, wan) = (lab.sink.lan_port, lab.wan_port);
     let mut engine = director(lab, flows, FwdMode::FullNat, wan);
@@ -82,7 +83,7 @@ pub fn tcp(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, Erro
     };
     let syn_acks = at_dests.iter().map(|syn| answer(syn).frame(LAN_MAC, lan));
     let at_clients = segments(lab.play(&mut engine, syn_acks), flows)?;
-    // The client's second acknowledgment: it was sent data, so that its own need no TOA any more.
+    // These acknowledge data of the dest, so they get no TOA.
     let requests = at_clients.iter().map(|syn_ack| {
         let mut request = syn_ack.answer(Segment::ACK, frames::MOST_PAYLOAD);
         request.ack = request.ack.wrapping_add(100);
@@ -119,7 +120,8 @@ fn segments(frames: Vec<Frame>, expected: u32) -> Result<Vec<Segment>, Error> {
     }
 }
 
-/// Lets every director forward everything once, so that all is as it will be, then compares. Every packet must have been sent on.
+/// Lets every director forward everything once to warm up, then compares. Every packet must have
+/// been forwarded.
 fn measure<const DIRECTORS: usize>(
     lab: &mut Lab,
     engines: &mut [Engine<Mbuf>; DIRECTORS],

@@ -1,4 +1,5 @@
-//! Few flows and many, in turns. Frames are written as they come: a conn table is the only large memory.
+//! Few flows and many, in turns. Frames are written when they are received, so that the conn table
+//! is the only large memory.
 
 use dpdk::Mbuf;
 use ipvs_core::{Engine, FwdMode};
@@ -12,14 +13,14 @@ use crate::lab::{
 };
 use crate::timing::Comparison;
 
-/// What was measured of few flows and many.
+/// What was measured with few flows and with many.
 #[derive(Debug)]
 pub struct Many {
-    /// The few, in a table of their size
+    /// Few flows in a small table
     pub few: Comparison,
-    /// The few in the table of the many, all of which have their conns
+    /// Few flows in the large table, which has the conns of all flows
     pub few_among_many: Comparison,
-    /// The many
+    /// Many flows in the large table
     pub many: Comparison,
 }
 
@@ -53,7 +54,7 @@ pub fn run(lab: &mut Lab, few: u32, many: u32, effort: Effort) -> Result<Many, E
     Ok(measured)
 }
 
-/// A director that has conns for so many flows, and their datagrams.
+/// A director with conns for so many flows, and the datagrams of those.
 fn established(lab: &mut Lab, flows: u32) -> Result<(Engine<Mbuf>, Written), Error> {
     let wan = lab.wan_port;
     let mut engine = director(lab, flows, FwdMode::FullNat, wan);

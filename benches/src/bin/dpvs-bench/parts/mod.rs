@@ -1,5 +1,5 @@
-//! What is measured, a file for each: `dpvs-bench --only` names them. A part uses `lab` and `timing`
-//! and no other part.
+//! What is measured, a file for each: `dpvs-bench --only` names them. A part uses `lab` and
+//! `timing` and no other part.
 
 pub mod arrivals;
 pub mod churn;

@@ -1,13 +1,13 @@
-//! The longest turn of a worker's loop while control does what takes it longest, through its own API
-//! and from a thread of its own: services are loaded, local addresses come and go, conns expire.
+//! The longest turn of a worker's loop while control does its longest jobs: services are loaded,
+//! local addresses are added and removed, conns expire. Control is asked through its API and has a
+//! thread of its own.
 //!
-//! A turn's time is its time on the CPU, so that others on the machine do not count; interrupts and the
-//! pauses of a virtual machine's host still do. How much that is shows in the quiet phase, with traffic
-//! and nothing else, and in the turns between two rounds of housekeeping, which have nothing to do but
-//! forward: control's commands and expiry come in every eighth turn only. Last comes a loop on the same CPU that does
-//! nothing but read memory, as much of it as the conns take, for as long as all phases before it: its pauses are the
-//! machine's alone. A stall of the worker's own making comes in every run, a pause does not, so of several runs the
-//! median counts.
+//! The CPU time of a turn is measured, so other programs on the machine do not count. Interrupts do
+//! count, and so do pauses that the host of a virtual machine makes. Three figures show how much
+//! that is: the quiet phase, which has traffic only; the turns without housekeeping (control's
+//! commands and expiry come in every eighth turn); and at last a loop that only reads memory, as
+//! much as the conns take and for as long as all phases before it. A stall that the worker causes
+//! comes in every run, a pause of the machine does not. So the median of several runs is reported.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -33,25 +33,25 @@ use crate::lab::{Lab, Replay, Traffic, first_datagram};
 const SERVICES: u32 = 10_000;
 const DESTS_EACH: u32 = 100;
 const DESTS_OF_VIP: u32 = 16;
-/// Conns that expire together.
+/// How many conns expire at once.
 const CONNS: u32 = 1_000_000;
-/// Of those, how many go on having packets.
+/// How many of those still have packets.
 const BUSY_FLOWS: u32 = 10_000;
-/// Longer than everything before the conns are to expire.
+/// A timeout longer than all phases before the one in which the conns expire.
 const CONN_TIMEOUT_S: u32 = 600;
-/// Local addresses that come and go.
+/// How many local addresses are added and removed.
 const LADDR_CHANGES: u32 = 100;
 /// How long the quiet phase takes.
 const QUIET: Duration = Duration::from_secs(2);
 /// Longer than any phase takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// The goal: turns that take longer are counted.
+/// The goal. Turns that take longer are counted.
 const GOAL_NS: u64 = 200_000;
 /// As in the daemon's run loop.
 const HOUSEKEEPING_LOOPS: u64 = 8;
 const COMMANDS_PER_ROUND: usize = 16;
 
-/// What happens beside the traffic.
+/// The phases, by what happens beside the traffic.
 const PHASES: [&str; 5] = [
     "quiet",
     "services_loaded",
@@ -59,19 +59,19 @@ const PHASES: [&str; 5] = [
     "conns_expire",
     "nothing_but_memory",
 ];
-/// Those in which control does something.
+/// The phases in which control does something.
 const BUSY_PHASES: std::ops::Range<usize> = 1..4;
 
 /// The longest turns of a phase in nanoseconds, and how many took too long.
 #[derive(Debug, Clone, Copy, Default)]
 struct Phase {
-    /// Of those with housekeeping
+    /// The longest turn with housekeeping
     worst_housekeeping_ns: u64,
-    /// Of those without
+    /// The longest turn without housekeeping
     worst_forwarding_ns: u64,
     too_long: u64,
     loops: u64,
-    /// All turns together
+    /// The time of all turns
     total_ns: u64,
 }
 
@@ -93,14 +93,14 @@ impl Phase {
     }
 }
 
-/// A worker as the daemon has it, its turns timed.
+/// A worker like that of the daemon, whose turns are timed.
 struct Worker<'a> {
     lab: &'a mut Lab,
     engine: Engine<Mbuf>,
     commands: rtrb::Consumer<Command>,
     unsent: Option<Event>,
     traffic: Replay,
-    /// Added to the clock
+    /// Nanoseconds that are added to the clock, to let conns expire
     ahead_ns: u64,
     loops: u64,
 }
@@ -112,7 +112,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Turns until something has happened.
+    /// Runs the loop until something has happened.
     fn run_until(&mut self, mut is_over: impl FnMut(&Self) -> bool) -> Result<Phase, Error> {
         let (mut phase, mut burst) = (Phase::default(), Burst::new());
         let began = Instant::now();
@@ -128,7 +128,7 @@ impl Worker<'_> {
                     return Ok(phase);
                 }
                 if began.elapsed() > PATIENCE {
-                    return Err("what was to happen beside the traffic did not happen".into());
+                    return Err(format!("a phase has not ended after {PATIENCE:?}").into());
                 }
                 before = thread_cpu_ns();
             }
@@ -179,7 +179,7 @@ impl Worker<'_> {
     }
 }
 
-/// All phases, `runs` times.
+/// Runs all phases so many times.
 pub fn run(lab: &mut Lab, runs: u32, cpu: u32) -> Result<Stalls, Error> {
     let all = (0..runs).map(|_| run_once(lab, cpu));
     Ok(Stalls(all.collect::<Result<Vec<_>, _>>()?))
@@ -201,7 +201,7 @@ fn run_once(lab: &mut Lab, cpu: u32) -> Result<[Phase; PHASES.len()], Error> {
             let ended = leave_cpu(cpu)
                 .and_then(|()| operator.run(|| Plane::start(devices, vec![handle], max_dests)));
             if let Err(error) = ended {
-                eprintln!("dpvs-bench: the control plane of the bench: {error}");
+                eprintln!("dpvs-bench: control plane: {error}");
             }
         })?;
     let phases = phases(lab, ends, &wanted, &done);
@@ -266,7 +266,8 @@ fn phases(
     ])
 }
 
-/// What the machine does to a loop whose turns read as many lines of memory at random as a burst has packets.
+/// A loop whose turns only read as many random cache lines as a burst has packets. Its pauses are
+/// caused by the machine alone.
 fn nothing_but_memory(for_ns: u64) -> Phase {
     const LINE: usize = 64;
     const READ_PER_TURN: usize = 64;
@@ -288,13 +289,13 @@ fn nothing_but_memory(for_ns: u64) -> Phase {
     phase
 }
 
-/// What the operator was asked for, and has done.
+/// What the operator is asked to do next, and what it has done.
 const SET_UP: u32 = 1;
 const SERVICES_LOADED: u32 = 2;
 const LADDRS_CHANGED: u32 = 3;
 const STOP: u32 = 4;
 
-/// Who gives control its orders, when the worker asks for it.
+/// Asks control for the changes of each phase, when the worker wants the phase to begin.
 struct Operator {
     wanted: Arc<AtomicU32>,
     done: Arc<AtomicU32>,
@@ -333,7 +334,7 @@ impl Operator {
     }
 }
 
-/// A local address of the busy service is added and taken away, and so is its address.
+/// Adds a local address to the busy service, removes it, and removes the address from the device.
 async fn come_and_go(
     ipvs: &mut IpvsServiceClient<tonic::transport::Channel>,
     addresses: &mut AddressServiceClient<tonic::transport::Channel>,
@@ -345,12 +346,12 @@ async fn come_and_go(
     ipvs.add_laddr(laddr.clone()).await?;
     tokio::time::sleep(Duration::from_millis(2)).await;
     ipvs.del_laddr(laddr).await?;
-    // Control may have made the address along with the local address, and keeps it.
+    // Control may have added the address along with the local address.
     let _ = addresses.del_address(plane::address(addr, "dpdk0")).await;
     Ok(())
 }
 
-/// The worker has its CPU for itself, if there is another one.
+/// Leaves the CPU to the worker, if there is another one.
 fn leave_cpu(cpu: u32) -> Result<(), Error> {
     let mut set = CpuSet::new();
     let cpus = (0..CpuSet::MAX_CPU).take_while(|&at| {
@@ -366,7 +367,7 @@ fn leave_cpu(cpu: u32) -> Result<(), Error> {
     Ok(())
 }
 
-/// Of every run the phases.
+/// The phases of every run.
 #[derive(Debug)]
 pub struct Stalls(Vec<[Phase; PHASES.len()]>);
 
@@ -380,7 +381,7 @@ impl Stalls {
         Spread::of(self.0.iter().map(|run| worst(run) as f64 / 1e3))
     }
 
-    /// As the report has it: the longest turn of each phase.
+    /// The entry of the report: the longest turns of each phase.
     pub fn json(&self) -> Value {
         let mut object = Map::new();
         for (at, name) in PHASES.iter().enumerate() {

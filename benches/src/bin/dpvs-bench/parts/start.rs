@@ -1,5 +1,5 @@
-//! From the start of the daemon to the first packet that it has forwarded: everything included, the
-//! configuration of a service through its socket too.
+//! The time from the start of the daemon to the first packet that it forwards. This includes the
+//! configuration of a service through its socket.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -21,12 +21,12 @@ const CONNS: u32 = 1_000_000;
 const FLOWS: u32 = 1_000;
 const DESTS: u32 = 16;
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks.
+/// The time between two polls.
 const POLL: Duration = Duration::from_millis(1);
-/// What net_pcap gives its first port.
+/// The MAC address that net_pcap gives its first port.
 const PCAP_MAC: MacAddr = MacAddr(*b"\x02pcap\x00");
 
-/// Starts the program at `dpvsd` so many times; seconds.
+/// Starts the program at `dpvsd` so many times. Returns seconds.
 pub fn run(dpvsd: &Path, runs: u32) -> Result<Spread, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -67,7 +67,8 @@ fn configuration(socket: &Path, capture: &Path) -> String {
     )
 }
 
-/// Configures the daemon and waits for the first packet; fails as long as nobody listens.
+/// Configures the daemon and waits for the first packet. Fails as long as the socket cannot be
+/// connected to.
 async fn first_packet(socket: &Path) -> Result<(), Error> {
     let channel = plane::connect(socket).await?;
     plane::set_up(&channel, DESTS, 600).await?;
@@ -90,7 +91,7 @@ async fn first_packet(socket: &Path) -> Result<(), Error> {
     Err("dpvsd forwards nothing".into())
 }
 
-/// The daemon, told to stop when the value goes.
+/// The daemon, which is stopped when the value is dropped.
 struct Daemon(Child);
 
 impl Daemon {
@@ -103,7 +104,7 @@ impl Daemon {
         Ok(Self(child))
     }
 
-    /// Whether it is worth waiting on.
+    /// Fails if waiting any longer is of no use.
     fn check(&mut self, began: Instant, error: &Error) -> Result<(), Error> {
         if let Some(status) = self.0.try_wait()? {
             return Err(format!("dpvsd has ended: {status}").into());
@@ -118,7 +119,7 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if let Some(pid) = Pid::from_raw(self.0.id() as i32) {
-            // It may have ended by itself.
+            // The process may have ended already.
             let _ = kill_process(pid, Signal::TERM);
         }
         let _ = self.0.wait();

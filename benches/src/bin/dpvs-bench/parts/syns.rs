@@ -1,4 +1,4 @@
-//! What a SYN costs where there are few of something to choose from and where there are many, in turns.
+//! The cost of a SYN with few services or dests and with many, in turns.
 
 use ipvs_core::{HashOptions, HashTarget, SchedulerKind};
 use serde_json::{Map, Value, json};
@@ -11,28 +11,28 @@ use crate::error::Error;
 use crate::lab::{Lab, Replay, forward, in_turns, make_and_free, resident_engine};
 use crate::timing::{Core, Cost, Stopwatch, Time, Timed, by_both_times};
 
-/// The order in which the clients come.
+/// The seed of the order in which the clients come.
 const ARRIVAL_ORDER: u64 = 5;
-/// SYNs of a turn: some milliseconds.
+/// SYNs of a turn, which take some milliseconds.
 const SYNS: u64 = 32_768;
 /// Turns of a run, of which the first does not count.
 const TURNS: usize = 12;
-/// Conns of a run, with room for a last burst that is not all of a turn's.
+/// Conns of a run, with room for bursts that go beyond the end of a turn.
 const CONNS: u32 = TURNS as u32 * SYNS as u32 + 65_536;
 
 /// Two directors that differ in one number.
 #[derive(Debug)]
 pub struct Case {
-    /// What they choose by
+    /// The scheduler
     name: &'static str,
-    /// What is few and many
+    /// What there are few or many of
     counted: &'static str,
     few: (u32, Spec),
     many: (u32, Spec),
 }
 
-/// 1 service or 10,000 on the VIP, the same of which is called; 2 dests or 1,000, by each scheduler that looks at
-/// what it has.
+/// One service on the VIP or 10,000, with SYNs to one of them. Two dests or 1,000, with each
+/// scheduler whose cost could depend on that.
 pub fn cases() -> Vec<Case> {
     let by_port = HashOptions {
         port: true,
@@ -82,13 +82,13 @@ pub fn cases() -> Vec<Case> {
     std::iter::once(by_services).chain(by_dests).collect()
 }
 
-/// What a SYN costs with few and with many, run by run.
+/// The cost of a SYN with few and with many, run by run.
 #[derive(Debug)]
 pub struct Syns {
     runs: Vec<Run>,
 }
 
-/// Of one packet; the directors' with what it takes to make it.
+/// The cost of one packet. That of a director includes making the packet.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     generator: Cost,
@@ -152,7 +152,7 @@ fn turn(core: Core, mut bursts: impl FnMut() -> usize) -> Timed {
 }
 
 impl Run {
-    /// Nanoseconds of a SYN with few and with many, without what it takes to make the packet.
+    /// Nanoseconds of a SYN with few and with many, without the cost of making the packet.
     fn ns(&self, time: Time) -> Option<(f64, f64)> {
         let generator = self.generator.ns(time)?;
         Some((
@@ -163,7 +163,7 @@ impl Run {
 }
 
 impl Syns {
-    /// As the report has it.
+    /// The entry of the report.
     pub fn json(&self, case: &Case) -> Value {
         let mut object = Map::new();
         object.insert("scheduler".to_owned(), json!(case.name));

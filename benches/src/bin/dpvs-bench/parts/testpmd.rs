@@ -1,5 +1,5 @@
-//! The wire's own cost by DPDK's own program: `dpdk-testpmd --forward-mode=macswap` on the same capture
-//! file and the same kind of ports, to see that the macswap of this program is no slower.
+//! Macswap by DPDK's own program: `dpdk-testpmd --forward-mode=macswap` with the same capture file
+//! and the same kind of ports. It shows that the macswap of this program is not slower.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -13,11 +13,10 @@ use benches::measure::Spread;
 use crate::error::Error;
 use crate::lab::{Capture, MBUF_BYTES, SPARE_MBUFS};
 
-/// Seconds that are thrown away at the start.
+/// Seconds at the start that do not count.
 const WARM_UP: usize = 2;
 
-/// Packets per second of its worker's time on the CPU, one measurement a second; `None` if it is not
-/// installed.
+/// Packets per second of CPU time, measured once a second. `None` if dpdk-testpmd is not installed.
 pub fn run(flows: u32, runs: u32, cpu: u32, hugepages: bool) -> Result<Option<Spread>, Error> {
     let capture = Capture::new(flows)?;
     let mut command = Command::new("stdbuf");
@@ -59,11 +58,11 @@ fn arguments(capture: &Capture, flows: u32, cpu: u32, hugepages: bool) -> Vec<St
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// The program, told to stop when the value goes.
+/// The program, which is stopped when the value is dropped.
 struct Testpmd(Child);
 
 impl Testpmd {
-    /// A rate for each second but the first.
+    /// The rate of each second but the first.
     fn rates(&self, output: ChildStdout, seconds: usize) -> Result<Vec<f64>, Error> {
         let (mut rates, mut before) = (Vec::new(), None);
         for line in BufReader::new(output).lines() {
@@ -81,7 +80,7 @@ impl Testpmd {
         Err("dpdk-testpmd has ended before it was told to".into())
     }
 
-    /// The time on the CPU of its only worker thread.
+    /// The CPU time of its only worker thread.
     fn worker_cpu_ns(&self) -> Result<u64, Error> {
         let tasks = PathBuf::from(format!("/proc/{}/task", self.0.id()));
         for task in fs::read_dir(tasks)? {
@@ -99,7 +98,7 @@ impl Testpmd {
 impl Drop for Testpmd {
     fn drop(&mut self) {
         if let Some(pid) = Pid::from_raw(self.0.id() as i32) {
-            // It may have ended by itself.
+            // The process may have ended already.
             let _ = kill_process(pid, Signal::INT);
         }
         let _ = self.0.wait();

@@ -1,4 +1,4 @@
-//! What a director costs beside macswap, run by run.
+//! The cost of a director beside that of macswap, run by run.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,7 @@ use benches::measure::{Spread, rounded};
 use super::stopwatch::{Cost, Time};
 use super::whole_core::by_both_times;
 
-/// The costs of a packet by macswap and by a director, of each run.
+/// The cost of a packet by macswap and by a director, of each run.
 #[derive(Debug, Default)]
 pub struct Comparison {
     runs: Vec<Run>,
@@ -33,18 +33,20 @@ impl Pair {
 }
 
 impl Comparison {
-    /// What was measured in a run.
+    /// Adds what was measured in a run.
     pub fn add_run(&mut self, macswap: Cost, director: Cost) {
         self.runs.push(Run { macswap, director });
     }
 
-    /// The rate of a director to another's, run by run; `None` if no run had enough of this time.
+    /// The rate of this director divided by the other's, run by run. `None` if no run had enough of
+    /// this time.
     pub fn to(&self, other: &Self, time: Time) -> Option<Spread> {
         let pairs = self.with(other, time);
         Spread::of_some(pairs.map(|(this, other)| other.director / this.director))
     }
 
-    /// What a director adds to macswap, to what another adds, run by run; `None` if no run had enough of this time.
+    /// What this director costs beyond macswap, divided by what the other does, run by run. `None`
+    /// if no run had enough of this time.
     pub fn added_to(&self, other: &Self, time: Time) -> Option<Spread> {
         let pairs = self.with(other, time);
         Spread::of_some(pairs.map(|(this, other)| this.added() / other.added()))
@@ -56,7 +58,7 @@ impl Comparison {
         runs.filter_map(move |(this, other)| Some((this.pair(time)?, other.pair(time)?)))
     }
 
-    /// As the report has it.
+    /// The entry of the report.
     pub fn json(&self, flows: u32) -> Value {
         let mut object = Map::new();
         object.insert("flows".to_owned(), json!(flows));

@@ -1,33 +1,36 @@
-//! Time on the CPU, and how much of it with the whole of a core.
+//! CPU time, and how much of it had a whole core.
 //!
-//! A virtual CPU is a hardware thread, and the core's other one may be someone else's: while that one is busy, this one
-//! has half of the core, and the time that it is on the CPU says nothing of it. No-ops do: the core takes so many of them
-//! a cycle, and shares them out among its threads.
+//! A virtual CPU is a hardware thread of a core whose other thread may belong to another machine.
+//! While that one is busy, this one has half of the core, which CPU time does not show. No-ops show
+//! it: a core executes a fixed number of them a cycle, for both threads together.
 
 use dpdk::tsc::rdtsc;
 
 use benches::measure::{Spread, thread_cpu_ns};
 
-/// Probes to find out what one takes at least: half a second.
+/// Probes for the calibration, which take half a second.
 const CALIBRATION_PROBES: u32 = 500_000;
-/// No-ops of a probe, a hundred at a time: about a microsecond.
+/// Hundreds of no-ops in a probe, which takes about a microsecond.
 const PROBE_HUNDREDS: u32 = 80;
-/// A core whose other thread is busy takes about twice as long; its clock changes by a tenth.
+/// A whole core takes at most this much of the least time. Changes of its clock make up a tenth. A
+/// probe takes about twice the time while the other thread is busy.
 const WHOLE_AT_MOST_PERCENT: u64 = 120;
-/// What fewer laps took says nothing.
+/// With fewer laps there is too little of a whole core to report.
 const LEAST_LAPS: u32 = 8;
-/// Nor does the median of fewer turns.
+/// With fewer turns there is no median to report.
 const LEAST_TURNS: usize = 5;
 
 /// The core that the worker runs on.
 #[derive(Debug, Clone, Copy)]
 pub struct Core {
-    /// The most that a probe takes, in counts of the time stamp counter, while the other hardware thread rests
+    /// The most that a probe takes while the other hardware thread is idle, in counts of the time
+    /// stamp counter
     whole_at_most: u64,
 }
 
 impl Core {
-    /// Finds out what the core takes when it is whole: even one that is mostly shared is so for some microseconds.
+    /// Finds out how long a probe takes with a whole core. Even a core that is mostly shared is
+    /// whole for some microseconds now and then.
     pub fn calibrated() -> Self {
         let least = (0..CALIBRATION_PROBES).map(|_| probe()).min();
         Self {
@@ -35,14 +38,14 @@ impl Core {
         }
     }
 
-    /// Whether the other hardware thread rests at this moment.
+    /// Whether the other hardware thread is idle at this moment.
     #[inline]
     fn is_whole(self) -> bool {
         probe() <= self.whole_at_most
     }
 }
 
-/// What some thousand no-ops take, in counts of the time stamp counter.
+/// How long some thousand no-ops take, in counts of the time stamp counter.
 #[inline(never)]
 fn probe() -> u64 {
     let start = rdtsc();
@@ -60,14 +63,14 @@ fn probe() -> u64 {
     rdtsc() - start
 }
 
-/// Work, and the time on the CPU that it took.
+/// Work, and the CPU time that it took.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tally {
-    /// Packets, conns, whatever is counted
+    /// How many packets or conns
     pub done: u64,
-    /// Nanoseconds on the CPU
+    /// Nanoseconds of CPU time
     pub ns: u64,
-    /// Laps that it is made of
+    /// How many laps
     laps: u32,
 }
 
@@ -84,30 +87,30 @@ impl Tally {
         self.laps += other.laps;
     }
 
-    /// Nanoseconds of each.
+    /// Nanoseconds of one packet or conn.
     pub fn each_ns(&self) -> f64 {
         self.ns as f64 / self.done as f64
     }
 }
 
-/// What was counted of all laps.
+/// The work of all laps.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Timed {
-    /// All of them
+    /// All laps
     pub on_cpu: Tally,
-    /// Those that began and ended with a whole core
+    /// The laps that began and ended with a whole core
     pub whole_core: Tally,
 }
 
 impl Timed {
-    /// What was done in this one and in the other.
+    /// The work of both.
     pub fn and(mut self, other: Self) -> Self {
         self.on_cpu.add_all(other.on_cpu);
         self.whole_core.add_all(other.whole_core);
         self
     }
 
-    /// What one of all that was done took.
+    /// The cost of one packet or conn.
     pub fn cost(&self) -> Cost {
         let is_enough = self.whole_core.laps >= LEAST_LAPS;
         Cost {
@@ -118,23 +121,23 @@ impl Timed {
     }
 }
 
-/// Which of the time on the CPU counts.
+/// Which part of the CPU time counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Time {
-    /// All of it
+    /// All CPU time
     OnCpu,
-    /// What there was of it with a whole core
+    /// The CPU time with a whole core
     WholeCore,
 }
 
-/// What one packet takes.
+/// The cost of one packet or conn.
 #[derive(Debug, Clone, Copy)]
 pub struct Cost {
-    /// Nanoseconds on the CPU
+    /// Nanoseconds of CPU time
     pub on_cpu_ns: f64,
     /// Nanoseconds with a whole core, if there was enough of that
     pub whole_core_ns: Option<f64>,
-    /// How much of the time on the CPU that was
+    /// The share of CPU time that had a whole core
     pub whole_core_share: f64,
 }
 
@@ -152,7 +155,7 @@ impl Cost {
         }
     }
 
-    /// What so many of them take.
+    /// The cost of so many.
     pub fn times(self, count: f64) -> Self {
         Self {
             on_cpu_ns: self.on_cpu_ns * count,
@@ -161,7 +164,7 @@ impl Cost {
         }
     }
 
-    /// What comes after it is part of it.
+    /// The cost of this and of the other together.
     pub fn and(self, other: Self) -> Self {
         let whole_core = self.whole_core_ns.zip(other.whole_core_ns);
         Self {
@@ -180,7 +183,8 @@ impl Cost {
     }
 }
 
-/// Takes the time of laps. They should be short: what happens between both ends of one is not seen.
+/// Takes the time of laps. They should be short: whether the core was whole is checked only at the
+/// ends of a lap.
 #[derive(Debug)]
 pub struct Stopwatch {
     core: Core,
@@ -212,7 +216,7 @@ impl Stopwatch {
         self.lap_start_ns = thread_cpu_ns();
     }
 
-    /// What was counted so far.
+    /// The work so far.
     pub fn timed(&self) -> Timed {
         self.timed
     }

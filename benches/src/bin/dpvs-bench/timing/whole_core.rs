@@ -1,4 +1,4 @@
-//! Figures of all time on the CPU, and beside them those of the time with a whole core.
+//! Figures of all CPU time, and beside them those of the CPU time with a whole core.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +6,8 @@ use benches::measure::Spread;
 
 use super::stopwatch::{Cost, Time};
 
-/// Figures of all time on the CPU, and as `whole_core` those of what there was with a whole core, with its share.
+/// Puts the figures of all CPU time into an object, and as `whole_core` those of the CPU time with
+/// a whole core, with its share.
 pub fn by_both_times<'a>(
     object: &mut Map<String, Value>,
     costs: impl IntoIterator<Item = &'a Cost>,
