@@ -439,6 +439,47 @@ fn in_two(frame: Vec<u8>) -> [Vec<u8>; 2] {
     ]
 }
 
+#[test]
+fn packets_that_wait_for_a_neighbour_allocate_nothing() {
+    let setup = Setup {
+        protocol: Protocol::Udp,
+        resolve: false,
+        ..Setup::default()
+    };
+    let mut counted = Counted::new(setup.build());
+    counted.assert_none_when_warm(|counted, first_port| {
+        let questions = datagrams(V4, first_port);
+        assert!(counted.receive(WAN, &questions).is_empty());
+        assert!(counted.director.engine.stats().held.get() > 0);
+    });
+}
+
+/// The client names the port that it listens on, and the line that names it is rewritten.
+#[test]
+fn the_ftp_helper_allocates_nothing() {
+    const FTP: Ends = ["10.0.0.48", "10.0.0.100:21", "192.168.100.2:21", LADDR];
+    let mut counted = Counted::new(director(FTP, Protocol::Tcp, FwdMode::FullNat));
+    counted.assert_none_when_warm(|counted, first_port| {
+        let syns = segments(FTP, first_port, |tcp| tcp.flags("S").seq(1000));
+        let asked = counted.receive(WAN, &syns);
+        let syn_acks = asked.iter().map(|frame| {
+            let syn = Seen::parse(frame);
+            let syn_ack = frames::tcp(&syn.dst, &syn.src).flags("SA").seq(5000);
+            syn_ack.ack(syn.seq + 1).frame(FROM_DEST)
+        });
+        let syn_acks = counted.receive(LAN, &syn_acks.collect::<Vec<_>>());
+        assert_eq!(syn_acks.len(), CLIENTS.into());
+        let lines = segments(FTP, first_port, |tcp| {
+            let line = tcp.flags("PA").seq(1001).ack(5001);
+            line.payload(b"EPRT |1|10.0.0.48|40001|\r\n")
+        });
+        for frame in counted.receive(WAN, &lines) {
+            let line = Seen::parse(&frame).payload;
+            assert!(line.starts_with(b"EPRT |1|192.168.100.200|"), "{line:?}");
+        }
+    });
+}
+
 /// Commands are not packets, but a worker handles them between two batches: what it keeps of a new
 /// configuration was allocated by control.
 #[test]

@@ -3,7 +3,7 @@
 //! * [`frames`]: frames built and read by etherparse, so that our own header code does not judge
 //!   itself.
 //! * [`VecBuf`]: a packet in a `Vec`, in the place of an mbuf.
-//! * [`director`]: the engine of one worker, on a clock that the test moves. The test plays control,
+//! * [`director`]: the engine of one worker on a clock that the test moves. The test plays control,
 //!   the clients and the dests.
 //! * [`netns`]: network namespaces, with real programs in them.
 #![forbid(unsafe_code)]
