@@ -1,4 +1,4 @@
-//! Who is on the network of a [`super::Setup`]. A text with a port is `10.0.0.1:80` or
+//! Who is on the network of a director. A text with a port is `10.0.0.1:80` or
 //! `[2001:db8::1]:80`.
 
 use packet::{MacAddr, PortId};

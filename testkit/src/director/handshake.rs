@@ -1,6 +1,7 @@
 //! A TCP handshake through a director with FullNAT.
 
-use super::{CLIENT, DEST, Director, FROM_CLIENT, FROM_DEST, VIP};
+use super::addresses::{CLIENT, DEST, FROM_CLIENT, FROM_DEST, VIP};
+use super::worker::Director;
 use crate::frames::{Seen, tcp};
 
 /// The options of a Linux client's SYN: MSS 1460, SACK permitted, timestamps, NOP, window scale 7.

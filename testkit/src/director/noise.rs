@@ -3,7 +3,8 @@
 use ipvs_core::Origin;
 use packet::{ChecksumState, PortId};
 
-use super::{Director, Wire};
+use super::wire::Wire;
+use super::worker::Director;
 use crate::VecBuf;
 
 /// Random numbers by xorshift, which a seed other than 0 decides.

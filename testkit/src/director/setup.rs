@@ -11,11 +11,13 @@ use ipvs_core::{
     Snapshot, WorkerStats,
 };
 
-use super::config::{self, TO_CLIENTS, TO_DESTS};
-use super::{
-    CLIENT, CLIENT_MAC, CLIENT6, DEST, DEST_MAC, DEST6, Director, LADDR, LADDR6, LAN, LAN_MAC, VIP,
-    VIP6, WAN, WAN_MAC, Wire,
+use super::addresses::{
+    CLIENT, CLIENT_MAC, CLIENT6, DEST, DEST_MAC, DEST6, LADDR, LADDR6, LAN, LAN_MAC, VIP, VIP6,
+    WAN, WAN_MAC,
 };
+use super::config::{self, TO_CLIENTS, TO_DESTS};
+use super::wire::Wire;
+use super::worker::Director;
 
 /// How a director is set up. By default: FullNAT for TCP, IPv4, one worker, one dest.
 #[derive(Debug, Clone)]

@@ -9,7 +9,8 @@ use ipvs_core::{
 };
 use packet::PortId;
 
-use super::{LAN, WAN, Wire, one};
+use super::addresses::{LAN, WAN};
+use super::wire::{Wire, one};
 use crate::VecBuf;
 use crate::frames::Seen;
 
