@@ -1,6 +1,10 @@
 //! States of TCP conns, their timeouts, and what ends a conn.
 
-use super::*;
+use ipvs_core::{Command, DestId, Event};
+use testkit::director::*;
+use testkit::frames::{self, Seen};
+
+use super::TOA;
 
 #[test]
 fn the_states_are_those_of_ipvs_with_their_timeouts() {

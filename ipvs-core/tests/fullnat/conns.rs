@@ -1,6 +1,11 @@
 //! Where conns go, when there is no room for them, how they are counted and listed.
 
-use super::*;
+use std::collections::HashSet;
+
+use ipvs_core::{Command, ConnPage, DestId, DropReason, Event, FwdMode, Origin, Protocol};
+use testkit::VecBuf;
+use testkit::director::*;
+use testkit::frames::{self, Seen};
 
 #[test]
 fn dests_and_local_addresses_take_turns() {

@@ -8,10 +8,4 @@ mod segments;
 mod toa;
 mod udp;
 
-use ipvs_core::{Command, ConnPage, DestId, DropReason, Event, FwdMode, Origin, Protocol};
-use std::collections::HashSet;
-use testkit::VecBuf;
-use testkit::director::*;
-use testkit::frames::{self, Seen};
-
 const TOA: [u8; 8] = [254, 8, 0x9c, 0x40, 10, 0, 0, 48]; // 40000 is 0x9c40

@@ -1,6 +1,8 @@
 //! What becomes of TCP segments: addresses, numbers, options.
 
-use super::*;
+use ipvs_core::{DropReason, Protocol};
+use testkit::director::*;
+use testkit::frames::{self, Seen};
 
 #[test]
 fn a_syn_goes_from_a_local_address_to_the_dest() {

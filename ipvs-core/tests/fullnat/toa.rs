@@ -1,7 +1,10 @@
 //! The TCP option that tells dests the client (TOA), as DPVS writes it: kind 254, length 8, port
 //! and address of the client.
 
-use super::*;
+use testkit::director::*;
+use testkit::frames;
+
+use super::TOA;
 
 /// The MSS that the client sees leaves room for TOA.
 #[test]

@@ -1,6 +1,8 @@
 //! UDP, its checksums, and when a conn counts as answered.
 
-use super::*;
+use ipvs_core::{DestId, DropReason, Protocol};
+use testkit::director::*;
+use testkit::frames;
 
 #[test]
 fn udp_goes_there_and_back() {

@@ -1,9 +1,14 @@
 //! Extension headers, fragments among them.
 
-use super::*;
+use ipvs_core::{DropReason, FwdMode, Origin, Protocol};
+use rstest::rstest;
+use testkit::VecBuf;
+use testkit::director::*;
+use testkit::frames::{self, Seen};
+
+use super::{HEADER_LEN, HOP_BY_HOP, L2_LEN, PADDING, cut, director, extended, question};
 
 const ROUTING: u8 = 43;
-
 const DESTINATION: u8 = 60;
 
 /// Extension headers stay where they are, and the L4 header behind them is found (RFC 8200, 4.1).

@@ -1,6 +1,12 @@
 //! ICMPv6: errors about conns and of the director, and pings.
 
-use super::*;
+use ipvs_core::{DropReason, FwdMode, Protocol};
+use testkit::director::*;
+use testkit::frames::{self, Seen};
+
+use super::{
+    CLIENT_ADDR, DEST_ADDR, HEADER_LEN, HOP_LIMIT_AT, L2_LEN, VIP_ADDR, director, question,
+};
 
 /// RFC 4443, 3.3
 #[test]

@@ -1,6 +1,13 @@
 //! Frames that are cut, wrong or random.
 
-use super::*;
+use ipvs_core::{DropReason, FwdMode, Protocol};
+use testkit::director::*;
+use testkit::frames;
+
+use super::{
+    CLIENT_ADDR, DEST_ADDR, FRAGMENT, HEADER_LEN, HOP_BY_HOP, HOST, L2_LEN, PADDING, VIP_ADDR,
+    WORLD, director, extended, question, snat_director, syn,
+};
 
 #[test]
 fn frames_cut_anywhere_martians_and_wrong_checksums_are_dropped() {

@@ -8,29 +8,22 @@ mod neighbours;
 mod snat;
 mod tunnel;
 
-use inet::IfIndex;
-use ipvs_core::{
-    Access, Dest, DestId, DeviceName, DropReason, Encapsulation, Event, FwdMode, Match, Origin,
-    Plan, Protocol, SchedulerKind, Service, ServiceId, ServiceKey, ServiceOptions,
-};
-use packet::MacAddr;
-use rstest::rstest;
 use std::sync::Arc;
-use testkit::VecBuf;
+
+use ipvs_core::{
+    Access, Dest, DestId, DeviceName, FwdMode, Match, Plan, Protocol, SchedulerKind, Service,
+    ServiceId, ServiceKey, ServiceOptions,
+};
 use testkit::director::*;
-use testkit::frames::{self, Seen};
+use testkit::frames;
 
 const L2_LEN: usize = 14;
 
 /// RFC 8200, 3
 const HEADER_LEN: usize = 40;
-
 const HOP_LIMIT_AT: usize = L2_LEN + 7;
-
 const CLIENT_ADDR: &str = "2001:db8:1::48";
-
 const VIP_ADDR: &str = "2001:db8:1::100";
-
 const DEST_ADDR: &str = "2001:db8:100::2";
 
 fn director(protocol: Protocol, fwdmode: FwdMode) -> Director {
@@ -65,7 +58,6 @@ fn extended(frame: &[u8], extensions: &[(u8, &[u8])]) -> Vec<u8> {
 }
 
 const HOP_BY_HOP: u8 = 0;
-
 const FRAGMENT: u8 = 44;
 
 /// An options header of 8 bytes: PadN (RFC 8200, 4.2).
@@ -87,7 +79,6 @@ fn cut(frame: &[u8], size: usize) -> Vec<Vec<u8>> {
 }
 
 const HOST: &str = "[2001:db8:100::2]:40000";
-
 const WORLD: &str = "[2001:db8:1::48]:80";
 
 /// `-A -s rr -H af=ipv6,proto=P,src-range=2001:db8:100::-2001:db8:100::ffff,oif=dpdk1`

@@ -1,6 +1,12 @@
 //! FullNAT, NAT and DR.
 
-use super::*;
+use ipvs_core::{DropReason, Encapsulation, FwdMode, Protocol};
+use packet::MacAddr;
+use rstest::rstest;
+use testkit::director::*;
+use testkit::frames::{self, Seen};
+
+use super::{HOP_LIMIT_AT, director, question, syn};
 
 /// TOA with an IPv6 address has 20 bytes, by which the MSS of the SYN-ACK is lowered.
 #[test]

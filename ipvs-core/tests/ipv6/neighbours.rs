@@ -1,6 +1,11 @@
 //! Neighbour discovery (RFC 4861) and packets that wait for it.
 
-use super::*;
+use inet::IfIndex;
+use ipvs_core::{DropReason, Event, FwdMode, Protocol};
+use testkit::director::*;
+use testkit::frames::{self, Seen};
+
+use super::{CLIENT_ADDR, DEST_ADDR, HEADER_LEN, L2_LEN, VIP_ADDR, director, question};
 
 /// RFC 4861, 7.2.3 and 7.2.4
 #[test]

@@ -1,6 +1,10 @@
 //! SNAT: hosts behind the director reach the world from a WAN address.
 
-use super::*;
+use ipvs_core::Protocol;
+use testkit::director::*;
+use testkit::frames::{self, Seen};
+
+use super::{CLIENT_ADDR, DEST_ADDR, HOST, WORLD, snat_director};
 
 #[test]
 fn a_host_reaches_the_world_from_the_wan_address() {

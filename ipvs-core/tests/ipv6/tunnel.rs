@@ -1,6 +1,11 @@
 //! Tunnels of IPv6, in IPv6, or both.
 
-use super::*;
+use ipvs_core::{Encapsulation, FwdMode, Protocol};
+use rstest::rstest;
+use testkit::director::*;
+use testkit::frames::{self, Seen};
+
+use super::{CLIENT_ADDR, DEST_ADDR, HEADER_LEN, L2_LEN, VIP_ADDR, director};
 
 /// The packet behind the outer header and the tunnel's header, as a frame.
 fn unpacked(frame: &[u8], outer_len: usize, shim_len: usize) -> Seen {

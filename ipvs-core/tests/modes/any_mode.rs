@@ -1,6 +1,12 @@
 //! What holds for several modes.
 
-use super::*;
+use ipvs_core::{Dest, Encapsulation, FwdMode, Protocol};
+use packet::MacAddr;
+use rstest::rstest;
+use testkit::director::*;
+use testkit::frames::{self, Seen};
+
+use super::L2_LEN;
 
 /// RFC 792. The sender of a packet that cannot be forwarded gets an error, also when earlier
 /// packets of the conn were forwarded.

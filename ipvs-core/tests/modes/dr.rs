@@ -1,6 +1,10 @@
 //! DR (direct routing): the dest has the VIP itself and answers the client directly.
 
-use super::*;
+use ipvs_core::FwdMode;
+use testkit::director::*;
+use testkit::frames::{self, Seen};
+
+use super::{L2_LEN, director, syn, udp_director};
 
 /// DR changes nothing but the MAC addresses and, as any router, the TTL (RFC 1812, 5.3.1).
 #[test]

@@ -7,13 +7,9 @@ mod nat;
 mod snat;
 mod tunnel;
 
-use etherparse::{NetSlice, SlicedPacket};
-use ipvs_core::{Dest, DestId, DropReason, Encapsulation, FwdMode, Origin, Protocol, ServiceId};
-use packet::MacAddr;
-use rstest::rstest;
-use testkit::VecBuf;
+use ipvs_core::{FwdMode, Protocol};
 use testkit::director::*;
-use testkit::frames::{self, Seen};
+use testkit::frames;
 
 const L2_LEN: usize = 14;
 

@@ -1,6 +1,12 @@
 //! NAT: the dest sees the client, and its answers come back through the director.
 
-use super::*;
+use etherparse::{NetSlice, SlicedPacket};
+use ipvs_core::{DestId, DropReason, FwdMode, Origin, Protocol, ServiceId};
+use testkit::VecBuf;
+use testkit::director::*;
+use testkit::frames::{self, Seen};
+
+use super::{L2_LEN, director, syn, udp_director};
 
 /// LVS-HOWTO, "LVS-NAT": on the way in only the destination is changed, on the way back only the
 /// source. TCP options and numbers stay as they are.

@@ -1,6 +1,12 @@
 //! Tunnels: the client's packet goes to the dest inside another packet.
 
-use super::*;
+use ipvs_core::{DropReason, Encapsulation, FwdMode, Origin, Protocol};
+use rstest::rstest;
+use testkit::VecBuf;
+use testkit::director::*;
+use testkit::frames::{self, Seen};
+
+use super::{L2_LEN, director, syn, udp_director};
 
 /// The outer IPv4 header of a frame, and its payload.
 fn outer(frame: &[u8]) -> (etherparse::Ipv4Header, &[u8]) {

@@ -1,6 +1,13 @@
 //! TCP and UDP there and back, and what becomes of headers.
 
-use super::*;
+use etherparse::{Ipv4Header, Ipv6Header};
+use ipvs_core::{DropReason, FwdMode, Protocol};
+use rstest::rstest;
+use testkit::VecBuf;
+use testkit::director::*;
+use testkit::frames;
+
+use super::{L2_LEN, nat46, nat64, seen};
 
 /// RFC 7915, 5.1. The hop limit is lowered by 1, the traffic class is kept, and only short packets
 /// may be fragmented.

@@ -1,6 +1,12 @@
 //! Fragments become those of the other family.
 
-use super::*;
+use etherparse::Ipv4Header;
+use ipvs_core::{DropReason, Protocol};
+use rstest::rstest;
+use testkit::director::*;
+use testkit::frames::{self, Seen};
+
+use super::{L2_LEN, nat46, nat64, seen};
 
 /// Cuts an IPv4 datagram in two at this byte of its payload.
 fn cut_v4(frame: &[u8], at: usize) -> [Vec<u8>; 2] {

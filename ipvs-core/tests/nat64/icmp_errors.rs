@@ -1,9 +1,13 @@
 //! ICMP errors become those of the other family (RFC 7915, 4.2 and 5.2).
 
-use super::*;
+use etherparse::{Ipv4Header, Ipv6Header};
+use ipvs_core::{DropReason, Protocol};
+use testkit::director::*;
+use testkit::frames;
+
+use super::{L2_LEN, nat46, nat64, seen};
 
 const ROUTER: &str = "192.168.100.9";
-
 const ROUTER6: &str = "2001:db8:100::9";
 
 /// RFC 7915, 4.2 and 4.3. Errors from the dest's side to an IPv6 client.

@@ -5,12 +5,9 @@ mod fragments;
 mod icmp_errors;
 mod nat_mode;
 
-use etherparse::{Ipv4Header, Ipv6Header};
-use ipvs_core::{DropReason, FwdMode, Protocol};
-use rstest::rstest;
-use testkit::VecBuf;
+use ipvs_core::{FwdMode, Protocol};
 use testkit::director::*;
-use testkit::frames::{self, Seen};
+use testkit::frames::Seen;
 
 const L2_LEN: usize = 14;
 

@@ -5,6 +5,8 @@
 mod record;
 mod steps;
 
+use std::collections::HashMap;
+
 use etherparse::{IpNumber, Ipv4Header, Ipv4Options, TcpHeader, UdpHeader};
 use inet::IfIndex;
 use ipvs_core::conn::Direction;
@@ -12,7 +14,6 @@ use ipvs_core::tcp_state::SegmentKind;
 use ipvs_core::{FwdMode, Origin, Protocol, TcpState};
 use packet::{MacAddr, PortId};
 use proptest::prelude::*;
-use std::collections::HashMap;
 use testkit::VecBuf;
 use testkit::director::*;
 use testkit::frames::Seen;
@@ -23,9 +24,7 @@ use steps::{Damage, Step, step};
 type End = ([u8; 4], u16);
 
 const VIP_END: End = ([10, 0, 0, 100], 80);
-
 const DESTS: [&str; 3] = ["192.168.100.2:80", "192.168.100.3:8080", "192.168.100.4:80"];
-
 const CLIENTS: u16 = 8;
 
 /// The length of the TOA option, by which the MSS is lowered (RFC 9293, 3.7.1)

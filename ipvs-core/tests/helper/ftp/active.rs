@@ -1,6 +1,16 @@
 //! Active FTP (PORT and EPRT): the dest opens the data conn.
 
-use super::*;
+use std::sync::Arc;
+
+use ipvs_core::{Command, DestId, DropReason, FwdMode, LaddrId, Plan, ServiceId};
+use rstest::rstest;
+use testkit::director::*;
+use testkit::frames;
+
+use super::{
+    DEST_FTP, EPRT, VIP_FTP, announce, answers, control, director, go_around, ports_in_use, says,
+    text,
+};
 
 /// With NAT the line names the client correctly. The data conn of the dest comes to the client from
 /// the VIP.

@@ -5,17 +5,15 @@ mod nat64;
 mod passive;
 mod repeated_calls;
 
-use inet::{IfIndex, Prefix, Route, RouteScope};
-use ipvs_core::{Command, DestId, DropReason, FwdMode, LaddrId, Origin, Plan, Protocol, ServiceId};
-use packet::PortId;
-use rstest::rstest;
-use sapool::{PoolShare, PoolUsage, PortPool};
 use std::sync::Arc;
+
+use ipvs_core::{Command, FwdMode, LaddrId, Origin};
+use packet::PortId;
+use sapool::{PoolShare, PoolUsage, PortPool};
 use testkit::director::*;
 use testkit::frames::{self, Seen};
 
 const VIP_FTP: &str = "10.0.0.100:21";
-
 const DEST_FTP: &str = "192.168.100.2:21";
 
 fn director(fwdmode: FwdMode) -> Director {

@@ -1,6 +1,12 @@
 //! FTP between both families: by RFC 6384 from IPv6 to IPv4, and in the same way from IPv4 to IPv6.
 
-use super::*;
+use inet::{IfIndex, Prefix, Route, RouteScope};
+use ipvs_core::FwdMode;
+use rstest::rstest;
+use testkit::director::*;
+use testkit::frames;
+
+use super::{control, director, go_around, ports_of_in_use, says, text};
 
 /// Ends of an FTP conn between both families.
 struct Ends {

@@ -1,7 +1,12 @@
 //! Passive FTP (PASV and EPSV): the client opens the data conn. What workers know of data conns
 //! that are expected.
 
-use super::*;
+use ipvs_core::{FwdMode, Origin, Protocol};
+use rstest::rstest;
+use testkit::director::*;
+use testkit::frames::{self, Seen};
+
+use super::{DEST_FTP, VIP_FTP, answers, control, director, says, text};
 
 #[rstest]
 fn pasv_names_the_vip_and_numbers_follow(

@@ -1,11 +1,14 @@
 //! A data conn between the same ends as an earlier one.
 
-use super::*;
+use ipvs_core::{DropReason, FwdMode};
+use rstest::rstest;
+use testkit::director::*;
+use testkit::frames::{self, Seen};
+
+use super::{EPRT, announce, control, director, ports_in_use, says};
 
 const LISTENING: &str = "10.0.0.48:40001";
-
 const VIP_DATA: &str = "10.0.0.100:20";
-
 const DEST_DATA: &str = "192.168.100.2:20";
 
 /// The dest sends a segment of its data conn to this end.
