@@ -46,7 +46,7 @@ fn services(criterion: &mut Criterion) {
 
 fn ports(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("local port taken and given back");
-    let Some(share) = PoolShare::new(0, 1) else {
+    let Some(share) = PoolShare::new(sapool::WorkerId(0), 1) else {
         return;
     };
     for percent in [0, 50, 99] {

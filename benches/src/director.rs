@@ -171,7 +171,7 @@ fn engine_for<B: PacketBuf>(
     now: Now,
 ) -> Engine<B> {
     let config = EngineConfig {
-        worker: 0,
+        worker: ipvs_core::WorkerId(0),
         workers: 1,
         max_conns,
         max_conns_v6,

@@ -1,5 +1,7 @@
 //! What an engine is made with, and the size of its batches.
 
+use sapool::WorkerId;
+
 use crate::tuple::HashKey;
 
 /// Packets that go through the stages together. Enough to hide a memory access behind the others'
@@ -10,7 +12,7 @@ pub const BATCH: usize = 64;
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
     /// This worker, from 0.
-    pub worker: u16,
+    pub worker: WorkerId,
     /// All workers. Their order decides who owns which local port.
     pub workers: u16,
     /// Most conns at once of IPv4.

@@ -2,6 +2,8 @@
 
 use packet::{PacketBuf, PortId};
 
+use sapool::WorkerId;
+
 use crate::config::Event;
 
 /// The shell: NICs, the kernel, other workers, memory for packets, control.
@@ -16,7 +18,7 @@ pub trait Io<B: PacketBuf> {
     /// Shows the kernel a copy of a packet (`dpip link set DEV forward2kni on`).
     fn copy_to_kernel(&mut self, packet: &B);
     /// Hands a packet over to another worker.
-    fn redirect(&mut self, worker: u16, packet: B);
+    fn redirect(&mut self, worker: WorkerId, packet: B);
     /// An empty packet of `len` bytes for something of our own making.
     fn allocate(&mut self, port: PortId, len: usize) -> Option<B>;
     /// Tells control. Gives the event back if the ring is full.

@@ -44,6 +44,7 @@ pub use ctx::Engine;
 pub use drop_reason::DropReason;
 pub use engine_config::{BATCH, EngineConfig, Keys, Origin};
 pub use io::Io;
+pub use sapool::WorkerId;
 pub use state::{Counter, DestStats, ServiceStats, WorkerStats};
 pub use tcp_state::TcpState;
 pub use time::{Now, Tick};

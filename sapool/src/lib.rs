@@ -9,11 +9,13 @@
 
 mod bitmap;
 mod usage;
+mod worker_id;
 
 use std::sync::Arc;
 
 use bitmap::Bitmaps;
 pub use usage::PoolUsage;
+pub use worker_id::WorkerId;
 
 /// First port that is handed out. DPVS leaves the privileged ones and 1024 alone.
 pub const FIRST_PORT: u16 = 1025;
@@ -29,10 +31,10 @@ pub const CLASSES: usize = 16;
 /// Ports that [`PortPool::take_movable`] tries at most.
 const MOVABLE_TRIED: usize = 16;
 
-/// The worker (from 0) that owns a local port, and so the conns that use it.
+/// The worker that owns a local port, and so the conns that use it.
 #[inline]
-pub const fn owner_of(port: u16, workers: u16) -> u16 {
-    port % workers
+pub const fn owner_of(port: u16, workers: u16) -> WorkerId {
+    WorkerId(port % workers)
 }
 
 /// The class of a dest. Neighbouring addresses or ports, as real servers have them, fall into
@@ -51,12 +53,12 @@ pub struct PoolShare {
 }
 
 impl PoolShare {
-    /// The share of `worker` (from 0) among `workers`. `None` if there is no such worker.
-    pub const fn new(worker: u16, workers: u16) -> Option<Self> {
-        if worker >= workers {
+    /// The share of `worker` among `workers`. `None` if there is no such worker.
+    pub const fn new(worker: WorkerId, workers: u16) -> Option<Self> {
+        if worker.0 >= workers {
             return None;
         }
-        let ahead = (worker + workers - owner_of(FIRST_PORT, workers)) % workers;
+        let ahead = (worker.0 + workers - owner_of(FIRST_PORT, workers).0) % workers;
         Some(Self {
             first: FIRST_PORT + ahead,
             workers,

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn pool(worker: u16, workers: u16) -> PortPool {
-    PortPool::new(PoolShare::new(worker, workers).unwrap())
+    PortPool::new(PoolShare::new(WorkerId(worker), workers).unwrap())
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn workers_share_the_ports_without_overlap_and_the_port_names_its_owner() {
     for worker in 0..workers {
         let mut pool = pool(worker, workers);
         while let Some(port) = pool.take(0) {
-            assert_eq!(owner_of(port, workers), worker);
+            assert_eq!(owner_of(port, workers), WorkerId(worker));
             assert!(seen.insert(port), "{port} given to two workers");
         }
     }

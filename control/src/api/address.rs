@@ -116,7 +116,7 @@ fn worker_use(state: &State, id: ipvs_core::LaddrId) -> Vec<v1::WorkerSapoolUse>
     let workers = u16::try_from(state.workers.len()).unwrap_or(u16::MAX);
     let lcores = state.workers.handles().map(|worker| worker.lcore);
     let capacities = (0..workers)
-        .filter_map(|worker| sapool::PoolShare::new(worker, workers))
+        .filter_map(|worker| sapool::PoolShare::new(sapool::WorkerId(worker), workers))
         .map(|share| share.capacity());
     usages
         .iter()

@@ -9,7 +9,7 @@ use inet::{IfIndex, LocalAddr, NeighbourTable, Net};
 use ipvs_core::{
     Command, ConnPage, DestId, FwdMode, LaddrId, Protocol, Service, ServiceKey, Snapshot,
 };
-use sapool::{PoolShare, PoolUsage, PortPool};
+use sapool::{PoolShare, PoolUsage, PortPool, WorkerId};
 use tokio::sync::oneshot;
 
 use crate::desired::{Desired, Effect};
@@ -72,7 +72,7 @@ impl State {
     /// Bytes that a worker's ports of all local addresses take.
     pub(crate) fn local_port_bytes(&self, worker: u16) -> usize {
         let workers = u16::try_from(self.workers.len()).unwrap_or(u16::MAX);
-        PoolShare::new(worker, workers)
+        PoolShare::new(WorkerId(worker), workers)
             .map_or(0, |share| self.pool_usage.len() * share.pool_bytes())
     }
 
@@ -171,7 +171,7 @@ impl State {
         let workers = u16::try_from(self.workers.len()).unwrap_or(u16::MAX);
         let mut usages = Vec::new();
         for worker in 0..workers {
-            let Some(share) = PoolShare::new(worker, workers) else {
+            let Some(share) = PoolShare::new(WorkerId(worker), workers) else {
                 continue;
             };
             let pool = Box::new(PortPool::new(share));

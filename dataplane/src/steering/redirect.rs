@@ -1,6 +1,7 @@
 //! The rings by which a worker hands a packet to the worker that owns its conn.
 
 use dpdk::Mbuf;
+use ipvs_core::WorkerId;
 
 /// Packets that may wait for another worker. If a ring is full the packet is dropped and counted.
 const REDIRECT_RING: usize = 2048;
@@ -40,8 +41,8 @@ impl RedirectRings {
     }
 
     /// The ends of a worker. Each worker's are handed out once.
-    pub(crate) fn take(&mut self, worker: usize) -> RedirectEnds {
-        std::mem::take(&mut self.ends[worker])
+    pub(crate) fn take(&mut self, worker: WorkerId) -> RedirectEnds {
+        std::mem::take(&mut self.ends[worker.index()])
     }
 }
 
@@ -52,8 +53,8 @@ mod tests {
     #[test]
     fn every_worker_has_a_ring_to_and_from_each_other_worker() {
         let mut rings = RedirectRings::new(3);
-        for worker in 0..3 {
-            let ends = rings.take(worker);
+        for worker in 0..3_usize {
+            let ends = rings.take(WorkerId(worker as u16));
             let others: Vec<bool> = ends.to.iter().map(Option::is_some).collect();
             let expected: Vec<bool> = (0..3).map(|other| other != worker).collect();
             assert_eq!(others, expected);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dpdk::{Burst, Mbuf, Mempool, RxQueue, TxQueue};
-use ipvs_core::{DropReason, Event, Io, WorkerStats};
+use ipvs_core::{DropReason, Event, Io, WorkerId, WorkerStats};
 use packet::{PacketBuf, PortId};
 
 use crate::steering::RedirectEnds;
@@ -192,12 +192,12 @@ impl Io<Mbuf> for Shell {
         }
     }
 
-    fn redirect(&mut self, worker: u16, packet: Mbuf) {
+    fn redirect(&mut self, worker: WorkerId, packet: Mbuf) {
         let ring = self
             .rings
             .redirect
             .to
-            .get_mut(usize::from(worker))
+            .get_mut(worker.index())
             .and_then(Option::as_mut);
         if ring.is_none_or(|ring| ring.push(packet).is_err()) {
             self.stats

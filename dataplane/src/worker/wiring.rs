@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use control::{ConnTableSize, LoopStats, WorkerHandle};
 use dpdk::{Burst, Eal, LcoreId, Mbuf, Mempool};
-use ipvs_core::{Command, Engine, EngineConfig, Event, Keys, Now, WorkerStats};
+use ipvs_core::{Command, Engine, EngineConfig, Event, Keys, Now, WorkerId, WorkerStats};
 
 use crate::config::{Config, WorkerPlan};
 use crate::devices::StartedPort;
@@ -64,7 +64,7 @@ struct AllRings {
 }
 
 impl AllRings {
-    fn take(&mut self, worker: usize) -> Ends {
+    fn take(&mut self, worker: WorkerId) -> Ends {
         let (to_kernel, kernel_end) = rtrb::RingBuffer::new(KERNEL_RING);
         self.to_kernel.push(kernel_end);
         let (to_worker, commands) = rtrb::RingBuffer::new(CONTROL_RING);
@@ -116,8 +116,9 @@ pub(crate) fn wire(
     };
     let (mut workers, mut handles) = (Vec::new(), Vec::new());
     for (number, plan) in config.workers.iter().enumerate() {
-        let ends = rings.take(number);
-        let engine = common.engine(number);
+        let worker = WorkerId(number as u16);
+        let ends = rings.take(worker);
+        let engine = common.engine(worker);
         let conn_table = conn_table_size(config, &engine);
         let stats = Arc::clone(&common.stats[number]);
         let shell = Shell::new(take_queues(ports), ends.rings, pool, Arc::clone(&stats));
@@ -157,7 +158,7 @@ pub(crate) fn wire(
 
 impl Common<'_> {
     /// A worker's engine, whose tables are in memory from the beginning.
-    fn engine(&self, worker: usize) -> Engine<Mbuf> {
+    fn engine(&self, worker: WorkerId) -> Engine<Mbuf> {
         let now: Now = self.clock.now();
         let engine = Engine::new(self.engine_config(worker), self.stats.clone(), now);
         for (start, len) in engine.conn_table_memory().concat() {
@@ -166,9 +167,9 @@ impl Common<'_> {
         engine
     }
 
-    fn engine_config(&self, worker: usize) -> EngineConfig {
+    fn engine_config(&self, worker: WorkerId) -> EngineConfig {
         EngineConfig {
-            worker: worker as u16,
+            worker: worker,
             workers: self.config.workers.len() as u16,
             max_conns: self.config.max_conns,
             max_conns_v6: self.config.max_conns_v6,

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use packet::PacketBuf;
 
+use sapool::WorkerId;
+
 use crate::config::{DestId, Event, Service, ServiceId, Snapshot};
 use crate::drop_reason::DropReason;
 use crate::engine_config::{EngineConfig, Origin};
@@ -41,7 +43,7 @@ pub(crate) struct Shared<B> {
 
 impl<B: PacketBuf> Shared<B> {
     pub(crate) fn new(config: EngineConfig, all_stats: Vec<Arc<WorkerStats>>, now: Now) -> Self {
-        let stats = Arc::clone(&all_stats[usize::from(config.worker)]);
+        let stats = Arc::clone(&all_stats[config.worker.index()]);
         Self {
             snapshot: Arc::default(),
             laddrs: Laddrs::default(),
@@ -125,7 +127,7 @@ impl<B: PacketBuf> Shared<B> {
     }
 
     /// Hands a packet to the worker whose conn it belongs to.
-    pub(crate) fn redirect(&self, mut packet: B, worker: u16, io: &mut impl Io<B>) {
+    pub(crate) fn redirect(&self, mut packet: B, worker: WorkerId, io: &mut impl Io<B>) {
         packet.set_mark(self.hand_overs(&packet) + 1);
         self.stats.redirected.add(1);
         io.redirect(worker, packet);

@@ -73,8 +73,8 @@ impl<B: PacketBuf> Engine<B> {
         if !self.shared.snapshot.services.has_nat64() {
             return false;
         }
-        let icmp = packet.bytes().get(usize::from(ip.l4_at)..);
-        let quoted = icmp_quote::read_quoted::<[u8; 4]>(icmp.unwrap_or_default());
+        let icmp = ip.l4(packet.bytes());
+        let quoted = icmp_quote::read_quoted::<[u8; 4]>(icmp);
         quoted.is_ok_and(|quoted| {
             quoted.is_some_and(|quoted| {
                 let sent = quoted.tuple.reversed().to_mapped();

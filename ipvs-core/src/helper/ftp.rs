@@ -210,8 +210,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         expected: &Expectation,
         io: &mut impl Io<B>,
     ) -> Result<Found, DropReason> {
-        let l4 = packet.bytes().get(usize::from(flow.l4_at)..);
-        create::verify_checksum(flow, l4.unwrap_or_default())?;
+        let l4 = flow.l4(packet.bytes());
+        create::verify_checksum(flow, l4)?;
         let key = expected.control_service();
         let service = self.shared.snapshot.services.get(&key);
         let service = service.ok_or(DropReason::NoConn)?;

@@ -5,6 +5,7 @@ use packet::ip::IpFacts;
 
 use crate::ctx::{Forwarder, Miss};
 use crate::drop_reason::DropReason;
+use crate::input::handoff::PortOwner;
 use crate::io::Io;
 use crate::wire::{Family, Flow, identifier, tuple};
 
@@ -17,8 +18,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         kind: u8,
         io: &mut impl Io<B>,
     ) {
-        let icmp = packet.bytes().get(usize::from(ip.l4_at)..);
-        let Some(identifier) = icmp.and_then(identifier) else {
+        let icmp = ip.l4(packet.bytes());
+        let Some(identifier) = identifier(icmp) else {
             return self.shared.drop(packet, DropReason::IcmpMalformed);
         };
         let flow = Flow {
@@ -34,13 +35,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             let lookup = self.family.conns.begin(&flow.tuple);
             return self.handle_miss(Miss::new(packet, flow, lookup), io);
         }
-        let owner = sapool::owner_of(identifier, self.shared.config.workers);
-        let local = self.shared.snapshot.net.local_addr(ip.dst.to_ip());
-        let is_others = owner != self.shared.config.worker && self.shared.hand_overs(&packet) == 0;
-        if is_others && local.is_some_and(|local| local.sapool) {
-            self.shared.redirect(packet, owner, io);
-        } else {
-            self.shared.to_kernel(packet, io);
+        match self.shared.port_owner(&packet, ip.dst, identifier) {
+            PortOwner::Other(worker) => self.shared.redirect(packet, worker, io),
+            _ => self.shared.to_kernel(packet, io),
         }
     }
 }

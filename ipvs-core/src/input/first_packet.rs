@@ -159,8 +159,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if !self.shared.snapshot.services.has_ftp() || flow.protocol() != Protocol::Tcp {
             return None;
         }
-        let l4 = packet.bytes().get(usize::from(flow.l4_at)..);
-        let segment = Segment::read(l4.unwrap_or_default()).ok()?;
+        let l4 = flow.l4(packet.bytes());
+        let segment = Segment::read(l4).ok()?;
         segment.opens().then(|| self.expected(flow))?
     }
 

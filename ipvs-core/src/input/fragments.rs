@@ -7,6 +7,7 @@ use crate::config::Protocol;
 use crate::ctx::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::engine_config::Origin;
+use crate::input::handoff::PortOwner;
 use crate::io::Io;
 use crate::state::{FirstFragment, Whole};
 use crate::tuple::Tuple;
@@ -33,7 +34,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    fn is_local(&self, addr: A) -> bool {
+    pub(super) fn is_local(&self, addr: A) -> bool {
         self.shared.snapshot.net.local_addr(addr.to_ip()).is_some()
     }
 
@@ -98,17 +99,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         tuple: &Tuple<A>,
         io: &mut impl Io<B>,
     ) {
-        let owner = sapool::owner_of(tuple.dport, self.shared.config.workers);
-        let to_pool = self.shared.snapshot.net.local_addr(ip.dst.to_ip());
-        if to_pool.is_some_and(|local| local.sapool)
-            && owner != self.shared.config.worker
-            && self.shared.hand_overs(&packet) == 0
-        {
+        let owner = self.shared.port_owner(&packet, ip.dst, tuple.dport);
+        if let PortOwner::Other(worker) = owner {
             // Its first fragment went there too.
-            self.shared.redirect(packet, owner, io);
+            self.shared.redirect(packet, worker, io);
         } else if self.is_from_nat_dest(tuple) {
             // So did that of an answer in NAT mode, which goes around and never gets out as it is.
-            match self.next_asked(&packet) {
+            match self.shared.next_worker(&packet) {
                 Some(worker) => self.shared.redirect(packet, worker, io),
                 None => self.shared.drop(packet, DropReason::NatNoConn),
             }

@@ -1,32 +1,63 @@
 //! Packets without a conn and without a service: another worker's, the kernel's, or nobody's.
 
 use packet::PacketBuf;
+use sapool::WorkerId;
 
 use crate::config::Protocol;
-use crate::ctx::Forwarder;
+use crate::ctx::{Forwarder, Shared};
 use crate::drop_reason::DropReason;
 use crate::io::Io;
 use crate::wire::{Family, Flow, Segment};
 
-impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// What no service is for, and no conn of this worker.
-    pub(super) fn without_service(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
-        let to_pool = self
-            .shared
-            .snapshot
-            .net
-            .local_addr(flow.tuple.dst.to_ip())
-            .is_some_and(|local| local.sapool);
-        if !to_pool {
-            return self.without_pool(packet, flow, io);
+/// Whose a packet to a local address is, by its local port.
+pub(super) enum PortOwner {
+    /// The address has no port pool, so any worker may have the conn.
+    Nobody,
+    /// This worker owns the port.
+    Ours,
+    /// Another worker owns the port, and the packet was not handed over before.
+    Other(WorkerId),
+    /// Another worker owns the port, but one handed the packet to this worker.
+    HandedOver,
+}
+
+impl<B: PacketBuf> Shared<B> {
+    /// The owner of a local port that a packet is addressed to.
+    pub(super) fn port_owner<A: Family>(&self, packet: &B, addr: A, port: u16) -> PortOwner {
+        let local = self.snapshot.net.local_addr(addr.to_ip());
+        if local.is_none_or(|local| !local.sapool) {
+            return PortOwner::Nobody;
         }
-        let owner = sapool::owner_of(flow.tuple.dport, self.shared.config.workers);
-        if owner == self.shared.config.worker {
-            self.shared.drop(packet, DropReason::NoConn);
-        } else if self.shared.hand_overs(&packet) != 0 {
-            self.shared.drop(packet, DropReason::RedirectLoop);
+        let owner = sapool::owner_of(port, self.config.workers);
+        if owner == self.config.worker {
+            PortOwner::Ours
+        } else if self.hand_overs(packet) == 0 {
+            PortOwner::Other(owner)
         } else {
-            self.shared.redirect(packet, owner, io);
+            PortOwner::HandedOver
+        }
+    }
+
+    /// The worker to ask next for the conn of a packet that may be any worker's. `None` once all were
+    /// asked.
+    pub(super) fn next_worker(&self, packet: &B) -> Option<WorkerId> {
+        let workers = self.config.workers;
+        let is_last = self.hand_overs(packet) + 1 >= u32::from(workers);
+        (!is_last).then(|| self.config.worker.next(workers))
+    }
+}
+
+impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
+    /// A packet that no service is for, and no conn of this worker.
+    pub(super) fn without_service(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
+        match self
+            .shared
+            .port_owner(&packet, flow.tuple.dst, flow.tuple.dport)
+        {
+            PortOwner::Nobody => self.without_pool(packet, flow, io),
+            PortOwner::Ours => self.shared.drop(packet, DropReason::NoConn),
+            PortOwner::Other(worker) => self.shared.redirect(packet, worker, io),
+            PortOwner::HandedOver => self.shared.drop(packet, DropReason::RedirectLoop),
         }
     }
 
@@ -37,17 +68,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if !services.has_ftp() || !services.is_ftp_vip(flow.tuple.dst.to_ip()) {
             return self.shared.drop(packet, DropReason::TcpNotSyn);
         }
-        match self.next_asked(&packet) {
+        match self.shared.next_worker(&packet) {
             Some(worker) => self.shared.redirect(packet, worker, io),
             None => self.shared.drop(packet, DropReason::TcpNotSyn),
         }
-    }
-
-    /// The worker to ask next whether it has the conn of a packet that may be any worker's; `None` after the last.
-    pub(super) fn next_asked(&self, packet: &B) -> Option<u16> {
-        let (worker, workers) = (self.shared.config.worker, self.shared.config.workers);
-        let is_last = self.shared.hand_overs(packet) + 1 >= u32::from(workers);
-        (!is_last).then(|| (worker + 1) % workers)
     }
 
     /// A dest's reply in NAT mode may belong to any worker's conn, and so may what belongs to a data conn of FTP: each
@@ -56,7 +80,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let (src, port) = (flow.tuple.src.to_ip(), flow.tuple.sport);
         let services = &self.shared.snapshot.services;
         let is_nat_dest = services.is_nat_dest(flow.protocol(), src, port);
-        match self.next_asked(&packet) {
+        match self.shared.next_worker(&packet) {
             Some(worker) if is_nat_dest || self.may_be_ftp_data(&packet, flow) => {
                 self.shared.redirect(packet, worker, io);
             }
@@ -72,9 +96,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return false;
         }
         let (src, dst) = (flow.tuple.src.to_ip(), flow.tuple.dst.to_ip());
-        let l4 = packet.bytes().get(usize::from(flow.l4_at)..);
-        let answers =
-            || Segment::read(l4.unwrap_or_default()).is_ok_and(|segment| !segment.opens());
+        let l4 = flow.l4(packet.bytes());
+        let answers = || Segment::read(l4).is_ok_and(|segment| !segment.opens());
         services.is_ftp_dest(src) || services.is_ftp_vip(dst) && answers()
     }
 

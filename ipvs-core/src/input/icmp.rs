@@ -7,6 +7,7 @@ use crate::conn::{Conn, ConnFlags, Found};
 use crate::ctx::Forwarder;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
+use crate::input::handoff::PortOwner;
 use crate::io::Io;
 use crate::wire::{Family, ICMP_HEADER_LEN, Quoted, family, read_quoted, restore_quoted};
 use crate::xmit::Way;
@@ -14,10 +15,7 @@ use packet::ip::IpFacts;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     pub(crate) fn receive_icmp(&mut self, mut packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
-        let icmp = packet
-            .bytes()
-            .get(usize::from(ip.l4_at)..)
-            .unwrap_or_default();
+        let icmp = ip.l4(packet.bytes());
         let Some(&[kind, ..]) = icmp.first_chunk::<ICMP_HEADER_LEN>() else {
             return self.shared.drop(packet, DropReason::IcmpMalformed);
         };
@@ -50,10 +48,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     fn receive_icmp_error(&mut self, packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
-        let icmp = packet
-            .bytes()
-            .get(usize::from(ip.l4_at)..)
-            .unwrap_or_default();
+        let icmp = ip.l4(packet.bytes());
         let quoted = match read_quoted::<A>(icmp) {
             Ok(Some(quoted)) => quoted,
             Ok(None) => return self.shared.to_kernel(packet, io),
@@ -73,22 +68,18 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         quoted: &Quoted<A>,
         io: &mut impl Io<B>,
     ) {
-        let (worker, workers) = (self.shared.config.worker, self.shared.config.workers);
-        let Some(local) = self.shared.snapshot.net.local_addr(ip.dst.to_ip()) else {
-            return self.shared.to_kernel(packet, io);
-        };
-        let hops = self.shared.hand_overs(&packet);
-        if local.sapool {
-            let owner = sapool::owner_of(quoted.tuple.sport, workers);
-            if owner != worker && hops == 0 {
-                return self.shared.redirect(packet, owner, io);
+        match self.shared.port_owner(&packet, ip.dst, quoted.tuple.sport) {
+            PortOwner::Other(worker) => return self.shared.redirect(packet, worker, io),
+            PortOwner::Ours | PortOwner::HandedOver => {
+                return self.shared.drop(packet, DropReason::IcmpNoConn);
             }
-            return self.shared.drop(packet, DropReason::IcmpNoConn);
+            PortOwner::Nobody => {}
         }
-        if hops + 1 < u32::from(workers) {
-            return self.shared.redirect(packet, (worker + 1) % workers, io);
+        let is_to_us = self.is_local(ip.dst);
+        match self.shared.next_worker(&packet) {
+            Some(worker) if is_to_us => self.shared.redirect(packet, worker, io),
+            _ => self.shared.to_kernel(packet, io),
         }
-        self.shared.to_kernel(packet, io);
     }
 
     fn translate_error(

@@ -70,13 +70,13 @@ impl<B: PacketBuf> Engine<B> {
 
     /// The conn may be another worker's.
     fn ask_others(&self, packet: B, error: TunnelError, io: &mut impl Io<B>) -> Option<B> {
-        let (worker, workers) = (self.shared.config.worker, self.shared.config.workers);
-        let is_last = self.shared.hand_overs(&packet) + 1 >= u32::from(workers);
-        if error.may_be_udp || is_last {
-            return Some(packet);
+        match self.shared.next_worker(&packet) {
+            Some(worker) if !error.may_be_udp => {
+                self.shared.redirect(packet, worker, io);
+                None
+            }
+            _ => Some(packet),
         }
-        self.shared.redirect(packet, (worker + 1) % workers, io);
-        None
     }
 }
 

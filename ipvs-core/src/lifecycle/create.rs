@@ -45,10 +45,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             None => service_of(snapshot, packet, flow),
         };
         let service = service.ok_or(Unserved::NoService)?;
-        let l4 = packet
-            .bytes()
-            .get(usize::from(flow.l4_at)..)
-            .unwrap_or_default();
+        let l4 = flow.l4(packet.bytes());
         let opening = opening_of(packet, flow, l4)?;
         let options = &service.options;
         let client = flow.tuple.src;

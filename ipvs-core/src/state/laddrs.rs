@@ -139,7 +139,9 @@ mod tests {
     use super::*;
 
     fn pool() -> Box<PortPool> {
-        Box::new(PortPool::new(PoolShare::new(0, 1).unwrap()))
+        Box::new(PortPool::new(
+            PoolShare::new(sapool::WorkerId(0), 1).unwrap(),
+        ))
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a worker remembers of a service between two new conns.
 
+use sapool::WorkerId;
+
 use crate::config::Service;
 use crate::state::limits::RateBucket;
 
@@ -21,10 +23,10 @@ pub(crate) struct ServiceState {
 impl ServiceState {
     /// The turn of a worker that has seen nothing of the service yet. Workers begin at different
     /// dests, so that the first conns of all workers do not meet at one.
-    const fn of_worker(worker: u16) -> Self {
+    const fn of_worker(worker: WorkerId) -> Self {
         Self {
-            next_dest: worker as u32,
-            next_laddr: worker as u32,
+            next_dest: worker.0 as u32,
+            next_laddr: worker.0 as u32,
             rate: RateBucket::NEW,
             syn_rate: RateBucket::NEW,
             is_without_timestamps: false,
@@ -37,7 +39,7 @@ impl ServiceState {
 pub(crate) fn service_state_of<'a>(
     states: &'a mut Vec<ServiceState>,
     service: &Service,
-    worker: u16,
+    worker: WorkerId,
 ) -> &'a mut ServiceState {
     let at = service.id.0 as usize;
     if at >= states.len() {
@@ -49,7 +51,7 @@ pub(crate) fn service_state_of<'a>(
 /// Once per service: room for all that control may number.
 #[cold]
 #[inline(never)]
-fn make_room(states: &mut Vec<ServiceState>, at: usize, worker: u16) {
+fn make_room(states: &mut Vec<ServiceState>, at: usize, worker: WorkerId) {
     states.resize(
         (at + 1).next_power_of_two(),
         ServiceState::of_worker(worker),

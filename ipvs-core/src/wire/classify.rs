@@ -126,10 +126,7 @@ fn flow_by_ports<A: Family, B: PacketBuf>(
     ip: &IpFacts<A>,
     icmp: u8,
 ) -> Result<Flow<A>, Aside> {
-    let l4 = packet
-        .bytes()
-        .get(usize::from(ip.l4_at)..)
-        .unwrap_or_default();
+    let l4 = ip.l4(packet.bytes());
     let is_bad = packet.l4_checksum() == ChecksumState::Bad;
     let ports = match ip.protocol {
         TCP => {

@@ -37,6 +37,20 @@ impl<A> Flow<A> {
     }
 }
 
+impl<A> Flow<A> {
+    /// The packet from its L4 header on, in its frame. Empty if the frame is shorter, which classification rules out.
+    #[inline(always)]
+    pub(crate) fn l4<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
+        frame.get(usize::from(self.l4_at)..).unwrap_or_default()
+    }
+
+    /// As [`Self::l4`], to be written.
+    #[inline(always)]
+    pub(crate) fn l4_mut<'f>(&self, frame: &'f mut [u8]) -> &'f mut [u8] {
+        frame.get_mut(usize::from(self.l4_at)..).unwrap_or_default()
+    }
+}
+
 impl<A: Family> Flow<A> {
     /// Whether its packet is whole, and the IP header has neither options nor extensions.
     #[inline(always)]

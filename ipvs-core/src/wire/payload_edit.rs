@@ -61,7 +61,7 @@ pub(crate) fn splice<A: Family, B: PacketBuf>(
 
 /// Length and checksum of the edited L4 header.
 fn complete<A: Family>(frame: &mut [u8], flow: &Flow<A>) {
-    let l4 = frame.get_mut(usize::from(flow.l4_at)..).unwrap_or_default();
+    let l4 = flow.l4_mut(frame);
     let len = l4.len() as u16;
     let is_udp = flow.protocol() == Protocol::Udp;
     let checksum_at = if is_udp { 6 } else { 16 };

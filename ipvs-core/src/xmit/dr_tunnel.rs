@@ -176,8 +176,8 @@ fn next_state<A: Family>(
     if flow.protocol() != Protocol::Tcp {
         return Ok(None);
     }
-    let l4 = frame.get(usize::from(flow.l4_at)..);
-    let segment = Segment::read(l4.unwrap_or_default())?;
+    let l4 = flow.l4(frame);
+    let segment = Segment::read(l4)?;
     let state = conn.tcp_state();
     let next = state.next_dr_tunnel(segment.kind());
     Ok((next != state).then_some(next))

@@ -25,12 +25,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         } else {
             Delta::ZERO
         };
-        let icmp = packet.bytes_mut().get_mut(usize::from(flow.l4_at)..);
+        let icmp = flow.l4_mut(packet.bytes_mut());
         let new = match found.direction {
             Direction::Inbound => to.sport,
             Direction::Outbound => to.dport,
         };
-        put_identifier(icmp.unwrap_or_default(), new, addresses);
+        put_identifier(icmp, new, addresses);
         if found.direction == Direction::Outbound && !conn.flags.has(ConnFlags::ANSWERED) {
             self.note_answer(found.id);
         }

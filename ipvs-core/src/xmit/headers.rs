@@ -14,7 +14,7 @@ pub(super) fn rewrite_datagram<A: Family>(
 ) {
     rewrite_network(frame, conn, direction);
     tcp::rewrite_udp(
-        frame.get_mut(usize::from(flow.l4_at)..).unwrap_or_default(),
+        flow.l4_mut(frame),
         &conn.rewritten(direction),
         conn.l4_delta(direction),
     );

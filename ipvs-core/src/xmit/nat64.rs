@@ -37,8 +37,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             None
         };
         // RFC 7915, 4.5: what would need a checksum cannot get one from a part of it.
-        let udp = packet.bytes().get(usize::from(flow.l4_at)..);
-        let has_no_checksum = udp.and_then(|udp| udp.get(UDP_CHECKSUM)) == Some(&[0, 0]);
+        let udp = flow.l4(packet.bytes());
+        let has_no_checksum = udp.get(UDP_CHECKSUM) == Some(&[0, 0]);
         if piece.is_some() && flow.protocol() == Protocol::Udp && has_no_checksum {
             return Err(DropReason::Fragment);
         }

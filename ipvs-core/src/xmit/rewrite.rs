@@ -110,8 +110,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         mtu: u16,
     ) -> Result<(), DropReason> {
         let frame = packet.bytes_mut();
-        let l4 = frame.get_mut(usize::from(flow.l4_at)..);
-        let l4 = l4.unwrap_or_default();
+        let l4 = flow.l4_mut(frame);
         let segment = Segment::read(l4)?;
         if segment.opens() && self.is_over(found.id) {
             self.reopen(flow, found, segment);

@@ -31,6 +31,20 @@ pub struct IpFacts<A> {
     pub dont_fragment: bool,
 }
 
+impl<A> IpFacts<A> {
+    /// The packet from its L4 header on. Empty if the frame is shorter, which a sound header rules out.
+    #[inline(always)]
+    pub fn l4<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
+        frame.get(usize::from(self.l4_at)..).unwrap_or_default()
+    }
+
+    /// As [`Self::l4`], to be written.
+    #[inline(always)]
+    pub fn l4_mut<'f>(&self, frame: &'f mut [u8]) -> &'f mut [u8] {
+        frame.get_mut(usize::from(self.l4_at)..).unwrap_or_default()
+    }
+}
+
 /// The fields of a header to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewHeader<A> {

@@ -11,7 +11,7 @@ use ipvs_core::{
     ServiceId, ServiceKey, ServiceOptions,
 };
 use packet::{MacAddr, PortId};
-use sapool::{PoolShare, PortPool};
+use sapool::{PoolShare, PortPool, WorkerId};
 
 /// The interface towards the dests
 pub const TO_DESTS: IfIndex = IfIndex(1);
@@ -113,7 +113,8 @@ pub fn service(
 /// # Panics
 /// If there is no such worker.
 pub fn add_laddr(id: u32, addr: IpAddr, worker: u16, workers: u16) -> Command {
-    let share = PoolShare::new(worker, workers).expect("a worker below the number of workers");
+    let share =
+        PoolShare::new(WorkerId(worker), workers).expect("a worker below the number of workers");
     Command::AddLaddr {
         id: LaddrId(id),
         addr,

@@ -113,7 +113,7 @@ impl Setup {
 
     fn engine_config(&self) -> EngineConfig {
         EngineConfig {
-            worker: self.worker,
+            worker: ipvs_core::WorkerId(self.worker),
             workers: self.workers,
             max_conns: self.max_conns,
             max_conns_v6: self.max_conns,

@@ -1,6 +1,6 @@
 //! What leaves a director, as bytes.
 
-use ipvs_core::{Event, Io};
+use ipvs_core::{Event, Io, WorkerId};
 use packet::{PacketBuf, PortId};
 
 use crate::VecBuf;
@@ -31,8 +31,8 @@ impl Io<VecBuf> for Wire {
     fn copy_to_kernel(&mut self, packet: &VecBuf) {
         self.to_kernel.push(packet.bytes().to_vec());
     }
-    fn redirect(&mut self, worker: u16, packet: VecBuf) {
-        self.redirected.push((worker, packet));
+    fn redirect(&mut self, worker: WorkerId, packet: VecBuf) {
+        self.redirected.push((worker.0, packet));
     }
     fn allocate(&mut self, port: PortId, len: usize) -> Option<VecBuf> {
         (!self.out_of_mbufs).then(|| VecBuf::new(port, &vec![0; len]))

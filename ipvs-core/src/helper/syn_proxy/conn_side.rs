@@ -45,10 +45,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         flow: &Flow<A>,
         found: Found,
     ) -> SynProxied<A, B> {
-        let l4 = packet
-            .bytes()
-            .get(usize::from(flow.l4_at)..)
-            .unwrap_or_default();
+        let l4 = flow.l4(packet.bytes());
         let segment = match Segment::read(l4) {
             Ok(segment) => segment,
             Err(reason) => return SynProxied::Drop(packet, reason),
@@ -109,10 +106,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if !(segment.has_syn() && segment.has_ack()) {
             return SynProxied::Forward(packet, *flow);
         }
-        let l4 = packet
-            .bytes()
-            .get(usize::from(flow.l4_at)..)
-            .unwrap_or_default();
+        let l4 = flow.l4(packet.bytes());
         let scale = tcp_options::read_syn(options_of(l4)).scale;
         let timestamps = tcp_options::timestamps_of(options_of(l4));
         let ext = self.family.exts.get_mut(found.id);

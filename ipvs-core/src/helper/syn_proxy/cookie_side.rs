@@ -53,8 +53,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return Handshake::Unrelated(packet);
         };
         let service = std::sync::Arc::clone(service);
-        let l4 = packet.bytes().get(usize::from(flow.l4_at)..);
-        let Ok(segment) = Segment::read(l4.unwrap_or_default()) else {
+        let l4 = flow.l4(packet.bytes());
+        let Ok(segment) = Segment::read(l4) else {
             return Handshake::Unrelated(packet);
         };
         if segment.opens() {
@@ -105,10 +105,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         service: &Service,
         io: &mut impl Io<B>,
     ) {
-        let l4 = packet
-            .bytes()
-            .get(usize::from(flow.l4_at)..)
-            .unwrap_or_default();
+        let l4 = flow.l4(packet.bytes());
         if let Err(reason) = create::verify_checksum(flow, l4) {
             return self.shared.drop(packet, reason);
         }
@@ -177,10 +174,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             self.shared.stats.syn_cookies_wrong.add(1);
             return Handshake::Unrelated(packet);
         };
-        let l4 = packet
-            .bytes()
-            .get(usize::from(flow.l4_at)..)
-            .unwrap_or_default();
+        let l4 = flow.l4(packet.bytes());
         if let Err(reason) = create::verify_checksum(flow, l4) {
             self.shared.drop(packet, reason);
             return Handshake::Over;

@@ -80,7 +80,9 @@ fn ports_in_use(director: &mut Director) -> Arc<PoolUsage> {
 }
 
 fn ports_of_in_use(director: &mut Director, laddr: &str) -> Arc<PoolUsage> {
-    let pool = Box::new(PortPool::new(PoolShare::new(0, 1).unwrap()));
+    let pool = Box::new(PortPool::new(
+        PoolShare::new(sapool::WorkerId(0), 1).unwrap(),
+    ));
     let usage = pool.usage();
     director.command(Command::AddLaddr {
         id: LaddrId(0),
