@@ -11,7 +11,7 @@ use inet::{Device, NeighbourTable, Net, Prefix};
 use ipvs_core::tuple::HashKey;
 use ipvs_core::{
     Command, Engine, EngineConfig, FwdMode, Io, Keys, Now, Protocol, SchedulerKind, Service,
-    ServiceKey, ServiceOptions, Snapshot, TcpState, Timeouts, WorkerStats,
+    ServiceKey, ServiceOptions, SharedState, Snapshot, TcpState, Timeouts, WorkerStats,
 };
 use packet::{MacAddr, PacketBuf, PortId};
 use testkit::director::config::{self, TO_CLIENTS, TO_DESTS};
@@ -179,12 +179,17 @@ fn engine_for<B: PacketBuf>(
         max_held: 64,
         max_held_per_neighbour: 16,
     };
-    Engine::new(config, vec![stats], now)
+    Engine::new(
+        config,
+        vec![stats],
+        vec![Arc::new(SharedState::new(64))],
+        now,
+    )
 }
 
 /// An engine with one service for UDP and those of the spec for TCP, ready to forward.
 pub fn engine<B: PacketBuf>(spec: &Spec, now: Now, io: &mut impl Io<B>) -> Engine<B> {
-    let stats = Arc::new(WorkerStats::new(2 * spec.dests as usize, 64));
+    let stats = Arc::new(WorkerStats::new(2 * spec.dests as usize));
     stats.provide(0..2 * spec.dests, 0..spec.services + 1);
     let max_conns = match spec.family {
         Family::V4 => (spec.max_conns, FEW_CONNS),

@@ -45,7 +45,7 @@ pub struct WorkerEnds {
 pub fn worker_rings(number: u32, max_dests: u32) -> (WorkerHandle, WorkerEnds) {
     let (orders, commands) = rtrb::RingBuffer::new(RING);
     let (events, answers) = rtrb::RingBuffer::new(RING);
-    let stats = Arc::new(WorkerStats::new(max_dests as usize, 64));
+    let stats = Arc::new(WorkerStats::new(max_dests as usize));
     let handle = WorkerHandle {
         lcore: number + 1,
         socket: 0,

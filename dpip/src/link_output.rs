@@ -140,11 +140,11 @@ fn loop_columns(stats: &WorkerStats) -> String {
         ("fpktburst", stats.rx_bursts_full),
         ("worst_loop_ns", stats.loop_worst_ns),
         ("p99_loop_ns", stats.loop_p99_ns),
-        ("conns", stats.conns),
+        ("conns", counter(stats, "conns")),
         ("dropped", drops),
-        ("ipackets", stats.received),
+        ("ipackets", counter(stats, "received")),
         ("ibytes", stats.rx_bytes),
-        ("opackets", stats.transmitted),
+        ("opackets", counter(stats, "transmitted")),
         ("obytes", stats.tx_bytes),
     ];
     columns(&rows.map(|(name, value)| (name, value.to_string())), 20, 4)
@@ -152,27 +152,22 @@ fn loop_columns(stats: &WorkerStats) -> String {
 
 /// Where every packet that came in went: the numbers add up.
 fn ends(stats: &WorkerStats) -> String {
-    let rows = [
-        ("transmitted", stats.transmitted),
-        ("to-kernel", stats.to_kernel),
-        ("redirected", stats.redirected),
-        ("held", stats.held),
-        ("consumed", stats.consumed),
-        ("redirected-in", stats.redirected_in),
-        ("originated", stats.originated),
-        ("recycled-conns", stats.conns_recycled),
-        ("toa-sent", stats.toa_sent),
-        ("toa-no-space", stats.toa_no_space),
-        ("toa-over-mtu", stats.toa_over_mtu),
-        ("uoa-sent", stats.uoa_sent),
-        ("uoa-no-space", stats.uoa_no_space),
-        ("cookies-sent", stats.syn_cookies_sent),
-        ("cookies-taken", stats.syn_cookies_taken),
-        ("cookies-wrong", stats.syn_cookies_wrong),
-        ("conns-made", stats.conns_made),
-        ("addr-conflicts", stats.address_conflicts),
-    ];
-    columns(&rows.map(|(name, value)| (name, value.to_string())), 20, 4)
+    // These two stand above, by the names that DPVS has for them.
+    let is_above = |name: &str| matches!(name, "received" | "conns");
+    let counters = stats.counters.iter();
+    let rows: Vec<_> = counters
+        .filter(|counter| !is_above(&counter.name))
+        .map(|counter| (counter.label.as_str(), counter.value.to_string()))
+        .collect();
+    columns(&rows, 20, 4)
+}
+
+/// The value of a counter, by its name; 0 if the daemon does not have it.
+fn counter(stats: &WorkerStats, name: &str) -> u64 {
+    let mut counters = stats.counters.iter();
+    counters
+        .find(|counter| counter.name == name)
+        .map_or(0, |counter| counter.value)
 }
 
 fn drops(stats: &WorkerStats, all: bool) -> String {
@@ -205,9 +200,15 @@ pub fn worker_rates(old: &Worker, new: &Worker, elapsed: Duration) -> String {
             "fpktburst/nps",
             rate(now.rx_bursts_full, old.rx_bursts_full),
         ),
-        ("ipackets/pps", rate(now.received, old.received)),
+        (
+            "ipackets/pps",
+            rate(counter(now, "received"), counter(old, "received")),
+        ),
         ("ibytes/Bps", rate(now.rx_bytes, old.rx_bytes)),
-        ("opackets/pps", rate(now.transmitted, old.transmitted)),
+        (
+            "opackets/pps",
+            rate(counter(now, "transmitted"), counter(old, "transmitted")),
+        ),
         ("obytes/Bps", rate(now.tx_bytes, old.tx_bytes)),
         ("dropped/pps", rate(dropped(now), dropped(old))),
     ];
@@ -270,26 +271,22 @@ pub fn worker_json(worker: &Worker) -> Value {
         .iter()
         .map(|drop| (drop.reason.clone(), drop.packets.into()))
         .collect();
-    json!({
-        "lcore": worker.lcore, "socket": worker.socket, "queues": worker.queues,
-        "received": stats.received, "redirected_in": stats.redirected_in, "originated": stats.originated,
-        "transmitted": stats.transmitted, "to_kernel": stats.to_kernel, "redirected": stats.redirected,
-        "held": stats.held, "consumed": stats.consumed, "drops": drops,
-        "conns": stats.conns, "conns_made": stats.conns_made, "conns_recycled": stats.conns_recycled,
-        "toa_sent": stats.toa_sent, "toa_no_space": stats.toa_no_space, "toa_over_mtu": stats.toa_over_mtu,
-        "uoa_sent": stats.uoa_sent, "uoa_no_space": stats.uoa_no_space,
-        "syn_cookies_sent": stats.syn_cookies_sent, "syn_cookies_taken": stats.syn_cookies_taken,
-        "syn_cookies_wrong": stats.syn_cookies_wrong,
-        "address_conflicts": stats.address_conflicts,
+    let mut shown = json!({
+        "lcore": worker.lcore, "socket": worker.socket, "queues": worker.queues, "drops": drops,
         "loops": stats.loops, "loop_worst_ns": stats.loop_worst_ns, "loop_p99_ns": stats.loop_p99_ns,
-        "rx_bursts": stats.rx_bursts, "rx_bursts_empty": stats.rx_bursts_empty, "rx_bursts_full": stats.rx_bursts_full,
-        "rx_bytes": stats.rx_bytes, "tx_bytes": stats.tx_bytes,
-    })
+        "rx_bursts": stats.rx_bursts, "rx_bursts_empty": stats.rx_bursts_empty,
+        "rx_bursts_full": stats.rx_bursts_full, "rx_bytes": stats.rx_bytes, "tx_bytes": stats.tx_bytes,
+    });
+    if let Some(object) = shown.as_object_mut() {
+        let counters = stats.counters.into_iter();
+        object.extend(counters.map(|counter| (counter.name, counter.value.into())));
+    }
+    shown
 }
 
 #[cfg(test)]
 mod tests {
-    use proto::v1::{Drop, LinkStats, NamedCounter, NamedValue};
+    use proto::v1::{Drop, LinkStats, NamedCounter, NamedValue, WorkerCounter};
 
     use super::*;
 
@@ -383,16 +380,25 @@ mod tests {
             text: text.into(),
             packets,
         };
+        let counted = |name: &str, label: &str, value| WorkerCounter {
+            name: name.into(),
+            label: label.into(),
+            value,
+            ..WorkerCounter::default()
+        };
         Worker {
             lcore: 1,
             queues: vec!["dpdk0:rx0,tx0".into(), "dpdk1:rx0,tx0".into()],
             stats: Some(WorkerStats {
-                received: 20,
-                transmitted: 10,
-                to_kernel: 1,
-                redirected: 2,
-                held: 1,
-                consumed: 3,
+                counters: vec![
+                    counted("received", "received", 20),
+                    counted("transmitted", "transmitted", 10),
+                    counted("to_kernel", "to-kernel", 1),
+                    counted("redirected", "redirected", 2),
+                    counted("held", "held", 1),
+                    counted("consumed", "consumed", 3),
+                    counted("events_lost", "events-lost", 4),
+                ],
                 drops: vec![
                     drop("no_service", "no service listens there", 3),
                     drop("bad_checksum", "checksum is wrong", 0),
@@ -437,6 +443,7 @@ mod tests {
             ("redirected", "2"),
             ("held", "1"),
             ("consumed", "3"),
+            ("events-lost", "4"),
             ("dropped", "3"),
             ("worst_loop_ns", "9000"),
             ("p99_loop_ns", "800"),
@@ -448,13 +455,18 @@ mod tests {
         assert!(!text.contains("bad_checksum"), "zero, so only with -v");
         assert!(worker(&example_worker(), true, true).contains("bad_checksum"));
         assert!(!worker(&example_worker(), false, false).contains("drop"));
-        assert_eq!(worker_json(&example_worker())["drops"]["no_service"], 3);
+        let json = worker_json(&example_worker());
+        assert_eq!(json["drops"]["no_service"], 3);
+        assert_eq!(
+            json["events_lost"], 4,
+            "whatever the daemon counts is shown"
+        );
     }
 
     #[test]
     fn rates_are_per_second_of_the_time_that_passed() {
         let (old, mut new) = (example_worker(), example_worker());
-        new.stats.as_mut().unwrap().received += 3_000;
+        new.stats.as_mut().unwrap().counters[0].value += 3_000;
         let text = worker_rates(&old, &new, Duration::from_millis(1_500));
         assert!(
             text.starts_with("1: cpu1\n    lcore_loop/lps  pktburst/nps"),

@@ -12,7 +12,8 @@ use std::process::Stdio;
 
 use fake::{Daemon, program};
 use proto::v1::{
-    Family, Link, Memory, Mempool, SapoolUse, Scope, Worker, WorkerMemory, WorkerStats,
+    Family, Link, Memory, Mempool, SapoolUse, Scope, Worker, WorkerCounter, WorkerMemory,
+    WorkerStats,
 };
 
 #[test]
@@ -97,7 +98,14 @@ fn with_links() -> Daemon {
     state.workers = [1, 2]
         .map(|lcore| Worker {
             lcore,
-            stats: Some(WorkerStats::default()),
+            stats: Some(WorkerStats {
+                counters: vec![WorkerCounter {
+                    name: "transmitted".into(),
+                    label: "transmitted".into(),
+                    ..WorkerCounter::default()
+                }],
+                ..WorkerStats::default()
+            }),
             ..Worker::default()
         })
         .into();

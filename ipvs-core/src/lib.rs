@@ -45,6 +45,6 @@ pub use drop_reason::DropReason;
 pub use engine_config::{BATCH, EngineConfig, Keys, Origin};
 pub use io::Io;
 pub use sapool::WorkerId;
-pub use state::{Counter, DestStats, ServiceStats, WorkerStats};
+pub use state::{Counter, CounterInfo, DestStats, ServiceStats, SharedState, WorkerStats};
 pub use tcp_state::TcpState;
 pub use time::{Now, Tick};

@@ -227,6 +227,12 @@ fn worker_message(worker: &WorkerHandle) -> v1::Worker {
 }
 
 fn worker_stats_message(stats: &Arc<WorkerStats>, worker: &WorkerHandle) -> v1::WorkerStats {
+    let counters = stats.counters().map(|(counter, value)| v1::WorkerCounter {
+        name: counter.name.to_owned(),
+        label: counter.label.to_owned(),
+        text: counter.text.to_owned(),
+        value,
+    });
     let drops = DropReason::ALL.iter().map(|reason| v1::Drop {
         reason: reason.name().to_owned(),
         text: reason.text().to_owned(),
@@ -234,21 +240,8 @@ fn worker_stats_message(stats: &Arc<WorkerStats>, worker: &WorkerHandle) -> v1::
     });
     let loops = &worker.loop_stats;
     v1::WorkerStats {
-        received: stats.received.get(),
-        redirected_in: stats.redirected_in.get(),
-        originated: stats.originated.get(),
-        transmitted: stats.transmitted.get(),
-        to_kernel: stats.to_kernel.get(),
-        redirected: stats.redirected.get(),
-        held: stats.held.get(),
-        consumed: stats.consumed.get(),
+        counters: counters.collect(),
         drops: drops.collect(),
-        conns: stats.conns.get(),
-        conns_made: stats.conns_made.get(),
-        conns_recycled: stats.conns_recycled.get(),
-        toa_sent: stats.toa_sent.get(),
-        toa_no_space: stats.toa_no_space.get(),
-        toa_over_mtu: stats.toa_over_mtu.get(),
         loops: loops.loops.get(),
         rx_bursts: loops.rx_bursts.get(),
         rx_bursts_empty: loops.rx_bursts_empty.get(),
@@ -257,11 +250,5 @@ fn worker_stats_message(stats: &Arc<WorkerStats>, worker: &WorkerHandle) -> v1::
         tx_bytes: loops.tx_bytes.get(),
         loop_worst_ns: loops.worst_ns(),
         loop_p99_ns: loops.p99_ns(),
-        uoa_sent: stats.uoa_sent.get(),
-        uoa_no_space: stats.uoa_no_space.get(),
-        syn_cookies_sent: stats.syn_cookies_sent.get(),
-        syn_cookies_taken: stats.syn_cookies_taken.get(),
-        syn_cookies_wrong: stats.syn_cookies_wrong.get(),
-        address_conflicts: stats.address_conflicts.get(),
     }
 }

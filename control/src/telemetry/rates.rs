@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_rate_is_what_was_counted_by_the_time_it_took() {
-        let workers: Vec<_> = (0..2).map(|_| Arc::new(WorkerStats::new(4, 4))).collect();
+        let workers: Vec<_> = (0..2).map(|_| Arc::new(WorkerStats::new(4))).collect();
         let rates = Rates::new(workers.clone());
         let id = DestId(1);
         workers[0].dest(id).conns.add(1_000_000);

@@ -79,7 +79,7 @@ impl Director {
         for number in 0..setup.workers {
             let (commands, orders) = rtrb::RingBuffer::new(setup.ring);
             let (answers, events) = rtrb::RingBuffer::new(setup.ring);
-            let counted = Arc::new(WorkerStats::new(setup.max_dests as usize, 64));
+            let counted = Arc::new(WorkerStats::new(setup.max_dests as usize));
             let state = Arc::new(Mutex::new(WorkerState::default()));
             threads.push(worker::spawn(
                 orders,

@@ -13,7 +13,9 @@ use std::sync::Arc;
 
 use control::{ConnTableSize, LoopStats, WorkerHandle};
 use dpdk::{Burst, Eal, LcoreId, Mbuf, Mempool};
-use ipvs_core::{Command, Engine, EngineConfig, Event, Keys, Now, WorkerId, WorkerStats};
+use ipvs_core::{
+    Command, Engine, EngineConfig, Event, Keys, Now, SharedState, WorkerId, WorkerStats,
+};
 
 use crate::config::{Config, WorkerPlan};
 use crate::devices::StartedPort;
@@ -89,6 +91,7 @@ struct Common<'a> {
     keys: Keys,
     clock: Clock,
     stats: Vec<Arc<WorkerStats>>,
+    state: Vec<Arc<SharedState>>,
 }
 
 /// Makes all rings, all workers and the kni thread.
@@ -101,12 +104,14 @@ pub(crate) fn wire(
     pool: Mempool,
 ) -> Wired {
     let (max_dests, max_conns) = (config.max_dests as usize, config.max_conns as usize);
-    let new_stats = |_| Arc::new(WorkerStats::new(max_dests, max_conns));
+    let new_stats = |_| Arc::new(WorkerStats::new(max_dests));
+    let new_state = |_| Arc::new(SharedState::new(max_conns));
     let common = Common {
         config,
         keys,
         clock: Clock::new(dpdk::tsc::tsc_hz()),
         stats: config.workers.iter().map(new_stats).collect(),
+        state: config.workers.iter().map(new_state).collect(),
     };
     let (to_worker, from_kernel) = rtrb::RingBuffer::new(KERNEL_RING);
     let mut rings = AllRings {
@@ -160,7 +165,12 @@ impl Common<'_> {
     /// A worker's engine, whose tables are in memory from the beginning.
     fn engine(&self, worker: WorkerId) -> Engine<Mbuf> {
         let now: Now = self.clock.now();
-        let engine = Engine::new(self.engine_config(worker), self.stats.clone(), now);
+        let engine = Engine::new(
+            self.engine_config(worker),
+            self.stats.clone(),
+            self.state.clone(),
+            now,
+        );
         for (start, len) in engine.conn_table_memory().concat() {
             dpdk::memory::make_resident(start, len);
         }

@@ -8,7 +8,7 @@ use crate::config::Snapshot;
 use crate::ctx::batch::Batch;
 use crate::ctx::{FamilyState, Forwarder, Shared};
 use crate::engine_config::EngineConfig;
-use crate::state::WorkerStats;
+use crate::state::{SharedState, WorkerStats};
 use crate::time::Now;
 
 /// The load balancer of one worker.
@@ -26,17 +26,22 @@ pub struct Engine<B> {
 
 impl<B: PacketBuf> Engine<B> {
     /// An engine without configuration: until the first [`crate::Command::Publish`] every packet
-    /// goes to the kernel. `all_stats` are those of all workers, in their order.
+    /// goes to the kernel. `all_stats` and `all_state` are those of all workers, in their order.
     ///
     /// # Panics
-    /// If `all_stats` has none for this worker.
-    pub fn new(config: EngineConfig, all_stats: Vec<Arc<WorkerStats>>, now: Now) -> Self {
+    /// If one of them has none for this worker.
+    pub fn new(
+        config: EngineConfig,
+        all_stats: Vec<Arc<WorkerStats>>,
+        all_state: Vec<Arc<SharedState>>,
+        now: Now,
+    ) -> Self {
         Self {
             v4: FamilyState::new(&config, config.max_conns, now),
             v6: FamilyState::new(&config, config.max_conns_v6, now),
             v4_batch: Batch::new(),
             v6_batch: Batch::new(),
-            shared: Shared::new(config, all_stats, now),
+            shared: Shared::new(config, all_stats, all_state, now),
         }
     }
 

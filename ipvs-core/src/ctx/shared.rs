@@ -11,7 +11,9 @@ use crate::drop_reason::DropReason;
 use crate::engine_config::{EngineConfig, Origin};
 use crate::io::Io;
 use crate::sched::Scheduling;
-use crate::state::{DestCache, Laddrs, NeighQueue, ServiceState, WorkerStats, service_state_of};
+use crate::state::{
+    DestCache, Laddrs, NeighQueue, ServiceState, SharedState, WorkerStats, service_state_of,
+};
 use crate::time::Now;
 
 /// Errors per second and worker, and at once: RFC 1812, 4.3.2.8 and RFC 4443, 2.4 (f) ask for a limit.
@@ -25,6 +27,9 @@ pub(crate) struct Shared<B> {
     /// Of all workers, for what must be right over all of them; `[worker]` is this one's.
     pub(crate) all_stats: Vec<Arc<WorkerStats>>,
     pub(crate) stats: Arc<WorkerStats>,
+    /// What all workers remember for each other; `[worker]` is this one's.
+    pub(crate) all_state: Vec<Arc<SharedState>>,
+    pub(crate) state: Arc<SharedState>,
     pub(crate) laddrs: Laddrs,
     pub(crate) dest_cache: DestCache,
     pub(crate) service_states: Vec<ServiceState>,
@@ -42,8 +47,14 @@ pub(crate) struct Shared<B> {
 }
 
 impl<B: PacketBuf> Shared<B> {
-    pub(crate) fn new(config: EngineConfig, all_stats: Vec<Arc<WorkerStats>>, now: Now) -> Self {
+    pub(crate) fn new(
+        config: EngineConfig,
+        all_stats: Vec<Arc<WorkerStats>>,
+        all_state: Vec<Arc<SharedState>>,
+        now: Now,
+    ) -> Self {
         let stats = Arc::clone(&all_stats[config.worker.index()]);
+        let state = Arc::clone(&all_state[config.worker.index()]);
         Self {
             snapshot: Arc::default(),
             laddrs: Laddrs::default(),
@@ -58,6 +69,8 @@ impl<B: PacketBuf> Shared<B> {
             now,
             all_stats,
             stats,
+            all_state,
+            state,
             config,
         }
     }
@@ -78,7 +91,7 @@ impl<B: PacketBuf> Shared<B> {
     /// A conn of a client that keeps to its dest was made.
     pub(crate) fn hold_template(&self, key: u64, dest: DestId, timeout_s: u32) {
         let now = self.now.tick();
-        let change = self.stats.templates.hold(key, dest, timeout_s, now);
+        let change = self.state.templates.hold(key, dest, timeout_s, now);
         if let Some(dest) = change.came {
             self.stats.dest(dest).persistent_conns.add(1);
         }
@@ -91,7 +104,7 @@ impl<B: PacketBuf> Shared<B> {
     pub(crate) fn expire_templates(&mut self) {
         let now = self.now.tick();
         let gone = |dest| self.stats.dest(dest).persistent_conns.sub(1);
-        let templates = &self.stats.templates;
+        let templates = &self.state.templates;
         templates.expire_some(&mut self.template_cursor, now, gone);
     }
 

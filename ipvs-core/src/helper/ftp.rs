@@ -159,7 +159,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let latest = self.family.exts.get(found.id).expected_lport;
         let hash_key = &self.shared.config.keys.conns;
         let key = key_of(dest, expected.laddr, latest, hash_key);
-        let known = self.shared.stats.expectations.get(key);
+        let known = self.shared.state.expectations.get(key);
         if known.is_some_and(|known| known.client == expected.client) {
             return Some(latest);
         }
@@ -178,7 +178,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) {
         let key = key_of(src, dst, port, &self.shared.config.keys.conns);
         self.family.exts.get_mut(found.id).expected_lport = expected.lport;
-        let table = &self.shared.stats.expectations;
+        let table = &self.shared.state.expectations;
         if let Some(gone) = table.insert(key, expected, self.shared.now.tick())
             && (gone.laddr, gone.class, gone.lport)
                 != (expected.laddr, expected.class, expected.lport)
@@ -191,10 +191,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     pub(crate) fn expected(&self, flow: &Flow<A>) -> Option<Expectation> {
         let (src, dst) = (flow.tuple.src.to_ip(), flow.tuple.dst.to_ip());
         let key = key_of(src, dst, flow.tuple.dport, &self.shared.config.keys.conns);
-        let find = |stats: &std::sync::Arc<crate::state::WorkerStats>| {
-            stats.expectations.find(key, self.shared.now.tick())
+        let find = |state: &std::sync::Arc<crate::state::SharedState>| {
+            state.expectations.find(key, self.shared.now.tick())
         };
-        let expected = self.shared.all_stats.iter().find_map(find)?;
+        let expected = self.shared.all_state.iter().find_map(find)?;
         // A local port has an owner, to whom the packet goes first.
         let workers = self.shared.config.workers;
         let is_ours = expected.lport == 0
@@ -282,7 +282,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     fn forget_expectation(&self, flow: &Flow<A>) {
         let (src, dst) = (flow.tuple.src.to_ip(), flow.tuple.dst.to_ip());
         let key = key_of(src, dst, flow.tuple.dport, &self.shared.config.keys.conns);
-        self.shared.stats.expectations.remove(key);
+        self.shared.state.expectations.remove(key);
     }
 }
 
@@ -364,7 +364,7 @@ impl<B: PacketBuf> crate::ctx::Shared<B> {
     /// Forgets what did not come in time.
     pub(crate) fn expire_expectations(&mut self) {
         let now = self.now.tick();
-        let table = &self.stats.expectations;
+        let table = &self.state.expectations;
         if let Some(gone) = table.pop_stale(&mut self.expectation_cursor, now) {
             self.return_expectation_port(&gone);
         }

@@ -13,7 +13,7 @@ use crate::conn::{Conn, ConnFlags, Endpoints, RewriteDeltas};
 use crate::drop_reason::DropReason;
 use crate::sched::{self, Arrival, Load, Scheduling};
 use crate::simd::prefetch;
-use crate::state::{DestCache, Laddrs, ServiceState, WorkerStats};
+use crate::state::{DestCache, Laddrs, ServiceState, SharedState, WorkerStats};
 use crate::time::Now;
 use crate::tuple::Tuple;
 use crate::wire::{Family, Flow};
@@ -26,6 +26,7 @@ pub(super) struct Binding<'a> {
     pub(crate) service_state: &'a mut ServiceState,
     pub(crate) scheduling: &'a mut Scheduling,
     pub(crate) all_stats: &'a [Arc<WorkerStats>],
+    pub(crate) all_state: &'a [Arc<SharedState>],
     /// This worker's
     pub(crate) stats: &'a WorkerStats,
     pub(crate) dest_cache: &'a DestCache,
@@ -150,8 +151,8 @@ impl Binding<'_> {
 
     /// The dest that the client keeps to, by what this worker or another one remembers.
     fn kept_dest<'s>(&self, service: &'s Service, key: u64, now: Now) -> Option<&'s Dest> {
-        let find = |stats: &Arc<WorkerStats>| stats.templates.find(key, now.tick());
-        let id = self.all_stats.iter().find_map(find)?;
+        let find = |state: &Arc<SharedState>| state.templates.find(key, now.tick());
+        let id = self.all_state.iter().find_map(find)?;
         let dest = service.dests.iter().find(|dest| dest.id == id)?;
         let is_left = dest.weight == 0 && service.options.expires_quiescent;
         (!is_left).then_some(dest)

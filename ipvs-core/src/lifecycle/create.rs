@@ -72,6 +72,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             service_state,
             scheduling: &mut self.shared.scheduling,
             all_stats: &self.shared.all_stats,
+            all_state: &self.shared.all_state,
             stats: &self.shared.stats,
             dest_cache: &self.shared.dest_cache,
             laddrs: &mut self.shared.laddrs,

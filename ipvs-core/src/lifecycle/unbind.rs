@@ -58,7 +58,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             let hash_key = &self.shared.config.keys.conns;
             let (client, _) = conn.client();
             let key = templates::key_of(client, service.id, persistence, hash_key);
-            self.shared.stats.templates.release(key, conn.dest(), now);
+            self.shared.state.templates.release(key, conn.dest(), now);
         }
     }
 }

@@ -13,6 +13,7 @@ mod laddrs;
 pub(crate) mod limits;
 mod neigh_queue;
 mod service_state;
+mod shared_state;
 mod shared_table;
 #[cfg(test)]
 mod shared_table_tests;
@@ -26,4 +27,5 @@ pub(crate) use fragments::{FirstFragment, Fragments, Half, Meeting, Part, Waitin
 pub(crate) use laddrs::Laddrs;
 pub(crate) use neigh_queue::{Enqueued, NeighQueue, NeighbourKey};
 pub(crate) use service_state::{ServiceState, service_state_of};
-pub use stats::{Counter, DestStats, ServiceStats, WorkerStats};
+pub use shared_state::SharedState;
+pub use stats::{Counter, CounterInfo, DestStats, ServiceStats, WorkerStats};

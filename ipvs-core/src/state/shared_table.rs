@@ -38,8 +38,9 @@ impl<S: Entry> SharedTable<S> {
         }
     }
 
-    /// Slots in all.
-    pub(crate) fn len(&self) -> usize {
+    /// How many entries there is room for.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
         self.slots.len()
     }
 

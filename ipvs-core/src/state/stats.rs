@@ -6,8 +6,6 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::config::{DestId, MAX_SERVICES, ServiceId};
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
-use crate::state::expectations::Expectations;
-use crate::state::templates::Templates;
 
 /// A counter with one writer: adding is a plain load and store, never a locked instruction.
 #[derive(Debug, Default, zerocopy::FromBytes)]
@@ -93,103 +91,94 @@ pub struct ServiceStats {
     reserved: Counter,
 }
 
-/// All that one worker counts.
-#[derive(Debug)]
-pub struct WorkerStats {
-    /// Packets that came in: from NICs, from the other workers' rings, and made by this worker.
-    pub received: Counter,
-    /// Of those, packets from the other workers' rings.
-    pub redirected_in: Counter,
-    /// Of those, packets made by this worker or on control's order.
-    pub originated: Counter,
-    /// Packets handed to a NIC.
-    pub transmitted: Counter,
-    /// Packets handed to a kni device.
-    pub to_kernel: Counter,
-    /// Packets handed to another worker.
-    pub redirected: Counter,
-    /// Packets that wait for a neighbour now: a gauge.
-    pub held: Counter,
-    /// Packets whose purpose was fulfilled by reading them.
-    pub consumed: Counter,
-    /// Packets dropped, indexed by `DropReason as usize`.
-    pub drops: [Counter; DropReason::COUNT],
-    /// Conns in the table now: a gauge.
-    pub conns: Counter,
-    /// Conns made.
-    pub conns_made: Counter,
-    /// Half-open or one-way conns that gave way to a new one.
-    pub conns_recycled: Counter,
-    /// TOA options put into segments.
-    pub toa_sent: Counter,
-    /// Segments sent without TOA for want of option space.
-    pub toa_no_space: Counter,
-    /// Segments sent without TOA because they would exceed the MTU.
-    pub toa_over_mtu: Counter,
-    /// Datagrams that told the client's address by UOA.
-    pub uoa_sent: Counter,
-    /// Those that should have, and had no room.
-    pub uoa_no_space: Counter,
-    /// SYNs answered with cookies.
-    pub syn_cookies_sent: Counter,
-    /// Cookies that came back.
-    pub syn_cookies_taken: Counter,
-    /// Acknowledgments that no cookie was sent for, or too long ago.
-    pub syn_cookies_wrong: Counter,
-    /// ARP packets of others that claim an address of ours (RFC 5227).
-    pub address_conflicts: Counter,
-    /// Events that control did not take in time.
-    pub events_lost: Counter,
-    /// Data conns of FTP that are to come.
-    pub expectations: Expectations,
-    /// Which dests clients keep to.
-    pub templates: Templates,
-    /// Per dest, indexed by `DestId`.
-    dests: Box<[DestStats]>,
-    /// Per service, indexed by `ServiceId`.
-    services: Box<[ServiceStats]>,
+/// The name of a counter, and what is shown of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CounterInfo {
+    /// Its name in the API and in JSON
+    pub name: &'static str,
+    /// Its name in tables: at most 14 characters
+    pub label: &'static str,
+    /// What it counts, a sentence
+    pub text: &'static str,
+}
+
+/// Makes [`WorkerStats`]. A new counter is one line here: its sentence, its name, its label. The API,
+/// the JSON and the tables of `dpip link show` have it from there, in this order.
+macro_rules! worker_stats {
+    ($($text:literal $name:ident $label:literal;)*) => {
+        /// All that one worker counts.
+        #[derive(Debug)]
+        pub struct WorkerStats {
+            $(#[doc = $text] pub $name: Counter,)*
+            /// Packets dropped, indexed by `DropReason as usize`.
+            pub drops: [Counter; DropReason::COUNT],
+            /// Per dest, indexed by `DestId`.
+            dests: Box<[DestStats]>,
+            /// Per service, indexed by `ServiceId`.
+            services: Box<[ServiceStats]>,
+        }
+
+        impl WorkerStats {
+            /// The counters of packets and conns, without drops, dests and services.
+            pub const COUNTERS: &'static [CounterInfo] = &[
+                $(CounterInfo { name: stringify!($name), label: $label, text: $text },)*
+            ];
+
+            /// What each of [`Self::COUNTERS`] says now.
+            pub fn counters(&self) -> impl Iterator<Item = (CounterInfo, u64)> {
+                let values = [$(self.$name.get(),)*];
+                Self::COUNTERS.iter().copied().zip(values)
+            }
+
+            /// Counters at zero, for at most `max_dests` dests. Memory of what never counts is never
+            /// touched.
+            pub fn new(max_dests: usize) -> Self {
+                Self {
+                    $($name: Counter::default(),)*
+                    drops: [const { Counter(AtomicU64::new(0)) }; DropReason::COUNT],
+                    dests: dest_counters(max_dests),
+                    services: service_counters(),
+                }
+            }
+        }
+    };
+}
+
+worker_stats! {
+    "Packets that came in: from NICs, from other workers, and made by this worker." received "received";
+    "Packets handed to a NIC." transmitted "transmitted";
+    "Packets handed to a kni device." to_kernel "to-kernel";
+    "Packets handed to another worker." redirected "redirected";
+    "Packets that wait for a neighbour or a fragment now: a gauge." held "held";
+    "Packets whose purpose was fulfilled by reading them." consumed "consumed";
+    "Packets received from other workers." redirected_in "redirected-in";
+    "Packets made by this worker, or on control's order." originated "originated";
+    "Conns in the table now: a gauge." conns "conns";
+    "Half-open or one-way conns that gave way to a new one." conns_recycled "recycled-conns";
+    "TOA options put into segments." toa_sent "toa-sent";
+    "Segments sent without TOA, since their options left no room." toa_no_space "toa-no-space";
+    "Segments sent without TOA, since they would exceed the MTU." toa_over_mtu "toa-over-mtu";
+    "Datagrams that told the dest the client's address by UOA." uoa_sent "uoa-sent";
+    "Datagrams that should have had UOA and had no room." uoa_no_space "uoa-no-space";
+    "SYNs that the SYN proxy answered with a cookie." syn_cookies_sent "cookies-sent";
+    "Cookies that came back." syn_cookies_taken "cookies-taken";
+    "Acknowledgments of no cookie, or of one that is too old." syn_cookies_wrong "cookies-wrong";
+    "Conns made." conns_made "conns-made";
+    "ARP and ND packets of others that claim an address of ours (RFC 5227)." address_conflicts "addr-conflicts";
+    "Events lost because control did not take them in time." events_lost "events-lost";
+}
+
+fn dest_counters(max_dests: usize) -> Box<[DestStats]> {
+    <[DestStats] as zerocopy::FromZeros>::new_box_zeroed_with_elems(max_dests)
+        .expect("the size of the dest counters was checked when the config was read")
+}
+
+fn service_counters() -> Box<[ServiceStats]> {
+    <[ServiceStats] as zerocopy::FromZeros>::new_box_zeroed_with_elems(MAX_SERVICES as usize)
+        .expect("32 MB of addresses")
 }
 
 impl WorkerStats {
-    /// Counters at zero, for at most `max_dests` dests, and room for about `max_templates` clients that keep to a
-    /// dest. Memory of what never counts is never touched.
-    pub fn new(max_dests: usize, max_templates: usize) -> Self {
-        let dests = <[DestStats] as zerocopy::FromZeros>::new_box_zeroed_with_elems(max_dests)
-            .expect("the size of the dest counters was checked when the config was read");
-        let services = <[ServiceStats] as zerocopy::FromZeros>::new_box_zeroed_with_elems(
-            MAX_SERVICES as usize,
-        )
-        .expect("32 MB of addresses");
-        Self {
-            received: Counter::default(),
-            redirected_in: Counter::default(),
-            originated: Counter::default(),
-            transmitted: Counter::default(),
-            to_kernel: Counter::default(),
-            redirected: Counter::default(),
-            held: Counter::default(),
-            consumed: Counter::default(),
-            drops: [const { Counter(AtomicU64::new(0)) }; DropReason::COUNT],
-            conns: Counter::default(),
-            conns_made: Counter::default(),
-            conns_recycled: Counter::default(),
-            toa_sent: Counter::default(),
-            toa_no_space: Counter::default(),
-            toa_over_mtu: Counter::default(),
-            uoa_sent: Counter::default(),
-            uoa_no_space: Counter::default(),
-            syn_cookies_sent: Counter::default(),
-            syn_cookies_taken: Counter::default(),
-            syn_cookies_wrong: Counter::default(),
-            address_conflicts: Counter::default(),
-            events_lost: Counter::default(),
-            expectations: Expectations::new(),
-            templates: Templates::new(max_templates),
-            dests,
-            services,
-        }
-    }
-
     /// Has the kernel provide the memory of the counters of these dests and services, so that the worker does not
     /// wait for it at their first packet. Called by control.
     pub fn provide(&self, dests: Range<u32>, services: Range<u32>) {
@@ -253,7 +242,7 @@ mod tests {
 
     #[test]
     fn providing_the_memory_of_counters_changes_none() {
-        let stats = WorkerStats::new(1000, 1);
+        let stats = WorkerStats::new(1000);
         stats.dest(DestId(0)).conns.add(3);
         stats.dest(DestId(64)).conns.add(4);
         stats.provide(0..1000, 0..MAX_SERVICES);

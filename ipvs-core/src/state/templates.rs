@@ -72,11 +72,6 @@ impl Templates {
         Self(SharedTable::new(capacity))
     }
 
-    /// SharedTable in all
-    pub fn capacity(&self) -> usize {
-        self.0.len()
-    }
-
     /// The dest that this client keeps to, by what this worker knows. Called by any worker.
     pub(crate) fn find(&self, key: u64, now: Tick) -> Option<DestId> {
         let read = |entry: &TemplateEntry| (entry.dest(), entry.is_alive(now));
@@ -188,7 +183,7 @@ mod tests {
     #[test]
     fn a_full_bucket_forgets_who_has_least_time_left() {
         let table = Templates::new(8);
-        for key in 1..=table.capacity() as u64 {
+        for key in 1..=table.0.capacity() as u64 {
             table.hold(key, DestId(key as u32), 100 + key as u32, at(0));
         }
         let change = table.hold(100, DestId(50), 300, at(0));

@@ -8,7 +8,7 @@ use inet::{Device, IfIndex, NeighbourTable, Net, Prefix, Route, RouteScope};
 use ipvs_core::tuple::HashKey;
 use ipvs_core::{
     Engine, EngineConfig, FwdMode, Keys, Now, Protocol, SchedulerKind, Service, ServiceKey,
-    Snapshot, WorkerStats,
+    SharedState, Snapshot, WorkerStats,
 };
 
 use super::addresses::{
@@ -90,24 +90,30 @@ fn with_port(text: &str) -> SocketAddr {
 impl Setup {
     /// The director of one worker. The counters of other workers stay at 0.
     pub fn build(&self) -> Director {
-        self.build_with(self.all_stats())
+        self.build_with(self.all_stats(), self.all_state())
     }
 
     /// All workers of a director, which read each other's counters.
     pub fn build_all(&self) -> Vec<Director> {
-        let all_stats = self.all_stats();
+        let (all_stats, all_state) = (self.all_stats(), self.all_state());
         let setup_of = |worker| Setup {
             worker,
             ..self.clone()
         };
         (0..self.workers)
-            .map(|worker| setup_of(worker).build_with(all_stats.clone()))
+            .map(|worker| setup_of(worker).build_with(all_stats.clone(), all_state.clone()))
             .collect()
     }
 
     fn all_stats(&self) -> Vec<Arc<WorkerStats>> {
         (0..self.workers)
-            .map(|_| Arc::new(WorkerStats::new(64, 64)))
+            .map(|_| Arc::new(WorkerStats::new(64)))
+            .collect()
+    }
+
+    fn all_state(&self) -> Vec<Arc<SharedState>> {
+        (0..self.workers)
+            .map(|_| Arc::new(SharedState::new(64)))
             .collect()
     }
 
@@ -126,10 +132,14 @@ impl Setup {
         }
     }
 
-    fn build_with(&self, all_stats: Vec<Arc<WorkerStats>>) -> Director {
+    fn build_with(
+        &self,
+        all_stats: Vec<Arc<WorkerStats>>,
+        all_state: Vec<Arc<SharedState>>,
+    ) -> Director {
         let now = Now::from_secs(1000);
         let mut director = Director {
-            engine: Engine::new(self.engine_config(), all_stats, now),
+            engine: Engine::new(self.engine_config(), all_stats, all_state, now),
             wire: Wire::default(),
             now,
             neighbours: NeighbourTable::new(NeighbourConfig::default()),

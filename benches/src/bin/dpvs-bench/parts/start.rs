@@ -78,10 +78,11 @@ async fn first_packet(socket: &Path) -> Result<(), Error> {
         let all = ListWorkersRequest::default();
         let workers = links.list_workers(all).await?.into_inner().workers;
         let sent = |worker: &proto::v1::Worker| {
-            worker
-                .stats
-                .as_ref()
-                .is_some_and(|stats| stats.conns_made > 0 && stats.transmitted > 0)
+            let has = |name: &str| {
+                let mut counters = worker.stats.iter().flat_map(|stats| &stats.counters);
+                counters.any(|counter| counter.name == name && counter.value > 0)
+            };
+            has("conns_made") && has("transmitted")
         };
         if workers.iter().any(sent) {
             return Ok(());
