@@ -179,7 +179,7 @@ impl Common<'_> {
 
     fn engine_config(&self, worker: WorkerId) -> EngineConfig {
         EngineConfig {
-            worker: worker,
+            worker,
             workers: self.config.workers.len() as u16,
             max_conns: self.config.max_conns,
             max_conns_v6: self.config.max_conns_v6,

@@ -88,11 +88,11 @@ impl FtpFlags {
     /// It is one.
     pub(crate) const CONTROL: Self = Self(1);
     /// Client and dest have different words for how the client is to call: 227 and 229 become each other.
-    pub(crate) const OTHER_WORDS: Self = Self(1 << 1);
+    pub(crate) const TRANSLATE_REPLY: Self = Self(1 << 1);
     /// The client's latest command was EPSV ALL, which the dest must not hear.
-    pub(crate) const NOT_ALL: Self = Self(1 << 2);
+    pub(crate) const REFUSE_EPSV_ALL: Self = Self(1 << 2);
     /// It was EPSV by another network than its own.
-    pub(crate) const NOT_NETWORK: Self = Self(1 << 3);
+    pub(crate) const REFUSE_NETWORK: Self = Self(1 << 3);
 
     /// True if `flag` is set.
     pub(crate) const fn has(self, flag: Self) -> bool {

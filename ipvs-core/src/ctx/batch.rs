@@ -1,23 +1,25 @@
-//! The packets of one address family between the stages of their look-ups.
+//! The packets of one family between the stages of their look-up.
 
 use crate::conn::{ConnTable, Lookup};
 use crate::engine_config::BATCH;
 use crate::tuple::Tuple;
 use crate::wire::{Family, Flow};
 
-/// Buckets that are fetched at once. A fetch of a page whose address is not known yet keeps what comes after it waiting;
-/// some of them in a row wait together.
+/// Buckets that are prefetched together. A prefetch that misses the TLB needs a page walk, which
+/// holds up the instructions behind it. Several prefetches in a row do their page walks at the same
+/// time.
 const FETCHED_TOGETHER: usize = 8;
 
-/// Packets, [`BATCH`] at the most, and apart from them what the stages work on: that is small, and stays where it is.
+/// At most [`BATCH`] packets. Flows and look-ups lie apart from the packets: they are small and
+/// stay in the first-level cache.
 #[derive(Debug)]
 pub(crate) struct Batch<A, B> {
     packets: Vec<B>,
-    /// Of each packet, and behind those whatever
+    /// The work of each packet. Entries past the last packet are left over from earlier batches.
     work: Box<[Work<A>; BATCH]>,
 }
 
-/// A packet's flow, and how far its look-up is.
+/// A packet's flow, and the state of its look-up.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Work<A> {
     pub(crate) flow: Flow<A>,
@@ -25,7 +27,7 @@ pub(crate) struct Work<A> {
 }
 
 impl<A: Family> Work<A> {
-    /// No packet's
+    /// A placeholder, of no packet.
     fn blank() -> Self {
         let flow = Flow {
             tuple: Tuple::default(),
@@ -53,7 +55,8 @@ impl<A: Family, B> Batch<A, B> {
         self.packets.is_empty()
     }
 
-    /// Takes a packet in; with the last of a group its buckets are fetched. There must be less than [`BATCH`].
+    /// Adds a packet. The last packet of each group prefetches the buckets of the group. The batch
+    /// must not be full.
     #[inline(always)]
     pub(crate) fn admit(&mut self, conns: &ConnTable<A>, packet: B, flow: Flow<A>) {
         let at = self.packets.len();
@@ -67,7 +70,8 @@ impl<A: Family, B> Batch<A, B> {
         }
     }
 
-    /// One stage for all packets, then the next: what a stage prefetches is there when the next wants it.
+    /// Runs each stage for all packets before the next one, so that what a stage prefetches is in
+    /// the cache when the next one reads it.
     #[inline(always)]
     pub(crate) fn choose_conns(&mut self, conns: &ConnTable<A>) {
         let work = &mut self.work[..self.packets.len()];
@@ -90,7 +94,7 @@ impl<A: Family, B> Batch<A, B> {
     #[inline(always)]
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = (&Work<A>, B)> {
         let work = &self.work;
-        // Found by number: a second end to look for would cost more.
+        // The work is indexed: a zip of two iterators would check two ends.
         let packets = self.packets.drain(..).enumerate();
         packets.map(|(at, packet)| (&work[at % BATCH], packet))
     }
@@ -107,13 +111,13 @@ impl<A: Family, B> Batch<A, B> {
         work.get(at).map(|item| &item.flow)
     }
 
-    /// Whether there are first fragments among them.
+    /// Whether one of the packets is a first fragment.
     pub(crate) fn has_fragments(&self) -> bool {
         let work = &self.work[..self.packets.len()];
         work.iter().any(|item| item.flow.is_fragment)
     }
 
-    /// Takes out one packet; those behind it move up.
+    /// Takes out one packet. The packets behind it move up.
     pub(crate) fn remove(&mut self, at: usize) -> (B, Flow<A>) {
         let flow = self.work[at].flow;
         self.work[at..].rotate_left(1);

@@ -1,4 +1,4 @@
-//! The state of a worker's engine, and how each room looks at it.
+//! The state of a worker's engine.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::time::Now;
 pub struct Engine<B> {
     pub(crate) shared: Shared<B>,
     pub(crate) v4: FamilyState<[u8; 4], B>,
-    /// IPv6, and conns between both families
+    /// IPv6, and the conns of NAT64
     pub(crate) v6: FamilyState<[u8; 16], B>,
-    /// Packets whose conns are on their way into the cache
+    /// IPv4 packets whose look-up is under way
     pub(crate) v4_batch: Batch<[u8; 4], B>,
-    /// The same of the other lane
+    /// IPv6 packets whose look-up is under way
     pub(crate) v6_batch: Batch<[u8; 16], B>,
 }
 
@@ -50,17 +50,17 @@ impl<B: PacketBuf> Engine<B> {
         &self.shared.stats
     }
 
-    /// The configuration it forwards by.
+    /// The configuration that it forwards by.
     pub fn snapshot(&self) -> &Snapshot {
         &self.shared.snapshot
     }
 
-    /// Where the memory of the conn tables is, and how many bytes each part has: IPv4's, then IPv6's.
+    /// Address and length in bytes of each part of the conn tables: IPv4's, then IPv6's.
     pub fn conn_table_memory(&self) -> [[(*const u8, usize); 3]; 2] {
         [self.v4.conns.memory(), self.v6.conns.memory()]
     }
 
-    /// The engine as IPv4 packets see it.
+    /// The engine as the packets of IPv4 see it.
     #[inline]
     pub(crate) fn v4(&mut self) -> Forwarder<'_, [u8; 4], B> {
         Forwarder {
@@ -69,7 +69,7 @@ impl<B: PacketBuf> Engine<B> {
         }
     }
 
-    /// The engine as IPv6 packets see it.
+    /// The engine as the packets of IPv6 see it.
     #[inline]
     pub(crate) fn v6(&mut self) -> Forwarder<'_, [u8; 16], B> {
         Forwarder {

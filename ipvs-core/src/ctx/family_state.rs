@@ -1,4 +1,4 @@
-//! The stages of a batch's packets of one address family.
+//! What an engine has for each address family.
 
 use packet::ip::IpFacts;
 
@@ -11,30 +11,32 @@ use crate::time::Now;
 use crate::tuple::Tuple;
 use crate::wire::{Family, Flow};
 
-/// What an engine has for each address family.
+/// The state of one address family.
 #[derive(Debug)]
 pub(crate) struct FamilyState<A, B> {
     pub(crate) conns: ConnTable<A>,
     pub(crate) exts: ConnExts,
     pub(crate) dest_removals: DestRemovals,
     pub(crate) fragments: Fragments<A, B>,
-    /// Later fragments of this batch: their first may be in it too.
+    /// Later fragments of this batch. Their first fragment may be in the same batch, so they wait
+    /// until its end.
     pub(crate) later_fragments: Vec<B>,
-    /// First fragments of SCTP of this batch that had no conn when it began: another packet in it may make one.
-    pub(crate) early_fragments: Vec<(B, Flow<A>)>,
-    /// Those whose first belongs to no conn of this lane.
+    /// First fragments of SCTP in this batch that found no conn. Another packet of the batch may
+    /// make it, so they wait until the end of the batch.
+    pub(crate) set_aside_fragments: Vec<(B, Flow<A>)>,
+    /// Later fragments whose first one belongs to no conn of this family. NAT64 may have the conn.
     pub(crate) stray_fragments: Vec<(B, IpFacts<A>, Tuple<A>)>,
-    /// Of the latest packet that went from IPv6 to IPv4 and may be fragmented there
+    /// IP identification of the latest packet that NAT64 sent over IPv4 without DF.
     pub(crate) identification: u16,
     /// This batch has first fragments.
     pub(crate) has_first_fragments: bool,
-    /// This batch had fragments.
+    /// This batch has or had fragments.
     pub(crate) has_fragments: bool,
-    /// Packets of this batch that have no conn.
+    /// Packets of this batch that found no conn.
     pub(crate) misses: Vec<Miss<A, B>>,
-    /// An empty one, to take the place of `misses` while those are dealt with.
+    /// An empty vector that takes the place of `misses` while those are dealt with.
     pub(crate) spare_misses: Vec<Miss<A, B>>,
-    /// Conns whose time is over.
+    /// Expired conns that are about to be removed. Kept for its memory.
     pub(crate) leaving: Vec<Leaving>,
 }
 
@@ -46,7 +48,7 @@ impl<A: Family, B> FamilyState<A, B> {
             dest_removals: DestRemovals::default(),
             fragments: Fragments::new(config.keys.conns),
             later_fragments: Vec::with_capacity(BATCH),
-            early_fragments: Vec::with_capacity(BATCH),
+            set_aside_fragments: Vec::with_capacity(BATCH),
             stray_fragments: Vec::with_capacity(BATCH),
             identification: 0,
             has_first_fragments: false,

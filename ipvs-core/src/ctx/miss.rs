@@ -3,16 +3,16 @@
 use crate::conn::{ConnId, Lookup};
 use crate::wire::Flow;
 
-/// A packet whose look-up found no conn. What becomes of it is written where it lies: what is written in parts and then moved as
-/// a whole waits until all that was written before is in the cache, a new conn among it.
+/// A packet whose look-up found no conn. It is changed in place: to write it in parts and then move
+/// it as a whole would be a store-forwarding stall.
 #[derive(Debug)]
 pub(crate) struct Miss<A, B> {
-    /// `None` once it has come to its end
+    /// `None` once the packet has come to its end
     pub(crate) packet: Option<B>,
     pub(crate) flow: Flow<A>,
     pub(crate) lookup: Lookup,
-    /// The conn that this packet made, in the table by its inbound tuple, and where its outbound one goes; `None` if
-    /// an earlier packet of the batch made it.
+    /// The conn that this packet made, and where its outbound entry goes. `None` if it made none,
+    /// or an earlier packet of the batch did.
     pub(crate) made: Option<(ConnId, Lookup)>,
 }
 

@@ -1,8 +1,9 @@
 //! The state of a worker's engine, and the views of it that the rooms above work with. Types only.
 //!
-//! [`Engine`] has all of it: [`Shared`] what does not depend on the address family, [`FamilyState`] what
-//! each family has of its own, [`Batch`] the packets between two stages. A [`Forwarder`] is the engine as
-//! the packets of one family see it: most methods of the rooms above are its.
+//! [`Engine`] has all of it. [`Shared`] is what does not depend on the address family,
+//! [`FamilyState`] what each family has of its own, [`Batch`] the packets between two stages. A
+//! [`Forwarder`] is the engine as the packets of one family see it; most methods of the rooms above
+//! belong to it.
 
 mod batch;
 mod engine;

@@ -1,4 +1,4 @@
-//! Packets of our own.
+//! Packets that the director makes.
 
 use packet::{PacketBuf, PortId};
 
@@ -7,8 +7,8 @@ use crate::drop_reason::DropReason;
 use crate::io::Io;
 
 impl<B: PacketBuf> Shared<B> {
-    /// A buffer of `len` bytes for a packet of our own that leaves by `port`. The packet counts as received from here on, so it
-    /// must come to one of the ends like any other. `None` if the pool is empty, which is counted.
+    /// Allocates a packet of `len` bytes that will leave by `port`. It counts as received, so it
+    /// must come to an end like any other packet. `None` if no mbuf is left, which is counted.
     pub(crate) fn originate(&self, port: PortId, len: usize, io: &mut impl Io<B>) -> Option<B> {
         self.count_originated();
         let packet = io.allocate(port, len);

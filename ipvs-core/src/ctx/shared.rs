@@ -1,4 +1,4 @@
-//! What an engine has once, whatever the family of a packet.
+//! The part of an engine that does not depend on the address family.
 
 use std::sync::Arc;
 
@@ -16,33 +16,34 @@ use crate::state::{
 };
 use crate::time::Now;
 
-/// Errors per second and worker, and at once: RFC 1812, 4.3.2.8 and RFC 4443, 2.4 (f) ask for a limit.
+/// ICMP errors per worker: 1000 a second, 100 in a burst. RFC 1812, 4.3.2.8 and RFC 4443, 2.4 (f)
+/// ask for a limit.
 const ICMP_ERROR_LIMIT: inet::RateLimit = inet::RateLimit::new(1000, 100);
 
-/// The part of an engine that both lanes work with.
+/// What the packets of both families share.
 #[derive(Debug)]
 pub(crate) struct Shared<B> {
     pub(crate) config: EngineConfig,
     pub(crate) snapshot: Arc<Snapshot>,
-    /// Of all workers, for what must be right over all of them; `[worker]` is this one's.
+    /// The counters of all workers, by worker. Limits and loads are sums over all of them.
     pub(crate) all_stats: Vec<Arc<WorkerStats>>,
     pub(crate) stats: Arc<WorkerStats>,
-    /// What all workers remember for each other; `[worker]` is this one's.
+    /// The tables of all workers that this one reads, by worker.
     pub(crate) all_state: Vec<Arc<SharedState>>,
     pub(crate) state: Arc<SharedState>,
     pub(crate) laddrs: Laddrs,
     pub(crate) dest_cache: DestCache,
     pub(crate) service_states: Vec<ServiceState>,
-    /// Where the search for templates that have expired goes on
+    /// Where the next search for expired persistence templates begins
     template_cursor: usize,
-    /// The same of calls that are expected
+    /// Where the next search for expired FTP expectations begins
     pub(crate) expectation_cursor: usize,
     pub(crate) scheduling: Scheduling,
     pub(crate) neigh_queue: NeighQueue<B>,
     pub(crate) icmp_limit: inet::RateLimit,
     /// Where the packets at hand come from
     pub(crate) origin: Origin,
-    /// When they came, or when control's order did: set at each of the engine's entrances
+    /// The time of the packets or of the command at hand. Each entrance of the engine sets it.
     pub(crate) now: Now,
 }
 
@@ -80,7 +81,7 @@ impl<B: PacketBuf> Shared<B> {
         service_state_of(&mut self.service_states, service, self.config.worker)
     }
 
-    /// Notes whose conn was made: for the service's gauge, and for the client's template.
+    /// Counts a new conn of a service.
     pub(crate) fn note_conn(&mut self, service: ServiceId, dest: DestId) {
         self.dest_cache.set_service(dest, service);
         let stats = self.stats.service(service);
@@ -88,7 +89,7 @@ impl<B: PacketBuf> Shared<B> {
         stats.conns.add(1);
     }
 
-    /// A conn of a client that keeps to its dest was made.
+    /// A client's template is held by one more conn.
     pub(crate) fn hold_template(&self, key: u64, dest: DestId, timeout_s: u32) {
         let now = self.now.tick();
         let change = self.state.templates.hold(key, dest, timeout_s, now);
@@ -100,7 +101,7 @@ impl<B: PacketBuf> Shared<B> {
         }
     }
 
-    /// Forgets a few clients whose time is over.
+    /// Removes a few expired templates.
     pub(crate) fn expire_templates(&mut self) {
         let now = self.now.tick();
         let gone = |dest| self.stats.dest(dest).persistent_conns.sub(1);
@@ -108,14 +109,14 @@ impl<B: PacketBuf> Shared<B> {
         templates.expire_some(&mut self.template_cursor, now, gone);
     }
 
-    /// Ends a packet that is of no use to anyone.
+    /// Drops a packet and counts the reason.
     #[inline]
     pub(crate) fn drop(&self, packet: B, reason: DropReason) {
         self.stats.drops_by(reason).add(1);
         drop(packet);
     }
 
-    /// Gives a packet to whom it may concern behind the kni device.
+    /// Gives a packet to the kernel, if its device has kni. Otherwise it is dropped.
     #[inline]
     pub(crate) fn to_kernel(&self, packet: B, io: &mut impl Io<B>) {
         let has_kni = self
@@ -131,7 +132,7 @@ impl<B: PacketBuf> Shared<B> {
         }
     }
 
-    /// How often a packet was handed over already. What a NIC's driver leaves in the mark means nothing.
+    /// How many workers have handed this packet on. The mark of a packet from a NIC has no meaning.
     pub(crate) fn hand_overs(&self, packet: &B) -> u32 {
         match self.origin {
             Origin::Nic => 0,
@@ -139,21 +140,22 @@ impl<B: PacketBuf> Shared<B> {
         }
     }
 
-    /// Hands a packet to the worker whose conn it belongs to.
+    /// Hands a packet to another worker.
     pub(crate) fn redirect(&self, mut packet: B, worker: WorkerId, io: &mut impl Io<B>) {
         packet.set_mark(self.hand_overs(&packet) + 1);
         self.stats.redirected.add(1);
         io.redirect(worker, packet);
     }
 
-    /// Tells control; an event that finds no room is counted and lost, and its cause comes again.
+    /// Sends an event to control. An event that finds no room is counted as lost; its cause comes
+    /// again.
     pub(crate) fn send_event(&self, event: Event, io: &mut impl Io<B>) {
         if io.event(event).is_err() {
             self.stats.events_lost.add(1);
         }
     }
 
-    /// A packet of our own takes the place of one that has come to its end.
+    /// Counts a packet that the director makes.
     pub(crate) fn count_originated(&self) {
         self.stats.received.add(1);
         self.stats.originated.add(1);

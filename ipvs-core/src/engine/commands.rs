@@ -1,4 +1,4 @@
-//! What control orders a worker to do.
+//! Commands from control.
 
 use packet::PacketBuf;
 
@@ -11,16 +11,18 @@ use crate::tcp_state::TcpState;
 use crate::time::{Now, Tick};
 use crate::wire::Family;
 
-/// Slots of the table looked at for one page, so that a page of a sparse table is short work too.
+/// Slots of the conn table that are searched for one page of a list. It bounds the time for a
+/// sparse table.
 const PAGE_REACH: u32 = 2048;
-/// In a page's cursor: IPv4's conns are through, these are the others. Conns are numbered below it.
+/// This bit in a page's cursor says that the IPv4 conns are listed and the IPv6 conns are next.
+/// Conn ids are below it.
 const OF_IPV6: u32 = 1 << 31;
 
 impl<B: PacketBuf> Engine<B> {
-    /// Carries out one command. Called by a worker for a few commands per loop.
+    /// Carries out one command. A worker calls it for a few commands per loop.
     ///
-    /// # Errors
-    /// The answer, if the ring to control has no room for it: to be offered again later.
+    /// # Errors The answer to control, if the ring of events is full. The worker offers it again
+    /// later.
     pub fn apply(&mut self, now: Now, command: Command, io: &mut impl Io<B>) -> Result<(), Event> {
         self.shared.now = now;
         match command {
@@ -79,12 +81,12 @@ impl<B: PacketBuf> Engine<B> {
     }
 }
 
-/// One page of a table's conns.
+/// Fills one page with conns of a table.
 fn fill<A: Family>(conns: &ConnTable<A>, now: Now, page: &mut ConnPage) {
     let most = u32::try_from(page.conns.capacity()).unwrap_or(u32::MAX);
     let mut reach = PAGE_REACH;
     loop {
-        // A step never finds more conns than there is room for.
+        // A step of `n` slots finds at most `n` conns, so the page cannot overflow.
         let step = (most - page.conns.len() as u32).min(reach);
         if step == 0 {
             page.done = false;

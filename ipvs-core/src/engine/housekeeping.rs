@@ -1,4 +1,4 @@
-//! What a worker does between bursts: time passes for conns, fragments and neighbours.
+//! What a worker does between bursts.
 
 use packet::PacketBuf;
 
@@ -8,7 +8,7 @@ use crate::io::Io;
 use crate::time::Now;
 
 impl<B: PacketBuf> Engine<B> {
-    /// Expires conns, gives up packets that waited too long, goes on with what was begun. A worker
+    /// Expires conns, fragments and queued packets, and goes on with the removal of dests. A worker
     /// calls it every few loops; each call is short.
     pub fn housekeep(&mut self, now: Now, io: &mut impl Io<B>) {
         self.shared.now = now;

@@ -1,4 +1,4 @@
-//! IPv4 packets of conns between both families: they are the IPv6 state's.
+//! IPv4 packets of NAT64 conns: the state of IPv6 has these conns.
 
 use packet::PacketBuf;
 use packet::ip::IpFacts;
@@ -9,7 +9,7 @@ use crate::io::Io;
 use crate::wire::{Family, Flow, family, icmp_quote};
 
 impl<B: PacketBuf> Engine<B> {
-    /// IPv4 packets of conns between both families go through the other lane.
+    /// Moves the misses of NAT64 conns and services to the batch of IPv6.
     #[cold]
     pub(super) fn hand_over_nat64(&mut self) {
         let mut at = 0;
@@ -25,7 +25,7 @@ impl<B: PacketBuf> Engine<B> {
         }
     }
 
-    /// Later fragments of IPv4 whose first one belongs to such a conn.
+    /// Later fragments of IPv4 whose first one belongs to a NAT64 conn.
     #[cold]
     pub(super) fn hand_over_nat64_fragments(&mut self, io: &mut impl Io<B>) {
         let mut strays = std::mem::take(&mut self.v4.stray_fragments);
@@ -37,13 +37,13 @@ impl<B: PacketBuf> Engine<B> {
                 }
                 None => self
                     .v4()
-                    .without_first_fragment_s_conn(packet, &ip, &tuple, io),
+                    .forward_fragment_without_conn(packet, &ip, &tuple, io),
             }
         }
         self.v4.stray_fragments = strays;
     }
 
-    /// Whether an IPv4 packet belongs to such a conn, or opens one.
+    /// Whether an IPv4 packet belongs to a NAT64 conn, or may make one.
     fn is_nat64(&mut self, flow: &Flow<[u8; 4]>) -> bool {
         let tuple = &flow.tuple;
         if <[u8; 4]>::check_hosts(tuple.src, tuple.dst).is_err() {
@@ -56,7 +56,7 @@ impl<B: PacketBuf> Engine<B> {
             || self.is_expected_by_nat64(flow)
     }
 
-    /// Whether it may be a data conn of FTP whose dests are of both families.
+    /// Whether it may be an FTP data conn of a service with dests of both families.
     fn is_expected_by_nat64(&mut self, flow: &Flow<[u8; 4]>) -> bool {
         if !self.shared.snapshot.services.has_ftp() || flow.protocol() != Protocol::Tcp {
             return false;
@@ -68,7 +68,7 @@ impl<B: PacketBuf> Engine<B> {
             .is_some_and(|service| service.is_nat64())
     }
 
-    /// Whether an ICMP error is about a packet of such a conn.
+    /// Whether an ICMP error is about a packet of a NAT64 conn.
     pub(super) fn is_error_about_nat64(&self, packet: &B, ip: &IpFacts<[u8; 4]>) -> bool {
         if !self.shared.snapshot.services.has_nat64() {
             return false;

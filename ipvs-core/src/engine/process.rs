@@ -1,4 +1,4 @@
-//! The engine of one worker: a batch of packets in, each of them to exactly one end.
+//! A burst of packets goes in, and each packet comes to exactly one end.
 
 use inet::Net;
 use packet::{MacAddr, PacketBuf, PortId};
@@ -11,18 +11,19 @@ use crate::wire::{
     Addressee, Aside, Family, classify, family, flow_of_ipv6, is_neighbour_discovery, plain_flow,
 };
 
-/// The device that a packet came in by, for what is plain. Most of a batch have the same.
+/// The device that a packet came from. It is looked up once per run of packets from the same port.
 #[derive(Debug, Clone, Copy)]
 struct Ingress {
     port: PortId,
-    /// `None` if nothing is plain there: the device is unknown, or the kernel is to see every packet.
+    /// The device's MAC address. `None` if no packet of this port takes the fast path: the device
+    /// is unknown, or the kernel gets a copy of every packet.
     mac: Option<MacAddr>,
-    /// The same, for the look at each frame
+    /// The same address, in the form that frames are compared with
     addressee: Addressee,
 }
 
 impl Ingress {
-    /// No port has this number (`RTE_MBUF_PORT_INVALID`).
+    /// No port yet: `RTE_MBUF_PORT_INVALID`.
     const UNKNOWN: Self = Self {
         port: PortId(u16::MAX),
         mac: None,
@@ -42,9 +43,8 @@ impl Ingress {
 }
 
 impl<B: PacketBuf> Engine<B> {
-    /// Takes packets from NICs or from other workers to their ends. At most [`BATCH`] of them go
-    /// through the stages together; more are taken in several rounds. Their headers should be on their way
-    /// into the cache.
+    /// Processes packets from NICs or from other workers. At most [`BATCH`] of them go through the
+    /// stages together. The caller should have prefetched their headers.
     #[inline]
     pub fn process(
         &mut self,
@@ -61,7 +61,7 @@ impl<B: PacketBuf> Engine<B> {
         }
     }
 
-    /// A batch of the packets is classified, then those of each family go through its stages.
+    /// Classifies a batch, then runs the stages of each family.
     #[inline(always)]
     fn run_stages(&mut self, packets: &mut impl Iterator<Item = B>, io: &mut impl Io<B>) {
         let mut ingress = Ingress::UNKNOWN;
@@ -85,13 +85,13 @@ impl<B: PacketBuf> Engine<B> {
             self.run_ipv6_stages(io);
         }
         if self.v4.has_fragments {
-            self.v4().follow_first_fragments(io);
+            self.v4().forward_later_fragments(io);
             if !self.v4.stray_fragments.is_empty() {
                 self.hand_over_nat64_fragments(io);
             }
         }
         if self.v6.has_fragments {
-            self.v6().follow_first_fragments(io);
+            self.v6().forward_later_fragments(io);
         }
     }
 
@@ -129,7 +129,8 @@ impl<B: PacketBuf> Engine<B> {
         }
     }
 
-    /// What is not plain, or is to be shown to the kernel.
+    /// Classifies a packet that the fast path did not take, and shows it to the kernel if all
+    /// packets are.
     #[cold]
     #[inline(never)]
     fn admit_any(&mut self, mut packet: B, mac: Option<MacAddr>, io: &mut impl Io<B>) {
@@ -145,8 +146,8 @@ impl<B: PacketBuf> Engine<B> {
         }
     }
 
-    /// The MAC address of the device that a packet came in by, if that is known. The packet is shown to the kernel if that is to see
-    /// all of them.
+    /// The MAC address of the device that a packet came from. If the kernel gets a copy of every
+    /// packet of that device, it gets this one.
     fn show_and_find_mac(&self, packet: &B, io: &mut impl Io<B>) -> Option<MacAddr> {
         let device = self.shared.snapshot.net.device_of(packet.port())?;
         if device.forward_to_kni {
@@ -155,8 +156,8 @@ impl<B: PacketBuf> Engine<B> {
         Some(device.mac)
     }
 
-    /// IPv6, and what needs no conn of its own or is for nobody. IPv6 is not rare, but what is called cold keeps the
-    /// loop that calls it as short as IPv4 alone would have it.
+    /// IPv6 and packets that are not flows. IPv6 is not rare; `#[cold]` keeps its code out of the
+    /// loop that calls this.
     #[cold]
     fn take_aside(&mut self, mut packet: B, aside: Aside, io: &mut impl Io<B>) {
         match aside {
@@ -185,7 +186,7 @@ impl<B: PacketBuf> Engine<B> {
             Ok(ip) => ip,
             Err(reason) => return self.shared.drop(packet, reason),
         };
-        // Neighbours ask with all kinds of addresses.
+        // Before classification: neighbour discovery uses multicast and unspecified addresses.
         if is_neighbour_discovery(packet.bytes(), &ip) {
             return self.shared.receive_nd(packet, io);
         }

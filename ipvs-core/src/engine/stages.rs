@@ -7,7 +7,8 @@ use crate::io::Io;
 use crate::wire::Family;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// Looks up the conns of a batch, then takes each packet its way. Those without a conn are left in `unknown`.
+    /// Looks up the conns of a batch and forwards each packet. Packets without a conn are left in
+    /// `misses`.
     #[inline]
     pub(super) fn run_stages(&mut self, batch: &mut Batch<A, B>, io: &mut impl Io<B>) {
         batch.choose_conns(&self.family.conns);
@@ -26,7 +27,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// First fragments of this batch: their later ones find the way by these notes.
+    /// Notes the first fragments of this batch, so that later ones find their conn.
     #[cold]
     #[inline(never)]
     pub(super) fn note_first_fragments(&mut self, batch: &mut Batch<A, B>, io: &mut impl Io<B>) {

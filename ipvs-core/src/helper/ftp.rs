@@ -1,7 +1,8 @@
-//! FTP through NAT and FullNAT: what its control conn says of data conns is translated, and they are expected.
+//! FTP through NAT and FullNAT. The control conn names addresses and ports of data conns: they are
+//! translated, and the data conns are expected.
 //!
-//! A line that gets longer or shorter moves all numbers of its direction: they are translated from then on, like
-//! those behind a PROXY header, before anything else happens to a segment.
+//! A line that changes its length shifts the sequence numbers of its direction. From then on they
+//! are translated, before anything else happens to a segment.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,7 +15,7 @@ use crate::ctx::Forwarder;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::helper::ftp_line::Replacement;
-use crate::helper::ftp_nat64::answer_in_other_words;
+use crate::helper::ftp_nat64::translated_reply;
 use crate::io::Io;
 use crate::lifecycle::{bind, create};
 use crate::state::Expectation;
@@ -23,11 +24,11 @@ use crate::time::Now;
 use crate::tuple::{Address, Tuple};
 use crate::wire::{Family, Flow, Segment, end_of, splice, tcp};
 
-/// Which a server calls from, unless it prefers another: RFC 959, 3.2
+/// The port that a server calls from in active mode, unless it chooses another one: RFC 959, 3.2.
 const DATA_PORT: u16 = 20;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// A segment of a control conn.
+    /// Edits a segment of a control conn. Returns by how many bytes the packet has grown.
     pub(super) fn edit_ftp(
         &mut self,
         packet: &mut B,
@@ -51,7 +52,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         let (shift, other) = (ext.shifts[ours], ext.shifts[theirs]);
         let replacement = match packet.bytes().get(payload_at..end_of(flow)) {
-            Some(payload) if !payload.is_empty() => self.announced(payload, found),
+            Some(payload) if !payload.is_empty() => self.expect_data_conn(payload, found),
             _ => None,
         };
         let mut grown = 0;
@@ -65,7 +66,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let seq = segment.seq.wrapping_add(shift.of_seq(segment.seq));
         tcp::put_number(frame, l4_at, tcp::SEQ, seq);
         if segment.has_ack() && !other.is_none() {
-            // What the dest acknowledges counts in FullNAT's numbers.
+            // The dest acknowledges FullNAT's sequence numbers.
             let delta = match found.direction {
                 Direction::Inbound => 0,
                 Direction::Outbound => self.family.conns.get(found.id).seq_delta,
@@ -78,24 +79,25 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         Ok(grown)
     }
 
-    /// Expects what a line announces; what the line must say instead, if anything.
-    fn announced(&mut self, payload: &[u8], found: Found) -> Option<Replacement> {
+    /// Expects the data conn that a line announces. Returns what the line must say instead, if
+    /// anything.
+    fn expect_data_conn(&mut self, payload: &[u8], found: Found) -> Option<Replacement> {
         match found.direction {
             Direction::Inbound => self
-                .asked_in_other_words(payload, found)
-                .or_else(|| self.announced_by_client(payload, found)),
+                .translate_command(payload, found)
+                .or_else(|| self.expect_active(payload, found)),
             Direction::Outbound => self
-                .refused_in_other_words(payload, found)
-                .or_else(|| self.announced_by_dest(payload, found)),
+                .refusal_of_command(payload, found)
+                .or_else(|| self.expect_passive(payload, found)),
         }
     }
 
-    /// `PORT`, `EPRT`: the dest will call the client.
-    fn announced_by_client(&mut self, payload: &[u8], found: Found) -> Option<Replacement> {
+    /// `PORT` and `EPRT`: the dest will connect to the client.
+    fn expect_active(&mut self, payload: &[u8], found: Found) -> Option<Replacement> {
         let named = ftp::read_command(payload)?;
         let conn = *self.family.conns.get(found.id);
         let client = conn.client().0.to_ip();
-        // Nobody is called on behalf of another (RFC 2577, 3).
+        // Refuse to connect to a third party on behalf of a client (FTP bounce: RFC 2577, 3).
         if named.addr != Some(client) {
             return None;
         }
@@ -117,22 +119,23 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.expect(dest, seen, port, &expected, found);
         let end = SocketAddr::new(seen, port);
         match conn.flags.has(ConnFlags::NAT64) {
-            // RFC 6384; PORT cannot name an end of IPv6 (RFC 2428, 1).
+            // RFC 6384: the command for the other family. PORT cannot name an IPv6 address (RFC
+            // 2428, 1).
             true => Replacement::of_command(&named, end),
             false if seen == client => None,
             false => Replacement::of_end(named, end),
         }
     }
 
-    /// 227, 229: the client will call the VIP.
-    fn announced_by_dest(&mut self, payload: &[u8], found: Found) -> Option<Replacement> {
+    /// Replies 227 and 229: the client will connect to the VIP.
+    fn expect_passive(&mut self, payload: &[u8], found: Found) -> Option<Replacement> {
         let named = ftp::read_reply(payload)?;
         let conn = *self.family.conns.get(found.id);
         let (dest, vip) = (conn.real_server().0.to_ip(), conn.vip().0.to_ip());
-        let in_other_words = self.answers_in_other_words(found);
+        let is_translated = self.must_translate_reply(found);
         let is_another = named.addr.is_some_and(|addr| addr != dest && addr != vip);
-        // RFC 6384: a client of EPSV does not care which address the answer to PASV names.
-        if is_another && !in_other_words {
+        // RFC 6384: a client that has sent EPSV does not see the address in the reply to PASV.
+        if is_another && !is_translated {
             return None;
         }
         let client = conn.client().0.to_ip();
@@ -145,16 +148,17 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             class: 0,
         };
         self.expect(client, vip, named.port, &expected, found);
-        if in_other_words {
-            return Replacement::of_line(payload, answer_in_other_words(&named, vip)?);
+        if is_translated {
+            return Replacement::of_line(payload, translated_reply(&named, vip)?);
         }
-        // The answer to EPSV names no address: the client calls whom it has called.
+        // The reply to EPSV names no address: the client connects to the address of its control
+        // conn.
         named.addr?;
         let end = SocketAddr::new(vip, named.port);
         Replacement::of_end(named, end)
     }
 
-    /// A local port that the dest may call; the same for a line that is said again.
+    /// A local port for the dest to connect to. A line that is sent again gets the same port.
     fn port_for(&mut self, expected: &Expectation, dest: IpAddr, found: Found) -> Option<u16> {
         let latest = self.family.exts.get(found.id).expected_lport;
         let hash_key = &self.shared.config.keys.conns;
@@ -195,14 +199,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             state.expectations.find(key, self.shared.now.tick())
         };
         let expected = self.shared.all_state.iter().find_map(find)?;
-        // A local port has an owner, to whom the packet goes first.
+        // A local port has an owner. The packet goes there first.
         let workers = self.shared.config.workers;
         let is_ours = expected.lport == 0
             || sapool::owner_of(expected.lport, workers) == self.shared.config.worker;
         is_ours.then_some(expected)
     }
 
-    /// The conn of a dest's call to the client, as that has asked.
+    /// Makes the data conn of a dest that connects to the client, as the client has asked by PORT
+    /// or EPRT.
     pub(crate) fn create_active_call(
         &mut self,
         packet: &B,
@@ -217,28 +222,29 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let service = service.ok_or(DropReason::NoConn)?;
         let is_it = |dest: &&Dest| dest.id == expected.dest;
         let dest = service.dests.iter().find(is_it).ok_or(DropReason::NoDest)?;
-        let mut conn = called_conn(self.shared.now, flow, expected, dest)?;
+        let mut conn = active_data_conn(self.shared.now, flow, expected, dest)?;
         conn.timeout_s = self.call_timeout_s();
         let service_id = service.id;
-        let earlier = self.earlier_call(&conn.tuple(Direction::Inbound))?;
+        let earlier = self.earlier_data_conn(&conn.tuple(Direction::Inbound))?;
         self.shared.claim_expectation_port(expected, &flow.tuple)?;
         if let Some(earlier) = earlier {
             self.end(earlier, io);
         }
-        // From here on the conn has the port.
+        // From here on the conn owns the local port.
         self.forget_expectation(flow);
         let Ok(id) = self.family.conns.insert(conn) else {
             self.return_port(&conn, io);
             return Err(DropReason::ConnTableFull);
         };
-        self.note_made(service_id, conn.dest());
+        self.count_new_conn(service_id, conn.dest());
         let direction = Direction::Outbound;
         Ok(Found { id, direction })
     }
 
-    /// What this worker has between the ends that a call is to have for the client: a client that names a port again
-    /// listens anew (RFC 959, 3.2), so what closes there, or never began, gives way. What goes on does not.
-    fn earlier_call(&self, inbound: &Tuple<A>) -> Result<Option<ConnId>, DropReason> {
+    /// An earlier data conn between the same ends. It may be replaced if it is closing or was never
+    /// established, since a client that names a port again listens anew (RFC 959, 3.2). An
+    /// established one may not.
+    fn earlier_data_conn(&self, inbound: &Tuple<A>) -> Result<Option<ConnId>, DropReason> {
         let Some(found) = self.family.conns.find(inbound) else {
             return Ok(None);
         };
@@ -257,9 +263,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// A dest's SYN hit a conn that is over. A call that is expected begins it anew: NAT alone has calls between the same ends
-    /// as before.
-    pub(crate) fn call_again(&mut self, flow: &Flow<A>, id: ConnId) {
+    /// A SYN of a dest for a data conn that is over. If the call is expected, the conn begins anew.
+    /// Only NAT can have two calls between the same ends.
+    pub(crate) fn reopen_active_call(&mut self, flow: &Flow<A>, id: ConnId) {
         let has_ftp = self.shared.snapshot.services.has_ftp();
         let Some(expected) = has_ftp.then(|| self.expected(flow)).flatten() else {
             return;
@@ -272,13 +278,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.set_timeout(id, self.call_timeout_s());
     }
 
-    /// How long a call waits for the client's answer.
+    /// Seconds that a data conn waits for the client's SYN-ACK.
     fn call_timeout_s(&self) -> u16 {
         let timeout_s = self.shared.snapshot.timeouts.tcp_s[TcpState::SynRecv as usize];
         u16::try_from(timeout_s).unwrap_or(u16::MAX)
     }
 
-    /// What was expected has come.
+    /// The expected conn has come.
     fn forget_expectation(&self, flow: &Flow<A>) {
         let (src, dst) = (flow.tuple.src.to_ip(), flow.tuple.dst.to_ip());
         let key = key_of(src, dst, flow.tuple.dport, &self.shared.config.keys.conns);
@@ -286,8 +292,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 }
 
-/// The conn of a dest's call.
-fn called_conn<A: Family>(
+/// The data conn of a dest's call.
+fn active_data_conn<A: Family>(
     now: Now,
     flow: &Flow<A>,
     expected: &Expectation,
@@ -314,12 +320,12 @@ fn called_conn<A: Family>(
         now.tick(),
     );
     conn.set_tcp_state(TcpState::Listen);
-    // NAT too has one for a client that the dest could not see.
+    // NAT64 by NAT has a local port too, if the dest cannot see the client's address.
     conn.flags.put(ConnFlags::LOCAL_PORT, expected.lport != 0);
     Ok(conn)
 }
 
-/// Who calls whom at which port.
+/// The key of an expectation: who connects to which address and port.
 fn key_of(src: IpAddr, dst: IpAddr, port: u16, hash_key: &crate::tuple::HashKey) -> u64 {
     let mapped = |addr| match addr {
         IpAddr::V4(addr) => addr.octets().to_mapped(),
@@ -336,8 +342,8 @@ fn key_of(src: IpAddr, dst: IpAddr, port: u16, hash_key: &crate::tuple::HashKey)
 }
 
 impl<B: PacketBuf> crate::ctx::Shared<B> {
-    /// The local port of a call was taken for one from the usual port: it becomes one towards the port that the call
-    /// comes from.
+    /// The local port was taken towards the usual data port. It moves to the port class of the port
+    /// that the dest really uses.
     fn claim_expectation_port<A: Address>(
         &mut self,
         expected: &Expectation,
@@ -352,16 +358,17 @@ impl<B: PacketBuf> crate::ctx::Shared<B> {
         has_it.then_some(()).ok_or(DropReason::NoLocalPort)
     }
 
-    /// A call that did not come had a local port.
+    /// Gives back the local port of a call that did not come.
     fn return_expectation_port(&mut self, gone: &Expectation) {
         if gone.lport != 0 {
             let class = gone.class as usize;
-            // A pool that was to leave goes when its last conn does.
+            // A pool that is to be removed goes when its last conn ends, so nothing is to be done
+            // here.
             let _ = self.laddrs.put_port(gone.laddr, class, gone.lport);
         }
     }
 
-    /// Forgets what did not come in time.
+    /// Forgets calls that did not come in time, a few per call.
     pub(crate) fn expire_expectations(&mut self) {
         let now = self.now.tick();
         let table = &self.state.expectations;

@@ -1,5 +1,8 @@
-//! FTP between both families (RFC 6384): a client asks to call the server in words that servers of the other family may not
-//! know, and is answered in its own. RFC 6384 leads from IPv6 to IPv4; the other way goes alike.
+//! FTP between both families: RFC 6384.
+//!
+//! Servers of the other family may not know the command by which a client asks for passive mode.
+//! The dest gets another command, and its reply becomes the one that the client expects. RFC 6384
+//! describes IPv6 clients of IPv4 servers; the other way is alike.
 
 use std::net::{IpAddr, SocketAddrV4};
 
@@ -11,16 +14,16 @@ use crate::ctx::Forwarder;
 use crate::helper::ftp_line::Replacement;
 use crate::wire::Family;
 
-/// Does nothing, and is answered: RFC 959, 4.1.3. The dest hears it instead of what it must not hear, so that its answer can
-/// become the one that the client must get.
+/// NOOP has no effect and gets a reply (RFC 959, 4.1.3). It replaces a command that the dest must
+/// not see; the reply to it becomes the refusal that the client must see.
 const NOTHING: &str = "NOOP";
-/// The answer to EPSV ALL: RFC 6384
-const NOT_ALL: &str = "504 Command not implemented for that parameter";
+/// The reply to EPSV ALL: RFC 6384.
+const EPSV_ALL_REFUSED: &str = "504 Command not implemented for that parameter";
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// What the dest hears instead of a client's wish to call it. What the dest answers then is remembered to be in
-    /// its own words.
-    pub(super) fn asked_in_other_words(
+    /// Translates a client's command for passive mode. Notes how the dest's reply has to be
+    /// translated.
+    pub(super) fn translate_command(
         &mut self,
         payload: &[u8],
         found: Found,
@@ -31,79 +34,76 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         let is_ipv4 = conn.client().0.to_ip().is_ipv4();
         let flags = &mut self.family.exts.get_mut(found.id).ftp;
-        // They were of the command before.
-        flags.put(FtpFlags::NOT_ALL, false);
-        flags.put(FtpFlags::NOT_NETWORK, false);
+        // These flags were about the command before.
+        flags.put(FtpFlags::REFUSE_EPSV_ALL, false);
+        flags.put(FtpFlags::REFUSE_NETWORK, false);
         let wish = ftp::read_passive(payload)?;
         let heard = if is_ipv4 {
-            heard_by_ipv6(wish, flags)
+            command_for_ipv6(wish, flags)
         } else {
-            heard_by_ipv4(wish, flags)
+            command_for_ipv4(wish, flags)
         };
         Replacement::of_line(payload, Text::line(heard?)?)
     }
 
-    /// What the client hears instead of the answer to what it has not said.
-    pub(super) fn refused_in_other_words(
-        &self,
-        payload: &[u8],
-        found: Found,
-    ) -> Option<Replacement> {
+    /// Translates the reply to a NOOP that replaced a command into a refusal of that command.
+    pub(super) fn refusal_of_command(&self, payload: &[u8], found: Found) -> Option<Replacement> {
         let flags = self.family.exts.get(found.id).ftp;
-        let is_refused = flags.has(FtpFlags::NOT_ALL) || flags.has(FtpFlags::NOT_NETWORK);
-        // An error is a refusal already.
+        let is_refused =
+            flags.has(FtpFlags::REFUSE_EPSV_ALL) || flags.has(FtpFlags::REFUSE_NETWORK);
+        // An error reply refuses the command already.
         if !is_refused || !ftp::is_done(payload) {
             return None;
         }
         let is_ipv4 = self.family.conns.get(found.id).client().0.to_ip().is_ipv4();
         let text = match is_ipv4 {
-            _ if flags.has(FtpFlags::NOT_ALL) => NOT_ALL,
-            // RFC 2428, 2 and 3: which networks there are, stands in the answer.
+            _ if flags.has(FtpFlags::REFUSE_EPSV_ALL) => EPSV_ALL_REFUSED,
+            // RFC 2428, 2 and 3: the reply lists the networks that are supported.
             true => "522 Network protocol not supported, use (1)",
             false => "522 Network protocol not supported, use (2)",
         };
         Replacement::of_line(payload, Text::line(text)?)
     }
 
-    /// Whether the dest answers a wish in other words than the client's.
-    pub(super) fn answers_in_other_words(&self, found: Found) -> bool {
+    /// Whether the dest's next reply has to be translated.
+    pub(super) fn must_translate_reply(&self, found: Found) -> bool {
         let ext = self.family.exts.get(found.id);
-        ext.ftp.has(FtpFlags::OTHER_WORDS)
+        ext.ftp.has(FtpFlags::TRANSLATE_REPLY)
     }
 }
 
-/// RFC 6384: not all servers know EPSV, and some take it ill. PASV goes as it is.
-const fn heard_by_ipv4(wish: Passive, flags: &mut FtpFlags) -> Option<&'static str> {
+/// RFC 6384: not every IPv4 server knows EPSV, so the dest gets PASV.
+const fn command_for_ipv4(wish: Passive, flags: &mut FtpFlags) -> Option<&'static str> {
     match wish {
         Passive::Pasv => {
-            flags.put(FtpFlags::OTHER_WORDS, false);
+            flags.put(FtpFlags::TRANSLATE_REPLY, false);
             None
         }
         Passive::Epsv(Network::Same | Network::V6) => {
-            flags.put(FtpFlags::OTHER_WORDS, true);
+            flags.put(FtpFlags::TRANSLATE_REPLY, true);
             Some("PASV")
         }
         Passive::Epsv(Network::V4 | Network::Other) => {
-            flags.put(FtpFlags::NOT_NETWORK, true);
+            flags.put(FtpFlags::REFUSE_NETWORK, true);
             Some(NOTHING)
         }
         Passive::EpsvAll => {
-            flags.put(FtpFlags::NOT_ALL, true);
+            flags.put(FtpFlags::REFUSE_EPSV_ALL, true);
             Some(NOTHING)
         }
     }
 }
 
-/// The answer to PASV has no room for an IPv6 address (RFC 2428, 1). EPSV and EPSV ALL are what such dests are asked by anyway,
-/// but not with the number of the client's own network.
-const fn heard_by_ipv6(wish: Passive, flags: &mut FtpFlags) -> Option<&'static str> {
+/// The reply to PASV has no room for an IPv6 address (RFC 2428, 1), so the dest gets EPSV. The
+/// number of the client's own network is left out.
+const fn command_for_ipv6(wish: Passive, flags: &mut FtpFlags) -> Option<&'static str> {
     match wish {
         Passive::Pasv => {
-            flags.put(FtpFlags::OTHER_WORDS, true);
+            flags.put(FtpFlags::TRANSLATE_REPLY, true);
             Some("EPSV")
         }
         Passive::Epsv(network @ (Network::Same | Network::V4)) => {
-            flags.put(FtpFlags::OTHER_WORDS, false);
+            flags.put(FtpFlags::TRANSLATE_REPLY, false);
             if matches!(network, Network::Same) {
                 None
             } else {
@@ -111,15 +111,15 @@ const fn heard_by_ipv6(wish: Passive, flags: &mut FtpFlags) -> Option<&'static s
             }
         }
         Passive::Epsv(Network::V6 | Network::Other) => {
-            flags.put(FtpFlags::NOT_NETWORK, true);
+            flags.put(FtpFlags::REFUSE_NETWORK, true);
             Some(NOTHING)
         }
         Passive::EpsvAll => None,
     }
 }
 
-/// The answer that the client waits for, to the one that the dest gave to other words.
-pub(super) fn answer_in_other_words(named: &Named, vip: IpAddr) -> Option<Text> {
+/// The reply that the client expects, for the one that the dest gave.
+pub(super) fn translated_reply(named: &Named, vip: IpAddr) -> Option<Text> {
     match (named.style, vip) {
         (Style::Numbers, _) => Text::epsv_answer(named.port),
         (Style::Extended, IpAddr::V4(vip)) => Text::pasv_answer(SocketAddrV4::new(vip, named.port)),

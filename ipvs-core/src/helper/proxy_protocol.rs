@@ -1,7 +1,8 @@
-//! The PROXY protocol: before the first byte that a client says, the dest is told who says it.
+//! The PROXY protocol: a header in front of the client's first byte tells the dest who the client
+//! is.
 //!
-//! A segment is edited before its addresses and numbers are rewritten, as if the client itself had sent the header:
-//! what comes after it need not know.
+//! A segment is edited before its addresses and numbers are rewritten, as if the client had sent
+//! the header itself. So no other code has to know of it.
 
 use std::net::SocketAddr;
 
@@ -16,12 +17,12 @@ use crate::drop_reason::DropReason;
 use crate::wire::{Family, Flow, Segment, end_of, splice, tcp};
 
 const UDP_HEADER_LEN: usize = 8;
-/// Where a TCP header has its length.
+/// Offset of the data offset in a TCP header.
 const DATA_OFFSET: usize = 12;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// Makes a packet what it would be, had its sender said what the dest, or the client, is to hear. Says how long it
-    /// is then.
+    /// Edits the payload of a packet: FTP or the PROXY protocol. Returns the flow with its new
+    /// length.
     #[cold]
     #[inline(never)]
     pub(crate) fn edit(
@@ -84,7 +85,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 Ok(0)
             };
         }
-        // More than 2 GB ahead is behind: a probe for a sign of life.
+        // A number more than 2 GB ahead is behind the first byte: a keepalive probe.
         if ext.is_header_acked != 0 || offset < 1 << 31 {
             let seq = segment.seq.wrapping_add(ext.shift());
             tcp::put_number(packet.bytes_mut(), l4_at, tcp::SEQ, seq);
@@ -92,7 +93,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         Ok(0)
     }
 
-    /// The client's first byte: the header goes before it. By how much the packet has grown.
+    /// Inserts the header in front of the client's first byte. Returns by how many bytes the packet
+    /// has grown.
     fn insert_header(
         &mut self,
         packet: &mut B,
@@ -110,7 +112,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         Ok(grown)
     }
 
-    /// The dest acknowledges more than the client has said.
+    /// The dest also acknowledges the header, which the client has not sent.
     fn edit_outbound(
         &mut self,
         packet: &mut B,
@@ -130,7 +132,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             if acked == 0 || acked >= 1 << 31 {
                 return Ok(());
             }
-            // A part of the header alone is nothing that the client has said.
+            // A part of the header is acknowledged: nothing of the client's data yet.
             if acked < u32::from(ext.inserted) {
                 tcp::put_number(packet.bytes_mut(), l4_at, tcp::ACK_NUMBER, first);
                 return Ok(());
@@ -148,7 +150,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         Ok(())
     }
 
-    /// Each datagram tells its sender.
+    /// Inserts the header into a datagram. Every datagram carries one.
     fn edit_datagram(
         &mut self,
         packet: &mut B,
@@ -162,7 +164,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         edit.put(packet, flow, payload_at, mtu)
     }
 
-    /// What the dest is told before this payload.
+    /// The header for this payload, and how much of the client's own header it replaces.
     fn header_for(&self, found: Found, transport: Transport, payload: &[u8]) -> Edit {
         let conn = self.family.conns.get(found.id);
         let end = |(addr, port): (A, u16)| SocketAddr::new(addr.to_ip(), port);
@@ -173,7 +175,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let proxy = ProxyProtocol::from_bits(self.family.exts.get(found.id).proxy);
         let told = |ends: &Ends| Some(Header::new(proxy.version, transport, ends));
         match Sent::read(payload) {
-            // Whom a client claims to speak for counts only if it is trusted.
+            // A header that the client sent itself counts only in insecure mode.
             Some(sent) if proxy.is_insecure => match sent.ends {
                 Some(ends) if sent.version != proxy.version => Edit {
                     stripped: sent.len,
@@ -196,11 +198,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 }
 
-/// What happens to the front of a payload.
+/// An edit of the front of a payload.
 struct Edit {
-    /// So many bytes of it go
+    /// Bytes that are removed
     stripped: usize,
-    /// And these come
+    /// The header that is inserted
     header: Option<Header>,
 }
 
@@ -211,7 +213,9 @@ impl Edit {
             .map_or(0, |header| header.bytes().len())
     }
 
-    /// Carries it out; by how much the packet has grown. If it cannot be, nothing has changed.
+    /// Carries the edit out. Returns by how many bytes the packet has grown.
+    ///
+    /// # Errors The reason to drop the packet, which is unchanged then.
     fn put<A: Family, B: PacketBuf>(
         &self,
         packet: &mut B,
@@ -233,7 +237,7 @@ impl<A: Family, B> crate::ctx::FamilyState<A, B> {
         self.conns.get(id).flags.has(ConnFlags::EDITED) && self.exts.get(id).proxy != 0
     }
 
-    /// What the dest of a conn expects next beyond what was translated for the client.
+    /// Bytes by which the dest's next expected number is ahead of what the client has sent.
     pub(crate) fn header_shift(&self, id: crate::conn::ConnId) -> u32 {
         if self.conns.get(id).flags.has(ConnFlags::EDITED) {
             self.exts.get(id).shift()
@@ -244,7 +248,7 @@ impl<A: Family, B> crate::ctx::FamilyState<A, B> {
 }
 
 impl ProxyProtocol {
-    /// In a byte of a conn
+    /// As a byte in the extension of a conn.
     pub(crate) const fn to_bits(self) -> u8 {
         let version = match self.version {
             Version::V1 => 1,

@@ -1,4 +1,4 @@
-//! UOA towards dests: the first datagrams of a conn tell the client's address.
+//! UOA: the first datagrams of a conn tell the dest the client's address.
 
 use std::net::SocketAddr;
 
@@ -17,17 +17,18 @@ use crate::io::Io;
 use crate::tuple::Tuple;
 use crate::wire::{Family, Flow, family, give_checksum};
 
-/// RFC 768
+/// Bytes of a UDP header: RFC 768.
 const UDP_LEN: usize = 8;
-/// Where an IPv4 header has its version and length, and its protocol.
+/// Offsets of version and header length, and of the protocol, in a frame with IPv4.
 const VERSION_AND_LEN: usize = L2_LEN;
 const V4_PROTOCOL: usize = L2_LEN + 9;
-/// Where an IPv6 header has the number of the next one.
+/// Offset of the next header in a frame with IPv6.
 const V6_NEXT_HEADER: usize = L2_LEN + 6;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// Puts it into a datagram that was rewritten, as long as the dest may not have seen it. One that has no room for
-    /// it goes without, and the next one tells; ahead of a conn's first goes one that does.
+    /// Inserts UOA into a datagram that is rewritten, as long as the dest may not know the client.
+    /// A datagram without room goes without, and the next one has UOA. The conn's first one is
+    /// preceded by an empty datagram with UOA.
     #[cold]
     #[inline(never)]
     pub(crate) fn put_uoa(&mut self, packet: &mut B, flow: &Flow<A>, found: Found, mtu: u16) {
@@ -45,8 +46,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// An empty datagram that tells the client's address, to go ahead of one that has no room for UOA, as DPVS does. `None` if
-    /// nothing is owed to the dest.
+    /// An empty datagram with UOA, to go ahead of one that had no room for it. DPVS does the same.
+    /// `None` if none is due.
     #[cold]
     #[inline(never)]
     pub(crate) fn uoa_datagram(
@@ -83,7 +84,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.shared.stats.uoa_sent.add(1);
     }
 
-    /// `false`, and nothing has changed, if so many bytes do not fit or the packet has no room.
+    /// Inserts UOA. `false` if it does not fit into `fitting` bytes or the mbuf has no room;
+    /// nothing has changed then.
     fn insert_uoa(&self, packet: &mut B, l4_at: u8, id: ConnId, fitting: usize) -> bool {
         let mode = if self.family.exts.get(id).uoa_by_option == 0 {
             Mode::OwnProtocol
@@ -96,7 +98,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 }
 
-/// A UDP datagram without data, MAC addresses excepted.
+/// Writes a UDP datagram without data, except for the MAC addresses.
 fn write_empty<A: Family>(frame: &mut [u8], tuple: &Tuple<A>, l4_at: usize) {
     let header = NewHeader::of_ours(tuple.src, tuple.dst, tuple.protocol, UDP_LEN as u16);
     family::write_header(frame, &header);
@@ -108,7 +110,8 @@ fn write_empty<A: Family>(frame: &mut [u8], tuple: &Tuple<A>, l4_at: usize) {
     give_checksum(frame, tuple, l4_at);
 }
 
-/// `false`, and nothing has changed, if the packet has no room.
+/// Inserts UOA. `false` if the mbuf has no room or the packet cannot carry it; nothing has changed
+/// then.
 fn insert<B: PacketBuf>(packet: &mut B, l4_at: u8, mode: Mode, uoa: &Uoa) -> bool {
     let bytes = uoa.bytes();
     let is_ipv4 = family::is_ipv4(packet.bytes());
@@ -118,7 +121,7 @@ fn insert<B: PacketBuf>(packet: &mut B, l4_at: u8, mode: Mode, uoa: &Uoa) -> boo
         packet::ipv6::HEADER_LEN
     };
     let at = L2_LEN + header_len;
-    // Options and extension headers that are there already would be in the way of it.
+    // UOA goes right behind the fixed header. Options and extension headers would be in the way.
     let is_plain = usize::from(l4_at) == at;
     let is_possible = mode == Mode::OwnProtocol || is_ipv4;
     if !(is_plain && is_possible && packet.prepend(bytes.len())) {
@@ -140,7 +143,7 @@ fn insert<B: PacketBuf>(packet: &mut B, l4_at: u8, mode: Mode, uoa: &Uoa) -> boo
     true
 }
 
-/// Replaces a byte of an IPv4 header.
+/// Replaces a byte of an IPv4 header and updates its checksum.
 fn put(frame: &mut [u8], at: usize, new: u8) {
     let even = at & !1;
     let word = |frame: &[u8]| u16::from_be_bytes([frame[even], frame[even + 1]]);
@@ -150,7 +153,7 @@ fn put(frame: &mut [u8], at: usize, new: u8) {
     apply(frame, delta);
 }
 
-/// Changes the checksum of an IPv4 header.
+/// Applies a change to the checksum of an IPv4 header.
 fn apply(frame: &mut [u8], delta: Delta) {
     let field = &mut frame[L2_LEN + 10..L2_LEN + 12];
     let sum = u16::from_be_bytes([field[0], field[1]]);

@@ -1,4 +1,5 @@
-//! Packets to the director itself: ARP, neighbour discovery and fragments.
+//! ARP and neighbour discovery: requests for the director's addresses are answered, news goes to
+//! control.
 
 use inet::arp::ArpOutcome;
 use inet::nd::NdOutcome;
@@ -38,7 +39,7 @@ impl<B: PacketBuf> Shared<B> {
         }
     }
 
-    /// A message of neighbour discovery: RFC 4861.
+    /// Receives a message of neighbour discovery: RFC 4861.
     pub(crate) fn receive_nd(&mut self, mut packet: B, io: &mut impl Io<B>) {
         let Some(device) = self.snapshot.net.device_of(packet.port()) else {
             return self.to_kernel(packet, io);

@@ -1,4 +1,4 @@
-//! Echo messages that are not for the director: a conn's, or another worker's, or the kernel's.
+//! Echo messages that are not for the director.
 
 use packet::PacketBuf;
 use packet::ip::IpFacts;
@@ -10,7 +10,8 @@ use crate::io::Io;
 use crate::wire::{Family, Flow, identifier, tuple};
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// A request that is not for the director, or a reply: a conn's, or what may become one, or the kernel's.
+    /// An echo request for somebody else, or an echo reply. It belongs to a conn of SNAT, may make
+    /// one, belongs to another worker, or goes to the kernel.
     pub(super) fn receive_echo(
         &mut self,
         packet: B,

@@ -1,4 +1,9 @@
-//! The first packet of a conn: service, dest, local port, new conn.
+//! Packets that found no conn: most of them make one.
+//!
+//! Conns of a batch are made in two steps. The first step chooses dest and local port, and enters
+//! the inbound tuple into the index. Then the bucket of each outbound tuple is prefetched. The
+//! second step enters the outbound tuples and forwards the packets. So no packet waits for the
+//! memory of its own bucket.
 
 use packet::PacketBuf;
 
@@ -16,11 +21,12 @@ use crate::tuple::Tuple;
 use crate::wire::{Aside, Family, Flow, Segment};
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// Packets that belong to no conn: to a service, to another worker's conn, or to the kernel. In two steps
-    /// for all of them, so that the memory of the way back is there when it is written.
+    /// Takes the misses of a batch to their ends: a new conn, another worker, the kernel, or a
+    /// drop.
     #[cold]
     pub(crate) fn create_conns(&mut self, io: &mut impl Io<B>) {
-        // A SYN may end the conn that an earlier packet of the batch made: then it is a miss itself.
+        // A SYN may end a conn that an earlier packet of the batch has made. It becomes a miss
+        // itself.
         while !self.family.misses.is_empty() {
             self.create_conns_of(io);
         }
@@ -30,7 +36,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let spare = std::mem::take(&mut self.family.spare_misses);
         let mut all = std::mem::replace(&mut self.family.misses, spare);
         if self.family.has_fragments {
-            self.put_off_first_fragments(&mut all);
+            self.set_aside_first_fragments(&mut all);
         }
         if self.shared.snapshot.services.has_hashed() {
             self.fetch_slots(&all);
@@ -50,21 +56,22 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.family.spare_misses = all;
     }
 
-    /// First fragments that have no conn yet: one that a packet of the same batch makes is whole at the batch's end only.
+    /// First fragments of SCTP wait until the end of the batch: another packet of the batch may
+    /// make their conn.
     #[cold]
     #[inline(never)]
-    fn put_off_first_fragments(&mut self, miss: &mut [Miss<A, B>]) {
+    fn set_aside_first_fragments(&mut self, miss: &mut [Miss<A, B>]) {
         for Miss { packet, flow, .. } in miss {
             if flow.is_fragment
                 && flow.protocol() == Protocol::Sctp
                 && let Some(packet) = packet.take()
             {
-                self.family.early_fragments.push((packet, *flow));
+                self.family.set_aside_fragments.push((packet, *flow));
             }
         }
     }
 
-    /// Where the dests of packets to services that go by a hash are found.
+    /// Prefetches the Maglev slots of packets to services that schedule by a hash.
     #[inline(never)]
     fn fetch_slots(&self, all: &[Miss<A, B>]) {
         let services = &self.shared.snapshot.services;
@@ -82,7 +89,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.complete_conn(&mut miss, io);
     }
 
-    /// The first step: its conn is made, if it is to have one.
+    /// The first step: makes the conn, if the packet may have one.
     fn begin_conn(&mut self, miss: &mut Miss<A, B>, io: &mut impl Io<B>) {
         let Tuple { src, dst, .. } = miss.flow.tuple;
         if let Err(aside) = A::check_hosts(src, dst) {
@@ -127,7 +134,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// A packet that is not from one host to another.
+    /// A packet with an impossible source or destination address.
     #[cold]
     fn take_aside_miss(&self, miss: &mut Miss<A, B>, aside: Aside, io: &mut impl Io<B>) {
         let Some(packet) = miss.packet.take() else {
@@ -154,7 +161,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// What FTP has announced, if this is it.
+    /// The expectation of FTP that this packet fulfils.
     fn expectation_of_call(&self, packet: &B, flow: &Flow<A>) -> Option<Expectation> {
         if !self.shared.snapshot.services.has_ftp() || flow.protocol() != Protocol::Tcp {
             return None;
@@ -164,7 +171,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         segment.opens().then(|| self.expected(flow))?
     }
 
-    /// If the conn is not there by now. What the conn of a client that is there is to remember.
+    /// Gives a packet to the SYN proxy, unless another packet of the batch has made its conn.
+    /// Returns the extension for the conn of a client that brought its cookie back.
     #[cold]
     fn answer_for_syn_proxy(
         &mut self,
@@ -189,7 +197,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// What the conn of a client that shook hands with the director remembers.
+    /// Notes that a conn was made by the SYN proxy.
     fn note_syn_proxied(&mut self, id: ConnId, ext: ConnExt) {
         let ConnExt { proxy, ftp, .. } = *self.family.exts.get(id);
         *self.family.exts.get_mut(id) = ConnExt { proxy, ftp, ..ext };
@@ -197,13 +205,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         flags.put(ConnFlags::SYN_PROXIED, true);
     }
 
-    /// A packet whose conn is over: looked up once more.
+    /// Looks up the conn of a packet again.
     pub(super) fn look_up_again(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
         let lookup = self.family.conns.begin(&flow.tuple);
         self.handle_miss(Miss::new(packet, *flow, lookup), io);
     }
 
-    /// The second step: the way back, then the packet goes like any other.
+    /// The second step: enters the outbound tuple and forwards the packet.
     fn complete_conn(&mut self, miss: &mut Miss<A, B>, io: &mut impl Io<B>) {
         let flow = &miss.flow;
         let found = match miss.made {
@@ -222,7 +230,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Err(reason) => return self.shared.drop(packet, reason),
         };
         let flags = self.family.conns.get(found.id).flags;
-        // The first packets of these are told of their client, on a way of their own.
+        // A conn whose payload is edited finds its next hop on the slow path.
         if !flags.has(ConnFlags::EDITED) {
             self.knows_nexthop_by_dest(found.id, found.direction);
         }
@@ -232,8 +240,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// The conn that an earlier packet of the batch made is over already: it was that packet's alone, or gave way to
-    /// another.
+    /// The conn that an earlier packet of the batch made is already over: one-packet scheduling, or
+    /// it was recycled.
     #[inline(never)]
     fn create_again(&mut self, miss: &mut Miss<A, B>, io: &mut impl Io<B>) {
         match self.create_conn(miss, None, io) {
@@ -242,8 +250,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// Enters the way back, if it is free and there is room. Else the conn is out again; a later packet of the
-    /// batch may have recycled it already.
+    /// Enters the outbound tuple into the index. If that fails, the conn is removed. A later packet
+    /// of the batch may have recycled it already.
     fn enter_way_back(
         &mut self,
         id: ConnId,
@@ -268,7 +276,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         })
     }
 
-    /// FullNAT's way back has a port that is its own, and one-way conns have none.
+    /// Whether another conn has the outbound tuple. Only NAT can collide: FullNAT and SNAT have a
+    /// port of their own, DR and tunnel have no outbound tuple.
     fn is_way_back_in_use(&self, id: ConnId, outbound: &Lookup) -> bool {
         let conns = &self.family.conns;
         let conn = conns.get(id);

@@ -1,4 +1,4 @@
-//! Fragments: the first one finds or makes a conn, the later ones follow it.
+//! Fragments. The first one has ports, so it finds or makes a conn; later ones follow it.
 
 use packet::ip::IpFacts;
 use packet::{PacketBuf, ipv6};
@@ -14,13 +14,13 @@ use crate::tuple::Tuple;
 use crate::wire::{Family, Flow, family};
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// A fragment without ports, or of a protocol that has none.
+    /// A fragment without ports, or of a protocol without ports.
     pub(crate) fn receive_fragment(&mut self, packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
         let has_ports = matches!(
             Protocol::from_number(ip.protocol),
             Some(Protocol::Tcp | Protocol::Udp | Protocol::Sctp)
         );
-        // Options for the destination may stand before the ports, in the first fragment (RFC 8200, 4.1).
+        // Destination options may stand before the ports in the first fragment (RFC 8200, 4.1).
         let has_options = size_of::<A>() == 16 && ip.protocol == ipv6::DEST_OPTIONS;
         if ip.protocol == Protocol::Tcp.number() && ip.fragment_offset == 8 {
             self.shared.drop(packet, DropReason::TinyFragment);
@@ -38,7 +38,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.shared.snapshot.net.local_addr(addr.to_ip()).is_some()
     }
 
-    /// A packet's first fragment came: the others go where it goes.
+    /// Notes a first fragment, for the later ones of its packet.
     #[cold]
     pub(crate) fn note_fragment(&mut self, packet: &mut B, flow: &Flow<A>) {
         if let Ok(ip) = A::check(packet) {
@@ -52,26 +52,27 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// At the end of a batch, when the first fragments in it have found or made their conns.
+    /// Forwards later fragments. Called at the end of a batch, when its first fragments have found
+    /// or made their conns.
     #[cold]
-    pub(crate) fn follow_first_fragments(&mut self, io: &mut impl Io<B>) {
+    pub(crate) fn forward_later_fragments(&mut self, io: &mut impl Io<B>) {
         self.family.has_fragments = false;
-        self.take_up_first_fragments(io);
+        self.resume_first_fragments(io);
         let mut later = std::mem::take(&mut self.family.later_fragments);
         for packet in later.drain(..) {
-            self.follow_first_fragment(packet, io);
+            self.find_first_fragment(packet, io);
         }
         self.family.later_fragments = later;
-        // Those that waited came with earlier batches, whose marks they have.
+        // Fragments from earlier batches have the marks of those batches.
         let origin = std::mem::replace(&mut self.shared.origin, Origin::Worker);
         while let Some(packet) = self.family.fragments.pop_ready(self.shared.now.tick()) {
             self.shared.stats.held.sub(1);
-            self.follow_first_fragment(packet, io);
+            self.find_first_fragment(packet, io);
         }
         self.shared.origin = origin;
     }
 
-    fn follow_first_fragment(&mut self, mut packet: B, io: &mut impl Io<B>) {
+    fn find_first_fragment(&mut self, mut packet: B, io: &mut impl Io<B>) {
         let ip = match A::check(&mut packet) {
             Ok(ip) => ip,
             Err(reason) => return self.shared.drop(packet, reason),
@@ -88,11 +89,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             self.family.stray_fragments.push((packet, ip, tuple));
             return;
         }
-        self.without_first_fragment_s_conn(packet, &ip, &tuple, io);
+        self.forward_fragment_without_conn(packet, &ip, &tuple, io);
     }
 
-    /// Its first fragment went to another worker, or to nobody.
-    pub(crate) fn without_first_fragment_s_conn(
+    /// A later fragment whose first one belongs to no conn here: another worker may have the conn.
+    pub(crate) fn forward_fragment_without_conn(
         &self,
         packet: B,
         ip: &IpFacts<A>,
@@ -101,10 +102,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) {
         let owner = self.shared.port_owner(&packet, ip.dst, tuple.dport);
         if let PortOwner::Other(worker) = owner {
-            // Its first fragment went there too.
+            // The first fragment was handed to that worker, too.
             self.shared.redirect(packet, worker, io);
         } else if self.is_from_nat_dest(tuple) {
-            // So did that of an answer in NAT mode, which goes around and never gets out as it is.
+            // A reply of NAT mode goes around the workers, like its first fragment. It never leaves
+            // unchanged.
             match self.shared.next_worker(&packet) {
                 Some(worker) => self.shared.redirect(packet, worker, io),
                 None => self.shared.drop(packet, DropReason::NatNoConn),
@@ -120,7 +122,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             .is_some_and(|protocol| services.is_nat_dest(protocol, tuple.src.to_ip(), tuple.sport))
     }
 
-    /// No conn is known to have it: the kernel may know the way, unless it ends here.
+    /// No conn is known. A fragment for the director is dropped; the kernel may know the way of any
+    /// other.
     fn give_up_later_fragment(&self, packet: B, dst: A, io: &mut impl Io<B>) {
         if self.is_local(dst) {
             self.shared.drop(packet, DropReason::Fragment);
@@ -129,7 +132,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// It overtook its first fragment, or that is none of ours.
+    /// The fragment came before its first one, or that one is not ours.
     fn await_first_fragment(&mut self, mut packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
         if !self.is_local(ip.dst) && !self.may_be_from_nat_dest(ip) {
             return self.shared.to_kernel(packet, io);
@@ -142,23 +145,24 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// Whether it may be an answer to a client in NAT mode, whose ports would tell.
+    /// Whether it may be a reply in NAT mode. Only the ports would tell.
     fn may_be_from_nat_dest(&self, ip: &IpFacts<A>) -> bool {
         let (src, services) = (ip.src.to_ip(), &self.shared.snapshot.services);
         let is_known = |protocol| services.is_nat_dest_addr(protocol, src);
         match Protocol::from_number(ip.protocol) {
             Some(protocol) => is_known(protocol),
-            // Options for the destination stand between (RFC 8200, 4.1).
+            // Destination options hide the protocol (RFC 8200, 4.1).
             None => [Protocol::Tcp, Protocol::Udp, Protocol::Sctp]
                 .into_iter()
                 .any(is_known),
         }
     }
 
-    /// These at the batch's end: they wait for their last, or go the way of a packet that is whole.
+    /// Takes up the first fragments of SCTP that were set aside: they wait for their last fragment,
+    /// or make a conn.
     #[cold]
-    fn take_up_first_fragments(&mut self, io: &mut impl Io<B>) {
-        let mut early = std::mem::take(&mut self.family.early_fragments);
+    fn resume_first_fragments(&mut self, io: &mut impl Io<B>) {
+        let mut early = std::mem::take(&mut self.family.set_aside_fragments);
         for (packet, flow) in early.drain(..) {
             if self.needs_last_fragment(&flow) {
                 self.await_last_fragment(packet, flow.tuple, io);
@@ -166,7 +170,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 self.look_up_again(packet, &flow, io);
             }
         }
-        self.family.early_fragments = early;
+        self.family.set_aside_fragments = early;
     }
 
     /// Gives up fragments whose first or last one did not come in time.

@@ -61,8 +61,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// What a service is for, but no conn of this worker, and what opens none: a dest of FTP may have called from that
-    /// service's port, through another worker.
+    /// A segment to a service that has no conn here and opens none. It may belong to an FTP data
+    /// conn of another worker, which a dest opened from the service's port.
     pub(super) fn without_conn(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
         let services = &self.shared.snapshot.services;
         if !services.has_ftp() || !services.is_ftp_vip(flow.tuple.dst.to_ip()) {
@@ -74,8 +74,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// A dest's reply in NAT mode may belong to any worker's conn, and so may what belongs to a data conn of FTP: each
-    /// is asked. What a dest of NAT says from its service's port never gets out as it is.
+    /// A reply of NAT mode or a packet of an FTP data conn may belong to any worker's conn, so each
+    /// worker is asked. A reply of a NAT dest never leaves with the dest's own address.
     fn without_pool(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
         let (src, port) = (flow.tuple.src.to_ip(), flow.tuple.sport);
         let services = &self.shared.snapshot.services;
@@ -89,7 +89,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// Whether it is from a dest of FTP, or a client's answer to such a dest's call, which may have come from any port.
+    /// Whether it may be a packet of an FTP data conn: from a dest of FTP, or a client's answer to
+    /// such a dest, which may call from any port.
     fn may_be_ftp_data(&self, packet: &B, flow: &Flow<A>) -> bool {
         let services = &self.shared.snapshot.services;
         if !services.has_ftp() || flow.protocol() != Protocol::Tcp {
@@ -101,7 +102,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         services.is_ftp_dest(src) || services.is_ftp_vip(dst) && answers()
     }
 
-    /// It is the kernel's, unless VIPs are defended.
+    /// The packet goes to the kernel, or is dropped where VIPs are defended.
     fn without_anyone(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
         let defence = self.shared.snapshot.defence;
         let is_defended = match flow.protocol() {

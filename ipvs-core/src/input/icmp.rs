@@ -1,4 +1,4 @@
-//! ICMP: echo requests to us, and errors about packets of our conns, translated for the other end.
+//! ICMP: echo requests to the director, and errors about packets of conns.
 
 use packet::PacketBuf;
 use packet::checksum::{self};
@@ -60,7 +60,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// The conn may be another worker's: the local port names it; towards clients, each is asked.
+    /// An error about a packet whose conn is not here. The owner of the local port has it, or in
+    /// NAT mode any worker may.
     fn error_without_conn(
         &mut self,
         packet: B,
@@ -122,7 +123,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.deliver(packet, way, io);
     }
 
-    /// In DR and tunnel mode the dest itself sent what the error is about, from the VIP.
+    /// An error for a dest of DR or tunnel mode, which has sent the quoted packet from the VIP
+    /// itself.
     fn forward_error_to_dest(
         &mut self,
         mut packet: B,
@@ -148,9 +150,8 @@ fn echo_reply_in_place<B: PacketBuf>(packet: &mut B) -> bool {
     }
 }
 
-/// Makes the error one that its receiver understands: the outer addresses are rewritten as those of
-/// any packet of the conn that goes its way, whatever router it is from, and the quoted packet
-/// becomes the one that the receiver had sent.
+/// Translates an error for its receiver. The outer addresses are rewritten like those of any packet
+/// of the conn in this direction. The quoted packet becomes the one that the receiver had sent.
 fn translate<A: Family>(
     frame: &mut [u8],
     ip: &IpFacts<A>,

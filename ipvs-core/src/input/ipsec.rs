@@ -1,5 +1,5 @@
-//! AH and ESP (RFC 4302, RFC 4303): they have no ports, and follow the conn by which both ends agreed on their keys,
-//! as in IPVS.
+//! AH and ESP (RFC 4302, RFC 4303). They have no ports: as in IPVS, they follow the conn of the key
+//! exchange between the same addresses.
 
 use packet::PacketBuf;
 use packet::ip::IpFacts;
@@ -12,11 +12,11 @@ use crate::io::Io;
 use crate::tuple::Tuple;
 use crate::wire::Family;
 
-/// Of the key exchange: RFC 7296, 2.
+/// Port of the key exchange: RFC 7296, 2.
 const IKE: u16 = 500;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// A packet goes where the key exchange between its addresses went.
+    /// Forwards a packet to the dest of its key exchange.
     pub(crate) fn receive_ipsec(&mut self, packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
         let exchange = Tuple {
             src: ip.src,

@@ -1,7 +1,7 @@
-//! Packets that no conn was found for, or that are not TCP, UDP or SCTP.
+//! Packets that found no conn, and packets that are not TCP, UDP or SCTP.
 //!
-//! `first_packet` makes conns, `handoff` passes on what is another worker's. `fragments`, `icmp`, `echo`,
-//! `tunnel_errors` and `ipsec` find the conn that a packet belongs to by other means than its ports.
+//! `first_packet` makes conns, `handoff` hands packets to other workers. `fragments`, `icmp`,
+//! `echo`, `tunnel_errors` and `ipsec` find the conn of a packet by other means than its ports.
 //! `arp_nd` answers neighbours.
 
 mod arp_nd;

@@ -1,5 +1,5 @@
-//! ICMP errors from routers between the director and a tunnel's other end: they quote our outer packet, and are error to
-//! the client as about its own (RFC 2003, 4; RFC 2473, 8).
+//! ICMP errors from routers between the director and a tunnel's dest. They quote the outer packet.
+//! The client gets an error about its own packet instead (RFC 2003, 4; RFC 2473, 8).
 
 use packet::PacketBuf;
 use packet::checksum;
@@ -21,28 +21,29 @@ const IPV4: u8 = 4;
 const IPV6: u8 = 41;
 const UDP: u8 = 17;
 const GRE: u8 = 47;
-/// RFC 2784, 2, and RFC 768 with draft-ietf-intarea-gue, 3.1
+/// Bytes of GRE (RFC 2784, 2), and of UDP and GUE (draft-ietf-intarea-gue, 3.1), between the outer
+/// and the inner IP header.
 const GRE_LEN: usize = 4;
 const GUE_LEN: usize = 8 + 4;
-/// RFC 792: fragmentation needed. RFC 4443, 3.2: packet too big.
+/// Types and codes: fragmentation needed (RFC 792), packet too big (RFC 4443, 3.2).
 const FRAGMENTATION_NEEDED: (u8, u8) = (3, 4);
 const PACKET_TOO_BIG: (u8, u8) = (2, 0);
-/// RFC 8200, 5
+/// Minimum MTU of IPv6: RFC 8200, 5.
 const LEAST_IPV6_MTU: u32 = 1280;
 
 /// What such an error says.
 #[derive(Debug, Clone, Copy)]
 struct TunnelError {
-    /// Where the client's packet begins in the frame
+    /// Offset of the client's packet in the frame
     inner_at: usize,
-    /// What the tunnel's way takes, if that is the trouble
+    /// MTU of the path to the dest, if the packet was too big for it
     mtu: Option<u32>,
-    /// It may as well be about a datagram of a service
+    /// It may be about a UDP datagram of a service instead of a GUE packet
     may_be_udp: bool,
 }
 
 impl<B: PacketBuf> Engine<B> {
-    /// Relays an error that quotes a tunnel's packet; gives any other one back.
+    /// Relays an error that quotes a tunnel's packet. Any other error comes back.
     pub(crate) fn relay_tunnel_error<A: Family>(
         &mut self,
         packet: B,
@@ -68,7 +69,7 @@ impl<B: PacketBuf> Engine<B> {
         self.ask_others(packet, error, io)
     }
 
-    /// The conn may be another worker's.
+    /// Hands the error to the next worker, which may have the conn.
     fn ask_others(&self, packet: B, error: TunnelError, io: &mut impl Io<B>) -> Option<B> {
         match self.shared.next_worker(&packet) {
             Some(worker) if !error.may_be_udp => {
@@ -106,7 +107,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         None
     }
 
-    /// From the VIP to the client, about the packet that the client had sent.
+    /// Writes the error from the VIP to the client, about the packet that the client had sent.
     fn write_error(
         &self,
         packet: &mut B,
@@ -131,7 +132,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let inside = error
             .mtu
             .map(|mtu| mtu.saturating_sub(tunnel::overhead(conn, conn.fwdmode()).into()));
-        // What else is wrong with a tunnel is that its end is out of reach.
+        // Any other error about the outer packet means that the dest is unreachable.
         let ((kind, code), rest) = match (inside, is_v4) {
             (Some(mtu), true) => (FRAGMENTATION_NEEDED, mtu & 0xffff),
             (Some(mtu), false) => (PACKET_TOO_BIG, mtu.max(LEAST_IPV6_MTU)),
@@ -152,7 +153,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 }
 
-/// An error that quotes a packet with another inside, and whose checksum is right.
+/// Reads an error that quotes a packet inside another one. `None` for any other error, or if the
+/// checksum is wrong.
 fn read<A: Family>(frame: &[u8], ip: &IpFacts<A>) -> Option<TunnelError> {
     let icmp = frame.get(usize::from(ip.l4_at)..)?;
     let [kind, code, _, _, rest @ ..] = *icmp.first_chunk::<{ icmp_quote::ICMP_HEADER_LEN }>()?;
@@ -189,7 +191,7 @@ fn read<A: Family>(frame: &[u8], ip: &IpFacts<A>) -> Option<TunnelError> {
     })
 }
 
-/// The endpoints of a quoted packet, of which there are the ports at least.
+/// The tuple of a quoted inner packet. `None` if it is cut before the ports.
 fn inner_tuple<A: Family>(inner: &[u8]) -> Option<Tuple<A>> {
     let is_ipv4 = inner.first()? >> 4 == 4;
     if is_ipv4 != (size_of::<A>() == 4) {

@@ -1,4 +1,4 @@
-//! Which dest a new conn goes to, and whom the dest answers.
+//! Binds a new conn: chooses its dest and the address that the dest sees.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,37 +18,37 @@ use crate::time::Now;
 use crate::tuple::Tuple;
 use crate::wire::{Family, Flow};
 
-/// How many local addresses are asked for a port before the new conn is given up.
+/// How many local addresses are tried for a port.
 const LADDRS_TRIED: usize = 16;
 
-/// What the choice of a dest and of a local port goes by, and what it moves on.
+/// What the choice of dest and local port reads and changes.
 pub(super) struct Binding<'a> {
     pub(crate) service_state: &'a mut ServiceState,
     pub(crate) scheduling: &'a mut Scheduling,
     pub(crate) all_stats: &'a [Arc<WorkerStats>],
     pub(crate) all_state: &'a [Arc<SharedState>],
-    /// This worker's
+    /// The counters of this worker
     pub(crate) stats: &'a WorkerStats,
     pub(crate) dest_cache: &'a DestCache,
     pub(crate) laddrs: &'a mut Laddrs,
     pub(crate) net: &'a Net,
     pub(crate) nat64_prefix: Nat64Prefix,
-    /// What the client is remembered by, if the service is persistent
+    /// The key of the client's persistence template, if the service is persistent
     pub(crate) template: Option<u64>,
-    /// Of a data conn of FTP: the dest of its control conn
+    /// The dest of the control conn, for an FTP data conn
     pub(crate) expected: Option<DestId>,
 }
 
-/// A client as its dest sees it: whom the dest answers.
-struct Seen<A> {
+/// The source that the dest sees.
+struct DestSource<A> {
     addr: A,
     port: u16,
-    /// It is a local address and a port of its pool.
+    /// It is a local address with a port of its pool.
     is_of_pool: bool,
 }
 
-impl<A> Seen<A> {
-    /// By an address without a pool.
+impl<A> DestSource<A> {
+    /// An address without a port pool.
     const fn itself(addr: A, port: u16) -> Self {
         Self {
             addr,
@@ -59,9 +59,10 @@ impl<A> Seen<A> {
 }
 
 impl Binding<'_> {
-    /// Chooses the dest, and what the dest answers to. A local port is taken when this succeeds.
-    // Inlined: the conn goes from registers to its place. By way of the stack it would be written in parts and read as
-    // a whole, which waits until it is in the cache.
+    /// Chooses the dest, and the source that the dest sees. If this succeeds, a local port may have
+    /// been taken.
+    // Inlined, so that the conn goes from registers to its slot. On the stack it would be written
+    // in parts and read as a whole: a store-forwarding stall.
     #[inline(always)]
     pub(super) fn make_conn<A: Family>(
         mut self,
@@ -70,11 +71,11 @@ impl Binding<'_> {
         l4: &[u8],
         service: &Service,
     ) -> Result<Conn<A>, DropReason> {
-        let dest = self.chosen(now, flow, l4, service)?;
+        let dest = self.pick_dest(now, flow, l4, service)?;
         self.fetch(dest.id);
         let (remote, rport) = self.remote(flow, dest)?;
         let client = (flow.tuple.src, flow.tuple.sport);
-        let seen = self.client_as_seen(client, service, dest, (remote, rport))?;
+        let seen = self.source_towards_dest(client, service, dest, (remote, rport))?;
         let sport = match dest.fwdmode {
             FwdMode::Tunnel(Encapsulation::Gue(port)) => port,
             _ => rport,
@@ -101,15 +102,16 @@ impl Binding<'_> {
         Ok(conn)
     }
 
-    /// What is written and read of a dest once its conn is made.
+    /// Prefetches what is written and read of a dest once its conn is made.
     #[inline]
     fn fetch(&self, dest: DestId) {
         prefetch(self.stats.dest(dest));
         self.dest_cache.fetch(dest);
     }
 
-    /// The dest of the control conn, the one that the client keeps to, or the scheduler's.
-    fn chosen<'s, A: Family>(
+    /// The dest: that of the control conn, that of the client's template, or the scheduler's
+    /// choice.
+    fn pick_dest<'s, A: Family>(
         &mut self,
         now: Now,
         flow: &Flow<A>,
@@ -131,7 +133,7 @@ impl Binding<'_> {
         };
         let kept = self
             .template
-            .and_then(|key| self.kept_dest(service, key, now));
+            .and_then(|key| self.persistent_dest(service, key, now));
         let expected = self.expected.and_then(|id| {
             let mut dests = service.dests.iter();
             dests.find(|dest| dest.id == id)
@@ -149,8 +151,8 @@ impl Binding<'_> {
         }
     }
 
-    /// The dest that the client keeps to, by what this worker or another one remembers.
-    fn kept_dest<'s>(&self, service: &'s Service, key: u64, now: Now) -> Option<&'s Dest> {
+    /// The dest of the client's persistence template, which this worker or another one holds.
+    fn persistent_dest<'s>(&self, service: &'s Service, key: u64, now: Now) -> Option<&'s Dest> {
         let find = |state: &Arc<SharedState>| state.templates.find(key, now.tick());
         let id = self.all_state.iter().find_map(find)?;
         let dest = service.dests.iter().find(|dest| dest.id == id)?;
@@ -158,55 +160,56 @@ impl Binding<'_> {
         (!is_left).then_some(dest)
     }
 
-    /// Who answers, and at which port.
+    /// The address and port of the dest.
     #[inline]
     fn remote<A: Family>(&self, flow: &Flow<A>, dest: &Dest) -> Result<(A, u16), DropReason> {
         let wanted = flow.tuple.dport;
         if dest.fwdmode == FwdMode::Snat {
-            // The packet goes where it wants to.
+            // SNAT: the packet goes to where the client sent it.
             return Ok((flow.tuple.dst, wanted));
         }
-        // A conn between both families belongs to IPv6's lane.
+        // The IPv6 state has the conns of NAT64.
         let daddr = A::of(dest.addr).ok_or(DropReason::NoDest)?;
-        // A service of any port hands each to the same port of the dest; FTP's data conns go to the port that the dest
+        // A service on any port keeps the port. An FTP data conn goes to the port that the dest has
         // named.
         let is_any = dest.port == 0 || self.expected == Some(dest.id);
         Ok((daddr, if is_any { wanted } else { dest.port }))
     }
 
-    /// Whom the dest answers. A client that NAT cannot show to a dest of the other family is seen by a local address, as with
-    /// every stateful translator (RFC 6146).
-    fn client_as_seen<A: Family>(
+    /// The source that the dest sees. NAT64 by NAT shows a local address if the client has no
+    /// address in the dest's family, as every stateful translator does (RFC 6146).
+    fn source_towards_dest<A: Family>(
         &mut self,
         (client, port): (A, u16),
         service: &Service,
         dest: &Dest,
         (remote, rport): (A, u16),
-    ) -> Result<Seen<A>, DropReason> {
+    ) -> Result<DestSource<A>, DropReason> {
         let shown = match dest.fwdmode {
-            FwdMode::Tunnel(_) => return Ok(Seen::itself(self.tunnel_source(dest.addr)?, 0)),
+            FwdMode::Tunnel(_) => return Ok(DestSource::itself(self.tunnel_source(dest.addr)?, 0)),
             FwdMode::DirectRoute => Some(client),
-            FwdMode::Nat => self.translated(client, dest.addr),
+            FwdMode::Nat => self.nat64_source(client, dest.addr),
             FwdMode::FullNat | FwdMode::Snat => None,
         };
         if let Some(client) = shown {
-            return Ok(Seen::itself(client, port));
+            return Ok(DestSource::itself(client, port));
         }
         let class = sapool::class_of(remote.low_bits(), rport);
         let (addr, port) = if dest.fwdmode == FwdMode::Snat {
-            self.wan_port(service, dest, class)?
+            self.take_wan_port(service, dest, class)?
         } else {
-            self.local_port(service, dest, class)?
+            self.take_local_port(service, dest, class)?
         };
-        Ok(Seen {
+        Ok(DestSource {
             addr,
             port,
             is_of_pool: true,
         })
     }
 
-    /// A client's address in the dest's family, without state (RFC 6052). `None` if it has none.
-    fn translated<A: Family>(&self, client: A, daddr: IpAddr) -> Option<A> {
+    /// The client's address in the dest's family, by stateless translation (RFC 6052). `None` if it
+    /// has none.
+    fn nat64_source<A: Family>(&self, client: A, daddr: IpAddr) -> Option<A> {
         if !A::HAS_NAT64 {
             return Some(client);
         }
@@ -220,7 +223,7 @@ impl Binding<'_> {
         }
     }
 
-    /// The director's address on the way to a tunnel's other end.
+    /// The director's address on the route to the tunnel's dest.
     fn tunnel_source<A: Family>(&self, daddr: IpAddr) -> Result<A, DropReason> {
         let hop = self.net.route_to(daddr).ok_or(DropReason::NoRoute)?;
         let source = self.net.source_for(hop.ifindex, daddr);
@@ -229,7 +232,7 @@ impl Binding<'_> {
 
     /// Takes a port of the WAN address that was chosen.
     #[inline(never)]
-    fn wan_port<A: Family>(
+    fn take_wan_port<A: Family>(
         &mut self,
         service: &Service,
         dest: &Dest,
@@ -243,8 +246,8 @@ impl Binding<'_> {
         Ok((addr, port.ok_or(DropReason::NoLocalPort)?))
     }
 
-    /// Takes a port of the local address whose turn it is, or of one after it, that can speak to the dest.
-    fn local_port<A: Family>(
+    /// Takes a port of the next local address in turn that has one free towards the dest.
+    fn take_local_port<A: Family>(
         &mut self,
         service: &Service,
         dest: &Dest,
@@ -267,7 +270,8 @@ impl Binding<'_> {
         Err(reason)
     }
 
-    /// Asks for the memory of the pool whose turn is next: it was used as many conns ago as there are local addresses.
+    /// Prefetches the port pool whose turn is next. It was used last as many conns ago as there are
+    /// local addresses.
     #[inline]
     fn fetch_next_laddr(&self, service: &Service) {
         let next = service.laddrs.get(self.service_state.next_laddr as usize);
@@ -277,7 +281,7 @@ impl Binding<'_> {
     }
 }
 
-/// Whether packets of such a conn may change in length: a header, an option, or an address in FTP's text.
+/// Whether the payload or the options of the conn's packets are edited.
 fn is_edited(service: &Service, fwdmode: FwdMode) -> bool {
     let options = &service.options;
     let in_tcp = options.proxy_protocol.is_some() || service.is_ftp();
@@ -288,7 +292,7 @@ fn is_edited(service: &Service, fwdmode: FwdMode) -> bool {
     }
 }
 
-/// What follows the header of UDP (RFC 768); nothing for TCP, whose first segment has no data yet.
+/// The payload of a datagram. Empty for TCP, whose first segment has none.
 fn payload_of<'a, A>(flow: &Flow<A>, l4: &'a [u8]) -> &'a [u8] {
     match flow.protocol() {
         Protocol::Tcp | Protocol::Sctp | Protocol::Icmp | Protocol::IcmpV6 => &[],
@@ -296,14 +300,14 @@ fn payload_of<'a, A>(flow: &Flow<A>, l4: &'a [u8]) -> &'a [u8] {
     }
 }
 
-/// The local addresses to ask, beginning with the one whose turn it is.
+/// The local addresses to try, from the one whose turn it is.
 fn laddrs_in_turn<'a>(
     service: &'a Service,
     service_state: &mut ServiceState,
 ) -> impl Iterator<Item = &'a Laddr> + use<'a> {
     let laddrs = &service.laddrs[..];
     let mut first = service_state.next_laddr as usize;
-    // Without a division for nearly all conns.
+    // Avoids a division in nearly all cases.
     if first >= laddrs.len() {
         first = first.checked_rem(laddrs.len()).unwrap_or(0);
     }
@@ -312,8 +316,8 @@ fn laddrs_in_turn<'a>(
     from_first.iter().chain(before).take(LADDRS_TRIED)
 }
 
-/// What the inbound rewrite changes in the checksums, worked out once.
-// Inlined: the endpoints were written in parts, which are read as a whole here.
+/// The changes of the checksums by the inbound rewrite.
+// Inlined: the endpoints were just written in parts and are read as a whole here.
 #[inline(always)]
 pub(crate) fn deltas<A: Family>(ends: &Endpoints<A>) -> RewriteDeltas {
     let (from, to) = (ends.inbound, ends.outbound.reversed());

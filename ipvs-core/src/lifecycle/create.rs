@@ -1,4 +1,4 @@
-//! A conn is made: service, dest, local port, and its place in the table.
+//! Makes a conn: service, dest, local port, and its entry in the table.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ use crate::wire::{Family, Flow, Segment};
 
 /// Why a packet makes no conn.
 pub(crate) enum Unserved {
-    /// No service has its address and port.
+    /// No service has this address and port.
     NoService,
-    /// It cannot, or must not.
+    /// It must not make one, for this reason.
     Drop(DropReason),
 }
 
@@ -30,7 +30,7 @@ impl From<DropReason> for Unserved {
 }
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// A conn for a packet: service, dest, local port, and a conn that is found by its inbound tuple.
+    /// Makes a conn for a packet, and enters its inbound tuple into the index.
     pub(crate) fn create_conn(
         &mut self,
         miss: &mut Miss<A, B>,
@@ -98,7 +98,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         Ok(id)
     }
 
-    /// What a conn begins with: timeout, numbers, state.
+    /// Sets the timeout, the sequence numbers and the state of a new conn.
     #[inline]
     fn start(
         &self,
@@ -121,7 +121,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// How long a conn waits for its second packet.
+    /// Seconds that a new conn waits for its second packet.
     fn first_timeout_s(
         &self,
         protocol: Protocol,
@@ -132,7 +132,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let usual = match (protocol, is_dr_tunnel) {
             (Protocol::Tcp, _) => return timeouts.tcp_s[TcpState::SynSent as usize],
             (Protocol::Sctp, false) => return timeouts.sctp_init_s,
-            // Nobody will hear the dest answer.
+            // The director will not see the dest's answer.
             (Protocol::Sctp, true) => timeouts.sctp_s,
             (_, true) => timeouts.udp_s,
             (_, false) => timeouts.udp_oneway_s,
@@ -140,7 +140,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         options.conn_timeout_s.unwrap_or(usual)
     }
 
-    /// Puts the conn into the table, in place of a half-open one if it is full.
+    /// Puts the conn into the table. If the table is full, a half-open conn gives way.
     fn insert(
         &mut self,
         lookup: &Lookup,
@@ -152,7 +152,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Ok(inserted) => inserted,
             Err(TableFull) => self.insert_into_full(lookup, conn, io)?,
         };
-        self.note_made(service, conn.dest());
+        self.count_new_conn(service, conn.dest());
         Ok(inserted)
     }
 
@@ -175,8 +175,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         Err(DropReason::ConnTableFull)
     }
 
-    /// A conn is in the table.
-    pub(crate) fn note_made(&mut self, service: ServiceId, dest: DestId) {
+    /// Counts a conn that was put into the table.
+    pub(crate) fn count_new_conn(&mut self, service: ServiceId, dest: DestId) {
         self.shared.stats.conns.add(1);
         self.shared.stats.conns_made.add(1);
         self.shared.note_conn(service, dest);
@@ -187,7 +187,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 }
 
-/// Whether a packet may open a conn, and may be believed; its segment, if its protocol has segments.
+/// Checks whether a packet may open a conn. Returns its segment, if it is TCP.
 #[inline]
 fn opening_of<A: Family, B: PacketBuf>(
     packet: &B,
@@ -195,18 +195,18 @@ fn opening_of<A: Family, B: PacketBuf>(
     l4: &[u8],
 ) -> Result<Option<Segment>, DropReason> {
     let opening = opening_segment(flow.protocol(), l4)?;
-    // RFC 9260, 3.3.2: an INIT stands alone, so that it never is too large for a packet.
+    // RFC 9260, 3.3.2: an INIT is alone in its packet, so it is never fragmented.
     if flow.protocol() == Protocol::Sctp && flow.is_fragment {
         return Err(DropReason::Fragment);
     }
-    // A fragment's checksum is over what is not here yet.
+    // The checksum of a fragment covers data that is not here yet.
     if packet.l4_checksum() == ChecksumState::Unknown && !flow.is_fragment {
         verify_checksum(flow, l4)?;
     }
     Ok(opening)
 }
 
-/// The segment of a packet that opens a conn, if its protocol has segments.
+/// The segment of a packet that opens a conn. `None` for protocols without segments.
 fn opening_segment(protocol: Protocol, l4: &[u8]) -> Result<Option<Segment>, DropReason> {
     match protocol {
         Protocol::Tcp => {
@@ -221,7 +221,7 @@ fn opening_segment(protocol: Protocol, l4: &[u8]) -> Result<Option<Segment>, Dro
     }
 }
 
-/// The service of the packet's destination, or one that matches it.
+/// The service of the packet's VIP and port, or one that matches the packet.
 #[inline]
 fn service_of<'a, A: Family, B: PacketBuf>(
     snapshot: &'a Snapshot,
@@ -237,7 +237,7 @@ fn service_of<'a, A: Family, B: PacketBuf>(
     match_service_of(snapshot, packet, flow)
 }
 
-/// The service that a packet on its way through matches.
+/// The match service of a packet that is not for a VIP.
 #[cold]
 #[inline(never)]
 fn match_service_of<'a, A: Family, B: PacketBuf>(
@@ -248,7 +248,7 @@ fn match_service_of<'a, A: Family, B: PacketBuf>(
     let tuple = &flow.tuple;
     let services = &snapshot.services;
     let (src, dst) = (tuple.src.to_ip(), tuple.dst.to_ip());
-    // Replies without a conn are no new ones; what a dest of NAT says goes through a conn, or nowhere.
+    // A reply without a conn opens none. A packet of a NAT dest goes through a conn or not at all.
     let local = snapshot.net.local_addr(dst);
     if local.is_some_and(|local| local.sapool)
         || services.is_nat_dest(flow.protocol(), src, tuple.sport)
@@ -266,7 +266,7 @@ fn match_service_of<'a, A: Family, B: PacketBuf>(
     };
     services
         .matching(flow.protocol(), &facts, is_to_us)
-        // Nobody gets out where there is no way.
+        // A packet without a route is not let out.
         .filter(|_| is_to_us || oif.is_some())
 }
 

@@ -1,4 +1,4 @@
-//! What packets change about a conn: its state, its timeout, whether it counts as active.
+//! What a packet changes about its conn: the state, the timeout, the dest's count of active conns.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.set_active(id, state == TcpState::Established);
     }
 
-    /// Changes the timeout from the next packet on; a shorter one also in the wheel.
+    /// Changes the timeout. A shorter one counts at once, a longer one from the next packet on.
     pub(crate) fn set_timeout(&mut self, id: ConnId, timeout_s: u16) {
         let conn = self.family.conns.get_mut(id);
         let is_shorter = timeout_s < conn.timeout_s;
@@ -35,7 +35,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// Moves a conn between the two counters of its dest.
+    /// Moves a conn between the dest's active and inactive conns.
     pub(crate) fn set_active(&mut self, id: ConnId, active: bool) {
         let conn = self.family.conns.get_mut(id);
         if conn.flags.has(ConnFlags::ACTIVE) == active {
@@ -54,7 +54,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         from.sub(1);
     }
 
-    /// The timeout of a conn of UDP, SCTP or echo.
+    /// Seconds without a packet until a conn of UDP, SCTP or echo expires.
     pub(crate) fn quiet_timeout_s(&self, conn: &Conn<A>, answered: bool) -> u16 {
         let timeouts = &self.shared.snapshot.timeouts;
         let is_sctp = conn.protocol == Protocol::Sctp.number();
@@ -67,7 +67,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         clamp(self.service_timeout_s(conn).unwrap_or(usual))
     }
 
-    /// What the service says of the timeout of established conns.
+    /// The service's own timeout for established conns.
     fn service_timeout_s(&self, conn: &Conn<A>) -> Option<u32> {
         self.service_of(conn)?.options.conn_timeout_s
     }
@@ -85,7 +85,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             .map(Arc::as_ref)
     }
 
-    /// A packet of a conn without states went its way.
+    /// Notes the dest's first answer, in a conn without TCP states.
     #[inline(always)]
     pub(crate) fn note_first_answer(&mut self, found: Found) {
         let flags = self.family.conns.get(found.id).flags;
@@ -95,7 +95,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// The dest of a conn without states has answered.
+    /// The dest has answered: the conn is active from now on, with the longer timeout.
     #[cold]
     #[inline(never)]
     pub(crate) fn note_answer(&mut self, id: ConnId) {

@@ -1,4 +1,4 @@
-//! What the end of a conn sets free: counters, its template, its local port.
+//! Gives back what a conn held: counters, its persistence template, its local port.
 
 use packet::PacketBuf;
 
@@ -10,14 +10,14 @@ use crate::state::templates;
 use crate::wire::Family;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// Ends a conn before its time, silently.
+    /// Removes a conn. Its ends are not told.
     pub(crate) fn end(&mut self, id: ConnId, io: &mut impl Io<B>) {
         let conn = self.family.conns.remove(id);
-        self.settle_end(&conn, io);
+        self.unbind(&conn, io);
     }
 
-    /// Gives back what a conn that is out of the table had.
-    pub(crate) fn settle_end(&mut self, conn: &Conn<A>, io: &mut impl Io<B>) {
+    /// Gives back what a conn held that is already out of the table.
+    pub(crate) fn unbind(&mut self, conn: &Conn<A>, io: &mut impl Io<B>) {
         self.shared.stats.conns.sub(1);
         let service = self.shared.dest_cache.service(conn.dest());
         self.shared.stats.service(service).conns.sub(1);
@@ -36,7 +36,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.return_port(conn, io);
     }
 
-    /// Gives the local port back; if it was the last of an address that leaves, the pool goes too.
+    /// Gives back the local port. If it was the last one of an address that is being removed, the
+    /// port pool goes to control.
     pub(crate) fn return_port(&mut self, conn: &Conn<A>, io: &mut impl Io<B>) {
         if !conn.flags.has(ConnFlags::LOCAL_PORT) {
             return;
@@ -48,7 +49,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// The template of a client whose conn has ended may end some time, too.
+    /// The conn no longer holds its client's template, which may expire now.
     fn release_template(&self, conn: &Conn<A>) {
         let now = self.shared.now.tick();
         let Some(service) = self.service_of(conn) else {

@@ -1,4 +1,4 @@
-//! The end of all conns of a dest: they are found by walking the table, a few at a time.
+//! Ends all conns of a dest. They are found by walking the table, a few slots per call.
 
 use packet::PacketBuf;
 
@@ -8,11 +8,11 @@ use crate::ctx::{Engine, Forwarder};
 use crate::io::Io;
 use crate::wire::Family;
 
-/// Slots of the table looked at per call.
+/// Slots of the table that are looked at per call.
 const REACH: u32 = 256;
 
 impl<B: PacketBuf> Engine<B> {
-    /// Goes on with the end of dests' conns: first those of IPv4, then the others.
+    /// Goes on with the removal of dests, first in IPv4's table, then in IPv6's.
     pub(crate) fn continue_dest_removals(&mut self, io: &mut impl Io<B>) {
         if self.v4().walk(io) {
             for closed in self.v4.dest_removals.walking.drain(..) {
@@ -24,7 +24,7 @@ impl<B: PacketBuf> Engine<B> {
         }
     }
 
-    /// The walks are over. Reports that find no room stay for the next call.
+    /// Reports the dests whose walks are over. A report that finds no room waits for the next call.
     fn report_dest_removals(&mut self, io: &mut impl Io<B>) {
         while let Some(closed) = self.v6.dest_removals.walking.pop() {
             if closed.is_removed && io.event(Event::DestGone(closed.dest)).is_err() {
@@ -36,8 +36,8 @@ impl<B: PacketBuf> Engine<B> {
 }
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// Goes on with the walk, or begins one; whether it is over. Both ends of an established conn are told by a
-    /// reset.
+    /// Goes on with a walk through the table, or begins one. Returns whether it is over. Both ends
+    /// of an established conn get a reset.
     fn walk(&mut self, io: &mut impl Io<B>) -> bool {
         let closing = &mut self.family.dest_removals;
         if closing.walking.is_empty() {

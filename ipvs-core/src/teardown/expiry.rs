@@ -1,4 +1,4 @@
-//! How long a conn lives: states, timeouts, expiry, and what its end sets free.
+//! Ends conns whose timeout has passed.
 
 use packet::PacketBuf;
 
@@ -7,11 +7,11 @@ use crate::ctx::Forwarder;
 use crate::io::Io;
 use crate::wire::Family;
 
-/// Conns and timer slots looked at per call, so that no loop gets long when many expire at once.
+/// Conns and timer slots that are looked at per call. It bounds the loop when many expire at once.
 const EXPIRY_BUDGET: u32 = 128;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// Expires conns whose time is over, a few per call.
+    /// Ends conns whose timeout has passed, a few per call.
     pub(crate) fn expire_conns(&mut self, io: &mut impl Io<B>) {
         let now = self.shared.now.tick();
         let mut budget = EXPIRY_BUDGET;
@@ -35,6 +35,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     fn expire(&mut self, leaving: Leaving, io: &mut impl Io<B>) {
         self.reset_if_established(leaving.id(), io);
         let conn = self.family.conns.release(leaving);
-        self.settle_end(&conn, io);
+        self.unbind(&conn, io);
     }
 }

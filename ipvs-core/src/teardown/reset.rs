@@ -1,4 +1,4 @@
-//! Resets to both ends of a conn that ends while they still believe in it (FullNAT design, 4.8).
+//! Resets to both ends of a conn that the director ends while they still use it.
 
 use packet::PacketBuf;
 use packet::checksum;
@@ -15,12 +15,12 @@ use crate::wire::{Family, family};
 use crate::xmit::Way;
 use packet::ipv4::L2_LEN;
 
-/// A segment without options or data: RFC 9293, 3.1.
+/// Bytes of a segment without options and data: RFC 9293, 3.1.
 const SEGMENT_LEN: usize = 20;
 const RST_ACK: u8 = 0x14;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// Tells both ends of an established TCP conn that it is over.
+    /// Sends a RST to both ends of an established TCP conn.
     pub(super) fn reset_if_established(&mut self, id: ConnId, io: &mut impl Io<B>) {
         let conn = *self.family.conns.get(id);
         if conn.flags.has(ConnFlags::SYN_PROXIED) && conn.tcp_state() == TcpState::SynSent {
@@ -32,8 +32,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         {
             return;
         }
-        // The sequence number is the one the receiver expects next, for only then does it believe
-        // the reset at once (RFC 5961, 3.2): what it acknowledged last.
+        // A RST counts at once only with the sequence number that the receiver expects next (RFC
+        // 5961, 3.2). That is what the receiver acknowledged last.
         let [client_ack, dest_ack] = conn.acks;
         let client_expects = client_ack.wrapping_add(self.family.dest_delta(id));
         let for_client = (client_expects, dest_ack.wrapping_sub(conn.seq_delta));
@@ -43,7 +43,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.send_reset(id, &conn, Direction::Inbound, for_dest, io);
     }
 
-    /// The client has shaken hands, and the dest did not answer.
+    /// The client has shaken hands with the SYN proxy, and the dest did not answer.
     fn reset_waiting_client(&mut self, id: ConnId, io: &mut impl Io<B>) {
         let conn = *self.family.conns.get(id);
         let ext = self.family.exts.get(id);
@@ -83,7 +83,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 }
 
-/// A whole RST segment, MAC addresses excepted. RFC 9293, 3.10.7: seq and ack as given.
+/// Writes a whole RST segment, except for the MAC addresses. RFC 9293, 3.10.7.
 fn write_reset<A: Family>(frame: &mut [u8], tuple: &Tuple<A>, (seq, ack): (u32, u32)) {
     frame.fill(0);
     let header = NewHeader::of_ours(tuple.src, tuple.dst, tuple.protocol, SEGMENT_LEN as u16);

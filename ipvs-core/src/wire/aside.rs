@@ -1,23 +1,23 @@
-//! What a packet is that belongs to no conn of TCP, UDP, SCTP or echo.
+//! Packets that do not go through the stages of a batch.
 
 use crate::drop_reason::DropReason;
 
-/// Where a packet goes that is no `Flow`.
+/// What a packet is that cannot belong to a conn of TCP, UDP or SCTP by its ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Aside {
-    /// An IPv6 packet, still to be looked at
+    /// An IPv6 packet. Its header is still to be read.
     Ipv6,
     /// An ICMP message
     Icmp,
-    /// A fragment without ports, or of a packet that has none
+    /// A later fragment, which has no ports, or a fragment of a protocol without ports.
     Fragment,
     /// AH or ESP
     Ipsec,
     /// ARP
     Arp,
-    /// Not for the engine
+    /// For the kernel, by way of kni.
     Kernel,
-    /// Not for anyone
+    /// To be dropped, for this reason.
     Drop(DropReason),
 }
 

@@ -1,4 +1,4 @@
-//! What kind of packet this is: the first stage, one packet at a time.
+//! The first stage: what kind of packet this is, one packet at a time.
 
 use packet::ip::IpFacts;
 use packet::{ChecksumState, MacAddr, PacketBuf, ipv4, ipv6, sctp};
@@ -20,12 +20,14 @@ const ESP: u8 = 50;
 const AH: u8 = 51;
 const SCTP: u8 = 132;
 
-/// Whose frames are plain: a MAC address as the first eight bytes of a frame are compared with it, two of which are shifted out.
+/// The MAC address that a frame must have for the fast path. It is compared with the first eight
+/// bytes of the frame, read as one number; the two bytes of the source address in it are shifted
+/// out.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Addressee(u64);
 
 impl Addressee {
-    /// No frame's: bits that are shifted out of those are set.
+    /// Matches no frame: the lowest bit is set, and the shift clears that bit of every frame.
     pub(crate) const NOBODY: Self = Self(1);
 
     pub(crate) const fn new(mac: MacAddr) -> Self {
@@ -40,8 +42,9 @@ impl Addressee {
     }
 }
 
-/// What nearly all packets are, in as few steps as it takes: TCP or UDP in IPv4, whole, without IP options, and nothing is wrong with
-/// it but perhaps who it is from or to. `addressee` is the device that it came in by. `None` is any other: [`classify`] tells.
+/// The fast path of classification: a whole IPv4 packet with TCP or UDP, without IP options, and
+/// sound. Whether source and destination are possible is not checked here. `addressee` is the
+/// device that received the packet. `None` for any other packet, which [`classify`] takes.
 #[inline(always)]
 pub(crate) fn plain_flow<B: PacketBuf>(
     packet: &mut B,
@@ -65,7 +68,7 @@ pub(crate) fn plain_flow<B: PacketBuf>(
     Some(flow(&ip, ports))
 }
 
-/// Classifies any packet, which came in by a device with this MAC address.
+/// Classifies any packet. `mac` is that of the device that received it.
 #[cold]
 #[inline(never)]
 pub(crate) fn classify<B: PacketBuf>(packet: &mut B, mac: MacAddr) -> Result<Flow<[u8; 4]>, Aside> {
@@ -93,13 +96,14 @@ fn classify_ipv4<B: PacketBuf>(packet: &mut B) -> Result<Flow<[u8; 4]>, Aside> {
     flow_by_ports(packet, &ip, ICMP)
 }
 
-/// Router and neighbour solicitations and advertisements, and redirects: RFC 4861, 4.
+/// Whether this is a message of neighbour discovery: router and neighbour solicitations and
+/// advertisements, and redirects (RFC 4861, 4).
 pub(crate) fn is_neighbour_discovery(frame: &[u8], ip: &IpFacts<[u8; 16]>) -> bool {
     let kind = frame.get(usize::from(ip.l4_at));
     ip.protocol == ICMPV6 && !ip.is_fragment && kind.is_some_and(|kind| (133..=137).contains(kind))
 }
 
-/// What kind of packet this is, by its header that was checked. Never [`Aside::Ipv6`] or [`Aside::Arp`].
+/// Classifies an IPv6 packet whose header was checked. Never [`Aside::Ipv6`] or [`Aside::Arp`].
 pub(crate) fn flow_of_ipv6<B: PacketBuf>(
     packet: &B,
     ip: &IpFacts<[u8; 16]>,
@@ -119,7 +123,7 @@ pub(crate) fn flow_of_ipv6<B: PacketBuf>(
     flow_by_ports(packet, ip, ICMPV6)
 }
 
-/// What has ports; `icmp` is the number of the family's own messages.
+/// The flow of a packet of a protocol with ports. `icmp` is the number of ICMP in this family.
 #[inline(always)]
 fn flow_by_ports<A: Family, B: PacketBuf>(
     packet: &B,
@@ -167,7 +171,7 @@ fn flow<A: Family>(ip: &IpFacts<A>, (sport, dport): (u16, u16)) -> Flow<A> {
     }
 }
 
-/// `None` if the header is cut, or its length lies.
+/// The ports, or `None` if the header is cut or its data offset is wrong.
 #[inline(always)]
 fn tcp_ports(l4: &[u8]) -> Option<(u16, u16)> {
     let header = l4.first_chunk::<20>()?;
@@ -175,12 +179,12 @@ fn tcp_ports(l4: &[u8]) -> Option<(u16, u16)> {
     (header_len >= 20 && header_len <= l4.len()).then(|| ports(header))
 }
 
-/// `None` if the header is cut, or its length lies.
+/// The ports, or `None` if the header is cut or its length field is wrong.
 #[inline(always)]
 fn udp_ports(l4: &[u8], is_fragment: bool) -> Option<(u16, u16)> {
     let header = l4.first_chunk::<8>()?;
     let len = usize::from(u16::from_be_bytes([header[4], header[5]]));
-    // One comparison for both ends: what is less than 8 would be very much.
+    // One comparison checks both limits: a length below 8 wraps around to a very large number.
     let is_sound = len.wrapping_sub(8) <= l4.len() - 8;
     (is_sound || is_fragment && len >= 8).then(|| ports(header))
 }
@@ -234,7 +238,7 @@ mod tests {
         }
     }
 
-    /// Mostly in the headers of IP and above.
+    /// Offsets, most of them in the headers of IP and above.
     fn place() -> impl Strategy<Value = usize> {
         prop_oneof![1 => 0_usize..60, 4 => 14_usize..48]
     }
@@ -247,8 +251,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is changed in a packet, with the header's checksum right again or not: the short way never says anything but
-        /// the long one, but for what both ends are.
+        /// Whatever is changed in a packet, with or without a correct header checksum: the fast
+        /// path of classification finds what the slow path finds, except for impossible source and
+        /// destination addresses.
         #[test]
         fn the_short_way_says_what_the_long_one_does(
             is_tcp: bool,

@@ -6,17 +6,17 @@ use packet::ip::IpFacts;
 use crate::tuple::Tuple;
 use crate::wire::family::Family;
 
-/// Where the checksum and the identifier are: RFC 792, and the same in RFC 4443.
+/// Where an echo message has its checksum and its identifier: RFC 792, and RFC 4443 alike.
 const CHECKSUM: std::ops::Range<usize> = 2..4;
 const IDENTIFIER: std::ops::Range<usize> = 4..6;
 
-/// The identifier of an echo message; `None` if it is cut.
+/// The identifier of an echo message. `None` if the message is cut.
 pub(crate) fn identifier(icmp: &[u8]) -> Option<u16> {
     let field = icmp.get(IDENTIFIER)?;
     Some(u16::from_be_bytes([field[0], field[1]]))
 }
 
-/// Replaces the identifier, and changes the checksum by that and by what else `delta` says.
+/// Replaces the identifier. The checksum changes by that and by `delta`.
 pub(crate) fn put_identifier(icmp: &mut [u8], new: u16, delta: Delta) {
     let Some(old) = identifier(icmp) else {
         return;
@@ -27,7 +27,8 @@ pub(crate) fn put_identifier(icmp: &mut [u8], new: u16, delta: Delta) {
     icmp[CHECKSUM].copy_from_slice(&sum.to_be_bytes());
 }
 
-/// The tuple of an echo message: what a request's sender chose is its port, the other port is 0.
+/// The tuple of an echo message. The identifier is the port of whoever sent the request; the other
+/// port is 0.
 pub(crate) fn tuple<A: Family>(ip: &IpFacts<A>, kind: u8, identifier: u16) -> Tuple<A> {
     let (sport, dport) = if kind == A::ECHO_REQUEST {
         (identifier, 0)

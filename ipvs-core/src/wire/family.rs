@@ -1,4 +1,4 @@
-//! What IPv4 and IPv6 packets of a conn differ in. All other code of the way is written once.
+//! What differs between IPv4 and IPv6. All other code is written once, for both.
 
 use std::net::IpAddr;
 
@@ -16,48 +16,50 @@ use crate::wire::aside::Aside;
 pub(super) const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
 const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 
-/// An address family, as one of its addresses. Frames are those of packets that were found sound.
+/// An address family, named by the type of its addresses. The frames given to it were checked
+/// before.
 ///
-/// The lane of IPv6 also has the conns whose ends are of both families: their IPv4 addresses are written as
-/// IPv6 maps them (RFC 4291, 2.5.5.2), and a frame may be of either.
+/// The family state of IPv6 also has the conns of NAT64 and NAT46. Their IPv4 addresses are mapped
+/// into IPv6 (RFC 4291, 2.5.5.2), and their frames may be of either family.
 pub trait Family: Address {
-    /// Whether its lane has the conns between both families.
+    /// Whether the conns of NAT64 are in this family's state.
     const HAS_NAT64: bool;
-    /// Where what is above IP begins in a frame whose IP header has neither options nor extensions
+    /// Offset of the L4 header in a frame whose IP header has neither options nor extensions.
     const PLAIN_L4_AT: usize;
-    /// Echo, which goes with a service's packets through SNAT
+    /// The protocol of echo messages, which SNAT forwards.
     const ICMP: Protocol;
-    /// Of an echo request: RFC 792, RFC 4443
+    /// ICMP type of an echo request: RFC 792, RFC 4443.
     const ECHO_REQUEST: u8;
-    /// Of an echo reply
+    /// ICMP type of an echo reply: RFC 792, RFC 4443.
     const ECHO_REPLY: u8;
 
-    /// An address of this family; IPv6 takes IPv4 addresses too.
+    /// An address of this family, or `None`. IPv6 takes IPv4 addresses too, mapped.
     fn of(addr: IpAddr) -> Option<Self>;
-    /// What replacing one address by another changes in a checksum
+    /// How a checksum changes when one address replaces another.
     fn delta(old: Self, new: Self) -> Delta;
     /// Checks a frame's IP header and reads it.
     ///
-    /// # Errors
-    /// Why it is dropped
+    /// # Errors The reason to drop the packet.
     fn check<B: PacketBuf>(packet: &mut B) -> Result<IpFacts<Self>, DropReason>;
     /// Reads the header that an ICMP error quotes.
     fn check_quoted(ip: &[u8]) -> Option<IpFacts<Self>>;
-    /// Whether an ICMP message is an error
+    /// Whether an ICMP message of this type is an error.
     fn is_icmp_error(kind: u8) -> bool;
-    /// What ICMP's checksum covers besides the message
+    /// The sum of the pseudo header that the checksum of ICMP covers. 0 for IPv4.
     fn icmp_pseudo_header(src: Self, dst: Self, len: u16) -> u64;
-    /// The time to live
+    /// The time to live, or hop limit.
     fn ttl(frame: &[u8]) -> u8;
     /// Decrements the time to live, which must be above 1.
     fn decrement_ttl(frame: &mut [u8]);
-    /// Puts other addresses in and decrements the time to live. `l3` is what they change in the header's checksum.
+    /// Replaces both addresses and decrements the time to live. `l3` is the change of the header
+    /// checksum.
     fn rewrite(frame: &mut [u8], src: Self, dst: Self, l3: Delta);
-    /// Whether a packet that has no conn may have one, if classification did not ask.
+    /// Whether source and destination are possible for a conn. Asked for packets that found no
+    /// conn, if classification did not ask before.
     fn check_hosts(src: Self, dst: Self) -> Result<(), Aside>;
-    /// Puts other addresses into a header, which `ip` begins with, and nothing else.
+    /// Replaces both addresses in an IP header, and nothing else. `ip` begins with the header.
     fn readdress(ip: &mut [u8], src: Self, dst: Self, l3: Delta);
-    /// The sum of the pseudo header of TCP and UDP
+    /// The sum of the pseudo header that the checksums of TCP and UDP cover.
     fn pseudo_header(tuple: &Tuple<Self>, len: u16) -> u64;
 }
 
@@ -81,7 +83,8 @@ impl Family for [u8; 4] {
         Delta::replace(&old, &new)
     }
 
-    // Into the loop that classifies: what it does not ask for is not even read there.
+    // Inlined into the loop that classifies, so that fields which that loop does not use are not
+    // read.
     #[inline(always)]
     fn check<B: PacketBuf>(packet: &mut B) -> Result<IpFacts<Self>, DropReason> {
         ipv4::check(packet).map_err(|error| match error {
@@ -95,8 +98,9 @@ impl Family for [u8; 4] {
         ipv4::check_quoted(ip)
     }
 
-    /// RFC 792: destination unreachable, time exceeded, parameter problem. Source quench and redirects are
-    /// obsolete or not for what is behind (RFC 6633, RFC 1812, 5.2.7.2).
+    /// Destination unreachable, time exceeded and parameter problem (RFC 792). Source quench is
+    /// obsolete (RFC 6633), and redirects are not for hosts behind the director (RFC 1812,
+    /// 5.2.7.2).
     fn is_icmp_error(kind: u8) -> bool {
         matches!(kind, 3 | 11 | 12)
     }
@@ -249,7 +253,7 @@ impl Family for [u8; 16] {
     }
 }
 
-/// What an IPv4 header says, in IPv6's form.
+/// The facts of an IPv4 header, with its addresses mapped into IPv6.
 pub(crate) fn mapped(facts: IpFacts<[u8; 4]>) -> IpFacts<[u8; 16]> {
     IpFacts {
         src: facts.src.to_mapped(),
@@ -266,14 +270,14 @@ pub(crate) fn mapped(facts: IpFacts<[u8; 4]>) -> IpFacts<[u8; 16]> {
     }
 }
 
-/// Whether a frame holds an IPv4 packet: its version, since the frame was found sound.
+/// Whether a frame that was checked holds an IPv4 packet, by the IP version.
 #[inline]
 pub(crate) fn is_ipv4(frame: &[u8]) -> bool {
     frame.get(L2_LEN).is_some_and(|first| first >> 4 == 4)
 }
 
-/// Bytes between where the offsets of a packet's fragments count from and what is above IP: options for the
-/// destination in a first fragment (RFC 8200, 4.5).
+/// Bytes between the start of the fragmentable part and the L4 header: the destination options in a
+/// first fragment (RFC 8200, 4.5). Fragment offsets count from the start of the fragmentable part.
 pub(crate) fn options_len<A>(frame: &[u8], ip: &IpFacts<A>) -> u16 {
     if is_ipv4(frame) {
         return 0;
@@ -283,7 +287,7 @@ pub(crate) fn options_len<A>(frame: &[u8], ip: &IpFacts<A>) -> u16 {
     ipv6::fragmentable_at(header).map_or(0, |at| l4_at.saturating_sub(at as u16))
 }
 
-/// Type of service, or traffic class
+/// Type of service of IPv4, or traffic class of IPv6.
 pub(crate) fn traffic_class(frame: &[u8]) -> u8 {
     match frame.get(L2_LEN..) {
         Some([first, second, ..]) if first >> 4 == 4 => *second,
@@ -292,7 +296,7 @@ pub(crate) fn traffic_class(frame: &[u8]) -> u8 {
     }
 }
 
-/// Makes a frame's IP packet longer by `by` bytes.
+/// Adds `by` bytes to the length of a frame's IP packet.
 pub(crate) fn grow(frame: &mut [u8], by: u16) {
     let is_ipv4 = is_ipv4(frame);
     let header = frame.get_mut(L2_LEN..).unwrap_or_default();
@@ -305,10 +309,10 @@ pub(crate) fn grow(frame: &mut [u8], by: u16) {
     }
 }
 
-/// Of packets of our own: RFC 1700
+/// Time to live of packets that the director makes: RFC 1700.
 pub(crate) const DEFAULT_TTL: u8 = 64;
 
-/// Bytes of the IP header of packets from `src`.
+/// Length in bytes of the IP header of packets from `src`.
 #[inline]
 pub(crate) fn header_len<A: Family>(src: A) -> usize {
     if size_of::<A>() == 4 || src.is_mapped() {
@@ -333,7 +337,7 @@ pub(crate) fn write_header<A: Family>(frame: &mut [u8], new: &NewHeader<A>) {
     }
 }
 
-/// Writes an IP header to where there is room for it.
+/// Writes an IP header at the start of `ip`, which has room for it.
 pub(crate) fn write_ip_header<A: Family>(ip: &mut [u8], new: &NewHeader<A>) {
     if let (IpAddr::V4(src), IpAddr::V4(dst)) = (new.src.to_ip(), new.dst.to_ip()) {
         if let Some(header) = ip.first_chunk_mut() {

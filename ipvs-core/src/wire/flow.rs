@@ -9,21 +9,22 @@ const TCP: u8 = 6;
 const UDP: u8 = 17;
 const SCTP: u8 = 132;
 
-/// A TCP or UDP packet that may belong to a conn.
+/// A packet with ports, or an echo message: what a conn is looked up by, and where its L4 header
+/// is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub(crate) struct Flow<A> {
     pub(crate) tuple: Tuple<A>,
     /// Bytes of the IP packet, header included.
     pub(crate) total_len: u16,
-    /// Where the L4 header begins in the frame.
+    /// Offset of the L4 header in the frame.
     pub(crate) l4_at: u8,
-    /// The first fragment of a packet: its L4 part is not all there.
+    /// This is the first fragment of a packet, so its payload is not all there.
     pub(crate) is_fragment: bool,
 }
 
 impl<A> Flow<A> {
-    /// What its tuple is of: flows are made of nothing else.
+    /// The protocol of its tuple. A flow is made for these protocols only.
     #[inline(always)]
     pub(crate) const fn protocol(&self) -> Protocol {
         debug_assert!(Protocol::from_number(self.tuple.protocol).is_some());
@@ -38,13 +39,14 @@ impl<A> Flow<A> {
 }
 
 impl<A> Flow<A> {
-    /// The packet from its L4 header on, in its frame. Empty if the frame is shorter, which classification rules out.
+    /// The packet from its L4 header on. Empty if the frame is shorter, which classification rules
+    /// out.
     #[inline(always)]
     pub(crate) fn l4<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
         frame.get(usize::from(self.l4_at)..).unwrap_or_default()
     }
 
-    /// As [`Self::l4`], to be written.
+    /// As [`Self::l4`], for writing.
     #[inline(always)]
     pub(crate) fn l4_mut<'f>(&self, frame: &'f mut [u8]) -> &'f mut [u8] {
         frame.get_mut(usize::from(self.l4_at)..).unwrap_or_default()
@@ -52,15 +54,16 @@ impl<A> Flow<A> {
 }
 
 impl<A: Family> Flow<A> {
-    /// Whether its packet is whole, and the IP header has neither options nor extensions.
+    /// Whether the packet is plain: whole, with an IP header that has neither options nor
+    /// extensions.
     #[inline(always)]
     pub(crate) const fn is_plain(&self) -> bool {
-        // As one number
+        // Both fields are compared as one number.
         u16::from_ne_bytes([self.l4_at, self.is_fragment as u8])
             == u16::from_ne_bytes([A::PLAIN_L4_AT as u8, 0])
     }
 
-    /// The same in IPv6's form.
+    /// The flow with its addresses mapped into IPv6.
     pub(crate) fn to_mapped(self) -> Flow<[u8; 16]> {
         Flow {
             tuple: self.tuple.to_mapped(),

@@ -1,11 +1,12 @@
-//! The front of a frame, which gets longer or shorter.
+//! Room at the front of a frame.
 
 use packet::PacketBuf;
 use packet::ipv4::L2_LEN;
 
 use crate::drop_reason::DropReason;
 
-/// What takes `old` bytes at the front of a frame takes `new` ones, to be written; the Ethernet header stays.
+/// Makes the headers at the front of a frame, `old` bytes with Ethernet, `new` bytes long. The
+/// Ethernet header is kept; the rest is to be written by the caller.
 pub(crate) fn resize_head<B: PacketBuf>(
     packet: &mut B,
     old: usize,

@@ -1,4 +1,4 @@
-//! What an ICMP error quotes, and how our rewrite of it is undone.
+//! The packet that an ICMP error quotes, and how our rewrite of it is undone.
 
 use packet::checksum::Delta;
 use packet::ip::IpFacts;
@@ -12,27 +12,28 @@ use crate::tuple::Tuple;
 use crate::wire::family::Family;
 use crate::wire::{echo, tcp};
 
-/// Bytes of an ICMP header, before what it quotes.
+/// Bytes of an ICMP header, in front of the quoted packet.
 pub(crate) const ICMP_HEADER_LEN: usize = 8;
-/// What of the quoted packet's L4 header is there at least: RFC 792.
+/// Bytes of the L4 header that an error quotes at least: RFC 792.
 const QUOTED_L4_LEN: usize = 8;
 
-/// What an ICMP error quotes of the packet it is about.
+/// The packet that an ICMP error quotes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quoted<A> {
-    /// What its IP header says
+    /// The facts of its IP header.
     pub(crate) ip: IpFacts<A>,
-    /// Where the quoted L4 header begins, from the ICMP header's start.
+    /// Offset of its L4 header, from the start of the ICMP header.
     pub(crate) l4_at: usize,
-    /// As the packet looked where the error arose: after our rewrite.
+    /// Its tuple where the error arose, so after our rewrite.
     pub(crate) tuple: Tuple<A>,
 }
 
-/// RFC 1812, 4.3.2.3, and RFC 4443, 2.4 (c)
+/// Longest ICMP error in bytes of the IP packet (RFC 1812, 4.3.2.3), and longest ICMPv6 error (RFC
+/// 4443, 2.4 (c)).
 pub(crate) const LONGEST_ICMP_ERROR: usize = 576;
 pub(crate) const LONGEST_ICMPV6_ERROR: usize = 1280;
 
-/// Reads what an error quotes; `None` if it is about something the engine has no conns of.
+/// Reads what an error quotes. `None` if that is a packet of a protocol that has no conns.
 pub(crate) fn read_quoted<A: Family>(icmp: &[u8]) -> Result<Option<Quoted<A>>, DropReason> {
     let quoted = icmp.get(ICMP_HEADER_LEN..).unwrap_or_default();
     let ip = A::check_quoted(quoted).ok_or(DropReason::IcmpMalformed)?;
@@ -67,8 +68,8 @@ pub(crate) fn read_quoted<A: Family>(icmp: &[u8]) -> Result<Option<Quoted<A>>, D
     }))
 }
 
-/// The tuple with which the receiver of an error had sent what the error quotes: one that goes outbound is about a
-/// packet that went inbound, and the other way round.
+/// The tuple that the receiver of an error sent its packet with. An error that goes outbound is
+/// about a packet that went inbound, and the other way round.
 pub(crate) const fn as_sent<A: Family>(conn: &Conn<A>, direction: Direction) -> Tuple<A> {
     match direction {
         Direction::Outbound => conn.tuple(Direction::Inbound),
@@ -76,8 +77,8 @@ pub(crate) const fn as_sent<A: Family>(conn: &Conn<A>, direction: Direction) -> 
     }
 }
 
-/// Undoes our rewrite on the L4 header of the quoted packet, of which there are 8 bytes at least. `dest_delta` is what
-/// was added to the dest's numbers.
+/// Undoes our rewrite of the L4 header of a quoted packet, of which at least 8 bytes are there.
+/// `dest_delta` was added to the dest's sequence numbers.
 pub(crate) fn restore_l4<A: Family>(
     l4: &mut [u8],
     quoted: &Quoted<A>,
@@ -90,7 +91,7 @@ pub(crate) fn restore_l4<A: Family>(
         return;
     }
     if conn.protocol == A::ICMP.number() {
-        // One of both ports is 0: the other is the identifier.
+        // One of both ports is 0: the other one is the identifier.
         let addresses =
             A::delta(quoted.tuple.src, sent.src).plus(A::delta(quoted.tuple.dst, sent.dst));
         let delta = if A::ICMP == Protocol::IcmpV6 {
@@ -106,7 +107,8 @@ pub(crate) fn restore_l4<A: Family>(
     let is_tcp = conn.protocol == Protocol::Tcp.number();
     if is_tcp {
         let [at_seq, at_ack] = [tcp::SEQ, tcp::ACK_NUMBER];
-        // What the client was sent, as the dest had sent it; or what the dest was sent, as the client had.
+        // A quoted segment has the numbers that the other end saw. They become those that the
+        // receiver of the error had sent.
         let numbers = match direction {
             Direction::Inbound => [
                 (at_seq, dest_delta.wrapping_neg()),
@@ -130,7 +132,7 @@ pub(crate) fn restore_l4<A: Family>(
     }
 }
 
-/// Undoes our rewrite on the quoted packet.
+/// Undoes our rewrite of a quoted packet.
 pub(crate) fn restore_quoted<A: Family>(
     icmp: &mut [u8],
     quoted: &Quoted<A>,
@@ -145,7 +147,8 @@ pub(crate) fn restore_quoted<A: Family>(
     restore_l4(l4, quoted, conn, direction, dest_delta);
 }
 
-/// Adds to a number in a TCP header, if that much of it is quoted, and says what that changes in the checksum.
+/// Adds `back` to a number in a TCP header, if that part of the header is quoted. Returns
+/// the change of the checksum.
 fn add_to_number(l4: &mut [u8], at: usize, back: u32) -> Delta {
     let Some(field) = l4.get_mut(at..at + 4) else {
         return Delta::ZERO;

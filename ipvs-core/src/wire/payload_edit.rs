@@ -1,4 +1,4 @@
-//! Bytes of a payload replaced by others, so that lengths and checksums fit.
+//! Replaces bytes of a payload and makes lengths and checksums fit.
 
 use packet::PacketBuf;
 use packet::checksum;
@@ -9,16 +9,18 @@ use crate::drop_reason::DropReason;
 use crate::wire::family::{self, Family};
 use crate::wire::flow::Flow;
 
-/// Where a UDP header has its length.
+/// Where a UDP header has its length: RFC 768.
 const UDP_LEN: std::ops::Range<usize> = 4..6;
 
-/// Where a frame's packet ends by its own length.
+/// Offset of the end of the IP packet in its frame. Padding of Ethernet may follow.
 pub(crate) fn end_of<A>(flow: &Flow<A>) -> usize {
     L2_LEN + usize::from(flow.total_len)
 }
 
-/// Replaces `stripped` bytes at `at` of the frame by `new`; by how much the packet has grown. If it cannot be,
-/// nothing has changed. The packet has its endpoints yet that it came with.
+/// Replaces `stripped` bytes at offset `at` of the frame by `new`. Returns by how much the packet
+/// has grown. The packet still has the endpoints that it came with.
+///
+/// # Errors The reason to drop the packet, which is unchanged then.
 pub(crate) fn splice<A: Family, B: PacketBuf>(
     packet: &mut B,
     flow: &Flow<A>,
@@ -27,16 +29,16 @@ pub(crate) fn splice<A: Family, B: PacketBuf>(
     new: &[u8],
     mtu: u16,
 ) -> Result<i16, DropReason> {
-    // The offsets of later fragments count from the packet as it was.
+    // The offsets of later fragments count from the packet as it was sent.
     if flow.is_fragment {
         return Err(DropReason::Fragment);
     }
     if usize::from(flow.total_len) + new.len() - stripped > usize::from(mtu) {
         return Err(DropReason::MtuExceeded);
     }
-    // A checksum that is wrong must not become right.
+    // The checksum is computed anew below: a wrong one must not become right.
     check_checksum(packet.bytes(), flow)?;
-    // What Ethernet padded a short frame with is not the packet's.
+    // The padding of a short frame does not belong to the packet.
     packet.truncate(end_of(flow));
     if new.len() >= stripped {
         let by = new.len() - stripped;
@@ -59,7 +61,7 @@ pub(crate) fn splice<A: Family, B: PacketBuf>(
     Ok(grown)
 }
 
-/// Length and checksum of the edited L4 header.
+/// Writes the length and the checksum of the edited L4 header.
 fn complete<A: Family>(frame: &mut [u8], flow: &Flow<A>) {
     let l4 = flow.l4_mut(frame);
     let len = l4.len() as u16;
@@ -67,7 +69,7 @@ fn complete<A: Family>(frame: &mut [u8], flow: &Flow<A>) {
     let checksum_at = if is_udp { 6 } else { 16 };
     if is_udp {
         l4[UDP_LEN].copy_from_slice(&len.to_be_bytes());
-        // RFC 768: its sender made none.
+        // RFC 768: the sender computed no checksum.
         if l4[checksum_at..checksum_at + 2] == [0, 0] {
             return;
         }

@@ -1,5 +1,6 @@
-//! SYN cookies: what a client's SYN asked for, signed, in the number of our answer (RFC 4987, 3.6). Nothing is kept
-//! until the client has shown that it gets what is sent to its address.
+//! SYN cookies: the sequence number of a SYN-ACK holds what the SYN offered, and a signature (RFC
+//! 4987, 3.6). No memory is used until the client has proved that it receives packets at its
+//! address.
 
 use std::hash::Hasher;
 
@@ -8,16 +9,18 @@ use siphasher::sip::SipHasher24;
 use crate::time::Now;
 use crate::tuple::{Address, HashKey, Tuple};
 
-/// A cookie counts for the span that it was made in, and the next: at most this long, and half of it at least.
+/// Seconds of a time span. A cookie is accepted in the span that it was made in and in the next
+/// one, so for 64 to 128 seconds.
 const SPAN_S: u64 = 64;
-/// Bits of the signature; the others say what was asked for.
+/// Bits of the signature. The other 8 bits hold what the SYN offered.
 const SIGNATURE_BITS: u32 = 24;
-/// MSS values that a cookie can hold: what is common, and the least (RFC 9293, 3.7.1).
+/// The MSS values that a cookie can hold: common ones, and the minimum (RFC 9293, 3.7.1).
 const MSS_VALUES: [u16; 8] = [536, 1220, 1300, 1360, 1400, 1440, 1460, 8960];
-/// Instead of a shift (RFC 7323, 2.3: at most 14): the client scales no windows.
+/// In place of a shift count, which is at most 14 (RFC 7323, 2.3): the client does not scale
+/// windows.
 const NO_SCALE: u8 = 15;
 
-/// What a SYN offers.
+/// What a SYN offers by its options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SynOffer {
     /// Maximum segment size
@@ -29,13 +32,13 @@ pub(crate) struct SynOffer {
 }
 
 impl SynOffer {
-    /// What a cookie that is known to be ours holds.
+    /// What a cookie holds. It must have been verified.
     pub(crate) fn of_cookie(cookie: u32) -> Self {
         offer_of((cookie >> SIGNATURE_BITS) as u8)
     }
 }
 
-/// Makes cookies, and tells real ones from made-up ones.
+/// Makes and verifies cookies.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CookieJar {
     key: (u64, u64),
@@ -51,7 +54,7 @@ impl CookieJar {
         }
     }
 
-    /// The number of the answer to a SYN with the number `client_isn`.
+    /// The sequence number of the SYN-ACK for a SYN with the number `client_isn`.
     pub(crate) fn make<A: Address>(
         &self,
         now: Now,
@@ -64,7 +67,7 @@ impl CookieJar {
         u32::from(said) << SIGNATURE_BITS | self.signature(span, tuple, client_isn, said)
     }
 
-    /// What the client's SYN offered, if `cookie` is one of ours that still counts.
+    /// What the client's SYN offered. `None` if `cookie` is not ours or too old.
     pub(crate) fn read<A: Address>(
         &self,
         now: Now,
@@ -80,7 +83,8 @@ impl CookieJar {
         is_ours.then(|| offer_of(said))
     }
 
-    /// Different in each span: what is learned in one is worth nothing in the next.
+    /// The signature. It differs in each time span, so a cookie that an attacker has seen is soon
+    /// worthless.
     fn signature<A: Address>(&self, span: u64, tuple: &Tuple<A>, client_isn: u32, said: u8) -> u32 {
         let mut hasher = SipHasher24::new_with_keys(self.key.0, self.key.1);
         hasher.write(&tuple.src.to_mapped());

@@ -12,9 +12,9 @@ use crate::wire::family::{self, Family};
 use crate::wire::tcp_options::{self, LONGEST_HEADER, TCP_HEADER_LEN};
 use packet::ipv4::L2_LEN;
 
-/// Where a TCP header has its sequence number.
+/// Offset of the sequence number in a TCP header.
 pub(crate) const SEQ: usize = 4;
-/// Where it has its acknowledgment.
+/// Offset of the acknowledgment number.
 pub(crate) const ACK_NUMBER: usize = 8;
 
 const FIN: u8 = 0x01;
@@ -22,7 +22,7 @@ const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
-/// The facts of a segment that the state machine goes by.
+/// The fields of a segment that the state machine needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Segment {
     pub(crate) seq: u32,
@@ -31,7 +31,7 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// Reads the header, which classification checked.
+    /// Reads the header. Classification has checked its length.
     #[inline]
     pub(crate) fn read(tcp: &[u8]) -> Result<Self, DropReason> {
         let header = tcp
@@ -59,19 +59,19 @@ impl Segment {
         self.flags & RST != 0
     }
 
-    /// ACK, and neither SYN, nor FIN, nor RST: data, or the receipt of it.
+    /// Whether this is a plain ACK: data or an acknowledgment, without SYN, FIN or RST.
     #[inline]
     pub(crate) const fn only_acknowledges(self) -> bool {
         self.flags & (SYN | ACK | RST | FIN) == ACK
     }
 
-    /// SYN and nothing that contradicts it: what opens a conn.
+    /// Whether this opens a conn: SYN without ACK, FIN and RST.
     #[inline]
     pub(crate) const fn opens(self) -> bool {
         self.flags & (SYN | ACK | RST | FIN) == SYN
     }
 
-    /// What of it moves the state.
+    /// What the segment means for the state of its conn.
     #[inline]
     pub(crate) const fn kind(self) -> SegmentKind {
         if self.has_rst() {
@@ -86,7 +86,7 @@ impl Segment {
     }
 }
 
-/// Both ports as a header begins with them, in one write.
+/// Both ports in the order of the header, as four bytes for one store.
 #[inline]
 fn ports<A>(to: &Tuple<A>) -> [u8; 4] {
     (u32::from(to.sport) << 16 | u32::from(to.dport)).to_be_bytes()
@@ -100,7 +100,8 @@ pub(crate) fn rewrite_udp<A>(udp: &mut [u8], to: &Tuple<A>, delta: Delta) {
     };
     header[..4].copy_from_slice(&ports(to));
     let checksum = u16::from_be_bytes([header[6], header[7]]);
-    // RFC 768: 0 means that the sender made none, so one that comes out as 0 is sent as all ones.
+    // RFC 768: 0 means that the sender computed none. A checksum that becomes 0 is sent as all
+    // ones.
     if checksum != 0 {
         let changed = match delta.apply(checksum) {
             0 => u16::MAX,
@@ -110,8 +111,8 @@ pub(crate) fn rewrite_udp<A>(udp: &mut [u8], to: &Tuple<A>, delta: Delta) {
     }
 }
 
-/// Writes the endpoints of `to` into a TCP segment and translates its numbers. `delta` is what the
-/// endpoints change in the checksum.
+/// Writes the endpoints of `to` into a TCP segment, and translates its sequence numbers and
+/// options. `delta` is the change of the checksum by the endpoints.
 #[inline(always)]
 pub(crate) fn rewrite_tcp<A: Family>(
     tcp: &mut [u8],
@@ -126,8 +127,8 @@ pub(crate) fn rewrite_tcp<A: Family>(
         .ok_or(DropReason::TcpMalformed)?;
     header[..4].copy_from_slice(&ports(&to));
     let mut numbers = Delta::ZERO;
-    // The client's numbers on their way to the dest, and what the dest acknowledges of them on its way back. Nearly all segments
-    // have an acknowledgment, and nobody can foretell which way the next one goes.
+    // The sequence number of a client's segment, or the acknowledgment of a dest's segment. The
+    // direction selects by index, without a branch that would be mispredicted half of the time.
     if segment.has_ack() || direction == Direction::Inbound {
         let (at, old, shift) = match direction {
             Direction::Inbound => (SEQ, segment.seq, conn.seq_delta),
@@ -138,7 +139,7 @@ pub(crate) fn rewrite_tcp<A: Family>(
         numbers = Delta::of_u32(old, new);
     }
     let header_len = usize::from(header[12] >> 4) * 4;
-    // NAT hides nobody: the ends' options are their own.
+    // NAT and SNAT leave the options alone.
     if header_len > TCP_HEADER_LEN && conn.flags.is_full_nat() {
         let options = rest
             .get_mut(..header_len - TCP_HEADER_LEN)
@@ -151,7 +152,7 @@ pub(crate) fn rewrite_tcp<A: Family>(
     Ok(())
 }
 
-/// Replaces a number in the header and says what that changes in the checksum.
+/// Replaces a number in the header. Returns the change of the checksum.
 #[inline]
 fn put_u32(header: &mut [u8; TCP_HEADER_LEN], at: usize, value: u32) -> Delta {
     let field = &mut header[at..at + 4];
@@ -160,7 +161,7 @@ fn put_u32(header: &mut [u8; TCP_HEADER_LEN], at: usize, value: u32) -> Delta {
     Delta::of_u32(old, value)
 }
 
-/// Replaces a number in a TCP header, at [`SEQ`] or [`ACK_NUMBER`].
+/// Replaces the number at [`SEQ`] or [`ACK_NUMBER`] of a TCP header, and updates the checksum.
 pub(crate) fn put_number(frame: &mut [u8], l4_at: usize, at: usize, new: u32) {
     let tcp = frame.get_mut(l4_at..).unwrap_or_default();
     let Some(header) = tcp.first_chunk_mut::<{ TCP_HEADER_LEN }>() else {
@@ -170,14 +171,14 @@ pub(crate) fn put_number(frame: &mut [u8], l4_at: usize, at: usize, new: u32) {
     apply_delta(header, delta);
 }
 
-/// What is acknowledged selectively is so many bytes further in front.
+/// Subtracts `shift` from the edges of the SACK blocks, and updates the checksum.
 pub(crate) fn shift_sack(frame: &mut [u8], l4_at: usize, shift: u32) {
     change_options(frame, l4_at, |options| {
         tcp_options::translate_sack(options, shift)
     });
 }
 
-/// The clocks of sender and receiver are so far ahead.
+/// Adds to both timestamps, and updates the checksum.
 pub(crate) fn shift_timestamps(frame: &mut [u8], l4_at: usize, value: u32, echo: u32) {
     change_options(frame, l4_at, |options| {
         tcp_options::translate_timestamps(options, value, echo)
@@ -201,7 +202,7 @@ fn change_options(
     }
 }
 
-/// Changes the checksum of a TCP header.
+/// Applies a change to the checksum of a TCP header.
 pub(crate) fn apply_delta(tcp: &mut [u8], delta: Delta) {
     if let Some(field) = tcp.get_mut(16..18) {
         let sum = u16::from_be_bytes([field[0], field[1]]);
@@ -217,7 +218,8 @@ fn edit_options<A: Family>(
     direction: Direction,
 ) -> Result<Delta, DropReason> {
     let edited = match direction {
-        // The answer to a dest that calls, as FTP's do, keeps what was agreed.
+        // A dest that opens a conn itself, as in active FTP: the options of the client's SYN-ACK
+        // stay.
         Direction::Inbound if segment.has_syn() && conn.tcp_state() == TcpState::Listen => {
             return Ok(Delta::ZERO);
         }
@@ -231,25 +233,25 @@ fn edit_options<A: Family>(
     };
     match edited {
         Ok(delta) => Ok(delta),
-        // Options decide about a SYN; on any other segment the ends judge for themselves.
+        // A SYN with broken options is dropped. In other segments, the ends decide.
         Err(_) if segment.has_syn() => Err(DropReason::TcpBadOptions),
         Err(_) => Ok(Delta::ZERO),
     }
 }
 
-/// What became of a TOA option that a segment should carry.
+/// Whether a segment that should carry TOA does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Toa {
-    /// It is in.
+    /// The option was inserted.
     Inserted,
-    /// The header, or the buffer, has no room for it.
+    /// The TCP header or the mbuf has no room for it.
     NoSpace,
     /// The packet would exceed the MTU.
     OverMtu,
 }
 
-/// Puts the client's address into a segment that was rewritten already: right after the fixed
-/// header, where the toa modules look first (FullNAT design, 4.3).
+/// Inserts the client's address into a segment that is rewritten already, right behind the fixed
+/// header. The toa modules of DPVS look there first.
 #[inline(never)]
 pub(crate) fn insert_toa<A: Family, B: PacketBuf>(
     packet: &mut B,
@@ -270,7 +272,8 @@ pub(crate) fn insert_toa<A: Family, B: PacketBuf>(
     else {
         return Toa::NoSpace;
     };
-    // All of it is read where it lies: once it was moved, it would have to be in the cache again first.
+    // Read before the header is moved: a read right behind the stores of the move would wait for
+    // them (store-forwarding stall).
     let (offset, flags) = (header[12], header[13]);
     let checksum = u16::from_be_bytes([header[16], header[17]]);
     let segment_len = (bytes.len() - l4_at) as u16;
@@ -295,8 +298,8 @@ pub(crate) fn insert_toa<A: Family, B: PacketBuf>(
     Toa::Inserted
 }
 
-/// Bytes that the client's segments grow by on their way to the dest: an option or a PROXY header, and a longer IP
-/// header.
+/// Bytes that a client's segments grow by on the way to the dest: TOA or a PROXY header, and IPv6's
+/// longer header in NAT46.
 fn grown_by<A: Family>(conn: &Conn<A>) -> u16 {
     let (client, _) = conn.client();
     let option = if conn.flags.has(ConnFlags::EDITED) {

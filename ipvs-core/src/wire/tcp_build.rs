@@ -1,4 +1,4 @@
-//! TCP segments of our own, written into the buffers of others.
+//! TCP segments that the director writes, each into the mbuf of another packet.
 
 use packet::PacketBuf;
 use packet::checksum;
@@ -10,25 +10,25 @@ use crate::wire::family::{self, Family};
 use crate::wire::syn_cookie::SynOffer;
 use crate::wire::tcp_options::{self, TCP_HEADER_LEN, Timestamps};
 
-/// Options of ours: MSS, SACK permitted, timestamps, window scale, padding.
+/// Bytes of our longest options: MSS, SACK permitted, timestamps, window scale, padding.
 const MOST_OPTIONS: usize = 20;
-/// Where a TCP header has its flags and its window.
+/// Offsets of the flags and of the window in a TCP header.
 const FLAGS: usize = 13;
 const WINDOW: std::ops::Range<usize> = 14..16;
 
-/// A segment to be written, without data.
+/// A segment without data, to be written.
 pub(crate) struct NewSegment {
     pub(crate) seq: u32,
     pub(crate) ack: u32,
     pub(crate) flags: u8,
     pub(crate) window: u16,
-    /// Of a SYN
+    /// The options of a SYN or SYN-ACK
     pub(crate) offer: Option<SynOffer>,
     pub(crate) timestamps: Option<Timestamps>,
 }
 
 impl NewSegment {
-    /// Writes the packet anew, MAC addresses excepted. `false` if its buffer has no room.
+    /// Overwrites the packet, except for its MAC addresses. `false` if its mbuf has no room.
     pub(crate) fn write<A: Family, B: PacketBuf>(
         &self,
         packet: &mut B,
@@ -67,7 +67,8 @@ impl NewSegment {
         true
     }
 
-    /// RFC 9293, 3.7.1; RFC 2018, 2; RFC 7323, 2.2 and 3.2. How long they are, padded.
+    /// Writes the options (RFC 9293, 3.7.1; RFC 2018, 2; RFC 7323, 2.2 and 3.2). Returns their
+    /// length with padding.
     fn write_options(&self, options: &mut [u8; MOST_OPTIONS]) -> usize {
         let mut len = 0;
         let mut put = |option: &[u8]| {
@@ -81,7 +82,7 @@ impl NewSegment {
                 put(&[tcp_options::SACK_PERMITTED, 2]);
             }
         } else if self.timestamps.is_some() {
-            // RFC 7323, appendix A
+            // Two NOPs in front align the timestamps: RFC 7323, appendix A.
             put(&[tcp_options::NOP; 2]);
         }
         if let Some(timestamps) = self.timestamps {

@@ -1,4 +1,4 @@
-//! Edits of TCP options in place, as FullNAT asks for them. None changes the header's length.
+//! Edits of TCP options in place, for FullNAT. None of them changes the header's length.
 
 use std::net::IpAddr;
 
@@ -8,38 +8,38 @@ use crate::wire::syn_cookie::SynOffer;
 
 /// Bytes of a TCP header without options.
 pub(crate) const TCP_HEADER_LEN: usize = 20;
-/// Longest TCP header: the data offset has four bits.
+/// Bytes of the longest TCP header: the data offset has four bits, in units of 4 bytes.
 pub(crate) const LONGEST_HEADER: usize = 60;
 
-/// RFC 9293, 3.1
+/// End of the option list: RFC 9293, 3.1.
 const END: u8 = 0;
-/// RFC 9293, 3.1
+/// No operation: RFC 9293, 3.1.
 pub(super) const NOP: u8 = 1;
 /// Maximum segment size, RFC 9293, 3.7.1
 pub(super) const MSS: u8 = 2;
-/// RFC 7323, 2.2
+/// Window scale: RFC 7323, 2.2.
 pub(super) const WINDOW_SCALE: u8 = 3;
-/// RFC 2018, 2
+/// SACK permitted: RFC 2018, 2.
 pub(super) const SACK_PERMITTED: u8 = 4;
 /// Selective acknowledgment, RFC 2018, 3
 const SACK: u8 = 5;
-/// RFC 7323, 3
+/// Timestamps: RFC 7323, 3.
 const TIMESTAMPS: u8 = 8;
-/// Bytes of it
+/// Bytes of a timestamps option.
 const TIMESTAMPS_LEN: usize = 10;
-/// The client's address, as DPVS and the toa modules know it.
+/// The client's address, in the format of DPVS and its toa modules.
 const TOA: u8 = 254;
 
 /// Bytes of a TOA option with an IPv4 address: kind, length, port, address.
 const TOA_V4_LEN: usize = 8;
-/// Bytes of one with an IPv6 address.
+/// Bytes of a TOA option with an IPv6 address.
 pub(crate) const TOA_V6_LEN: usize = 20;
 
-/// An option overruns the header, or says it is shorter than itself.
+/// The option runs over the end of the header, or its length is below 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BadOptions;
 
-/// A TOA option.
+/// A TOA option, as it goes into a header.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Toa {
     bytes: [u8; TOA_V6_LEN],
@@ -48,7 +48,7 @@ pub(crate) struct Toa {
 }
 
 impl Toa {
-    /// Port and address of the client, in network byte order.
+    /// The option for a client. Port and address are in network byte order.
     pub(crate) fn of(addr: IpAddr, port: u16) -> Self {
         let len = toa_len(addr);
         let head = (TOA as u32) << 24 | (len as u32) << 16 | u32::from(port);
@@ -73,13 +73,13 @@ impl Toa {
         &self.bytes[..self.len]
     }
 
-    /// What it changes in a checksum, worked out before it was written.
+    /// How the option changes a checksum. Computed before the option is written into the packet.
     pub(crate) const fn delta(&self) -> Delta {
         self.delta
     }
 }
 
-/// Bytes of the TOA option that tells this address.
+/// Bytes of the TOA option for this address.
 pub(super) const fn toa_len(addr: IpAddr) -> usize {
     if addr.is_ipv4() {
         TOA_V4_LEN
@@ -88,8 +88,8 @@ pub(super) const fn toa_len(addr: IpAddr) -> usize {
     }
 }
 
-/// Takes the timestamps out of a client's SYN, so that dests that sort clients by them do not turn
-/// away those behind one address (FullNAT design, 4.4.1).
+/// Replaces the timestamps of a client's SYN by NOPs. A dest that compares timestamps by source
+/// address would refuse clients that share a local address. Returns the change of the checksum.
 pub(super) fn strip_timestamps(options: &mut [u8]) -> Result<Delta, BadOptions> {
     edit(options, |kind, option| {
         if kind == TIMESTAMPS {
@@ -98,7 +98,7 @@ pub(super) fn strip_timestamps(options: &mut [u8]) -> Result<Delta, BadOptions> 
     })
 }
 
-/// Takes out what a client claims to be somebody's address.
+/// Replaces a TOA option that the client sent itself by NOPs: it could claim any address.
 pub(super) fn strip_toa(options: &mut [u8]) -> Result<Delta, BadOptions> {
     edit(options, |kind, option| {
         if kind == TOA {
@@ -107,7 +107,7 @@ pub(super) fn strip_toa(options: &mut [u8]) -> Result<Delta, BadOptions> {
     })
 }
 
-/// Lowers the MSS that the dest offers by what is inserted on the way to it (FullNAT design, 4.4.2).
+/// Lowers the MSS that the dest offers by the bytes that are inserted on the way to it.
 pub(super) fn lower_mss(options: &mut [u8], by: u16) -> Result<Delta, BadOptions> {
     edit(options, |kind, option| {
         if let (MSS, [_, _, mss @ ..]) = (kind, option)
@@ -118,7 +118,7 @@ pub(super) fn lower_mss(options: &mut [u8], by: u16) -> Result<Delta, BadOptions
     })
 }
 
-/// Translates the edges of the blocks that the dest acknowledges selectively.
+/// Subtracts `seq_delta` from the edges of the dest's SACK blocks.
 pub(super) fn translate_sack(options: &mut [u8], seq_delta: u32) -> Result<Delta, BadOptions> {
     edit(options, |kind, option| {
         if let (SACK, [_, _, edges @ ..]) = (kind, option) {
@@ -131,17 +131,17 @@ pub(super) fn translate_sack(options: &mut [u8], seq_delta: u32) -> Result<Delta
     })
 }
 
-/// The option of RFC 7323, 3.
+/// The timestamps option: RFC 7323, 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Timestamps {
-    /// The sender's clock
+    /// TSval: the sender's clock
     pub(crate) value: u32,
-    /// What the receiver's clock said lately
+    /// TSecr: the receiver's clock that the sender saw last
     pub(crate) echo: u32,
 }
 
 impl Timestamps {
-    /// As they lie in a header.
+    /// The option as it lies in a header.
     pub(crate) fn bytes(self) -> [u8; TIMESTAMPS_LEN] {
         let mut bytes = [TIMESTAMPS, TIMESTAMPS_LEN as u8, 0, 0, 0, 0, 0, 0, 0, 0];
         bytes[2..6].copy_from_slice(&self.value.to_be_bytes());
@@ -169,7 +169,7 @@ pub(crate) fn timestamps_of(options: &[u8]) -> Option<Timestamps> {
     found
 }
 
-/// Adds to the clocks: of both ends, modulo 2^32.
+/// Adds to TSval and TSecr, modulo 2^32.
 pub(super) fn translate_timestamps(
     options: &mut [u8],
     value: u32,
@@ -186,17 +186,17 @@ pub(super) fn translate_timestamps(
     })
 }
 
-/// All options become padding, but for timestamps if `keep` says so.
+/// Replaces all options by NOPs. Timestamps stay if `keep_timestamps` is set.
 pub(crate) fn clear(options: &mut [u8], keep_timestamps: bool) {
     let kept = timestamps_of(options).filter(|_| keep_timestamps);
     options.fill(NOP);
-    // RFC 7323, appendix A
+    // Two NOPs in front align them: RFC 7323, appendix A.
     if let (Some(kept), Some(place)) = (kept, options.get_mut(2..2 + TIMESTAMPS_LEN)) {
         place.copy_from_slice(&kept.bytes());
     }
 }
 
-/// What a SYN's options offer. Where they overrun, or say nothing: what RFC 9293, 3.7.1 has.
+/// What a SYN's options offer. Missing or broken options have the defaults of RFC 9293, 3.7.1.
 pub(crate) fn read_syn(options: &[u8]) -> SynOffer {
     let mut offer = SynOffer {
         mss: 536,
@@ -212,7 +212,7 @@ pub(crate) fn read_syn(options: &[u8]) -> SynOffer {
     offer
 }
 
-/// Shows every option to `look`, up to one that overruns.
+/// Calls `look` for every option, up to one that is broken.
 fn each(options: &[u8], mut look: impl FnMut(&[u8])) {
     let mut rest = options;
     while let [kind, after @ ..] = rest {
@@ -230,8 +230,8 @@ fn each(options: &[u8], mut look: impl FnMut(&[u8])) {
     }
 }
 
-/// Shows every option to `change`, and says what that changed in the checksum. Options that overrun
-/// are left as they were, also those before the bad one.
+/// Calls `change` for every option. Returns the change of the checksum. If an option is broken, no
+/// option is changed.
 fn edit(options: &mut [u8], change: impl FnMut(u8, &mut [u8])) -> Result<Delta, BadOptions> {
     let mut before = [0; LONGEST_HEADER - TCP_HEADER_LEN];
     let before = before.get_mut(..options.len()).ok_or(BadOptions)?;
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_toa_option_is_what_the_toa_modules_read() {
-        // features.md 5: kind 254, length 8, port, address
+        // The format of the toa modules: kind 254, length 8, port, address.
         assert_eq!(
             Toa::of(IpAddr::from([10, 0, 0, 48]), 37177).bytes(),
             [254, 8, 0x91, 0x39, 10, 0, 0, 48]
@@ -331,7 +331,7 @@ mod tests {
         }
     }
 
-    /// Else the checksum would not fit what is sent on.
+    /// Otherwise the checksum would not fit the segment.
     #[test]
     fn options_that_are_refused_stay_as_they_were() {
         let options = [5, 6, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2];

@@ -1,5 +1,4 @@
-//! Packets inside packets: what a tunnel's own header needs, and how it is put in front. Inside and outside may be
-//! of different families.
+//! Tunnels: IP in IP, GRE and GUE. The inner and the outer packet may be of different families.
 
 use std::net::IpAddr;
 
@@ -13,21 +12,24 @@ use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::wire::family::{self, DEFAULT_TTL, Family};
 
-/// The protocol number of IPv4 inside (RFC 2003, 3.1) and of IPv6 (RFC 2473, 3).
+/// The protocol numbers of IPv4 in IP (RFC 2003, 3.1) and of IPv6 in IP (RFC 2473, 3).
 const IPV4_INSIDE: u8 = 4;
 const IPV6_INSIDE: u8 = 41;
 const ETHERTYPE_AT: usize = L2_LEN - 2;
 const UDP: u8 = 17;
 const GRE: u8 = 47;
-/// RFC 2784, 2: no checksum, version 0, and the EtherType of what is inside.
+/// Bytes of a GRE header without options: no checksum, version 0, and the EtherType of the inner
+/// packet (RFC 2784, 2).
 const GRE_LEN: usize = 4;
 const UDP_LEN: usize = 8;
-/// draft-ietf-intarea-gue, 3.1: version 0, no options, a data message, and the protocol of what is inside.
+/// Bytes of a GUE header: version 0, no options, a data message, and the inner protocol
+/// (draft-ietf-intarea-gue, 3.1).
 const GUE_LEN: usize = 4;
-/// RFC 7348, 5 and others: the source port of a UDP tunnel is a hash of the flow, among the dynamic ones.
+/// The source port of a UDP tunnel is a hash of the flow, in the range of dynamic ports: RFC 7348,
+/// 5.
 const FIRST_DYNAMIC_PORT: u16 = 49_152;
 
-/// How many bytes a conn's inbound packets grow by.
+/// Bytes that the inbound packets of a conn grow by.
 #[inline]
 pub(crate) fn overhead<A: Family>(conn: &Conn<A>, fwdmode: FwdMode) -> u16 {
     match fwdmode {
@@ -38,7 +40,7 @@ pub(crate) fn overhead<A: Family>(conn: &Conn<A>, fwdmode: FwdMode) -> u16 {
     }
 }
 
-/// Bytes between the two IP headers.
+/// Bytes between the outer and the inner IP header.
 const fn shim_len(encapsulation: Encapsulation) -> usize {
     match encapsulation {
         Encapsulation::IpIp => 0,
@@ -47,8 +49,9 @@ const fn shim_len(encapsulation: Encapsulation) -> usize {
     }
 }
 
-/// Puts a packet of a conn that is whole and has neither IP options nor the reserved flag, as most are, into one to the dest, in
-/// IPv4, and decrements its time to live. `total_len` is the new one's. Gives the new frame. The MAC addresses are whoever's sends it.
+/// Fast path of IPv4 in IPv4, for a plain packet without the reserved flag: writes the outer header
+/// and decrements the inner time to live. `total_len` is the length of the outer packet. Returns
+/// the new frame; the caller writes the MAC addresses.
 #[inline(always)]
 pub(crate) fn wrap_plain<'p, A: Family, B: PacketBuf>(
     packet: &'p mut B,
@@ -81,8 +84,8 @@ pub(crate) fn wrap_plain<'p, A: Family, B: PacketBuf>(
     Ok(frame)
 }
 
-/// Puts any packet for the dest of a conn into one to it. `flow_hash` tells flows apart for who balances over paths. The MAC addresses
-/// are whoever's sends it.
+/// Puts any packet of a conn into an outer packet to its dest. `flow_hash` spreads flows over the
+/// paths of ECMP. The caller writes the MAC addresses.
 pub(crate) fn encapsulate<A: Family, B: PacketBuf>(
     packet: &mut B,
     conn: &Conn<A>,
@@ -99,10 +102,10 @@ pub(crate) fn encapsulate<A: Family, B: PacketBuf>(
     let bytes = packet.bytes_mut();
     let inner_len = bytes.len() - L2_LEN - grown;
     let header = NewHeader {
-        // RFC 6040, 4.1: both the class and what ECN says are copied.
+        // RFC 6040, 4.1: DSCP and ECN are copied.
         traffic_class: inside.traffic_class,
-        // RFC 2003, 3.1: what must stay whole inside must outside. Each outer packet takes over the inner's
-        // identification, which tells it from the others of its sender.
+        // RFC 2003, 3.1: an inner packet that must not be fragmented must not be fragmented outside
+        // either. The identification is copied from the inner header.
         identification: inside.identification,
         dont_fragment: inside.dont_fragment,
         ..NewHeader::of_ours(
@@ -118,7 +121,7 @@ pub(crate) fn encapsulate<A: Family, B: PacketBuf>(
     Ok(())
 }
 
-/// What the outer header goes by.
+/// What the outer header takes over from the inner packet.
 struct Inside {
     is_ipv4: bool,
     ethertype: [u8; 2],
@@ -128,7 +131,7 @@ struct Inside {
 }
 
 impl Inside {
-    /// `None` if there is not even the beginning of an IP header.
+    /// `None` if the frame is too short for an IP header.
     fn of(frame: &[u8]) -> Option<Self> {
         let head = frame.get(ETHERTYPE_AT..)?.first_chunk::<9>()?;
         let [a, b, first, second, _, _, high, low, flags] = *head;
@@ -187,7 +190,8 @@ impl Inside {
                 udp[2..4].copy_from_slice(&port.to_be_bytes());
                 let udp_len = (UDP_LEN + GUE_LEN + inner_len) as u16;
                 udp[4..6].copy_from_slice(&udp_len.to_be_bytes());
-                // RFC 768: none, and RFC 6935 lets tunnels over IPv6 do so. What is inside has its own.
+                // RFC 768: no checksum. RFC 6935 allows that for tunnels over IPv6. The inner
+                // packet has its own.
                 udp[6..8].fill(0);
                 gue.copy_from_slice(&[0, self.protocol(), 0, 0]);
             }

@@ -1,14 +1,14 @@
-//! The checksum of UDP where it must not be 0.
+//! The UDP checksum where it must not be missing.
 
 use packet::checksum;
 
 use crate::tuple::Tuple;
 use crate::wire::family::Family;
 
-/// Where a UDP header has its checksum.
+/// Where a UDP header has its checksum: RFC 768.
 pub(crate) const UDP_CHECKSUM: std::ops::Range<usize> = 6..8;
 
-/// RFC 7915, 4.5: over IPv6 a datagram must have a checksum. One that has none gets it.
+/// Computes the checksum of a datagram that has none. Over IPv6 it must have one: RFC 7915, 4.5.
 pub(crate) fn give_checksum<A: Family>(frame: &mut [u8], to: &Tuple<A>, l4_at: usize) {
     let udp = frame.get_mut(l4_at..).unwrap_or_default();
     if udp.get(UDP_CHECKSUM) != Some(&[0, 0]) {

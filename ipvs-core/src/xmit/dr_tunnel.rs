@@ -1,4 +1,5 @@
-//! DR and tunnel: packets of clients that leave as they came, or within others. What the dest answers does not pass here.
+//! DR and tunnel: clients' packets keep their IP header, in a tunnel inside another one. Replies do
+//! not pass the director.
 
 use packet::{PacketBuf, ipv4};
 
@@ -14,7 +15,8 @@ use crate::wire::{Family, Flow, Segment, tunnel};
 use crate::xmit::nexthop::{check_way, known_nexthop};
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// Changes a packet of a conn that nothing comes back by as its way demands, and follows the conn's state.
+    /// Slow path: prepares a packet of a DR or tunnel conn, and follows the TCP state by the
+    /// client's segments alone.
     #[inline(never)]
     pub(super) fn rewrite_dr_tunnel(
         &mut self,
@@ -37,8 +39,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 }
 
 impl<B: PacketBuf> Shared<B> {
-    /// The short way, if a packet changes nothing about its conn but when one came last. Else it comes back as it was. Each of the
-    /// common modes has a copy of the code of its own, which does not ask what it is.
+    /// Fast path for packets that change nothing in their conn but its last-seen tick. Any other
+    /// packet comes back unchanged. DR and IP in IP have a compiled copy each, without a branch on
+    /// the mode.
     #[inline(always)]
     pub(super) fn forward_dr_tunnel_fast<A: Family>(
         &self,
@@ -108,7 +111,8 @@ impl<B: PacketBuf> Shared<B> {
         Ok(())
     }
 
-    /// The packet stays as it is, but for its time to live, and gets headers around it in a tunnel. The frame as it is now.
+    /// Decrements the time to live, writes the outer headers of a tunnel, counts the packet.
+    /// Returns the new frame.
     #[inline(always)]
     fn change<'p, A: Family>(
         &self,
@@ -124,7 +128,7 @@ impl<B: PacketBuf> Shared<B> {
             .count_packet(conn.dest(), Direction::Inbound, flow.total_len);
         conn.touch(self.now.tick());
         if is_short {
-            // No more than the MTU.
+            // It fits: the caller has checked the length against the MTU.
             let total_len = wrapped_len(flow, conn, fwdmode) as u16;
             return tunnel::wrap_plain(packet, conn, total_len);
         }
@@ -133,7 +137,8 @@ impl<B: PacketBuf> Shared<B> {
         Ok(packet.bytes_mut())
     }
 
-    /// Whatever belongs to a conn of DR or tunnel mode: its way out, without a look inside.
+    /// Prepares a packet that belongs to a DR or tunnel conn without a look at its L4 header:
+    /// fragments, ICMP errors.
     pub(crate) fn wrap_for_dest<A: Family>(
         &self,
         packet: &mut B,
@@ -160,13 +165,14 @@ impl<B: PacketBuf> Shared<B> {
     }
 }
 
-/// Bytes of the IP packet that leaves.
+/// Bytes of the IP packet that leaves, outer headers included.
 #[inline(always)]
 fn wrapped_len<A: Family>(flow: &Flow<A>, conn: &Conn<A>, fwdmode: FwdMode) -> u32 {
     u32::from(flow.total_len) + u32::from(tunnel::overhead(conn, fwdmode))
 }
 
-/// The state of a TCP conn of which only the client's segments are seen, if a segment changes it.
+/// The next TCP state, or `None` if the segment does not change it. Only the client's segments are
+/// seen.
 #[inline(always)]
 fn next_state<A: Family>(
     frame: &[u8],

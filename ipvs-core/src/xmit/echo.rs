@@ -1,4 +1,4 @@
-//! Echo through SNAT: the identifier stands for the port (RFC 3022, 2.2).
+//! Rewrites echo messages that go through SNAT. The identifier stands for the port (RFC 3022, 2.2).
 
 use packet::PacketBuf;
 use packet::checksum::Delta;

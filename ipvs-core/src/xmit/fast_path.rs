@@ -1,4 +1,5 @@
-//! The short way: a packet that changes nothing about its conn but when one came last. Nearly all packets are such.
+//! The fast path: packets that change nothing in their conn but its last-seen tick. Nearly all
+//! packets are such.
 
 use packet::PacketBuf;
 
@@ -13,8 +14,8 @@ use crate::xmit::nexthop::{check_way, known_nexthop};
 const UDP_HEADER_LEN: usize = 8;
 
 impl<B: PacketBuf> Shared<B> {
-    /// Rewrites a packet of a conn and sends it on, if it needs no more than that. Else it comes back as it was:
-    /// [`crate::ctx::Forwarder::forward`] is for all of them.
+    /// Rewrites and sends a packet, if the fast path can do that. Otherwise the packet comes back
+    /// unchanged, for the slow path ([`crate::ctx::Forwarder::forward`]).
     #[inline(always)]
     pub(crate) fn forward_fast<A: Family>(
         &self,
@@ -79,7 +80,8 @@ impl<B: PacketBuf> Shared<B> {
     }
 }
 
-/// A plain packet's headers up to IP, and the rest, which is at least as long as UDP's header.
+/// Splits a plain packet before its L4 header, of which at least 8 bytes are there. `None` for any
+/// other packet.
 #[inline(always)]
 fn split<'f, A: Family>(
     frame: &'f mut [u8],
@@ -91,7 +93,8 @@ fn split<'f, A: Family>(
     Some(frame.split_at_mut(A::PLAIN_L4_AT))
 }
 
-/// Whether a packet of UDP tells nothing new: to the dest, or from one that has answered before.
+/// Whether a datagram changes nothing in its conn: it goes to the dest, or the dest has answered
+/// before.
 #[inline(always)]
 fn is_nothing_new<A: Family>(conn: &Conn<A>, direction: Direction) -> bool {
     (direction == Direction::Inbound) | conn.flags.has(ConnFlags::ANSWERED)

@@ -1,4 +1,4 @@
-//! The way of a fragment whose conn is known.
+//! Forwards one fragment whose conn is known.
 
 use packet::PacketBuf;
 use packet::ip::IpFacts;
@@ -12,7 +12,7 @@ use crate::wire::Family;
 use crate::xmit::headers::rewrite_network;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// A fragment by itself.
+    /// Rewrites and sends one fragment.
     pub(super) fn forward_fragment(
         &mut self,
         mut packet: B,

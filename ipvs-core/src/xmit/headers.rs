@@ -1,10 +1,10 @@
-//! Addresses and ports of a packet whose conn is known.
+//! Rewrites addresses and ports of a packet whose conn is known.
 
 use crate::conn::{Conn, ConnFlags};
 use crate::direction::Direction;
 use crate::wire::{Family, Flow, tcp};
 
-/// Addresses and ports of a datagram.
+/// Rewrites addresses and ports of a datagram.
 #[inline(always)]
 pub(super) fn rewrite_datagram<A: Family>(
     frame: &mut [u8],
@@ -20,10 +20,10 @@ pub(super) fn rewrite_datagram<A: Family>(
     );
 }
 
-/// The network header of a packet of a conn.
+/// Rewrites the IP header.
 #[inline]
 pub(super) fn rewrite_network<A: Family>(bytes: &mut [u8], conn: &Conn<A>, direction: Direction) {
-    // That of a mixed conn was replaced before.
+    // NAT64 has replaced the whole header before.
     if A::HAS_NAT64 && conn.flags.has(ConnFlags::NAT64) {
         return;
     }

@@ -1,4 +1,4 @@
-//! ICMP errors about packets that the director cannot forward.
+//! ICMP errors to the sender of a packet that cannot be forwarded.
 
 use std::net::IpAddr;
 
@@ -11,21 +11,21 @@ use crate::drop_reason::DropReason;
 use crate::io::Io;
 use crate::wire::Family;
 
-/// Which error.
+/// What the sender is told.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Refusal {
-    /// The next link takes this many bytes
+    /// The next link takes packets of at most this size.
     PacketTooBig {
-        /// Its MTU
+        /// MTU in bytes
         mtu: u16,
     },
-    /// The time to live ran out
+    /// The time to live has run out.
     TimeExceeded,
 }
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// Ends a packet with its reason and sends its sender the error, from the address that the
-    /// packet was for. The error takes the packet's place in memory.
+    /// Counts the packet as dropped for `reason`, and sends the error to its sender, from the
+    /// address that the packet was for. The error reuses the packet's mbuf.
     #[cold]
     pub(super) fn refuse(
         &mut self,

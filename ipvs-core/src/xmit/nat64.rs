@@ -1,4 +1,4 @@
-//! Conns between both families: the network header of one becomes the other's (RFC 7915).
+//! NAT64 and NAT46: the IP header of one family replaces that of the other (RFC 7915).
 
 use packet::PacketBuf;
 use packet::checksum;
@@ -18,11 +18,13 @@ use crate::wire::{
     give_checksum, icmp_quote, resize_head,
 };
 
-/// RFC 7915, 5.1: up to this length a packet that was IPv6 may be fragmented on its way.
+/// IPv4 packets up to this length leave without DF, so that routers may fragment them: RFC 7915,
+/// 5.1.
 const MAY_BE_FRAGMENTED: u16 = 1260;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// Replaces the network header. Says where what is above lies now: that is rewritten like any other packet's.
+    /// Replaces the IP header. Returns the flow with the new offset and length; the L4 header is
+    /// rewritten later, as in any other packet.
     #[inline(never)]
     pub(super) fn replace_network(
         &mut self,
@@ -36,7 +38,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         } else {
             None
         };
-        // RFC 7915, 4.5: what would need a checksum cannot get one from a part of it.
+        // A UDP datagram without a checksum needs one over IPv6. It cannot be computed from a
+        // fragment: RFC 7915, 4.5.
         let udp = flow.l4(packet.bytes());
         let has_no_checksum = udp.get(UDP_CHECKSUM) == Some(&[0, 0]);
         if piece.is_some() && flow.protocol() == Protocol::Udp && has_no_checksum {
@@ -57,9 +60,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         })
     }
 
-    /// The same for a fragment that is not looked into. Headers between are left out, as from a whole packet (RFC 7915,
-    /// 5.1): the first fragment tells how long they are, so that the later ones' offsets can be made to fit. A translator
-    /// that does not know this should drop them (5.1.1).
+    /// Replaces the IP header of a fragment whose L4 header is not rewritten. Extension headers are
+    /// left out, as in a whole packet (RFC 7915, 5.1). The first fragment has told their length, by
+    /// which the offsets of later ones move.
     pub(super) fn replace_network_of_fragment(
         &mut self,
         packet: &mut B,
@@ -79,7 +82,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.replace_header(packet, usize::from(ip.l4_at), &to, l4_len, Some(piece))
     }
 
-    /// What only the whole rewritten packet can tell.
+    /// Computes the UDP checksum where IPv6 asks for one. Called when the whole packet is
+    /// rewritten.
     #[inline(never)]
     pub(super) fn complete_replaced(&self, packet: &mut B, flow: &Flow<A>, found: Found) {
         let to = self.family.conns.get(found.id).rewritten(found.direction);
@@ -88,7 +92,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// An error about a packet of a mixed conn becomes the other family's, and so does the packet that it quotes.
+    /// Translates an ICMP error about a packet of a NAT64 conn, and the packet that it quotes, into
+    /// the other family.
     pub(crate) fn translate_nat64_error(
         &self,
         packet: &mut B,
@@ -101,7 +106,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let sent = icmp_quote::as_sent(conn, found.direction);
         let (outer_len, inner_len) = (family::header_len(outer.src), family::header_len(sent.src));
         let error = translate_kind(packet.bytes(), ip).ok_or(DropReason::IcmpUntranslatable)?;
-        // All that is before the quoted L4 header is written anew.
+        // Everything in front of the quoted L4 header is written anew.
         let icmp_at = L2_LEN + outer_len;
         let l4_at = icmp_at + icmp_quote::ICMP_HEADER_LEN + inner_len;
         resize_head(packet, usize::from(ip.l4_at) + quoted.l4_at, l4_at)?;
@@ -155,7 +160,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         Ok(())
     }
 
-    /// What is before the L4 header makes room for, or gives way to, a header between `to`'s addresses.
+    /// Replaces the IP header by one between the addresses of `to`.
     fn replace_header(
         &mut self,
         packet: &mut B,
@@ -192,7 +197,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 }
 
-/// Which part of a whole a fragment is.
+/// The part of a packet that a fragment is.
 #[derive(Debug, Clone, Copy)]
 struct Piece {
     offset: u16,
@@ -208,8 +213,9 @@ const fn piece_of<A>(ip: &IpFacts<A>) -> Piece {
     }
 }
 
-/// Where a later fragment is once the headers between are left out. One that lies within them, or where the header behind
-/// them begins, overlaps the first (RFC 5722), and over IPv4 could take its place.
+/// The offset of a later fragment once the extension headers are left out. A fragment that begins
+/// within these headers, or where the L4 header begins, overlaps the first one (RFC 5722). Over
+/// IPv4 it could replace its ports, so it is dropped.
 fn offset_without(options_len: u16, offset: u16, protocol: u8) -> Result<u16, DropReason> {
     match offset.saturating_sub(options_len) {
         0 => Err(DropReason::Fragment),
@@ -218,7 +224,7 @@ fn offset_without(options_len: u16, offset: u16, protocol: u8) -> Result<u16, Dr
     }
 }
 
-/// Over IPv6 a fragment has a header of its own.
+/// Bytes of the fragment header that IPv6 needs.
 fn fragment_header_len<A: Family>(to: &Tuple<A>, piece: Option<Piece>) -> usize {
     if piece.is_some() && !to.src.is_mapped() {
         ipv6::FRAGMENT_HEADER_LEN
@@ -227,7 +233,7 @@ fn fragment_header_len<A: Family>(to: &Tuple<A>, piece: Option<Piece>) -> usize 
     }
 }
 
-/// The network header of a fragment: RFC 7915, 4.1 and 5.1.1.
+/// Writes the IP header of a fragment: RFC 7915, 4.1 and 5.1.1.
 fn write_piece<A: Family>(
     frame: &mut [u8],
     to: &Tuple<A>,
@@ -262,7 +268,7 @@ fn write_piece<A: Family>(
     }
 }
 
-/// What an error says in the other family.
+/// The type, code and third word of an error in the other family. `None` if it has no counterpart.
 fn translate_kind<A: Family>(frame: &[u8], ip: &IpFacts<A>) -> Option<IcmpError> {
     let icmp = frame.get(usize::from(ip.l4_at)..)?;
     let [kind, code, _, _, rest @ ..] = icmp.first_chunk::<{ icmp_quote::ICMP_HEADER_LEN }>()?;

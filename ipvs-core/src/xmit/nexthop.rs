@@ -1,4 +1,4 @@
-//! The way out: next hop, MAC addresses, or waiting for them.
+//! The next hop of a packet: its MAC address, or the queue of the neighbour that is being resolved.
 
 use inet::{MacPair, Net, Nexthop, NexthopId};
 use packet::{PacketBuf, PortId};
@@ -12,17 +12,17 @@ use crate::io::Io;
 use crate::state::{Enqueued, NeighbourKey};
 use crate::wire::Family;
 
-/// How a packet gets out.
+/// The next hop of a packet, as far as it is known.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Way {
-    /// To this next hop
+    /// The next hop's MAC address is known.
     Known {
-        /// The next hop, whose MAC address is known
+        /// The next hop
         id: NexthopId,
         /// Largest IP packet in bytes
         mtu: u16,
     },
-    /// Once this neighbour has told its MAC address
+    /// The neighbour's MAC address has to be resolved first.
     Await {
         /// The neighbour
         neighbour: NeighbourKey,
@@ -40,7 +40,7 @@ impl Way {
     }
 }
 
-/// The next hop of a conn's packets, if the conn remembers it and its neighbour is known.
+/// The next hop of a conn's packets, if the conn has cached it and its MAC address is known.
 #[inline(always)]
 pub(super) fn known_nexthop<'n, A: Family>(
     net: &'n Net,
@@ -50,7 +50,8 @@ pub(super) fn known_nexthop<'n, A: Family>(
     net.resolved(conn.nexthop(direction, net.generation)?)
 }
 
-/// Whether a packet may go on at all. Nothing of it has been changed yet: its sender may have to be told.
+/// Whether a packet may be forwarded, by its time to live and its length. Called before anything in
+/// it is changed, since an ICMP error has to quote it as it came.
 #[inline(always)]
 pub(super) fn check_way<A: Family>(
     frame: &[u8],
@@ -67,7 +68,7 @@ pub(super) fn check_way<A: Family>(
 }
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// The way of a conn's packets, as it remembers it or by a look at the routes.
+    /// The next hop of a conn's packets: cached in the conn, or from the routes.
     pub(crate) fn way_of(&mut self, id: ConnId, direction: Direction) -> Result<Way, DropReason> {
         if !self.knows_nexthop_by_dest(id, direction) {
             return self.find_way(id, direction);
@@ -79,7 +80,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         Ok(Way::Known { id, mtu })
     }
 
-    /// Whether a conn knows the next hop of its packets, or does from now on by what another conn of its dest has found.
+    /// Whether the conn has cached its next hop. If not, it takes over what another conn of the
+    /// same dest has found.
     pub(crate) fn knows_nexthop_by_dest(&mut self, id: ConnId, direction: Direction) -> bool {
         let net = &self.shared.snapshot.net;
         let conn = self.family.conns.get_mut(id);
@@ -118,7 +120,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             let mtu = hop.mtu;
             return Ok(Way::Await { neighbour, mtu });
         };
-        // A route's own MTU binds the conn to its route only as long as that is looked up each time.
+        // A route with an MTU of its own is looked up for each packet: the cached next hop has the
+        // device's MTU.
         if nexthop.mtu == hop.mtu {
             let conn = self.family.conns.get_mut(id);
             conn.set_nexthop(direction, net.generation, nexthop_id);
@@ -133,7 +136,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         })
     }
 
-    /// Sends a packet its way, or holds it.
+    /// Sends a packet, or queues it for its neighbour.
     pub(crate) fn deliver(&mut self, packet: B, way: Way, io: &mut impl Io<B>) {
         match way {
             Way::Known { id, .. } => self.shared.transmit_to(packet, id, io),
@@ -143,7 +146,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 }
 
 impl<B: PacketBuf> Shared<B> {
-    /// Sends a packet to a next hop that [`known_nexthop`] gave.
+    /// Sends a packet to a next hop whose MAC address is known.
     #[inline]
     fn transmit_to(&self, packet: B, id: NexthopId, io: &mut impl Io<B>) {
         match self.snapshot.net.nexthop(id) {
@@ -160,7 +163,7 @@ impl<B: PacketBuf> Shared<B> {
         self.send(packet, nexthop.port, io);
     }
 
-    /// Sends a packet whose MAC addresses are right.
+    /// Sends a packet whose MAC addresses are written.
     #[inline(always)]
     pub(crate) fn send(&self, packet: B, port: PortId, io: &mut impl Io<B>) {
         self.stats.transmitted.add(1);
@@ -185,7 +188,8 @@ impl<B: PacketBuf> Shared<B> {
         }
     }
 
-    /// Sends what waited for neighbours that are known by now. Called when a snapshot comes.
+    /// Sends the packets of neighbours that are resolved by now. Called when a snapshot is
+    /// published.
     pub(crate) fn release_neigh_queue(&mut self, io: &mut impl Io<B>) {
         while !self.neigh_queue.is_empty() {
             let net = &self.snapshot.net;

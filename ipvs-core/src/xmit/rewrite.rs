@@ -1,4 +1,4 @@
-//! What is changed in a packet whose conn is known: addresses, ports, numbers, and what the conn learns from it.
+//! The slow path's rewrite: addresses, ports, numbers, and what the conn learns from the packet.
 
 use packet::PacketBuf;
 
@@ -13,7 +13,7 @@ use crate::wire::{Family, Flow, Segment, Toa, tcp};
 use crate::xmit::headers::{rewrite_datagram, rewrite_network};
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// Changes the packet of a conn that is not a plain one, or whose next hop is not known yet, as its way demands.
+    /// Rewrites a packet of a conn that takes the slow path, or whose next hop is not cached yet.
     #[inline(always)]
     pub(crate) fn rewrite(
         &mut self,
@@ -30,7 +30,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// A packet whose way may have more stations than most packets'.
+    /// Rewrites a packet with every step that its conn may need: NAT64, edits of the payload, UOA.
     #[inline(never)]
     fn rewrite_any(
         &mut self,
@@ -50,7 +50,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         if flags.has(ConnFlags::EDITED) {
             flow = match self.edit(packet, &flow, found, mtu) {
-                // The packet is no longer the one that its sender would have to be told about.
+                // An ICMP error would have to quote the packet as it came, and its IP header is
+                // already replaced.
                 Err(DropReason::MtuExceeded) if is_nat64 => {
                     return Err(DropReason::NoRoomForHeader);
                 }
@@ -83,7 +84,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         Ok(())
     }
 
-    /// What is neither TCP nor UDP.
+    /// Rewrites SCTP and echo.
     #[cold]
     #[inline(never)]
     pub(super) fn rewrite_rest(
@@ -125,7 +126,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         )?;
         rewrite_network(frame, conn, found.direction);
         conn.touch(self.shared.now.tick());
-        // Most segments, whichever way they go, change nothing else.
+        // Most segments of either direction change nothing else.
         if segment.only_acknowledges() && conn.is_settled() {
             conn.acks[found.direction as usize] = segment.ack;
             return Ok(());
@@ -144,7 +145,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         Ok(())
     }
 
-    /// What is special about a segment to the client.
+    /// What a segment to the client changes in its conn.
     fn outbound_segment(&mut self, segment: Segment, id: ConnId) {
         let has_header = self.family.has_proxy_header(id);
         let conn = self.family.conns.get_mut(id);
@@ -153,7 +154,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         if segment.has_syn() && matches!(conn.tcp_state(), TcpState::SynSent | TcpState::SynRecv) {
             conn.acks[Direction::Inbound as usize] = segment.seq.wrapping_add(1);
-            // Without TOA where the dest learns of the client in another way.
+            // No TOA where a PROXY header tells the dest who the client is.
             let has_toa = conn.flags.is_full_nat() && !has_header;
             conn.flags.put(ConnFlags::TOA_PENDING, has_toa);
         }
@@ -165,18 +166,18 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         matches!(state, TcpState::TimeWait | TcpState::Close)
     }
 
-    /// A SYN hit a conn that is over.
+    /// A SYN for a conn in TIME_WAIT or CLOSE.
     #[cold]
     #[inline(never)]
     fn reopen(&mut self, flow: &Flow<A>, found: Found, segment: Segment) {
         match found.direction {
             Direction::Inbound => self.renumber(found.id, segment),
-            Direction::Outbound => self.call_again(flow, found.id),
+            Direction::Outbound => self.reopen_active_call(flow, found.id),
         }
     }
 
-    /// The client's conn starts afresh, with numbers of its own (FullNAT design, 4.6.2), which go on from the old ones if
-    /// those are ahead (RFC 6191).
+    /// The client opens the conn again, with a new initial sequence number. It goes on from the old
+    /// numbers if those are ahead of the new one (RFC 6191).
     fn renumber(&mut self, id: ConnId, segment: Segment) {
         if !self.family.conns.get(id).flags.is_full_nat() {
             return;
@@ -191,8 +192,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 }
 
-/// What is special about a segment to the dest: until the client acknowledges more than the dest's
-/// SYN, its segments carry its address (DPVS puts TOA there).
+/// What a segment to the dest changes in its conn. As DPVS does, segments carry TOA until the
+/// client acknowledges more than the dest's SYN.
 #[inline]
 fn inbound_segment<A: Family, B: PacketBuf>(
     packet: &mut B,
@@ -207,7 +208,7 @@ fn inbound_segment<A: Family, B: PacketBuf>(
     }
     if conn.flags.has(ConnFlags::TOA_PENDING) {
         if segment.ack == conn.acks[Direction::Inbound as usize] {
-            // Data that moves would not fit the offsets of the fragments behind.
+            // An option moves the data, and the offsets of later fragments would not fit.
             if flow.is_fragment {
                 stats.toa_no_space.add(1);
                 return;

@@ -1,5 +1,5 @@
-//! The rewrite of SCTP packets, and what they mean for their conns (RFC 9260). Single-homed: addresses in chunks are
-//! the ends' own.
+//! Rewrites SCTP packets, and follows the state of their conns (RFC 9260). Single-homed only:
+//! addresses in chunks are not rewritten.
 
 use packet::PacketBuf;
 use packet::sctp::{self, Kind};
@@ -14,8 +14,8 @@ use crate::wire::{Family, Flow};
 use crate::xmit::headers::rewrite_network;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// Whether other ports go into the conn's packets of a direction: the checksum, which covers the whole packet, then
-    /// changes too.
+    /// Whether the rewrite changes ports. If so the checksum changes, which covers the whole
+    /// packet.
     pub(super) fn changes_sctp_ports(&self, found: Found) -> bool {
         let conn = self.family.conns.get(found.id);
         if conn.protocol != Protocol::Sctp.number() || conn.flags.has(ConnFlags::DR_TUNNEL) {
@@ -36,12 +36,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let l4_at = usize::from(flow.l4_at);
         let l4 = packet.bytes().get(l4_at..).unwrap_or_default();
         if flow.is_fragment {
-            // It would have waited for its last one, had it a conn before: nobody cuts an INIT.
+            // A first fragment waits for the last one only if its conn was there before. It is an
+            // INIT then, which nobody fragments.
             if self.changes_sctp_ports(found) {
                 return Err(DropReason::Fragment);
             }
         } else if !sctp::is_checksum_right(l4) {
-            // It is made anew below: a wrong one must not become right.
+            // The checksum is computed anew below: a wrong one must not become right.
             return Err(DropReason::SctpBadChecksum);
         }
         let kind = sctp::kind(l4);
@@ -55,7 +56,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         Ok(())
     }
 
-    /// What a packet's first chunk means for its conn.
+    /// What the first chunk of a packet means for its conn.
     fn note_chunk(&mut self, kind: Kind, found: Found) {
         let conn = self.family.conns.get_mut(found.id);
         let is_over = conn.tcp_state() == TcpState::Close;
@@ -78,7 +79,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// The SCTP header in a first fragment, where the network header lies still as it came.
+    /// Rewrites the SCTP header of a first fragment, whose IP header is still as it came.
     pub(super) fn rewrite_first_fragment(
         &mut self,
         packet: &mut B,

@@ -1,7 +1,7 @@
-//! Fragments in the order that SCTP's checksum asks for.
+//! First fragments of SCTP that get other ports wait for the last fragment.
 //!
-//! What other ports change in the checksum depends on how long the whole packet is, and the last
-//! fragment alone tells that. So the first one waits for it.
+//! How a new port changes the checksum depends on the length of the whole packet. Only the last
+//! fragment tells it.
 
 use packet::PacketBuf;
 use packet::ip::IpFacts;
@@ -17,8 +17,8 @@ use crate::tuple::Tuple;
 use crate::wire::{Family, Flow, family};
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// A fragment that has no L4 header: its addresses alone are rewritten. `options_len` bytes came before that in the
-    /// first.
+    /// Forwards a fragment without an L4 header. `options_len` bytes of destination options stand
+    /// before the L4 header of the first one.
     pub(crate) fn forward_later_fragment(
         &mut self,
         packet: B,
@@ -29,7 +29,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) {
         if !ip.more_fragments && self.changes_sctp_ports(found) {
             let len = ip.total_len - (u16::from(ip.l4_at) - L2_LEN as u16);
-            // RFC 791, 3.2: no whole is longer than its length field can say.
+            // RFC 791, 3.2: no packet is longer than its length field can say.
             let Some(end) = ip.fragment_offset.checked_add(len) else {
                 return self.shared.drop(packet, DropReason::Fragment);
             };
@@ -39,8 +39,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.forward_fragment(packet, ip, found, part, io);
     }
 
-    /// Whether a packet is a first fragment that gets other ports: what they change in its checksum depends on how long
-    /// the whole is, and that the last fragment tells.
+    /// Whether a packet is a first fragment of SCTP that gets other ports.
     pub(crate) fn needs_last_fragment(&self, flow: &Flow<A>) -> bool {
         flow.is_fragment
             && flow.protocol() == Protocol::Sctp
@@ -51,7 +50,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 .is_some_and(|found| self.changes_sctp_ports(found))
     }
 
-    /// Such a packet waits for its last fragment, or goes if that went ahead.
+    /// Lets a first fragment wait for its last one, or forwards it if the last one came before.
     #[cold]
     pub(crate) fn await_last_fragment(
         &mut self,
@@ -69,7 +68,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// The last fragment of a packet that gets other ports: its first one may go.
+    /// The last fragment has come: the first one is forwarded.
     #[cold]
     fn release_first_fragment(&mut self, last: &IpFacts<A>, end: u16, io: &mut impl Io<B>) {
         self.meet(Whole::of(last), Half::End(end), io);
@@ -91,7 +90,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// A first fragment that waited goes. `end` is where the last one of its packet ends.
+    /// Forwards a first fragment that waited. `end` is the offset where the last fragment ends.
     fn forward_first_fragment(&mut self, first: WaitingFirst<A, B>, end: u16, io: &mut impl Io<B>) {
         let WaitingFirst { mut packet, tuple } = first;
         let ip = match A::check(&mut packet) {
@@ -99,7 +98,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Err(reason) => return self.shared.drop(packet, reason),
         };
         let found = self.family.conns.find(&tuple);
-        // Offsets count from where options for the destination may stand, before the header (RFC 8200, 4.5).
+        // Offsets count from the start of the destination options, if there are any (RFC 8200,
+        // 4.5).
         let options_len = family::options_len(packet.bytes(), &ip);
         let (Some(found), Some(whole_len)) = (found, end.checked_sub(options_len)) else {
             return self.shared.drop(packet, DropReason::Fragment);

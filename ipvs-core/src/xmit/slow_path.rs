@@ -1,4 +1,5 @@
-//! The way of a packet whose conn is known.
+//! The slow path: packets that change their conn, need more than a rewrite, or have no next hop
+//! yet.
 
 use inet::Nexthop;
 use packet::ip::IpFacts;
@@ -18,7 +19,7 @@ use crate::xmit::icmp_error::Refusal;
 use crate::xmit::nexthop::{Way, check_way, known_nexthop};
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// Rewrites a packet of a conn and sends it on.
+    /// Forwards any packet of a conn.
     #[inline(always)]
     pub(crate) fn forward(&mut self, packet: B, flow: &Flow<A>, found: Found, io: &mut impl Io<B>) {
         let flags = self.family.conns.get(found.id).flags;
@@ -29,7 +30,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// What most conns' packets need: addresses, ports, numbers.
+    /// Forwards a packet of a NAT conn that needs addresses, ports and numbers rewritten, and no
+    /// more.
     #[inline(never)]
     fn forward_common(&mut self, mut packet: B, flow: &Flow<A>, found: Found, io: &mut impl Io<B>) {
         let conn = self.family.conns.get_mut(found.id);
@@ -62,7 +64,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// The same for conns that need more, or less.
+    /// Forwards a packet of a conn with a flag of [`ConnFlags::SLOW_PATH`].
     #[inline(never)]
     fn forward_special(
         &mut self,
@@ -85,7 +87,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// The first packet of a conn in its direction, or after routes changed.
+    /// The first packet of a conn in its direction, or the first one after routes changed: the next
+    /// hop is looked up.
     #[cold]
     #[inline(never)]
     fn forward_first(&mut self, packet: B, flow: &Flow<A>, found: Found, io: &mut impl Io<B>) {
@@ -103,7 +106,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// A packet of a conn whose client shook hands with the director.
+    /// Forwards a packet of a conn that the SYN proxy made.
     #[cold]
     #[inline(never)]
     fn forward_syn_proxied(
@@ -133,7 +136,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// The packets of a client that shook hands with the director, whatever is known of their way.
+    /// Forwards a packet by the route, whether the conn has cached its next hop or not.
     fn forward_by_way(&mut self, packet: B, flow: &Flow<A>, found: Found, io: &mut impl Io<B>) {
         match self.way_of(found.id, found.direction) {
             Ok(way) => self.forward_along(packet, flow, found, way, io),
@@ -141,8 +144,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// What goes by routes, the first packets that tell of their client, those that wait, and those of a client that shook hands
-    /// with the director.
+    /// Rewrites a packet and sends it to a next hop that was looked up, or queues it for its
+    /// neighbour.
     #[cold]
     #[inline(never)]
     fn forward_along(
@@ -169,14 +172,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// A datagram that had no room for UOA: one that has goes ahead of it.
+    /// If a datagram had no room for UOA, an empty one with UOA goes ahead of it.
     fn send_uoa_ahead(&mut self, port: PortId, found: Found, way: Way, io: &mut impl Io<B>) {
         if let Some(packet) = self.uoa_datagram(port, found, way.mtu(), io) {
             self.deliver(packet, way, io);
         }
     }
 
-    /// Some senders are told why.
+    /// Drops a packet. If it was too long or its time to live ran out, its sender gets an ICMP
+    /// error.
     #[cold]
     #[inline(never)]
     pub(super) fn refuse_or_drop(
@@ -186,7 +190,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         reason: DropReason,
         io: &mut impl Io<B>,
     ) {
-        // Nothing of it was changed yet.
+        // The packet is still as it came.
         let Ok(ip) = A::check(&mut packet) else {
             return self.shared.drop(packet, reason);
         };
@@ -208,7 +212,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.refuse(packet, &ip, refusal, reason, io);
     }
 
-    /// Where the L4 header of a packet of a conn lies once the packet was rewritten.
+    /// Offset of the L4 header once the packet was rewritten.
     fn l4_at_of(&self, packet: &B, flow: &Flow<A>, found: Found) -> usize {
         let conn = self.family.conns.get(found.id);
         if conn.flags.has(ConnFlags::NAT64) {
@@ -217,7 +221,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         usize::from(flow.l4_at).min(packet.bytes().len())
     }
 
-    /// Bytes that the first packets of a conn may grow by beyond that: a PROXY header.
+    /// Bytes that the PROXY header may add to the first packets of a conn.
     fn header_room(&self, found: Found) -> u16 {
         let is_told = self.family.conns.get(found.id).flags.has(ConnFlags::EDITED);
         if is_told && found.direction == Direction::Inbound {
@@ -227,7 +231,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// Bytes that a packet of a conn grows by, or shrinks.
+    /// Bytes by which the rewrite makes a packet longer, or shorter if negative.
     pub(super) fn growth(&self, ip: &IpFacts<A>, found: Found) -> i16 {
         let conn = self.family.conns.get(found.id);
         if conn.flags.has(ConnFlags::DR_TUNNEL) {

@@ -1,5 +1,5 @@
-//! The conns of clients that shook hands with the director: the dest is asked on their behalf, and its numbers become
-//! those of the cookie.
+//! The conn's side of the SYN proxy. The director opens the conn to the dest on behalf of the
+//! client, and translates the dest's sequence numbers into those of the cookie.
 
 use packet::PacketBuf;
 use packet::checksum;
@@ -19,24 +19,24 @@ use crate::wire::{
     tcp_options,
 };
 
-/// Where a TCP header has its flags.
+/// Offset of the flags in a TCP header.
 const FLAGS: usize = 13;
 
-/// What is to be done with a packet of a conn whose client shook hands with the director.
+/// What is to be done with a packet of a conn that the SYN proxy made.
 pub(crate) enum SynProxied<A, B> {
-    /// It is rewritten and sent like any other.
+    /// Rewrite and send it.
     Forward(B, Flow<A>),
-    /// The dest's SYN-ACK goes on, and then the dest is answered.
+    /// Send the dest's SYN-ACK on, and then acknowledge it to the dest.
     SynAck(B),
-    /// The conn is over, and this SYN begins a new one.
+    /// The conn is over, and this SYN opens a new one.
     Reopen(B),
-    /// It is dropped.
+    /// Drop it.
     Drop(B, DropReason),
 }
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// Translates a packet of a conn whose client shook hands with the director, as far as that comes before the
-    /// rewrite. Nothing is sent here: what is to be done with the packet is the answer.
+    /// Translates a packet as far as that comes before the rewrite. Nothing is sent here: the
+    /// answer says what is to be done with the packet.
     #[cold]
     #[inline(never)]
     pub(crate) fn translate_syn_proxied(
@@ -68,7 +68,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let is_first = segment.opens() && segment.seq == ext.first_data.wrapping_sub(1);
         let is_over = matches!(state, TcpState::TimeWait | TcpState::Close);
         if segment.opens() && is_over && !is_first {
-            // The client begins anew: with a cookie again.
+            // The client opens a new conn: it gets a cookie again.
             return SynProxied::Reopen(packet);
         }
         if ext.is_dest_known == 0 && !segment.opens() && !segment.has_rst() {
@@ -125,19 +125,20 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         SynProxied::SynAck(packet)
     }
 
-    /// The conn's service has a dest that does not know them.
+    /// A dest of the service does not know timestamps, so the service's clients are not offered
+    /// them from now on.
     #[cold]
     fn do_without_timestamps(&mut self, id: ConnId) {
         let dest = self.family.conns.get(id).dest();
         let service = self.shared.dest_cache.service(dest);
-        // Its first conn made the service_state.
+        // The entry was made by the first conn of the service.
         if let Some(service_state) = self.shared.service_states.get_mut(service.0 as usize) {
             service_state.is_without_timestamps = true;
         }
     }
 
-    /// The client's part of the handshake with the dest, which the client believes to be over long ago: the segment that
-    /// acknowledges the dest's SYN. `None` if there is no mbuf for it.
+    /// The ACK that ends the handshake with the dest. The client believes that this handshake is
+    /// over. `None` if no mbuf is left.
     pub(crate) fn acknowledgment_for_dest(
         &mut self,
         port: packet::PortId,
@@ -156,7 +157,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             offer: None,
             timestamps: (ext.has_timestamps != 0).then_some(Timestamps {
                 value: ext.client_timestamp,
-                // As the client would echo it: the dest's own, once translated.
+                // The value that the client would echo. Translated, it is the dest's own.
                 echo: clock(self.shared.now),
             }),
         };
@@ -173,8 +174,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         Some((packet, flow))
     }
 
-    /// What is left to do on the dest's segments when all else is rewritten: the client's numbers and windows, and
-    /// instead of a SYN, which it has had, that it may send now.
+    /// The last step on the dest's segments, after the rewrite: sequence numbers and windows become
+    /// the client's. The client has had a SYN-ACK, so the dest's becomes an ACK that opens the
+    /// window.
     pub(crate) fn finish_syn_proxied(&mut self, packet: &mut B, l4_at: usize, id: ConnId) {
         let ext = *self.family.exts.get(id);
         let frame = packet.bytes_mut();
@@ -182,7 +184,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return;
         };
         if ext.is_dest_known == 0 {
-            // A refusal: the client believes only one with the number that it expects (RFC 5961, 3.2).
+            // The dest refuses. The client accepts a RST only with the number that it expects (RFC
+            // 5961, 3.2).
             let seq = ext.cookie.wrapping_add(1);
             return tcp::put_number(frame, l4_at, tcp::SEQ, seq);
         }
@@ -194,7 +197,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if segment.has_syn() {
             tcp::put_number(frame, l4_at, tcp::SEQ, seq.wrapping_add(1));
             make_ack(frame, l4_at, has_timestamps);
-            // A SYN's window is not scaled: RFC 7323, 2.2.
+            // The window of a SYN is not scaled: RFC 7323, 2.2.
             if ext.has_scale != 0 {
                 rescale(frame, l4_at, 0, OUR_SCALE);
             }
@@ -208,7 +211,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 }
 
 impl<A: Family, B> FamilyState<A, B> {
-    /// What is added to the dest's numbers for the client.
+    /// What is added to the dest's sequence numbers for the client.
     pub(crate) fn dest_delta(&self, id: ConnId) -> u32 {
         if self.conns.get(id).flags.has(ConnFlags::SYN_PROXIED) {
             self.exts.get(id).dest_delta
@@ -218,7 +221,8 @@ impl<A: Family, B> FamilyState<A, B> {
     }
 }
 
-/// The client sends before the dest has answered: the dest may not have heard of it, and gets the SYN again.
+/// The client sends data before the dest has answered. The dest may not have got the SYN, so it is
+/// sent again.
 fn ask_dest_again<A: Family, B: PacketBuf>(
     mut packet: B,
     flow: &Flow<A>,
@@ -238,7 +242,7 @@ fn ask_dest_again<A: Family, B: PacketBuf>(
     SynProxied::Forward(packet, flow)
 }
 
-/// The answer to a SYN becomes the acknowledgment that follows it. Of the options timestamps alone mean something there.
+/// Turns a SYN-ACK into an ACK. Of its options only the timestamps stay.
 fn make_ack(frame: &mut [u8], l4_at: usize, has_timestamps: bool) {
     let tcp = frame.get_mut(l4_at..).unwrap_or_default();
     let options_len = options_of(tcp).len();
@@ -254,7 +258,7 @@ fn make_ack(frame: &mut [u8], l4_at: usize, has_timestamps: bool) {
     tcp::apply_delta(tcp, delta);
 }
 
-/// A window counts in units of 2^from bytes, and is to in those of 2^to.
+/// Changes the unit of the window from 2^`from` to 2^`to` bytes.
 fn rescale(frame: &mut [u8], l4_at: usize, from: u8, to: u8) {
     let tcp = frame.get_mut(l4_at..).unwrap_or_default();
     let old = window_of(tcp);

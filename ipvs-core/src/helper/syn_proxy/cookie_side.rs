@@ -1,8 +1,8 @@
-//! The SYN proxy: the director shakes hands with the client by a cookie, and with the dest only once the client has
-//! shown that it is there. A flood of SYNs costs neither conns nor the dests' backlog.
+//! The cookie side of the SYN proxy: the director answers a SYN by a cookie, and opens a conn to
+//! the dest only when the client's ACK brings the cookie back. A flood of SYNs uses up neither
+//! conns nor the dests' backlog.
 //!
-//! Until the dest has answered, the client is told to wait by a window of 0. From then on the dest's numbers are
-//! translated into those of the cookie. All other code sees the dest's numbers.
+//! Until the dest has answered, a window of 0 keeps the client from sending.
 
 use packet::PacketBuf;
 use packet::ipv4::L2_LEN;
@@ -20,25 +20,26 @@ use crate::wire::{
     tcp_options,
 };
 
-/// The shift of windows that clients are told (RFC 7323, 2.2): Linux's own for buffers of 6 MB.
+/// The window scale that clients are offered (RFC 7323, 2.2). Linux uses it for buffers of 6 MB.
 pub(in crate::helper) const OUR_SCALE: u8 = 7;
 const SYN: u8 = 0x02;
 pub(crate) const ACK: u8 = 0x10;
 /// Where a TCP header has its window.
 pub(crate) const WINDOW: std::ops::Range<usize> = 14..16;
 
-/// What became of a packet without a conn.
+/// What became of a TCP segment without a conn.
 pub(crate) enum Handshake<A, B> {
-    /// It has nothing to do with cookies.
+    /// It has nothing to do with the SYN proxy.
     Unrelated(B),
-    /// It was answered with a cookie, or is of no use.
+    /// It has come to its end: answered by a cookie, or dropped.
     Over,
-    /// The client is there: this is its SYN again, to be taken like any other, and what its conn remembers.
+    /// It brought a cookie back. It is the client's SYN now, to be treated like any other, with the
+    /// extension for its conn.
     Done(B, Flow<A>, ConnExt),
 }
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// A TCP segment to a service that may have a SYN proxy.
+    /// Takes a TCP segment of a service that has the SYN proxy.
     #[cold]
     #[inline(never)]
     pub(crate) fn take_syn_proxy_packet(
@@ -71,7 +72,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         Handshake::Unrelated(packet)
     }
 
-    /// Whether SYNs are answered with cookies now.
+    /// Whether SYNs are answered by cookies now.
     fn is_proxied(&mut self, service: &Service) -> bool {
         match service.options.syn_proxy {
             None => false,
@@ -87,16 +88,17 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// Whether its clients and dests may have timestamps (RFC 7323). FullNAT takes them out of SYNs, and what one dest
-    /// does without, clients are not offered: some believe no segment that comes without them.
+    /// Whether clients of the service may be offered timestamps (RFC 7323). FullNAT removes them
+    /// from SYNs. If one dest does without them, no client may have them: some drop all segments
+    /// that lack them.
     fn offers_timestamps(&mut self, service: &Service) -> bool {
-        // The first stands for all: a flood of SYNs must not cost more the more dests there are.
+        // The first dest stands for all: a SYN must not cost more the more dests there are.
         let first = service.dests.first();
         let is_nat = first.is_some_and(|dest| dest.fwdmode == FwdMode::Nat);
         is_nat && !self.shared.service_state(service).is_without_timestamps
     }
 
-    /// The SYN becomes the answer to itself.
+    /// Turns the SYN into a SYN-ACK with a cookie.
     fn answer_with_cookie(
         &mut self,
         mut packet: B,
@@ -145,12 +147,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         io.transmit(packet.port(), packet);
     }
 
-    /// The largest segment for clients: as large as their link takes, with room for what is put into it.
+    /// The MSS for clients: what their link takes, less what is inserted into their segments.
     fn mss_for(&self, packet: &B, flow: &Flow<A>, service: &Service) -> u16 {
         let device = self.shared.snapshot.net.device_of(packet.port());
         let mtu = device.map_or(1280, |device| device.mtu);
         let headers = family::header_len(flow.tuple.src) + TCP_HEADER_LEN;
-        // Whatever this client's conn will need: a PROXY header or TOA, and a longer IP header.
+        // TOA or a PROXY header, and the longer IP header of NAT46.
         let told = match service.options.proxy_protocol {
             Some(_) => packet::proxy::LONGEST_V1,
             None => tcp_options::TOA_V6_LEN,
@@ -159,7 +161,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         mtu.saturating_sub((headers + told + longer) as u16)
     }
 
-    /// An acknowledgment of what may be a cookie.
+    /// Takes an ACK that may bring a cookie back.
     fn take_cookie(
         &mut self,
         mut packet: B,
@@ -180,7 +182,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return Handshake::Over;
         }
         let window = window_of(l4);
-        // RFC 7323, 3.2: once they are agreed on, all segments have them.
+        // RFC 7323, 3.2: once agreed on, every segment has timestamps.
         let timestamps = tcp_options::timestamps_of(options_of(l4)).filter(|_| may_have_timestamps);
         let ext = ConnExt {
             has_timestamps: u8::from(timestamps.is_some()),
@@ -203,7 +205,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 }
 
-/// The client's SYN, as it was but for what a cookie does not hold.
+/// The client's SYN again, with the options that the cookie holds.
 pub(in crate::helper) fn syn_again(ext: &ConnExt, offer: SynOffer) -> NewSegment {
     NewSegment {
         seq: ext.first_data.wrapping_sub(1),
