@@ -29,6 +29,7 @@
 //! assert_eq!(found.and_then(|route| route.gateway), gateway);
 //! ```
 #![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods)]
 
 mod chunked;
 pub mod device;

@@ -5,6 +5,7 @@
 //! out; control gives it snapshots and commands. It reads no clock, does no I/O, takes no lock and
 //! allocates nothing per packet. A test drives it with packets in `Vec`s and a time it makes up.
 #![deny(unsafe_code)]
+#![deny(clippy::disallowed_methods)]
 
 mod config;
 pub mod conn;

@@ -18,6 +18,7 @@
 //! assert!(TcpHeader::new_checked(&segment[1..]).is_none());
 //! ```
 #![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods)]
 
 pub mod app;
 pub mod buf;

@@ -6,6 +6,7 @@
 //! The crate is pure functions and plain memory. The engine calls it when a conn is made and when
 //! it ends.
 #![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods)]
 
 mod bitmap;
 mod usage;
