@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ahash::AHashMap;
+use crossbeam_utils::CachePadded;
 use inet::{IfIndex, NeighbourNews};
 
 use ipvs_core::{Command, ConnPage, DestId, Event, LaddrId, Snapshot, WorkerStats};
@@ -39,7 +40,7 @@ pub struct WorkerHandle {
     /// What its engine counts
     pub stats: Arc<WorkerStats>,
     /// What its loop counts
-    pub loop_stats: Arc<LoopStats>,
+    pub loop_stats: Arc<CachePadded<LoopStats>>,
     /// Its conn table
     pub conn_table: ConnTableSize,
 }

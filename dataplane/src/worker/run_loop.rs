@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use control::LoopStats;
+use crossbeam_utils::CachePadded;
 use dpdk::{Burst, Mbuf};
 use ipvs_core::{Command, Engine, Event, Io as _, Now, Origin};
 
@@ -34,8 +35,9 @@ pub(crate) struct Worker {
     pub(super) clock: Clock,
     /// What to do when no packet comes.
     pub(super) idle: Idle,
-    /// What the loop counts.
-    pub(super) stats: Arc<LoopStats>,
+    /// What the loop counts. Control reads it, and no other worker's counters share its cache
+    /// lines.
+    pub(super) stats: Arc<CachePadded<LoopStats>>,
     /// An answer to control that found its ring full. No further command is taken before it is
     /// sent.
     pub(super) unsent: Option<Event>,

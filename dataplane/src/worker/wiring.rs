@@ -12,6 +12,7 @@
 use std::sync::Arc;
 
 use control::{ConnTableSize, LoopStats, WorkerHandle};
+use crossbeam_utils::CachePadded;
 use dpdk::{Burst, Eal, LcoreId, Mbuf, Mempool};
 use ipvs_core::{
     Command, Engine, EngineConfig, Event, Keys, Now, SharedState, WorkerId, WorkerStats,
@@ -127,7 +128,7 @@ pub(crate) fn wire(
         let conn_table = conn_table_size(config, &engine);
         let stats = Arc::clone(&common.stats[number]);
         let shell = Shell::new(take_queues(ports), ends.rings, pool, Arc::clone(&stats));
-        let loop_stats = Arc::new(LoopStats::default());
+        let loop_stats = Arc::<CachePadded<LoopStats>>::default();
         handles.push(WorkerHandle {
             lcore: plan.lcore.0,
             socket: eal.socket_of(plan.lcore),
