@@ -1,8 +1,8 @@
 //! The exception path: a Linux netdev per DPDK device, for ssh, OSPF, BGP, VRRP.
 //!
-//! A TAP device, which every kernel has and which the user may move to any network namespace. It
-//! lives as long as the process: routing daemons see at once when the director is gone. The daemon's
-//! exception-path thread is the only caller; nothing here is ever called by a worker.
+//! The netdev is a TAP device, which every kernel has and which the user may move to any network
+//! namespace. It lives as long as the process, so routing daemons see at once when the director is
+//! gone. Only the daemon's kni thread reads and writes frames, never a worker.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -11,25 +11,27 @@ use std::os::fd::{AsFd, BorrowedFd};
 use packet::MacAddr;
 use tun_rs::{DeviceBuilder, Layer, SyncDevice};
 
-/// Longest name of a Linux netdev: IFNAMSIZ without its NUL byte.
+/// Longest name of a Linux netdev in bytes: IFNAMSIZ without its NUL byte.
 pub const LONGEST_NAME: usize = 15;
 
 /// A kni netdev could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum KniError {
-    /// Linux would cut the name.
+    /// The name is too long for Linux.
     #[error(
-        "the kni name '{0}' is longer than {LONGEST_NAME} bytes: set a shorter kni_name for the device"
+        "invalid kni name '{0}': \
+         expected at most {LONGEST_NAME} bytes, set a shorter kni_name for the device"
     )]
     NameTooLong(String),
-    /// The kernel said no.
+    /// The kernel refused.
     #[error(
-        "cannot make the netdev {name}: {why}. It needs root (or CAP_NET_ADMIN) and /dev/net/tun (`modprobe tun`); kni = false does without"
+        "cannot make the netdev {name}: {why}. It needs root (or CAP_NET_ADMIN) and /dev/net/tun \
+         (`modprobe tun`); set kni = false to do without"
     )]
     Refused {
-        /// Which
+        /// The netdev.
         name: String,
-        /// The kernel's reason
+        /// The kernel's reason.
         why: io::Error,
     },
 }
@@ -47,7 +49,8 @@ impl std::fmt::Debug for KniDevice {
 }
 
 impl KniDevice {
-    /// Makes the netdev, down and without addresses: `ip link set NAME up` is the user's.
+    /// Makes the netdev, down and without addresses: the user sets it up with `ip link` and `ip
+    /// addr`.
     ///
     /// # Errors
     /// If the kernel refuses, or the name is too long for it.
@@ -74,15 +77,16 @@ impl KniDevice {
         })
     }
 
-    /// The netdev's name as it was made.
+    /// The name that the netdev was made with. The user may have changed it since.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The next frame the kernel sends, if there is one.
+    /// Reads the next frame that the kernel sends into `frame`. Returns its length, or `None` if
+    /// there is none.
     ///
     /// # Errors
-    /// While the netdev is down, for one.
+    /// For example while the netdev is down.
     pub fn read(&self, frame: &mut [u8]) -> io::Result<Option<usize>> {
         match self.device.recv(frame) {
             Ok(len) => Ok(Some(len)),

@@ -1,5 +1,5 @@
-//! The netdev as its users see it: made down and silent, usable from another network namespace, gone
-//! with its owner. Needs root, as the director does.
+//! The netdev as its users see it: it is down at first, works in another network namespace, and
+//! goes away with its owner. The test needs root.
 
 use std::error::Error;
 use std::fs;
@@ -13,13 +13,14 @@ const NAME: &str = "dpdk0.kni";
 const MAC: MacAddr = MacAddr([0x02, 0x11, 0x22, 0x33, 0x44, 0x55]);
 const PEER_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 9];
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Where an Ethernet frame has its type, and an ARP packet its operation (RFC 826).
+/// Where an Ethernet frame has its EtherType.
 const ETHERTYPE: std::ops::Range<usize> = 12..14;
+/// Where a frame with an ARP packet has the operation (RFC 826).
 const ARP_OPERATION: std::ops::Range<usize> = 20..22;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// A network namespace that a sleeping process keeps.
+/// A network namespace that lives as long as a sleeping process in it.
 struct Namespace(Child);
 
 impl Namespace {
@@ -68,9 +69,9 @@ fn wait_for(mut done: impl FnMut() -> Outcome<bool>) -> Outcome<()> {
     Ok(())
 }
 
-/// Puts this thread, and what it starts, into a network namespace of its own.
+/// Puts this thread, and the processes that it starts, into a new network namespace.
 fn leave_the_host() -> Outcome<()> {
-    // SAFETY: has no pointer; only this thread's namespace changes.
+    // SAFETY: the call takes no pointer; only this thread's namespace changes.
     if unsafe { libc::unshare(libc::CLONE_NEWNET) } == 0 {
         Ok(())
     } else {
@@ -79,7 +80,7 @@ fn leave_the_host() -> Outcome<()> {
 }
 
 #[test]
-fn a_netdev_is_made_down_moves_and_goes_with_its_owner() -> Outcome<()> {
+fn a_netdev_is_down_at_first_can_be_moved_and_goes_away_with_its_owner() -> Outcome<()> {
     leave_the_host()?;
     let device = KniDevice::create(NAME, MAC, 1400)?;
     let shown = run(&["ip", "link", "show", NAME])?;
@@ -89,7 +90,7 @@ fn a_netdev_is_made_down_moves_and_goes_with_its_owner() -> Outcome<()> {
     let mut frame = [0; 2048];
     assert!(
         matches!(device.read(&mut frame), Ok(None)),
-        "while it is down the kernel sends nothing, and nobody waits"
+        "while it is down the kernel sends nothing, and a read does not wait"
     );
     assert!(matches!(
         KniDevice::create("a-name-too-long-for-linux", MAC, 1500),
@@ -101,17 +102,18 @@ fn a_netdev_is_made_down_moves_and_goes_with_its_owner() -> Outcome<()> {
     run(&["ip", "link", "set", NAME, "netns", &pid])?;
     assert!(run(&["ip", "link", "show", NAME]).is_err(), "it has moved");
     elsewhere.run(&format!(
-        "sysctl -qw net.ipv6.conf.{}.disable_ipv6=1; ip link set {NAME} up && ip addr add 10.0.0.1/24 dev {NAME}",
+        "sysctl -qw net.ipv6.conf.{}.disable_ipv6=1; \
+         ip link set {NAME} up && ip addr add 10.0.0.1/24 dev {NAME}",
         NAME.replace('.', "/")
     ))?;
-    resolves_through_it(&device, &elsewhere)?;
+    resolves_a_neighbour(&device, &elsewhere)?;
 
     drop(device);
     wait_for(|| Ok(elsewhere.run(&format!("ip link show {NAME}")).is_err()))
 }
 
-/// The kernel asks for 10.0.0.2 through the device and takes our answer.
-fn resolves_through_it(device: &KniDevice, elsewhere: &Namespace) -> Outcome<()> {
+/// The kernel sends an ARP request for 10.0.0.2 through the netdev, and accepts the reply.
+fn resolves_a_neighbour(device: &KniDevice, elsewhere: &Namespace) -> Outcome<()> {
     elsewhere.run("echo hello >/dev/udp/10.0.0.2/9")?;
     let mut frame = [0; 2048];
     let mut request = Vec::new();

@@ -124,21 +124,13 @@ fn pci_address(device: &str, text: &str) -> Result<String, Invalid> {
     }
 }
 
+/// A port cannot have a multicast address, so those are refused too.
 fn mac_address(device: &str, text: String) -> Result<MacAddr, Invalid> {
-    // The lowest bit of the first byte says multicast (IEEE 802).
-    parse_mac(&text)
-        .filter(|mac| mac.0[0] & 1 == 0)
-        .ok_or_else(|| Invalid::Mac {
+    match text.parse::<MacAddr>() {
+        Ok(mac) if !mac.is_multicast() => Ok(mac),
+        _ => Err(Invalid::Mac {
             device: device.to_owned(),
             text,
-        })
-}
-
-fn parse_mac(text: &str) -> Option<MacAddr> {
-    let mut bytes = [0; 6];
-    let mut parts = text.split(':');
-    for byte in &mut bytes {
-        *byte = u8::from_str_radix(parts.next()?, 16).ok()?;
+        }),
     }
-    parts.next().is_none().then_some(MacAddr(bytes))
 }
