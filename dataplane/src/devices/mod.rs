@@ -1,6 +1,6 @@
 //! Devices: the DPDK ports, and what EAL needs to know to find them.
 //!
-//! Before EAL starts, [`eal_args`] and [`Memory`] work out its arguments. Then [`start`] brings
+//! Before EAL starts, [`eal_args()`] and [`Memory`] work out its arguments. Then [`start`] brings
 //! every port up, and [`DpdkPlatform`] answers what control asks about them and sets what it wants
 //! changed.
 //!
