@@ -1,6 +1,6 @@
 //! The two directions of a conn's packets.
 
-/// Which way a packet goes. Inbound is from the client to the dest.
+/// The direction of a packet. Inbound is from the client to the dest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Direction {
@@ -11,7 +11,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// The other way.
+    /// The other direction.
     #[inline]
     pub const fn opposite(self) -> Self {
         match self {

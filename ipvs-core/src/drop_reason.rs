@@ -2,7 +2,8 @@
 
 macro_rules! drop_reasons {
     ($($(#[$meta:meta])* $name:ident => $text:literal,)*) => {
-        /// Why a packet was dropped. Every drop has exactly one, and each has a counter.
+        /// Why a packet was dropped. Every dropped packet has exactly one reason, and each reason a
+        /// counter.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum DropReason {
@@ -10,9 +11,9 @@ macro_rules! drop_reasons {
         }
 
         impl DropReason {
-            /// All of them, in the order of their counters.
+            /// All reasons, in the order of their counters.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
-            /// How many there are.
+            /// How many reasons there are.
             pub const COUNT: usize = Self::ALL.len();
 
             /// The counter's name.

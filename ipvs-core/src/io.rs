@@ -1,4 +1,4 @@
-//! What the engine asks of the shell around it.
+//! What the engine asks of the shell.
 
 use packet::{PacketBuf, PortId};
 
@@ -6,21 +6,23 @@ use sapool::WorkerId;
 
 use crate::config::Event;
 
-/// The shell: NICs, the kernel, other workers, memory for packets, control.
+/// The shell around the engine: NICs, the kernel, other workers, mbufs, control.
 ///
-/// Taking a packet is final: if the shell cannot pass it on, it drops it and counts that with
-/// [`crate::WorkerStats::undo`].
+/// A packet that is given to the shell is gone. If the shell cannot pass it on, it drops and counts
+/// it by [`crate::WorkerStats::undo`].
 pub trait Io<B: PacketBuf> {
-    /// Sends a packet by a port, at the latest at the end of the batch.
+    /// Sends a packet by a port, at the end of the batch at the latest.
     fn transmit(&mut self, port: PortId, packet: B);
-    /// Gives a packet to the kernel, on the kni device of the port it came in by.
+    /// Gives a packet to the kernel, by the kni device of the port that it came from.
     fn to_kernel(&mut self, packet: B);
-    /// Shows the kernel a copy of a packet (`dpip link set DEV forward2kni on`).
+    /// Gives the kernel a copy of a packet (`dpip link set DEV forward2kni on`).
     fn copy_to_kernel(&mut self, packet: &B);
-    /// Hands a packet over to another worker.
+    /// Hands a packet to another worker.
     fn redirect(&mut self, worker: WorkerId, packet: B);
-    /// An empty packet of `len` bytes for something of our own making.
+    /// A packet of `len` bytes for the director's own use. `None` if no mbuf is left.
     fn allocate(&mut self, port: PortId, len: usize) -> Option<B>;
-    /// Tells control. Gives the event back if the ring is full.
+    /// Sends an event to control.
+    ///
+    /// # Errors The event, if the ring is full.
     fn event(&mut self, event: Event) -> Result<(), Event>;
 }

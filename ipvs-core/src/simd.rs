@@ -1,19 +1,20 @@
-//! The two instructions that the compiler does not find by itself.
+//! Two instructions that the compiler does not emit by itself. The only `unsafe` code of the
+//! engine.
 //!
-//! Worth their `unsafe`: with a million conns a look-up of a batch with prefetch takes a third of the
-//! time of one without (docs/performance.md).
+//! With a million conns, a batch's look-up takes a third of the time with prefetch (`cargo bench -p
+//! benches --bench conns`). Targets other than x86-64 get plain code, which no release uses.
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
 use core::arch::x86_64 as x86;
 
-/// Hints that `value` is read soon. Any reference is fine; nothing is read now.
+/// Prefetches `value` for reading.
 #[inline(always)]
 pub(crate) fn prefetch<T>(value: &T) {
     prefetch_address(core::ptr::from_ref(value));
 }
 
-/// The same of an element. One that is not there does no harm, so nobody need look whether it is.
+/// Prefetches an element of a slice. An index out of bounds does no harm, so it is not checked.
 #[inline(always)]
 pub(crate) fn prefetch_at<T>(slice: &[T], at: usize) {
     prefetch_address(slice.as_ptr().wrapping_add(at));
@@ -30,7 +31,7 @@ fn prefetch_address<T>(address: *const T) {
     let _ = address;
 }
 
-/// A bit for each of the eight numbers that equals `wanted`, the lowest for the first.
+/// A bit for each of the eight numbers that equals `wanted`. The lowest bit is the first number's.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(crate) fn equal_lanes(lanes: &[u32; 8], wanted: u32) -> u32 {
@@ -46,7 +47,7 @@ pub(crate) fn equal_lanes(lanes: &[u32; 8], wanted: u32) -> u32 {
     }
 }
 
-/// A bit for each of the eight numbers that equals `wanted`, the lowest for the first.
+/// A bit for each of the eight numbers that equals `wanted`. The lowest bit is the first number's.
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) fn equal_lanes(lanes: &[u32; 8], wanted: u32) -> u32 {
     lanes.iter().enumerate().fold(0, |bits, (lane, value)| {

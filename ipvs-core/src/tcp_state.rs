@@ -1,4 +1,4 @@
-//! The state of a TCP conn as a director between both ends sees it, as a constant table.
+//! The state of a TCP conn as a director between both ends sees it: a constant table.
 
 use crate::direction::Direction;
 use TcpState::{
@@ -10,27 +10,27 @@ use TcpState::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum TcpState {
-    /// No packet seen yet
+    /// No packet yet
     None = 0,
-    /// Both ends have agreed
+    /// The handshake is over
     Established,
-    /// The client's SYN went to the dest
+    /// The client's SYN has gone to the dest
     SynSent,
-    /// The dest's SYN-ACK went to the client
+    /// The dest's SYN-ACK has gone to the client
     SynRecv,
     /// The dest has closed its side
     FinWait,
     /// Both sides have closed
     TimeWait,
-    /// Reset, or closed without more to come
+    /// Reset, or closed for good
     Close,
     /// The client has closed its side
     CloseWait,
     /// The last FIN waits for its ACK
     LastAck,
-    /// Kept for DPVS's list of timeouts; no conn is ever in it
+    /// A dest has opened an FTP data conn, and the client's answer is awaited
     Listen,
-    /// SYN proxy: our own SYN-ACK went to the client
+    /// Never entered. IPVS lists it, and so `[timeouts] tcp_synack` is accepted
     SynAck,
 }
 
@@ -38,7 +38,7 @@ impl TcpState {
     /// How many states there are.
     pub const COUNT: usize = 11;
 
-    /// As `ipvsadm -lnc` prints it.
+    /// The name that `ipvsadm -lnc` prints.
     pub const fn name(self) -> &'static str {
         match self {
             Self::None => "NONE",
@@ -87,13 +87,14 @@ impl TcpState {
         TRANSITIONS[self as usize][direction as usize][kind as usize]
     }
 
-    /// The state after a segment of a client whose dest answers by another way (DR, tunnel).
+    /// The state after a client's segment in DR and tunnel mode, where the dest's answers do not
+    /// pass the director.
     pub const fn next_dr_tunnel(self, kind: SegmentKind) -> Self {
         DR_TUNNEL[self as usize][kind as usize]
     }
 }
 
-/// What of a segment's flags moves the state. With several of them, the first in this order counts.
+/// What a segment means for the state. If several flags are set, the first in this order counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum SegmentKind {
@@ -140,31 +141,32 @@ const TRANSITIONS: [[[TcpState; 4]; 2]; TcpState::COUNT] = [
     // LAST_ACK: the dest's FIN waits for the client's ACK, which then rests in TIME_WAIT itself.
     /* in  */ [[    Close, LastAck,     LastAck,   TimeWait],
     /* out */  [    Close, LastAck,     LastAck,   LastAck]],
-    // LISTEN: the dest has called, as FTP does (RFC 959, 3.2), and the client answers.
+    // LISTEN: the dest has opened a data conn, as FTP does (RFC 959, 3.2), and the client answers.
     /* in  */ [[    Close, Established, Listen,    Listen],
     /* out */  [    Close, Listen,      Listen,    Listen]],
-    // SYNACK: never entered without SYN proxy.
+    // SYNACK: never entered. The SYN proxy answers SYNs without a conn.
     /* in  */ [[    Close, SynAck,      SynAck,    SynAck],
     /* out */  [    Close, SynAck,      SynAck,    SynAck]],
 ];
 
-/// `[state][kind]` where only the client is heard: what the dest answers is believed to be what a dest that is
-/// well answers. Who closed first cannot be told; a FIN of the client's leads to FIN_WAIT, as IPVS has it.
+/// `[state][kind]` for conns of which only the client's segments are seen. The dest is taken to
+/// answer as it should. Nobody can tell which end closed first; as in IPVS, the client's FIN leads
+/// to FIN_WAIT.
 #[rustfmt::skip]
 const DR_TUNNEL: [[TcpState; 4]; TcpState::COUNT] = [
     //                  RST    SYN          FIN      ACK
     /* NONE */        [ Close, SynRecv,     Nothing, Nothing],
-    // A SYN now is old or blind, and the dest answers it by a challenge ACK (RFC 5961, 4).
+    // A SYN now is old or blind. The dest answers it by a challenge ACK (RFC 5961, 4).
     /* ESTABLISHED */ [ Close, Established, FinWait, Established],
     /* SYN_SENT */    [ Close, SynRecv,     FinWait, Established],
-    // The client only acknowledges once the dest's SYN has come.
+    // The client acknowledges only after the dest's SYN.
     /* SYN_RECV */    [ Close, SynRecv,     FinWait, Established],
     /* FIN_WAIT */    [ Close, SynRecv,     FinWait, FinWait],
     /* TIME_WAIT */   [ Close, SynRecv,     TimeWait, TimeWait],
     /* CLOSE */       [ Close, SynRecv,     Close,   Close],
     /* CLOSE_WAIT */  [ Close, SynRecv,     FinWait, CloseWait],
     /* LAST_ACK */    [ Close, SynRecv,     FinWait, LastAck],
-    // Never entered.
+    // Never entered in DR and tunnel mode.
     /* LISTEN */      [ Listen, Listen,     Listen,  Listen],
     /* SYNACK */      [ Close, SynAck,      SynAck,  SynAck],
 ];

@@ -1,14 +1,15 @@
-//! Time as the engine sees it: an argument, never a clock.
+//! Time as the engine sees it: an argument, never read from a clock.
 
-/// Nanoseconds since some fixed moment before the daemon started. The shell reads it once per burst.
+/// Nanoseconds since a fixed moment before the daemon started. The shell reads the clock once per
+/// burst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Now {
     /// Nanoseconds
     pub ns: u64,
 }
 
-/// A coarse moment or span of 2^20 ns (about 1.05 ms); it wraps after 52 days, so only differences
-/// of less than half of that mean anything. Longer timeouts are clamped by [`Tick::from_secs`].
+/// A coarse moment in units of 2^20 ns (about 1.05 ms). It wraps after 52 days, so only differences
+/// below half of that have a meaning. Longer timeouts are clamped by [`Tick::from_secs`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tick(pub u32);
 
@@ -19,14 +20,14 @@ impl Now {
         Tick((self.ns >> 20) as u32)
     }
 
-    /// A moment this many seconds after the fixed one.
+    /// The moment this many seconds after the fixed one.
     pub const fn from_secs(secs: u64) -> Self {
         Self {
             ns: secs * 1_000_000_000,
         }
     }
 
-    /// A moment this many milliseconds after the fixed one.
+    /// The moment this many milliseconds after the fixed one.
     pub const fn from_millis(millis: u64) -> Self {
         Self {
             ns: millis * 1_000_000,
@@ -51,20 +52,20 @@ impl Tick {
         (((ticks as u64) << 20) / 1_000_000_000) as u32
     }
 
-    /// Ticks from `earlier` to this one; 0 if `earlier` is in fact later.
+    /// Ticks from `earlier` to this moment. 0 if `earlier` is later.
     #[inline]
     pub const fn since(self, earlier: Self) -> u32 {
         let span = self.0.wrapping_sub(earlier.0);
         if span > u32::MAX / 2 { 0 } else { span }
     }
 
-    /// This tick and a span after it.
+    /// The moment a span after this one.
     #[inline]
     pub const fn after(self, span: u32) -> Self {
         Self(self.0.wrapping_add(span))
     }
 
-    /// True once `deadline` is reached.
+    /// Whether `deadline` has passed.
     #[inline]
     pub const fn reached(self, deadline: Self) -> bool {
         self.0.wrapping_sub(deadline.0) <= u32::MAX / 2

@@ -1,25 +1,26 @@
-//! What names a packet's conn: both endpoints and the protocol, in the packet's own direction.
+//! The tuple of a packet: both endpoints and the protocol, in the packet's own direction.
 
 use std::fmt;
 use std::hash::Hash;
 use std::net::IpAddr;
 
-/// An IP address as it lies in a header: IPv4 and IPv6 are two instances of the same code.
+/// An IP address as it lies in a header. The code is generic over IPv4 and IPv6.
 pub trait Address: Copy + Eq + Hash + Default + fmt::Debug + zerocopy::FromZeros {
-    /// Folds two addresses into one number, keyed: part of the hash of a tuple.
+    /// Hashes two addresses with a key, as a part of a tuple's hash.
     fn mix_pair(src: Self, dst: Self, key: &HashKey) -> u64;
-    /// Whether two pairs are the same, without a branch.
+    /// Whether two pairs of addresses are equal, without a branch.
     #[inline]
     fn same_pair(a: (Self, Self), b: (Self, Self)) -> bool {
         (a.0 == b.0) & (a.1 == b.1)
     }
-    /// For control and show: an IPv4 address also where IPv6 only maps it.
+    /// The address for control and for display. An IPv4 address that is mapped into IPv6 becomes
+    /// IPv4 again.
     fn to_ip(self) -> IpAddr;
-    /// In IPv6's form, into which IPv4 is mapped: RFC 4291, 2.5.5.2
+    /// The address mapped into IPv6: RFC 4291, 2.5.5.2.
     fn to_mapped(self) -> [u8; 16];
-    /// Whether it is an IPv4 address in IPv6's form
+    /// Whether it is an IPv4 address that is mapped into IPv6.
     fn is_mapped(&self) -> bool;
-    /// The low bits, by which neighbouring dests differ.
+    /// The low bits, in which neighbouring dests differ.
     fn low_bits(self) -> u32;
 }
 
@@ -79,7 +80,7 @@ impl Address for [u8; 16] {
     }
 }
 
-/// A tuple as a packet shows it.
+/// The tuple of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(C)]
 pub struct Tuple<A> {
@@ -96,7 +97,7 @@ pub struct Tuple<A> {
 }
 
 impl<A: Address> Tuple<A> {
-    /// The tuple of packets the other way.
+    /// The tuple of the packets in the other direction.
     #[inline]
     pub const fn reversed(self) -> Self {
         Self {
@@ -108,7 +109,7 @@ impl<A: Address> Tuple<A> {
         }
     }
 
-    /// The same in IPv6's form.
+    /// The tuple with its addresses mapped into IPv6.
     pub fn to_mapped(self) -> Tuple<[u8; 16]> {
         Tuple {
             src: self.src.to_mapped(),
@@ -119,7 +120,7 @@ impl<A: Address> Tuple<A> {
         }
     }
 
-    /// The hash by which the conn index finds it.
+    /// The hash that the conn index uses.
     #[inline]
     pub fn hash(&self, key: &HashKey) -> u64 {
         let addrs = A::mix_pair(self.src, self.dst, key);
@@ -130,11 +131,12 @@ impl<A: Address> Tuple<A> {
     }
 }
 
-/// Random per process, so that nobody outside can choose tuples that fall into the same bucket.
+/// The key of the hash, random per process, so that nobody can choose tuples that fall into one
+/// bucket.
 #[derive(Debug, Clone, Copy)]
 pub struct HashKey(pub [u64; 4]);
 
-/// Both halves of the 128-bit product: every input bit reaches every output bit (as wyhash does it).
+/// Both halves of a 128-bit product: every input bit changes every output bit, as in wyhash.
 #[inline]
 const fn folded_multiply(a: u64, b: u64) -> u64 {
     let product = (a as u128).wrapping_mul(b as u128);

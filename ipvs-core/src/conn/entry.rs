@@ -15,17 +15,18 @@ use crate::tuple::{Address, Tuple};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConnId(pub u32);
 
-/// No next hop known yet, or not any more.
+/// No next hop is cached.
 const NO_NEXTHOP: u32 = u32::MAX;
 
-/// Both endpoints of the packets of one direction.
+/// The endpoints of the packets of one direction.
 #[derive(Debug, Clone, Copy, FromZeros)]
 #[repr(C)]
 struct Side<A> {
     src: A,
     dst: A,
-    /// The source's port, above it the destination's. One number, since they are compared and hashed as one: what is
-    /// written in parts and read as a whole waits until it is in the cache.
+    /// The source port, and in the upper half the destination port. They are hashed and compared as
+    /// one number, and stored as one: two 16-bit stores that are read as 32 bits are a
+    /// store-forwarding stall.
     ports: u32,
 }
 
@@ -38,12 +39,12 @@ impl<A: Copy> Side<A> {
         }
     }
 
-    /// The source and its port
+    /// The source and its port.
     const fn from(&self) -> (A, u16) {
         (self.src, self.ports as u16)
     }
 
-    /// The destination and its port
+    /// The destination and its port.
     const fn to(&self) -> (A, u16) {
         (self.dst, (self.ports >> 16) as u16)
     }
@@ -53,46 +54,47 @@ const fn ports(sport: u16, dport: u16) -> u32 {
     sport as u32 | (dport as u32) << 16
 }
 
-/// All that a packet of the conn touches: one cache line for IPv4, two for IPv6.
+/// What a packet of the conn touches: one cache line for IPv4, two for IPv6.
 ///
-/// Plain data without addresses of this process, so that another process can map the table.
+/// Plain data without pointers, so that another process can map the table.
 #[derive(Debug, Clone, Copy, FromZeros)]
 #[repr(C, align(64))]
 pub struct Conn<A> {
-    /// Endpoints of its packets as they come in, by [`Direction`].
+    /// The endpoints of its packets as they come in, by [`Direction`].
     sides: [Side<A>; 2],
     /// Protocol number of the IP header
     pub protocol: u8,
-    /// A [`TcpState`] for TCP; 0 for UDP.
+    /// A [`TcpState`] for TCP, 0 for UDP
     state: u8,
-    /// Facts, one bit each
+    /// Facts of one bit each, and the forwarding mode
     pub flags: ConnFlags,
-    /// What the inbound rewrite of the addresses changes in the IP header's checksum.
+    /// Change of the IP header's checksum by the inbound rewrite
     l3_delta: u16,
-    /// The same for the TCP or UDP checksum: addresses and ports.
+    /// Change of the checksum of TCP or UDP by the inbound rewrite: addresses and ports
     l4_delta: u16,
-    /// Next hops, by [`Direction`].
+    /// Cached next hops, by [`Direction`]
     nexthops: [u32; 2],
     dest: u32,
     last_seen: u32,
-    /// Seconds without a packet until it expires.
+    /// Seconds without a packet until the conn expires
     pub timeout_s: u16,
-    /// [`inet::Net::generation`] when the next hops were looked up.
+    /// [`inet::Net::generation`] when the next hops were looked up
     pub net_generation: u16,
-    /// Added to the client's sequence numbers on the way to the dest.
+    /// Added to the client's sequence numbers on the way to the dest
     pub seq_delta: u32,
-    /// The latest acknowledgment of each end, by the [`Direction`] it came in. The client's, while TOA is pending, is the dest's
-    /// first data byte; the dest's is in its own (translated) numbers.
+    /// The latest acknowledgment of each end, by the [`Direction`] it came in. While TOA is
+    /// pending, the client's is the number of the dest's first data byte. The dest's is in its own,
+    /// translated numbers.
     pub acks: [u32; 2],
 }
 
-/// The endpoints of a conn to be made.
+/// The endpoints of a new conn.
 #[derive(Debug, Clone, Copy)]
 pub struct Endpoints<A> {
-    /// Client to VIP
+    /// From the client to the VIP
     pub inbound: Tuple<A>,
-    /// Dest to whom it believes to answer: a local address in FullNAT, the client in NAT and DR. In tunnel
-    /// mode, the outer packets' addresses the other way round.
+    /// From the dest to the address that it answers: a local address in FullNAT, the client in NAT
+    /// and DR. In tunnel mode, the addresses of the outer packet the other way round.
     pub outbound: Tuple<A>,
 }
 
@@ -125,7 +127,7 @@ impl<A: Address> Conn<A> {
         }
     }
 
-    /// The tuple of its packets in a direction.
+    /// The tuple of its incoming packets of a direction.
     #[inline]
     pub const fn tuple(&self, direction: Direction) -> Tuple<A> {
         let side = &self.sides[direction as usize];
@@ -139,8 +141,8 @@ impl<A: Address> Conn<A> {
         }
     }
 
-    /// Whether its packets of a direction have this tuple. Compares all before it decides: that is quicker
-    /// than to find out early, since the answer is nearly always yes.
+    /// Whether its packets of a direction have this tuple. All fields are compared before one
+    /// branch, since the answer is nearly always yes.
     #[inline]
     pub fn has(&self, direction: Direction, tuple: &Tuple<A>) -> bool {
         let side = &self.sides[direction as usize];
@@ -149,13 +151,13 @@ impl<A: Address> Conn<A> {
             & (self.protocol == tuple.protocol)
     }
 
-    /// How its inbound packets reach the dest.
+    /// The forwarding mode.
     #[inline]
     pub const fn fwdmode(&self) -> FwdMode {
         self.flags.fwdmode(self.real_server().1)
     }
 
-    /// Where its packets of a direction go: what their way is looked up by.
+    /// The address that its packets of a direction go to, by which the route is looked up.
     pub const fn destination(&self, direction: Direction) -> A {
         match direction {
             Direction::Inbound => self.real_server().0,
@@ -163,82 +165,83 @@ impl<A: Address> Conn<A> {
         }
     }
 
-    /// Client and its port
+    /// The client's address and port.
     pub const fn client(&self) -> (A, u16) {
         self.sides[Direction::Inbound as usize].from()
     }
 
-    /// VIP and its port
+    /// VIP and port.
     pub const fn vip(&self) -> (A, u16) {
         self.sides[Direction::Inbound as usize].to()
     }
 
-    /// Real server and its port
+    /// The dest's address and port.
     pub const fn real_server(&self) -> (A, u16) {
         self.sides[Direction::Outbound as usize].from()
     }
 
-    /// Local address and port; the tunnel's own end in tunnel mode; the client otherwise
+    /// The address and port that the dest answers: a local address in FullNAT and SNAT, the
+    /// director's end of a tunnel, otherwise the client.
     pub const fn local(&self) -> (A, u16) {
         self.sides[Direction::Outbound as usize].to()
     }
 
-    /// The tuple its packets leave with.
+    /// The tuple that its packets of a direction leave with.
     #[inline]
     pub const fn rewritten(&self, direction: Direction) -> Tuple<A> {
         self.tuple(direction.opposite()).reversed()
     }
 
-    /// What the rewrite in a direction changes in the IP header's checksum.
+    /// Change of the IP header's checksum by the rewrite in a direction.
     #[inline]
     pub const fn l3_delta(&self, direction: Direction) -> Delta {
         in_direction(self.l3_delta, direction)
     }
 
-    /// What it changes in the checksum of TCP or UDP.
+    /// Change of the checksum of TCP or UDP by the rewrite in a direction.
     #[inline]
     pub const fn l4_delta(&self, direction: Direction) -> Delta {
         in_direction(self.l4_delta, direction)
     }
 
-    /// Its TCP state.
+    /// The TCP state.
     #[inline]
     pub const fn tcp_state(&self) -> TcpState {
         TcpState::from_bits(self.state)
     }
 
-    /// Whether it is established, and the dest knows the client's address if it is to.
+    /// Whether it is established, and no TOA is pending.
     #[inline]
     pub const fn is_settled(&self) -> bool {
         self.state == TcpState::Established as u8 && !self.flags.has(ConnFlags::TOA_PENDING)
     }
 
-    /// Changes its TCP state.
+    /// Changes the TCP state.
     #[inline]
     pub const fn set_tcp_state(&mut self, state: TcpState) {
         self.state = state as u8;
     }
 
-    /// Its dest.
+    /// The dest.
     #[inline]
     pub const fn dest(&self) -> DestId {
         DestId(self.dest)
     }
 
-    /// Notes that a packet came.
+    /// Notes the time of a packet.
     #[inline]
     pub const fn touch(&mut self, now: Tick) {
         self.last_seen = now.0;
     }
 
-    /// When it expires if no packet comes.
+    /// When it expires unless a packet comes.
     #[inline]
     pub const fn deadline(&self) -> Tick {
         Tick(self.last_seen).after(Tick::from_secs(self.timeout_s as u32))
     }
 
-    /// The next hop of its packets in a direction, if one was found since routes changed last. There is none by this number if
-    /// only the other direction's was.
+    /// The cached next hop of a direction, if it was looked up since routes changed last. The
+    /// number may be of no next hop, if only the other direction's was looked up.
     #[inline]
     pub const fn nexthop(&self, direction: Direction, generation: u16) -> Option<NexthopId> {
         if self.net_generation == generation {
@@ -248,7 +251,7 @@ impl<A: Address> Conn<A> {
         }
     }
 
-    /// Remembers a next hop. What was known from before routes changed is forgotten.
+    /// Caches a next hop. Next hops from before routes changed are forgotten.
     pub const fn set_nexthop(&mut self, direction: Direction, generation: u16, id: NexthopId) {
         if self.net_generation != generation {
             self.nexthops = [NO_NEXTHOP; 2];
@@ -258,13 +261,14 @@ impl<A: Address> Conn<A> {
     }
 }
 
-/// The way back inverts all bits: the same as [`Delta::inverse`], without a branch.
+/// Outbound changes are the inverse of the inbound ones, so all bits are inverted. As
+/// [`Delta::inverse`], without a branch.
 #[inline]
 const fn in_direction(inbound: u16, direction: Direction) -> Delta {
     Delta::from_bits(inbound ^ (direction as u16).wrapping_neg())
 }
 
-/// What a rewrite changes in both checksums (RFC 1624).
+/// Changes of both checksums by a rewrite (RFC 1624).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RewriteDeltas {
     /// IP header
@@ -277,7 +281,8 @@ pub struct RewriteDeltas {
 mod tests {
     use super::*;
 
-    /// A packet touches one cache line of an IPv4 conn; index, timer and port come on top (see `table`).
+    /// A packet touches one cache line of an IPv4 conn. Index, timer and local port come on top
+    /// (see `table`).
     #[test]
     fn an_ipv4_conn_is_one_cache_line_and_an_ipv6_conn_two() {
         assert_eq!(size_of::<Conn<[u8; 4]>>(), 64);

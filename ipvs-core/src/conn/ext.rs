@@ -1,4 +1,4 @@
-//! What few conns have beside what all have: memory that is touched for them alone.
+//! The extension of a conn: what only some conns need, in memory that other conns never touch.
 
 use packet::uoa::Mode;
 use zerocopy::FromZeros;
@@ -6,58 +6,58 @@ use zerocopy::FromZeros;
 use crate::config::{ProxyProtocol, ServiceOptions};
 use crate::conn::ConnId;
 
-/// Of one conn, by its flags.
+/// The extension of one conn. Which fields count depends on the conn's flags.
 #[derive(Debug, Clone, Copy, Default, FromZeros)]
 #[repr(C)]
 pub(crate) struct ConnExt {
-    /// [`crate::conn::ConnFlags::EDITED`]: which PROXY header, if any, goes before what the client says
+    /// PROXY protocol: which header is inserted, as [`ProxyProtocol::to_bits`]; 0 for none
     pub(crate) proxy: u8,
-    /// TCP: the dest has acknowledged the header
+    /// PROXY protocol over TCP: the dest has acknowledged the header
     pub(crate) is_header_acked: u8,
-    /// TCP: bytes of the header that was sent
+    /// PROXY protocol over TCP: bytes of the header that was inserted
     pub(crate) inserted: u16,
-    /// TCP: bytes of the header that the client itself sent, which that one replaces
+    /// PROXY protocol over TCP: bytes of the client's own header that were removed
     pub(crate) stripped: u16,
-    /// [`crate::conn::ConnFlags::SYN_PROXIED`]: the window of the client that took the cookie
+    /// SYN proxy: the window of the ACK that brought the cookie back
     pub(crate) client_window: u16,
-    /// TCP: the number of the client's first byte
+    /// The sequence number of the client's first data byte
     pub(crate) first_data: u32,
-    /// The number of the SYN that the director answered with
+    /// SYN proxy: the cookie, which is the sequence number of the director's SYN-ACK
     pub(crate) cookie: u32,
-    /// What is added to the dest's numbers for the client
+    /// SYN proxy: added to the dest's sequence numbers for the client
     pub(crate) dest_delta: u32,
-    /// The client's clock when the cookie came back
+    /// SYN proxy: the client's timestamp when the cookie came back
     pub(crate) client_timestamp: u32,
-    /// What is added to the dest's clock for the client
+    /// SYN proxy: added to the dest's timestamps for the client
     pub(crate) timestamp_delta: u32,
-    /// The dest has answered its SYN: the deltas are right
+    /// SYN proxy: the dest has answered, so both deltas above are known
     pub(crate) is_dest_known: u8,
-    /// Shifts of windows (RFC 7323, 2.2): the client's,
+    /// SYN proxy: the client's window scale (RFC 7323, 2.2)
     pub(crate) client_scale: u8,
-    /// and the dest's
+    /// SYN proxy: the dest's window scale
     pub(crate) dest_scale: u8,
-    /// The client scales windows,
+    /// SYN proxy: the client scales windows
     pub(crate) has_scale: u8,
-    /// and the dest does not
+    /// SYN proxy: the dest does not scale windows
     pub(crate) dest_has_no_scale: u8,
-    /// So many datagrams are still to tell the client's address by UOA,
+    /// UOA: datagrams that still have to carry the client's address
     pub(crate) uoa_left: u8,
-    /// as an option of IPv4
+    /// UOA: by an IPv4 option, else by a protocol of its own
     pub(crate) uoa_by_option: u8,
-    /// A control conn of FTP, and what its client has asked for
+    /// FTP: whether this is a control conn, and how the next reply is translated
     pub(crate) ftp: FtpFlags,
-    /// The local port of the call that it announced last
+    /// FTP: the local port of the active data conn that was announced last
     pub(crate) expected_lport: u16,
-    /// Client and dest send timestamps (RFC 7323, 3)
+    /// SYN proxy: client and dest use timestamps (RFC 7323, 3)
     pub(crate) has_timestamps: u8,
-    /// A datagram had no room for UOA, and none has told since
+    /// UOA: a datagram had no room for the address, and none has carried it since
     pub(crate) uoa_is_owed: u8,
-    /// How far the numbers of both directions have moved
+    /// FTP: shifts of the sequence numbers of both directions, by lines that were edited
     pub(crate) shifts: [SeqShift; 2],
 }
 
 impl ConnExt {
-    /// Of a conn whose service tells dests who the client is.
+    /// The extension of a new conn of a service with these options.
     pub(crate) fn for_service(options: &ServiceOptions, is_ftp: bool) -> Self {
         let uoa = options.uoa;
         Self {
@@ -73,25 +73,25 @@ impl ConnExt {
         }
     }
 
-    /// By how much the client's numbers grow after its first byte.
+    /// Bytes that are added to the client's sequence numbers behind the PROXY header.
     pub(crate) const fn shift(&self) -> u32 {
         (self.inserted as u32).wrapping_sub(self.stripped as u32)
     }
 }
 
-/// Facts about a control conn of FTP, one bit each.
+/// Facts about an FTP control conn, one bit each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, FromZeros)]
 #[repr(transparent)]
 pub(crate) struct FtpFlags(u8);
 
 impl FtpFlags {
-    /// It is one.
+    /// This is a control conn.
     pub(crate) const CONTROL: Self = Self(1);
-    /// Client and dest have different words for how the client is to call: 227 and 229 become each other.
+    /// The dest's reply is translated: 227 and 229 become each other.
     pub(crate) const TRANSLATE_REPLY: Self = Self(1 << 1);
-    /// The client's latest command was EPSV ALL, which the dest must not hear.
+    /// The client's latest command was EPSV ALL, which is refused on the dest's behalf.
     pub(crate) const REFUSE_EPSV_ALL: Self = Self(1 << 2);
-    /// It was EPSV by another network than its own.
+    /// The client's latest command was EPSV for another network than its own, which is refused.
     pub(crate) const REFUSE_NETWORK: Self = Self(1 << 3);
 
     /// True if `flag` is set.
@@ -109,26 +109,26 @@ impl FtpFlags {
     }
 }
 
-/// How far the numbers of a direction have moved by lines that were edited. Only the latest one may still be under
-/// way: its sender waits for the answer.
+/// The shift of one direction's sequence numbers by edited lines. Only the latest line may still be
+/// in flight, since its sender waits for the reply.
 #[derive(Debug, Clone, Copy, Default, FromZeros)]
 #[repr(C)]
 pub(crate) struct SeqShift {
-    /// The number of the segment with the latest of them, as its sender counts
+    /// The sender's sequence number of the segment with the latest edited line
     at: u32,
-    /// Up to it
+    /// Shift of numbers up to `at`
     before: u32,
-    /// After it
+    /// Shift of numbers behind `at`
     after: u32,
 }
 
 impl SeqShift {
-    /// Whether nothing has moved.
+    /// Whether no line has changed its length.
     pub(crate) const fn is_none(&self) -> bool {
         self.before == 0 && self.after == 0
     }
 
-    /// What is added to a number of the sender.
+    /// What is added to a sequence number of the sender.
     pub(crate) const fn of_seq(&self, seq: u32) -> u32 {
         if is_after(seq, self.at) {
             self.after
@@ -137,7 +137,7 @@ impl SeqShift {
         }
     }
 
-    /// What is taken from a number that the receiver acknowledges.
+    /// What is subtracted from an acknowledgment of the receiver.
     pub(crate) const fn of_ack(&self, ack: u32) -> u32 {
         if is_after(ack, self.at.wrapping_add(self.after)) {
             self.after
@@ -146,7 +146,8 @@ impl SeqShift {
         }
     }
 
-    /// The segment with this number has grown. One that is sent again grows again, and moves nothing more.
+    /// Notes that the segment with this number has grown. A retransmission grows again and shifts
+    /// nothing more.
     pub(crate) const fn note(&mut self, seq: u32, grown: i16) {
         if grown == 0 || !self.is_none() && !is_after(seq, self.at) {
             return;
@@ -161,12 +162,12 @@ const fn is_after(a: u32, b: u32) -> bool {
     (a.wrapping_sub(b) as i32) > 0
 }
 
-/// Of all conns of a table.
+/// The extensions of all conns of a table.
 #[derive(Debug)]
 pub(crate) struct ConnExts(Box<[ConnExt]>);
 
 impl ConnExts {
-    /// Room for what this many conns have. Memory is touched as it is used.
+    /// Room for the extensions of this many conns. Memory is touched as it is used.
     pub(crate) fn new(conns: u32) -> Self {
         let exts = <[ConnExt]>::new_box_zeroed_with_elems(conns.max(1) as usize)
             .expect("less than the conns take, whose memory was checked when the config was read");

@@ -1,4 +1,5 @@
-//! The index from tuples to conns: two buckets to look in, one cache line each.
+//! The index from tuples to conns: a cuckoo table with two buckets per hash, each of one cache
+//! line.
 
 use zerocopy::FromZeros;
 
@@ -6,10 +7,10 @@ use super::ConnId;
 use crate::direction::Direction;
 use crate::simd::{equal_lanes, prefetch_at};
 
-/// Entries of a bucket: as many as fill a cache line.
+/// Entries per bucket: eight of 8 bytes fill a cache line.
 const WAYS: usize = 8;
 
-/// Eight entries of 8 bytes: a tag of the hash, 0 for none, and which conn in which direction.
+/// Eight entries: the tags of their hashes, 0 for a free one, and their conns and directions.
 #[derive(Debug, Clone, Copy, FromZeros)]
 #[repr(C, align(64))]
 struct Bucket {
@@ -17,12 +18,12 @@ struct Bucket {
     refs: [u32; WAYS],
 }
 
-/// A conn and a direction, as an entry holds it.
+/// A conn and a direction, as an entry holds them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ConnRef(u32);
 
 impl ConnRef {
-    /// Conns are numbered below this: one bit is the direction, and one number means none.
+    /// Conn ids are below this: one bit is the direction, and one number means none.
     pub(super) const MAX_CONNS: u32 = (1 << 31) - 1;
     /// No conn
     pub(crate) const NONE: Self = Self(u32::MAX);
@@ -51,7 +52,7 @@ impl ConnRef {
     }
 }
 
-/// Where a hash may lie. Kept for a packet between the stages of its look-up.
+/// Both buckets of a hash, and its tag. A packet keeps it between the stages of its look-up.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BucketPair {
     first: u32,
@@ -59,23 +60,23 @@ pub(super) struct BucketPair {
 }
 
 impl BucketPair {
-    /// There is always this one.
+    /// The first bucket of any table.
     pub(super) const FIRST: Self = Self { first: 0, tag: 1 };
 }
 
-/// A cuckoo table whose entries can move to their other bucket without knowing their key.
+/// A cuckoo table. The tag of an entry leads to its other bucket, so it can move without its key.
 #[derive(Debug)]
 pub(super) struct Index {
     buckets: Box<[Bucket]>,
 }
 
-/// Every bucket has no room and none of their entries can move.
+/// Both buckets are full, and none of their entries can move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Full;
 
 impl Index {
-    /// Room for `entries`, at five eighths full: most lie in their first bucket then, and hardly any insert has to move
-    /// others about.
+    /// Room for `entries` at five eighths full. Then most entries are in their first bucket, and
+    /// inserts hardly ever move others.
     pub(crate) fn new(entries: usize) -> Self {
         let buckets = (entries.div_ceil(WAYS) * 8).div_ceil(5).max(2);
         let buckets = <[Bucket]>::new_box_zeroed_with_elems(buckets)
@@ -88,14 +89,15 @@ impl Index {
         size_of_val(&*self.buckets)
     }
 
-    /// Where the memory is, and how many bytes.
+    /// Address and length in bytes of its memory.
     pub(crate) fn memory(&self) -> (*const u8, usize) {
         (self.buckets.as_ptr().cast(), self.bytes())
     }
 
     #[inline]
     pub(crate) fn place(&self, hash: u64) -> BucketPair {
-        // The high half chooses the bucket, by multiplication instead of division; the low the tag.
+        // The upper half of the hash gives the bucket, by a multiplication instead of a division.
+        // The lower half gives the tag.
         let first = ((hash >> 32) * self.buckets.len() as u64) >> 32;
         BucketPair {
             first: first as u32,
@@ -108,7 +110,7 @@ impl Index {
         prefetch_at(&self.buckets, place.first as usize);
     }
 
-    /// The other bucket of an entry: applied twice it leads back.
+    /// The other bucket of an entry. Applied twice, it leads back.
     #[inline]
     fn other(&self, bucket: u32, tag: u32) -> u32 {
         let count = self.buckets.len() as u64;
@@ -117,32 +119,33 @@ impl Index {
         (if other >= count { other - count } else { other }) as u32
     }
 
-    /// The conn of the first bucket that may have the tuple: right but for one in 2^31.
+    /// The conn in the first bucket whose tag matches. It has the tuple, except for one case in
+    /// 2^31.
     #[inline]
     pub(super) fn in_first(&self, place: BucketPair) -> Option<ConnRef> {
         self.buckets[place.first as usize].find(place.tag)
     }
 
-    /// The same of the second bucket.
+    /// The conn in the second bucket whose tag matches.
     #[inline]
     pub(super) fn in_second(&self, place: BucketPair) -> Option<ConnRef> {
         self.buckets[self.other(place.first, place.tag) as usize].find(place.tag)
     }
 
-    /// Whether the first bucket has no room.
+    /// Whether the first bucket is full.
     #[inline]
     pub(super) fn is_first_full(&self, place: BucketPair) -> bool {
         self.free_way(place.first).is_none()
     }
 
-    /// Fetches the second bucket.
+    /// Prefetches the second bucket.
     #[inline]
     pub(super) fn prefetch_second(&self, place: BucketPair) {
         let second = self.other(place.first, place.tag);
         prefetch_at(&self.buckets, second as usize);
     }
 
-    /// All conns that may have the tuple, of both buckets.
+    /// All conns with a matching tag, in both buckets.
     pub(super) fn candidates(&self, place: BucketPair) -> impl Iterator<Item = ConnRef> {
         let second = self.other(place.first, place.tag);
         [place.first, second].into_iter().flat_map(move |bucket| {
@@ -153,7 +156,7 @@ impl Index {
         })
     }
 
-    /// Puts an entry into one of its buckets, moving one other entry if it must.
+    /// Inserts an entry into one of its buckets. Other entries may be moved for it.
     pub(crate) fn insert(&mut self, place: BucketPair, conn: ConnRef) -> Result<(), Full> {
         let second = self.other(place.first, place.tag);
         let free = [place.first, second]
@@ -167,7 +170,7 @@ impl Index {
         Ok(())
     }
 
-    /// Takes an entry out.
+    /// Removes an entry.
     pub(crate) fn remove(&mut self, place: BucketPair, conn: ConnRef) {
         for bucket in [place.first, self.other(place.first, place.tag)] {
             let bucket = &mut self.buckets[bucket as usize];
@@ -185,8 +188,8 @@ impl Index {
         (way < WAYS).then_some((bucket, way))
     }
 
-    /// Frees a way of a full bucket by moving an entry to its other bucket, or, when those are full
-    /// too, by making room there first: two moves at the most, so that the cost stays bounded.
+    /// Frees an entry of a full bucket by moving another one to its other bucket. If that is full
+    /// too, room is made there first. At most two entries move, so the cost is bounded.
     fn make_room(&mut self, bucket: u32) -> Option<(u32, usize)> {
         for way in 0..WAYS {
             let other = self.other(bucket, self.buckets[bucket as usize].tags[way]);
@@ -231,7 +234,7 @@ impl Bucket {
         }
     }
 
-    /// The first way with this tag, or [`WAYS`].
+    /// The first entry with this tag, or [`WAYS`].
     #[inline]
     fn way_with(&self, tag: u32) -> usize {
         (equal_lanes(&self.tags, tag) | 1 << WAYS).trailing_zeros() as usize

@@ -1,8 +1,9 @@
-//! The conns of a worker: one session of a client with a dest each, and the table that finds them.
+//! The conns of a worker, and the table that finds them.
 //!
-//! [`Conn`] is what a packet touches, one cache line for IPv4. [`ConnTable`] finds it by its tuple
-//! (`index`) and visits it when its time may be over (`wheel`). What few conns need besides is
-//! their extension, `ConnExt`. Nothing here knows packets; who changes a conn is in `lifecycle`.
+//! [`Conn`] is what a packet touches: one cache line for IPv4. [`ConnTable`] finds it by its tuple
+//! (`index`) and visits it when it may have expired (`wheel`). What only some conns need is their
+//! extension, `ConnExt`. Nothing here knows packets; the room `lifecycle` makes, changes and ends
+//! conns.
 
 mod entry;
 mod ext;

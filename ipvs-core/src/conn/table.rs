@@ -1,7 +1,7 @@
-//! All conns of a worker: flat arrays of conns, index entries and timer links.
+//! All conns of a worker and family: flat arrays of conns, index entries and timer links.
 //!
-//! An IPv4 conn takes 64 bytes, its two index entries 8 bytes each at five eighths full, and 8
-//! bytes of links: 98 together. Its local port is one bit of the sapool.
+//! An IPv4 conn takes 64 bytes, two index entries of 8 bytes at five eighths full, and 8 bytes of
+//! links: 98 bytes. Its local port is one bit of a port pool.
 
 use zerocopy::FromZeros;
 
@@ -14,13 +14,13 @@ use crate::tcp_state::TcpState;
 use crate::time::Tick;
 use crate::tuple::{Address, HashKey, Tuple};
 
-/// Conns whose memory is asked for before the first of them is taken out.
+/// Expired conns whose memory is prefetched before the first of them is removed.
 pub(crate) const LEAVING_TOGETHER: usize = 16;
 
-/// How many conns are looked at for one that may give way.
+/// Conns that are looked at in search of one that may be recycled.
 const RECYCLE_REACH: u32 = 64;
 
-/// A conn that a packet belongs to, and which way the packet goes.
+/// The conn of a packet, and the packet's direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
     /// The conn
@@ -29,7 +29,7 @@ pub struct Found {
     pub direction: Direction,
 }
 
-/// A look-up under way: between its stages other packets' look-ups go on.
+/// A look-up under way. Between its stages, the look-ups of other packets go on.
 #[derive(Debug, Clone, Copy)]
 pub struct Lookup {
     place: BucketPair,
@@ -37,18 +37,18 @@ pub struct Lookup {
 }
 
 impl Lookup {
-    /// Of no tuple
+    /// A placeholder, of no tuple.
     pub(crate) const NOWHERE: Self = Self {
         place: BucketPair::FIRST,
         candidate: ConnRef::NONE,
     };
 }
 
-/// A conn on its way out: between its stages others leave too.
+/// A conn about to be removed. Between its stages, other conns are removed.
 #[derive(Debug, Clone, Copy)]
 pub struct Leaving {
     id: ConnId,
-    /// By [`Direction`]
+    /// Its buckets, by [`Direction`].
     places: [BucketPair; 2],
 }
 
@@ -59,7 +59,7 @@ impl Leaving {
     }
 }
 
-/// The table has no room, not even by moving index entries.
+/// The table is full, or no index entry can be moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TableFull;
 
@@ -71,12 +71,12 @@ pub struct ConnTable<A> {
     wheel: Wheel,
     key: HashKey,
     len: u32,
-    /// Where the search for a conn that may give way goes on.
+    /// Where the next search for a conn to recycle begins.
     recycle_at: u32,
 }
 
 impl<A: Address> ConnTable<A> {
-    /// Room for `capacity` conns (at most 2^31). Memory is touched as conns are made.
+    /// Room for `capacity` conns, at most 2^31. Memory is touched as conns are made.
     pub fn new(capacity: u32, key: HashKey, now: Tick) -> Self {
         let capacity = capacity.clamp(1, ConnRef::MAX_CONNS);
         let conns = <[Conn<A>]>::new_box_zeroed_with_elems(capacity as usize)
@@ -96,24 +96,23 @@ impl<A: Address> ConnTable<A> {
         self.len
     }
 
-    /// True without any conn.
+    /// Whether there is no conn.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Bytes of memory when full.
+    /// Bytes of memory, all of it touched.
     pub fn bytes(&self) -> usize {
         size_of_val(&*self.conns) + self.index.bytes() + self.wheel.bytes()
     }
 
-    /// Where its memory is, and how many bytes each part has: for a shell that can put it on large
-    /// pages.
+    /// Address and length in bytes of each part of its memory, for a shell that prefaults it.
     pub fn memory(&self) -> [(*const u8, usize); 3] {
         let conns = (self.conns.as_ptr().cast(), size_of_val(&*self.conns));
         [conns, self.index.memory(), self.wheel.memory()]
     }
 
-    /// Stage one of a look-up: where to look.
+    /// Stage one of a look-up: hashes the tuple.
     #[inline]
     pub fn locate(&self, tuple: &Tuple<A>) -> Lookup {
         Lookup {
@@ -122,20 +121,21 @@ impl<A: Address> ConnTable<A> {
         }
     }
 
-    /// Stage two: the bucket is fetched.
+    /// Stage two: prefetches the first bucket.
     #[inline]
     pub fn fetch_bucket(&self, lookup: &Lookup) {
         self.index.prefetch(lookup.place);
     }
 
-    /// The first two stages of a look-up that others do not wait for.
+    /// Stages one and two, for a look-up outside of a batch.
     pub fn begin(&self, tuple: &Tuple<A>) -> Lookup {
         let lookup = self.locate(tuple);
         self.fetch_bucket(&lookup);
         lookup
     }
 
-    /// Stage three: the conn is fetched that most likely it is, or the second bucket. `false` if that was it.
+    /// Stage three: prefetches the conn that has most likely the tuple. `false` if the first bucket
+    /// has no match; the second one is prefetched then.
     #[inline]
     pub fn choose(&self, lookup: &mut Lookup) -> bool {
         match self.index.in_first(lookup.place) {
@@ -148,7 +148,8 @@ impl<A: Address> ConnTable<A> {
         }
     }
 
-    /// Out of line, since the compiler would make one end for both cases, and all packets take a branch to that.
+    /// Out of line: otherwise the compiler merges both ends of stage three, and every packet takes
+    /// a jump.
     #[cold]
     #[inline(never)]
     fn fetch_second(&self, place: BucketPair) -> bool {
@@ -156,7 +157,8 @@ impl<A: Address> ConnTable<A> {
         false
     }
 
-    /// Stage four, for the few whose first bucket had nothing: the conn is fetched.
+    /// Stage four, for look-ups without a match in the first bucket: prefetches the conn of the
+    /// second one.
     #[inline]
     pub fn choose_again(&self, lookup: &mut Lookup) {
         if lookup.candidate.is_none()
@@ -179,8 +181,8 @@ impl<A: Address> ConnTable<A> {
         }
     }
 
-    /// The same, with the conn, to be changed. Written out, since the compiler then sees that a candidate that was compared is
-    /// within the table.
+    /// Stage five with the conn, to be changed. Written out, since then the compiler knows that the
+    /// index of the conn is in bounds.
     #[inline(always)]
     pub fn finish_mut(
         &mut self,
@@ -198,7 +200,7 @@ impl<A: Address> ConnTable<A> {
         Some((found, self.get_mut(found.id)))
     }
 
-    /// Looks at all entries with the tuple's tag: one in 2^31 is another's.
+    /// Searches all entries with a matching tag. One match in 2^31 belongs to another tuple.
     #[cold]
     fn search(&self, place: BucketPair, tuple: &Tuple<A>) -> Option<Found> {
         self.index
@@ -207,7 +209,7 @@ impl<A: Address> ConnTable<A> {
             .map(found)
     }
 
-    /// All stages at once, for a single tuple.
+    /// All stages at once.
     pub fn find(&self, tuple: &Tuple<A>) -> Option<Found> {
         self.search(self.index.place(tuple.hash(&self.key)), tuple)
     }
@@ -219,22 +221,21 @@ impl<A: Address> ConnTable<A> {
             .is_some_and(|stored| stored.has(conn.direction(), tuple))
     }
 
-    /// A conn in the table.
+    /// A conn of the table.
     #[inline]
     pub fn get(&self, id: ConnId) -> &Conn<A> {
         &self.conns[id.0 as usize]
     }
 
-    /// A conn in the table, to be changed. Its endpoints stay as they are.
+    /// A conn of the table, to be changed. Its endpoints must stay as they are.
     #[inline]
     pub fn get_mut(&mut self, id: ConnId) -> &mut Conn<A> {
         &mut self.conns[id.0 as usize]
     }
 
-    /// Puts a conn in, findable by both its tuples, to be visited at its deadline.
+    /// Inserts a conn under both its tuples, and schedules a visit at its deadline.
     ///
-    /// # Errors
-    /// If there is no room: nothing has changed.
+    /// # Errors The table is full. Nothing has changed.
     pub fn insert(&mut self, conn: Conn<A>) -> Result<ConnId, TableFull> {
         let (id, place) =
             self.insert_inbound(&self.begin(&conn.tuple(Direction::Inbound)), conn)?;
@@ -245,13 +246,13 @@ impl<A: Address> ConnTable<A> {
         Ok(id)
     }
 
-    /// Puts a conn in, findable for now by its inbound tuple only, whose look-up found nothing. Says where the
-    /// other one goes, and asks for that memory: [`Self::insert_outbound`] must follow.
+    /// Inserts a conn under its inbound tuple, whose look-up found nothing, and prefetches the
+    /// bucket of its outbound tuple. [`Self::insert_outbound`] must follow with the look-up that is
+    /// returned.
     ///
-    /// # Errors
-    /// If there is no room: nothing has changed.
-    // Inlined: what it returns would be written in parts and read as a whole, which waits for the conn's own line to
-    // be written.
+    /// # Errors The table is full. Nothing has changed.
+    // Inlined: the result would be written in parts and read as a whole, which waits until the
+    // stores to the conn's own line are done (store-forwarding stall).
     #[inline(always)]
     pub fn insert_inbound(
         &mut self,
@@ -272,18 +273,19 @@ impl<A: Address> ConnTable<A> {
         Ok((id, outbound))
     }
 
-    /// Asks for the memory of the next new conn: a store to what is not in the cache keeps all later ones waiting.
+    /// Prefetches the slot of the next new conn. A store to a line that is not in the cache holds
+    /// up all later stores.
     #[inline(always)]
     fn fetch_next_free(&self) {
         let next = self.wheel.fetch_next_free();
         if let Some(conn) = self.conns.get(next.0 as usize) {
             prefetch(conn);
-            // IPv6's second line
+            // IPv6's second cache line
             prefetch(&conn.acks);
         }
     }
 
-    /// Asks for the second bucket, if the first, which should be there by now, has no room for what is to be inserted.
+    /// Prefetches the second bucket if the first one, which should be in the cache, is full.
     #[inline]
     pub fn fetch_room(&self, outbound: &Lookup) {
         if self.index.is_first_full(outbound.place) {
@@ -291,10 +293,10 @@ impl<A: Address> ConnTable<A> {
         }
     }
 
-    /// Makes a conn findable by its outbound tuple too, unless nothing comes back by it.
+    /// Enters a conn under its outbound tuple, except for DR and tunnel, whose replies do not pass
+    /// here.
     ///
-    /// # Errors
-    /// If there is no room: nothing has changed, and the conn must go too.
+    /// # Errors The index is full. Nothing has changed, and the caller must remove the conn.
     pub fn insert_outbound(&mut self, id: ConnId, outbound: Lookup) -> Result<(), TableFull> {
         if self.get(id).flags.has(ConnFlags::DR_TUNNEL) {
             return Ok(());
@@ -304,8 +306,8 @@ impl<A: Address> ConnTable<A> {
         inserted.map_err(|Full| TableFull)
     }
 
-    /// The conn of the tuple, looked for again where `lookup` found none: others of the same batch may have
-    /// made it.
+    /// Looks for the conn of a tuple again where `lookup` found none. Another packet of the batch
+    /// may have made it.
     #[inline]
     pub fn find_again(&self, lookup: &Lookup, tuple: &Tuple<A>) -> Option<Found> {
         let mut again = *lookup;
@@ -316,7 +318,7 @@ impl<A: Address> ConnTable<A> {
         self.finish(&again, tuple)
     }
 
-    /// Whether a conn with this inbound tuple is in this place.
+    /// Whether the conn in this slot has this inbound tuple.
     #[inline]
     pub fn holds(&self, id: ConnId, tuple: &Tuple<A>) -> bool {
         self.conns.get(id.0 as usize).is_some_and(|conn| {
@@ -324,19 +326,19 @@ impl<A: Address> ConnTable<A> {
         })
     }
 
-    /// The timeout became shorter: the conn is to be visited sooner.
+    /// The timeout became shorter: schedules an earlier visit.
     pub fn reschedule(&mut self, id: ConnId) {
         self.wheel.remove(id);
         self.wheel.insert(id, self.conns[id.0 as usize].deadline());
     }
 
-    /// Takes a conn out.
+    /// Removes a conn.
     pub fn remove(&mut self, id: ConnId) -> Conn<A> {
         self.wheel.remove(id);
         self.release(self.leave(id))
     }
 
-    /// Asks for the memory of what leads to a conn, which is about to be taken out.
+    /// Prefetches the index buckets of a conn that is about to be removed.
     #[inline]
     pub fn leave(&self, id: ConnId) -> Leaving {
         let conn = self.get(id);
@@ -348,7 +350,7 @@ impl<A: Address> ConnTable<A> {
         Leaving { id, places }
     }
 
-    /// Takes out a conn that [`Self::next_due`] gave.
+    /// Removes a conn that [`Self::next_due`] has returned.
     pub fn release(&mut self, leaving: Leaving) -> Conn<A> {
         let Leaving { id, places } = leaving;
         for (place, direction) in places
@@ -365,8 +367,8 @@ impl<A: Address> ConnTable<A> {
         was
     }
 
-    /// The next conn whose deadline has passed. The caller must [`Self::release`] it. Looks at no
-    /// more than `budget` conns and slots.
+    /// The next conn whose deadline has passed. The caller must [`Self::release`] it. At most
+    /// `budget` conns and slots are looked at.
     pub fn next_due(&mut self, now: Tick, budget: &mut u32) -> Option<ConnId> {
         while *budget > 0 {
             let Visit::Due(id) = self.wheel.visit(now, budget) else {
@@ -382,7 +384,7 @@ impl<A: Address> ConnTable<A> {
         None
     }
 
-    /// A half-open or one-way conn that may give way to a new one, if one is near.
+    /// A half-open or one-way conn that a new one may replace, if there is one near.
     pub fn recyclable(&mut self) -> Option<ConnId> {
         let touched = self.wheel.touched();
         for _ in 0..RECYCLE_REACH.min(touched) {
@@ -400,8 +402,8 @@ impl<A: Address> ConnTable<A> {
         None
     }
 
-    /// Conns in the order of their slots from `cursor` on; looks at no more than `reach` slots. The
-    /// second value is where to go on, `None` at the end.
+    /// The conns in at most `reach` slots from `cursor` on. The second value is where to go on,
+    /// `None` at the end.
     pub fn scan(&self, cursor: u32, reach: u32) -> (impl Iterator<Item = ConnId>, Option<u32>) {
         let end = cursor.saturating_add(reach).min(self.wheel.touched());
         let ids = (cursor..end)
@@ -418,7 +420,7 @@ const fn found(conn: ConnRef) -> Found {
     }
 }
 
-/// Whether the conn has not yet carried anything both ways.
+/// Whether the conn has carried no packets in both directions yet.
 fn is_half_open<A: Address>(conn: &Conn<A>) -> bool {
     if conn.protocol == crate::config::Protocol::Tcp.number() {
         matches!(
@@ -505,7 +507,8 @@ mod tests {
         assert_eq!(table.recyclable(), Some(ConnId(2)));
     }
 
-    /// The issue: at most 128 bytes for an IPv4 FullNAT conn, all in; 176 for IPv6.
+    /// An IPv4 FullNAT conn takes at most 128 bytes with index, links and local port; an IPv6 one
+    /// 176.
     #[test]
     fn a_conn_with_index_and_links_stays_within_its_bytes() {
         let capacity = 1 << 20;

@@ -1,8 +1,8 @@
-//! When to look at a conn again: a wheel of lists in flat arrays.
+//! The timer wheel: when a conn is to be visited. Lists in flat arrays.
 //!
 //! A packet only writes the time into its conn. The wheel visits the conn at a deadline that may be
-//! out of date by then; whoever is visited says whether it expires or when to come again. So a
-//! conn's links are touched when it is made, when its timeout gets shorter, and when it ends.
+//! out of date by then. The visit finds out whether the conn expires or when to come again. So the
+//! links are touched only when a conn is made, when its timeout gets shorter, and when it ends.
 
 use zerocopy::FromZeros;
 
@@ -10,7 +10,7 @@ use super::ConnId;
 use crate::simd::prefetch;
 use crate::time::Tick;
 
-/// Slots of the wheel. With [`SLOT_TICKS`] they span 18 minutes; later deadlines are visited on the
+/// Slots of the wheel. With [`SLOT_TICKS`] they span 18 minutes. Later deadlines are visited on the
 /// way and put off again.
 const SLOTS: u32 = 8192;
 /// log2 of a slot's ticks: 134 ms, the most by which a conn outlives its timeout.
@@ -18,7 +18,7 @@ const SLOT_SHIFT: u32 = 7;
 const SLOT_TICKS: u32 = 1 << SLOT_SHIFT;
 
 const NIL: u32 = u32::MAX;
-/// Marks a `prev` that is not a conn but the slot whose first conn this is.
+/// Set in a `prev` that is not a conn, but the slot whose first conn this is.
 const IS_SLOT: u32 = 1 << 31;
 
 #[derive(Debug, Clone, Copy, FromZeros)]
@@ -28,24 +28,24 @@ struct Link {
     prev: u32,
 }
 
-/// The wheel, and the list of free conns, which needs the same links.
+/// The wheel, and the list of free conns, which uses the same links.
 #[derive(Debug)]
 pub(super) struct Wheel {
     links: Box<[Link]>,
     heads: Box<[u32]>,
-    /// The slot visited next, counted without going around.
+    /// The next slot to visit, counted without wrapping around the wheel.
     current: u32,
     free: u32,
-    /// Conns from here on have never been used: their links are not even written yet.
+    /// Conns from here on were never used. Their links are not written yet.
     untouched: u32,
 }
 
-/// What comes of a visit.
+/// The result of a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Visit {
-    /// It is due.
+    /// This conn's slot has come.
     Due(ConnId),
-    /// Nothing more within the budget, or until time goes on.
+    /// There is nothing more within the budget, or until time goes on.
     Nothing,
 }
 
@@ -66,12 +66,12 @@ impl Wheel {
         size_of_val(&*self.links) + size_of_val(&*self.heads)
     }
 
-    /// Where the memory of the links is, and how many bytes.
+    /// Address and length in bytes of the links.
     pub(crate) fn memory(&self) -> (*const u8, usize) {
         (self.links.as_ptr().cast(), size_of_val(&*self.links))
     }
 
-    /// A conn that is not in use.
+    /// A free conn, for use.
     pub(super) fn take_free(&mut self) -> Option<ConnId> {
         if self.free != NIL {
             let id = self.free;
@@ -86,7 +86,8 @@ impl Wheel {
         Some(ConnId(id))
     }
 
-    /// The conn that [`Self::take_free`] gives next, or a number beyond all conns if none is free. Asks for its link.
+    /// The conn that [`Self::take_free`] returns next, or a number beyond all conns if none is
+    /// free. Prefetches its link.
     #[inline]
     pub(super) fn fetch_next_free(&self) -> ConnId {
         let next = if self.free == NIL {
@@ -100,21 +101,21 @@ impl Wheel {
         ConnId(next)
     }
 
-    /// Gives a conn back that is not in the wheel.
+    /// Makes a conn free that is not in the wheel.
     pub(super) fn put_free(&mut self, id: ConnId) {
         self.links[id.0 as usize].next = self.free;
         self.free = id.0;
     }
 
-    /// How many conns were in use at one time or another: those after are zero.
+    /// How many conns were ever in use. The slots behind are all zero.
     pub(super) const fn touched(&self) -> u32 {
         self.untouched
     }
 
-    /// Visits the conn at `deadline` or as soon after as the wheel gets there.
+    /// Schedules a visit at `deadline`, or up to a slot later.
     pub(crate) fn insert(&mut self, id: ConnId, deadline: Tick) {
         let now = Tick(self.current << SLOT_SHIFT);
-        // Round up, so that the deadline has passed when the slot is visited.
+        // Rounded up, so that the deadline has passed when the slot is visited.
         let ahead = (deadline.since(now) + SLOT_TICKS) >> SLOT_SHIFT;
         let slot = (self.current + ahead.clamp(1, SLOTS - 1)) % SLOTS;
         let next = self.heads[slot as usize];
@@ -128,7 +129,7 @@ impl Wheel {
         self.heads[slot as usize] = id.0;
     }
 
-    /// Takes a conn out.
+    /// Removes a conn from the wheel.
     pub(crate) fn remove(&mut self, id: ConnId) {
         let Link { next, prev } = self.links[id.0 as usize];
         if prev & IS_SLOT != 0 {
@@ -141,10 +142,11 @@ impl Wheel {
         }
     }
 
-    /// The next conn whose slot has come, taken out of the wheel. `budget` bounds the slots looked at.
+    /// Takes the next conn whose slot has come out of the wheel. `budget` bounds the slots that are
+    /// looked at.
     pub(super) fn visit(&mut self, now: Tick, budget: &mut u32) -> Visit {
         let now = now.0 >> SLOT_SHIFT;
-        // Ticks wrap, and so do slots, after 2^25 of them.
+        // Ticks wrap, and slots wrap after 2^25 of them.
         while now.wrapping_sub(self.current) & (u32::MAX >> SLOT_SHIFT)
             <= u32::MAX >> (SLOT_SHIFT + 1)
         {
@@ -210,7 +212,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against a sorted map of deadlines within the span of the wheel.
+        /// Compared with a sorted map of deadlines, within the span of the wheel.
         #[test]
         fn it_visits_what_a_sorted_map_would(
             steps in prop::collection::vec((0u32..8, 0u32..200_000, 0u32..20_000), 1..200),
