@@ -11,7 +11,7 @@ use tonic::Status;
 
 use super::{Api, BoxStream, convert};
 
-/// Entries made before the client has taken them.
+/// Entries that are made ahead of the client.
 const AHEAD: usize = 256;
 
 impl Api {
@@ -20,7 +20,7 @@ impl Api {
         &self,
         key: Option<ServiceKey>,
     ) -> Result<BoxStream<v1::AccessEntry>, Status> {
-        // Lists are copied by pointers.
+        // Copying a list copies a pointer.
         let lists: Vec<_> = self.control.read(|state| {
             let one = key.map(|key| state.desired.service(&key).map(|service| vec![service]));
             let services = match one {

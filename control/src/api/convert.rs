@@ -143,7 +143,7 @@ pub(super) fn service_key(message: Option<&v1::ServiceKey>) -> Result<ServiceKey
     }
 }
 
-/// Whether a service for packets on their way through is about those of IPv6: its ranges say so.
+/// Whether the ranges of a match service are of IPv6.
 fn is_ipv6(protocol: Protocol, matcher: &Match) -> bool {
     let ranges = [&matcher.src, &matcher.dst];
     let mut ranges = ranges.into_iter().flatten();
@@ -286,7 +286,7 @@ fn encapsulation(message: &v1::Dest) -> Result<Encapsulation, Status> {
     }
 }
 
-/// A dest's way as the API carries it: mode, type and port of a tunnel.
+/// Mode, type and port of a tunnel, as the API carries them.
 pub(super) const fn tunnel_message(fwdmode: FwdMode) -> (v1::TunnelType, u16) {
     match fwdmode {
         FwdMode::Tunnel(Encapsulation::Gre) => (v1::TunnelType::Gre, 0),

@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{Api, BoxStream, change, convert};
 use crate::desired::Change;
 
-/// A client that sends changes one by one and goes to sleep in between is not waited for.
+/// The longest pause between two changes of a transaction.
 const NEXT_CHANGE_WITHIN: Duration = Duration::from_secs(30);
 
 type Done = Result<Response<v1::Empty>, Status>;
@@ -162,7 +162,7 @@ impl Api {
         Ok(Response::new(v1::Empty {}))
     }
 
-    /// All changes of a stream, with the room that they take up.
+    /// Receives all changes of a transaction, and the permits for the memory that they take.
     async fn receive(
         &self,
         mut stream: Streaming<v1::Change>,
@@ -199,7 +199,7 @@ impl Api {
     }
 }
 
-/// Says which of many changes was refused.
+/// Names the change of a transaction that was refused, by its number.
 fn numbered(number: usize, status: &Status) -> Status {
     Status::new(
         status.code(),
@@ -216,7 +216,7 @@ fn set_timeouts(timeouts: &mut Timeouts, wanted: &v1::Timeouts) {
         timeouts.tcp_s[state as usize] = secs;
     }
     if wanted.udp_s != 0 {
-        // A conn that was not answered never outlives one that was.
+        // A conn without an answer never outlives one with an answer.
         timeouts.udp_oneway_s = if timeouts.udp_oneway_s == timeouts.udp_s {
             wanted.udp_s
         } else {

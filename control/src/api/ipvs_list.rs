@@ -1,4 +1,4 @@
-//! `ipvsadm-rs`: what there is. Long lists are made and sent piece by piece.
+//! `ipvsadm-rs`: lists. Long lists are made and sent piece by piece.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use crate::telemetry::Rates;
 const SERVICES_AT_ONCE: usize = 16;
 /// Conns of one page.
 const CONNS_AT_ONCE: usize = 256;
-/// Messages made before the client has taken them: a service is as long as it has dests.
+/// Messages that are made ahead of the client. A service's message is as long as it has dests.
 const SERVICES_AHEAD: usize = 8;
-/// The same of conns, which are short.
+/// Conns that are made ahead of the client.
 const CONNS_AHEAD: usize = 256;
 
-/// Which conns are asked for.
+/// A filter of conns.
 #[derive(Debug, Clone, Copy)]
 struct Wanted {
     service: Option<ServiceKey>,
@@ -56,7 +56,7 @@ impl Api {
         let (send, receive) = mpsc::channel(SERVICES_AHEAD);
         tokio::spawn(async move {
             for keys in keys.chunks(SERVICES_AT_ONCE) {
-                // A service that was deleted meanwhile is not shown.
+                // A service that was removed meanwhile is not shown.
                 let messages: Vec<_> = control.read(|state| {
                     let services = keys
                         .iter()
@@ -108,7 +108,7 @@ impl Api {
     }
 }
 
-/// The client went away.
+/// The client has disconnected.
 struct Gone;
 
 async fn send_conns(

@@ -61,7 +61,7 @@ impl v1::link_service_server::LinkService for Api {
                 device.name
             )));
         }
-        // Drivers take their time, some up to a second: others go on meanwhile.
+        // Drivers may take up to a second. Other calls go on meanwhile.
         let platform = Arc::clone(&self.control.platform);
         let (wanted, port, old_mac) = (PortChange::of(&message, mac), device.port, device.mac);
         tokio::task::spawn_blocking(move || wanted.carry_out(&*platform, port, old_mac))
@@ -108,7 +108,7 @@ impl v1::link_service_server::LinkService for Api {
     }
 }
 
-/// What is to change at a port.
+/// Changes of a port.
 #[derive(Debug, Clone, Copy)]
 struct PortChange {
     promiscuous: Option<bool>,
@@ -127,7 +127,7 @@ impl PortChange {
         }
     }
 
-    /// Changes all of it; or, if the driver refuses something, puts back what was changed till then.
+    /// Makes all changes. If the driver refuses one, those before it are undone.
     fn carry_out(
         self,
         platform: &dyn Platform,
@@ -143,7 +143,7 @@ impl PortChange {
                 up: self.up.map(|_| before.up),
                 mac: self.mac.map(|_| old_mac),
             };
-            // The driver refused already; what it says of the way back helps nobody.
+            // The first refusal is reported; a second one on the way back would not help.
             let _ = old.try_all(platform, port);
         }
         changed

@@ -1,4 +1,4 @@
-//! What a service asks of its conns, as the API carries it.
+//! Options of services, as the API carries them.
 
 use std::net::IpAddr;
 
@@ -40,11 +40,11 @@ fn syn_proxy(message: &v1::VirtualService) -> Result<Option<SynProxy>, Status> {
     }
 }
 
-/// As DPVS names them.
+/// The names that DPVS uses.
 const UOA_MODES: [(&str, Mode); 2] = [("ipo", Mode::IpOption), ("opp", Mode::OwnProtocol)];
 
 fn uoa(message: &v1::VirtualService) -> Result<Option<UoaOptions>, Status> {
-    /// DPVS's
+    /// DPVS's default.
     const DEFAULT_TRAIL: u8 = 3;
     if matches!(message.uoa.as_str(), "" | "disable") {
         return Ok(None);
@@ -68,7 +68,7 @@ fn uoa(message: &v1::VirtualService) -> Result<Option<UoaOptions>, Status> {
     }))
 }
 
-/// As DPVS names them.
+/// The names that DPVS uses.
 const PROXY_PROTOCOLS: [(&str, ProxyProtocol); 4] = [
     ("v1", proxy(Version::V1, false)),
     ("v2", proxy(Version::V2, false)),
@@ -97,7 +97,7 @@ fn proxy_protocol(name: &str) -> Result<Option<ProxyProtocol>, Status> {
     found.map(|(_, proxy)| Some(*proxy)).ok_or_else(wrong)
 }
 
-/// Puts them into an answer.
+/// Puts the options into an answer.
 pub(super) fn put(options: &ServiceOptions, message: &mut v1::VirtualService) {
     message.conn_timeout_s = options.conn_timeout_s.unwrap_or(0);
     if let Some(persistence) = options.persistence {

@@ -53,7 +53,7 @@ impl v1::route_service_server::RouteService for Api {
         request: Request<v1::ListRoutesRequest>,
     ) -> Result<Response<v1::ListRoutesResponse>, Status> {
         let family = request.get_ref().family();
-        // The table is copied in a moment; making a long list of it needs no lock.
+        // The lock is held only while the table is copied.
         let (routes, devices) = self
             .control
             .read(|state| (state.desired.routes.clone(), state.desired.devices.clone()));

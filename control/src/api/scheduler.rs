@@ -5,7 +5,7 @@ use tonic::Status;
 
 use proto::v1;
 
-/// As LVS and DPVS name them.
+/// The names that LVS and DPVS use.
 const NAMES: [(&str, SchedulerKind); 14] = [
     ("rr", SchedulerKind::Rr),
     ("wrr", SchedulerKind::Wrr),
@@ -63,7 +63,7 @@ fn by_name(name: &str) -> Result<SchedulerKind, Status> {
     }
     let meant = name.trim_matches('-').to_lowercase();
     let distance = |known: &str| strsim::damerau_levenshtein(&meant, known);
-    // An exchanged letter is a slip; two are another word, as short as these names are.
+    // One exchanged letter is a typing error. Two make another word, since these names are short.
     let nearest = NAMES
         .iter()
         .map(|(known, _)| *known)
@@ -78,7 +78,7 @@ fn by_name(name: &str) -> Result<SchedulerKind, Status> {
     }))
 }
 
-/// LVS: `sh-fallback` and `sh-port`, or by number as older tools have them.
+/// LVS's names `sh-fallback` and `sh-port`, or the numbers of older tools.
 fn hash_options(name: &str, flags: &[String]) -> Result<HashOptions, Status> {
     let mut options = NO_OPTIONS;
     for flag in flags {

@@ -1,6 +1,6 @@
-//! Numbers for things that workers keep in arrays.
+//! Ids of things that workers keep in arrays.
 
-/// Hands out the lowest numbers, again only after they were given back.
+/// Hands out the lowest free id.
 #[derive(Debug, Clone)]
 pub struct IdPool {
     next: u32,
@@ -34,7 +34,7 @@ impl IdPool {
         self.next
     }
 
-    /// A number is not in use any more, at any worker.
+    /// Gives an id back that no worker uses any more.
     pub fn give_back(&mut self, id: u32) {
         self.free.push(id);
     }

@@ -1,6 +1,8 @@
-//! What operators asked for: whole and valid at any time. Every change is checked before anything is
-//! touched. Pure data: no rings, no clock. Cloning it copies pointers to the services, not the services,
-//! so that many changes are made to a clone, which takes the place of the original or is thrown away.
+//! What operators asked for: whole and valid at any time.
+//!
+//! Every change is checked before anything is touched. Pure data: no rings, no clock. A transaction
+//! changes a clone, which shares the services with the original, and then takes its place or is
+//! thrown away.
 
 mod change;
 mod ids;
@@ -27,7 +29,7 @@ pub(crate) use net::require_host;
 pub use net::{Address, AddressError, AddressRequest, LaddrEntry, RouteError, RouteRequest};
 pub use ordered::Ordered;
 
-/// Something to be done at the workers once a change is final, in order.
+/// Something that the workers have to do once a change is final, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     /// Make port pools for a local address
@@ -36,7 +38,7 @@ pub enum Effect {
     RemovePools(LaddrId),
     /// End the conns of a dest, which was removed
     CloseDest(DestId),
-    /// End the conns of a dest, which stays
+    /// End the conns of a dest, which itself stays
     EndConns(DestId),
     /// Tell the neighbours that an address is ours
     Announce(IfIndex, IpAddr),
@@ -61,7 +63,7 @@ pub struct Desired {
     /// The addresses that share a network on a device, in the order they were added.
     pub(crate) networks: AHashMap<(Prefix, IfIndex), Vec<IpAddr>>,
     pub(crate) routes: RouteTable,
-    /// How many routes of the operator's name an address as `src`.
+    /// How many routes of the operator have this address as `src`
     pub(crate) route_srcs: AHashMap<IpAddr, usize>,
     pub(crate) services: Ordered<ServiceKey, Arc<ServiceEntry>>,
     pub(crate) laddrs: AHashMap<IpAddr, LaddrEntry>,
@@ -83,7 +85,7 @@ pub struct NoDevice {
 }
 
 impl Desired {
-    /// Nothing but these devices.
+    /// A state with these devices and nothing else.
     pub fn new(devices: Vec<Device>, timeouts: Timeouts, max_dests: u32) -> Self {
         Self {
             devices,
@@ -109,8 +111,7 @@ impl Desired {
 
     /// A device by its name.
     ///
-    /// # Errors
-    /// With the names there are.
+    /// # Errors If there is none. The error lists the devices.
     pub fn device(&self, name: &str) -> Result<&Device, NoDevice> {
         self.devices
             .iter()
@@ -126,7 +127,7 @@ impl Desired {
             })
     }
 
-    /// What a device was changed to. Its neighbours hear of a new MAC address.
+    /// Changes a device. Its neighbours are told of a new MAC address.
     pub(crate) fn set_device(&mut self, ifindex: IfIndex, mac: MacAddr, forward_to_kni: bool) {
         let device = self
             .devices
@@ -148,7 +149,7 @@ impl Desired {
         }
     }
 
-    /// A copy to make changes to, of which the workers have been told all so far.
+    /// A copy to be changed. Changes before it count as published.
     pub(crate) fn successor(&self) -> Self {
         Self {
             dirty: Dirty::default(),
@@ -157,7 +158,7 @@ impl Desired {
         }
     }
 
-    /// Puts a changed [`Self::successor`] in the place of the original, which is returned.
+    /// Replaces the original by a changed [`Self::successor`]. Returns the original.
     pub(crate) fn succeed_by(&mut self, mut successor: Self) -> Self {
         successor.dirty.services.extend(self.dirty.services.drain());
         successor.dirty.net |= self.dirty.net;

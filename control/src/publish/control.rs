@@ -1,4 +1,4 @@
-//! The one writer of the configuration: desired state, neighbours, and what the workers are sent.
+//! The one writer of the configuration.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,11 +17,11 @@ use crate::publish::state::State;
 use crate::publish::workers::WorkerHandle;
 use crate::telemetry::Rates;
 
-/// Between two looks at the rings of the workers.
+/// Time between two looks at the rings of the workers.
 const TICK: Duration = Duration::from_millis(1);
-/// Between two samples of the rates.
+/// Time between two samples of the rates.
 const SAMPLE_EVERY: Duration = Duration::from_secs(2);
-/// Dests sampled before others get their turn.
+/// Dests that are sampled before other tasks run.
 const SAMPLED_AT_ONCE: usize = 512;
 /// How long a worker may take to answer before the caller is told so.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -36,7 +36,7 @@ pub struct ControlConfig {
     pub platform: Arc<dyn Platform>,
     /// Timeouts of conns
     pub timeouts: Timeouts,
-    /// What of a VIP the kernels behind the kni devices do not get to see
+    /// Which packets for a VIP the kernel does not get
     pub defence: Defence,
     /// How NAT shows clients to dests of the other address family
     pub nat64_prefix: Nat64Prefix,
@@ -61,13 +61,12 @@ impl std::fmt::Debug for ControlConfig {
 pub struct Control {
     pub(crate) platform: Arc<dyn Platform>,
     pub(crate) rates: Rates,
-    /// Whoever changes the desired state holds this, for as long as it takes, so that nothing else
-    /// changes meanwhile.
+    /// Held while the desired state is changed, however long that takes. One writer at a time.
     writer: tokio::sync::Mutex<()>,
-    /// Held for moments only: packets that wait for a neighbour wait for it too.
+    /// Held for moments only: packets in neighbour queues wait for it, too.
     state: Mutex<State>,
     started: Instant,
-    /// Something is to be published now rather than at the next tick.
+    /// Wakes the loop when there is something to publish before the next tick.
     changed: Notify,
 }
 
@@ -107,11 +106,11 @@ impl Control {
         Arc::new(control)
     }
 
-    /// Takes what the workers said, does what is due, publishes what changed.
+    /// Takes the workers' events, does what is due, publishes what changed.
     pub fn tick(&self) {
         let now_ms = self.now_ms();
         let retired = self.state.lock().tick(now_ms);
-        // Freeing the last copy of a large configuration takes its time, but not the lock's.
+        // Freed without the lock, since the last copy of a large configuration takes time.
         drop(retired);
     }
 
@@ -145,7 +144,7 @@ impl Control {
         }
     }
 
-    /// Samples the rates of all published dests, a few at a time, without holding up anyone.
+    /// Samples the rates of all published dests, a few at a time, so that nobody waits.
     async fn sample_rates(&self) {
         let services = self.read(|state| state.published().services.clone());
         let mut ids: Vec<DestId> = Vec::with_capacity(SAMPLED_AT_ONCE);
@@ -159,13 +158,13 @@ impl Control {
         self.rates.sample(ids);
     }
 
-    /// Looks at the state.
+    /// Reads the state.
     pub(crate) fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R {
         look(&self.state.lock())
     }
 
-    /// Makes one short change. If `change` fails, it must have changed nothing. The workers hear of
-    /// it next.
+    /// Makes one short change. If `change` fails, it must have changed nothing. The next snapshot
+    /// has the change.
     pub(crate) async fn write<R, E>(
         &self,
         change: impl FnOnce(&mut State) -> Result<R, E>,
@@ -174,7 +173,7 @@ impl Control {
         self.write_as_writer(change)
     }
 
-    /// Several steps that belong together: nothing else changes until the guard is dropped.
+    /// Begins a change of several steps. No other change happens until the guard is dropped.
     pub(crate) async fn writer(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.writer.lock().await
     }
@@ -193,8 +192,8 @@ impl Control {
         Ok(result)
     }
 
-    /// Carries many changes out, or none of them: on a copy, which takes the place of the original in
-    /// one moment. However long it takes, only other changes wait for it.
+    /// Makes many changes or none. They are made on a copy, which then takes the place of the
+    /// original. Only other changes wait for it.
     pub(crate) async fn write_all(
         self: &Arc<Self>,
         change: impl FnOnce(&mut Desired, &Rates) -> Result<(), Status> + Send + 'static,

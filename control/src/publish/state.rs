@@ -1,4 +1,4 @@
-//! All that is behind the lock: what is asked for, what is known, what the workers were told.
+//! The state behind the lock: what is desired, what is known, what was published.
 
 use ahash::{AHashMap, AHashSet};
 use std::net::IpAddr;
@@ -19,22 +19,22 @@ pub(crate) struct State {
     pub(crate) desired: Desired,
     pub(crate) neighbours: NeighbourTable,
     pub(crate) workers: Workers,
-    /// Of each local address, at each worker.
+    /// Use of the port pools of each local address, by worker
     pool_usage: AHashMap<LaddrId, Vec<Arc<PoolUsage>>>,
     snapshot: Snapshot,
-    /// Of the latest tick
+    /// The time of the latest tick
     pub(crate) now_ms: u64,
-    /// Ids that no worker knows any more: the next writer may use them.
+    /// Ids that no worker uses any more. The next writer takes them back.
     gone_dests: Vec<DestId>,
     gone_laddrs: Vec<LaddrId>,
     waiting_pages: AHashMap<u64, oneshot::Sender<Box<ConnPage>>>,
     next_token: u64,
-    /// Services with dests and without a local address, of which the log has been told.
+    /// Services with dests and without a local address, for which the warning was logged
     lacking_laddr: AHashSet<ServiceKey>,
 }
 
 impl State {
-    /// `snapshot` has what never changes while the daemon runs.
+    /// `snapshot` has what does not change while the daemon runs.
     pub(crate) fn new(
         desired: Desired,
         neighbours: NeighbourConfig,
@@ -59,12 +59,12 @@ impl State {
         }
     }
 
-    /// What the workers were told last.
+    /// The latest snapshot.
     pub(crate) const fn published(&self) -> &Snapshot {
         &self.snapshot
     }
 
-    /// Ports in use and missed of a local address, at each worker.
+    /// Use of a local address's port pools, by worker.
     pub(crate) fn usage_of(&self, id: LaddrId) -> &[Arc<PoolUsage>] {
         self.pool_usage.get(&id).map_or(&[], Vec::as_slice)
     }
@@ -76,8 +76,8 @@ impl State {
             .map_or(0, |share| self.pool_usage.len() * share.pool_bytes())
     }
 
-    /// Takes what the workers said, does what is due, publishes what changed. What the workers gave
-    /// back is returned, to be freed.
+    /// Takes the workers' events, does what is due, publishes what changed. Returns retired
+    /// snapshots, to be freed by the caller.
     pub(crate) fn tick(&mut self, now_ms: u64) -> Vec<Arc<Snapshot>> {
         self.now_ms = now_ms;
         let retired = self.take_reports(now_ms);
@@ -87,7 +87,7 @@ impl State {
         retired
     }
 
-    /// Called by a writer before it changes anything.
+    /// Takes free ids back. A writer calls it first.
     pub(crate) fn take_back_ids(&mut self) {
         for id in self.gone_dests.drain(..) {
             self.desired.dest_ids.give_back(id.0);
@@ -97,7 +97,8 @@ impl State {
         }
     }
 
-    /// Asks a worker for a page of conns, to be sent to `answer`; the number of the question.
+    /// Asks a worker for a page of conns, which will be sent to `answer`. Returns the token of the
+    /// question.
     pub(crate) fn ask_for_conns(
         &mut self,
         worker: usize,
@@ -111,7 +112,7 @@ impl State {
         self.next_token
     }
 
-    /// Nobody waits for this page any more.
+    /// Forgets a question whose asker no longer waits.
     pub(crate) fn give_up_conns(&mut self, worker: usize, token: u64) {
         self.waiting_pages.remove(&token);
         self.workers.take_back_page(worker, token);
@@ -131,7 +132,7 @@ impl State {
                 Report::Neighbour(news) => self.neighbours.learn(now_ms, &news),
                 Report::Conns(page) => {
                     if let Some(answer) = self.waiting_pages.remove(&page.token) {
-                        // The client went away if this fails.
+                        // This fails if the client has disconnected.
                         let _ = answer.send(page);
                     }
                 }
@@ -146,7 +147,8 @@ impl State {
         }
     }
 
-    /// Brings the workers up to date, in an order in which nothing refers to what is not there.
+    /// Brings the workers up to date, in an order in which nothing refers to something that is not
+    /// there yet.
     fn commit(&mut self) {
         let effects = std::mem::take(&mut self.desired.effects);
         for effect in &effects {
@@ -182,7 +184,8 @@ impl State {
         self.pool_usage.insert(id, usages);
     }
 
-    /// Gratuitous ARP, or an unsolicited advertisement, unless the address has gone again in the meantime.
+    /// Sends a gratuitous ARP or an unsolicited advertisement, unless the address was removed
+    /// meanwhile.
     fn announce(&mut self, ifindex: IfIndex, addr: IpAddr) {
         let is_ours = self
             .snapshot
@@ -199,7 +202,7 @@ impl State {
         }
     }
 
-    /// Publishes a snapshot if anything changed. Only what changed is made anew.
+    /// Publishes a snapshot if anything changed. Unchanged parts are shared with the previous one.
     fn publish(&mut self) {
         let mut dirty = std::mem::take(&mut self.desired.dirty);
         if dirty.net {
@@ -245,12 +248,12 @@ impl State {
         net.invalidate_nexthops();
     }
 
-    /// Once for each time that a service comes to lack what it cannot work without.
+    /// Logs once that a service lacks a local address.
     fn warn_without_laddr(&mut self, service: &Service) {
         let key = service.key;
         let needs_laddr = |dest: &ipvs_core::Dest| match dest.fwdmode {
             FwdMode::FullNat => true,
-            // Most clients with IPv6 have no IPv4 address to be seen by.
+            // Most IPv6 clients have no IPv4 address by which the dest could see them.
             FwdMode::Nat => key.addr.is_ipv6() && dest.addr.is_ipv4(),
             _ => false,
         };

@@ -1,4 +1,4 @@
-//! The workers as control sees them: rings there and back, and what does not fit into them yet.
+//! The workers as control sees them: their rings, and what does not fit into these yet.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use ipvs_core::{Command, ConnPage, DestId, Event, LaddrId, Snapshot, WorkerStats
 
 use crate::telemetry::LoopStats;
 
-/// Frames that wait for a worker which is far behind are of no use to anyone later.
+/// Frames that wait for a worker's ring. A worker that is so far behind has no use for more.
 const MOST_WAITING_FRAMES: usize = 1024;
 
 /// How large a worker's conn table is.
@@ -48,9 +48,9 @@ pub struct WorkerHandle {
 #[derive(Debug)]
 struct Worker {
     handle: WorkerHandle,
-    /// Commands that wait for room in the ring, in order.
+    /// Commands that wait for room in the ring, in order
     waiting: VecDeque<Command>,
-    /// Dests to be closed once nothing else waits: there may be very many of them.
+    /// Dests whose conns have to end. These commands are sent last, since there may be very many.
     closing: VecDeque<DestId>,
 }
 
@@ -58,31 +58,31 @@ struct Worker {
 #[derive(Debug)]
 pub(crate) struct Workers {
     workers: Vec<Worker>,
-    /// How many workers have still to say that a dest is gone, by its number.
+    /// How many workers have not yet reported the end of a dest's conns, by dest id
     leaving_dests: Vec<u16>,
-    /// The same of local addresses.
+    /// How many workers have not yet given back their port pool, by local address
     leaving_laddrs: AHashMap<LaddrId, usize>,
-    /// The memory of the counters of all dests and services below these is there.
+    /// The counters of dests and services with ids below these have memory
     provided: (u32, u32),
 }
 
-/// What the workers said that concerns others than the workers.
+/// An event of a worker that concerns control.
 #[derive(Debug)]
 pub(crate) enum Report {
-    /// Some worker forwards by another one now
+    /// A worker has replaced this snapshot
     Retired(Arc<Snapshot>),
-    /// No worker knows the dest any more
+    /// No worker has conns of this dest any more
     DestGone(DestId),
-    /// No worker knows the local address any more
+    /// No worker has a port pool of this address any more
     LaddrGone(LaddrId),
-    /// Some worker holds a packet for this neighbour
+    /// A worker has queued a packet for this neighbour
     Resolve {
         /// The device
         ifindex: IfIndex,
         /// The neighbour
         addr: IpAddr,
     },
-    /// Some worker learned this
+    /// A worker has learned this
     Neighbour(NeighbourNews),
     /// The answer to a question
     Conns(Box<ConnPage>),
@@ -105,7 +105,8 @@ impl Workers {
         }
     }
 
-    /// Provides for the counters of all dests and services below these numbers, before workers hear of them.
+    /// Gives memory to the counters of all dests and services below these ids, before workers use
+    /// them.
     pub(crate) fn provide(&mut self, dests: u32, services: u32) {
         let (dests_before, services_before) = self.provided;
         if dests > dests_before || services > services_before {
@@ -126,7 +127,7 @@ impl Workers {
         self.workers.iter().map(|worker| &worker.handle)
     }
 
-    /// Sends a command to one worker, after all that wait for it.
+    /// Sends a command to one worker, behind those that wait.
     pub(crate) fn send(&mut self, worker: usize, command: Command) {
         let Some(worker) = self.workers.get_mut(worker) else {
             return;
@@ -139,7 +140,7 @@ impl Workers {
         worker.flush();
     }
 
-    /// Takes a question back that has not reached the worker yet.
+    /// Takes a question back that has not reached the worker.
     pub(crate) fn take_back_page(&mut self, worker: usize, token: u64) {
         if let Some(worker) = self.workers.get_mut(worker) {
             worker.waiting.retain(
@@ -148,7 +149,7 @@ impl Workers {
         }
     }
 
-    /// Publishes a snapshot. One that still waits for room is replaced by it.
+    /// Publishes a snapshot. It replaces one that still waits for room.
     pub(crate) fn publish(&mut self, snapshot: &Arc<Snapshot>) {
         for worker in &mut self.workers {
             if matches!(worker.waiting.back(), Some(Command::Publish(_))) {
@@ -161,7 +162,7 @@ impl Workers {
         }
     }
 
-    /// Lets all workers end the conns of a dest, once they know that it was removed.
+    /// Has all workers end the conns of a removed dest.
     pub(crate) fn close_dest(&mut self, id: DestId) {
         let at = id.0 as usize;
         if at >= self.leaving_dests.len() {
@@ -173,14 +174,14 @@ impl Workers {
         }
     }
 
-    /// Lets all workers end the conns of a dest that stays.
+    /// Has all workers end the conns of a dest that stays.
     pub(crate) fn end_conns(&mut self, id: DestId) {
         for worker in 0..self.workers.len() {
             self.send(worker, Command::EndConns(id));
         }
     }
 
-    /// Lets all workers give their pools of a local address back.
+    /// Has all workers give back their port pools of a local address.
     pub(crate) fn remove_laddr(&mut self, id: LaddrId) {
         self.leaving_laddrs.insert(id, self.workers.len());
         for worker in 0..self.workers.len() {
@@ -188,7 +189,7 @@ impl Workers {
         }
     }
 
-    /// Moves what waits into the rings, as far as there is room.
+    /// Moves waiting commands into the rings, as far as there is room.
     pub(crate) fn flush(&mut self) {
         for worker in &mut self.workers {
             worker.flush();
@@ -196,11 +197,11 @@ impl Workers {
         }
     }
 
-    /// What the workers have said till now.
+    /// The events of all workers so far.
     pub(crate) fn reports(&mut self) -> Vec<Report> {
         let mut reports = Vec::new();
         for at in 0..self.workers.len() {
-            // No more than is there now: a worker that never falls silent must not hold this up.
+            // Only those that are there now: a busy worker must not hold this up.
             for _ in 0..self.workers[at].handle.events.slots() {
                 let Ok(event) = self.workers[at].handle.events.pop() else {
                     break;
@@ -260,7 +261,7 @@ impl Worker {
         }
     }
 
-    /// Orders to close dests take what room is left.
+    /// Fills the room that is left with commands to end the conns of dests.
     fn flush_closing(&mut self) {
         while self.waiting.is_empty() && !self.handle.commands.is_full() {
             let Some(id) = self.closing.pop_front() else {

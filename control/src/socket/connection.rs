@@ -16,17 +16,16 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
-/// Connections at once. One more closes the oldest: clients of ours are short-lived, so the oldest of
-/// many belongs to whoever floods.
+/// Connections at once. One more closes the oldest: our own clients are short-lived, so the oldest
+/// ones belong to a flood.
 const MOST_CONNECTIONS: usize = 256;
-/// Connections at once of one process. One more closes its own oldest, so that a single process cannot
-/// take others' places.
+/// Connections at once of one process. One more closes the oldest of that process.
 const MOST_OF_PROCESS: usize = 32;
 /// The client preface of HTTP/2 in bytes, RFC 9113 section 3.4.
 const PREFACE: usize = 24;
-/// Who has not sent the preface by then gives the place back.
+/// A connection is closed if the preface has not come by then.
 const PREFACE_WITHIN: Duration = Duration::from_secs(10);
-/// After accepting failed: out of file descriptors, most likely, which others give back in a moment.
+/// Pause after a failed accept. Most likely there is no file descriptor left for a moment.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts connections until the stream is dropped.
@@ -81,7 +80,8 @@ struct Handle(std::os::unix::net::UnixStream);
 
 impl Handle {
     fn close(&self) {
-        // Its reader sees the end; one that is gone already needs nothing.
+        // Its reader sees the end of the stream. If the connection is gone already, nothing is to
+        // be done.
         let _ = self.0.shutdown(std::net::Shutdown::Both);
     }
 }

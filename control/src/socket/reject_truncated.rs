@@ -1,4 +1,4 @@
-//! A request that was cut off is no request.
+//! Refuses requests that were cut off.
 
 use std::task::{Context, Poll};
 
@@ -11,12 +11,12 @@ use tonic::server::NamedService;
 
 /// A service whose streams of requests end where the client ended them, or with an error.
 ///
-/// tonic takes a stream that the client cancelled for one that has come to its end: half of an `Apply`
+/// tonic takes a stream that the client cancelled for one that is complete, so half of an `Apply`
 /// would look like a whole one.
 #[derive(Debug, Clone)]
 pub(crate) struct RejectTruncated<S>(pub(crate) S);
 
-/// Named otherwise than as a cancellation, which tonic would swallow.
+/// An error other than a cancellation, which tonic would swallow.
 #[derive(Debug, thiserror::Error)]
 #[error("the request was cut off: {0}")]
 pub(crate) struct Truncated(String);

@@ -20,9 +20,9 @@ use crate::socket::reject_truncated::RejectTruncated;
 
 /// Requests at once on one connection.
 const MOST_REQUESTS: usize = 16;
-/// The longest message of a client in bytes. No request has a list in it: many changes are a stream.
+/// The longest message of a client in bytes. No request holds a list: many changes are a stream.
 const LONGEST_MESSAGE: usize = 64 * 1024;
-/// An idle connection is asked for a sign of life, so that dead clients free their place.
+/// Interval of HTTP/2 pings on an idle connection, so that dead clients are noticed.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// Serves the API on a unix socket until `shutdown`.

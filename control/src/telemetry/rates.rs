@@ -8,17 +8,17 @@ use parking_lot::Mutex;
 
 use crate::telemetry::counts::Counts;
 
-/// A shorter time says little about a rate: such a dest waits for the next sample.
+/// Shortest time between two samples of a rate. A shorter one would say little.
 const SHORTEST_MS: u64 = 500;
 
-/// Reads counters of all workers, and keeps how fast they went between the last two samples.
+/// Reads the counters of all workers, and keeps the rates between the last two samples.
 ///
-/// Rates are a plain window: what was counted between two samples, by the time between them. IPVS
-/// smooths exponentially instead and so shows a while longer what is over.
+/// A rate is what was counted between two samples, divided by the time between them. IPVS smooths
+/// exponentially instead, and shows traffic for a while after it has ended.
 #[derive(Debug)]
 pub(crate) struct Rates {
     workers: Vec<Arc<WorkerStats>>,
-    /// Indexed by [`DestId`], as long as the highest that was used.
+    /// Indexed by [`DestId`], up to the highest id that was used.
     samples: Mutex<Vec<Sample>>,
     started: Instant,
 }
@@ -39,7 +39,7 @@ impl Rates {
         }
     }
 
-    /// A dest gets this number: what it finds in the counters was another's.
+    /// A dest gets this id: its counters may show what an earlier dest has counted.
     pub(crate) fn begin(&self, id: DestId) -> Counts {
         let counts = self.counts(id);
         let sample = Sample {

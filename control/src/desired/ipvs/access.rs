@@ -9,9 +9,9 @@ use crate::desired::Desired;
 /// Which list of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessList {
-    /// Who gets no conn
+    /// Clients on it get no conn.
     Deny,
-    /// Who alone gets conns
+    /// Clients that are not on it get no conn.
     Allow,
 }
 
@@ -85,10 +85,9 @@ impl Desired {
         })
     }
 
-    /// Takes a prefix off a list. A list without entries is none: everyone is allowed again.
+    /// Removes a prefix from a list. An empty list has no effect.
     ///
-    /// # Errors
-    /// If there is no such service, or the prefix is not listed.
+    /// # Errors If there is no such service, or the prefix is not listed.
     pub fn del_access(
         &mut self,
         key: &ServiceKey,

@@ -1,4 +1,4 @@
-//! Dests that are to be empty by a deadline.
+//! Dests that drain: their conns end at a deadline.
 
 use std::net::IpAddr;
 
@@ -6,13 +6,13 @@ use ipvs_core::ServiceKey;
 
 use crate::desired::{Desired, Effect};
 
-/// A dest whose last conns end when its time is over.
+/// A dest that drains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drain {
     service: ServiceKey,
     dest: (IpAddr, u16),
     within_s: u32,
-    /// When its time is over, once somebody who has a clock has seen it
+    /// The deadline; `None` until the first tick has set it
     deadline_ms: Option<u64>,
 }
 
@@ -34,7 +34,7 @@ impl Desired {
         }));
     }
 
-    /// Seconds until a dest's last conns end, if it drains.
+    /// Seconds until the conns of a draining dest end.
     pub(crate) fn drain_left_s(
         &self,
         service: &ServiceKey,
@@ -49,7 +49,7 @@ impl Desired {
         Some(left)
     }
 
-    /// Ends the conns of dests whose time is over.
+    /// Ends the conns of dests whose deadline has passed.
     pub(crate) fn end_drains(&mut self, now_ms: u64) {
         for drain in &mut self.drains {
             let allowed_ms = u64::from(drain.within_s) * 1000;

@@ -14,7 +14,7 @@ use crate::desired::net::is_host;
 use crate::desired::{Desired, Effect, Ordered};
 use crate::telemetry::Counts;
 
-/// A service as it was asked for.
+/// A service as the operator asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServiceRequest {
     /// VIP, vport, protocol
@@ -25,7 +25,7 @@ pub struct ServiceRequest {
     pub options: ServiceOptions,
 }
 
-/// A dest as it was asked for.
+/// A dest as the operator asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DestRequest {
     /// RIP
@@ -38,9 +38,9 @@ pub struct DestRequest {
     pub weight: u16,
     /// No new conn once it has this many; 0 for no limit
     pub upper_threshold: u32,
-    /// Kept for show and save
+    /// Below it, an overloaded dest takes conns again; 0 for 3/4 of the upper threshold
     pub lower_threshold: u32,
-    /// With weight 0: the conns that are left by then end
+    /// With weight 0: conns that are left after so many seconds end
     pub drain_s: Option<u32>,
 }
 
@@ -55,11 +55,11 @@ pub struct ServiceEntry {
     pub dests: Ordered<(IpAddr, u16), DestEntry>,
     /// In the order they were added
     pub laddrs: Vec<Laddr>,
-    /// Whom it serves
+    /// Deny and allow lists
     pub(crate) access: Access,
-    /// What dests that are gone had counted, less what -Z took
+    /// What removed dests had counted, less what -Z has cleared
     pub(crate) removed: Counts,
-    /// What workers read of it, if that was made already
+    /// What workers get of it, if it was compiled since the last change
     compiled: Option<Arc<Service>>,
 }
 
@@ -70,7 +70,7 @@ pub struct DestEntry {
     pub id: DestId,
     /// What was asked for
     pub request: DestRequest,
-    /// What does not count: from before -Z, or of a dest that had the number before
+    /// Counts that are not shown: from before -Z, or of an earlier dest with the same id
     pub(crate) zero: Counts,
 }
 
@@ -86,7 +86,7 @@ impl Desired {
             .ok_or(ServiceError::Missing(*key))
     }
 
-    /// A service, to be changed: it counts as changed from here on.
+    /// A service, to be changed. It is published with the next snapshot.
     pub(in crate::desired) fn service_mut(
         &mut self,
         key: &ServiceKey,
@@ -148,7 +148,7 @@ impl Desired {
         Ok(())
     }
 
-    /// The WAN address of a SNAT dest, to be used by one more service.
+    /// Takes the WAN address of a SNAT dest into use by one more service.
     fn take_wan_address(&mut self, addr: IpAddr) -> Result<Laddr, ServiceError> {
         let ifindex = self
             .address(addr)
@@ -184,10 +184,9 @@ impl Desired {
         Ok(())
     }
 
-    /// Takes a service away, with its dests, whose conns end.
+    /// Removes a service with its dests, whose conns end.
     ///
-    /// # Errors
-    /// If there is none with this key.
+    /// # Errors If there is none with this key.
     pub fn del_service(&mut self, key: &ServiceKey) -> Result<(), ServiceError> {
         let service = self
             .services
@@ -204,19 +203,18 @@ impl Desired {
         Ok(())
     }
 
-    /// Takes all services away.
+    /// Removes all services.
     pub fn flush_services(&mut self) {
         let keys: Vec<ServiceKey> = self.services.keys().copied().collect();
         for key in keys {
-            // Each was there a moment ago.
+            // The key was there a moment ago.
             let _ = self.del_service(&key);
         }
     }
 
-    /// Adds a dest. `zero` says what the counters of its number show now: that was another's.
+    /// Adds a dest. `zero` is what the counters of its id show now, from an earlier dest.
     ///
-    /// # Errors
-    /// If it is refused; nothing has changed then.
+    /// # Errors If it is refused; nothing has changed then.
     pub fn add_dest(
         &mut self,
         key: &ServiceKey,
@@ -285,7 +283,8 @@ impl Desired {
         let before = self.dest(key, request.addr, request.port)?;
         let service = &self.service(key)?.request;
         request.validate(service)?;
-        // A WAN address has ports, which a real server has not: one does not become the other.
+        // A WAN address has local ports, and a real server has none, so one cannot become the
+        // other.
         let is_wan = |mode: FwdMode| mode == FwdMode::Snat;
         if is_wan(before.request.fwdmode) != is_wan(request.fwdmode) {
             return Err(ServiceError::ModeOfMatch {
@@ -307,10 +306,9 @@ impl Desired {
         Ok(())
     }
 
-    /// Takes a dest away; its conns end. `counts` is what it had counted.
+    /// Removes a dest; its conns end. `counts` is what it has counted.
     ///
-    /// # Errors
-    /// If it is not there.
+    /// # Errors If it is not there.
     pub fn del_dest(
         &mut self,
         key: &ServiceKey,
@@ -335,10 +333,9 @@ impl Desired {
         Ok(())
     }
 
-    /// Lets counting begin anew, of one service or of all.
+    /// Clears the counters of one service, or of all.
     ///
-    /// # Errors
-    /// If there is no such service.
+    /// # Errors If there is no such service.
     pub fn zero_counters(
         &mut self,
         key: Option<&ServiceKey>,
@@ -358,7 +355,8 @@ impl Desired {
         Ok(())
     }
 
-    /// Makes what workers read of changed services, so that publishing it is a matter of pointers.
+    /// Compiles all changed services for the workers, so that publishing them is a matter of
+    /// pointers.
     pub(crate) fn compile(&mut self) {
         for key in &self.dirty.services {
             if let Some(service) = self.services.get_mut(key) {
@@ -380,7 +378,7 @@ impl Desired {
 }
 
 impl ServiceEntry {
-    /// What workers read of it: made when it is asked for the first time after a change.
+    /// What workers get of the service. Compiled at the first call after a change.
     pub(crate) fn compile(&mut self) -> Arc<Service> {
         let (request, dests, laddrs) = (&self.request, &self.dests, &self.laddrs);
         let make = || {
@@ -409,7 +407,7 @@ impl ServiceEntry {
         }
     }
 
-    /// What its counters sum up to, dests that are gone included. `now` reads those of a dest.
+    /// The sum of its counters, with those of removed dests. `now` reads the counters of a dest.
     pub(crate) fn counts(&self, now: impl Fn(DestId) -> Counts) -> Counts {
         let dests = self.dests.values().map(|dest| now(dest.id) - dest.zero);
         dests.fold(self.removed, |sum, counts| sum + counts)

@@ -7,33 +7,34 @@ use ipvs_core::ServiceKey;
 /// Why a service or dest was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ServiceError {
-    /// It is there
+    /// The service exists already.
     #[error("service {0} exists: change it with -E, or delete it first with -D")]
     Exists(ServiceKey),
-    /// It is not there
+    /// The service does not exist.
     #[error("no service {0}: add it first with -A (`ipvsadm-rs -ln` lists them)")]
     Missing(ServiceKey),
-    /// Any port needs persistence
+    /// A service on any port has no persistence.
     #[error(
         "service {0}: port 0 (any port) needs persistence, so that a client's conns meet at one dest: give -p too, or name a port"
     )]
     PortZero(ServiceKey),
-    /// Every port goes to the same port of the dest
+    /// A service on any port has a dest with a port of its own.
     #[error(
         "dest {addr}:{port}: service {service} is for any port, and hands each to the same port of the dest: give port 0, as in -r {addr}:0"
     )]
     DestPortOfAnyPort {
-        /// Of the service
+        /// The service
         service: ServiceKey,
         /// RIP
         addr: IpAddr,
-        /// What was given
+        /// The port that was given
         port: u16,
     },
-    /// TCP's segments belong together
+    /// One-packet scheduling for a protocol other than UDP.
     #[error("service {0}: one-packet scheduling (--ops) is for UDP, whose datagrams stand alone")]
     OnePacketNeedsUdp(ServiceKey),
-    /// Without a conn no reply is rewritten
+    /// One-packet scheduling with a dest whose replies would have to be rewritten, which needs a
+    /// conn.
     #[error(
         "dest {addr} of service {service}: one-packet scheduling (--ops) keeps no conn, and without one {fwdmode} cannot rewrite a reply: use -g (DR) or -i (tunnel)"
     )]
@@ -42,18 +43,18 @@ pub enum ServiceError {
         service: ServiceKey,
         /// RIP
         addr: IpAddr,
-        /// Which mode
+        /// The dest's forwarding mode
         fwdmode: &'static str,
     },
-    /// Not for packets on their way through
+    /// An option for services on a VIP, given to a match service.
     #[error(
         "service {0}: persistence (-p) is for services on a VIP: -s sh keeps a host to its WAN address"
     )]
     PersistentMatch(ServiceKey),
-    /// Nothing else has SYNs
+    /// The SYN proxy for a service that is not TCP on a VIP.
     #[error("service {0}: the SYN proxy (-j) is for TCP services on a VIP")]
     SynProxyNeedsTcp(ServiceKey),
-    /// The dest's numbers must be translated
+    /// The SYN proxy with a dest whose replies do not pass the director.
     #[error(
         "dest {addr} of service {service}: the SYN proxy (-j) translates what the dest answers, which {fwdmode} does not see: use -b (FullNAT) or -m (NAT)"
     )]
@@ -62,18 +63,18 @@ pub enum ServiceError {
         service: ServiceKey,
         /// RIP
         addr: IpAddr,
-        /// Which mode
+        /// The dest's forwarding mode
         fwdmode: &'static str,
     },
-    /// TCP has TOA
+    /// UOA for a service that is not UDP.
     #[error("service {0}: UOA (--uoa) is for UDP services: to TCP, TOA tells the same")]
     UoaNeedsUdp(ServiceKey),
-    /// Once is enough
+    /// UOA and the PROXY protocol together.
     #[error(
         "service {0}: UOA (--uoa) and the PROXY protocol (--proxy-protocol) tell the same: choose one"
     )]
     UoaBesideProxy(ServiceKey),
-    /// All other dests see the client
+    /// UOA with a dest that sees the client's address anyway.
     #[error(
         "dest {addr} of service {service}: UOA (--uoa) is for -b (FullNAT): with {fwdmode} the dest sees the client itself"
     )]
@@ -82,10 +83,10 @@ pub enum ServiceError {
         service: ServiceKey,
         /// RIP
         addr: IpAddr,
-        /// Which mode
+        /// The dest's forwarding mode
         fwdmode: &'static str,
     },
-    /// The option is one of IPv4
+    /// UOA by an IPv4 option with an IPv6 dest.
     #[error(
         "dest {addr} of service {service}: UOA by an IP option (--uoa ipo) is for IPv4 clients and dests: use --uoa opp"
     )]
@@ -95,15 +96,15 @@ pub enum ServiceError {
         /// RIP
         addr: IpAddr,
     },
-    /// Nobody behind SNAT is a server
+    /// The PROXY protocol for a match service.
     #[error("service {0}: the PROXY protocol (--proxy-protocol) is for services on a VIP")]
     ProxyMatch(ServiceKey),
-    /// Version 1 is a line of text before a stream
+    /// Version 1 of the PROXY protocol, which is text before a byte stream, for UDP.
     #[error(
         "service {0}: version 1 of the PROXY protocol is for TCP: use --proxy-protocol v2 for datagrams"
     )]
     ProxyV1NeedsTcp(ServiceKey),
-    /// Nothing can be put into what is passed on as it is
+    /// The PROXY protocol with a dest of DR or tunnel, whose packets are not edited.
     #[error(
         "dest {addr} of service {service}: {fwdmode} passes packets on as they are, and the dest sees the client itself: the PROXY protocol (--proxy-protocol) is for -b (FullNAT) and -m (NAT)"
     )]
@@ -112,33 +113,33 @@ pub enum ServiceError {
         service: ServiceKey,
         /// RIP
         addr: IpAddr,
-        /// Which mode
+        /// The dest's forwarding mode
         fwdmode: &'static str,
     },
-    /// A dest that takes new conns never gets empty
+    /// A drain of a dest with a weight above 0.
     #[error("dest {0}: a dest drains with weight 0: give -w 0 beside --drain")]
     DrainWithWeight(IpAddr),
-    /// Addresses that are not rewritten, or not all of them, cannot change their family
+    /// A dest of the other address family in a mode that cannot translate.
     #[error(
         "dest {addr} of service {service}: {fwdmode} cannot lead from one address family to the other, since the client's address stays: use -b (FullNAT), -m (NAT), or -i (tunnel)"
     )]
     OtherFamily {
-        /// Of the service
+        /// The service
         service: ServiceKey,
         /// RIP
         addr: IpAddr,
-        /// Which mode
+        /// The dest's forwarding mode
         fwdmode: &'static str,
     },
-    /// QUIC is UDP
+    /// Hash target qid for a service that is not UDP.
     #[error(
         "service {0}: hash target qid is the QUIC connection ID, which only UDP services see: name a UDP service (-u), or use --hash-target sip"
     )]
     QidNeedsUdp(ServiceKey),
-    /// Not an address of a host
+    /// The address is not a unicast address.
     #[error("{0} cannot be the address of a service or a real server: use a unicast address")]
     NotUnicast(IpAddr),
-    /// The dest is there
+    /// The dest exists already.
     #[error("{addr}:{port} is already a dest of service {service}: change it with -e")]
     DestExists {
         /// The service
@@ -148,7 +149,7 @@ pub enum ServiceError {
         /// rport
         port: u16,
     },
-    /// The dest is not there
+    /// The dest does not exist.
     #[error("{addr}:{port} is no dest of service {service}: add it with -a")]
     DestMissing {
         /// The service
@@ -158,10 +159,10 @@ pub enum ServiceError {
         /// rport
         port: u16,
     },
-    /// Nobody listens at port 0
+    /// A dest with port 0.
     #[error("dest {0}: port 0 is no port a real server can listen on: give one, as in -r {0}:80")]
     DestPortZero(IpAddr),
-    /// It would never take a conn again
+    /// A lower threshold that is not below the upper one.
     #[error(
         "dest {addr}:{port}: the lower threshold {lower} is above the upper threshold {upper}: give a lower one (-y), or 0 for three quarters of the upper one"
     )]
@@ -175,82 +176,82 @@ pub enum ServiceError {
         /// -y
         lower: u32,
     },
-    /// DR and tunnel leave the packet as it is
+    /// A port other than the service's in a mode that does not rewrite ports.
     #[error(
         "the dest {addr}:{port} has another port than the service {service}, which {fwdmode} cannot change: \
          leave the port out, or use -b (FullNAT) or -m (NAT)"
     )]
     PortKept {
-        /// Of the service
+        /// The service
         service: ServiceKey,
         /// RIP
         addr: IpAddr,
         /// rport
         port: u16,
-        /// Which mode
+        /// The dest's forwarding mode
         fwdmode: &'static str,
     },
-    /// A match service has no address of its own
+    /// A match service with an address and port.
     #[error(
         "service {0}: say which packets it is for: src-range=, dst-range=, as in -H proto=tcp,src-range=192.168.100.0-192.168.100.254,oif=dpdk1"
     )]
     MatchesAll(ServiceKey),
-    /// It would never match
+    /// A match service names a device that does not exist.
     #[error("service {service}: no device {device}: `dpip link show` lists them")]
     NoDevice {
         /// The service
         service: ServiceKey,
-        /// iif or oif
+        /// The device of iif or oif
         device: String,
     },
-    /// SNAT goes with -H
+    /// A dest of SNAT in a service that is not a match service.
     #[error(
         "the dest {addr} of service {service}: {fwdmode} does not go with it: SNAT is for hosts behind the director, say which with -H"
     )]
     SnatOfVip {
-        /// Of the service
+        /// The service
         service: ServiceKey,
         /// WAN address
         addr: IpAddr,
-        /// Which mode
+        /// The dest's forwarding mode
         fwdmode: &'static str,
     },
-    /// What leads out and what leads to real servers are two services
+    /// SNAT and other dests in one service.
     #[error(
         "the dest {addr} of service {service}: {fwdmode} does not go with its other dests: WAN addresses (-J) and real servers are of two services"
     )]
     ModeOfMatch {
-        /// Of the service
+        /// The service
         service: ServiceKey,
         /// RIP or WAN address
         addr: IpAddr,
-        /// Which mode
+        /// The dest's forwarding mode
         fwdmode: &'static str,
     },
-    /// SNAT chooses the port
+    /// A WAN address with a port, which SNAT chooses itself.
     #[error(
         "dest {addr}:{port}: SNAT chooses the ports of a WAN address itself: give port 0, as in -r {addr}:0 -J"
     )]
     PortOfSnat {
         /// WAN address
         addr: IpAddr,
-        /// What was given
+        /// The port that was given
         port: u16,
     },
-    /// SNAT needs ports
+    /// A WAN address without sapool, so without ports to choose from.
     #[error(
         "{0} is no address of the director whose ports are shared out: add it first, as in `dpip addr add {0}/32 dev dpdk1 sapool`"
     )]
     NoWanAddress(IpAddr),
-    /// The addresses are used up
+    /// No id is left for another local address.
     #[error(
         "the dest {0} would be one too many: raise [conns] max_dests in the configuration file"
     )]
     TooManyDests(IpAddr),
-    /// The numbers are used up
+    /// No id is left for another service.
     #[error("too many services: at most 1048576")]
     TooManyServices,
-    /// rr and wrr count dests in 16 bits
+    /// The service has as many dests as rr and wrr can count.
     #[error("service {0} has 65535 dests already")]
     ServiceFull(ServiceKey),
 }

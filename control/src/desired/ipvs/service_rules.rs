@@ -1,4 +1,4 @@
-//! What services and dests can be, and what of it goes together.
+//! Which services and dests are possible, and which options go together.
 
 use ipvs_core::{FwdMode, HashTarget, Protocol, SchedulerKind, ServiceKey, ServiceOptions};
 use packet::proxy::Version;
@@ -9,7 +9,7 @@ use super::{DestRequest, ServiceRequest};
 use crate::desired::net::is_host;
 
 impl ServiceRequest {
-    /// What is wrong with a service, whatever else there is.
+    /// Checks a service by itself.
     pub(in crate::desired) fn validate(&self) -> Result<(), ServiceError> {
         let is_persistent = self.options.persistence.is_some();
         let is_match = self.key.matcher.is_some();
@@ -32,7 +32,7 @@ impl ServiceRequest {
         self.validate_telling()
     }
 
-    /// How dests learn of clients.
+    /// Checks the options that tell dests who the client is.
     fn validate_telling(&self) -> Result<(), ServiceError> {
         let key = self.key;
         let is_match = key.matcher.is_some();
@@ -56,7 +56,7 @@ impl ServiceRequest {
 }
 
 impl DestRequest {
-    /// What is wrong with a dest of this service.
+    /// Checks a dest of this service.
     pub(in crate::desired) fn validate(
         &self,
         service: &ServiceRequest,
@@ -78,7 +78,7 @@ impl DestRequest {
         Ok(())
     }
 
-    /// Whether its mode can do what the service asks.
+    /// Checks whether a dest's mode can do what the service asks for.
     fn validate_options(
         &self,
         key: &ServiceKey,

@@ -39,12 +39,12 @@ pub struct Address {
     pub scope: RouteScope,
     /// Whether its ports are shared out among the workers
     pub sapool: bool,
-    /// Whether `dpip` made it; else `--add-laddr` did, and the last `--del-laddr` takes it away
+    /// Whether `dpip` added it. Otherwise `--add-laddr` did, and the last `--del-laddr` removes it.
     pub by_dpip: bool,
 }
 
 impl Address {
-    /// Tells the neighbours whose it is.
+    /// Announces the address to the neighbours.
     pub(in crate::desired) const fn announcement(&self) -> Effect {
         Effect::Announce(self.ifindex, self.addr)
     }
@@ -192,10 +192,10 @@ impl Desired {
         Ok(())
     }
 
-    /// Takes all addresses of a device away that are meant, save those that services use as local addresses.
+    /// Removes the addresses of a device for which `is_meant` holds, except for those that services
+    /// use as local addresses.
     ///
-    /// # Errors
-    /// If there is no such device.
+    /// # Errors If there is no such device.
     pub fn flush_addresses(
         &mut self,
         device: &str,
@@ -230,7 +230,7 @@ impl Desired {
             self.share_ports(address.addr, address.ifindex)?;
         }
         let (host, network) = self.routes_of(&address);
-        // A route of the operator's own to the same prefix stays as it is.
+        // A route that the operator has added to the same prefix stays.
         let _ = self.routes.insert(host);
         if let Some(network) = network {
             let _ = self.routes.insert(network);
@@ -261,7 +261,8 @@ impl Desired {
         self.dirty.net = true;
     }
 
-    /// The route to a network goes with its last address; till then another address is its `src`.
+    /// Removes the route to a network with its last address. Until then, another address becomes
+    /// its `src`.
     fn leave_network(&mut self, addr: IpAddr, route: Route) {
         let key = (route.prefix, route.ifindex);
         let Some(addrs) = self.networks.get_mut(&key) else {

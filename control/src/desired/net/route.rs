@@ -9,19 +9,19 @@ use crate::desired::{Desired, NoDevice};
 /// A route as it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteRequest {
-    /// Where to
+    /// Destination
     pub prefix: Prefix,
-    /// Through whom
+    /// Next hop, if it is not on the link
     pub gateway: Option<IpAddr>,
-    /// Which address packets of ours carry
+    /// Source address of packets that the director sends by it
     pub src: Option<IpAddr>,
     /// The device's name; found by the gateway if left out
     pub device: Option<String>,
-    /// Largest packet; the device's if left out
+    /// Largest packet in bytes; the device's MTU if left out
     pub mtu: Option<u16>,
-    /// Lowest wins
+    /// The lowest metric wins
     pub metric: u32,
-    /// Who it is for; by the gateway if left out
+    /// Scope; decided by the gateway if left out
     pub scope: Option<RouteScope>,
 }
 
@@ -39,9 +39,9 @@ pub enum RouteError {
         "route to {prefix}: the gateway {gateway} is not on the link of {device}: add an address or a route that reaches it first"
     )]
     GatewayUnreachable {
-        /// Where to
+        /// Destination
         prefix: Prefix,
-        /// Through whom
+        /// The gateway
         gateway: IpAddr,
         /// The device
         device: String,
@@ -51,7 +51,7 @@ pub enum RouteError {
         "a route to {prefix} by {device} exists: change it with `dpip route set`, or delete it first"
     )]
     Exists {
-        /// Where to
+        /// Destination
         prefix: Prefix,
         /// The device
         device: String,
@@ -64,31 +64,31 @@ pub enum RouteError {
         "the route to {prefix} belongs to an address of {device}: delete that with `dpip addr del`"
     )]
     OfAddress {
-        /// Where to
+        /// Destination
         prefix: Prefix,
         /// The device
         device: String,
     },
-    /// The kernel is a single host
+    /// Scope kni_host with a prefix of more than one address.
     #[error("scope kni_host takes one address: use {}", Prefix::host(*.0))]
     KniHostPrefix(IpAddr),
-    /// The source is not ours
+    /// The source is not an address of the director.
     #[error(
         "src {0} is no address of this director: add it first (`dpip addr add {0}/32 dev DEV`)"
     )]
     SrcUnknown(IpAddr),
-    /// Out of range
+    /// The MTU is out of range.
     #[error("mtu {mtu} is out of range: 68 to {most}, the device's")]
     Mtu {
-        /// Asked for
+        /// The MTU that was asked for
         mtu: u16,
         /// The device's
         most: u16,
     },
-    /// A route is of one family
+    /// Prefix, gateway and source are not of the same family.
     #[error("the route to {prefix} cannot have {addr}: both must be IPv4, or both IPv6")]
     OtherFamily {
-        /// Where to
+        /// Destination
         prefix: Prefix,
         /// Gateway or src
         addr: IpAddr,
@@ -146,10 +146,10 @@ impl Desired {
         Ok(())
     }
 
-    /// Takes all routes of a device away that are meant but those that addresses made.
+    /// Removes the routes of a device for which `is_meant` holds, except for those that addresses
+    /// made.
     ///
-    /// # Errors
-    /// If there is no such device.
+    /// # Errors If there is no such device.
     pub fn flush_routes(
         &mut self,
         device: &str,
@@ -166,8 +166,8 @@ impl Desired {
         Ok(())
     }
 
-    /// The operator's routes that name this address as `src` go with it, as they do in Linux: nothing
-    /// may be sent from an address that is not ours.
+    /// Removes the operator's routes whose `src` is this address, as Linux does: nothing may be
+    /// sent from an address that is not the director's.
     pub(in crate::desired) fn remove_routes_from(&mut self, src: IpAddr) {
         if !self.route_srcs.contains_key(&src) {
             return;
@@ -244,7 +244,7 @@ impl Desired {
         })
     }
 
-    /// The device it names, or that of its gateway.
+    /// The device that a route names, or the one on whose link its gateway is.
     fn device_of_route(&self, request: &RouteRequest) -> Result<&Device, RouteError> {
         if let Some(name) = &request.device {
             return Ok(self.device(name)?);
