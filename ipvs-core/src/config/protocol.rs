@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use packet::ip::proto;
+
 /// The transport protocol of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Protocol {
@@ -21,22 +23,22 @@ impl Protocol {
     /// The protocol number in an IP header.
     pub const fn number(self) -> u8 {
         match self {
-            Self::Tcp => 6,
-            Self::Udp => 17,
-            Self::Sctp => 132,
-            Self::Icmp => 1,
-            Self::IcmpV6 => 58,
+            Self::Tcp => proto::TCP,
+            Self::Udp => proto::UDP,
+            Self::Sctp => proto::SCTP,
+            Self::Icmp => proto::ICMP,
+            Self::IcmpV6 => proto::ICMPV6,
         }
     }
 
     /// The protocol of an IP header's number, if services of it exist.
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
-            6 => Some(Self::Tcp),
-            17 => Some(Self::Udp),
-            132 => Some(Self::Sctp),
-            1 => Some(Self::Icmp),
-            58 => Some(Self::IcmpV6),
+            proto::TCP => Some(Self::Tcp),
+            proto::UDP => Some(Self::Udp),
+            proto::SCTP => Some(Self::Sctp),
+            proto::ICMP => Some(Self::Icmp),
+            proto::ICMPV6 => Some(Self::IcmpV6),
             _ => None,
         }
     }

@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 
 use packet::PacketBuf;
 use packet::proxy::{Ends, Header, Sent, Transport, Version};
+use packet::tcp::DATA_OFFSET_AT;
+use packet::udp;
 
 use crate::config::{Protocol, ProxyProtocol};
 use crate::conn::{ConnExt, ConnFlags, Found, FtpFlags};
@@ -15,10 +17,6 @@ use crate::ctx::Forwarder;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::wire::{Family, Flow, Segment, end_of, splice, tcp};
-
-const UDP_HEADER_LEN: usize = 8;
-/// Offset of the data offset in a TCP header.
-const DATA_OFFSET: usize = 12;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Edits the payload of a packet: FTP or the PROXY protocol. Returns the flow with its new
@@ -62,7 +60,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let l4_at = usize::from(flow.l4_at);
         let tcp = packet.bytes().get(l4_at..).unwrap_or_default();
         let segment = Segment::read(tcp)?;
-        let payload_at = l4_at + usize::from(tcp[DATA_OFFSET] >> 4) * 4;
+        let payload_at = l4_at + usize::from(tcp[DATA_OFFSET_AT] >> 4) * 4;
         let has_payload = payload_at < end_of(flow);
         let ext = *self.family.exts.get(found.id);
         if segment.has_syn() {
@@ -158,7 +156,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         found: Found,
         mtu: u16,
     ) -> Result<i16, DropReason> {
-        let payload_at = usize::from(flow.l4_at) + UDP_HEADER_LEN;
+        let payload_at = usize::from(flow.l4_at) + udp::HEADER_LEN;
         let payload = packet.bytes().get(payload_at..end_of(flow));
         let edit = self.header_for(found, Transport::Datagram, payload.unwrap_or_default());
         edit.put(packet, flow, payload_at, mtu)

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use packet::checksum::Delta;
 use packet::ip::NewHeader;
 use packet::ipv4::{self, L2_LEN};
+use packet::udp;
 use packet::uoa::{Mode, PROTOCOL, Uoa};
 use packet::{PacketBuf, PortId};
 
@@ -17,8 +18,6 @@ use crate::io::Io;
 use crate::tuple::Tuple;
 use crate::wire::{Family, Flow, family, give_checksum};
 
-/// Bytes of a UDP header: RFC 768.
-const UDP_LEN: usize = 8;
 /// Offsets of version and header length, and of the protocol, in a frame with IPv4.
 const VERSION_AND_LEN: usize = L2_LEN;
 const V4_PROTOCOL: usize = L2_LEN + 9;
@@ -67,7 +66,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             .get(found.id)
             .rewritten(Direction::Inbound);
         let l4_at = L2_LEN + family::header_len(tuple.src);
-        let mut packet = self.shared.originate(port, l4_at + UDP_LEN, io)?;
+        let mut packet = self.shared.originate(port, l4_at + udp::HEADER_LEN, io)?;
         write_empty(packet.bytes_mut(), &tuple, l4_at);
         if !self.insert_uoa(&mut packet, l4_at as u8, found.id, usize::from(mtu)) {
             self.shared.drop(packet, DropReason::NoHeadroom);
@@ -100,12 +99,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
 /// Writes a UDP datagram without data, except for the MAC addresses.
 fn write_empty<A: Family>(frame: &mut [u8], tuple: &Tuple<A>, l4_at: usize) {
-    let header = NewHeader::of_ours(tuple.src, tuple.dst, tuple.protocol, UDP_LEN as u16);
+    let header = NewHeader::of_ours(tuple.src, tuple.dst, tuple.protocol, udp::HEADER_LEN as u16);
     family::write_header(frame, &header);
     let udp = &mut frame[l4_at..];
     udp[0..2].copy_from_slice(&tuple.sport.to_be_bytes());
     udp[2..4].copy_from_slice(&tuple.dport.to_be_bytes());
-    udp[4..6].copy_from_slice(&(UDP_LEN as u16).to_be_bytes());
+    udp[4..6].copy_from_slice(&(udp::HEADER_LEN as u16).to_be_bytes());
     udp[6..8].fill(0);
     give_checksum(frame, tuple, l4_at);
 }

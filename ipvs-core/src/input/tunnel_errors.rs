@@ -3,8 +3,10 @@
 
 use packet::PacketBuf;
 use packet::checksum;
+use packet::ip::proto;
 use packet::ip::{IpFacts, NewHeader};
 use packet::ipv4::L2_LEN;
+use packet::udp;
 
 use crate::config::{FwdMode, Protocol};
 use crate::conn::Found;
@@ -17,14 +19,6 @@ use crate::wire::{
     Family, LONGEST_ICMP_ERROR, LONGEST_ICMPV6_ERROR, family, icmp_quote, resize_head, tunnel,
 };
 
-const IPV4: u8 = 4;
-const IPV6: u8 = 41;
-const UDP: u8 = 17;
-const GRE: u8 = 47;
-/// Bytes of GRE (RFC 2784, 2), and of UDP and GUE (draft-ietf-intarea-gue, 3.1), between the outer
-/// and the inner IP header.
-const GRE_LEN: usize = 4;
-const GUE_LEN: usize = 8 + 4;
 /// Types and codes: fragmentation needed (RFC 792), packet too big (RFC 4443, 3.2).
 const FRAGMENTATION_NEEDED: (u8, u8) = (3, 4);
 const PACKET_TOO_BIG: (u8, u8) = (2, 0);
@@ -164,9 +158,9 @@ fn read<A: Family>(frame: &[u8], ip: &IpFacts<A>) -> Option<TunnelError> {
     let quoted = icmp.get(icmp_quote::ICMP_HEADER_LEN..)?;
     let outer = A::check_quoted(quoted)?;
     let shim = match outer.protocol {
-        IPV4 | IPV6 => 0,
-        GRE => GRE_LEN,
-        UDP => GUE_LEN,
+        proto::IPIP | proto::IPV6 => 0,
+        proto::GRE => tunnel::GRE_LEN,
+        proto::UDP => udp::HEADER_LEN + tunnel::GUE_LEN,
         _ => return None,
     };
     let pseudo = A::icmp_pseudo_header(ip.src, ip.dst, icmp.len() as u16);
@@ -187,7 +181,7 @@ fn read<A: Family>(frame: &[u8], ip: &IpFacts<A>) -> Option<TunnelError> {
             - L2_LEN
             + shim,
         mtu: is_mtu.then_some(mtu),
-        may_be_udp: outer.protocol == UDP,
+        may_be_udp: outer.protocol == proto::UDP,
     })
 }
 

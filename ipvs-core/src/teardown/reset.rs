@@ -16,8 +16,8 @@ use crate::xmit::Way;
 use packet::ipv4::L2_LEN;
 
 /// Bytes of a segment without options and data: RFC 9293, 3.1.
-const SEGMENT_LEN: usize = 20;
-const RST_ACK: u8 = 0x14;
+const SEGMENT_LEN: usize = packet::tcp::MIN_HEADER_LEN;
+const RST_ACK: u8 = packet::tcp::TcpFlags::RST_ACK.0;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Sends a RST to both ends of an established TCP conn.

@@ -1,6 +1,8 @@
 //! The first stage: what kind of packet this is, one packet at a time.
 
+use packet::eth::EtherType;
 use packet::ip::IpFacts;
+use packet::ip::proto::{AH, ESP, ICMP, ICMPV6, SCTP, TCP, UDP};
 use packet::{ChecksumState, MacAddr, PacketBuf, ipv4, ipv6, sctp};
 
 use crate::drop_reason::DropReason;
@@ -9,16 +11,9 @@ use crate::wire::aside::Aside;
 use crate::wire::family::Family;
 use crate::wire::flow::Flow;
 
-const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
-const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
-const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
-const ICMP: u8 = 1;
-const ICMPV6: u8 = 58;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const ESP: u8 = 50;
-const AH: u8 = 51;
-const SCTP: u8 = 132;
+const ETHERTYPE_IPV4: [u8; 2] = EtherType::IPV4.to_be_bytes();
+const ETHERTYPE_IPV6: [u8; 2] = EtherType::IPV6.to_be_bytes();
+const ETHERTYPE_ARP: [u8; 2] = EtherType::ARP.to_be_bytes();
 
 /// The MAC address that a frame must have for the fast path. It is compared with the first eight
 /// bytes of the frame, read as one number; the two bytes of the source address in it are shifted

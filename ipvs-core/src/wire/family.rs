@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use packet::PacketBuf;
 use packet::checksum::{self, Delta};
+use packet::eth::EtherType;
 use packet::ip::{IpFacts, NewHeader};
 use packet::ipv4::{self, Ipv4Error, L2_LEN};
 use packet::ipv6::{self, Ipv6Error};
@@ -13,8 +14,8 @@ use crate::drop_reason::DropReason;
 use crate::tuple::{Address, Tuple};
 use crate::wire::aside::Aside;
 
-pub(super) const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
-const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
+pub(super) const ETHERTYPE_IPV4: [u8; 2] = EtherType::IPV4.to_be_bytes();
+const ETHERTYPE_IPV6: [u8; 2] = EtherType::IPV6.to_be_bytes();
 
 /// An address family, named by the type of its addresses. The frames given to it were checked
 /// before.
@@ -308,9 +309,6 @@ pub(crate) fn grow(frame: &mut [u8], by: u16) {
         ipv6::grow(header, by);
     }
 }
-
-/// Time to live of packets that the director makes: RFC 1700.
-pub(crate) const DEFAULT_TTL: u8 = 64;
 
 /// Length in bytes of the IP header of packets from `src`.
 #[inline]

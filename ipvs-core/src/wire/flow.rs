@@ -3,11 +3,7 @@
 use crate::config::Protocol;
 use crate::tuple::Tuple;
 use crate::wire::family::Family;
-
-const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const SCTP: u8 = 132;
+use packet::ip::proto::{ICMP, SCTP, TCP, UDP};
 
 /// A packet with ports, or an echo message: what a conn is looked up by, and where its L4 header
 /// is.

@@ -13,7 +13,7 @@ use crate::wire::family::Family;
 use crate::wire::{echo, tcp};
 
 /// Bytes of an ICMP header, in front of the quoted packet.
-pub(crate) const ICMP_HEADER_LEN: usize = 8;
+pub(crate) const ICMP_HEADER_LEN: usize = packet::icmp::HEADER_LEN;
 /// Bytes of the L4 header that an error quotes at least: RFC 792.
 const QUOTED_L4_LEN: usize = 8;
 

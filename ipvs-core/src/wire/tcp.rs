@@ -2,6 +2,7 @@
 
 use packet::PacketBuf;
 use packet::checksum::Delta;
+use packet::tcp::{ACK_AT, SEQ_AT, TcpFlags};
 
 use crate::conn::{Conn, ConnFlags};
 use crate::direction::Direction;
@@ -13,14 +14,14 @@ use crate::wire::tcp_options::{self, LONGEST_HEADER, TCP_HEADER_LEN};
 use packet::ipv4::L2_LEN;
 
 /// Offset of the sequence number in a TCP header.
-pub(crate) const SEQ: usize = 4;
+pub(crate) const SEQ: usize = SEQ_AT;
 /// Offset of the acknowledgment number.
-pub(crate) const ACK_NUMBER: usize = 8;
+pub(crate) const ACK_NUMBER: usize = ACK_AT;
 
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
-const RST: u8 = 0x04;
-const ACK: u8 = 0x10;
+const FIN: u8 = TcpFlags::FIN.0;
+const SYN: u8 = TcpFlags::SYN.0;
+const RST: u8 = TcpFlags::RST.0;
+const ACK: u8 = TcpFlags::ACK.0;
 
 /// The fields of a segment that the state machine needs.
 #[derive(Debug, Clone, Copy)]

@@ -4,6 +4,7 @@ use packet::PacketBuf;
 use packet::checksum;
 use packet::ip::NewHeader;
 use packet::ipv4::L2_LEN;
+use packet::tcp::{CHECKSUM_AT, FLAGS_AT, WINDOW_AT};
 
 use crate::tuple::Tuple;
 use crate::wire::family::{self, Family};
@@ -12,9 +13,6 @@ use crate::wire::tcp_options::{self, TCP_HEADER_LEN, Timestamps};
 
 /// Bytes of our longest options: MSS, SACK permitted, timestamps, window scale, padding.
 const MOST_OPTIONS: usize = 20;
-/// Offsets of the flags and of the window in a TCP header.
-const FLAGS: usize = 13;
-const WINDOW: std::ops::Range<usize> = 14..16;
 
 /// A segment without data, to be written.
 pub(crate) struct NewSegment {
@@ -57,8 +55,8 @@ impl NewSegment {
         tcp[4..8].copy_from_slice(&self.seq.to_be_bytes());
         tcp[8..12].copy_from_slice(&self.ack.to_be_bytes());
         tcp[12] = ((l4_len / 4) as u8) << 4;
-        tcp[FLAGS] = self.flags;
-        tcp[WINDOW].copy_from_slice(&self.window.to_be_bytes());
+        tcp[FLAGS_AT] = self.flags;
+        tcp[WINDOW_AT..CHECKSUM_AT].copy_from_slice(&self.window.to_be_bytes());
         tcp[16..20].fill(0);
         tcp[TCP_HEADER_LEN..].copy_from_slice(&options[..options_len]);
         let pseudo = A::pseudo_header(tuple, l4_len as u16);

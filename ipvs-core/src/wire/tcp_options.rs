@@ -7,9 +7,9 @@ use packet::checksum::Delta;
 use crate::wire::syn_cookie::SynOffer;
 
 /// Bytes of a TCP header without options.
-pub(crate) const TCP_HEADER_LEN: usize = 20;
+pub(crate) const TCP_HEADER_LEN: usize = packet::tcp::MIN_HEADER_LEN;
 /// Bytes of the longest TCP header: the data offset has four bits, in units of 4 bytes.
-pub(crate) const LONGEST_HEADER: usize = 60;
+pub(crate) const LONGEST_HEADER: usize = packet::tcp::MAX_HEADER_LEN;
 
 /// End of the option list: RFC 9293, 3.1.
 const END: u8 = 0;

@@ -3,28 +3,25 @@
 use std::net::IpAddr;
 
 use packet::PacketBuf;
+use packet::eth::ETHERTYPE_AT;
 use packet::ip::NewHeader;
+use packet::ip::proto;
 use packet::ipv4::{self, Around, L2_LEN};
+use packet::udp;
 
 use crate::config::{Encapsulation, FwdMode};
 use crate::conn::Conn;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
-use crate::wire::family::{self, DEFAULT_TTL, Family};
+use crate::wire::family::{self, Family};
+use packet::ip::DEFAULT_TTL;
 
-/// The protocol numbers of IPv4 in IP (RFC 2003, 3.1) and of IPv6 in IP (RFC 2473, 3).
-const IPV4_INSIDE: u8 = 4;
-const IPV6_INSIDE: u8 = 41;
-const ETHERTYPE_AT: usize = L2_LEN - 2;
-const UDP: u8 = 17;
-const GRE: u8 = 47;
 /// Bytes of a GRE header without options: no checksum, version 0, and the EtherType of the inner
 /// packet (RFC 2784, 2).
-const GRE_LEN: usize = 4;
-const UDP_LEN: usize = 8;
+pub(crate) const GRE_LEN: usize = 4;
 /// Bytes of a GUE header: version 0, no options, a data message, and the inner protocol
 /// (draft-ietf-intarea-gue, 3.1).
-const GUE_LEN: usize = 4;
+pub(crate) const GUE_LEN: usize = 4;
 /// The source port of a UDP tunnel is a hash of the flow, in the range of dynamic ports: RFC 7348,
 /// 5.
 const FIRST_DYNAMIC_PORT: u16 = 49_152;
@@ -45,7 +42,7 @@ const fn shim_len(encapsulation: Encapsulation) -> usize {
     match encapsulation {
         Encapsulation::IpIp => 0,
         Encapsulation::Gre => GRE_LEN,
-        Encapsulation::Gue(_) => UDP_LEN + GUE_LEN,
+        Encapsulation::Gue(_) => udp::HEADER_LEN + GUE_LEN,
     }
 }
 
@@ -75,7 +72,7 @@ pub(crate) fn wrap_plain<'p, A: Family, B: PacketBuf>(
     let around = Around {
         total_len,
         ttl: DEFAULT_TTL,
-        protocol: IPV4_INSIDE,
+        protocol: proto::IPIP,
         src: src.octets(),
         dst: dst.octets(),
         delta: conn.l3_delta(Direction::Inbound),
@@ -156,17 +153,17 @@ impl Inside {
 
     const fn protocol(&self) -> u8 {
         if self.is_ipv4 {
-            IPV4_INSIDE
+            proto::IPIP
         } else {
-            IPV6_INSIDE
+            proto::IPV6
         }
     }
 
     const fn outer_protocol(&self, encapsulation: Encapsulation) -> u8 {
         match encapsulation {
             Encapsulation::IpIp => self.protocol(),
-            Encapsulation::Gre => GRE,
-            Encapsulation::Gue(_) => UDP,
+            Encapsulation::Gre => proto::GRE,
+            Encapsulation::Gue(_) => proto::UDP,
         }
     }
 
@@ -184,11 +181,11 @@ impl Inside {
                 shim[2..].copy_from_slice(&self.ethertype);
             }
             Encapsulation::Gue(port) => {
-                let (udp, gue) = shim.split_at_mut(UDP_LEN);
+                let (udp, gue) = shim.split_at_mut(udp::HEADER_LEN);
                 let sport = FIRST_DYNAMIC_PORT | flow_hash() as u16;
                 udp[0..2].copy_from_slice(&sport.to_be_bytes());
                 udp[2..4].copy_from_slice(&port.to_be_bytes());
-                let udp_len = (UDP_LEN + GUE_LEN + inner_len) as u16;
+                let udp_len = (udp::HEADER_LEN + GUE_LEN + inner_len) as u16;
                 udp[4..6].copy_from_slice(&udp_len.to_be_bytes());
                 // RFC 768: no checksum. RFC 6935 allows that for tunnels over IPv6. The inner
                 // packet has its own.

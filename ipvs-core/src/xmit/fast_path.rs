@@ -2,6 +2,7 @@
 //! packets are such.
 
 use packet::PacketBuf;
+use packet::udp;
 
 use crate::config::Protocol;
 use crate::conn::{Conn, ConnFlags};
@@ -10,8 +11,6 @@ use crate::direction::Direction;
 use crate::io::Io;
 use crate::wire::{Family, Flow, Segment, tcp};
 use crate::xmit::nexthop::{check_way, known_nexthop};
-
-const UDP_HEADER_LEN: usize = 8;
 
 impl<B: PacketBuf> Shared<B> {
     /// Rewrites and sends a packet, if the fast path can do that. Otherwise the packet comes back
@@ -87,7 +86,7 @@ fn split<'f, A: Family>(
     frame: &'f mut [u8],
     flow: &Flow<A>,
 ) -> Option<(&'f mut [u8], &'f mut [u8])> {
-    if frame.len() < A::PLAIN_L4_AT + UDP_HEADER_LEN || !flow.is_plain() {
+    if frame.len() < A::PLAIN_L4_AT + udp::HEADER_LEN || !flow.is_plain() {
         return None;
     }
     Some(frame.split_at_mut(A::PLAIN_L4_AT))

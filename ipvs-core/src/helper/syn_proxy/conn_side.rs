@@ -4,6 +4,7 @@
 use packet::PacketBuf;
 use packet::checksum;
 use packet::ipv4::L2_LEN;
+use packet::tcp::FLAGS_AT;
 
 use crate::conn::{ConnExt, ConnFlags, ConnId, Found};
 use crate::ctx::{FamilyState, Forwarder};
@@ -18,9 +19,6 @@ use crate::wire::{
     Family, Flow, NewSegment, Segment, SynOffer, TCP_HEADER_LEN, Timestamps, family, tcp,
     tcp_options,
 };
-
-/// Offset of the flags in a TCP header.
-const FLAGS: usize = 13;
 
 /// What is to be done with a packet of a conn that the SYN proxy made.
 pub(crate) enum SynProxied<A, B> {
@@ -161,7 +159,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 echo: clock(self.shared.now),
             }),
         };
-        if !ours.write(&mut packet, &tuple, family::DEFAULT_TTL) {
+        if !ours.write(&mut packet, &tuple, packet::ip::DEFAULT_TTL) {
             self.shared.drop(packet, DropReason::NoHeadroom);
             return None;
         }
@@ -252,7 +250,7 @@ fn make_ack(frame: &mut [u8], l4_at: usize, has_timestamps: bool) {
         return;
     };
     old.copy_from_slice(now);
-    now[FLAGS - 12] = ACK;
+    now[FLAGS_AT - 12] = ACK;
     tcp_options::clear(&mut now[TCP_HEADER_LEN - 12..], has_timestamps);
     let delta = checksum::Delta::replace(old, now);
     tcp::apply_delta(tcp, delta);

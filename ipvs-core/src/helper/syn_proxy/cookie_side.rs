@@ -6,6 +6,7 @@
 
 use packet::PacketBuf;
 use packet::ipv4::L2_LEN;
+use packet::tcp::{CHECKSUM_AT, TcpFlags, WINDOW_AT};
 
 use crate::config::{FwdMode, Service, SynProxy};
 use crate::conn::ConnExt;
@@ -22,10 +23,10 @@ use crate::wire::{
 
 /// The window scale that clients are offered (RFC 7323, 2.2). Linux uses it for buffers of 6 MB.
 pub(in crate::helper) const OUR_SCALE: u8 = 7;
-const SYN: u8 = 0x02;
-pub(crate) const ACK: u8 = 0x10;
+const SYN: u8 = TcpFlags::SYN.0;
+pub(crate) const ACK: u8 = TcpFlags::ACK.0;
 /// Where a TCP header has its window.
-pub(crate) const WINDOW: std::ops::Range<usize> = 14..16;
+pub(crate) const WINDOW: std::ops::Range<usize> = WINDOW_AT..CHECKSUM_AT;
 
 /// What became of a TCP segment without a conn.
 pub(crate) enum Handshake<A, B> {
@@ -138,7 +139,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             }),
             timestamps,
         };
-        if !ours.write(&mut packet, &answer, family::DEFAULT_TTL) {
+        if !ours.write(&mut packet, &answer, packet::ip::DEFAULT_TTL) {
             return self.shared.drop(packet, DropReason::NoHeadroom);
         }
         swap_macs(packet.bytes_mut());
