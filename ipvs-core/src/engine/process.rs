@@ -8,7 +8,8 @@ use crate::engine_config::{BATCH, Origin};
 use crate::io::Io;
 use crate::time::Now;
 use crate::wire::{
-    Addressee, Aside, Family, classify, family, flow_of_ipv6, is_neighbour_discovery, plain_flow,
+    Addressee, Aside, Class, Family, classify, family, flow_of_ipv6, is_neighbour_discovery,
+    plain_flow,
 };
 
 /// The device that a packet came from. It is looked up once per run of packets from the same port.
@@ -138,11 +139,13 @@ impl<B: PacketBuf> Engine<B> {
             return self.take_aside(packet, Aside::Kernel, io);
         };
         match classify(&mut packet, mac) {
-            Ok(flow) => {
+            Class::Flow(flow) => {
                 self.v4.has_first_fragments |= flow.is_fragment;
                 self.v4_batch.admit(&self.v4.conns, packet, flow);
             }
-            Err(aside) => self.take_aside(packet, aside, io),
+            Class::Ipv6 => self.take_ipv6(packet, io),
+            Class::Arp => self.shared.receive_arp(packet, io),
+            Class::Aside(aside) => self.take_aside(packet, aside, io),
         }
     }
 
@@ -156,12 +159,10 @@ impl<B: PacketBuf> Engine<B> {
         Some(device.mac)
     }
 
-    /// IPv6 and packets that are not flows. IPv6 is not rare; `#[cold]` keeps its code out of the
-    /// loop that calls this.
+    /// IPv4 packets that do not go through the stages, and packets of other protocols.
     #[cold]
     fn take_aside(&mut self, mut packet: B, aside: Aside, io: &mut impl Io<B>) {
         match aside {
-            Aside::Ipv6 => self.take_ipv6(packet, io),
             Aside::Icmp | Aside::Fragment | Aside::Ipsec => match <[u8; 4]>::check(&mut packet) {
                 Ok(ip) if aside == Aside::Ipsec => self.v4().receive_ipsec(packet, &ip, io),
                 Ok(ip) if ip.is_fragment => self.v4().receive_fragment(packet, &ip, io),
@@ -175,12 +176,13 @@ impl<B: PacketBuf> Engine<B> {
                 }
                 Err(reason) => self.shared.drop(packet, reason),
             },
-            Aside::Arp => self.shared.receive_arp(packet, io),
             Aside::Kernel => self.shared.to_kernel(packet, io),
             Aside::Drop(reason) => self.shared.drop(packet, reason),
         }
     }
 
+    /// IPv6 is not rare; `#[cold]` keeps its code out of the loop that classifies.
+    #[cold]
     fn take_ipv6(&mut self, mut packet: B, io: &mut impl Io<B>) {
         let ip = match <[u8; 16]>::check(&mut packet) {
             Ok(ip) => ip,

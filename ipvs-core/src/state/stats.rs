@@ -106,8 +106,10 @@ pub struct CounterInfo {
 /// the JSON and the tables of `dpip link show` have it from there, in this order.
 macro_rules! worker_stats {
     ($($text:literal $name:ident $label:literal;)*) => {
-        /// All that one worker counts.
+        /// All that one worker counts. Aligned so that two workers never write to the same pair of cache
+        /// lines, which the CPU fetches together.
         #[derive(Debug)]
+        #[repr(align(128))]
         pub struct WorkerStats {
             $(#[doc = $text] pub $name: Counter,)*
             /// Packets dropped, indexed by `DropReason as usize`.

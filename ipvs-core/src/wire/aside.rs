@@ -5,16 +5,12 @@ use crate::drop_reason::DropReason;
 /// What a packet is that cannot belong to a conn of TCP, UDP or SCTP by its ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Aside {
-    /// An IPv6 packet. Its header is still to be read.
-    Ipv6,
     /// An ICMP message
     Icmp,
     /// A later fragment, which has no ports, or a fragment of a protocol without ports.
     Fragment,
     /// AH or ESP
     Ipsec,
-    /// ARP
-    Arp,
     /// For the kernel, by way of kni.
     Kernel,
     /// To be dropped, for this reason.

@@ -20,7 +20,9 @@ pub(crate) mod tunnel;
 mod udp;
 
 pub(crate) use aside::Aside;
-pub(crate) use classify::{Addressee, classify, flow_of_ipv6, is_neighbour_discovery, plain_flow};
+pub(crate) use classify::{
+    Addressee, Class, classify, flow_of_ipv6, is_neighbour_discovery, plain_flow,
+};
 pub(crate) use echo::{identifier, put_identifier, tuple};
 pub use family::Family;
 pub(crate) use flow::Flow;
