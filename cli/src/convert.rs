@@ -26,6 +26,11 @@ pub fn ip_or_zero(message: Option<&v1::IpAddress>) -> IpAddr {
     ip(message).unwrap_or(IpAddr::from([0, 0, 0, 0]))
 }
 
+/// The prefix length of a single host: 32 or 128.
+pub const fn host_prefix_len(addr: IpAddr) -> u32 {
+    if addr.is_ipv4() { 32 } else { 128 }
+}
+
 /// A MAC address with colons.
 pub fn mac(bytes: &[u8]) -> String {
     let parts: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

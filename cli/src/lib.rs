@@ -15,7 +15,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 pub use connect::{DEFAULT_SOCKET, MAX_ANSWER_BYTES, SOCKET_VARIABLE, connect, socket_path};
-pub use convert::{ip, ip_message, ip_or_zero, mac};
+pub use convert::{host_prefix_len, ip, ip_message, ip_or_zero, mac};
 pub use error::CliError;
 pub use nearest::{did_you_mean, nearest};
 pub use print::{print, print_json, print_json_line};

@@ -1,27 +1,21 @@
 //! `ipvsadm-rs`: services, real servers, local addresses and connections of dpvsd, with the grammar
 //! and output of DPVS's ipvsadm.
 
-mod access;
 mod args;
-mod json;
+mod client;
 mod list;
-mod matcher;
 mod names;
 mod output;
 mod request;
 mod restore;
-mod save;
 mod usage;
 
 use std::process::ExitCode;
 
 use args::Command;
 use cli::CliError;
-use proto::v1::ipvs_service_client::IpvsServiceClient;
+use client::connect;
 use proto::v1::{AccessList, Empty, ZeroCountersRequest};
-use tonic::transport::Channel;
-
-pub(crate) type Client = IpvsServiceClient<Channel>;
 
 const HELP: &str = "\
 ipvsadm-rs, for dpvsd
@@ -76,10 +70,10 @@ async fn run(args: Vec<String>) -> Result<(), CliError> {
         Command::List => list::list(&mut connect(&socket).await?, &line).await,
         Command::Save => list::save(&mut connect(&socket).await?).await,
         Command::GetDenied => {
-            access::show(&mut connect(&socket).await?, &line, AccessList::Deny).await
+            list::access::show(&mut connect(&socket).await?, &line, AccessList::Deny).await
         }
         Command::GetAllowed => {
-            access::show(&mut connect(&socket).await?, &line, AccessList::Allow).await
+            list::access::show(&mut connect(&socket).await?, &line, AccessList::Allow).await
         }
         Command::GetLaddr => list::laddrs(&mut connect(&socket).await?, &line).await,
         Command::Restore => {
@@ -105,9 +99,4 @@ async fn run(args: Vec<String>) -> Result<(), CliError> {
             None => Err(CliError::unsupported(&format!("'{command}'"))),
         },
     }
-}
-
-async fn connect(socket: &str) -> Result<Client, CliError> {
-    let client = IpvsServiceClient::new(cli::connect(socket).await?);
-    Ok(client.max_decoding_message_size(cli::MAX_ANSWER_BYTES))
 }

@@ -5,8 +5,8 @@ use std::io::Read;
 use cli::CliError;
 use proto::v1::Change;
 
-use crate::Client;
 use crate::args::{self, Line};
+use crate::client::Client;
 use crate::request;
 use crate::usage;
 

@@ -1,11 +1,10 @@
-//! `-H`, a service for packets on their way through: `proto=tcp,src-range=A-B[:P-Q],dst-range=...,iif=D,oif=D`.
+//! `-H`: a service that is named by the packets it takes,
+//! `proto=tcp,src-range=A-B[:P-Q],dst-range=...,iif=D,oif=D`.
 
 use std::net::IpAddr;
 
 use cli::{CliError, ip_message, ip_or_zero};
 use proto::v1::{EndRange, Match, Protocol, ServiceKey};
-
-use crate::output::protocol_name;
 
 const WORDS: [&str; 6] = ["proto", "af", "src-range", "dst-range", "iif", "oif"];
 
@@ -13,7 +12,7 @@ const WORDS: [&str; 6] = ["proto", "af", "src-range", "dst-range", "iif", "oif"]
 ///
 /// # Errors
 /// With the word that is not understood.
-pub fn parse(text: &str) -> Result<ServiceKey, CliError> {
+pub(super) fn parse(text: &str) -> Result<ServiceKey, CliError> {
     let mut protocol = None;
     let mut matcher = Match::default();
     let mut wants_ipv6 = None;
@@ -130,46 +129,12 @@ fn split_ports(text: &str) -> (&str, &str) {
     }
 }
 
-/// As `-ln` shows it: `tcp,from=A-B:P-Q,oif=D`.
-pub fn shown(protocol: Protocol, matcher: &Match) -> String {
-    written(protocol_name(protocol).to_owned(), matcher, "from", "to")
-}
-
-/// As [`parse`] reads it.
-pub fn saved(protocol: Protocol, matcher: &Match) -> String {
-    let protocol = format!("proto={}", protocol_name(protocol));
-    written(protocol, matcher, "src-range", "dst-range")
-}
-
-fn written(mut text: String, matcher: &Match, src: &str, dst: &str) -> String {
-    for (name, range) in [(src, &matcher.src), (dst, &matcher.dst)] {
-        if let Some(range) = range {
-            let (first, last) = (
-                ip_or_zero(range.first.as_ref()),
-                ip_or_zero(range.last.as_ref()),
-            );
-            let (first_port, last_port) = (range.first_port, range.last_port);
-            let addrs = if first.is_ipv4() {
-                format!("{first}-{last}")
-            } else {
-                format!("[{first}-{last}]")
-            };
-            text.push_str(&format!(",{name}={addrs}:{first_port}-{last_port}"));
-        }
-    }
-    for (name, device) in [("iif", &matcher.iif), ("oif", &matcher.oif)] {
-        if !device.is_empty() {
-            text.push_str(&format!(",{name}={device}"));
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::matcher::{saved, shown};
 
-    /// The tutorial's line, and features.md's form of the list.
+    /// The tutorial's line, and the form of ipvsadm's list.
     #[test]
     fn what_is_parsed_is_shown_and_saved() {
         let text = "proto=tcp,src-range=192.168.100.0-192.168.100.254,oif=dpdk1";

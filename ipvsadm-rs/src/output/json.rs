@@ -1,11 +1,15 @@
 //! `--json`: what the tables show and more, ports and addresses as numbers.
 
 use cli::ip_or_zero;
-use proto::v1::{Conn, Dest, Laddr, Timeouts, VirtualService};
+use proto::v1::{AccessEntry, Conn, Dest, Laddr, Timeouts, VirtualService};
 use serde_json::{Value, json};
 
-use crate::matcher;
-use crate::output::{endpoint, forward_name, protocol_name, rates, stats};
+use super::access::prefix;
+use super::dest::forward_name;
+use super::endpoint::{endpoint, protocol_name};
+use super::matcher;
+use super::numbers::{rates, stats};
+use super::service_name::service_name;
 
 /// A service with all that is known of it.
 pub fn service(service: &VirtualService) -> Value {
@@ -83,6 +87,17 @@ pub fn conn(conn: &Conn) -> Value {
         "vip": end(&conn.vaddr, conn.vport),
         "local": end(&conn.laddr, conn.lport),
         "dest": end(&conn.daddr, conn.dport),
+    })
+}
+
+/// An entry of a deny or allow list.
+pub fn access(entry: &AccessEntry) -> Value {
+    let key = entry.service.clone().unwrap_or_default();
+    let (_, vip) = service_name(&key);
+    json!({
+        "protocol": protocol_name(key.protocol()),
+        "service": vip,
+        "prefix": prefix(entry),
     })
 }
 

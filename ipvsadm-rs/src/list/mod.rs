@@ -1,25 +1,18 @@
 //! What is there: services, conns, local addresses, timeouts.
 
-use std::net::IpAddr;
+pub mod access;
+mod conns;
+mod port_names;
 
-use cli::{CliError, ip_message, ip_or_zero};
-use proto::v1::{
-    Conn, Empty, ListConnsRequest, ListServicesRequest, Protocol, ServiceKey, VirtualService,
-};
-use serde_json::Value;
+use cli::{CliError, ip_or_zero};
+use proto::v1::{Empty, ListServicesRequest, ServiceKey, VirtualService};
 use tokio_stream::StreamExt;
 
-use crate::Client;
-use crate::access;
 use crate::args::Line;
-use crate::json;
-use crate::names::PortNames;
-use crate::output::{self, Columns, Numbers};
+use crate::client::{self, Client};
+use crate::output::{self, Columns, Numbers, json, save};
 use crate::request;
-use crate::save;
-
-/// Conns that are printed at once: millions of them are printed as they come, not gathered.
-const CONNS_AT_ONCE: usize = 1024;
+use port_names::port_names;
 
 /// `-L`
 pub async fn list(client: &mut Client, line: &Line) -> Result<(), CliError> {
@@ -27,7 +20,7 @@ pub async fn list(client: &mut Client, line: &Line) -> Result<(), CliError> {
         return timeouts(client, line).await;
     }
     if line.has("connection") || line.has("sockpair") {
-        return conns(client, line).await;
+        return conns::conns(client, line).await;
     }
     let mut services = services(client, request::service(line)?).await?;
     if !line.has("nosort") {
@@ -67,15 +60,6 @@ fn columns(line: &Line) -> Columns {
     found.map_or(Columns::Plain, |(_, columns)| *columns)
 }
 
-/// Ports are shown by name unless `-n` says otherwise.
-fn port_names(line: &Line) -> PortNames {
-    if line.has("numeric") {
-        PortNames::default()
-    } else {
-        PortNames::of_this_machine().clone()
-    }
-}
-
 /// By protocol, address and port, the dests of each by address and port, as ipvsadm does unless told `--nosort`.
 fn sort(services: &mut [VirtualService]) {
     services.sort_by_key(|service| {
@@ -92,7 +76,7 @@ fn sort(services: &mut [VirtualService]) {
 /// `-v`: of this program, and of the daemon if it can be asked.
 pub async fn version(socket: &str) -> Result<(), CliError> {
     let ours = env!("CARGO_PKG_VERSION");
-    let Ok(mut client) = crate::connect(socket).await else {
+    let Ok(mut client) = client::connect(socket).await else {
         return cli::print(&format!("ipvsadm-rs v{ours} (dpvsd is not running)\n"));
     };
     let daemon = client.get_version(Empty {}).await?.into_inner();
@@ -150,89 +134,10 @@ async fn timeouts(client: &mut Client, line: &Line) -> Result<(), CliError> {
     ))
 }
 
-/// `-c`, `--sockpair`: conns, without a header.
-async fn conns(client: &mut Client, line: &Line) -> Result<(), CliError> {
-    let request = match line.get("sockpair") {
-        Some(text) => sockpair(text)?,
-        None => ListConnsRequest {
-            service: request::service(line)?,
-            ..ListConnsRequest::default()
-        },
-    };
-    let lcore = request::number(line, "cpu", u32::MAX)?;
-    let names = port_names(line);
-    let print = |conns: &[Conn]| {
-        let rows = conns.iter().map(|conn| output::conn(conn, &names));
-        cli::print(&rows.collect::<String>())
-    };
-    let mut stream = client.list_conns(request).await?.into_inner();
-    let (mut held, mut any) = (Vec::new(), false);
-    while let Some(conn) = stream.next().await {
-        let conn = conn?;
-        if lcore.is_some_and(|lcore| conn.lcore != lcore) {
-            continue;
-        }
-        any = true;
-        held.push(conn);
-        if held.len() == CONNS_AT_ONCE && !line.has("json") {
-            print(&held)?;
-            held.clear();
-        }
-    }
-    if line.has("sockpair") && !any {
-        return Err(CliError::failed("connection specified not found"));
-    }
-    if line.has("json") {
-        return cli::print_json(&held.iter().map(json::conn).collect::<Value>());
-    }
-    print(&held)
-}
-
-/// What stands between colons, those in brackets excepted.
-fn words(text: &str) -> Vec<&str> {
-    let mut is_inside = false;
-    let is_end = |c: char| {
-        is_inside = (is_inside || c == '[') && c != ']';
-        c == ':' && !is_inside
-    };
-    let words = text.split(is_end);
-    words
-        .map(|word| word.trim_start_matches('[').trim_end_matches(']'))
-        .collect()
-}
-
-/// `tcp:10.0.0.48:40000:10.0.0.100:80`, `tcp:[2001:db8::1]:40000:[2001:db8::2]:80`
-fn sockpair(text: &str) -> Result<ListConnsRequest, CliError> {
-    let wrong = || {
-        CliError::usage(format!(
-            "--sockpair {text}: write it as PROTO:CIP:CPORT:VIP:VPORT, as in tcp:10.0.0.48:40000:10.0.0.100:80"
-        ))
-    };
-    let [protocol, client, client_port, vip, vport] = words(text)[..] else {
-        return Err(wrong());
-    };
-    let protocol = match protocol {
-        "tcp" => Protocol::Tcp,
-        "udp" => Protocol::Udp,
-        "sctp" => Protocol::Sctp,
-        _ => return Err(wrong()),
-    };
-    let addr = |word: &str| word.parse::<IpAddr>().map(ip_message).map_err(|_| wrong());
-    let port = |word: &str| word.parse::<u16>().map(u32::from).map_err(|_| wrong());
-    Ok(ListConnsRequest {
-        service: Some(ServiceKey {
-            protocol: protocol.into(),
-            address: Some(addr(vip)?),
-            port: port(vport)?,
-            r#match: None,
-        }),
-        client: Some(addr(client)?),
-        client_port: port(client_port)?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use proto::v1::Protocol;
+
     use super::*;
     use crate::output::tests::tutorial;
 
@@ -247,29 +152,5 @@ mod tests {
         sort(&mut all);
         high.dests.reverse();
         assert_eq!(all, [tutorial(), high, udp]);
-    }
-
-    #[test]
-    fn a_sockpair_names_both_ends() {
-        let request = sockpair("tcp:10.0.0.48:40000:10.0.0.100:80").unwrap();
-        assert_eq!(request.client_port, 40_000);
-        assert_eq!(request.service, tutorial().key);
-        let six = sockpair("udp:[2001:db8::1]:53:[2001:db8::2]:80").unwrap();
-        let client = "2001:db8::1".parse().unwrap();
-        assert_eq!(
-            (six.client, six.client_port),
-            (Some(ip_message(client)), 53)
-        );
-        assert_eq!(six.service.unwrap().port, 80);
-        for wrong in [
-            "",
-            "tcp",
-            "icmp:10.0.0.48:40000:10.0.0.100:80",
-            "tcp:10.0.0.48:40000:10.0.0.100:80:1",
-            "tcp:10.0.0.48:70000:10.0.0.100:80",
-            "tcp:host:1:10.0.0.100:80",
-        ] {
-            assert_eq!(sockpair(wrong).unwrap_err().status, 2, "{wrong}");
-        }
     }
 }

@@ -3,10 +3,12 @@
 //! Ports are numbers here even without `-n`, so that a file means the same on every machine.
 
 use cli::ip_or_zero;
-use proto::v1::{AccessEntry, Dest, FwdMode, Protocol, TunnelType, VirtualService};
+use proto::v1::{AccessEntry, AccessList, Dest, FwdMode, Protocol, TunnelType, VirtualService};
 
-use crate::output::{self, endpoint};
-use crate::{access, matcher};
+use super::access::prefix;
+use super::endpoint::endpoint;
+use super::matcher;
+use super::service::mask;
 
 /// The lines that bring a service back, for `-R`. `access` is what its lists have.
 pub fn save(service: &VirtualService, access: &[AccessEntry]) -> String {
@@ -34,7 +36,7 @@ pub fn save(service: &VirtualService, access: &[AccessEntry]) -> String {
             laddr.device
         ));
     }
-    let lines = access.iter().map(|entry| access::save(entry, &name));
+    let lines = access.iter().map(|entry| save_access(entry, &name));
     text.extend(lines);
     text
 }
@@ -83,6 +85,15 @@ fn save_dest(service: &str, dest: &Dest) -> String {
     line
 }
 
+/// The line that brings an entry of a deny or allow list back. `service` is `-t VIP:PORT`.
+fn save_access(entry: &AccessEntry, service: &str) -> String {
+    let (command, option) = match entry.list() {
+        AccessList::Deny => ("-U", "-k"),
+        AccessList::Allow => ("-O", "-2"),
+    };
+    format!("{command} {service} {option} {}\n", prefix(entry))
+}
+
 /// What a service asks of its conns.
 fn options(service: &VirtualService) -> String {
     let mut text = String::new();
@@ -96,7 +107,7 @@ fn options(service: &VirtualService) -> String {
             text.push_str(&format!(" {option} {value}"));
         }
     }
-    if let Some(mask) = output::mask(service) {
+    if let Some(mask) = mask(service) {
         text.push_str(&format!(" -M {mask}"));
     }
     match (service.syn_proxy, service.syn_proxy_above) {

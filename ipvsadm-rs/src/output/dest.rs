@@ -1,0 +1,55 @@
+//! A dest's row below its service.
+
+use proto::v1::{Dest, FwdMode};
+
+use super::numbers::{Numbers, five, rates, stats};
+use super::title::Columns;
+
+/// `  -> 192.168.100.2:80  FullNat 1  0  0`
+pub(super) fn dest_row(name: &str, dest: &Dest, columns: Columns, numbers: Numbers) -> String {
+    let (active, inactive) = (dest.active_conns, dest.inactive_conns);
+    let rest = match columns {
+        Columns::Plain => {
+            let flags = match (dest.weight == 0, dest.overloaded) {
+                (true, true) => " inhibited,overload",
+                (true, false) => " inhibited",
+                (false, true) => " overload",
+                (false, false) => "",
+            };
+            let drain = match dest.drain_s {
+                0 => String::new(),
+                secs => format!(" drains within {secs}s"),
+            };
+            format!(
+                " {:<7} {:<6} {active:<10} {inactive:<10}{flags}{drain}",
+                forward_name(dest.fwd_mode()),
+                dest.weight
+            )
+        }
+        Columns::Stats => five(stats(dest.counters), numbers),
+        Columns::Rate => five(rates(dest.rates), numbers),
+        Columns::Thresholds => {
+            format!(
+                " {:<10} {:<10} {active:<10} {inactive:<10}",
+                dest.upper_threshold, dest.lower_threshold
+            )
+        }
+        Columns::Persistent => format!(
+            " {:<9} {:<11} {active:<10} {inactive:<10}",
+            dest.weight, dest.persistent_conns
+        ),
+    };
+    format!("{}\n", format!("  -> {name:<28}{rest}").trim_end())
+}
+
+/// How packets reach a dest.
+pub(super) const fn forward_name(mode: FwdMode) -> &'static str {
+    match mode {
+        FwdMode::Nat => "Masq",
+        FwdMode::Local => "Local",
+        FwdMode::Tunnel => "Tunnel",
+        FwdMode::Dr | FwdMode::Unspecified => "Route",
+        FwdMode::FullNat => "FullNat",
+        FwdMode::Snat => "SNAT",
+    }
+}

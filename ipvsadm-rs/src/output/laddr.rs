@@ -1,0 +1,38 @@
+//! The local addresses of services.
+
+use cli::ip_or_zero;
+use proto::v1::VirtualService;
+
+use super::endpoint::endpoint;
+use super::matcher;
+
+/// The local addresses of services, as `-G` prints them.
+pub fn laddrs(services: &[VirtualService]) -> String {
+    let row = |cells: [&str; 5]| {
+        let [service, total, addr, conflicts, conns] = cells;
+        format!(
+            "{}\n",
+            format!("{service:<20} {total:<8} {addr:<20} {conflicts:<10} {conns:<10}").trim_end()
+        )
+    };
+    let mut text = row(["VIP:VPORT", "TOTAL", "SNAT_IP", "CONFLICTS", "CONNS"]);
+    for service in services {
+        let key = service.key.clone().unwrap_or_default();
+        let name = match &key.r#match {
+            Some(matcher) => matcher::shown(key.protocol(), matcher),
+            None => endpoint(ip_or_zero(key.address.as_ref()), key.port),
+        };
+        text.push_str(&row([&name, &service.laddrs.len().to_string(), "", "", ""]));
+        for laddr in &service.laddrs {
+            let addr = ip_or_zero(laddr.address.as_ref()).to_string();
+            text.push_str(&row([
+                "",
+                "",
+                &addr,
+                &laddr.port_conflicts.to_string(),
+                &laddr.conns.to_string(),
+            ]));
+        }
+    }
+    text
+}

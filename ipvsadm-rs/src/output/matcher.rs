@@ -1,0 +1,41 @@
+//! A service that is named by the packets it takes, as text.
+
+use cli::ip_or_zero;
+use proto::v1::{Match, Protocol};
+
+use super::endpoint::protocol_name;
+
+/// As `-ln` shows it: `tcp,from=A-B:P-Q,oif=D`.
+pub fn shown(protocol: Protocol, matcher: &Match) -> String {
+    written(protocol_name(protocol).to_owned(), matcher, "from", "to")
+}
+
+/// As [`parse`] reads it.
+pub fn saved(protocol: Protocol, matcher: &Match) -> String {
+    let protocol = format!("proto={}", protocol_name(protocol));
+    written(protocol, matcher, "src-range", "dst-range")
+}
+
+fn written(mut text: String, matcher: &Match, src: &str, dst: &str) -> String {
+    for (name, range) in [(src, &matcher.src), (dst, &matcher.dst)] {
+        if let Some(range) = range {
+            let (first, last) = (
+                ip_or_zero(range.first.as_ref()),
+                ip_or_zero(range.last.as_ref()),
+            );
+            let (first_port, last_port) = (range.first_port, range.last_port);
+            let addrs = if first.is_ipv4() {
+                format!("{first}-{last}")
+            } else {
+                format!("[{first}-{last}]")
+            };
+            text.push_str(&format!(",{name}={addrs}:{first_port}-{last_port}"));
+        }
+    }
+    for (name, device) in [("iif", &matcher.iif), ("oif", &matcher.oif)] {
+        if !device.is_empty() {
+            text.push_str(&format!(",{name}={device}"));
+        }
+    }
+    text
+}

@@ -1,0 +1,18 @@
+//! Options that take a number.
+
+use cli::CliError;
+
+use crate::args::Line;
+
+/// A number that an option gives, at most `most`.
+pub fn number(line: &Line, name: &str, most: u32) -> Result<Option<u32>, CliError> {
+    let parse = |text: &str| {
+        text.parse()
+            .ok()
+            .filter(|number| *number <= most)
+            .ok_or_else(|| {
+                CliError::usage(format!("--{name} {text}: give a number from 0 to {most}"))
+            })
+    };
+    line.get(name).map(parse).transpose()
+}

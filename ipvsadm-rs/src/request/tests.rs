@@ -1,0 +1,164 @@
+//! From command lines to requests, and what is refused.
+
+use std::net::IpAddr;
+
+use proto::v1::FwdMode;
+
+use super::endpoint::endpoint;
+use super::*;
+use crate::args::parse;
+use crate::usage;
+
+fn line(text: &str) -> Line {
+    parse(text.split_whitespace().map(str::to_owned)).unwrap()
+}
+
+fn refusal(text: &str) -> String {
+    let line = line(text);
+    usage::check(&line)
+        .and_then(|()| change(&line).map(drop))
+        .unwrap_err()
+        .text
+}
+
+#[test]
+fn a_dest_without_a_port_takes_the_service_s() {
+    let change = change(&line("-a -t 10.0.0.100:80 -r 192.168.100.2 -b"))
+        .unwrap()
+        .unwrap();
+    let Some(v1::change::Change::AddDest(request)) = change.change else {
+        panic!()
+    };
+    let dest = request.dest.unwrap();
+    assert_eq!(
+        (dest.port, dest.weight, dest.fwd_mode()),
+        (80, 1, FwdMode::FullNat)
+    );
+}
+
+#[test]
+fn complaints_are_ipvsadm_s() {
+    assert_eq!(
+        refusal("-A -s rr"),
+        "You need to supply the 'service-address' option for the 'add-service' command"
+    );
+    assert_eq!(
+        refusal("-a -t 1.1.1.1:80 -b"),
+        "You need to supply the 'real-server' option for the 'add-server' command"
+    );
+    assert_eq!(
+        refusal("-A -t 1.1.1.1:80 -r 2.2.2.2 -m"),
+        "Illegal 'real-server' option with the 'add-service' command"
+    );
+    assert!(refusal("-A -t 1.1.1.1:65536").contains("port 65536 is out of range"));
+    assert!(refusal("-A -t 1.1.1.1").contains("name the port too"));
+    assert!(refusal("-a -t 1.1.1.1:80 -r 2.2.2.2 -b -g").contains("conflicts"));
+    assert!(refusal("-a -t 1.1.1.1:80 -r 2.2.2.2 -b -w 65536").contains("0 to 65535"));
+    assert!(refusal("-a -t 1.1.1.1:80 -r 2.2.2.2 -b -w -1").contains("0 to 65535"));
+    assert_eq!(
+        refusal("-A -t 1.1.1.1:80 -u 1.1.1.1:80"),
+        "The option 'tcp-service' conflicts with the 'udp-service' option in the 'add-service' command"
+    );
+    assert_eq!(
+        refusal("--add-laddr -z 1.1.1.1 -t 2.2.2.2:80"),
+        "You need to supply the 'ifname' option for the 'add-laddr' command"
+    );
+    assert_eq!(
+        refusal("-C -t 1.1.1.1:80"),
+        "Illegal 'tcp-service' option with the 'flush' command"
+    );
+    assert!(refusal("-D -t 1.1.1.1:80 extra").contains("'extra'"));
+    assert!(refusal("-A -t 1.1.1.1:80 -s rr -s wrr").contains("given twice: rr and wrr"));
+    assert_eq!(
+        refusal("-l --stats --rate"),
+        "The option 'stats' conflicts with the 'rate' option in the 'list' command"
+    );
+    assert!(refusal("-l --cpu 1").ends_with("is not supported yet"));
+}
+
+/// The tutorial's NAT section has `-A` where `-a` is meant: it must not pass silently.
+#[test]
+fn the_tutorial_s_slip_is_refused() {
+    assert_eq!(
+        refusal("-A -t 192.168.0.89:80 -r 10.140.18.33 -m"),
+        "Illegal 'real-server' option with the 'add-service' command"
+    );
+}
+
+#[test]
+fn a_scheduler_reaches_the_daemon_with_its_flags_and_target() {
+    let asked = |text: &str| {
+        let change = change(&line(text)).unwrap().unwrap();
+        let Some(v1::change::Change::AddService(service)) = change.change else {
+            panic!()
+        };
+        let flags = service.scheduler_flags.join(" ");
+        [service.scheduler, flags, service.hash_target]
+    };
+    assert_eq!(
+        asked("-A -t 1.1.1.1:80 -s mh -b mh-fallback,mh-port"),
+        ["mh", "mh-fallback mh-port", ""]
+    );
+    assert_eq!(
+        asked("-A -u 1.1.1.1:443 -s conhash --hash-target qid"),
+        ["conhash", "", "qid"]
+    );
+    assert!(refusal("-A -t 1.1.1.1:80 -s rr -b").starts_with("Illegal 'fullnat' option"));
+}
+
+#[test]
+fn every_forwarding_mode_reaches_the_daemon() {
+    for (flag, mode) in [
+        ("-b", FwdMode::FullNat),
+        ("--fullnat", FwdMode::FullNat),
+        ("-g", FwdMode::Dr),
+        ("-i", FwdMode::Tunnel),
+        ("-m", FwdMode::Nat),
+        ("-J", FwdMode::Snat),
+        ("", FwdMode::Dr),
+    ] {
+        let text = format!("-a -t 10.0.0.100:80 -r 192.168.100.2:8080 {flag}");
+        let change = change(&line(&text)).unwrap().unwrap();
+        let Some(v1::change::Change::AddDest(request)) = change.change else {
+            panic!()
+        };
+        let dest = request.dest.unwrap();
+        assert_eq!((dest.fwd_mode(), dest.port), (mode, 8080), "{flag}");
+    }
+}
+
+#[test]
+fn endpoints_have_numbers_in_range() {
+    let parsed = |text| endpoint(text, Protocol::Tcp);
+    let six = "2001:db8::1".parse().unwrap();
+    assert_eq!(parsed("[2001:db8::1]").unwrap(), (six, None));
+    let addr = IpAddr::from([10, 0, 0, 1]);
+    assert_eq!(parsed("10.0.0.1").unwrap(), (addr, None));
+    assert_eq!(parsed("10.0.0.1:80").unwrap(), (addr, Some(80)));
+    assert_eq!(parsed("[::1]:80").unwrap().1, Some(80));
+    for (wrong, part) in [
+        ("10.0.0.1:65536", "port 65536 is out of range"),
+        ("10.0.0.1:", "is no number"),
+        ("10.0.0.1:-1", "'-1' is no number"),
+        ("10.0.0.1:no-such-port", "'no-such-port' is no number"),
+        ("10.0.0:80", "is no address with a port"),
+        ("www.example.com:80", "is no address with a port"),
+        ("", "is no address with a port"),
+    ] {
+        let error = parsed(wrong).unwrap_err();
+        assert!(
+            error.status == 2 && error.text.contains(part),
+            "{wrong}: {error}"
+        );
+    }
+}
+
+#[test]
+fn timeouts_are_three_numbers() {
+    let parsed = timeouts(&line("--set 90 3 300")).unwrap();
+    assert_eq!((parsed.tcp_s, parsed.tcp_fin_s, parsed.udp_s), (90, 3, 300));
+    for wrong in ["--set", "--set 90 3", "--set a b c"] {
+        assert_eq!(timeouts(&line(wrong)).unwrap_err().status, 2, "{wrong}");
+    }
+    assert!(refusal("--set 1 2 3 4").contains("'4'"));
+}

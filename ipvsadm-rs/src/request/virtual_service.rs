@@ -1,0 +1,96 @@
+//! `-A` and `-E`: a service with its options.
+
+use std::net::Ipv4Addr;
+
+use cli::CliError;
+use proto::v1::{ServiceKey, VirtualService};
+
+use super::number;
+use crate::args::Line;
+use crate::usage::missing;
+
+pub(super) fn virtual_service(
+    line: &Line,
+    key: Option<ServiceKey>,
+) -> Result<VirtualService, CliError> {
+    let (syn_proxy, syn_proxy_above) = syn_proxy(line)?;
+    Ok(VirtualService {
+        syn_proxy,
+        syn_proxy_above,
+        key,
+        scheduler: line.get("scheduler").unwrap_or_default().to_owned(),
+        hash_target: line.get("hash-target").unwrap_or_default().to_owned(),
+        scheduler_flags: sched_flags(line.get("sched-flags").unwrap_or_default()),
+        conn_timeout_s: number(line, "conn-timeout", u32::MAX)?.unwrap_or(0),
+        persistence_s: persistence_s(line)?,
+        persistence_prefix_len: prefix_len(line)?,
+        one_packet: line.has("ops"),
+        expire_quiescent: line.has("expire-quiescent"),
+        conn_limit: number(line, "conn-limit", u32::MAX)?.unwrap_or(0),
+        conn_rate_limit: number(line, "conn-rate-limit", u32::MAX)?.unwrap_or(0),
+        uoa: line.get("uoa").unwrap_or_default().to_owned(),
+        uoa_max_trail: number(line, "uoa-max-trail", 255)?.unwrap_or(0),
+        proxy_protocol: line.get("proxy-protocol").unwrap_or_default().to_owned(),
+        ..VirtualService::default()
+    })
+}
+
+/// `-j enable`, `-j disable`, `-j 10000`: above so many SYNs per second
+fn syn_proxy(line: &Line) -> Result<(bool, u32), CliError> {
+    let wrong = |text| {
+        CliError::usage(format!(
+            "--synproxy {text}: give enable, disable, or a number of SYNs per second above which it is on"
+        ))
+    };
+    match line.get("synproxy") {
+        None | Some("disable") => Ok((false, 0)),
+        Some("enable") => Ok((true, 0)),
+        Some(text) => match text.parse() {
+            Ok(per_s) if per_s > 0 => Ok((true, per_s)),
+            _ => Err(wrong(text)),
+        },
+    }
+}
+
+/// `-p`, `-p 600`
+fn persistence_s(line: &Line) -> Result<u32, CliError> {
+    /// ipvsadm's
+    const DEFAULT_S: u32 = 300;
+    match line.get("persistent") {
+        None => Ok(0),
+        Some("") => Ok(DEFAULT_S),
+        Some("0") => Err(CliError::usage(
+            "--persistent 0: give a number of seconds from 1 on",
+        )),
+        Some(_) => Ok(number(line, "persistent", u32::MAX)?.unwrap_or(DEFAULT_S)),
+    }
+}
+
+/// `-M 255.255.255.0`, `-M 24`, `-M 64`
+fn prefix_len(line: &Line) -> Result<u32, CliError> {
+    let Some(text) = line.get("netmask") else {
+        return Ok(0);
+    };
+    if !line.has("persistent") {
+        return Err(missing("persistent", line.command));
+    }
+    let of_mask = |mask: Ipv4Addr| {
+        let bits = mask.to_bits();
+        (bits.leading_ones() == bits.count_ones() && bits != 0).then_some(bits.count_ones())
+    };
+    let len = match text.parse() {
+        Ok(mask) => of_mask(mask),
+        Err(_) => text.parse().ok().filter(|len| (1..=128).contains(len)),
+    };
+    len.ok_or_else(|| {
+        CliError::usage(format!(
+            "'{text}' is no netmask, as in 255.255.255.0, or a length, as in 24 or 64"
+        ))
+    })
+}
+
+/// `mh-fallback,mh-port`
+fn sched_flags(list: &str) -> Vec<String> {
+    let words = list.split(',').filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
+}
