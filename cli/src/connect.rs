@@ -1,17 +1,15 @@
-//! The way to the daemon: its unix socket.
+//! Connects to the daemon by its unix socket.
 
-use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::transport::{Channel, Endpoint};
 
 use crate::error::{CliError, root_cause};
 
 /// Where the daemon's socket is if nobody says otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/dpvs-rs/dpvsd.sock";
-/// Names the socket when no `--socket` does.
+/// The environment variable that names the socket if there is no `--socket`.
 pub const SOCKET_VARIABLE: &str = "DPVS_SOCKET";
-/// Bytes of the longest answer that is read. tonic's 4 MiB are too few for a table of 100,000 routes, and the
-/// daemon is this machine's own.
+/// Bytes of the longest answer that is read. tonic's default of 4 MiB is too small for a table of
+/// 100,000 routes, and the daemon on this machine can be trusted with more.
 pub const MAX_ANSWER_BYTES: usize = 1 << 30;
 
 /// The socket that an option, else the environment, else the default names.
@@ -30,21 +28,18 @@ fn choose_socket(option: Option<String>, variable: Option<String>) -> String {
 /// # Errors
 /// With what to do if it does not answer.
 pub async fn connect(socket: &str) -> Result<Channel, CliError> {
-    let path = socket.to_owned();
-    let connector = tower::service_fn(move |_: Uri| {
-        let path = path.clone();
-        async move { UnixStream::connect(path).await.map(TokioIo::new) }
-    });
-    // The address is a formality: the connector knows the way.
-    let endpoint = Endpoint::from_static("http://dpvsd");
-    let connected = endpoint.connect_with_connector(connector).await;
-    connected.map_err(|error| {
+    let unreachable = |error: tonic::transport::Error| {
         CliError::failed(format!(
             "cannot reach dpvsd at {socket}: {}. Are you sure that dpvsd is running? \
              Start it with `dpvsd --config FILE`, or name its socket with --socket",
             root_cause(&error)
         ))
-    })
+    };
+    // Everything after `unix://` is the path, as it is.
+    let endpoint = Endpoint::from_shared(format!("unix://{socket}"));
+    let endpoint = endpoint.map_err(unreachable)?;
+    let connected = endpoint.connect().await;
+    connected.map_err(unreachable)
 }
 
 #[cfg(test)]

@@ -18,10 +18,10 @@ use proto::v1::{
 
 #[test]
 fn addresses_go_in_and_come_out_as_in_the_tutorial() {
-    let daemon = Daemon::start();
-    assert_eq!(daemon.dpip("addr add 10.0.0.100/32 dev dpdk1"), "");
+    let daemon = fake::start();
+    assert_eq!(daemon.run("addr add 10.0.0.100/32 dev dpdk1"), "");
     assert_eq!(
-        daemon.dpip("addr add 192.168.100.200/32 dev dpdk0 sapool"),
+        daemon.run("addr add 192.168.100.200/32 dev dpdk0 sapool"),
         ""
     );
     daemon.state.lock().unwrap().addresses[1].sapool_use = Some(SapoolUse {
@@ -30,29 +30,29 @@ fn addresses_go_in_and_come_out_as_in_the_tutorial() {
         missed: 0,
     });
     assert_eq!(
-        daemon.dpip("addr show"),
+        daemon.run("addr show"),
         "inet 10.0.0.100/32 scope global dpdk1
      valid_lft forever preferred_lft forever
 inet 192.168.100.200/32 scope global dpdk0
      valid_lft forever preferred_lft forever sa_used 0 sa_free 1032176 sa_miss 0
 "
     );
-    assert!(!daemon.dpip("addr show dev dpdk1").contains("dpdk0"));
-    let json: serde_json::Value = serde_json::from_str(&daemon.dpip("addr show --json")).unwrap();
+    assert!(!daemon.run("addr show dev dpdk1").contains("dpdk0"));
+    let json: serde_json::Value = serde_json::from_str(&daemon.run("addr show --json")).unwrap();
     assert_eq!(json[1]["sapool"]["free"], 1_032_176);
 
-    daemon.dpip("addr set 10.0.0.100/16 dev dpdk1");
-    assert!(daemon.dpip("addr show").contains("10.0.0.100/16"));
-    daemon.dpip("addr del 10.0.0.100 dev dpdk1");
-    daemon.dpip("addr flush dev dpdk0");
-    assert_eq!(daemon.dpip("addr show"), "");
+    daemon.run("addr set 10.0.0.100/16 dev dpdk1");
+    assert!(daemon.run("addr show").contains("10.0.0.100/16"));
+    daemon.run("addr del 10.0.0.100 dev dpdk1");
+    daemon.run("addr flush dev dpdk0");
+    assert_eq!(daemon.run("addr show"), "");
 }
 
 #[test]
 fn routes_go_in_and_come_out_as_in_the_tutorial() {
-    let daemon = Daemon::start();
-    daemon.dpip("route add 10.0.0.0/16 dev dpdk1");
-    daemon.dpip("route add default via 10.140.31.254 src 10.140.16.48 dev dpdk0");
+    let daemon = fake::start();
+    daemon.run("route add 10.0.0.0/16 dev dpdk1");
+    daemon.run("route add default via 10.140.31.254 src 10.140.16.48 dev dpdk0");
     for route in &mut daemon.state.lock().unwrap().routes {
         // What the daemon fills in.
         route.mtu = 1500;
@@ -61,33 +61,33 @@ fn routes_go_in_and_come_out_as_in_the_tutorial() {
         }
     }
     assert_eq!(
-        daemon.dpip("route show"),
+        daemon.run("route show"),
         "\
 inet 10.0.0.0/16 via 0.0.0.0 src 0.0.0.0 dev dpdk1 mtu 1500 tos 0 scope link metric 0 proto auto
 inet 0.0.0.0/0 via 10.140.31.254 src 10.140.16.48 dev dpdk0 mtu 1500 tos 0 scope global metric 0 proto auto
 "
     );
-    assert!(!daemon.dpip("route show dev dpdk1").contains("dpdk0"));
-    daemon.dpip("route set 10.0.0.0/16 dev dpdk1 metric 5");
-    assert!(daemon.dpip("route list").contains("metric 5"));
-    daemon.dpip("route del 10.0.0.0/16");
-    daemon.dpip("route flush dev dpdk0");
-    assert_eq!(daemon.dpip("--json route show").trim(), "[]");
+    assert!(!daemon.run("route show dev dpdk1").contains("dpdk0"));
+    daemon.run("route set 10.0.0.0/16 dev dpdk1 metric 5");
+    assert!(daemon.run("route list").contains("metric 5"));
+    daemon.run("route del 10.0.0.0/16");
+    daemon.run("route flush dev dpdk0");
+    assert_eq!(daemon.run("--json route show").trim(), "[]");
 }
 
 #[test]
 fn neighbours_go_in_and_come_out() {
-    let daemon = Daemon::start();
-    daemon.dpip("neigh add 10.0.0.1 lladdr 02:00:00:00:00:01 dev dpdk0");
-    let shown = daemon.dpip("neigh show dev dpdk0");
+    let daemon = fake::start();
+    daemon.run("neigh add 10.0.0.1 lladdr 02:00:00:00:00:01 dev dpdk0");
+    let shown = daemon.run("neigh show dev dpdk0");
     assert!(shown.starts_with("ip: 10.0.0.1 ") && shown.contains(" mac: 02:00:00:00:00:01 "));
-    daemon.dpip("neigh del 10.0.0.1 lladdr 02:00:00:00:00:01 dev dpdk0");
-    daemon.dpip("neigh flush");
-    assert_eq!(daemon.dpip("neigh show"), "");
+    daemon.run("neigh del 10.0.0.1 lladdr 02:00:00:00:00:01 dev dpdk0");
+    daemon.run("neigh flush");
+    assert_eq!(daemon.run("neigh show"), "");
 }
 
 fn with_links() -> Daemon {
-    let daemon = Daemon::start();
+    let daemon = fake::start();
     let mut state = daemon.state.lock().unwrap();
     state.links = ["dpdk0", "dpdk1"]
         .map(|name| Link {
@@ -116,11 +116,11 @@ fn with_links() -> Daemon {
 #[test]
 fn links_and_workers_are_shown_and_set() {
     let daemon = with_links();
-    daemon.dpip("link set dpdk0 promisc on");
-    assert!(daemon.dpip("link show dpdk0").contains(" promisc "));
-    assert!(daemon.dpip("link show").contains(": dpdk1: "));
-    assert!(daemon.dpip("-s link show cpu").contains("2: cpu2: "));
-    let one = daemon.dpip("-s link show cpu1");
+    daemon.run("link set dpdk0 promisc on");
+    assert!(daemon.run("link show dpdk0").contains(" promisc "));
+    assert!(daemon.run("link show").contains(": dpdk1: "));
+    assert!(daemon.run("-s link show cpu").contains("2: cpu2: "));
+    let one = daemon.run("-s link show cpu1");
     assert!(
         one.contains("transmitted") && !one.contains("cpu2"),
         "{one}"
@@ -132,7 +132,7 @@ fn links_and_workers_are_shown_and_set() {
 #[test]
 fn samples_come_at_their_interval_as_text_and_as_json() {
     let daemon = with_links();
-    let text = daemon.dpip("-s link show dpdk0 -i 1 -c 1");
+    let text = daemon.run("-s link show dpdk0 -i 1 -c 1");
     assert!(text.contains("ipackets/pps"), "{text}");
     let rate: u64 = text
         .lines()
@@ -141,7 +141,7 @@ fn samples_come_at_their_interval_as_text_and_as_json() {
         .unwrap();
     // 1000 between the samples, a second or a little more apart.
     assert!((1..=1000).contains(&rate), "{text}");
-    let json = daemon.dpip("--json -s link show dpdk0 -c 1");
+    let json = daemon.run("--json -s link show dpdk0 -c 1");
     assert_eq!(json.lines().count(), 1);
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(value[0]["name"], "dpdk0");
@@ -166,14 +166,14 @@ fn samples_end_when_nobody_reads_them() {
 
 #[test]
 fn the_family_is_asked_for() {
-    let daemon = Daemon::start();
+    let daemon = fake::start();
     for line in [
         "addr show",
         "-4 addr show",
         "addr show -6",
         "-f inet addr show",
     ] {
-        daemon.dpip(line);
+        daemon.run(line);
     }
     assert_eq!(
         daemon.state.lock().unwrap().families,
@@ -183,8 +183,8 @@ fn the_family_is_asked_for() {
 
 #[test]
 fn what_is_wrong_is_said_with_its_exit_status() {
-    let daemon = Daemon::start();
-    daemon.dpip("addr add 10.0.0.100/32 dev dpdk1");
+    let daemon = fake::start();
+    daemon.run("addr add 10.0.0.100/32 dev dpdk1");
     for (line, status, part) in [
         (
             "addr add 10.0.0.100/32 dev dpdk1",
@@ -293,7 +293,7 @@ fn odd_arguments_and_closed_outputs_are_no_panic() {
 /// DPVS's columns for pools (`eal_mem.c`), and the workers' own memory below them.
 #[test]
 fn memory_is_shown_by_pool_and_by_worker() {
-    let daemon = Daemon::start();
+    let daemon = fake::start();
     daemon.state.lock().unwrap().memory = Memory {
         pools: vec![Mempool {
             name: "dpvsd".into(),
@@ -317,7 +317,7 @@ fn memory_is_shown_by_pool_and_by_worker() {
         }],
     };
     assert_eq!(
-        daemon.dpip("eal-mem show"),
+        daemon.run("eal-mem show"),
         "\
 pool_name                 flags   elt_size header_size trailer_size private_data_size       size       used    Mem(MB)
 dpvsd                        10       2304          64            0                64      65535        512      148.0
@@ -325,10 +325,9 @@ worker                max_conns      conns     conn_table     bytes/conn       c
 cpu1                    1000000          5       93400000           93.4          65536         132096       89.3
 "
     );
-    assert!(!daemon.dpip("eal-mem show pool").contains("cpu1"));
-    assert!(!daemon.dpip("eal-mem show worker").contains("pool_name"));
-    let json: serde_json::Value =
-        serde_json::from_str(&daemon.dpip("eal-mem show --json")).unwrap();
+    assert!(!daemon.run("eal-mem show pool").contains("cpu1"));
+    assert!(!daemon.run("eal-mem show worker").contains("pool_name"));
+    let json: serde_json::Value = serde_json::from_str(&daemon.run("eal-mem show --json")).unwrap();
     assert_eq!(json["pools"][0]["size"], 65_535);
     assert_eq!(json["workers"][0]["bytes_per_conn"], 93.4);
     let (status, text) = daemon.refused("eal-mem show zone");

@@ -15,14 +15,14 @@ use proto::v1::{Conn, IpAddress, Protocol, ServiceKey, Timeouts};
 
 /// The tutorial's two-arm FullNAT service, with its own lines.
 fn tutorial() -> Daemon {
-    let daemon = Daemon::start();
+    let daemon = fake::start();
     for line in [
         "-A -t 10.0.0.100:80 -s rr",
         "-a -t 10.0.0.100:80 -r 192.168.100.2 -b",
         "-a -t 10.0.0.100:80 -r 192.168.100.3 -b",
         "--add-laddr -z 192.168.100.200 -t 10.0.0.100:80 -F dpdk0",
     ] {
-        assert_eq!(daemon.ipvsadm(line), "", "{line}");
+        assert_eq!(daemon.run(line), "", "{line}");
     }
     daemon
 }
@@ -40,10 +40,10 @@ TCP  10.0.0.100:80 rr
 fn the_tutorial_s_service_is_listed_as_in_the_tutorial() {
     let daemon = tutorial();
     for line in ["-ln", "-Ln", "-l -n -t 10.0.0.100:80", "-n --list --nosort"] {
-        assert_eq!(daemon.ipvsadm(line), LISTED, "{line}");
+        assert_eq!(daemon.run(line), LISTED, "{line}");
     }
     assert_eq!(
-        daemon.ipvsadm("-G"),
+        daemon.run("-G"),
         "\
 VIP:VPORT            TOTAL    SNAT_IP              CONFLICTS  CONNS
 10.0.0.100:80        1
@@ -55,7 +55,7 @@ VIP:VPORT            TOTAL    SNAT_IP              CONFLICTS  CONNS
 /// DPVS's words after the scheduler, in its order; -B and -W as it prints them.
 #[test]
 fn options_and_lists_are_shown_and_saved() {
-    let daemon = Daemon::start();
+    let daemon = fake::start();
     let lines = [
         "-A -t 10.0.0.100:80 -s rr -p 600 --conn-timeout 90 --conn-limit 1000 --conn-rate-limit 50 -M 255.255.255.0 -j enable --proxy-protocol v1-insecure --expire-quiescent",
         "-a -t 10.0.0.100:80 -r 192.168.100.2:80 -b -w 0",
@@ -65,9 +65,9 @@ fn options_and_lists_are_shown_and_saved() {
         "-O -u [2001:db8::100]:53 -2 192.0.2.7",
     ];
     for line in lines {
-        assert_eq!(daemon.ipvsadm(line), "", "{line}");
+        assert_eq!(daemon.run(line), "", "{line}");
     }
-    let listed = daemon.ipvsadm("-ln");
+    let listed = daemon.run("-ln");
     for line in [
         "TCP  10.0.0.100:80 rr persistent 600 mask 255.255.255.0 synproxy conn-timeout 90 conn-limit 1000 conn-rate-limit 50 ppv1-insecure expire-quiescent\n",
         "UDP  [2001:db8::100]:53 rr persistent 300 mask 64 ops\n",
@@ -75,7 +75,7 @@ fn options_and_lists_are_shown_and_saved() {
         assert!(listed.contains(line), "{listed}");
     }
     assert_eq!(
-        daemon.ipvsadm("-B"),
+        daemon.run("-B"),
         "\
 PROTO    VIP:VPORT                      BLACKLIST
 TCP      10.0.0.100:80                  192.0.2.0/24
@@ -83,27 +83,27 @@ TCP      10.0.0.100:80                  2001:db8::1
 "
     );
     assert_eq!(
-        daemon.ipvsadm("-W"),
+        daemon.run("-W"),
         "\
 PROTO    VIP:VPORT                      WHITELIST
 UDP      [2001:db8::100]:53             192.0.2.7
 "
     );
     assert_eq!(
-        daemon.ipvsadm("-S"),
+        daemon.run("-S"),
         lines.map(|line| format!("{line}\n")).concat()
     );
-    daemon.ipvsadm("-V -t 10.0.0.100:80 -k 2001:db8::1");
-    assert_eq!(daemon.ipvsadm("-B").lines().count(), 2);
-    daemon.ipvsadm("-A -t 10.0.0.101:80 -p");
+    daemon.run("-V -t 10.0.0.100:80 -k 2001:db8::1");
+    assert_eq!(daemon.run("-B").lines().count(), 2);
+    daemon.run("-A -t 10.0.0.101:80 -p");
     assert!(
         daemon
-            .ipvsadm("-ln")
+            .run("-ln")
             .contains("TCP  10.0.0.101:80  persistent 300\n")
     );
-    daemon.ipvsadm("-e -t 10.0.0.100:80 -r 192.168.100.2 -b -w 0 --drain 30");
+    daemon.run("-e -t 10.0.0.100:80 -r 192.168.100.2 -b -w 0 --drain 30");
     let drains = "inhibited drains within 30s\n";
-    assert!(daemon.ipvsadm("-ln").contains(drains));
+    assert!(daemon.run("-ln").contains(drains));
 }
 
 #[test]
@@ -125,18 +125,18 @@ fn lists_come_in_every_form() {
         ),
         ("", "RemoteAddress:Port           Forward Weight"),
     ] {
-        let text = daemon.ipvsadm(line);
+        let text = daemon.run(line);
         assert!(text.starts_with("IP Virtual Server version 0.1.0 (size=0)\n"));
         assert!(text.contains(part), "{line}: {text}");
     }
     for line in ["-ln --json", "-G --json"] {
-        let json: serde_json::Value = serde_json::from_str(&daemon.ipvsadm(line)).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&daemon.run(line)).unwrap();
         assert_eq!(json[0]["dests"][1]["address"], "192.168.100.3", "{line}");
     }
     // Another service comes first by its address, whenever it was added.
-    daemon.ipvsadm("-A -t 10.0.0.99:80");
+    daemon.run("-A -t 10.0.0.99:80");
     let first = |line: &str| {
-        let text = daemon.ipvsadm(line);
+        let text = daemon.run(line);
         text.lines().nth(3).unwrap().to_owned()
     };
     assert!(first("-ln").contains("10.0.0.99:80"));
@@ -146,16 +146,16 @@ fn lists_come_in_every_form() {
 /// LVS's and DPVS's lines, listed as LVS and DPVS list them, saved so that they can be restored.
 #[test]
 fn schedulers_are_shown_and_saved_with_their_flags_and_hash_target() {
-    let daemon = Daemon::start();
+    let daemon = fake::start();
     for line in [
         "-A -t 10.0.0.100:80 -s mh -b mh-fallback,mh-port",
         "-A -t 10.0.0.101:80 -s sh --sched-flags sh-port",
         "-A -u 10.0.0.100:443 -s conhash --hash-target qid",
     ] {
-        assert_eq!(daemon.ipvsadm(line), "", "{line}");
+        assert_eq!(daemon.run(line), "", "{line}");
     }
     assert_eq!(
-        daemon.ipvsadm("-ln"),
+        daemon.run("-ln"),
         "\
 IP Virtual Server version 0.1.0 (size=0)
 Prot LocalAddress:Port Scheduler Flags
@@ -165,7 +165,7 @@ TCP  10.0.0.101:80 sh (sh-port)
 UDP  10.0.0.100:443 conhash qid
 "
     );
-    let saved = daemon.ipvsadm("-S -n");
+    let saved = daemon.run("-S -n");
     assert_eq!(
         saved,
         "\
@@ -174,56 +174,56 @@ UDP  10.0.0.100:443 conhash qid
 -A -u 10.0.0.100:443 -s conhash --hash-target qid
 "
     );
-    let again = Daemon::start();
+    let again = fake::start();
     for line in saved.lines() {
-        assert_eq!(again.ipvsadm(line), "", "{line}");
+        assert_eq!(again.run(line), "", "{line}");
     }
-    assert_eq!(again.ipvsadm("-S -n"), saved);
+    assert_eq!(again.run("-S -n"), saved);
     // Without them they are off.
-    daemon.ipvsadm("-E -t 10.0.0.100:80 -s mh");
-    assert!(daemon.ipvsadm("-ln").contains("TCP  10.0.0.100:80 mh\n"));
+    daemon.run("-E -t 10.0.0.100:80 -s mh");
+    assert!(daemon.run("-ln").contains("TCP  10.0.0.100:80 mh\n"));
 }
 
 #[test]
 fn services_dests_and_local_addresses_change_and_go() {
     let daemon = tutorial();
-    daemon.ipvsadm("-E -t 10.0.0.100:80 -s wrr --conn-timeout 120");
-    daemon.ipvsadm("-e -t 10.0.0.100:80 -r 192.168.100.2 -b -w 7 -x 100 -y 50");
-    daemon.ipvsadm("-d -t 10.0.0.100:80 -r 192.168.100.3");
+    daemon.run("-E -t 10.0.0.100:80 -s wrr --conn-timeout 120");
+    daemon.run("-e -t 10.0.0.100:80 -r 192.168.100.2 -b -w 7 -x 100 -y 50");
+    daemon.run("-d -t 10.0.0.100:80 -r 192.168.100.3");
     assert_eq!(
-        daemon.ipvsadm("-S -n"),
+        daemon.run("-S -n"),
         "\
 -A -t 10.0.0.100:80 -s wrr --conn-timeout 120
 -a -t 10.0.0.100:80 -r 192.168.100.2:80 -b -w 7 -x 100 -y 50
 --add-laddr -z 192.168.100.200 -t 10.0.0.100:80 -F dpdk0
 "
     );
-    daemon.ipvsadm("-Q -z 192.168.100.200 -t 10.0.0.100:80");
-    assert!(!daemon.ipvsadm("-G").contains("192.168.100.200"));
-    daemon.ipvsadm("-Z -t 10.0.0.100:80");
-    daemon.ipvsadm("-Z");
+    daemon.run("-Q -z 192.168.100.200 -t 10.0.0.100:80");
+    assert!(!daemon.run("-G").contains("192.168.100.200"));
+    daemon.run("-Z -t 10.0.0.100:80");
+    daemon.run("-Z");
     let zeroed = daemon.state.lock().unwrap().zeroed.clone();
     assert!(zeroed.len() == 2 && zeroed[0].is_some() && zeroed[1].is_none());
-    daemon.ipvsadm("-D -t 10.0.0.100:80");
-    assert_eq!(daemon.ipvsadm("-S"), "");
+    daemon.run("-D -t 10.0.0.100:80");
+    assert_eq!(daemon.run("-S"), "");
 }
 
 #[test]
 fn what_is_saved_is_restored_from_standard_input_and_from_a_file() {
     let daemon = tutorial();
-    daemon.ipvsadm("-A -u 10.0.0.100:53 -s wlc --conn-timeout 9");
-    daemon.ipvsadm("-a -u 10.0.0.100:53 -r 192.168.100.2 -b -x 9");
-    let saved = daemon.ipvsadm("-S");
+    daemon.run("-A -u 10.0.0.100:53 -s wlc --conn-timeout 9");
+    daemon.run("-a -u 10.0.0.100:53 -r 192.168.100.2 -b -x 9");
+    let saved = daemon.run("-S");
     let before = daemon.state.lock().unwrap().services.clone();
 
-    daemon.ipvsadm("-C");
+    daemon.run("-C");
     assert_eq!(daemon.feed("-R", &saved), (0, String::new()));
     assert_eq!(daemon.state.lock().unwrap().services, before);
 
-    daemon.ipvsadm("-C");
+    daemon.run("-C");
     let file = daemon.folder.path().join("rules");
     std::fs::write(&file, format!("# rules\n\n{saved}")).unwrap();
-    daemon.ipvsadm(&format!("-R {}", file.display()));
+    daemon.run(&format!("-R {}", file.display()));
     assert_eq!(daemon.state.lock().unwrap().services, before);
 
     let (status, text) = daemon.refused("-R /nonexistent/rules");
@@ -232,7 +232,7 @@ fn what_is_saved_is_restored_from_standard_input_and_from_a_file() {
 
 #[test]
 fn a_wrong_line_is_named_and_nothing_is_restored() {
-    let daemon = Daemon::start();
+    let daemon = fake::start();
     for (wrong, status, part) in [
         // The line is wrong.
         ("-A -t 10.0.0.100:99999", 2, "line 4: '10.0.0.100:99999'"),
@@ -249,7 +249,7 @@ fn a_wrong_line_is_named_and_nothing_is_restored() {
             "{wrong}: {code}: {sentence}"
         );
         assert!(sentence.contains("(nothing was restored)"), "{sentence}");
-        assert_eq!(daemon.ipvsadm("-S"), "", "all or nothing");
+        assert_eq!(daemon.run("-S"), "", "all or nothing");
     }
 }
 
@@ -286,10 +286,9 @@ fn conns_are_listed_without_a_header() {
         "[6]tcp 3s     SYN_SENT    192.20.0.11:63838  192.22.2.3:80      192.21.4.5:1028    192.21.6.11:80\n",
         "[7]tcp 3s     SYN_SENT    192.20.0.12:63838  192.22.2.3:80      192.21.4.5:1028    192.21.6.11:80\n",
     );
-    assert_eq!(daemon.ipvsadm("-lnc"), format!("{six}{seven}"));
-    assert_eq!(daemon.ipvsadm("-lnc --cpu 7"), seven);
-    let json: serde_json::Value =
-        serde_json::from_str(&daemon.ipvsadm("-lnc --json --cpu 6")).unwrap();
+    assert_eq!(daemon.run("-lnc"), format!("{six}{seven}"));
+    assert_eq!(daemon.run("-lnc --cpu 7"), seven);
+    let json: serde_json::Value = serde_json::from_str(&daemon.run("-lnc --json --cpu 6")).unwrap();
     assert_eq!(json.as_array().unwrap().len(), 1);
     assert_eq!(json[0]["client"], "192.20.0.11:63838");
 }
@@ -297,7 +296,7 @@ fn conns_are_listed_without_a_header() {
 #[test]
 fn one_conn_is_found_by_its_sockpair() {
     let daemon = conns();
-    let text = daemon.ipvsadm("-lnc --sockpair tcp:192.20.0.12:63838:10.0.0.100:80");
+    let text = daemon.run("-lnc --sockpair tcp:192.20.0.12:63838:10.0.0.100:80");
     assert!(text.starts_with("[7]tcp ") && text.lines().count() == 1);
     let asked = daemon.state.lock().unwrap().asked[0].clone();
     assert_eq!(asked.client_port, 63838);
@@ -339,8 +338,8 @@ fn a_long_list_ends_quietly_when_nobody_reads_it() {
 
 #[test]
 fn timeouts_are_set_and_shown() {
-    let daemon = Daemon::start();
-    daemon.ipvsadm("--set 90 3 300");
+    let daemon = fake::start();
+    daemon.run("--set 90 3 300");
     assert_eq!(
         daemon.state.lock().unwrap().timeouts,
         Timeouts {
@@ -350,11 +349,10 @@ fn timeouts_are_set_and_shown() {
         }
     );
     assert_eq!(
-        daemon.ipvsadm("-L --timeout"),
+        daemon.run("-L --timeout"),
         "Timeout (tcp tcpfin udp): 90 3 300\n"
     );
-    let json: serde_json::Value =
-        serde_json::from_str(&daemon.ipvsadm("-L --timeout --json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&daemon.run("-L --timeout --json")).unwrap();
     assert_eq!(json["tcpfin"], 3);
 }
 
@@ -428,7 +426,7 @@ fn what_is_wrong_is_said_with_its_exit_status() {
         );
         assert_eq!(text.lines().count(), 1, "one sentence: {text}");
     }
-    assert_eq!(daemon.ipvsadm("-ln"), LISTED, "nothing changed");
+    assert_eq!(daemon.run("-ln"), LISTED, "nothing changed");
 }
 
 #[test]
@@ -443,7 +441,7 @@ fn help_and_version_need_no_daemon() {
     };
     assert!(run("--help").contains("-a|e -t|u VIP:PORT -r RIP[:PORT] [MODE]"));
     assert!(run("-v").contains("(dpvsd is not running)"));
-    assert!(Daemon::start().ipvsadm("-v").contains("(dpvsd 0.1.0)"));
+    assert!(fake::start().run("-v").contains("(dpvsd 0.1.0)"));
 }
 
 #[test]

@@ -1,17 +1,15 @@
-//! A daemon without a dataplane, on a socket of its own: it keeps what it is told and gives it back.
+//! The services of a daemon without a dataplane: they keep what they are told and give it back.
 
-use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
+use cli_testkit::FakeDaemon;
 use proto::v1::address_service_server::{AddressService, AddressServiceServer};
 use proto::v1::link_service_server::{LinkService, LinkServiceServer};
 use proto::v1::memory_service_server::{MemoryService, MemoryServiceServer};
 use proto::v1::neighbour_service_server::{NeighbourService, NeighbourServiceServer};
 use proto::v1::route_service_server::{RouteService, RouteServiceServer};
 use proto::v1::*;
-use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
@@ -26,89 +24,31 @@ pub struct State {
     pub links: Vec<Link>,
     pub workers: Vec<Worker>,
     pub memory: Memory,
-    /// The families that lists asked for
+    /// The families that lists asked for.
     pub families: Vec<Family>,
 }
 
-/// A running daemon.
-#[derive(Debug)]
-pub struct Daemon {
-    pub state: Arc<Mutex<State>>,
-    pub socket: PathBuf,
-    _folder: tempfile::TempDir,
-}
+/// The daemon that `dpip` talks to.
+pub type Daemon = FakeDaemon<State>;
 
-impl Daemon {
-    pub fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("dpvsd.sock");
-        // Bound before anyone connects: there is nothing to wait for.
-        let listener = UnixListener::bind(&socket).unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let state = Arc::new(Mutex::new(State::default()));
-        let fake = Fake(Arc::clone(&state));
-        std::thread::spawn(move || serve(listener, fake));
-        Self {
-            state,
-            socket,
-            _folder: folder,
-        }
-    }
+const PROGRAM: &str = env!("CARGO_BIN_EXE_dpip");
 
-    /// The program with this daemon's socket in its environment.
-    pub fn command(&self, line: &str) -> Command {
-        let mut command = program(line);
-        command.env("DPVS_SOCKET", &self.socket);
-        command
-    }
-
-    /// What a command prints that succeeds.
-    pub fn dpip(&self, line: &str) -> String {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = self.command(line).output().unwrap();
-        let stderr = String::from_utf8(stderr).unwrap();
-        assert!(status.success() && stderr.is_empty(), "{line}: {stderr}");
-        String::from_utf8(stdout).unwrap()
-    }
-
-    /// Exit status and sentence of a command that is refused.
-    pub fn refused(&self, line: &str) -> (i32, String) {
-        let output = self.command(line).output().unwrap();
-        (
-            output.status.code().unwrap(),
-            String::from_utf8(output.stderr).unwrap(),
-        )
-    }
-}
-
-/// The program with a command line and no socket.
-pub fn program(line: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dpip"));
-    command.args(line.split_whitespace());
-    command.env_remove("DPVS_SOCKET");
-    command
-}
-
-fn serve(listener: UnixListener, fake: Fake) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let listener = tokio::net::UnixListener::from_std(listener).unwrap();
+/// Starts a daemon that knows nothing yet.
+pub fn start() -> Daemon {
+    FakeDaemon::start(PROGRAM, |state| {
+        let fake = Fake(state);
         Server::builder()
             .add_service(AddressServiceServer::new(fake.clone()))
             .add_service(RouteServiceServer::new(fake.clone()))
             .add_service(NeighbourServiceServer::new(fake.clone()))
             .add_service(LinkServiceServer::new(fake.clone()))
             .add_service(MemoryServiceServer::new(fake))
-            .serve_with_incoming(UnixListenerStream::new(listener))
-            .await
-            .unwrap();
-    });
+    })
+}
+
+/// The program with a command line and without a daemon.
+pub fn program(line: &str) -> Command {
+    cli_testkit::command(PROGRAM, line)
 }
 
 #[derive(Clone)]

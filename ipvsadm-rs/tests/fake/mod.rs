@@ -1,15 +1,12 @@
-//! A daemon without a dataplane, on a socket of its own: it keeps what it is told and gives it back.
+//! The services of a daemon without a dataplane: they keep what they are told and give it back.
 
-use std::io::Write;
-use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
+use cli_testkit::FakeDaemon;
 use proto::v1::change::Change as Kind;
 use proto::v1::ipvs_service_server::{IpvsService, IpvsServiceServer};
 use proto::v1::*;
-use tokio_stream::wrappers::UnixListenerStream;
 use tokio_stream::{Iter, StreamExt};
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
@@ -24,104 +21,28 @@ pub struct State {
     pub conns: Vec<Conn>,
     pub access: Vec<AccessEntry>,
     pub timeouts: Timeouts,
-    /// What was asked for when counters were zeroed
+    /// What was asked for when counters were zeroed.
     pub zeroed: Vec<Option<ServiceKey>>,
-    /// What was asked for when conns were listed
+    /// What was asked for when conns were listed.
     pub asked: Vec<ListConnsRequest>,
 }
 
-/// A running daemon.
-#[derive(Debug)]
-pub struct Daemon {
-    pub state: Arc<Mutex<State>>,
-    pub folder: tempfile::TempDir,
-    socket: PathBuf,
+/// The daemon that `ipvsadm-rs` talks to.
+pub type Daemon = FakeDaemon<State>;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_ipvsadm-rs");
+
+/// Starts a daemon that knows nothing yet.
+pub fn start() -> Daemon {
+    FakeDaemon::start(PROGRAM, |state| {
+        let fake = Fake(state);
+        Server::builder().add_service(IpvsServiceServer::new(fake))
+    })
 }
 
-impl Daemon {
-    pub fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("dpvsd.sock");
-        // Bound before anyone connects: there is nothing to wait for.
-        let listener = UnixListener::bind(&socket).unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let state = Arc::new(Mutex::new(State::default()));
-        let fake = Fake(Arc::clone(&state));
-        std::thread::spawn(move || serve(listener, fake));
-        Self {
-            state,
-            folder,
-            socket,
-        }
-    }
-
-    /// The program with this daemon's socket in its environment.
-    pub fn command(&self, line: &str) -> Command {
-        let mut command = program(line);
-        command.env("DPVS_SOCKET", &self.socket);
-        command
-    }
-
-    /// What a command prints that succeeds.
-    pub fn ipvsadm(&self, line: &str) -> String {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = self.command(line).output().unwrap();
-        let stderr = String::from_utf8(stderr).unwrap();
-        assert!(status.success() && stderr.is_empty(), "{line}: {stderr}");
-        String::from_utf8(stdout).unwrap()
-    }
-
-    /// Exit status and sentence of a command that is refused.
-    pub fn refused(&self, line: &str) -> (i32, String) {
-        sentence(&self.command(line).output().unwrap())
-    }
-
-    /// Exit status and sentence of a command that reads something.
-    pub fn feed(&self, line: &str, input: &str) -> (i32, String) {
-        let mut child = self
-            .command(line)
-            .stdin(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(input.as_bytes()).unwrap();
-        drop(stdin);
-        sentence(&child.wait_with_output().unwrap())
-    }
-}
-
-fn sentence(output: &Output) -> (i32, String) {
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stderr.clone()).unwrap(),
-    )
-}
-
-/// The program with a command line and no socket.
+/// The program with a command line and without a daemon.
 pub fn program(line: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ipvsadm-rs"));
-    command.args(line.split_whitespace());
-    command.env_remove("DPVS_SOCKET");
-    command
-}
-
-fn serve(listener: UnixListener, fake: Fake) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let listener = tokio::net::UnixListener::from_std(listener).unwrap();
-        Server::builder()
-            .add_service(IpvsServiceServer::new(fake))
-            .serve_with_incoming(UnixListenerStream::new(listener))
-            .await
-            .unwrap();
-    });
+    cli_testkit::command(PROGRAM, line)
 }
 
 impl State {
