@@ -1,14 +1,16 @@
-//! What `dpip` and `ipvsadm-rs` share: their arguments, the way to the daemon, exit statuses, output.
+//! What `dpip` and `ipvsadm-rs` share: options, the connection to the daemon, exit statuses, output.
 //!
-//! A command line tool is `fn main() -> ExitCode { cli::run("name", the_future) }`; whatever goes wrong is a
-//! [`CliError`], a sentence with an exit status, which [`run`] prints. Nothing here panics, on any argument, with
-//! any file descriptor closed.
+//! A command line tool is `fn main() -> ExitCode { cli::run("name", the_future) }`. Whatever goes
+//! wrong is a [`CliError`], a message with an exit status, which [`run`] prints. Its options are an
+//! [`OptionTable`]. Nothing here panics, whatever the arguments are and whichever file descriptors
+//! are closed.
 #![forbid(unsafe_code)]
 
 mod connect;
 mod convert;
 mod error;
 mod nearest;
+mod options;
 mod print;
 
 use std::io::Write;
@@ -18,12 +20,13 @@ pub use connect::{DEFAULT_SOCKET, MAX_ANSWER_BYTES, SOCKET_VARIABLE, connect, so
 pub use convert::{host_prefix_len, ip, ip_message, ip_or_zero, mac};
 pub use error::CliError;
 pub use nearest::{did_you_mean, nearest};
+pub use options::{HELP_WIDTH, Item, Opt, OptionError, OptionTable, Takes};
 pub use print::{print, print_json, print_json_line};
 
 /// The arguments of this process.
 ///
 /// # Errors
-/// If one of them is not UTF-8: no name or number here is anything else.
+/// If one of them is not UTF-8. All names and numbers here are.
 pub fn arguments() -> Result<Vec<String>, CliError> {
     let text = |arg: std::ffi::OsString| {
         arg.into_string()
@@ -45,7 +48,7 @@ pub fn run(program: &str, main: impl Future<Output = Result<(), CliError>>) -> E
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if !error.text.is_empty() {
-                // With standard error closed the exit status is all that is left to say it.
+                // If standard error is closed, the exit status alone has to do.
                 let _ = writeln!(std::io::stderr(), "{program}: {error}");
             }
             ExitCode::from(error.status)

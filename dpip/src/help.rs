@@ -1,17 +1,20 @@
-//! What can be said, object by object: the grammar is DPVS's.
+//! The help. The grammar of each object is DPVS's.
 
-/// Everything.
-pub const ALL: &str = "\
+use crate::options;
+
+const HEAD: &str = "\
 Usage:
     dpip [OPTIONS] OBJECT { COMMAND | help }
 Parameters:
     OBJECT  := { link | addr | route | neigh | eal-mem }
     COMMAND := { add | del | set | show | flush }
 Options:
-    -v, --verbose   -h, --help   -V, --version   -s, --stats   -4 | -6 | -f, --family { inet | inet6 }
-    -i, --interval SECONDS   -c, --count NUM   --json   --socket PATH (or DPVS_SOCKET)
-With --json and -i every line is a sample.
 ";
+
+/// The objects, the commands, and every option.
+pub fn all() -> String {
+    format!("{HEAD}{}", options::help())
+}
 
 const ADDR: &str = "\
 Usage:

@@ -51,17 +51,19 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: Vec<String>) -> Result<(), CliError> {
-    let (options, words) = options::parse(args)?;
+    let (options, words) = options::parse(&args)?;
     if options.version {
         return cli::print(&format!("dpip-{}\n", env!("CARGO_PKG_VERSION")));
     }
     let mut words = Words::new(words);
     let Some(object) = words.next().filter(|_| !options.help) else {
-        cli::print(help::ALL)?;
+        cli::print(&help::all())?;
         return if options.help {
             Ok(())
         } else {
-            Err(CliError::failed("name an object, as in `dpip addr show`"))
+            Err(CliError::failed(
+                "an object is missing: give one, e.g. `dpip addr show`",
+            ))
         };
     };
     let object = object.as_str();
@@ -81,7 +83,7 @@ async fn run(args: Vec<String>) -> Result<(), CliError> {
     let Some(word) = words.next() else {
         cli::print(help)?;
         return Err(CliError::failed(format!(
-            "say what to do with it, as in `dpip {object} show`"
+            "a command is missing: give one, e.g. `dpip {object} show`"
         )));
     };
     if word == "help" {

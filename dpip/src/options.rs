@@ -1,30 +1,30 @@
-//! Options, which may stand before, after and between the words, as getopt_long has it.
+//! The options. They may stand before, after and between the words, as with getopt_long.
 
 use std::time::Duration;
 
-use cli::CliError;
+use cli::{CliError, Item, Opt, OptionTable, Takes};
 use proto::v1::Family;
 
 /// What the options say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// `-v`
+    /// `-v`: show more.
     pub verbose: bool,
-    /// `-s`
+    /// `-s`: show counters.
     pub stats: bool,
-    /// `--json`
+    /// `--json`: print JSON.
     pub json: bool,
-    /// `-4`, `-6`, `-f`
+    /// `-4`, `-6`, `-f`: the family that is asked for.
     pub family: Family,
-    /// `-i`
+    /// `-i`: the time between two samples.
     pub interval: Option<Duration>,
-    /// `-c`
+    /// `-c`: how many samples are shown.
     pub count: Option<u32>,
-    /// `--socket`
+    /// `--socket`: the path of the daemon's socket.
     pub socket: Option<String>,
-    /// `-h`
+    /// `-h`: show the help.
     pub help: bool,
-    /// `-V`
+    /// `-V`: show the version.
     pub version: bool,
 }
 
@@ -44,136 +44,119 @@ impl Default for Options {
     }
 }
 
-/// An option: its letter if it has one, its name, whether a value follows.
-type Known = (Option<char>, &'static str, bool);
+/// What an option sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setting {
+    Verbose,
+    Stats,
+    Json,
+    Inet,
+    Inet6,
+    Family,
+    Interval,
+    Count,
+    Socket,
+    Help,
+    Version,
+    /// DPVS has it. It changes nothing here.
+    Ignored,
+}
 
-const KNOWN: &[Known] = &[
-    (Some('v'), "verbose", false),
-    (Some('s'), "stats", false),
-    (Some('4'), "4", false),
-    (Some('6'), "6", false),
-    (Some('f'), "family", true),
-    (Some('i'), "interval", true),
-    (Some('c'), "count", true),
-    (Some('h'), "help", false),
-    (Some('V'), "version", false),
-    (Some('C'), "color", false),
-    (Some('F'), "force", false),
-    (None, "json", false),
-    (None, "socket", true),
-];
+/// What an option sets, and the commands that heed it. Others accept it, too, as in DPVS.
+#[derive(Debug, Clone, Copy)]
+pub struct Meaning {
+    setting: Setting,
+    commands: &'static str,
+}
 
-/// Splits a command line into options and words.
+const EVERY: &str = "every command";
+const LISTS: &str = "addr, route, neigh";
+
+const fn option(
+    letters: &'static str,
+    long: &'static str,
+    takes: Takes,
+    setting: Setting,
+    commands: &'static str,
+    help: &'static str,
+) -> Opt<Meaning> {
+    let meaning = Meaning { setting, commands };
+    Opt {
+        long,
+        letters,
+        takes,
+        meaning,
+        help,
+    }
+}
+
+/// All options: `parse` and `--help` use this table. The letters are DPVS's.
+#[rustfmt::skip]
+const OPTIONS: OptionTable<Meaning> = OptionTable {
+    program: "dpip",
+    options: &[
+        option("v", "verbose", Takes::Nothing, Setting::Verbose, "addr show, link show",
+            "show more: each worker's part, details of devices"),
+        option("s", "stats", Takes::Nothing, Setting::Stats, "link show", "show counters"),
+        option("4", "", Takes::Nothing, Setting::Inet, LISTS, "IPv4 only"),
+        option("6", "", Takes::Nothing, Setting::Inet6, LISTS, "IPv6 only"),
+        option("f", "family", Takes::Value("{ inet | inet6 }"), Setting::Family, LISTS,
+            "one family only"),
+        option("i", "interval", Takes::Value("SECONDS"), Setting::Interval, "link show",
+            "show counters per second again and again, with so much time between"),
+        option("c", "count", Takes::Value("NUM"), Setting::Count, "link show",
+            "stop after so many samples"),
+        option("h", "help", Takes::Nothing, Setting::Help, EVERY, "show this help"),
+        option("V", "version", Takes::Nothing, Setting::Version, EVERY, "show the version"),
+        option("C", "color", Takes::Nothing, Setting::Ignored, EVERY, "accepted and ignored"),
+        option("F", "force", Takes::Nothing, Setting::Ignored, EVERY, "accepted and ignored"),
+        option("", "json", Takes::Nothing, Setting::Json, "show",
+            "print JSON; with -i every line is a sample"),
+        option("", "socket", Takes::Value("PATH"), Setting::Socket, EVERY,
+            "the daemon's socket (else DPVS_SOCKET)"),
+    ],
+    may_abbreviate: true,
+};
+
+/// Splits a command line into options and words. `--` ends the options.
 ///
 /// # Errors
 /// With the option that is not known, or the value that is wrong or missing.
-pub fn parse(args: impl IntoIterator<Item = String>) -> Result<(Options, Vec<String>), CliError> {
+pub fn parse(args: &[String]) -> Result<(Options, Vec<String>), CliError> {
     let mut options = Options::default();
     let mut words = Vec::new();
-    let mut args = args.into_iter();
-    while let Some(arg) = args.next() {
-        if arg == "--" {
-            words.extend(args);
-            break;
-        }
-        if let Some(long) = arg.strip_prefix("--") {
-            parse_long(long, &mut args, &mut options)?;
-        } else if let Some(letters) = arg.strip_prefix('-').filter(|rest| !rest.is_empty()) {
-            parse_letters(letters, &mut args, &mut options)?;
-        } else {
-            words.push(arg);
+    let items = OPTIONS.parse(args);
+    for item in items.map_err(|error| CliError::failed(error.to_string()))? {
+        match item {
+            Item::Option(option, value) => set(&mut options, option, value)?,
+            Item::Word(word) => words.push(word),
         }
     }
     Ok((options, words))
 }
 
-/// `--stats`, `--interval 3`, `--interval=3`, and the beginning of a name that no other name has.
-fn parse_long(
-    long: &str,
-    args: &mut impl Iterator<Item = String>,
-    options: &mut Options,
-) -> Result<(), CliError> {
-    let (name, inline) = match long.split_once('=') {
-        Some((name, value)) => (name, Some(value.to_owned())),
-        None => (long, None),
-    };
-    // `-4` and `-6` have no long names.
-    let longs = || KNOWN.iter().filter(|(_, known, _)| known.len() > 1);
-    let mut begun = longs().filter(|(_, known, _)| known.starts_with(name));
-    let found = longs()
-        .find(|(_, known, _)| *known == name)
-        .or_else(|| begun.next().filter(|_| begun.next().is_none()));
-    let Some((_, name, takes_value)) = found else {
-        return Err(unknown(&format!("--{name}"), name));
-    };
-    let value = match (takes_value, inline) {
-        (true, Some(value)) => value,
-        (true, None) => following(&format!("--{name}"), args)?,
-        (false, None) => String::new(),
-        (false, Some(value)) => {
-            return Err(CliError::failed(format!(
-                "option '--{name}' takes no value, yet '{value}' is given"
-            )));
+/// One line for each option: its names, what it does, and the commands that heed it.
+pub fn help() -> String {
+    OPTIONS.help(|option| Some(format!("{} ({})", option.help, option.meaning.commands)))
+}
+
+fn set(options: &mut Options, option: &Opt<Meaning>, value: String) -> Result<(), CliError> {
+    match option.meaning.setting {
+        Setting::Verbose => options.verbose = true,
+        Setting::Stats => options.stats = true,
+        Setting::Json => options.json = true,
+        Setting::Inet => options.family = Family::Inet,
+        Setting::Inet6 => options.family = Family::Inet6,
+        Setting::Family => options.family = family(&value)?,
+        Setting::Interval => {
+            let seconds = at_least_1(option.long, &value)?;
+            options.interval = Some(Duration::from_secs(seconds.into()));
         }
-    };
-    set(options, name, value)
-}
-
-/// `-s`, `-sv`, `-i 3`, `-i3`.
-fn parse_letters(
-    letters: &str,
-    args: &mut impl Iterator<Item = String>,
-    options: &mut Options,
-) -> Result<(), CliError> {
-    let mut rest = letters.chars();
-    while let Some(letter) = rest.next() {
-        let (_, name, takes_value) = KNOWN
-            .iter()
-            .find(|(known, ..)| *known == Some(letter))
-            .ok_or_else(|| unknown(&format!("-{letter}"), letters))?;
-        if !takes_value {
-            set(options, name, String::new())?;
-            continue;
-        }
-        let value = match rest.as_str() {
-            "" => following(&format!("-{letter}"), args)?,
-            inline => inline.to_owned(),
-        };
-        return set(options, name, value);
-    }
-    Ok(())
-}
-
-fn following(option: &str, args: &mut impl Iterator<Item = String>) -> Result<String, CliError> {
-    args.next()
-        .ok_or_else(|| CliError::failed(format!("option '{option}' needs a value after it")))
-}
-
-fn unknown(option: &str, name: &str) -> CliError {
-    let names: Vec<_> = KNOWN.iter().map(|(_, name, _)| *name).collect();
-    let hint = cli::nearest(name, &names)
-        .map(|near| format!(": did you mean '--{near}'?"))
-        .unwrap_or_else(|| ": `dpip --help` lists them".to_owned());
-    CliError::failed(format!("unknown option '{option}'{hint}"))
-}
-
-fn set(options: &mut Options, name: &str, value: String) -> Result<(), CliError> {
-    match name {
-        "verbose" => options.verbose = true,
-        "stats" => options.stats = true,
-        "json" => options.json = true,
-        "4" => options.family = Family::Inet,
-        "6" => options.family = Family::Inet6,
-        "family" => options.family = family(&value)?,
-        "interval" => {
-            options.interval = Some(Duration::from_secs(at_least_1(name, &value)?.into()));
-        }
-        "count" => options.count = Some(at_least_1(name, &value)?),
-        "socket" => options.socket = Some(value),
-        "help" => options.help = true,
-        "version" => options.version = true,
-        // Colours, and the force of `ipset`, change nothing of what there is yet.
-        _ => {}
+        Setting::Count => options.count = Some(at_least_1(option.long, &value)?),
+        Setting::Socket => options.socket = Some(value),
+        Setting::Help => options.help = true,
+        Setting::Version => options.version = true,
+        Setting::Ignored => {}
     }
     Ok(())
 }
@@ -183,7 +166,7 @@ fn family(word: &str) -> Result<Family, CliError> {
         "inet" => Ok(Family::Inet),
         "inet6" => Ok(Family::Inet6),
         _ => Err(CliError::failed(format!(
-            "family '{word}': it is inet or inet6"
+            "invalid family '{word}': expected inet or inet6"
         ))),
     }
 }
@@ -192,7 +175,7 @@ fn at_least_1(name: &str, word: &str) -> Result<u32, CliError> {
     let number = word.parse().ok().filter(|number| *number > 0);
     number.ok_or_else(|| {
         CliError::failed(format!(
-            "--{name} {word}: give a whole number, at least 1 and less than 2^32"
+            "invalid --{name} '{word}': expected a whole number, at least 1 and less than 2^32"
         ))
     })
 }
@@ -201,14 +184,16 @@ fn at_least_1(name: &str, word: &str) -> Result<u32, CliError> {
 mod tests {
     use super::*;
 
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
     fn parsed(line: &str) -> (Options, Vec<String>) {
-        parse(line.split_whitespace().map(str::to_owned)).unwrap()
+        parse(&words(line)).unwrap()
     }
 
     fn refused(line: &str) -> String {
-        parse(line.split_whitespace().map(str::to_owned))
-            .unwrap_err()
-            .text
+        parse(&words(line)).unwrap_err().text
     }
 
     #[test]
@@ -259,7 +244,7 @@ mod tests {
         assert!(refused("-sq").contains("'-q'"));
         assert!(refused("addr show -i").contains("'-i' needs a value"));
         assert!(refused("-i 0 link show").contains("at least 1"));
-        assert!(refused("-c many link show").contains("--count many"));
+        assert!(refused("-c many link show").contains("invalid --count 'many'"));
         assert!(refused("-f ipv4 addr show").contains("inet or inet6"));
         assert!(refused("--json=yes").contains("takes no value"));
     }

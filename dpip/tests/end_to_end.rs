@@ -198,8 +198,8 @@ fn what_is_wrong_is_said_with_its_exit_status() {
             "invalid command flsuh: did you mean 'flush'?",
         ),
         ("adr show", 1, "unknown object 'adr': did you mean 'addr'?"),
-        ("", 1, "name an object"),
-        ("addr", 1, "say what to do"),
+        ("", 1, "an object is missing"),
+        ("addr", 1, "a command is missing"),
         ("addr add 10.0.0.1", 1, "name the device"),
         ("addr add dev dpdk0", 1, "name the address"),
         (

@@ -8,7 +8,6 @@ use proto::v1::Change;
 use crate::args::{self, Line};
 use crate::client::Client;
 use crate::request;
-use crate::usage;
 
 /// The text to restore: of the file that is named, else (or for `-`) of standard input.
 ///
@@ -46,8 +45,13 @@ pub fn changes(text: &str) -> Result<Vec<(usize, Change)>, CliError> {
 }
 
 fn change(text: &str) -> Result<Change, CliError> {
-    let line = args::parse(text.split_whitespace().map(str::to_owned))?;
-    usage::check(&line)?;
+    let line = args::parse(
+        &text
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>(),
+    )?;
+    args::check(&line)?;
     request::change(&line)?
         .ok_or_else(|| CliError::usage(format!("'{}' cannot be restored", line.command)))
 }

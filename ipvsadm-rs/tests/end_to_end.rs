@@ -439,7 +439,7 @@ fn help_and_version_need_no_daemon() {
         assert!(output.status.success(), "{line}");
         String::from_utf8(output.stdout).unwrap()
     };
-    assert!(run("--help").contains("-a|e -t|u VIP:PORT -r RIP[:PORT] [MODE]"));
+    assert!(run("--help").contains("-r, --real-server RIP[:PORT]"));
     assert!(run("-v").contains("(dpvsd is not running)"));
     assert!(fake::start().run("-v").contains("(dpvsd 0.1.0)"));
 }

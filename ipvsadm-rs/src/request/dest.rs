@@ -5,8 +5,7 @@ use proto::v1::{Dest, DestRequest, FwdMode, ServiceKey, TunnelType};
 
 use super::endpoint::endpoint;
 use super::number;
-use crate::args::Line;
-use crate::usage::conflict;
+use crate::args::{Line, conflict};
 
 pub(super) fn dest(line: &Line, service: ServiceKey) -> Result<DestRequest, CliError> {
     let text = line.get("real-server").unwrap_or_default();

@@ -17,8 +17,7 @@ mod virtual_service;
 use cli::{CliError, ip_message};
 use proto::v1::{self, AccessList, Change, Protocol, ServiceKey, Timeouts};
 
-use crate::args::{Command, Line};
-use crate::usage::{SERVICE_OPTIONS, conflict};
+use crate::args::{Command, Line, SERVICE_OPTIONS, conflict};
 pub use number::number;
 
 /// The service that the options name.

@@ -6,16 +6,21 @@ use proto::v1::FwdMode;
 
 use super::endpoint::endpoint;
 use super::*;
-use crate::args::parse;
-use crate::usage;
+use crate::args::{self, parse};
 
 fn line(text: &str) -> Line {
-    parse(text.split_whitespace().map(str::to_owned)).unwrap()
+    parse(
+        &text
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>(),
+    )
+    .unwrap()
 }
 
 fn refusal(text: &str) -> String {
     let line = line(text);
-    usage::check(&line)
+    args::check(&line)
         .and_then(|()| change(&line).map(drop))
         .unwrap_err()
         .text

@@ -6,8 +6,7 @@ use cli::CliError;
 use proto::v1::{ServiceKey, VirtualService};
 
 use super::number;
-use crate::args::Line;
-use crate::usage::missing;
+use crate::args::{Line, missing};
 
 pub(super) fn virtual_service(
     line: &Line,

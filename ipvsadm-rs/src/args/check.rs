@@ -1,0 +1,114 @@
+//! Which options go with which command, and with each other.
+
+use cli::CliError;
+
+use super::Line;
+use super::command::{Command, NamesService};
+use super::table::{Need, TABLE};
+
+/// The options that name a service.
+pub const SERVICE_OPTIONS: [&str; 4] = ["tcp-service", "udp-service", "sctp-service", "match"];
+
+/// Refuses options that the command does not take, and complains of those it needs.
+///
+/// # Errors
+/// In the words of ipvsadm, where it has a message for it.
+pub fn check(line: &Line) -> Result<(), CliError> {
+    check_options(line)?;
+    check_values(line)?;
+    let (words, _) = line.command.words();
+    if let Some(word) = line.words.get(words) {
+        return Err(CliError::usage(format!("unexpected argument '{word}'")));
+    }
+    if line.command == Command::List {
+        check_list(line)?;
+    }
+    Ok(())
+}
+
+fn check_options(line: &Line) -> Result<(), CliError> {
+    let names_service = line.command.names_service();
+    for given in &line.options {
+        let is_service = SERVICE_OPTIONS.contains(&given.name);
+        let takes_it = match need(given.name, line.command) {
+            None => is_service && names_service != NamesService::Never,
+            Some(_) => true,
+        };
+        if !takes_it {
+            return Err(CliError::usage(format!(
+                "Illegal '{}' option with the '{}' command",
+                given.name, line.command
+            )));
+        }
+    }
+    let has_service = SERVICE_OPTIONS.iter().any(|name| line.has(name));
+    if names_service == NamesService::Always && !has_service {
+        return Err(missing("service-address", line.command));
+    }
+    let mut needed = TABLE.options.iter().map(|option| option.long);
+    let missed =
+        needed.find(|name| need(name, line.command) == Some(Need::Must) && !line.has(name));
+    match missed {
+        Some(name) => Err(missing(name, line.command)),
+        None => Ok(()),
+    }
+}
+
+/// Whether a command takes an option, and whether it needs it.
+fn need(name: &str, command: Command) -> Option<Need> {
+    let option = TABLE.options.iter().find(|option| option.long == name);
+    option.and_then(|option| option.meaning.of(command))
+}
+
+/// If an option has two values, one of them is a mistake.
+fn check_values(line: &Line) -> Result<(), CliError> {
+    for (at, given) in line.options.iter().enumerate() {
+        let before = line.options[..at]
+            .iter()
+            .find(|other| other.name == given.name && other.value != given.value);
+        if let Some(before) = before {
+            return Err(CliError::usage(format!(
+                "--{} is given twice: {} and {}",
+                given.name, before.value, given.value
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A list has one form at a time.
+fn check_list(line: &Line) -> Result<(), CliError> {
+    const FORMS: [&str; 7] = [
+        "connection",
+        "stats",
+        "rate",
+        "thresholds",
+        "persistent-conn",
+        "timeout",
+        "sockpair",
+    ];
+    let forms: Vec<_> = FORMS.into_iter().filter(|name| line.has(name)).collect();
+    match forms[..] {
+        // `--connection` may stand beside `--sockpair`, which lists conns too.
+        [] | [_] | ["connection", "sockpair"] => {}
+        [first, second, ..] => return Err(conflict(first, second, line.command)),
+    }
+    if line.has("cpu") && !line.has("connection") && !line.has("sockpair") {
+        return Err(CliError::unsupported("--cpu without --connection"));
+    }
+    Ok(())
+}
+
+/// Two options that do not go together.
+pub fn conflict(first: &str, second: &str, command: Command) -> CliError {
+    CliError::usage(format!(
+        "The option '{first}' conflicts with the '{second}' option in the '{command}' command"
+    ))
+}
+
+/// An option that a command cannot do without.
+pub fn missing(option: &str, command: Command) -> CliError {
+    CliError::usage(format!(
+        "You need to supply the '{option}' option for the '{command}' command"
+    ))
+}
