@@ -58,7 +58,7 @@ impl From<Status> for CliError {
         // Only what went wrong on the way has a cause: what the daemon said is a sentence already.
         if let Some(cause) = status.source() {
             return Self::failed(format!(
-                "the connection to dpvsd broke: {}. Look whether it still runs, and try again",
+                "the connection to dpvsd broke: {}. Check that it still runs, and try again",
                 root_cause(cause)
             ));
         }

@@ -30,7 +30,7 @@ pub use print::{print, print_json, print_json_line};
 pub fn arguments() -> Result<Vec<String>, CliError> {
     let text = |arg: std::ffi::OsString| {
         arg.into_string()
-            .map_err(|arg| CliError::usage(format!("argument {arg:?} is not UTF-8")))
+            .map_err(|arg| CliError::usage(format!("invalid argument {arg:?}: it is not UTF-8")))
     };
     std::env::args_os().skip(1).map(text).collect()
 }

@@ -54,7 +54,7 @@ async fn show(context: &Context, device: String) -> Result<(), CliError> {
 async fn change(context: &Context, verb: Verb, request: Address) -> Result<(), CliError> {
     if request.address.is_none() {
         return Err(CliError::failed(
-            "name the address, as in `dpip addr add 10.0.0.100/32 dev dpdk1`",
+            "an address is missing: give one, e.g. `dpip addr add 10.0.0.100/32 dev dpdk1`",
         ));
     }
     named(request.device.clone())?;
@@ -70,7 +70,7 @@ async fn change(context: &Context, verb: Verb, request: Address) -> Result<(), C
 fn named(device: String) -> Result<String, CliError> {
     if device.is_empty() {
         return Err(CliError::failed(
-            "name the device, as in `dev dpdk0` (`dpip link show` lists them)",
+            "a device is missing: give one, e.g. `dev dpdk0` (`dpip link show` lists them)",
         ));
     }
     Ok(device)
@@ -258,7 +258,7 @@ mod tests {
         for (line, part) in [
             ("10.0.0.1/33 dev dpdk0", "0 to 32"),
             ("10.0.0.1 devv dpdk0", "did you mean 'dev'?"),
-            ("10.0.0.1.1 dev dpdk0", "'10.0.0.1.1' is no IP address"),
+            ("10.0.0.1.1 dev dpdk0", "invalid IP address '10.0.0.1.1'"),
             ("10.0.0.1 dev", "'dev' needs a value"),
             ("10.0.0.1 dev dpdk0 dev dpdk1", "'dev' is given twice"),
             (

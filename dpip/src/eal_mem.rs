@@ -33,7 +33,7 @@ impl Shown {
 pub async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliError> {
     if verb != Verb::Show {
         return Err(CliError::failed(
-            "memory is only shown, as in `dpip eal-mem show`",
+            "memory can only be shown: use `dpip eal-mem show`",
         ));
     }
     let shown = parse(words)?;
@@ -51,7 +51,7 @@ fn parse(mut words: Words) -> Result<Shown, CliError> {
     let word = words.next();
     if let Some(second) = words.next() {
         return Err(CliError::failed(format!(
-            "'{second}' is not understood here: one kind of memory is shown, or all"
+            "unexpected argument '{second}': expected at most one of pool and worker"
         )));
     }
     match word.as_deref() {

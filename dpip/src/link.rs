@@ -38,7 +38,7 @@ pub async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliE
         }
         Verb::Add | Verb::Del => Err(CliError::unsupported("'dpip link add' and 'del' (bonding)")),
         Verb::Flush => Err(CliError::failed(
-            "invalid command flush: links are shown and set",
+            "invalid command 'flush': links can only be shown and set",
         )),
     }
 }
@@ -53,13 +53,17 @@ fn parse_show(mut words: Words) -> Result<String, CliError> {
         None => Ok(name),
         Some("status") => Err(CliError::unsupported("'dpip link show BOND status'")),
         Some(word) => Err(CliError::failed(format!(
-            "'{word}' is not understood here: one device or worker is shown, or all"
+            "unexpected argument '{word}': expected at most one device or worker"
         ))),
     }
 }
 
 fn parse_set(mut words: Words) -> Result<SetLinkRequest, CliError> {
-    let usage = || CliError::failed("say what to set, as in `dpip link set dpdk0 promisc on`");
+    let usage = || {
+        CliError::failed(
+            "device or item is missing: give both, e.g. `dpip link set dpdk0 promisc on`",
+        )
+    };
     let mut name = words.next().ok_or_else(usage)?;
     if name == "dev" {
         name = words.next().ok_or_else(usage)?;
@@ -213,8 +217,8 @@ mod tests {
             ("dpdk0 promisc yes", "on, off"),
             ("dpdk0 promis on", "did you mean 'promisc'?"),
             ("dpdk0 promisc", "'promisc' needs a value"),
-            ("dpdk0", "say what to set"),
-            ("", "say what to set"),
+            ("dpdk0", "device or item is missing"),
+            ("", "device or item is missing"),
             ("dpdk0 promisc on promisc off", "'promisc' is given twice"),
         ] {
             let error = parsed(line).unwrap_err();

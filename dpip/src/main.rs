@@ -15,12 +15,13 @@ use std::process::ExitCode;
 use cli::CliError;
 use options::Options;
 use tonic::transport::Channel;
-use words::Words;
+use words::{Words, hint};
 
 /// Objects of DPVS that come with a later release.
 const LATER: &[&str] = &[
     "vlan", "tunnel", "qsch", "cls", "ipv6", "iftraf", "ipset", "flow", "maddr", "lldp",
 ];
+const COMMANDS: &[&str] = &["add", "del", "set", "show", "flush", "help"];
 const OBJECTS: &[&str] = &["link", "addr", "route", "neigh", "eal-mem"];
 
 /// What to do with an object.
@@ -71,10 +72,7 @@ async fn run(args: Vec<String>) -> Result<(), CliError> {
         return Err(CliError::unsupported(&format!("'dpip {object}'")));
     }
     let help = help::of(object).ok_or_else(|| {
-        let hint = match cli::did_you_mean(object, OBJECTS) {
-            none if none.is_empty() => ".".to_owned(),
-            hint => hint,
-        };
+        let hint = hint(object, OBJECTS);
         CliError::failed(format!(
             "unknown object '{object}'{hint} Objects: {}",
             OBJECTS.join(", ")
@@ -112,8 +110,11 @@ fn verb(object: &str, word: &str) -> Result<Verb, CliError> {
             Err(CliError::unsupported(&format!("'dpip {object} {word}'")))
         }
         _ => {
-            let hint = cli::did_you_mean(word, &["add", "del", "set", "show", "flush", "help"]);
-            Err(CliError::failed(format!("invalid command {word}{hint}")))
+            let hint = hint(word, COMMANDS);
+            Err(CliError::failed(format!(
+                "invalid command '{word}'{hint} Commands: {}",
+                COMMANDS.join(", ")
+            )))
         }
     }
 }

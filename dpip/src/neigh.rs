@@ -47,7 +47,8 @@ async fn change(context: &Context, verb: Verb, request: Neighbour) -> Result<(),
         || (verb == Verb::Add && request.mac.is_empty())
     {
         return Err(CliError::failed(
-            "name all of it, as in `dpip neigh add 10.0.0.1 lladdr 02:00:00:00:00:01 dev dpdk0`",
+            "address, lladdr or device is missing: give all, \
+             e.g. `dpip neigh add 10.0.0.1 lladdr 02:00:00:00:00:01 dev dpdk0`",
         ));
     }
     let mut client = client(context).await?;
@@ -84,7 +85,7 @@ pub fn parse_mac(word: &str) -> Result<Vec<u8>, CliError> {
     let bytes: Option<Vec<u8>> = word.split(':').map(byte).collect();
     bytes.filter(|bytes| bytes.len() == 6).ok_or_else(|| {
         CliError::failed(format!(
-            "'{word}' is no MAC address, as in 02:00:00:00:00:01"
+            "invalid MAC address '{word}': expected e.g. 02:00:00:00:00:01"
         ))
     })
 }
@@ -139,7 +140,10 @@ mod tests {
             "10.0.0.1 lladdr 02:00:00:00:00:100 dev dpdk0",
         ] {
             let error = parsed(wrong).unwrap_err();
-            assert!(error.text.contains("is no MAC address"), "{wrong}: {error}");
+            assert!(
+                error.text.contains("invalid MAC address"),
+                "{wrong}: {error}"
+            );
         }
         let error = parsed("10.0.0.1 lladr 02:00:00:00:00:01").unwrap_err();
         assert!(error.text.contains("did you mean 'lladdr'?"), "{error}");

@@ -21,7 +21,7 @@ pub async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliE
             let device = words.device_only()?;
             if device.is_empty() {
                 return Err(CliError::failed(
-                    "name the device, as in `dpip route flush dev dpdk0`",
+                    "a device is missing: give one, e.g. `dpip route flush dev dpdk0`",
                 ));
             }
             let family = context.options.family.into();
@@ -57,7 +57,8 @@ async fn show(context: &Context, device: String) -> Result<(), CliError> {
 async fn change(context: &Context, verb: Verb, request: Route) -> Result<(), CliError> {
     if request.address.is_none() {
         return Err(CliError::failed(
-            "name the destination, as in `dpip route add 10.0.0.0/16 dev dpdk1` or `default`",
+            "a destination is missing: give a prefix or `default`, \
+             e.g. `dpip route add 10.0.0.0/16 dev dpdk1`",
         ));
     }
     let mut client = client(context).await?;
@@ -187,10 +188,13 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         for (line, part) in [
-            ("10.0.0.0/16 mtu big", "big is no number"),
-            ("10.0.0.0/16 mtu -1", "-1 is no number"),
+            (
+                "10.0.0.0/16 mtu big",
+                "invalid mtu 'big': expected a number",
+            ),
+            ("10.0.0.0/16 mtu -1", "invalid mtu '-1': expected a number"),
             ("10.0.0.0/16 vai 10.0.0.1", "did you mean 'via'?"),
-            ("10.0.0.0/16 via router", "'router' is no IP address"),
+            ("10.0.0.0/16 via router", "invalid IP address 'router'"),
             (
                 "10.0.0.0/16 default dev dpdk0",
                 "'default' is not understood",

@@ -44,8 +44,11 @@ impl Words {
     /// A number after a keyword.
     pub fn number(&mut self, keyword: &str) -> Result<u32, CliError> {
         let word = self.value(keyword)?;
-        word.parse()
-            .map_err(|_| CliError::failed(format!("'{keyword} {word}': {word} is no number")))
+        word.parse().map_err(|_| {
+            CliError::failed(format!(
+                "invalid {keyword} '{word}': expected a number, e.g. 1500"
+            ))
+        })
     }
 
     /// `[ dev NAME ]` and nothing else; empty if it is not there.
@@ -63,8 +66,11 @@ impl Words {
 
 /// An address.
 pub fn parse_addr(word: &str) -> Result<IpAddr, CliError> {
-    word.parse()
-        .map_err(|_| CliError::failed(format!("'{word}' is no IP address")))
+    word.parse().map_err(|_| {
+        CliError::failed(format!(
+            "invalid IP address '{word}': expected e.g. 10.0.0.1 or 2001:db8::1"
+        ))
+    })
 }
 
 /// Whether a word can only be meant as an address, so that what is wrong with it is said of an address.
@@ -84,21 +90,28 @@ pub fn parse_prefix(word: &str) -> Result<(IpAddr, u32), CliError> {
         return Ok((addr, most));
     };
     let in_range = len.parse().ok().filter(|len| *len <= most);
-    in_range
-        .map(|len| (addr, len))
-        .ok_or_else(|| CliError::failed(format!("'{word}': the prefix length must be 0 to {most}")))
+    in_range.map(|len| (addr, len)).ok_or_else(|| {
+        CliError::failed(format!(
+            "invalid prefix length in '{word}': expected 0 to {most}"
+        ))
+    })
 }
 
 /// A word that is no keyword here.
 pub fn unknown(word: &str, valid: &[&str]) -> CliError {
-    let hint = match cli::did_you_mean(word, valid) {
-        none if none.is_empty() => ".".to_owned(),
-        hint => hint,
-    };
+    let hint = hint(word, valid);
     CliError::failed(format!(
         "'{word}' is not understood here{hint} Valid: {}",
         valid.join(", ")
     ))
+}
+
+/// `: did you mean 'X'?`, or a full stop. The valid words follow it.
+pub fn hint(word: &str, valid: &[&str]) -> String {
+    match cli::did_you_mean(word, valid) {
+        none if none.is_empty() => ".".to_owned(),
+        hint => hint,
+    }
 }
 
 #[cfg(test)]

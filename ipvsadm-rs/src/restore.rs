@@ -52,8 +52,12 @@ fn change(text: &str) -> Result<Change, CliError> {
             .collect::<Vec<_>>(),
     )?;
     args::check(&line)?;
-    request::change(&line)?
-        .ok_or_else(|| CliError::usage(format!("'{}' cannot be restored", line.command)))
+    request::change(&line)?.ok_or_else(|| {
+        CliError::usage(format!(
+            "'{}' cannot be restored: expected lines of ipvsadm-rs -S",
+            line.command
+        ))
+    })
 }
 
 /// Sends all changes as one.

@@ -235,7 +235,11 @@ fn a_wrong_line_is_named_and_nothing_is_restored() {
     let daemon = fake::start();
     for (wrong, status, part) in [
         // The line is wrong.
-        ("-A -t 10.0.0.100:99999", 2, "line 4: '10.0.0.100:99999'"),
+        (
+            "-A -t 10.0.0.100:99999",
+            2,
+            "line 4: invalid port '99999' in '10.0.0.100:99999'",
+        ),
         ("-A -f 1", 2, "line 4: there is no --fwmark-service"),
         ("-l", 2, "line 4: 'list' cannot be restored"),
         // The daemon refuses it.
@@ -385,7 +389,7 @@ fn what_is_wrong_is_said_with_its_exit_status() {
         (
             "-A -t 10.0.0.100:80 -p 300 -M 255.0.255.0",
             2,
-            "'255.0.255.0' is no netmask",
+            "invalid netmask '255.0.255.0'",
         ),
         (
             "-A -t 10.0.0.100:80 -M 255.255.255.0",
@@ -395,13 +399,13 @@ fn what_is_wrong_is_said_with_its_exit_status() {
         (
             "-U -t 10.0.0.100:80 -k 10.0.0.0/x",
             2,
-            "no address or network",
+            "invalid address or network",
         ),
         ("-U -t 10.0.0.100:80", 2, "'blklst' option"),
         (
             "-A -t 10.0.0.100:80 -j perhaps",
             2,
-            "give enable, disable, or a number",
+            "expected enable, disable, or the number",
         ),
         (
             "--start-daemon master",
@@ -413,7 +417,7 @@ fn what_is_wrong_is_said_with_its_exit_status() {
         (
             "-a -t 10.0.0.100:80 -r 192.168.100.2:70000 -b",
             2,
-            "out of range",
+            "invalid port '70000'",
         ),
         ("list", 2, "unexpected argument 'list'"),
         ("--bogus", 2, "unknown option '--bogus'"),

@@ -18,7 +18,9 @@ pub fn check(line: &Line) -> Result<(), CliError> {
     check_values(line)?;
     let (words, _) = line.command.words();
     if let Some(word) = line.words.get(words) {
-        return Err(CliError::usage(format!("unexpected argument '{word}'")));
+        return Err(CliError::usage(format!(
+            "unexpected argument '{word}': `ipvsadm-rs --help` says what goes with a command"
+        )));
     }
     if line.command == Command::List {
         check_list(line)?;

@@ -71,7 +71,8 @@ fn words(text: &str) -> Vec<&str> {
 fn sockpair(text: &str) -> Result<ListConnsRequest, CliError> {
     let wrong = || {
         CliError::usage(format!(
-            "--sockpair {text}: write it as PROTO:CIP:CPORT:VIP:VPORT, as in tcp:10.0.0.48:40000:10.0.0.100:80"
+            "invalid sockpair '{text}': expected PROTO:CIP:CPORT:VIP:VPORT, \
+             e.g. tcp:10.0.0.48:40000:10.0.0.100:80"
         ))
     };
     let [protocol, client, client_port, vip, vport] = words(text)[..] else {

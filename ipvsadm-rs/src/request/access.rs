@@ -22,7 +22,7 @@ pub(super) fn entry(
     }
     let wrong = || {
         CliError::usage(format!(
-            "'{text}' is no address or network, as in 192.0.2.7 or 192.0.2.0/24"
+            "invalid address or network '{text}': expected e.g. 192.0.2.7 or 192.0.2.0/24"
         ))
     };
     let (addr, len) = match text.split_once('/') {

@@ -47,7 +47,7 @@ fn tunnel(line: &Line, mode: FwdMode) -> Result<(TunnelType, u32), CliError> {
     for option in ["tun-type", "tun-port"] {
         if line.has(option) && mode != FwdMode::Tunnel {
             return Err(CliError::usage(format!(
-                "--{option} is for tunnels: give -i (--ipip) too"
+                "--{option} goes with tunnels only: give -i (--ipip) too"
             )));
         }
     }
@@ -57,7 +57,7 @@ fn tunnel(line: &Line, mode: FwdMode) -> Result<(TunnelType, u32), CliError> {
         Some("gre") => TunnelType::Gre,
         Some(other) => {
             return Err(CliError::usage(format!(
-                "'{other}' is no tunnel type: it is one of ipip, gue, gre"
+                "invalid tunnel type '{other}': expected ipip, gue or gre"
             )));
         }
     };
@@ -65,9 +65,10 @@ fn tunnel(line: &Line, mode: FwdMode) -> Result<(TunnelType, u32), CliError> {
     match (tunnel_type, port) {
         (TunnelType::Gue, Some(port)) => Ok((tunnel_type, port)),
         (TunnelType::Gue, None) => Err(CliError::usage(
-            "--tun-type gue needs the port that the real server listens on: --tun-port 6080",
+            "--tun-type gue needs the port that the real server listens on: give it, \
+             e.g. --tun-port 6080",
         )),
         (_, None) => Ok((tunnel_type, 0)),
-        (_, Some(_)) => Err(CliError::usage("--tun-port is for --tun-type gue")),
+        (_, Some(_)) => Err(CliError::usage("--tun-port goes with --tun-type gue only")),
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn endpoint(text: &str, protocol: Protocol) -> Result<(IpAddr, Option
     }
     let no_endpoint = || {
         CliError::usage(format!(
-            "'{text}' is no address with a port, as in 10.0.0.100:80"
+            "invalid address '{text}': expected e.g. 10.0.0.100:80"
         ))
     };
     let (addr, port) = text.rsplit_once(':').ok_or_else(no_endpoint)?;
@@ -31,13 +31,13 @@ pub(super) fn endpoint(text: &str, protocol: Protocol) -> Result<(IpAddr, Option
         .map_err(|_| no_endpoint())?;
     if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(CliError::usage(format!(
-            "'{text}': port {port} is out of range: 1 to 65535"
+            "invalid port '{port}' in '{text}': expected 1 to 65535"
         )));
     }
     match PortNames::of_this_machine().port(protocol, port) {
         Some(port) => Ok((addr, Some(port))),
         None => Err(CliError::usage(format!(
-            "'{text}': '{port}' is no number, and no name of a port in {SERVICES_FILE}"
+            "invalid port '{port}' in '{text}': expected a number or a name in {SERVICES_FILE}"
         ))),
     }
 }

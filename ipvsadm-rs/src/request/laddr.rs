@@ -11,7 +11,7 @@ pub(super) fn laddr(line: &Line, service: Option<ServiceKey>) -> Result<LaddrReq
     let text = line.get("laddr").unwrap_or_default();
     let addr: IpAddr = text.parse().map_err(|_| {
         CliError::usage(format!(
-            "'{text}' is no local address, as in 192.168.100.200"
+            "invalid local address '{text}': expected e.g. 192.168.100.200"
         ))
     })?;
     let laddr = Laddr {

@@ -30,8 +30,9 @@ pub(super) fn parse(text: &str) -> Result<ServiceKey, CliError> {
             _ => return Err(unknown(word)),
         }
     }
-    let protocol = protocol
-        .ok_or_else(|| CliError::usage(format!("'{text}': say which protocol, as in proto=tcp")))?;
+    let protocol = protocol.ok_or_else(|| {
+        CliError::usage(format!("no protocol in '{text}': give one, e.g. proto=tcp"))
+    })?;
     check_family(text, protocol, &matcher, wants_ipv6)?;
     Ok(ServiceKey {
         protocol: protocol.into(),
@@ -41,9 +42,12 @@ pub(super) fn parse(text: &str) -> Result<ServiceKey, CliError> {
 }
 
 fn unknown(word: &str) -> CliError {
-    let hint = cli::did_you_mean(word, &WORDS);
+    let hint = match cli::did_you_mean(word, &WORDS) {
+        none if none.is_empty() => ".".to_owned(),
+        hint => hint,
+    };
     CliError::usage(format!(
-        "-H: '{word}' is not understood{hint}. Valid: {}",
+        "unknown word '{word}' in -H{hint} Valid: {}",
         WORDS.join("=, ")
     ))
 }
@@ -56,7 +60,7 @@ fn parse_protocol(name: &str) -> Result<Protocol, CliError> {
         "icmpv6" => Ok(Protocol::Icmpv6),
         "sctp" => Ok(Protocol::Sctp),
         _ => Err(CliError::usage(format!(
-            "'proto={name}' is not understood: it is tcp, udp, sctp, icmp or icmpv6"
+            "invalid protocol '{name}': expected tcp, udp, sctp, icmp or icmpv6"
         ))),
     }
 }
@@ -67,7 +71,7 @@ fn parse_family(name: &str) -> Result<bool, CliError> {
         "ipv4" => Ok(false),
         "ipv6" => Ok(true),
         _ => Err(CliError::usage(format!(
-            "'af={name}' is not understood: it is ipv4 or ipv6"
+            "invalid family '{name}': expected ipv4 or ipv6"
         ))),
     }
 }
@@ -90,7 +94,7 @@ fn check_family(
     let first = said.next();
     if said.any(|other| Some(other) != first) {
         return Err(CliError::usage(format!(
-            "'{text}': IPv4 and IPv6 do not go together in one service"
+            "'{text}' mixes IPv4 and IPv6: a service has one family"
         )));
     }
     Ok(())
@@ -100,7 +104,8 @@ fn check_family(
 fn parse_range(text: &str) -> Result<EndRange, CliError> {
     let wrong = || {
         CliError::usage(format!(
-            "'{text}' is no range of addresses, as in 192.168.100.0-192.168.100.254 or 10.0.0.1-10.0.0.9:80-90"
+            "invalid address range '{text}': expected e.g. 192.168.100.0-192.168.100.254 \
+             or 10.0.0.1-10.0.0.9:80-90"
         ))
     };
     let (addrs, ports) = split_ports(text);
@@ -179,20 +184,20 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         for (text, part) in [
-            ("src-range=10.0.0.1", "say which protocol"),
-            ("proto=tpc", "'proto=tpc'"),
+            ("src-range=10.0.0.1", "no protocol in"),
+            ("proto=tpc", "invalid protocol 'tpc'"),
             ("proto=tcp,src-rnage=10.0.0.1", "did you mean 'src-range'"),
-            ("proto=tcp,src-range=10.0.0.300", "'10.0.0.300' is no range"),
-            ("proto=tcp,10.0.0.1", "'10.0.0.1' is not understood"),
-            ("proto=tcp,af=ipx", "it is ipv4 or ipv6"),
+            (
+                "proto=tcp,src-range=10.0.0.300",
+                "invalid address range '10.0.0.300'",
+            ),
+            ("proto=tcp,10.0.0.1", "unknown word '10.0.0.1'"),
+            ("proto=tcp,af=ipx", "expected ipv4 or ipv6"),
             (
                 "proto=tcp,af=ipv6,src-range=10.0.0.1",
-                "IPv4 and IPv6 do not go together",
+                "mixes IPv4 and IPv6",
             ),
-            (
-                "proto=icmp,src-range=2001:db8::1",
-                "IPv4 and IPv6 do not go together",
-            ),
+            ("proto=icmp,src-range=2001:db8::1", "mixes IPv4 and IPv6"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(

@@ -33,7 +33,7 @@ pub fn service(line: &Line) -> Result<Option<ServiceKey>, CliError> {
     };
     let (addr, port) = endpoint::endpoint(text, protocol)?;
     let port = port
-        .ok_or_else(|| CliError::usage(format!("'{text}': name the port too, as in {text}:80")))?;
+        .ok_or_else(|| CliError::usage(format!("no port in '{text}': give one, e.g. {text}:80")))?;
     Ok(Some(ServiceKey {
         protocol: protocol.into(),
         address: Some(ip_message(addr)),
@@ -79,7 +79,8 @@ pub fn timeouts(line: &Line) -> Result<Timeouts, CliError> {
             udp_s,
         }),
         _ => Err(CliError::usage(
-            "--set needs three numbers of seconds: tcp tcpfin udp (0 leaves one as it is)",
+            "invalid timeouts: expected three numbers of seconds for tcp, tcpfin and udp, \
+             e.g. --set 900 120 300 (0 leaves one as it is)",
         )),
     }
 }

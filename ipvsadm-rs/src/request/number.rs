@@ -11,7 +11,7 @@ pub fn number(line: &Line, name: &str, most: u32) -> Result<Option<u32>, CliErro
             .ok()
             .filter(|number| *number <= most)
             .ok_or_else(|| {
-                CliError::usage(format!("--{name} {text}: give a number from 0 to {most}"))
+                CliError::usage(format!("invalid --{name} '{text}': expected 0 to {most}"))
             })
     };
     line.get(name).map(parse).transpose()

@@ -55,8 +55,8 @@ fn complaints_are_ipvsadm_s() {
         refusal("-A -t 1.1.1.1:80 -r 2.2.2.2 -m"),
         "Illegal 'real-server' option with the 'add-service' command"
     );
-    assert!(refusal("-A -t 1.1.1.1:65536").contains("port 65536 is out of range"));
-    assert!(refusal("-A -t 1.1.1.1").contains("name the port too"));
+    assert!(refusal("-A -t 1.1.1.1:65536").contains("invalid port '65536'"));
+    assert!(refusal("-A -t 1.1.1.1").contains("no port in"));
     assert!(refusal("-a -t 1.1.1.1:80 -r 2.2.2.2 -b -g").contains("conflicts"));
     assert!(refusal("-a -t 1.1.1.1:80 -r 2.2.2.2 -b -w 65536").contains("0 to 65535"));
     assert!(refusal("-a -t 1.1.1.1:80 -r 2.2.2.2 -b -w -1").contains("0 to 65535"));
@@ -142,13 +142,13 @@ fn endpoints_have_numbers_in_range() {
     assert_eq!(parsed("10.0.0.1:80").unwrap(), (addr, Some(80)));
     assert_eq!(parsed("[::1]:80").unwrap().1, Some(80));
     for (wrong, part) in [
-        ("10.0.0.1:65536", "port 65536 is out of range"),
-        ("10.0.0.1:", "is no number"),
-        ("10.0.0.1:-1", "'-1' is no number"),
-        ("10.0.0.1:no-such-port", "'no-such-port' is no number"),
-        ("10.0.0:80", "is no address with a port"),
-        ("www.example.com:80", "is no address with a port"),
-        ("", "is no address with a port"),
+        ("10.0.0.1:65536", "invalid port '65536'"),
+        ("10.0.0.1:", "invalid port ''"),
+        ("10.0.0.1:-1", "invalid port '-1'"),
+        ("10.0.0.1:no-such-port", "invalid port 'no-such-port'"),
+        ("10.0.0:80", "invalid address"),
+        ("www.example.com:80", "invalid address"),
+        ("", "invalid address"),
     ] {
         let error = parsed(wrong).unwrap_err();
         assert!(

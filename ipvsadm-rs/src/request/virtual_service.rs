@@ -38,7 +38,8 @@ pub(super) fn virtual_service(
 fn syn_proxy(line: &Line) -> Result<(bool, u32), CliError> {
     let wrong = |text| {
         CliError::usage(format!(
-            "--synproxy {text}: give enable, disable, or a number of SYNs per second above which it is on"
+            "invalid --synproxy '{text}': expected enable, disable, or the number of SYNs per \
+             second above which it is on"
         ))
     };
     match line.get("synproxy") {
@@ -59,7 +60,7 @@ fn persistence_s(line: &Line) -> Result<u32, CliError> {
         None => Ok(0),
         Some("") => Ok(DEFAULT_S),
         Some("0") => Err(CliError::usage(
-            "--persistent 0: give a number of seconds from 1 on",
+            "invalid --persistent '0': expected a number of seconds from 1 on",
         )),
         Some(_) => Ok(number(line, "persistent", u32::MAX)?.unwrap_or(DEFAULT_S)),
     }
@@ -83,7 +84,7 @@ fn prefix_len(line: &Line) -> Result<u32, CliError> {
     };
     len.ok_or_else(|| {
         CliError::usage(format!(
-            "'{text}' is no netmask, as in 255.255.255.0, or a length, as in 24 or 64"
+            "invalid netmask '{text}': expected e.g. 255.255.255.0, 24 or 64"
         ))
     })
 }
