@@ -2,10 +2,11 @@
 
 use cli::{CliError, ip_message, ip_or_zero};
 use proto::v1::address_service_client::AddressServiceClient;
-use proto::v1::{Address, FlushAddressesRequest, ListAddressesRequest, SapoolUse, Scope};
+use proto::v1::{Address, FlushAddressesRequest, ListAddressesRequest, SapoolUse};
 use serde_json::{Value, json};
 use tonic::transport::Channel;
 
+use crate::scope::{scope, scope_name};
 use crate::words::{Words, looks_like_addr, parse_prefix, unknown};
 use crate::{Context, Verb};
 
@@ -109,29 +110,6 @@ fn lifetime(word: &str, keyword: &str) -> Result<(), CliError> {
     }
 }
 
-/// A scope by name.
-pub fn scope(word: &str) -> Result<Scope, CliError> {
-    match word {
-        "host" => Ok(Scope::Host),
-        "kni_host" => Ok(Scope::KniHost),
-        "link" => Ok(Scope::Link),
-        "global" => Ok(Scope::Global),
-        "site" => Ok(Scope::Site),
-        _ => Err(unknown(word, &["host", "link", "global", "kni_host"])),
-    }
-}
-
-/// A scope's name.
-pub const fn scope_name(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Host => "host",
-        Scope::KniHost => "kni_host",
-        Scope::Link => "link",
-        Scope::Site => "site",
-        Scope::Global | Scope::Unspecified => "global",
-    }
-}
-
 fn text(address: &Address, verbose: bool) -> String {
     let addr = ip_or_zero(address.address.as_ref());
     let family = if addr.is_ipv4() { "inet" } else { "inet6" };
@@ -193,7 +171,7 @@ fn use_json(usage: &SapoolUse) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use proto::v1::WorkerSapoolUse;
+    use proto::v1::{Scope, WorkerSapoolUse};
 
     use super::*;
 

@@ -4,10 +4,10 @@ mod addr;
 mod eal_mem;
 mod help;
 mod link;
-mod link_output;
 mod neigh;
 mod options;
 mod route;
+mod scope;
 mod words;
 
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use proto::v1::{FlushNeighboursRequest, ListNeighboursRequest, Neighbour};
 use serde_json::{Value, json};
 use tonic::transport::Channel;
 
-use crate::words::{Words, looks_like_addr, parse_addr, unknown};
+use crate::words::{Words, looks_like_addr, parse_addr, parse_mac, unknown};
 use crate::{Context, Verb};
 
 pub async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliError> {
@@ -73,21 +73,6 @@ fn parse(mut words: Words) -> Result<Neighbour, CliError> {
         }
     }
     Ok(neighbour)
-}
-
-/// Six bytes in hexadecimal with colons.
-pub fn parse_mac(word: &str) -> Result<Vec<u8>, CliError> {
-    let byte = |digits: &str| {
-        // from_str_radix would take a sign too.
-        let is_byte = matches!(digits.len(), 1 | 2) && !digits.starts_with('+');
-        u8::from_str_radix(digits, 16).ok().filter(|_| is_byte)
-    };
-    let bytes: Option<Vec<u8>> = word.split(':').map(byte).collect();
-    bytes.filter(|bytes| bytes.len() == 6).ok_or_else(|| {
-        CliError::failed(format!(
-            "invalid MAC address '{word}': expected e.g. 02:00:00:00:00:01"
-        ))
-    })
 }
 
 fn text(neighbour: &Neighbour) -> String {

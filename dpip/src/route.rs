@@ -8,7 +8,7 @@ use proto::v1::{Family, FlushRoutesRequest, ListRoutesRequest, Route};
 use serde_json::{Value, json};
 use tonic::transport::Channel;
 
-use crate::addr::{scope, scope_name};
+use crate::scope::{scope, scope_name};
 use crate::words::{Words, looks_like_addr, parse_prefix, unknown};
 use crate::{Context, Verb};
 

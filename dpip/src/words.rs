@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use cli::CliError;
+use packet::MacAddr;
 
 /// What is still to be read.
 #[derive(Debug)]
@@ -71,6 +72,13 @@ pub fn parse_addr(word: &str) -> Result<IpAddr, CliError> {
             "invalid IP address '{word}': expected e.g. 10.0.0.1 or 2001:db8::1"
         ))
     })
+}
+
+/// The bytes of a MAC address.
+pub fn parse_mac(word: &str) -> Result<Vec<u8>, CliError> {
+    let mac: Result<MacAddr, _> = word.parse();
+    mac.map(|mac| mac.0.to_vec())
+        .map_err(|error| CliError::failed(error.to_string()))
 }
 
 /// Whether a word can only be meant as an address, so that what is wrong with it is said of an address.
