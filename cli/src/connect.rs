@@ -4,7 +4,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::error::{CliError, root_cause};
 
-/// Where the daemon's socket is if nobody says otherwise.
+/// The path of the daemon's socket if neither `--socket` nor the environment names one.
 pub const DEFAULT_SOCKET: &str = "/run/dpvs-rs/dpvsd.sock";
 /// The environment variable that names the socket if there is no `--socket`.
 pub const SOCKET_VARIABLE: &str = "DPVS_SOCKET";
@@ -12,7 +12,8 @@ pub const SOCKET_VARIABLE: &str = "DPVS_SOCKET";
 /// 100,000 routes, and the daemon on this machine can be trusted with more.
 pub const MAX_ANSWER_BYTES: usize = 1 << 30;
 
-/// The socket that an option, else the environment, else the default names.
+/// The path of the socket: that of `--socket`, else that of [`SOCKET_VARIABLE`], else
+/// [`DEFAULT_SOCKET`].
 pub fn socket_path(option: Option<String>) -> String {
     choose_socket(option, std::env::var(SOCKET_VARIABLE).ok())
 }
@@ -26,7 +27,7 @@ fn choose_socket(option: Option<String>, variable: Option<String>) -> String {
 /// Connects to the daemon.
 ///
 /// # Errors
-/// With what to do if it does not answer.
+/// If the daemon does not answer. The message says what to do.
 pub async fn connect(socket: &str) -> Result<Channel, CliError> {
     let unreachable = |error: tonic::transport::Error| {
         CliError::failed(format!(
@@ -35,7 +36,7 @@ pub async fn connect(socket: &str) -> Result<Channel, CliError> {
             root_cause(&error)
         ))
     };
-    // Everything after `unix://` is the path, as it is.
+    // tonic takes everything after `unix://` for the path. Nothing has to be escaped.
     let endpoint = Endpoint::from_shared(format!("unix://{socket}"));
     let endpoint = endpoint.map_err(unreachable)?;
     let connected = endpoint.connect().await;

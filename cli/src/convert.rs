@@ -1,10 +1,10 @@
-//! Addresses between what people write and what the API carries.
+//! Addresses: from and to the messages of the API.
 
 use std::net::IpAddr;
 
 use proto::v1;
 
-/// An address as the API carries it.
+/// An address as a message of the API.
 pub fn ip_message(addr: IpAddr) -> v1::IpAddress {
     let bytes = match addr {
         IpAddr::V4(addr) => addr.octets().to_vec(),
@@ -13,7 +13,7 @@ pub fn ip_message(addr: IpAddr) -> v1::IpAddress {
     v1::IpAddress { bytes }
 }
 
-/// An address that the API carried; `None` if it is of neither length.
+/// The address in a message of the API; `None` if it has neither 4 nor 16 bytes.
 pub fn ip(message: Option<&v1::IpAddress>) -> Option<IpAddr> {
     let bytes = message?.bytes.as_slice();
     let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
@@ -21,7 +21,7 @@ pub fn ip(message: Option<&v1::IpAddress>) -> Option<IpAddr> {
         .ok()
 }
 
-/// An address that the API carried, or 0.0.0.0 where there is none.
+/// The address in a message of the API, or 0.0.0.0 if there is none.
 pub fn ip_or_zero(message: Option<&v1::IpAddress>) -> IpAddr {
     ip(message).unwrap_or(IpAddr::from([0, 0, 0, 0]))
 }

@@ -1,21 +1,21 @@
-//! What goes wrong, as a sentence.
+//! Errors as messages with an exit status.
 
 use std::error::Error;
 use std::fmt;
 
 use tonic::{Code, Status};
 
-/// A sentence for the user and the exit status.
+/// A message for the user and the exit status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CliError {
-    /// What is wrong and the way out; empty if there is nothing to say
+    /// What is wrong and what to do. Empty if nothing is to be printed.
     pub text: String,
-    /// 1: refused or failed. 2: not understood, or not supported yet
+    /// 1 if the command was refused or failed, 2 if it was not understood or is not supported.
     pub status: u8,
 }
 
 impl CliError {
-    /// Refused or failed.
+    /// The command was refused or failed.
     pub fn failed(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
@@ -23,7 +23,7 @@ impl CliError {
         }
     }
 
-    /// Not understood.
+    /// The command line was not understood.
     pub fn usage(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
@@ -31,12 +31,12 @@ impl CliError {
         }
     }
 
-    /// Understood, and for a later release.
+    /// The command line was understood, but this release does not support it.
     pub fn unsupported(what: &str) -> Self {
         Self::usage(format!("{what} is not supported yet"))
     }
 
-    /// Whoever read the output has seen enough (`| head`): time to end, and nothing to complain about.
+    /// The reader of the output has gone, as `head` does. The program ends without a message.
     pub const fn reader_gone() -> Self {
         Self {
             text: String::new(),
@@ -55,7 +55,7 @@ impl Error for CliError {}
 
 impl From<Status> for CliError {
     fn from(status: Status) -> Self {
-        // Only what went wrong on the way has a cause: what the daemon said is a sentence already.
+        // Only errors of the connection have a source. A status of the daemon has its message.
         if let Some(cause) = status.source() {
             return Self::failed(format!(
                 "the connection to dpvsd broke: {}. Check that it still runs, and try again",
@@ -75,7 +75,7 @@ impl From<Status> for CliError {
     }
 }
 
-/// The innermost cause of an error, which is the one that says something.
+/// The innermost source of an error. The outer ones only say that something failed.
 pub(crate) fn root_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     let mut cause = error;
     while let Some(next) = cause.source() {

@@ -1,4 +1,4 @@
-//! What `dpip` and `ipvsadm-rs` share: options, the connection to the daemon, exit statuses, output.
+//! What `dpip` and `ipvsadm-rs` share: options, connection to the daemon, exit statuses, output.
 //!
 //! A command line tool is `fn main() -> ExitCode { cli::run("name", the_future) }`. Whatever goes
 //! wrong is a [`CliError`], a message with an exit status, which [`run`] prints. Its options are an
@@ -35,7 +35,7 @@ pub fn arguments() -> Result<Vec<String>, CliError> {
     std::env::args_os().skip(1).map(text).collect()
 }
 
-/// Runs a program's main function on a runtime of its own and turns its result into an exit status.
+/// Runs a program's main function on a new runtime and turns its result into an exit status.
 pub fn run(program: &str, main: impl Future<Output = Result<(), CliError>>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

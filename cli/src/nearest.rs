@@ -1,8 +1,8 @@
-//! "Did you mean": the name most like a word nobody knows.
+//! "Did you mean": the known name that is most like an unknown word.
 
-/// The name among `valid` that is most like `word`, if one is like it at all.
+/// The name in `valid` that is most like `word`; `None` if no name is similar.
 pub fn nearest<'a>(word: &str, valid: &[&'a str]) -> Option<&'a str> {
-    // Someone who wrote half of a name, or a name with more behind it, means that name.
+    // A word that is the beginning of a name, or begins with a name, means that name.
     let is_part = |name: &str| {
         word.len() >= 2 && (name.starts_with(word) || (name.len() >= 2 && word.starts_with(name)))
     };
@@ -14,7 +14,7 @@ pub fn nearest<'a>(word: &str, valid: &[&'a str]) -> Option<&'a str> {
         .min_by_key(|name| (!is_part(name), distance(name)))
 }
 
-/// `: did you mean 'X'?`, or nothing.
+/// `: did you mean 'X'?`, or an empty text if no name in `valid` is similar to `word`.
 pub fn did_you_mean(word: &str, valid: &[&str]) -> String {
     nearest(word, valid)
         .map(|name| format!(": did you mean '{name}'?"))

@@ -1,4 +1,4 @@
-//! Standard output.
+//! Printing to standard output.
 
 use std::io::{ErrorKind, Write};
 
@@ -9,8 +9,8 @@ use crate::error::CliError;
 /// Prints to standard output.
 ///
 /// # Errors
-/// If it cannot be written; [`CliError::reader_gone`] if nobody reads it any more, which is no failure but a reason to
-/// stop.
+/// If standard output cannot be written. [`CliError::reader_gone`] if its reader has gone: that
+/// is no failure, but the program should end.
 pub fn print(text: &str) -> Result<(), CliError> {
     print_to(&mut std::io::stdout().lock(), text)
 }
@@ -33,7 +33,7 @@ pub fn print_json(value: &Value) -> Result<(), CliError> {
     print(&format!("{value:#}\n"))
 }
 
-/// Prints a value as JSON on one line, for output that goes on: a line is a sample.
+/// Prints a value as JSON on one line, for output that goes on: every line is a sample.
 ///
 /// # Errors
 /// As [`print()`].
@@ -45,7 +45,7 @@ pub fn print_json_line(value: &Value) -> Result<(), CliError> {
 mod tests {
     use super::*;
 
-    /// Fails every write in one way.
+    /// A writer that fails every write with the same kind of error.
     struct Failing(ErrorKind);
 
     impl Write for Failing {

@@ -1,4 +1,4 @@
-//! `dpip addr`.
+//! `dpip addr`: the addresses of devices.
 
 use cli::{CliError, ip_message, ip_or_zero};
 use proto::v1::address_service_client::AddressServiceClient;
@@ -84,7 +84,7 @@ fn parse(mut words: Words) -> Result<Address, CliError> {
             "dev" => address.device = words.value("dev")?,
             "broadcast" | "brd" => address.broadcast = Some(ip_message(words.addr("broadcast")?)),
             "scope" => address.scope = scope(&words.value("scope")?)?.into(),
-            // DPVS's own parser knows the second spelling only, its help the first.
+            // DPVS's parser knows only `prefered_lft`, and its help says `preferred_lft`.
             "valid_lft" | "preferred_lft" | "prefered_lft" => {
                 lifetime(&words.value(&word)?, &word)?;
             }
@@ -181,7 +181,7 @@ mod tests {
         ))
     }
 
-    /// An address as someone may write it back.
+    /// The words that an address could be written with.
     fn written(address: &Address) -> String {
         format!(
             "{}/{} {}{}",
@@ -274,10 +274,11 @@ mod tests {
         };
         assert_eq!(
             text(&laddr, false),
-            "inet 192.168.100.200/32 scope global dpdk0\n     valid_lft forever preferred_lft forever sa_used 0 sa_free 1032176 sa_miss 0\n"
+            "inet 192.168.100.200/32 scope global dpdk0\n     valid_lft forever preferred_lft \
+            forever sa_used 0 sa_free 1032176 sa_miss 0\n"
         );
     }
-    /// DPVS: `-v` shows every worker's part with `[lcore]` before it.
+    /// With `-v` DPVS also shows the part of each worker, after `[lcore]`.
     #[test]
     fn verbose_shows_the_workers() {
         let usage = |used, free| SapoolUse {

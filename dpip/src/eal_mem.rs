@@ -1,5 +1,5 @@
-//! `dpip eal-mem`: what takes memory. Pools in DPVS's columns; conn tables, counters and local ports of
-//! each worker, which DPVS does not show.
+//! `dpip eal-mem`: how memory is used. Pools are shown in DPVS's columns. Below them are the conn
+//! table, counters and local ports of each worker, which DPVS does not show.
 
 use cli::CliError;
 use proto::v1::memory_service_client::MemoryServiceClient;
@@ -12,7 +12,7 @@ use crate::{Context, Verb};
 const LATER: &[&str] = &["seg", "ring", "zone"];
 const BYTES_PER_MB: f64 = (1 << 20) as f64;
 
-/// What of it is shown.
+/// Which memory is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shown {
     All,
@@ -46,7 +46,7 @@ pub async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliE
     }
 }
 
-/// `[ pool | worker ]`; both without.
+/// Parses `[ pool | worker ]`. Without a word, both are shown.
 fn parse(mut words: Words) -> Result<Shown, CliError> {
     let word = words.next();
     if let Some(second) = words.next() {
@@ -128,7 +128,7 @@ fn worker(worker: &WorkerMemory) -> String {
     )
 }
 
-/// Of a full table; a conn's local port is one bit more.
+/// Bytes for each conn of a full table. The bit of its local port is not counted.
 fn bytes_per_conn(worker: &WorkerMemory) -> f64 {
     worker.conn_table_bytes as f64 / worker.max_conns.max(1) as f64
 }

@@ -1,4 +1,4 @@
-//! The help. The grammar of each object is DPVS's.
+//! The text of `--help` and `OBJECT help`. The grammar of each object is DPVS's.
 
 use crate::options;
 

@@ -1,4 +1,5 @@
-//! `dpip`: addresses, routes, neighbours and links of dpvsd, with the grammar and output of DPVS's.
+//! `dpip`: addresses, routes, neighbours and links of dpvsd. Grammar and output are those of
+//! DPVS's dpip.
 
 mod addr;
 mod eal_mem;
@@ -17,7 +18,7 @@ use options::Options;
 use tonic::transport::Channel;
 use words::{Words, hint};
 
-/// Objects of DPVS that come with a later release.
+/// Objects of DPVS's dpip that are not supported yet.
 const LATER: &[&str] = &[
     "vlan", "tunnel", "qsch", "cls", "ipv6", "iftraf", "ipset", "flow", "maddr", "lldp",
 ];
@@ -34,7 +35,7 @@ enum Verb {
     Flush,
 }
 
-/// How commands reach the daemon and print.
+/// What every command needs: the options, and the path of the daemon's socket.
 #[derive(Debug)]
 struct Context {
     options: Options,

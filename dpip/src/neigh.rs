@@ -1,4 +1,4 @@
-//! `dpip neigh`.
+//! `dpip neigh`: the neighbour table.
 
 use cli::{CliError, ip_message, ip_or_zero};
 use proto::v1::neighbour_service_client::NeighbourServiceClient;
@@ -78,7 +78,7 @@ fn parse(mut words: Words) -> Result<Neighbour, CliError> {
 fn text(neighbour: &Neighbour) -> String {
     let addr = ip_or_zero(neighbour.address.as_ref()).to_string();
     let is_static = if neighbour.r#static { "static" } else { "" };
-    // One table for all lcores: the column stays for scripts.
+    // All lcores share one table. The column is there for scripts that expect DPVS's output.
     let tail = format!("dev: {}  core: 0  {is_static}\n", neighbour.device);
     if neighbour.mac.is_empty() {
         format!(
@@ -134,7 +134,7 @@ mod tests {
         assert!(error.text.contains("did you mean 'lladdr'?"), "{error}");
     }
 
-    /// DPVS's two lines, with its own spelling of the second.
+    /// As DPVS shows them, with its spelling of "incomplete".
     #[test]
     fn neighbours_are_shown_as_dpvs_shows_them() {
         let mut neighbour = parsed("10.0.0.1 lladdr 02:00:00:00:00:01 dev dpdk0").unwrap();
@@ -144,7 +144,8 @@ mod tests {
         assert_eq!(
             text(&neighbour),
             format!(
-                "ip: {addr} mac: 02:00:00:00:00:01   state: PERMANENT     dev: dpdk0  core: 0  static\n"
+                "ip: {addr} mac: 02:00:00:00:00:01   state: PERMANENT     dev: dpdk0  core: 0  \
+                static\n"
             )
         );
         neighbour.mac.clear();
@@ -153,7 +154,8 @@ mod tests {
         assert_eq!(
             text(&neighbour),
             format!(
-                "ip: {addr} mac:incomplate                       state: INCOMPLETE     dev: dpdk0  core: 0  \n"
+                "ip: {addr} mac:incomplate                       state: INCOMPLETE     dev: \
+                dpdk0  core: 0  \n"
             )
         );
         assert!(json(&neighbour)["mac"].is_null());

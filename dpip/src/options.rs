@@ -5,7 +5,7 @@ use std::time::Duration;
 use cli::{CliError, Item, Opt, OptionTable, Takes};
 use proto::v1::Family;
 
-/// What the options say.
+/// The values of the options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// `-v`: show more.
@@ -121,7 +121,7 @@ const OPTIONS: OptionTable<Meaning> = OptionTable {
 /// Splits a command line into options and words. `--` ends the options.
 ///
 /// # Errors
-/// With the option that is not known, or the value that is wrong or missing.
+/// If an option is unknown, or its value is wrong or missing.
 pub fn parse(args: &[String]) -> Result<(Options, Vec<String>), CliError> {
     let mut options = Options::default();
     let mut words = Vec::new();

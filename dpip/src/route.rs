@@ -1,4 +1,4 @@
-//! `dpip route`.
+//! `dpip route`: the routing table.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -145,7 +145,7 @@ mod tests {
         )
     }
 
-    /// A route as someone may write it back.
+    /// The words that a route could be written with.
     fn written(route: &Route) -> String {
         let mut text = format!(
             "{}/{}",
@@ -222,8 +222,10 @@ mod tests {
             shown,
             "\
 inet 10.0.0.100/32 via 0.0.0.0 src 0.0.0.0 dev dpdk1 mtu 1500 tos 0 scope host metric 0 proto auto
-inet 192.168.100.200/32 via 0.0.0.0 src 0.0.0.0 dev dpdk0 mtu 1500 tos 0 scope host metric 0 proto auto
-inet 192.168.100.0/24 via 0.0.0.0 src 0.0.0.0 dev dpdk0 mtu 1500 tos 0 scope link metric 0 proto auto
+inet 192.168.100.200/32 via 0.0.0.0 src 0.0.0.0 dev dpdk0 mtu 1500 tos 0 scope host metric 0 \
+    proto auto
+inet 192.168.100.0/24 via 0.0.0.0 src 0.0.0.0 dev dpdk0 mtu 1500 tos 0 scope link metric 0 proto \
+    auto
 inet 10.0.0.0/16 via 0.0.0.0 src 0.0.0.0 dev dpdk1 mtu 1500 tos 0 scope link metric 0 proto auto
 inet6 2001:db8:1::/64 via :: src :: dev dpdk1 mtu 1500 tos 0 scope link metric 0 proto auto
 "

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use cli::CliError;
 use packet::MacAddr;
 
-/// What is still to be read.
+/// The words that are still to be read, and the keywords that were read.
 #[derive(Debug)]
 pub struct Words {
     words: std::vec::IntoIter<String>,
@@ -13,7 +13,7 @@ pub struct Words {
 }
 
 impl Words {
-    /// All words of a command, from the object on.
+    /// Starts with all words of a command, from the object on.
     pub fn new(words: Vec<String>) -> Self {
         Self {
             words: words.into_iter(),
@@ -26,7 +26,7 @@ impl Words {
         self.words.next()
     }
 
-    /// The word that must follow a keyword, which may stand once.
+    /// The word that must follow a keyword. A keyword may be given once only.
     pub fn value(&mut self, keyword: &str) -> Result<String, CliError> {
         if self.keywords.iter().any(|seen| seen == keyword) {
             return Err(CliError::failed(format!("'{keyword}' is given twice")));
@@ -36,13 +36,13 @@ impl Words {
             .ok_or_else(|| CliError::failed(format!("'{keyword}' needs a value after it")))
     }
 
-    /// An address after a keyword.
+    /// The address that must follow a keyword.
     pub fn addr(&mut self, keyword: &str) -> Result<IpAddr, CliError> {
         let word = self.value(keyword)?;
         parse_addr(&word)
     }
 
-    /// A number after a keyword.
+    /// The number that must follow a keyword.
     pub fn number(&mut self, keyword: &str) -> Result<u32, CliError> {
         let word = self.value(keyword)?;
         word.parse().map_err(|_| {
@@ -52,7 +52,7 @@ impl Words {
         })
     }
 
-    /// `[ dev NAME ]` and nothing else; empty if it is not there.
+    /// Parses `[ dev NAME ]`, and nothing else may follow. The result is empty without a device.
     pub fn device_only(mut self) -> Result<String, CliError> {
         let mut device = String::new();
         while let Some(word) = self.next() {
@@ -65,7 +65,7 @@ impl Words {
     }
 }
 
-/// An address.
+/// Parses an address.
 pub fn parse_addr(word: &str) -> Result<IpAddr, CliError> {
     word.parse().map_err(|_| {
         CliError::failed(format!(
@@ -74,20 +74,21 @@ pub fn parse_addr(word: &str) -> Result<IpAddr, CliError> {
     })
 }
 
-/// The bytes of a MAC address.
+/// Parses a MAC address into its bytes.
 pub fn parse_mac(word: &str) -> Result<Vec<u8>, CliError> {
     let mac: Result<MacAddr, _> = word.parse();
     mac.map(|mac| mac.0.to_vec())
         .map_err(|error| CliError::failed(error.to_string()))
 }
 
-/// Whether a word can only be meant as an address, so that what is wrong with it is said of an address.
+/// Whether a word is meant as an address. If it is wrong, the message is about an address then, not
+/// about an unknown word.
 pub fn looks_like_addr(word: &str) -> bool {
     word.starts_with(|first: char| first.is_ascii_hexdigit() || first == ':')
         && word.contains(['.', ':', '/'])
 }
 
-/// An address with or without a prefix length; without, that of a host.
+/// Parses an address with or without a prefix length. Without one it is the length of a host.
 pub fn parse_prefix(word: &str) -> Result<(IpAddr, u32), CliError> {
     let (addr, len) = match word.split_once('/') {
         Some((addr, len)) => (parse_addr(addr)?, Some(len)),
@@ -105,7 +106,7 @@ pub fn parse_prefix(word: &str) -> Result<(IpAddr, u32), CliError> {
     })
 }
 
-/// A word that is no keyword here.
+/// The error for a word that is none of the valid ones.
 pub fn unknown(word: &str, valid: &[&str]) -> CliError {
     let hint = hint(word, valid);
     CliError::failed(format!(
@@ -114,7 +115,8 @@ pub fn unknown(word: &str, valid: &[&str]) -> CliError {
     ))
 }
 
-/// `: did you mean 'X'?`, or a full stop. The valid words follow it.
+/// The hint after an unknown word: `: did you mean 'X'?`, or a full stop if no valid word is
+/// similar.
 pub fn hint(word: &str, valid: &[&str]) -> String {
     match cli::did_you_mean(word, valid) {
         none if none.is_empty() => ".".to_owned(),

@@ -1,4 +1,4 @@
-//! The program itself, against a daemon without a dataplane.
+//! The program as a user runs it, against a daemon without a dataplane.
 
 #![allow(
     clippy::unwrap_used,
@@ -54,7 +54,7 @@ fn routes_go_in_and_come_out_as_in_the_tutorial() {
     daemon.run("route add 10.0.0.0/16 dev dpdk1");
     daemon.run("route add default via 10.140.31.254 src 10.140.16.48 dev dpdk0");
     for route in &mut daemon.state.lock().unwrap().routes {
-        // What the daemon fills in.
+        // The real daemon fills these in.
         route.mtu = 1500;
         if route.gateway.is_none() {
             route.scope = Scope::Link.into();
@@ -64,7 +64,8 @@ fn routes_go_in_and_come_out_as_in_the_tutorial() {
         daemon.run("route show"),
         "\
 inet 10.0.0.0/16 via 0.0.0.0 src 0.0.0.0 dev dpdk1 mtu 1500 tos 0 scope link metric 0 proto auto
-inet 0.0.0.0/0 via 10.140.31.254 src 10.140.16.48 dev dpdk0 mtu 1500 tos 0 scope global metric 0 proto auto
+inet 0.0.0.0/0 via 10.140.31.254 src 10.140.16.48 dev dpdk0 mtu 1500 tos 0 scope global metric 0 \
+    proto auto
 "
     );
     assert!(!daemon.run("route show dev dpdk1").contains("dpdk0"));
@@ -139,7 +140,7 @@ fn samples_come_at_their_interval_as_text_and_as_json() {
         .nth(2)
         .and_then(|line| line.split_whitespace().next()?.parse().ok())
         .unwrap();
-    // 1000 between the samples, a second or a little more apart.
+    // The counter grows by 1000 between two samples, which are a second or a little more apart.
     assert!((1..=1000).contains(&rate), "{text}");
     let json = daemon.run("--json -s link show dpdk0 -c 1");
     assert_eq!(json.lines().count(), 1);
@@ -158,7 +159,7 @@ fn samples_end_when_nobody_reads_them() {
         .unwrap();
     let mut first = [0; 1];
     child.stdout.take().unwrap().read_exact(&mut first).unwrap();
-    // The pipe is closed now: the next sample finds out.
+    // The pipe is closed now, and writing the next sample fails.
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
@@ -294,7 +295,7 @@ fn odd_arguments_and_closed_outputs_are_no_panic() {
     assert_eq!(status.code(), Some(1));
 }
 
-/// DPVS's columns for pools (`eal_mem.c`), and the workers' own memory below them.
+/// Pools in the columns of DPVS's `dpip eal-mem`, and the workers' memory below them.
 #[test]
 fn memory_is_shown_by_pool_and_by_worker() {
     let daemon = fake::start();
@@ -323,10 +324,14 @@ fn memory_is_shown_by_pool_and_by_worker() {
     assert_eq!(
         daemon.run("eal-mem show"),
         "\
-pool_name                 flags   elt_size header_size trailer_size private_data_size       size       used    Mem(MB)
-dpvsd                        10       2304          64            0                64      65535        512      148.0
-worker                max_conns      conns     conn_table     bytes/conn       counters    local_ports    Mem(MB)
-cpu1                    1000000          5       93400000           93.4          65536         132096       89.3
+pool_name                 flags   elt_size header_size trailer_size private_data_size       \
+    size       used    Mem(MB)
+dpvsd                        10       2304          64            0                64      \
+    65535        512      148.0
+worker                max_conns      conns     conn_table     bytes/conn       counters    \
+    local_ports    Mem(MB)
+cpu1                    1000000          5       93400000           93.4          65536         \
+    132096       89.3
 "
     );
     assert!(!daemon.run("eal-mem show pool").contains("cpu1"));

@@ -1,4 +1,4 @@
-//! The daemon's service for services, dests, local addresses and conns.
+//! The daemon's gRPC service for services, dests, local addresses and conns.
 
 use cli::CliError;
 use proto::v1::ipvs_service_client::IpvsServiceClient;
@@ -9,7 +9,7 @@ pub(crate) type Client = IpvsServiceClient<Channel>;
 /// Connects to the daemon.
 ///
 /// # Errors
-/// With what to do if it does not answer.
+/// If the daemon does not answer. The message says what to do.
 pub(crate) async fn connect(socket: &str) -> Result<Client, CliError> {
     let client = IpvsServiceClient::new(cli::connect(socket).await?);
     Ok(client.max_decoding_message_size(cli::MAX_ANSWER_BYTES))

@@ -1,17 +1,17 @@
-//! Names of ports, as /etc/services has them: `http` for 80.
+//! Names of ports, from /etc/services: `http` for 80.
 //!
-//! Addresses are always written as numbers, with or without `-n`: asking a name server for each would make a list hang
-//! just when the network does.
+//! Addresses are always written as numbers, with or without `-n`. If a name server were asked for
+//! each, a list would hang just when the network is broken.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use proto::v1::Protocol;
 
-/// services(5)
+/// The file of port names: services(5).
 pub const SERVICES_FILE: &str = "/etc/services";
 
-/// Names of ports. Empty: every port is written as a number.
+/// Names of ports. If there are none, every port is written as a number.
 #[derive(Debug, Default, Clone)]
 pub struct PortNames {
     by_port: HashMap<(Protocol, u16), String>,
@@ -19,7 +19,7 @@ pub struct PortNames {
 }
 
 impl PortNames {
-    /// Those of this machine; none if it has none. The file is read when it is first asked for.
+    /// The names of this machine's [`SERVICES_FILE`], which is read once. Empty without the file.
     pub fn of_this_machine() -> &'static Self {
         static NAMES: LazyLock<PortNames> = LazyLock::new(|| {
             std::fs::read_to_string(SERVICES_FILE)
@@ -29,7 +29,8 @@ impl PortNames {
         &NAMES
     }
 
-    /// Lines of `name port/protocol alias...  # comment`, services(5). The first name of a port is its name.
+    /// Parses lines of `name port/protocol alias...  # comment`. If a port has several names, the
+    /// first one is shown.
     fn parse(text: &str) -> Self {
         let mut names = Self::default();
         for line in text.lines() {
@@ -63,7 +64,7 @@ impl PortNames {
         names
     }
 
-    /// A port's name, or its number.
+    /// The name of a port, or its number if it has no name.
     pub fn show(&self, protocol: Protocol, port: u32) -> String {
         u16::try_from(port)
             .ok()
@@ -71,7 +72,7 @@ impl PortNames {
             .map_or_else(|| port.to_string(), Clone::clone)
     }
 
-    /// The port of a name.
+    /// The port that a name or an alias means.
     pub fn port(&self, protocol: Protocol, name: &str) -> Option<u16> {
         self.by_name.get(&(protocol, name.to_owned())).copied()
     }
@@ -81,7 +82,7 @@ impl PortNames {
 mod tests {
     use super::*;
 
-    /// The form of services(5).
+    /// Lines in the form of services(5).
     #[test]
     fn ports_have_names_by_protocol() {
         let names = PortNames::parse(

@@ -9,7 +9,7 @@ use crate::args::{self, Line};
 use crate::client::Client;
 use crate::request;
 
-/// The text to restore: of the file that is named, else (or for `-`) of standard input.
+/// The text to restore: that of the named file; that of standard input without a name or for `-`.
 ///
 /// # Errors
 /// If it cannot be read.
@@ -25,11 +25,11 @@ pub fn text(line: &Line) -> Result<String, CliError> {
     }
 }
 
-/// The changes that the lines of `-S` ask for, each with the number of its line. Empty lines and comments count but
-/// ask for nothing.
+/// The changes that lines of `-S` ask for, each with the number of its line. Empty lines and
+/// comments are skipped, but count as lines.
 ///
 /// # Errors
-/// With the number of the line that is wrong.
+/// If a line is wrong. The message says which.
 pub fn changes(text: &str) -> Result<Vec<(usize, Change)>, CliError> {
     text.lines()
         .zip(1..)
@@ -63,7 +63,7 @@ fn change(text: &str) -> Result<Change, CliError> {
 /// Sends all changes as one.
 ///
 /// # Errors
-/// With the number of the line that the daemon refused.
+/// If the daemon refuses a line. The message says which.
 pub async fn apply(client: &mut Client, changes: Vec<(usize, Change)>) -> Result<(), CliError> {
     let (numbers, changes): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
     let result = client.apply(tokio_stream::iter(changes)).await;
@@ -81,10 +81,10 @@ pub async fn apply(client: &mut Client, changes: Vec<(usize, Change)>) -> Result
     })
 }
 
-/// Sends one change, of a command line.
+/// Sends the one change of a command line.
 ///
 /// # Errors
-/// With what the daemon says.
+/// If the daemon refuses the change.
 pub async fn apply_one(client: &mut Client, change: Change) -> Result<(), CliError> {
     let result = client.apply(tokio_stream::iter([change])).await;
     result.map(drop).map_err(|status| {
@@ -97,7 +97,7 @@ pub async fn apply_one(client: &mut Client, change: Change) -> Result<(), CliErr
     })
 }
 
-/// `change 7: sentence` of the daemon.
+/// Splits the daemon's `change 7: message` into number and message.
 fn split_number(message: &str) -> (Option<usize>, &str) {
     message
         .strip_prefix("change ")

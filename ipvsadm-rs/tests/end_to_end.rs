@@ -1,4 +1,4 @@
-//! The program itself, against a daemon without a dataplane.
+//! The program as a user runs it, against a daemon without a dataplane.
 
 #![allow(
     clippy::unwrap_used,
@@ -52,12 +52,13 @@ VIP:VPORT            TOTAL    SNAT_IP              CONFLICTS  CONNS
     );
 }
 
-/// DPVS's words after the scheduler, in its order; -B and -W as it prints them.
+/// Options stand after the scheduler in DPVS's words and order; `-B` and `-W` print as in DPVS.
 #[test]
 fn options_and_lists_are_shown_and_saved() {
     let daemon = fake::start();
     let lines = [
-        "-A -t 10.0.0.100:80 -s rr -p 600 --conn-timeout 90 --conn-limit 1000 --conn-rate-limit 50 -M 255.255.255.0 -j enable --proxy-protocol v1-insecure --expire-quiescent",
+        "-A -t 10.0.0.100:80 -s rr -p 600 --conn-timeout 90 --conn-limit 1000 --conn-rate-limit \
+        50 -M 255.255.255.0 -j enable --proxy-protocol v1-insecure --expire-quiescent",
         "-a -t 10.0.0.100:80 -r 192.168.100.2:80 -b -w 0",
         "-U -t 10.0.0.100:80 -k 192.0.2.0/24",
         "-U -t 10.0.0.100:80 -k 2001:db8::1",
@@ -69,7 +70,8 @@ fn options_and_lists_are_shown_and_saved() {
     }
     let listed = daemon.run("-ln");
     for line in [
-        "TCP  10.0.0.100:80 rr persistent 600 mask 255.255.255.0 synproxy conn-timeout 90 conn-limit 1000 conn-rate-limit 50 ppv1-insecure expire-quiescent\n",
+        "TCP  10.0.0.100:80 rr persistent 600 mask 255.255.255.0 synproxy conn-timeout 90 \
+        conn-limit 1000 conn-rate-limit 50 ppv1-insecure expire-quiescent\n",
         "UDP  [2001:db8::100]:53 rr persistent 300 mask 64 ops\n",
     ] {
         assert!(listed.contains(line), "{listed}");
@@ -133,7 +135,7 @@ fn lists_come_in_every_form() {
         let json: serde_json::Value = serde_json::from_str(&daemon.run(line)).unwrap();
         assert_eq!(json[0]["dests"][1]["address"], "192.168.100.3", "{line}");
     }
-    // Another service comes first by its address, whenever it was added.
+    // Services are sorted by address, not by the time when they were added.
     daemon.run("-A -t 10.0.0.99:80");
     let first = |line: &str| {
         let text = daemon.run(line);
@@ -143,7 +145,8 @@ fn lists_come_in_every_form() {
     assert!(first("-ln --nosort").contains("10.0.0.100:80"));
 }
 
-/// LVS's and DPVS's lines, listed as LVS and DPVS list them, saved so that they can be restored.
+/// Flags as LVS lists them, the hash target as DPVS does. Both are saved, so that `-R` restores
+/// them.
 #[test]
 fn schedulers_are_shown_and_saved_with_their_flags_and_hash_target() {
     let daemon = fake::start();
@@ -179,7 +182,7 @@ UDP  10.0.0.100:443 conhash qid
         assert_eq!(again.run(line), "", "{line}");
     }
     assert_eq!(again.run("-S -n"), saved);
-    // Without them they are off.
+    // `-E` without flags clears them.
     daemon.run("-E -t 10.0.0.100:80 -s mh");
     assert!(daemon.run("-ln").contains("TCP  10.0.0.100:80 mh\n"));
 }
@@ -287,8 +290,10 @@ fn conns() -> Daemon {
 fn conns_are_listed_without_a_header() {
     let daemon = conns();
     let (six, seven) = (
-        "[6]tcp 3s     SYN_SENT    192.20.0.11:63838  192.22.2.3:80      192.21.4.5:1028    192.21.6.11:80\n",
-        "[7]tcp 3s     SYN_SENT    192.20.0.12:63838  192.22.2.3:80      192.21.4.5:1028    192.21.6.11:80\n",
+        "[6]tcp 3s     SYN_SENT    192.20.0.11:63838  192.22.2.3:80      192.21.4.5:1028    \
+        192.21.6.11:80\n",
+        "[7]tcp 3s     SYN_SENT    192.20.0.12:63838  192.22.2.3:80      192.21.4.5:1028    \
+        192.21.6.11:80\n",
     );
     assert_eq!(daemon.run("-lnc"), format!("{six}{seven}"));
     assert_eq!(daemon.run("-lnc --cpu 7"), seven);

@@ -1,14 +1,15 @@
-//! Counters in columns, and per second.
+//! Columns of counters, and counters per second.
 
 use std::time::Duration;
 
-/// What a counter grew by in a second. A counter that went back was zeroed: nothing is known of it.
+/// How much a counter grew per second. The rate of a counter that was zeroed in between is 0.
 pub(super) fn per_second(new: u64, old: u64, elapsed: Duration) -> String {
     let millis = elapsed.as_millis().max(1);
     (u128::from(new.saturating_sub(old)) * 1_000 / millis).to_string()
 }
 
-/// Pairs of lines: names above values.
+/// Rows as pairs of lines: the names, and below them the values. `width` is that of a column in
+/// characters.
 pub(super) fn columns(rows: &[(&str, String)], width: usize, per_line: usize) -> String {
     let line = |cells: Vec<&str>| {
         format!(
@@ -32,7 +33,7 @@ pub(super) fn columns(rows: &[(&str, String)], width: usize, per_line: usize) ->
 pub(super) mod tests {
     use super::*;
 
-    /// The value below a name in the columns.
+    /// The value that stands below a name.
     pub fn below(text: &str, name: &str) -> String {
         let lines: Vec<_> = text.lines().collect();
         let (row, at) = lines

@@ -11,7 +11,8 @@ use super::columns::{columns, per_second};
 pub(super) fn device(link: &Link, stats: bool, verbose: bool) -> String {
     let flag = |on: bool, word: &'static str| if on { word } else { "" };
     let mut text = format!(
-        "{}: {}: socket {} mtu {} rx-queue {} tx-queue {}\n    {} {} Mbps {} {} {}{}{}\n    addr {} {}\n",
+        "{}: {}: socket {} mtu {} rx-queue {} tx-queue {}\n    {} {} Mbps {} {} {}{}{}\n    addr \
+        {} {}\n",
         link.index,
         link.name,
         link.socket,
@@ -32,7 +33,7 @@ pub(super) fn device(link: &Link, stats: bool, verbose: bool) -> String {
         },
         flag(link.promiscuous, "promisc "),
         flag(link.all_multicast, "allmulticast "),
-        // DPVS's own spelling, which scripts look for.
+        // This is how DPVS spells it, and scripts may look for it.
         flag(link.forward_to_kni, "foward2kni "),
         cli::mac(&link.mac),
         link.offloads
@@ -58,7 +59,7 @@ pub(super) fn device(link: &Link, stats: bool, verbose: bool) -> String {
     text
 }
 
-/// What DPVS does not show, and what the driver says of itself.
+/// Kernel interface and steering, which DPVS does not show, and the driver's own details.
 fn link_details(link: &Link) -> String {
     let kni = match link.kni.as_str() {
         "" => "none",
@@ -126,12 +127,17 @@ pub(super) fn device_json(link: &Link) -> Value {
     json!({
         "index": link.index, "name": link.name, "socket": link.socket, "mtu": link.mtu,
         "rx_queues": link.rx_queues, "tx_queues": link.tx_queues,
-        "up": link.up, "speed_mbps": link.speed_mbps, "full_duplex": link.full_duplex, "autoneg": link.autoneg,
-        "promiscuous": link.promiscuous, "all_multicast": link.all_multicast, "forward_to_kni": link.forward_to_kni,
-        "mac": cli::mac(&link.mac), "offloads": link.offloads, "kni": link.kni, "steering": link.steering,
+        "up": link.up, "speed_mbps": link.speed_mbps, "full_duplex": link.full_duplex,
+        "autoneg": link.autoneg,
+        "promiscuous": link.promiscuous, "all_multicast": link.all_multicast,
+        "forward_to_kni": link.forward_to_kni,
+        "mac": cli::mac(&link.mac), "offloads": link.offloads, "kni": link.kni,
+        "steering": link.steering,
         "stats": {
-            "ipackets": stats.ipackets, "opackets": stats.opackets, "ibytes": stats.ibytes, "obytes": stats.obytes,
-            "ierrors": stats.ierrors, "oerrors": stats.oerrors, "imissed": stats.imissed, "rx_nombuf": stats.rx_nombuf,
+            "ipackets": stats.ipackets, "opackets": stats.opackets, "ibytes": stats.ibytes,
+            "obytes": stats.obytes,
+            "ierrors": stats.ierrors, "oerrors": stats.oerrors, "imissed": stats.imissed,
+            "rx_nombuf": stats.rx_nombuf,
             "mbuf_available": stats.mbuf_available, "mbuf_in_use": stats.mbuf_in_use,
         },
         "details": details, "xstats": xstats,
@@ -183,7 +189,8 @@ mod tests {
     }
 
     const HEAD: &str = "1: dpdk0: socket 0 mtu 1500 rx-queue 2 tx-queue 2
-    UP 10000 Mbps full-duplex auto-nego promisc foward2kni \n    addr 02:00:00:00:00:01 OF_RX_IP_CSUM OF_TX_IP_CSUM \n";
+    UP 10000 Mbps full-duplex auto-nego promisc foward2kni \n    addr 02:00:00:00:00:01 \
+    OF_RX_IP_CSUM OF_TX_IP_CSUM \n";
 
     const STATS: &str = "
     ipackets            opackets            ibytes              obytes
@@ -194,7 +201,7 @@ mod tests {
     131000              71
 ";
 
-    /// DPVS's `dpip link show`, with its own spelling of forward2kni.
+    /// As DPVS's `dpip link show`, which spells forward2kni in its own way.
     #[test]
     fn devices_are_shown_as_dpvs_shows_them() {
         let mut example = example_link();

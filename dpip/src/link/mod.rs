@@ -45,7 +45,7 @@ pub async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliE
     }
 }
 
-/// `[ dev ] [ NAME ]`; empty for all devices.
+/// Parses `[ dev ] [ NAME ]`. The result is empty for all devices.
 fn parse_show(mut words: Words) -> Result<String, CliError> {
     let mut name = words.next().unwrap_or_default();
     if name == "dev" {

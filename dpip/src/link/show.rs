@@ -11,7 +11,7 @@ use tonic::transport::Channel;
 use super::{device, worker};
 use crate::Context;
 
-/// What is shown: devices or workers, all or one.
+/// What is shown: devices or workers.
 enum Shown {
     Links(Vec<Link>),
     Workers(Vec<Worker>),
@@ -21,7 +21,7 @@ async fn fetch(channel: &Channel, name: &str) -> Result<Shown, CliError> {
     let mut client =
         LinkServiceClient::new(channel.clone()).max_decoding_message_size(cli::MAX_ANSWER_BYTES);
     if name.starts_with("cpu") {
-        // `cpu` alone is all of them.
+        // `cpu` without a number means all workers.
         let name = if name == "cpu" { "" } else { name }.to_owned();
         let answer = client.list_workers(ListWorkersRequest { name }).await?;
         return Ok(Shown::Workers(answer.into_inner().workers));
@@ -31,7 +31,7 @@ async fn fetch(channel: &Channel, name: &str) -> Result<Shown, CliError> {
     Ok(Shown::Links(answer.into_inner().links))
 }
 
-/// The devices or workers of a name; all devices without one, all workers for `cpu`.
+/// Shows the device or worker of a name. An empty name means all devices, `cpu` all workers.
 pub(super) async fn show(context: &Context, name: &str) -> Result<(), CliError> {
     let channel = context.connect().await?;
     let options = &context.options;
@@ -55,7 +55,8 @@ pub(super) async fn show(context: &Context, name: &str) -> Result<(), CliError> 
     })
 }
 
-/// `-i` and `-c`: counters per second, again and again; with `--json` the counters, one line a sample.
+/// `-i` and `-c`: shows the counters per second, again and again. With `--json` every sample is a
+/// line with the counters as they are.
 async fn show_samples(
     context: &Context,
     channel: &Channel,
@@ -79,7 +80,7 @@ async fn show_samples(
     Ok(())
 }
 
-/// Counters per second of everything that is in both samples.
+/// Counters per second of the devices or workers that are in both samples.
 fn rates(before: &Shown, now: &Shown, elapsed: Duration) -> String {
     match (before, now) {
         (Shown::Links(before), Shown::Links(now)) => now

@@ -1,4 +1,5 @@
-//! Workers in DPVS's columns, and what DPVS does not show: where packets went.
+//! Workers in DPVS's columns. Below them are counters that DPVS does not show: where the packets
+//! went.
 
 use std::time::Duration;
 
@@ -43,9 +44,9 @@ fn loop_columns(stats: &WorkerStats) -> String {
     columns(&rows.map(|(name, value)| (name, value.to_string())), 20, 4)
 }
 
-/// Where every packet that came in went: the numbers add up.
+/// Where the packets went. The numbers add up to those that came in.
 fn ends(stats: &WorkerStats) -> String {
-    // These two stand above, by the names that DPVS has for them.
+    // These two are in the columns above, under DPVS's names for them.
     let is_above = |name: &str| matches!(name, "received" | "conns");
     let counters = stats.counters.iter();
     let rows: Vec<_> = counters
@@ -55,7 +56,7 @@ fn ends(stats: &WorkerStats) -> String {
     columns(&rows, 20, 4)
 }
 
-/// The value of a counter, by its name; 0 if the daemon does not have it.
+/// The value of the counter of this name; 0 if the daemon does not have it.
 fn counter(stats: &WorkerStats, name: &str) -> u64 {
     let mut counters = stats.counters.iter();
     counters
@@ -118,9 +119,11 @@ pub(super) fn worker_json(worker: &Worker) -> Value {
         .collect();
     let mut shown = json!({
         "lcore": worker.lcore, "socket": worker.socket, "queues": worker.queues, "drops": drops,
-        "loops": stats.loops, "loop_worst_ns": stats.loop_worst_ns, "loop_p99_ns": stats.loop_p99_ns,
+        "loops": stats.loops, "loop_worst_ns": stats.loop_worst_ns,
+        "loop_p99_ns": stats.loop_p99_ns,
         "rx_bursts": stats.rx_bursts, "rx_bursts_empty": stats.rx_bursts_empty,
-        "rx_bursts_full": stats.rx_bursts_full, "rx_bytes": stats.rx_bytes, "tx_bytes": stats.tx_bytes,
+        "rx_bursts_full": stats.rx_bursts_full, "rx_bytes": stats.rx_bytes,
+        "tx_bytes": stats.tx_bytes,
     });
     if let Some(object) = shown.as_object_mut() {
         let counters = stats.counters.into_iter();
@@ -178,7 +181,8 @@ mod tests {
     fn workers_show_where_packets_went() {
         let text = worker(&example_worker(), true, false);
         assert!(text.starts_with(
-            "1: cpu1: socket 0\n    queues dpdk0:rx0,tx0 dpdk1:rx0,tx0\n    lcore_loop          pktburst"
+            "1: cpu1: socket 0\n    queues dpdk0:rx0,tx0 dpdk1:rx0,tx0\n    lcore_loop          \
+            pktburst"
         ));
         for (name, value) in [
             ("ipackets", "20"),

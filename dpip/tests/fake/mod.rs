@@ -1,4 +1,5 @@
-//! The services of a daemon without a dataplane: they keep what they are told and give it back.
+//! The gRPC services of a daemon without a dataplane: they keep what they are told, and give it
+//! back.
 
 use std::process::Command;
 use std::sync::{Arc, Mutex};

@@ -12,7 +12,7 @@ pub const SERVICE_OPTIONS: [&str; 4] = ["tcp-service", "udp-service", "sctp-serv
 /// Refuses options that the command does not take, and complains of those it needs.
 ///
 /// # Errors
-/// In the words of ipvsadm, where it has a message for it.
+/// If the options do not go together. The messages are those of ipvsadm, where it has one.
 pub fn check(line: &Line) -> Result<(), CliError> {
     check_options(line)?;
     check_values(line)?;
@@ -62,7 +62,7 @@ fn need(name: &str, command: Command) -> Option<Need> {
     option.and_then(|option| option.meaning.of(command))
 }
 
-/// If an option has two values, one of them is a mistake.
+/// Refuses an option that is given twice with different values.
 fn check_values(line: &Line) -> Result<(), CliError> {
     for (at, given) in line.options.iter().enumerate() {
         let before = line.options[..at]
@@ -78,7 +78,7 @@ fn check_values(line: &Line) -> Result<(), CliError> {
     Ok(())
 }
 
-/// A list has one form at a time.
+/// Refuses more than one form of a list.
 fn check_list(line: &Line) -> Result<(), CliError> {
     const FORMS: [&str; 7] = [
         "connection",
@@ -101,14 +101,14 @@ fn check_list(line: &Line) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Two options that do not go together.
+/// The error for two options that do not go together.
 pub fn conflict(first: &str, second: &str, command: Command) -> CliError {
     CliError::usage(format!(
         "The option '{first}' conflicts with the '{second}' option in the '{command}' command"
     ))
 }
 
-/// An option that a command cannot do without.
+/// The error for an option that a command needs and that is not given.
 pub fn missing(option: &str, command: Command) -> CliError {
     CliError::usage(format!(
         "You need to supply the '{option}' option for the '{command}' command"

@@ -1,7 +1,7 @@
 //! The command line of ipvsadm: one command, a service, and options.
 //!
-//! [`parse`] takes it apart by the table in `table`, [`check`] refuses what does not go together,
-//! [`help`] is `--help`. [`Line`] is what the rest of the program works with.
+//! [`parse`] takes it apart by the table in `table`, [`check()`] refuses what does not go together,
+//! [`help()`] is `--help`. [`Line`] is what the rest of the program works with.
 
 mod check;
 mod command;
@@ -53,7 +53,7 @@ impl Line {
 /// Takes a command line apart.
 ///
 /// # Errors
-/// With the option that is unknown, or that does not exist here.
+/// If an option is unknown, or if LVS or DPVS has it and this program does not.
 pub fn parse(args: &[String]) -> Result<Line, CliError> {
     let items = TABLE.parse(args);
     let items = items.map_err(|error| CliError::usage(error.to_string()))?;
@@ -113,7 +113,7 @@ mod tests {
         )
     }
 
-    /// Command and options as someone may write them back.
+    /// Command and options as one text.
     fn written(line: &Line) -> String {
         let options = line.options.iter().map(|given| match given.value.as_str() {
             "" => format!(" {}", given.name),
@@ -160,7 +160,7 @@ mod tests {
             ("-lnc", "list numeric connection"),
             ("-ln --stats --exact", "list numeric stats exact"),
             ("-G", "get-laddr"),
-            // LVS has -b for what only --sched-flags means in DPVS
+            // LVS has -b for what is --sched-flags in DPVS.
             (
                 "-b sh-port -E -t 1.1.1.1:80 -s sh",
                 "edit-service sched-flags=sh-port tcp-service=1.1.1.1:80 scheduler=sh",

@@ -10,10 +10,10 @@ use crate::client::Client;
 use crate::output::{self, json};
 use crate::request;
 
-/// `-B`, `-W`: one list of one service, or of all.
+/// `-B`, `-W`: prints one of the two lists of one service, or of all services.
 ///
 /// # Errors
-/// With what the daemon says.
+/// If the daemon refuses.
 pub async fn show(client: &mut Client, line: &Line, list: AccessList) -> Result<(), CliError> {
     let mut entries = all(client, request::service(line)?).await?;
     entries.retain(|entry| entry.list() == list);
@@ -23,10 +23,10 @@ pub async fn show(client: &mut Client, line: &Line, list: AccessList) -> Result<
     cli::print(&output::access(&entries, list))
 }
 
-/// Both lists of one service, or of all.
+/// The entries of both lists of one service, or of all services.
 ///
 /// # Errors
-/// With what the daemon says.
+/// If the daemon refuses.
 pub async fn all(
     client: &mut Client,
     key: Option<ServiceKey>,

@@ -13,10 +13,10 @@ use crate::client::Client;
 use crate::output::{self, json};
 use crate::request;
 
-/// Conns that are printed at once: millions of them are printed as they come, not gathered.
+/// How many conns are printed at once. There may be millions, so they are printed as they come.
 const CONNS_AT_ONCE: usize = 1024;
 
-/// `-c`, `--sockpair`: conns, without a header.
+/// `-c`, `--sockpair`: prints conns, without a title above them.
 pub(super) async fn conns(client: &mut Client, line: &Line) -> Result<(), CliError> {
     let request = match line.get("sockpair") {
         Some(text) => sockpair(text)?,
@@ -54,7 +54,7 @@ pub(super) async fn conns(client: &mut Client, line: &Line) -> Result<(), CliErr
     print(&held)
 }
 
-/// What stands between colons, those in brackets excepted.
+/// Splits a text at its colons, but not at those in brackets. Brackets are removed.
 fn words(text: &str) -> Vec<&str> {
     let mut is_inside = false;
     let is_end = |c: char| {
@@ -67,7 +67,7 @@ fn words(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// `tcp:10.0.0.48:40000:10.0.0.100:80`, `tcp:[2001:db8::1]:40000:[2001:db8::2]:80`
+/// Parses `tcp:10.0.0.48:40000:10.0.0.100:80` or `tcp:[2001:db8::1]:40000:[2001:db8::2]:80`.
 fn sockpair(text: &str) -> Result<ListConnsRequest, CliError> {
     let wrong = || {
         CliError::usage(format!(

@@ -1,4 +1,5 @@
-//! What is there: services, conns, local addresses, timeouts.
+//! The commands that ask the daemon and print its answer: services, conns, lists, local addresses,
+//! timeouts.
 
 pub mod access;
 mod conns;
@@ -14,7 +15,7 @@ use crate::output::{self, Columns, Numbers, json, save};
 use crate::request;
 use port_names::port_names;
 
-/// `-L`
+/// `-L`: prints services, conns or timeouts.
 pub async fn list(client: &mut Client, line: &Line) -> Result<(), CliError> {
     if line.has("timeout") {
         return timeouts(client, line).await;
@@ -60,7 +61,8 @@ fn columns(line: &Line) -> Columns {
     found.map_or(Columns::Plain, |(_, columns)| *columns)
 }
 
-/// By protocol, address and port, the dests of each by address and port, as ipvsadm does unless told `--nosort`.
+/// Sorts services by protocol, address and port, and the dests of each by address and port, as
+/// ipvsadm does without `--nosort`.
 fn sort(services: &mut [VirtualService]) {
     services.sort_by_key(|service| {
         let key = service.key.clone().unwrap_or_default();
@@ -73,7 +75,7 @@ fn sort(services: &mut [VirtualService]) {
     }
 }
 
-/// `-v`: of this program, and of the daemon if it can be asked.
+/// `-v`: prints the version of this program, and that of the daemon if it runs.
 pub async fn version(socket: &str) -> Result<(), CliError> {
     let ours = env!("CARGO_PKG_VERSION");
     let Ok(mut client) = client::connect(socket).await else {
@@ -86,7 +88,7 @@ pub async fn version(socket: &str) -> Result<(), CliError> {
     ))
 }
 
-/// `-S`: in the order in which they were made, which `-R` makes them in again.
+/// `-S`: prints services in the order in which they were added, so that `-R` keeps the order.
 pub async fn save(client: &mut Client) -> Result<(), CliError> {
     let services = services(client, None).await?;
     let access = access::all(client, None).await?;
@@ -100,7 +102,7 @@ pub async fn save(client: &mut Client) -> Result<(), CliError> {
     cli::print(&lines.collect::<String>())
 }
 
-/// `-G`
+/// `-G`: prints the local addresses of services.
 pub async fn laddrs(client: &mut Client, line: &Line) -> Result<(), CliError> {
     let services = services(client, request::service(line)?).await?;
     if line.has("json") {

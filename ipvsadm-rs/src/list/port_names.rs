@@ -1,4 +1,4 @@
-//! How a list shows ports.
+//! The names of ports in a list.
 
 use crate::args::Line;
 use crate::names::PortNames;

@@ -20,7 +20,7 @@ pub fn access(entries: &[AccessEntry], list: AccessList) -> String {
     text
 }
 
-/// DPVS prints `%-8s %-30s %-30s`.
+/// A row in the columns of DPVS.
 fn row(protocol: &str, vip: &str, value: &str) -> String {
     let line = format!("{protocol:<8} {vip:<30} {value:<30}");
     format!("{}\n", line.trim_end())

@@ -5,7 +5,7 @@ use proto::v1::{Dest, FwdMode};
 use super::numbers::{Numbers, five, rates, stats};
 use super::title::Columns;
 
-/// `  -> 192.168.100.2:80  FullNat 1  0  0`
+/// A dest's row: `  -> 192.168.100.2:80  FullNat 1  0  0`.
 pub(super) fn dest_row(name: &str, dest: &Dest, columns: Columns, numbers: Numbers) -> String {
     let (active, inactive) = (dest.active_conns, dest.inactive_conns);
     let rest = match columns {
@@ -42,7 +42,7 @@ pub(super) fn dest_row(name: &str, dest: &Dest, columns: Columns, numbers: Numbe
     format!("{}\n", format!("  -> {name:<28}{rest}").trim_end())
 }
 
-/// How packets reach a dest.
+/// The name of a forwarding mode.
 pub(super) const fn forward_name(mode: FwdMode) -> &'static str {
     match mode {
         FwdMode::Nat => "Masq",

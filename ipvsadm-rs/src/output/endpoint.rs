@@ -6,7 +6,7 @@ use proto::v1::Protocol;
 
 use crate::names::PortNames;
 
-/// `tcp`
+/// The name of a protocol in lower case: `tcp`.
 pub const fn protocol_name(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Udp => "udp",
@@ -17,7 +17,7 @@ pub const fn protocol_name(protocol: Protocol) -> &'static str {
     }
 }
 
-/// `10.0.0.100:http`
+/// An endpoint with the name of its port, if it has one: `10.0.0.100:http`.
 pub(super) fn named_endpoint(
     addr: IpAddr,
     protocol: Protocol,
@@ -32,7 +32,7 @@ pub(super) fn named_endpoint(
     }
 }
 
-/// `10.0.0.100:80`
+/// An endpoint in numbers: `10.0.0.100:80`.
 pub fn endpoint(addr: IpAddr, port: u32) -> String {
     named_endpoint(addr, Protocol::Unspecified, port, &PortNames::default())
 }

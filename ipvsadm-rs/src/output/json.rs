@@ -1,4 +1,4 @@
-//! `--json`: what the tables show and more, ports and addresses as numbers.
+//! `--json`: everything the tables show and more. Ports and addresses are numbers.
 
 use cli::ip_or_zero;
 use proto::v1::{AccessEntry, Conn, Dest, Laddr, Timeouts, VirtualService};
@@ -11,7 +11,7 @@ use super::matcher;
 use super::numbers::{rates, stats};
 use super::service_name::service_name;
 
-/// A service with all that is known of it.
+/// A service with its options, dests and local addresses.
 pub fn service(service: &VirtualService) -> Value {
     let key = service.key.clone().unwrap_or_default();
     json!({
@@ -101,7 +101,7 @@ pub fn access(entry: &AccessEntry) -> Value {
     })
 }
 
-/// `--timeout`: seconds.
+/// The timeouts in seconds.
 pub fn timeouts(timeouts: &Timeouts) -> Value {
     json!({"tcp": timeouts.tcp_s, "tcpfin": timeouts.tcp_fin_s, "udp": timeouts.udp_s})
 }

@@ -1,7 +1,7 @@
 //! What the program prints: ipvsadm's tables, the lines of `-S`, and JSON.
 //!
-//! [`title`] and [`service`] are the rows of `-L`, [`conn`] of `-L -c`, [`laddrs`] of `-G`,
-//! [`access`] of `-B` and `-W`; [`save`] has the lines of `-S`, [`json`] all of it as JSON.
+//! [`title()`] and [`service()`] are the rows of `-L`, [`conn()`] of `-L -c`, [`laddrs`] of `-G`,
+//! [`access()`] of `-B` and `-W`; [`save`] has the lines of `-S`, [`json`] all of it as JSON.
 
 mod access;
 mod conn;

@@ -5,9 +5,9 @@ use proto::v1::{Counters, Rates};
 /// How numbers are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Numbers {
-    /// Large ones as K, M, G, T
+    /// Large numbers in units of K, M, G or T.
     Short,
-    /// As they are
+    /// All numbers in full.
     Exact,
 }
 
@@ -43,7 +43,7 @@ pub(super) fn five(values: [u64; 5], numbers: Numbers) -> String {
         .collect()
 }
 
-/// Eight digits as they are, more as K, M, G, T.
+/// A number in eight characters: up to eight digits in full, more in units of K, M, G or T.
 pub(super) fn large(value: u64, numbers: Numbers) -> String {
     const STEPS: [(u64, u64, char); 4] = [
         (1_000_000_000, 1_000, 'K'),

@@ -1,6 +1,6 @@
 //! `-S`: the lines that `-R` reads back.
 //!
-//! Ports are numbers here even without `-n`, so that a file means the same on every machine.
+//! Ports are numbers even without `-n`, so that a file means the same on every machine.
 
 use cli::ip_or_zero;
 use proto::v1::{AccessEntry, AccessList, Dest, FwdMode, Protocol, TunnelType, VirtualService};
@@ -10,7 +10,7 @@ use super::endpoint::endpoint;
 use super::matcher;
 use super::service::mask;
 
-/// The lines that bring a service back, for `-R`. `access` is what its lists have.
+/// The lines that restore a service. `access` are the entries of its deny and allow lists.
 pub fn save(service: &VirtualService, access: &[AccessEntry]) -> String {
     let name = name_of(service);
     let mut text = format!("-A {name} -s {}", service.scheduler);
@@ -26,7 +26,7 @@ pub fn save(service: &VirtualService, access: &[AccessEntry]) -> String {
     for dest in &service.dests {
         text.push_str(&save_dest(&name, dest));
     }
-    // SNAT's local addresses are its dests.
+    // With SNAT the dests are the local addresses.
     let leads_out = |dest: &Dest| dest.fwd_mode() == FwdMode::Snat;
     let has_laddrs = !service.dests.iter().any(leads_out);
     for laddr in service.laddrs.iter().filter(|_| has_laddrs) {
@@ -41,7 +41,7 @@ pub fn save(service: &VirtualService, access: &[AccessEntry]) -> String {
     text
 }
 
-/// A service as the command line names it.
+/// The option that names a service.
 fn name_of(service: &VirtualService) -> String {
     let key = service.key.clone().unwrap_or_default();
     let flag = match key.protocol() {
@@ -58,7 +58,7 @@ fn name_of(service: &VirtualService) -> String {
     }
 }
 
-/// The line that adds a dest to the service of that name.
+/// The line that restores a dest. `service` is the option that names its service.
 fn save_dest(service: &str, dest: &Dest) -> String {
     let mode = match dest.fwd_mode() {
         FwdMode::FullNat => "-b",
@@ -85,7 +85,8 @@ fn save_dest(service: &str, dest: &Dest) -> String {
     line
 }
 
-/// The line that brings an entry of a deny or allow list back. `service` is `-t VIP:PORT`.
+/// The line that restores an entry of a deny or allow list. `service` is the option that names
+/// its service.
 fn save_access(entry: &AccessEntry, service: &str) -> String {
     let (command, option) = match entry.list() {
         AccessList::Deny => ("-U", "-k"),
@@ -94,7 +95,7 @@ fn save_access(entry: &AccessEntry, service: &str) -> String {
     format!("{command} {service} {option} {}\n", prefix(entry))
 }
 
-/// What a service asks of its conns.
+/// The options of a service beside its scheduler.
 fn options(service: &VirtualService) -> String {
     let mut text = String::new();
     for (option, value) in [
@@ -161,7 +162,8 @@ mod tests {
     fn what_is_saved_is_everything() {
         assert_eq!(
             save(&example(), &[]),
-            "-A -t 10.0.0.100:80 -s rr -p 600 --conn-timeout 120 --conn-limit 1000 --conn-rate-limit 50 -M 255.255.255.0 -j 1000 --proxy-protocol v2 --expire-quiescent
+            "-A -t 10.0.0.100:80 -s rr -p 600 --conn-timeout 120 --conn-limit 1000 \
+            --conn-rate-limit 50 -M 255.255.255.0 -j 1000 --proxy-protocol v2 --expire-quiescent
 -a -t 10.0.0.100:80 -r 192.168.100.2:80 -b -w 1 -x 100 -y 50
 -a -t 10.0.0.100:80 -r 192.168.100.3:80 -b -w 0
 --add-laddr -z 192.168.100.200 -t 10.0.0.100:80 -F dpdk0
@@ -192,7 +194,7 @@ mod tests {
         );
     }
 
-    /// A service is put together again from the lines it was saved as.
+    /// `-R` makes the same service from the lines that `-S` prints.
     #[test]
     fn what_is_saved_is_read_back_as_it_was() {
         for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp] {

@@ -40,7 +40,8 @@ pub fn service(
         .collect::<String>()
 }
 
-/// `mh (mh-fallback,mh-port)` as LVS has it, `conhash qid` as DPVS has it.
+/// The scheduler with its flags as in LVS, `mh (mh-fallback,mh-port)`, and its hash target as in
+/// DPVS, `conhash qid`.
 fn scheduler(service: &VirtualService) -> String {
     let mut text = service.scheduler.clone();
     if !service.scheduler_flags.is_empty() {
@@ -52,7 +53,7 @@ fn scheduler(service: &VirtualService) -> String {
     text
 }
 
-/// What a service asks of its conns, in DPVS's words and order.
+/// The options of a service beside its scheduler, in DPVS's words and order.
 fn options(service: &VirtualService) -> String {
     let mut text = String::new();
     if service.persistence_s > 0 {
@@ -92,7 +93,7 @@ fn options(service: &VirtualService) -> String {
     text
 }
 
-/// The netmask of persistence as `-M` takes it, unless each client is its own.
+/// The netmask of persistence in the form of `-M`; `None` if every client counts for itself.
 pub(super) fn mask(service: &VirtualService) -> Option<String> {
     let key = service.key.as_ref()?;
     let len = service.persistence_prefix_len;

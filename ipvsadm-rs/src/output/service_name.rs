@@ -1,4 +1,4 @@
-//! What a service is called in the tables.
+//! The name of a service in the tables.
 
 use cli::ip_or_zero;
 use proto::v1::ServiceKey;
@@ -7,7 +7,7 @@ use super::endpoint::{endpoint, named_endpoint, protocol_name};
 use super::matcher;
 use crate::names::PortNames;
 
-/// Protocol and endpoint of a service, `TCP` and `10.0.0.100:80`, or what it matches.
+/// Protocol and endpoint of a service: `TCP` and `10.0.0.100:80`, or `MATCH` and what it matches.
 pub fn service_name(key: &ServiceKey) -> (String, String) {
     if let Some(matcher) = &key.r#match {
         return ("MATCH".into(), matcher::shown(key.protocol(), matcher));
@@ -19,7 +19,7 @@ pub fn service_name(key: &ServiceKey) -> (String, String) {
     )
 }
 
-/// `TCP  10.0.0.100:80`, `MATCH tcp,from=...`
+/// The beginning of a service's row: `TCP  10.0.0.100:80` or `MATCH tcp,from=...`.
 pub(super) fn head_of(key: &ServiceKey, names: &PortNames) -> String {
     if let Some(matcher) = &key.r#match {
         return format!("MATCH {}", matcher::shown(key.protocol(), matcher));

@@ -56,8 +56,8 @@ TCP  10.0.0.100:80 rr
     );
 }
 
-/// LVS: `TCP  172.24.3.177:80 mh (flag-1,flag-2)`, with the flags' names where the scheduler has them;
-/// DPVS: the hash target before all other flags.
+/// LVS prints flags as in `TCP  172.24.3.177:80 mh (flag-1,flag-2)`. DPVS prints the hash target
+/// before all other options.
 #[test]
 fn a_scheduler_is_shown_with_its_flags_and_target() {
     let row = |name: &str, flags: &[&str], target: &str| {
@@ -100,7 +100,7 @@ fn local_addresses_are_shown_as_in_the_tutorial() {
     );
 }
 
-/// The formats of ipvsadm's `print_title` and its rows.
+/// The columns are those of ipvsadm.
 #[test]
 fn counters_rates_and_limits_have_their_columns() {
     let mut service = tutorial();
@@ -213,6 +213,7 @@ fn conns_are_shown_as_dpvs_shows_them() {
     let shown = conn(&example, &PortNames::default());
     assert_eq!(
         shown,
-        "[6]tcp 3s     SYN_SENT    192.20.0.11:63838  192.22.2.3:80      192.21.4.5:1028    192.21.6.11:80\n"
+        "[6]tcp 3s     SYN_SENT    192.20.0.11:63838  192.22.2.3:80      192.21.4.5:1028    \
+        192.21.6.11:80\n"
     );
 }

@@ -1,21 +1,21 @@
-//! What stands above a list of services.
+//! The title above a list of services.
 
 /// Which columns a list has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Columns {
-    /// Weight and conns
+    /// Scheduler, forwarding mode, weight and conns.
     Plain,
-    /// Counters
+    /// Counters.
     Stats,
-    /// Counters per second
+    /// Counters per second.
     Rate,
-    /// Limits
+    /// Upper and lower thresholds.
     Thresholds,
-    /// Persistent conns
+    /// Persistent conns.
     Persistent,
 }
 
-/// What stands above a list.
+/// The two lines above a list.
 pub fn title(columns: Columns) -> String {
     let head = "Prot LocalAddress:Port";
     let server = "  -> RemoteAddress:Port";

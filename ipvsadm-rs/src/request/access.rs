@@ -7,10 +7,10 @@ use proto::v1::{AccessEntry, AccessList, ServiceKey};
 
 use crate::args::Line;
 
-/// The entry that a line adds or takes away.
+/// The entry that a command line adds or deletes.
 ///
 /// # Errors
-/// If it is no address.
+/// If the option is not an address or a network.
 pub(super) fn entry(
     line: &Line,
     service: ServiceKey,

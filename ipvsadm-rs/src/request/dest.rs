@@ -25,7 +25,7 @@ pub(super) fn dest(line: &Line, service: ServiceKey) -> Result<DestRequest, CliE
     let (tunnel_type, tunnel_port) = tunnel(line, fwd_mode)?;
     let dest = Dest {
         address: Some(ip_message(addr)),
-        // The service's port, as the tutorial has it.
+        // Without a port the dest has the port of the service. The tutorial relies on it.
         port: port.map_or(service.port, u32::from),
         fwd_mode: fwd_mode.into(),
         tunnel_type: tunnel_type.into(),
@@ -42,7 +42,8 @@ pub(super) fn dest(line: &Line, service: ServiceKey) -> Result<DestRequest, CliE
     })
 }
 
-/// Type and port of a tunnel: `--tun-type ipip|gue|gre`, `--tun-port N` with gue.
+/// Type and port of a tunnel: `--tun-type ipip|gue|gre`, and `--tun-port N` with gue. The port is 0
+/// without gue.
 fn tunnel(line: &Line, mode: FwdMode) -> Result<(TunnelType, u32), CliError> {
     for option in ["tun-type", "tun-port"] {
         if line.has(option) && mode != FwdMode::Tunnel {

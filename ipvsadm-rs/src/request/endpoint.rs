@@ -7,7 +7,8 @@ use proto::v1::Protocol;
 
 use crate::names::{PortNames, SERVICES_FILE};
 
-/// `ADDR`, `[ADDR6]`, `ADDR:PORT`, `[ADDR6]:PORT`; the port may be a name of /etc/services.
+/// Parses `ADDR`, `[ADDR6]`, `ADDR:PORT` and `[ADDR6]:PORT`. The port may be a name in
+/// /etc/services.
 pub(super) fn endpoint(text: &str, protocol: Protocol) -> Result<(IpAddr, Option<u16>), CliError> {
     let bare = text
         .strip_prefix('[')

@@ -8,10 +8,10 @@ use proto::v1::{EndRange, Match, Protocol, ServiceKey};
 
 const WORDS: [&str; 6] = ["proto", "af", "src-range", "dst-range", "iif", "oif"];
 
-/// The service that a text names.
+/// Parses the value of `-H`.
 ///
 /// # Errors
-/// With the word that is not understood.
+/// If a word or a value is not understood.
 pub(super) fn parse(text: &str) -> Result<ServiceKey, CliError> {
     let mut protocol = None;
     let mut matcher = Match::default();
@@ -65,7 +65,7 @@ fn parse_protocol(name: &str) -> Result<Protocol, CliError> {
     }
 }
 
-/// Whether IPv6 is meant.
+/// Parses `af=`. The result is whether IPv6 is meant.
 fn parse_family(name: &str) -> Result<bool, CliError> {
     match name {
         "ipv4" => Ok(false),
@@ -76,7 +76,7 @@ fn parse_family(name: &str) -> Result<bool, CliError> {
     }
 }
 
-/// Ranges, protocol and `af` must be of one family.
+/// Refuses a service whose ranges, protocol and `af` are not all of one family.
 fn check_family(
     text: &str,
     protocol: Protocol,
@@ -100,7 +100,8 @@ fn check_family(
     Ok(())
 }
 
-/// `A`, `A-B`, `A-B:P`, `A-B:P-Q`; IPv6 addresses before ports stand in brackets: `[A-B]:P-Q`, `[A]-[B]:P`
+/// Parses `A`, `A-B`, `A-B:P` and `A-B:P-Q`. IPv6 addresses before ports stand in brackets:
+/// `[A-B]:P-Q` or `[A]-[B]:P`.
 fn parse_range(text: &str) -> Result<EndRange, CliError> {
     let wrong = || {
         CliError::usage(format!(
@@ -124,7 +125,7 @@ fn parse_range(text: &str) -> Result<EndRange, CliError> {
     })
 }
 
-/// Addresses, and ports if there are any.
+/// Splits a range into addresses and ports. `0-0` stands for all ports.
 fn split_ports(text: &str) -> (&str, &str) {
     const ALL: &str = "0-0";
     match text.rsplit_once("]:") {

@@ -1,4 +1,4 @@
-//! From options to what the daemon is asked.
+//! Requests to the daemon, made from the options of a command line.
 //!
 //! [`service`] names a service, [`change`] is the change that a command line asks for,
 //! [`timeouts`] are those of `--set`. [`number`] is the value of an option that takes a number.
@@ -20,7 +20,7 @@ use proto::v1::{self, AccessList, Change, Protocol, ServiceKey, Timeouts};
 use crate::args::{Command, Line, SERVICE_OPTIONS, conflict};
 pub use number::number;
 
-/// The service that the options name.
+/// The service that the options name, if they name one.
 pub fn service(line: &Line) -> Result<Option<ServiceKey>, CliError> {
     let named = SERVICE_OPTIONS.map(|name| line.get(name).map(|text| (name, text)));
     let (protocol, text) = match named.into_iter().flatten().collect::<Vec<_>>()[..] {
@@ -42,7 +42,7 @@ pub fn service(line: &Line) -> Result<Option<ServiceKey>, CliError> {
     }))
 }
 
-/// The change that a line asks for; `None` if it asks for something else.
+/// The change that a command line asks for; `None` if its command changes nothing.
 pub fn change(line: &Line) -> Result<Option<Change>, CliError> {
     use v1::change::Change as Kind;
     let key = service(line)?;
@@ -69,7 +69,7 @@ pub fn change(line: &Line) -> Result<Option<Change>, CliError> {
     Ok(Some(Change { change: Some(kind) }))
 }
 
-/// `--set tcp tcpfin udp`
+/// The timeouts of `--set TCP TCPFIN UDP`, in seconds.
 pub fn timeouts(line: &Line) -> Result<Timeouts, CliError> {
     let seconds: Option<Vec<u32>> = line.words.iter().map(|word| word.parse().ok()).collect();
     match seconds.as_deref() {

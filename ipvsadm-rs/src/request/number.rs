@@ -4,7 +4,7 @@ use cli::CliError;
 
 use crate::args::Line;
 
-/// A number that an option gives, at most `most`.
+/// The number that an option gives, 0 to `most`; `None` if the option is not given.
 pub fn number(line: &Line, name: &str, most: u32) -> Result<Option<u32>, CliError> {
     let parse = |text: &str| {
         text.parse()

@@ -62,7 +62,8 @@ fn complaints_are_ipvsadm_s() {
     assert!(refusal("-a -t 1.1.1.1:80 -r 2.2.2.2 -b -w -1").contains("0 to 65535"));
     assert_eq!(
         refusal("-A -t 1.1.1.1:80 -u 1.1.1.1:80"),
-        "The option 'tcp-service' conflicts with the 'udp-service' option in the 'add-service' command"
+        "The option 'tcp-service' conflicts with the 'udp-service' option in the 'add-service' \
+        command"
     );
     assert_eq!(
         refusal("--add-laddr -z 1.1.1.1 -t 2.2.2.2:80"),
@@ -81,7 +82,7 @@ fn complaints_are_ipvsadm_s() {
     assert!(refusal("-l --cpu 1").ends_with("is not supported yet"));
 }
 
-/// The tutorial's NAT section has `-A` where `-a` is meant: it must not pass silently.
+/// The tutorial's NAT section has `-A` where `-a` is meant. It must be refused.
 #[test]
 fn the_tutorial_s_slip_is_refused() {
     assert_eq!(

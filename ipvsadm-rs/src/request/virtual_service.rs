@@ -34,7 +34,8 @@ pub(super) fn virtual_service(
     })
 }
 
-/// `-j enable`, `-j disable`, `-j 10000`: above so many SYNs per second
+/// `-j enable`, `-j disable`, `-j 10000`. The result is whether the SYN proxy is on, and above how
+/// many SYNs per second; 0 means always.
 fn syn_proxy(line: &Line) -> Result<(bool, u32), CliError> {
     let wrong = |text| {
         CliError::usage(format!(
@@ -52,9 +53,9 @@ fn syn_proxy(line: &Line) -> Result<(bool, u32), CliError> {
     }
 }
 
-/// `-p`, `-p 600`
+/// `-p`, `-p 600`: the time of persistence in seconds, 0 without `-p`.
 fn persistence_s(line: &Line) -> Result<u32, CliError> {
-    /// ipvsadm's
+    /// The default of ipvsadm.
     const DEFAULT_S: u32 = 300;
     match line.get("persistent") {
         None => Ok(0),
@@ -66,7 +67,7 @@ fn persistence_s(line: &Line) -> Result<u32, CliError> {
     }
 }
 
-/// `-M 255.255.255.0`, `-M 24`, `-M 64`
+/// `-M 255.255.255.0`, `-M 24`, `-M 64`: the length of the prefix, 0 without `-M`.
 fn prefix_len(line: &Line) -> Result<u32, CliError> {
     let Some(text) = line.get("netmask") else {
         return Ok(0);
@@ -89,7 +90,7 @@ fn prefix_len(line: &Line) -> Result<u32, CliError> {
     })
 }
 
-/// `mh-fallback,mh-port`
+/// The flags of a scheduler: `mh-fallback,mh-port`.
 fn sched_flags(list: &str) -> Vec<String> {
     let words = list.split(',').filter(|word| !word.is_empty());
     words.map(str::to_owned).collect()
