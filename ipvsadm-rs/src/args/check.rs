@@ -29,14 +29,8 @@ pub fn check(line: &Line) -> Result<(), CliError> {
 }
 
 fn check_options(line: &Line) -> Result<(), CliError> {
-    let names_service = line.command.names_service();
     for given in &line.options {
-        let is_service = SERVICE_OPTIONS.contains(&given.name);
-        let takes_it = match need(given.name, line.command) {
-            None => is_service && names_service != NamesService::Never,
-            Some(_) => true,
-        };
-        if !takes_it {
+        if need(given.name, line.command).is_none() {
             return Err(CliError::usage(format!(
                 "Illegal '{}' option with the '{}' command",
                 given.name, line.command
@@ -44,7 +38,7 @@ fn check_options(line: &Line) -> Result<(), CliError> {
         }
     }
     let has_service = SERVICE_OPTIONS.iter().any(|name| line.has(name));
-    if names_service == NamesService::Always && !has_service {
+    if line.command.names_service() == NamesService::Always && !has_service {
         return Err(missing("service-address", line.command));
     }
     let mut needed = TABLE.options.iter().map(|option| option.long);

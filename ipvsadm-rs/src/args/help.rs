@@ -49,10 +49,10 @@ fn usage(names: &str, command: Command, help: &str) -> String {
     }
     let of = |wanted: Need| {
         let options = TABLE.options.iter();
-        let of_all = |meaning: &Meaning| matches!(meaning, Meaning::Everywhere);
+        let is_said_once = |meaning| matches!(meaning, Meaning::Everywhere | Meaning::Service);
         options
             .filter(move |option| option.meaning.of(command) == Some(wanted))
-            .filter(move |option| !of_all(&option.meaning))
+            .filter(move |option| !is_said_once(option.meaning))
             .map(|option| option.short_usage())
     };
     parts.extend(of(Need::Must));

@@ -3,7 +3,7 @@
 
 use cli::{Opt, OptionTable, Takes};
 
-use super::command::Command;
+use super::command::{Command, NamesService};
 
 /// What an option means.
 #[derive(Debug, Clone, Copy)]
@@ -231,6 +231,7 @@ impl Meaning {
             TakenBy(commands) if commands.contains(&command) => Some(Need::May),
             NeededBy(commands, _) if commands.contains(&command) => Some(Need::Must),
             NeededBy(_, commands) if commands.contains(&command) => Some(Need::May),
+            Service if command.names_service() != NamesService::Never => Some(Need::May),
             Everywhere => Some(Need::May),
             _ => None,
         }
@@ -242,4 +243,30 @@ impl Meaning {
 pub enum Need {
     Must,
     May,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::SERVICE_OPTIONS;
+
+    #[test]
+    fn every_name_and_letter_is_there_once() {
+        let options = TABLE.options.iter();
+        let letters = options.clone().flat_map(|option| option.letters.chars());
+        let mut names: Vec<_> = options.map(|option| option.long.to_owned()).collect();
+        names.extend(letters.map(String::from));
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn the_options_that_name_a_service_are_marked() {
+        let services = TABLE.options.iter();
+        let services = services.filter(|option| matches!(option.meaning, Service));
+        let names: Vec<_> = services.map(|option| option.long).collect();
+        assert_eq!(names, SERVICE_OPTIONS);
+    }
 }
