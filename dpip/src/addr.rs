@@ -19,7 +19,7 @@ const KEYWORDS: &[&str] = &[
     "sapool",
 ];
 
-pub async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliError> {
+pub(crate) async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliError> {
     match verb {
         Verb::Show => show(context, words.device_only()?).await,
         Verb::Flush => {

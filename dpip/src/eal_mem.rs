@@ -30,7 +30,7 @@ impl Shown {
     }
 }
 
-pub async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliError> {
+pub(crate) async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliError> {
     if verb != Verb::Show {
         return Err(CliError::failed(
             "memory can only be shown: use `dpip eal-mem show`",

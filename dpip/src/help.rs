@@ -12,7 +12,7 @@ Options:
 ";
 
 /// The objects, the commands, and every option.
-pub fn all() -> String {
+pub(crate) fn all() -> String {
     format!("{HEAD}{}", options::help())
 }
 
@@ -85,7 +85,7 @@ Usage:
 ";
 
 /// The grammar of an object.
-pub fn of(object: &str) -> Option<&'static str> {
+pub(crate) fn of(object: &str) -> Option<&'static str> {
     match object {
         "addr" => Some(ADDR),
         "route" => Some(ROUTE),

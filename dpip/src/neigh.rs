@@ -9,7 +9,7 @@ use tonic::transport::Channel;
 use crate::words::{Words, looks_like_addr, parse_addr, parse_mac, unknown};
 use crate::{Context, Verb};
 
-pub async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliError> {
+pub(crate) async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliError> {
     match verb {
         Verb::Show => show(context, words.device_only()?).await,
         Verb::Flush => {

@@ -7,7 +7,7 @@ use proto::v1::Family;
 
 /// The values of the options.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
+pub(crate) struct Options {
     /// `-v`: show more.
     pub verbose: bool,
     /// `-s`: show counters.
@@ -46,7 +46,7 @@ impl Default for Options {
 
 /// What an option sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Setting {
+pub(crate) enum Setting {
     Verbose,
     Stats,
     Json,
@@ -64,7 +64,7 @@ pub enum Setting {
 
 /// What an option sets, and the commands that heed it. Others accept it, too, as in DPVS.
 #[derive(Debug, Clone, Copy)]
-pub struct Meaning {
+pub(crate) struct Meaning {
     setting: Setting,
     commands: &'static str,
 }
@@ -122,7 +122,7 @@ const OPTIONS: OptionTable<Meaning> = OptionTable {
 ///
 /// # Errors
 /// If an option is unknown, or its value is wrong or missing.
-pub fn parse(args: &[String]) -> Result<(Options, Vec<String>), CliError> {
+pub(crate) fn parse(args: &[String]) -> Result<(Options, Vec<String>), CliError> {
     let mut options = Options::default();
     let mut words = Vec::new();
     let items = OPTIONS.parse(args);
@@ -136,7 +136,7 @@ pub fn parse(args: &[String]) -> Result<(Options, Vec<String>), CliError> {
 }
 
 /// One line for each option: its names, what it does, and the commands that heed it.
-pub fn help() -> String {
+pub(crate) fn help() -> String {
     OPTIONS.help(|option| Some(format!("{} ({})", option.help, option.meaning.commands)))
 }
 

@@ -14,7 +14,7 @@ use crate::{Context, Verb};
 
 const KEYWORDS: &[&str] = &["default", "via", "dev", "scope", "mtu", "src", "metric"];
 
-pub async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliError> {
+pub(crate) async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliError> {
     match verb {
         Verb::Show => show(context, words.device_only()?).await,
         Verb::Flush => {

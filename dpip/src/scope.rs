@@ -6,7 +6,7 @@ use proto::v1::Scope;
 use crate::words::unknown;
 
 /// A scope by name.
-pub fn scope(word: &str) -> Result<Scope, CliError> {
+pub(crate) fn scope(word: &str) -> Result<Scope, CliError> {
     match word {
         "host" => Ok(Scope::Host),
         "kni_host" => Ok(Scope::KniHost),
@@ -18,7 +18,7 @@ pub fn scope(word: &str) -> Result<Scope, CliError> {
 }
 
 /// A scope's name.
-pub const fn scope_name(scope: Scope) -> &'static str {
+pub(crate) const fn scope_name(scope: Scope) -> &'static str {
     match scope {
         Scope::Host => "host",
         Scope::KniHost => "kni_host",

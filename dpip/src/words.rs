@@ -7,14 +7,14 @@ use packet::MacAddr;
 
 /// The words that are still to be read, and the keywords that were read.
 #[derive(Debug)]
-pub struct Words {
+pub(crate) struct Words {
     words: std::vec::IntoIter<String>,
     keywords: Vec<String>,
 }
 
 impl Words {
     /// Starts with all words of a command, from the object on.
-    pub fn new(words: Vec<String>) -> Self {
+    pub(crate) fn new(words: Vec<String>) -> Self {
         Self {
             words: words.into_iter(),
             keywords: Vec::new(),
@@ -22,12 +22,12 @@ impl Words {
     }
 
     /// The next word, if there is one.
-    pub fn next(&mut self) -> Option<String> {
+    pub(crate) fn next(&mut self) -> Option<String> {
         self.words.next()
     }
 
     /// The word that must follow a keyword. A keyword may be given once only.
-    pub fn value(&mut self, keyword: &str) -> Result<String, CliError> {
+    pub(crate) fn value(&mut self, keyword: &str) -> Result<String, CliError> {
         if self.keywords.iter().any(|seen| seen == keyword) {
             return Err(CliError::failed(format!("'{keyword}' is given twice")));
         }
@@ -37,13 +37,13 @@ impl Words {
     }
 
     /// The address that must follow a keyword.
-    pub fn addr(&mut self, keyword: &str) -> Result<IpAddr, CliError> {
+    pub(crate) fn addr(&mut self, keyword: &str) -> Result<IpAddr, CliError> {
         let word = self.value(keyword)?;
         parse_addr(&word)
     }
 
     /// The number that must follow a keyword.
-    pub fn number(&mut self, keyword: &str) -> Result<u32, CliError> {
+    pub(crate) fn number(&mut self, keyword: &str) -> Result<u32, CliError> {
         let word = self.value(keyword)?;
         word.parse().map_err(|_| {
             CliError::failed(format!(
@@ -53,7 +53,7 @@ impl Words {
     }
 
     /// Parses `[ dev NAME ]`, and nothing else may follow. The result is empty without a device.
-    pub fn device_only(mut self) -> Result<String, CliError> {
+    pub(crate) fn device_only(mut self) -> Result<String, CliError> {
         let mut device = String::new();
         while let Some(word) = self.next() {
             match word.as_str() {
@@ -66,7 +66,7 @@ impl Words {
 }
 
 /// Parses an address.
-pub fn parse_addr(word: &str) -> Result<IpAddr, CliError> {
+pub(crate) fn parse_addr(word: &str) -> Result<IpAddr, CliError> {
     word.parse().map_err(|_| {
         CliError::failed(format!(
             "invalid IP address '{word}': expected e.g. 10.0.0.1 or 2001:db8::1"
@@ -75,7 +75,7 @@ pub fn parse_addr(word: &str) -> Result<IpAddr, CliError> {
 }
 
 /// Parses a MAC address into its bytes.
-pub fn parse_mac(word: &str) -> Result<Vec<u8>, CliError> {
+pub(crate) fn parse_mac(word: &str) -> Result<Vec<u8>, CliError> {
     let mac: Result<MacAddr, _> = word.parse();
     mac.map(|mac| mac.0.to_vec())
         .map_err(|error| CliError::failed(error.to_string()))
@@ -83,13 +83,13 @@ pub fn parse_mac(word: &str) -> Result<Vec<u8>, CliError> {
 
 /// Whether a word is meant as an address. If it is wrong, the message is about an address then, not
 /// about an unknown word.
-pub fn looks_like_addr(word: &str) -> bool {
+pub(crate) fn looks_like_addr(word: &str) -> bool {
     word.starts_with(|first: char| first.is_ascii_hexdigit() || first == ':')
         && word.contains(['.', ':', '/'])
 }
 
 /// Parses an address with or without a prefix length. Without one it is the length of a host.
-pub fn parse_prefix(word: &str) -> Result<(IpAddr, u32), CliError> {
+pub(crate) fn parse_prefix(word: &str) -> Result<(IpAddr, u32), CliError> {
     let (addr, len) = match word.split_once('/') {
         Some((addr, len)) => (parse_addr(addr)?, Some(len)),
         None => (parse_addr(word)?, None),
@@ -107,7 +107,7 @@ pub fn parse_prefix(word: &str) -> Result<(IpAddr, u32), CliError> {
 }
 
 /// The error for a word that is none of the valid ones.
-pub fn unknown(word: &str, valid: &[&str]) -> CliError {
+pub(crate) fn unknown(word: &str, valid: &[&str]) -> CliError {
     let hint = hint(word, valid);
     CliError::failed(format!(
         "'{word}' is not understood here{hint} Valid: {}",
@@ -117,7 +117,7 @@ pub fn unknown(word: &str, valid: &[&str]) -> CliError {
 
 /// The hint after an unknown word: `: did you mean 'X'?`, or a full stop if no valid word is
 /// similar.
-pub fn hint(word: &str, valid: &[&str]) -> String {
+pub(crate) fn hint(word: &str, valid: &[&str]) -> String {
     match cli::did_you_mean(word, valid) {
         none if none.is_empty() => ".".to_owned(),
         hint => hint,

@@ -8,7 +8,7 @@ const CHUNK: usize = 64;
 /// A copy-on-write vector in chunks. Cloning it copies one pointer. Changing an element copies the
 /// array of pointers and one chunk.
 #[derive(Debug, Clone)]
-pub struct Chunked<T> {
+pub(crate) struct Chunked<T> {
     chunks: Arc<Vec<Arc<[Option<T>; CHUNK]>>>,
 }
 
@@ -23,19 +23,19 @@ impl<T> Default for Chunked<T> {
 impl<T: Copy> Chunked<T> {
     /// The element at `index`, if one was set.
     #[inline]
-    pub fn get(&self, index: usize) -> Option<&T> {
+    pub(crate) fn get(&self, index: usize) -> Option<&T> {
         self.place(index)?.as_ref()
     }
 
     /// The place of an element, whether it was set or not, so that the caller tests both the place
     /// and its content in one match.
     #[inline]
-    pub fn place(&self, index: usize) -> Option<&Option<T>> {
+    pub(crate) fn place(&self, index: usize) -> Option<&Option<T>> {
         Some(&self.chunks.get(index / CHUNK)?[index % CHUNK])
     }
 
     /// Sets or clears an element. The vector grows as needed.
-    pub fn set(&mut self, index: usize, value: Option<T>) {
+    pub(crate) fn set(&mut self, index: usize, value: Option<T>) {
         let chunks = Arc::make_mut(&mut self.chunks);
         while chunks.len() <= index / CHUNK {
             chunks.push(Arc::new([None; CHUNK]));

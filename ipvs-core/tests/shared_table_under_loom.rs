@@ -4,6 +4,7 @@
 
 #![allow(
     dead_code,
+    unreachable_pub,
     clippy::unwrap_used,
     reason = "the files are compiled whole, and only a part of each is tested here"
 )]

@@ -9,18 +9,18 @@ use std::sync::LazyLock;
 use proto::v1::Protocol;
 
 /// The file of port names: services(5).
-pub const SERVICES_FILE: &str = "/etc/services";
+pub(crate) const SERVICES_FILE: &str = "/etc/services";
 
 /// Names of ports. If there are none, every port is written as a number.
 #[derive(Debug, Default, Clone)]
-pub struct PortNames {
+pub(crate) struct PortNames {
     by_port: HashMap<(Protocol, u16), String>,
     by_name: HashMap<(Protocol, String), u16>,
 }
 
 impl PortNames {
     /// The names of this machine's [`SERVICES_FILE`], which is read once. Empty without the file.
-    pub fn of_this_machine() -> &'static Self {
+    pub(crate) fn of_this_machine() -> &'static Self {
         static NAMES: LazyLock<PortNames> = LazyLock::new(|| {
             std::fs::read_to_string(SERVICES_FILE)
                 .map(|text| PortNames::parse(&text))
@@ -65,7 +65,7 @@ impl PortNames {
     }
 
     /// The name of a port, or its number if it has no name.
-    pub fn show(&self, protocol: Protocol, port: u32) -> String {
+    pub(crate) fn show(&self, protocol: Protocol, port: u32) -> String {
         u16::try_from(port)
             .ok()
             .and_then(|port| self.by_port.get(&(protocol, port)))
@@ -73,7 +73,7 @@ impl PortNames {
     }
 
     /// The port that a name or an alias means.
-    pub fn port(&self, protocol: Protocol, name: &str) -> Option<u16> {
+    pub(crate) fn port(&self, protocol: Protocol, name: &str) -> Option<u16> {
         self.by_name.get(&(protocol, name.to_owned())).copied()
     }
 }

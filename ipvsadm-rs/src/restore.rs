@@ -13,7 +13,7 @@ use crate::request;
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn text(line: &Line) -> Result<String, CliError> {
+pub(crate) fn text(line: &Line) -> Result<String, CliError> {
     let mut text = String::new();
     match line.words.first().filter(|name| *name != "-") {
         Some(file) => std::fs::read_to_string(file)
@@ -30,7 +30,7 @@ pub fn text(line: &Line) -> Result<String, CliError> {
 ///
 /// # Errors
 /// If a line is wrong. The message says which.
-pub fn changes(text: &str) -> Result<Vec<(usize, Change)>, CliError> {
+pub(crate) fn changes(text: &str) -> Result<Vec<(usize, Change)>, CliError> {
     text.lines()
         .zip(1..)
         .filter(|(line, _)| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
@@ -64,7 +64,10 @@ fn change(text: &str) -> Result<Change, CliError> {
 ///
 /// # Errors
 /// If the daemon refuses a line. The message says which.
-pub async fn apply(client: &mut Client, changes: Vec<(usize, Change)>) -> Result<(), CliError> {
+pub(crate) async fn apply(
+    client: &mut Client,
+    changes: Vec<(usize, Change)>,
+) -> Result<(), CliError> {
     let (numbers, changes): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
     let result = client.apply(tokio_stream::iter(changes)).await;
     result.map(drop).map_err(|status| {
@@ -85,7 +88,7 @@ pub async fn apply(client: &mut Client, changes: Vec<(usize, Change)>) -> Result
 ///
 /// # Errors
 /// If the daemon refuses the change.
-pub async fn apply_one(client: &mut Client, change: Change) -> Result<(), CliError> {
+pub(crate) async fn apply_one(client: &mut Client, change: Change) -> Result<(), CliError> {
     let result = client.apply(tokio_stream::iter([change])).await;
     result.map(drop).map_err(|status| {
         let error = CliError::from(status);

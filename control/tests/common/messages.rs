@@ -7,10 +7,10 @@ use proto::v1;
 use proto::v1::change::Change;
 use tonic::{Code, Status};
 
-pub const VIP: &str = "10.0.0.100";
-pub const LIP: &str = "192.168.100.200";
+pub(crate) const VIP: &str = "10.0.0.100";
+pub(crate) const LIP: &str = "192.168.100.200";
 
-pub fn ip(text: &str) -> Option<v1::IpAddress> {
+pub(crate) fn ip(text: &str) -> Option<v1::IpAddress> {
     let bytes = match text.parse().unwrap() {
         IpAddr::V4(addr) => addr.octets().to_vec(),
         IpAddr::V6(addr) => addr.octets().to_vec(),
@@ -18,7 +18,7 @@ pub fn ip(text: &str) -> Option<v1::IpAddress> {
     Some(v1::IpAddress { bytes })
 }
 
-pub fn core_key(addr: &str, port: u16) -> ServiceKey {
+pub(crate) fn core_key(addr: &str, port: u16) -> ServiceKey {
     ServiceKey {
         protocol: Protocol::Tcp,
         addr: addr.parse().unwrap(),
@@ -27,7 +27,7 @@ pub fn core_key(addr: &str, port: u16) -> ServiceKey {
     }
 }
 
-pub fn key(addr: &str, port: u32) -> v1::ServiceKey {
+pub(crate) fn key(addr: &str, port: u32) -> v1::ServiceKey {
     v1::ServiceKey {
         protocol: v1::Protocol::Tcp.into(),
         address: ip(addr),
@@ -36,7 +36,7 @@ pub fn key(addr: &str, port: u32) -> v1::ServiceKey {
     }
 }
 
-pub fn service(addr: &str, port: u32, scheduler: &str) -> v1::VirtualService {
+pub(crate) fn service(addr: &str, port: u32, scheduler: &str) -> v1::VirtualService {
     v1::VirtualService {
         key: Some(key(addr, port)),
         scheduler: scheduler.into(),
@@ -44,7 +44,7 @@ pub fn service(addr: &str, port: u32, scheduler: &str) -> v1::VirtualService {
     }
 }
 
-pub fn a_dest(addr: &str, port: u32) -> v1::Dest {
+pub(crate) fn a_dest(addr: &str, port: u32) -> v1::Dest {
     v1::Dest {
         address: ip(addr),
         port,
@@ -54,14 +54,14 @@ pub fn a_dest(addr: &str, port: u32) -> v1::Dest {
     }
 }
 
-pub fn dest(vip: &str, vport: u32, addr: &str, port: u32) -> v1::DestRequest {
+pub(crate) fn dest(vip: &str, vport: u32, addr: &str, port: u32) -> v1::DestRequest {
     v1::DestRequest {
         service: Some(key(vip, vport)),
         dest: Some(a_dest(addr, port)),
     }
 }
 
-pub fn laddr(vip: &str, vport: u32, addr: &str, device: &str) -> v1::LaddrRequest {
+pub(crate) fn laddr(vip: &str, vport: u32, addr: &str, device: &str) -> v1::LaddrRequest {
     v1::LaddrRequest {
         service: Some(key(vip, vport)),
         laddr: Some(v1::Laddr {
@@ -72,7 +72,7 @@ pub fn laddr(vip: &str, vport: u32, addr: &str, device: &str) -> v1::LaddrReques
     }
 }
 
-pub fn address(addr: &str, prefix_len: u32, device: &str) -> v1::Address {
+pub(crate) fn address(addr: &str, prefix_len: u32, device: &str) -> v1::Address {
     v1::Address {
         address: ip(addr),
         prefix_len,
@@ -81,7 +81,7 @@ pub fn address(addr: &str, prefix_len: u32, device: &str) -> v1::Address {
     }
 }
 
-pub fn route(addr: &str, prefix_len: u32, device: &str) -> v1::Route {
+pub(crate) fn route(addr: &str, prefix_len: u32, device: &str) -> v1::Route {
     v1::Route {
         address: ip(addr),
         prefix_len,
@@ -90,14 +90,14 @@ pub fn route(addr: &str, prefix_len: u32, device: &str) -> v1::Route {
     }
 }
 
-pub fn change(change: Change) -> v1::Change {
+pub(crate) fn change(change: Change) -> v1::Change {
     v1::Change {
         change: Some(change),
     }
 }
 
 /// What `-S` has of a service, as `-R` sends it.
-pub fn saved(service: &v1::VirtualService) -> Vec<v1::Change> {
+pub(crate) fn saved(service: &v1::VirtualService) -> Vec<v1::Change> {
     let key = service.key.clone();
     let bare = v1::VirtualService {
         dests: Vec::new(),
@@ -126,7 +126,7 @@ pub fn saved(service: &v1::VirtualService) -> Vec<v1::Change> {
 }
 
 /// A refusal with this code, whose text has these words.
-pub fn refused<T: std::fmt::Debug>(result: Result<T, Status>, code: Code, words: &str) {
+pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, Status>, code: Code, words: &str) {
     let status = result.expect_err(words);
     assert_eq!(status.code(), code, "{status}");
     assert!(

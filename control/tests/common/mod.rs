@@ -28,15 +28,15 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_stream::StreamExt;
 use tonic::transport::{Channel, Endpoint, Uri};
 
-pub use messages::*;
-pub use platform::FakePlatform;
-pub use worker::{Seen, WorkerState};
+pub(crate) use messages::*;
+pub(crate) use platform::FakePlatform;
+pub(crate) use worker::{Seen, WorkerState};
 
 /// Longer than anything here takes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a director of a test is made with.
-pub struct Setup {
+pub(crate) struct Setup {
     pub workers: usize,
     pub ring: usize,
     pub max_dests: u32,
@@ -53,7 +53,7 @@ impl Default for Setup {
 }
 
 /// Control, its socket and its workers.
-pub struct Director {
+pub(crate) struct Director {
     pub workers: Vec<Arc<Mutex<WorkerState>>>,
     pub stats: Vec<Arc<WorkerStats>>,
     pub platform: Arc<FakePlatform>,
@@ -63,13 +63,13 @@ pub struct Director {
     _dir: tempfile::TempDir,
 }
 
-pub async fn director() -> Director {
+pub(crate) async fn director() -> Director {
     Director::start(&Setup::default())
 }
 
 impl Director {
     /// Must be called within a runtime.
-    pub fn start(setup: &Setup) -> Self {
+    pub(crate) fn start(setup: &Setup) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("dpvsd.sock");
         let stop = Arc::new(AtomicBool::new(false));
@@ -127,31 +127,31 @@ impl Director {
         }
     }
 
-    pub async fn connect(&self) -> Channel {
+    pub(crate) async fn connect(&self) -> Channel {
         connect(self.socket.clone()).await
     }
 
-    pub async fn ipvs(&self) -> IpvsServiceClient<Channel> {
+    pub(crate) async fn ipvs(&self) -> IpvsServiceClient<Channel> {
         IpvsServiceClient::new(self.connect().await)
     }
 
-    pub async fn addresses(&self) -> AddressServiceClient<Channel> {
+    pub(crate) async fn addresses(&self) -> AddressServiceClient<Channel> {
         AddressServiceClient::new(self.connect().await)
     }
 
-    pub async fn routes(&self) -> RouteServiceClient<Channel> {
+    pub(crate) async fn routes(&self) -> RouteServiceClient<Channel> {
         RouteServiceClient::new(self.connect().await)
     }
 
-    pub async fn neighbours(&self) -> NeighbourServiceClient<Channel> {
+    pub(crate) async fn neighbours(&self) -> NeighbourServiceClient<Channel> {
         NeighbourServiceClient::new(self.connect().await)
     }
 
-    pub async fn links(&self) -> LinkServiceClient<Channel> {
+    pub(crate) async fn links(&self) -> LinkServiceClient<Channel> {
         LinkServiceClient::new(self.connect().await)
     }
 
-    pub async fn services(&self) -> Vec<v1::VirtualService> {
+    pub(crate) async fn services(&self) -> Vec<v1::VirtualService> {
         let mut client = self.ipvs().await;
         let all = v1::ListServicesRequest { key: None };
         let stream = client.list_services(all).await.unwrap().into_inner();
@@ -159,7 +159,7 @@ impl Director {
     }
 
     /// All that can be asked for, to see that nothing of it changed.
-    pub async fn everything(&self) -> String {
+    pub(crate) async fn everything(&self) -> String {
         let addresses = self
             .addresses()
             .await
@@ -197,7 +197,7 @@ impl Director {
     }
 
     /// Waits until every worker's state is as it should be.
-    pub async fn until_workers(&self, what: &str, is: impl Fn(&WorkerState) -> bool) {
+    pub(crate) async fn until_workers(&self, what: &str, is: impl Fn(&WorkerState) -> bool) {
         until(what, || {
             self.workers.iter().all(|worker| is(&worker.lock()))
         })
@@ -205,11 +205,11 @@ impl Director {
     }
 
     /// Waits for the first worker, which sends the frames.
-    pub async fn until_worker(&self, what: &str, is: impl Fn(&WorkerState) -> bool) {
+    pub(crate) async fn until_worker(&self, what: &str, is: impl Fn(&WorkerState) -> bool) {
         until(what, || is(&self.workers[0].lock())).await;
     }
 
-    pub fn stall(&self, stalled: bool) {
+    pub(crate) fn stall(&self, stalled: bool) {
         for worker in &self.workers {
             worker.lock().stalled = stalled;
         }
@@ -231,7 +231,7 @@ impl Drop for Director {
 }
 
 /// The tutorial's two-arm FullNAT, in its own order: dests before the local address.
-pub async fn two_arm(director: &Director) {
+pub(crate) async fn two_arm(director: &Director) {
     let mut addresses = director.addresses().await;
     let mut routes = director.routes().await;
     let mut ipvs = director.ipvs().await;
@@ -254,7 +254,7 @@ pub async fn two_arm(director: &Director) {
     ipvs.add_laddr(laddr(VIP, 80, LIP, "dpdk0")).await.unwrap();
 }
 
-pub async fn connect(socket: PathBuf) -> Channel {
+pub(crate) async fn connect(socket: PathBuf) -> Channel {
     let connect = move |_: Uri| {
         let socket = socket.clone();
         async move { UnixStream::connect(socket).await.map(TokioIo::new) }
@@ -265,7 +265,7 @@ pub async fn connect(socket: PathBuf) -> Channel {
         .unwrap()
 }
 
-pub async fn until(what: &str, is: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, is: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is() {
         assert!(Instant::now() < deadline, "waited in vain for: {what}");

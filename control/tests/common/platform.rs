@@ -7,14 +7,14 @@ use packet::{MacAddr, PortId};
 use parking_lot::Mutex;
 
 #[derive(Default)]
-pub struct FakePlatform {
+pub(crate) struct FakePlatform {
     links: Mutex<[LinkInfo; 2]>,
     pub macs: Mutex<[Option<MacAddr>; 2]>,
     pub refuses_multicast: AtomicBool,
 }
 
 impl FakePlatform {
-    pub fn is_promiscuous(&self, port: usize) -> bool {
+    pub(crate) fn is_promiscuous(&self, port: usize) -> bool {
         self.links.lock()[port].promiscuous
     }
 

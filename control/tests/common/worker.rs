@@ -13,7 +13,7 @@ use sapool::PortPool;
 
 /// An order, as far as tests ask for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
+pub(crate) enum Seen {
     Publish,
     AddLaddr(LaddrId, IpAddr),
     RemoveLaddr(LaddrId),
@@ -23,7 +23,7 @@ pub enum Seen {
 }
 
 #[derive(Default)]
-pub struct WorkerState {
+pub(crate) struct WorkerState {
     pub snapshot: Arc<Snapshot>,
     pub seen: Vec<Seen>,
     pub conns: Vec<ConnInfo>,
@@ -39,7 +39,7 @@ pub struct WorkerState {
     pools: HashMap<LaddrId, Box<PortPool>>,
 }
 
-pub fn spawn(
+pub(super) fn spawn(
     mut orders: rtrb::Consumer<Command>,
     mut answers: rtrb::Producer<Event>,
     state: Arc<Mutex<WorkerState>>,
@@ -58,11 +58,11 @@ pub fn spawn(
 }
 
 impl WorkerState {
-    pub fn service(&self, key: &ipvs_core::ServiceKey) -> Option<&Arc<Service>> {
+    pub(crate) fn service(&self, key: &ipvs_core::ServiceKey) -> Option<&Arc<Service>> {
         self.snapshot.services.get(key)
     }
 
-    pub fn count(&self, is: impl Fn(&Seen) -> bool) -> usize {
+    pub(crate) fn count(&self, is: impl Fn(&Seen) -> bool) -> usize {
         self.seen.iter().filter(|seen| is(seen)).count()
     }
 

@@ -34,7 +34,7 @@ pub(super) mod tests {
     use super::*;
 
     /// The value that stands below a name.
-    pub fn below(text: &str, name: &str) -> String {
+    pub(crate) fn below(text: &str, name: &str) -> String {
         let lines: Vec<_> = text.lines().collect();
         let (row, at) = lines
             .iter()

@@ -29,7 +29,7 @@ const LATER: &[&str] = &[
     "bond-link-down-prop",
 ];
 
-pub async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliError> {
+pub(crate) async fn run(context: &Context, verb: Verb, words: Words) -> Result<(), CliError> {
     match verb {
         Verb::Show => show::show(context, &parse_show(words)?).await,
         Verb::Set => {

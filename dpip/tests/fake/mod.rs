@@ -18,7 +18,7 @@ type Answer<T> = Result<Response<T>, Status>;
 
 /// What the daemon knows.
 #[derive(Debug, Default)]
-pub struct State {
+pub(crate) struct State {
     pub addresses: Vec<Address>,
     pub routes: Vec<Route>,
     pub neighbours: Vec<Neighbour>,
@@ -30,12 +30,12 @@ pub struct State {
 }
 
 /// The daemon that `dpip` talks to.
-pub type Daemon = FakeDaemon<State>;
+pub(crate) type Daemon = FakeDaemon<State>;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_dpip");
 
 /// Starts a daemon that knows nothing yet.
-pub fn start() -> Daemon {
+pub(crate) fn start() -> Daemon {
     FakeDaemon::start(PROGRAM, |state| {
         let fake = Fake(state);
         Server::builder()
@@ -48,7 +48,7 @@ pub fn start() -> Daemon {
 }
 
 /// The program with a command line and without a daemon.
-pub fn program(line: &str) -> Command {
+pub(crate) fn program(line: &str) -> Command {
     cli_testkit::command(PROGRAM, line)
 }
 

@@ -29,7 +29,7 @@ use crate::time::Tick;
 
 /// Conns of a dest as far as a scheduler weighs them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Load {
+pub(crate) struct Load {
     /// Established
     pub active: u64,
     /// Any other state

@@ -58,7 +58,7 @@ struct ExpectationEntry {
 
 /// What one worker expects.
 #[derive(Debug)]
-pub struct Expectations(SharedTable<ExpectationEntry>);
+pub(crate) struct Expectations(SharedTable<ExpectationEntry>);
 
 impl Expectations {
     pub(crate) fn new() -> Self {

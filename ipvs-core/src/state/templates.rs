@@ -32,7 +32,7 @@ struct TemplateEntry {
 
 /// The templates of one worker.
 #[derive(Debug)]
-pub struct Templates(SharedTable<TemplateEntry>);
+pub(crate) struct Templates(SharedTable<TemplateEntry>);
 
 /// What a change of the table does to counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

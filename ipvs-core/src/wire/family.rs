@@ -22,7 +22,7 @@ const ETHERTYPE_IPV6: [u8; 2] = EtherType::IPV6.to_be_bytes();
 ///
 /// The family state of IPv6 also has the conns of NAT64 and NAT46. Their IPv4 addresses are mapped
 /// into IPv6 (RFC 4291, 2.5.5.2), and their frames may be of either family.
-pub trait Family: Address {
+pub(crate) trait Family: Address {
     /// Whether the conns of NAT64 are in this family's state.
     const HAS_NAT64: bool;
     /// Offset of the L4 header in a frame whose IP header has neither options nor extensions.

@@ -24,7 +24,7 @@ pub(crate) use classify::{
     Addressee, Class, classify, flow_of_ipv6, is_neighbour_discovery, plain_flow,
 };
 pub(crate) use echo::{identifier, put_identifier, tuple};
-pub use family::Family;
+pub(crate) use family::Family;
 pub(crate) use flow::Flow;
 pub(crate) use head::resize_head;
 pub(crate) use icmp_quote::{

@@ -7,13 +7,14 @@ use super::command::{Command, NamesService};
 use super::table::{Need, TABLE};
 
 /// The options that name a service.
-pub const SERVICE_OPTIONS: [&str; 4] = ["tcp-service", "udp-service", "sctp-service", "match"];
+pub(crate) const SERVICE_OPTIONS: [&str; 4] =
+    ["tcp-service", "udp-service", "sctp-service", "match"];
 
 /// Refuses options that the command does not take, and complains of those it needs.
 ///
 /// # Errors
 /// If the options do not go together. The messages are those of ipvsadm, where it has one.
-pub fn check(line: &Line) -> Result<(), CliError> {
+pub(crate) fn check(line: &Line) -> Result<(), CliError> {
     check_options(line)?;
     check_values(line)?;
     let (words, _) = line.command.words();
@@ -96,14 +97,14 @@ fn check_list(line: &Line) -> Result<(), CliError> {
 }
 
 /// The error for two options that do not go together.
-pub fn conflict(first: &str, second: &str, command: Command) -> CliError {
+pub(crate) fn conflict(first: &str, second: &str, command: Command) -> CliError {
     CliError::usage(format!(
         "The option '{first}' conflicts with the '{second}' option in the '{command}' command"
     ))
 }
 
 /// The error for an option that a command needs and that is not given.
-pub fn missing(option: &str, command: Command) -> CliError {
+pub(crate) fn missing(option: &str, command: Command) -> CliError {
     CliError::usage(format!(
         "You need to supply the '{option}' option for the '{command}' command"
     ))

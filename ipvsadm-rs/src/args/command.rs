@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Command {
+pub(crate) enum Command {
     AddService,
     EditService,
     DelService,
@@ -32,7 +32,7 @@ pub enum Command {
 
 /// Whether a command is about one service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NamesService {
+pub(crate) enum NamesService {
     Always,
     /// Without a service the command is about all of them.
     Maybe,
@@ -41,7 +41,7 @@ pub enum NamesService {
 
 impl Command {
     /// Whether the command is about one service.
-    pub const fn names_service(self) -> NamesService {
+    pub(crate) const fn names_service(self) -> NamesService {
         match self {
             Self::AddService
             | Self::EditService
@@ -63,7 +63,7 @@ impl Command {
     }
 
     /// How many words may follow that belong to no option, and what `--help` calls them.
-    pub const fn words(self) -> (usize, &'static str) {
+    pub(crate) const fn words(self) -> (usize, &'static str) {
         match self {
             Self::SetTimeouts => (3, "TCP TCPFIN UDP"),
             Self::Restore => (1, "[FILE]"),

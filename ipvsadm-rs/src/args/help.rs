@@ -15,7 +15,7 @@ MATCH is proto=PROTO and ranges or devices, with commas between:
 ";
 
 /// Everything that `--help` prints.
-pub fn text() -> String {
+pub(crate) fn text() -> String {
     let commands = TABLE.options.iter().filter_map(|option| {
         let Meaning::Command(command) = option.meaning else {
             return None;

@@ -10,14 +10,14 @@ mod table;
 
 use cli::{CliError, Item};
 
-pub use check::{SERVICE_OPTIONS, check, conflict, missing};
-pub use command::Command;
-pub use help::text as help;
+pub(crate) use check::{SERVICE_OPTIONS, check, conflict, missing};
+pub(crate) use command::Command;
+pub(crate) use help::text as help;
 use table::{Meaning, TABLE};
 
 /// An option that was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Given {
+pub(crate) struct Given {
     /// Its long name.
     pub name: &'static str,
     /// Its value. It is empty for a switch.
@@ -26,7 +26,7 @@ pub struct Given {
 
 /// A command line, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub(crate) struct Line {
     /// What to do.
     pub command: Command,
     /// All options that are not the command, in the order in which they were given.
@@ -37,7 +37,7 @@ pub struct Line {
 
 impl Line {
     /// The value of an option, if it was given.
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.options
             .iter()
             .find(|given| given.name == name)
@@ -45,7 +45,7 @@ impl Line {
     }
 
     /// Whether an option was given.
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 }
@@ -54,7 +54,7 @@ impl Line {
 ///
 /// # Errors
 /// If an option is unknown, or if LVS or DPVS has it and this program does not.
-pub fn parse(args: &[String]) -> Result<Line, CliError> {
+pub(crate) fn parse(args: &[String]) -> Result<Line, CliError> {
     let items = TABLE.parse(args);
     let items = items.map_err(|error| CliError::usage(error.to_string()))?;
     let mut commands = Vec::new();

@@ -7,7 +7,7 @@ use super::command::{Command, NamesService};
 
 /// What an option means.
 #[derive(Debug, Clone, Copy)]
-pub enum Meaning {
+pub(super) enum Meaning {
     /// It is a command.
     Command(Command),
     /// It names a service. All commands take it that are about services.
@@ -98,7 +98,7 @@ const fn absent(
 
 /// All commands and options.
 #[rustfmt::skip]
-pub const TABLE: OptionTable<Meaning> = OptionTable {
+pub(super) const TABLE: OptionTable<Meaning> = OptionTable {
     program: "ipvsadm-rs",
     options: &[
         command("A", "add-service", Command::AddService, "add a service"),
@@ -226,7 +226,7 @@ pub const TABLE: OptionTable<Meaning> = OptionTable {
 
 impl Meaning {
     /// Whether a command takes the option, and whether it needs it.
-    pub fn of(&self, command: Command) -> Option<Need> {
+    pub(super) fn of(&self, command: Command) -> Option<Need> {
         match self {
             TakenBy(commands) if commands.contains(&command) => Some(Need::May),
             NeededBy(commands, _) if commands.contains(&command) => Some(Need::Must),
@@ -240,7 +240,7 @@ impl Meaning {
 
 /// Whether an option must be given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
+pub(super) enum Need {
     Must,
     May,
 }

@@ -14,7 +14,11 @@ use crate::request;
 ///
 /// # Errors
 /// If the daemon refuses.
-pub async fn show(client: &mut Client, line: &Line, list: AccessList) -> Result<(), CliError> {
+pub(crate) async fn show(
+    client: &mut Client,
+    line: &Line,
+    list: AccessList,
+) -> Result<(), CliError> {
     let mut entries = all(client, request::service(line)?).await?;
     entries.retain(|entry| entry.list() == list);
     if line.has("json") {
@@ -27,7 +31,7 @@ pub async fn show(client: &mut Client, line: &Line, list: AccessList) -> Result<
 ///
 /// # Errors
 /// If the daemon refuses.
-pub async fn all(
+pub(crate) async fn all(
     client: &mut Client,
     key: Option<ServiceKey>,
 ) -> Result<Vec<AccessEntry>, CliError> {

@@ -1,7 +1,7 @@
 //! The commands that ask the daemon and print its answer: services, conns, lists, local addresses,
 //! timeouts.
 
-pub mod access;
+pub(crate) mod access;
 mod conns;
 mod port_names;
 
@@ -16,7 +16,7 @@ use crate::request;
 use port_names::port_names;
 
 /// `-L`: prints services, conns or timeouts.
-pub async fn list(client: &mut Client, line: &Line) -> Result<(), CliError> {
+pub(crate) async fn list(client: &mut Client, line: &Line) -> Result<(), CliError> {
     if line.has("timeout") {
         return timeouts(client, line).await;
     }
@@ -76,7 +76,7 @@ fn sort(services: &mut [VirtualService]) {
 }
 
 /// `-v`: prints the version of this program, and that of the daemon if it runs.
-pub async fn version(socket: &str) -> Result<(), CliError> {
+pub(crate) async fn version(socket: &str) -> Result<(), CliError> {
     let ours = env!("CARGO_PKG_VERSION");
     let Ok(mut client) = client::connect(socket).await else {
         return cli::print(&format!("ipvsadm-rs v{ours} (dpvsd is not running)\n"));
@@ -89,7 +89,7 @@ pub async fn version(socket: &str) -> Result<(), CliError> {
 }
 
 /// `-S`: prints services in the order in which they were added, so that `-R` keeps the order.
-pub async fn save(client: &mut Client) -> Result<(), CliError> {
+pub(crate) async fn save(client: &mut Client) -> Result<(), CliError> {
     let services = services(client, None).await?;
     let access = access::all(client, None).await?;
     let of = |service: &VirtualService| -> Vec<_> {
@@ -103,7 +103,7 @@ pub async fn save(client: &mut Client) -> Result<(), CliError> {
 }
 
 /// `-G`: prints the local addresses of services.
-pub async fn laddrs(client: &mut Client, line: &Line) -> Result<(), CliError> {
+pub(crate) async fn laddrs(client: &mut Client, line: &Line) -> Result<(), CliError> {
     let services = services(client, request::service(line)?).await?;
     if line.has("json") {
         cli::print_json(&services.iter().map(json::service).collect())

@@ -6,7 +6,7 @@ use proto::v1::{AccessEntry, AccessList};
 use super::service_name::service_name;
 
 /// One of the two lists, as `-B` and `-W` print it.
-pub fn access(entries: &[AccessEntry], list: AccessList) -> String {
+pub(crate) fn access(entries: &[AccessEntry], list: AccessList) -> String {
     let name = match list {
         AccessList::Deny => "BLACKLIST",
         AccessList::Allow => "WHITELIST",

@@ -7,7 +7,7 @@ use super::endpoint::{named_endpoint, protocol_name};
 use crate::names::PortNames;
 
 /// A conn, as `-lnc` prints it.
-pub fn conn(conn: &Conn, names: &PortNames) -> String {
+pub(crate) fn conn(conn: &Conn, names: &PortNames) -> String {
     let protocol = conn.protocol();
     let end =
         |addr: &Option<_>, port| named_endpoint(ip_or_zero(addr.as_ref()), protocol, port, names);

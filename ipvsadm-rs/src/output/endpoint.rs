@@ -7,7 +7,7 @@ use proto::v1::Protocol;
 use crate::names::PortNames;
 
 /// The name of a protocol in lower case: `tcp`.
-pub const fn protocol_name(protocol: Protocol) -> &'static str {
+pub(super) const fn protocol_name(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Udp => "udp",
         Protocol::Sctp => "sctp",
@@ -33,6 +33,6 @@ pub(super) fn named_endpoint(
 }
 
 /// An endpoint in numbers: `10.0.0.100:80`.
-pub fn endpoint(addr: IpAddr, port: u32) -> String {
+pub(super) fn endpoint(addr: IpAddr, port: u32) -> String {
     named_endpoint(addr, Protocol::Unspecified, port, &PortNames::default())
 }

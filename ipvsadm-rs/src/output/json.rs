@@ -12,7 +12,7 @@ use super::numbers::{rates, stats};
 use super::service_name::service_name;
 
 /// A service with its options, dests and local addresses.
-pub fn service(service: &VirtualService) -> Value {
+pub(crate) fn service(service: &VirtualService) -> Value {
     let key = service.key.clone().unwrap_or_default();
     json!({
         "protocol": protocol_name(key.protocol()),
@@ -76,7 +76,7 @@ fn five([conns, in_packets, out_packets, in_bytes, out_bytes]: [u64; 5]) -> Valu
 }
 
 /// A conn.
-pub fn conn(conn: &Conn) -> Value {
+pub(crate) fn conn(conn: &Conn) -> Value {
     let end = |addr: &Option<_>, port| endpoint(ip_or_zero(addr.as_ref()), port);
     json!({
         "lcore": conn.lcore,
@@ -91,7 +91,7 @@ pub fn conn(conn: &Conn) -> Value {
 }
 
 /// An entry of a deny or allow list.
-pub fn access(entry: &AccessEntry) -> Value {
+pub(crate) fn access(entry: &AccessEntry) -> Value {
     let key = entry.service.clone().unwrap_or_default();
     let (_, vip) = service_name(&key);
     json!({
@@ -102,7 +102,7 @@ pub fn access(entry: &AccessEntry) -> Value {
 }
 
 /// The timeouts in seconds.
-pub fn timeouts(timeouts: &Timeouts) -> Value {
+pub(crate) fn timeouts(timeouts: &Timeouts) -> Value {
     json!({"tcp": timeouts.tcp_s, "tcpfin": timeouts.tcp_fin_s, "udp": timeouts.udp_s})
 }
 

@@ -7,7 +7,7 @@ use super::endpoint::endpoint;
 use super::matcher;
 
 /// The local addresses of services, as `-G` prints them.
-pub fn laddrs(services: &[VirtualService]) -> String {
+pub(crate) fn laddrs(services: &[VirtualService]) -> String {
     let row = |cells: [&str; 5]| {
         let [service, total, addr, conflicts, conns] = cells;
         format!(

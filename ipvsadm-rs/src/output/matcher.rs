@@ -6,12 +6,12 @@ use proto::v1::{Match, Protocol};
 use super::endpoint::protocol_name;
 
 /// The form that `-L` shows: `tcp,from=A-B:P-Q,oif=D`.
-pub fn shown(protocol: Protocol, matcher: &Match) -> String {
+pub(crate) fn shown(protocol: Protocol, matcher: &Match) -> String {
     written(protocol_name(protocol).to_owned(), matcher, "from", "to")
 }
 
 /// The form that `-H` takes: `proto=tcp,src-range=A-B:P-Q,oif=D`.
-pub fn saved(protocol: Protocol, matcher: &Match) -> String {
+pub(crate) fn saved(protocol: Protocol, matcher: &Match) -> String {
     let protocol = format!("proto={}", protocol_name(protocol));
     written(protocol, matcher, "src-range", "dst-range")
 }

@@ -7,20 +7,20 @@ mod access;
 mod conn;
 mod dest;
 mod endpoint;
-pub mod json;
+pub(crate) mod json;
 mod laddr;
 pub(crate) mod matcher;
 mod numbers;
-pub mod save;
+pub(crate) mod save;
 mod service;
 mod service_name;
 #[cfg(test)]
 pub(crate) mod tests;
 mod title;
 
-pub use access::access;
-pub use conn::conn;
-pub use laddr::laddrs;
-pub use numbers::Numbers;
-pub use service::service;
-pub use title::{Columns, title};
+pub(crate) use access::access;
+pub(crate) use conn::conn;
+pub(crate) use laddr::laddrs;
+pub(crate) use numbers::Numbers;
+pub(crate) use service::service;
+pub(crate) use title::{Columns, title};

@@ -4,7 +4,7 @@ use proto::v1::{Counters, Rates};
 
 /// How numbers are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Numbers {
+pub(crate) enum Numbers {
     /// Large numbers in units of K, M, G or T.
     Short,
     /// All numbers in full.

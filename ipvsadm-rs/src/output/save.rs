@@ -11,7 +11,7 @@ use super::matcher;
 use super::service::mask;
 
 /// The lines that restore a service. `access` are the entries of its deny and allow lists.
-pub fn save(service: &VirtualService, access: &[AccessEntry]) -> String {
+pub(crate) fn save(service: &VirtualService, access: &[AccessEntry]) -> String {
     let name = name_of(service);
     let mut text = format!("-A {name} -s {}", service.scheduler);
     if !service.scheduler_flags.is_empty() {

@@ -13,7 +13,7 @@ use super::title::Columns;
 use crate::names::PortNames;
 
 /// A service with its dests.
-pub fn service(
+pub(crate) fn service(
     service: &VirtualService,
     columns: Columns,
     numbers: Numbers,

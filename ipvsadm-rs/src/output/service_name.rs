@@ -8,7 +8,7 @@ use super::matcher;
 use crate::names::PortNames;
 
 /// Protocol and endpoint of a service: `TCP` and `10.0.0.100:80`, or `MATCH` and what it matches.
-pub fn service_name(key: &ServiceKey) -> (String, String) {
+pub(super) fn service_name(key: &ServiceKey) -> (String, String) {
     if let Some(matcher) = &key.r#match {
         return ("MATCH".into(), matcher::shown(key.protocol(), matcher));
     }

@@ -10,7 +10,7 @@ use super::*;
 use crate::names::PortNames;
 
 /// The two-arm FullNAT service of the tutorial.
-pub fn tutorial() -> VirtualService {
+pub(crate) fn tutorial() -> VirtualService {
     let dest = |last| Dest {
         address: Some(ip_message([192, 168, 100, last].into())),
         port: 80,

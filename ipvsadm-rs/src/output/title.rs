@@ -2,7 +2,7 @@
 
 /// Which columns a list has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Columns {
+pub(crate) enum Columns {
     /// Scheduler, forwarding mode, weight and conns.
     Plain,
     /// Counters.
@@ -16,7 +16,7 @@ pub enum Columns {
 }
 
 /// The two lines above a list.
-pub fn title(columns: Columns) -> String {
+pub(crate) fn title(columns: Columns) -> String {
     let head = "Prot LocalAddress:Port";
     let server = "  -> RemoteAddress:Port";
     let of_five = |names: [&str; 5]| {

@@ -18,10 +18,10 @@ use cli::{CliError, ip_message};
 use proto::v1::{self, AccessList, Change, Protocol, ServiceKey, Timeouts};
 
 use crate::args::{Command, Line, SERVICE_OPTIONS, conflict};
-pub use number::number;
+pub(crate) use number::number;
 
 /// The service that the options name, if they name one.
-pub fn service(line: &Line) -> Result<Option<ServiceKey>, CliError> {
+pub(crate) fn service(line: &Line) -> Result<Option<ServiceKey>, CliError> {
     let named = SERVICE_OPTIONS.map(|name| line.get(name).map(|text| (name, text)));
     let (protocol, text) = match named.into_iter().flatten().collect::<Vec<_>>()[..] {
         [] => return Ok(None),
@@ -43,7 +43,7 @@ pub fn service(line: &Line) -> Result<Option<ServiceKey>, CliError> {
 }
 
 /// The change that a command line asks for; `None` if its command changes nothing.
-pub fn change(line: &Line) -> Result<Option<Change>, CliError> {
+pub(crate) fn change(line: &Line) -> Result<Option<Change>, CliError> {
     use v1::change::Change as Kind;
     let key = service(line)?;
     let service_key = key.clone().unwrap_or_default();
@@ -70,7 +70,7 @@ pub fn change(line: &Line) -> Result<Option<Change>, CliError> {
 }
 
 /// The timeouts of `--set TCP TCPFIN UDP`, in seconds.
-pub fn timeouts(line: &Line) -> Result<Timeouts, CliError> {
+pub(crate) fn timeouts(line: &Line) -> Result<Timeouts, CliError> {
     let seconds: Option<Vec<u32>> = line.words.iter().map(|word| word.parse().ok()).collect();
     match seconds.as_deref() {
         Some(&[tcp_s, tcp_fin_s, udp_s]) => Ok(Timeouts {

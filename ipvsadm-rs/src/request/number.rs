@@ -5,7 +5,7 @@ use cli::CliError;
 use crate::args::Line;
 
 /// The number that an option gives, 0 to `most`; `None` if the option is not given.
-pub fn number(line: &Line, name: &str, most: u32) -> Result<Option<u32>, CliError> {
+pub(crate) fn number(line: &Line, name: &str, most: u32) -> Result<Option<u32>, CliError> {
     let parse = |text: &str| {
         text.parse()
             .ok()

@@ -17,7 +17,7 @@ type Stream<T> = Iter<std::vec::IntoIter<Result<T, Status>>>;
 
 /// What the daemon knows.
 #[derive(Debug, Default)]
-pub struct State {
+pub(crate) struct State {
     pub services: Vec<VirtualService>,
     pub conns: Vec<Conn>,
     pub access: Vec<AccessEntry>,
@@ -29,12 +29,12 @@ pub struct State {
 }
 
 /// The daemon that `ipvsadm-rs` talks to.
-pub type Daemon = FakeDaemon<State>;
+pub(crate) type Daemon = FakeDaemon<State>;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ipvsadm-rs");
 
 /// Starts a daemon that knows nothing yet.
-pub fn start() -> Daemon {
+pub(crate) fn start() -> Daemon {
     FakeDaemon::start(PROGRAM, |state| {
         let fake = Fake(state);
         Server::builder().add_service(IpvsServiceServer::new(fake))
@@ -42,7 +42,7 @@ pub fn start() -> Daemon {
 }
 
 /// The program with a command line and without a daemon.
-pub fn program(line: &str) -> Command {
+pub(crate) fn program(line: &str) -> Command {
     cli_testkit::command(PROGRAM, line)
 }
 

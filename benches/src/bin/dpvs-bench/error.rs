@@ -1,4 +1,4 @@
 //! The error of every part of the bench.
 
 /// Any error: the program prints it and ends.
-pub type Error = Box<dyn std::error::Error>;
+pub(crate) type Error = Box<dyn std::error::Error>;

@@ -21,14 +21,14 @@ const PORT_BYTES: f64 = 1.0 / 8.0;
 
 /// What was measured.
 #[derive(Debug)]
-pub struct Report {
+pub(crate) struct Report {
     is_json: bool,
     object: Map<String, Value>,
 }
 
 impl Report {
     /// A report with nothing but the size of conns, which needs no measurement.
-    pub fn new(is_json: bool) -> Self {
+    pub(crate) fn new(is_json: bool) -> Self {
         let mut report = Self {
             is_json,
             object: Map::new(),
@@ -63,7 +63,7 @@ impl Report {
     }
 
     /// The rate of testpmd's macswap.
-    pub fn testpmd(&mut self, flows: u32, rate: Spread) {
+    pub(crate) fn testpmd(&mut self, flows: u32, rate: Spread) {
         let mut entry = Map::new();
         entry.insert("flows".to_owned(), json!(flows));
         rate.scaled(1e-6).put(&mut entry, "macswap_mpps", 2);
@@ -71,7 +71,7 @@ impl Report {
     }
 
     /// The rates of the director and of macswap with so many flows.
-    pub fn rates(&mut self, name: &str, flows: u32, measured: &Comparison) {
+    pub(crate) fn rates(&mut self, name: &str, flows: u32, measured: &Comparison) {
         self.push(name, measured.json(flows));
     }
 
@@ -89,7 +89,13 @@ impl Report {
     }
 
     /// The rates of a forwarding mode, and its added cost in proportion to that of FullNAT.
-    pub fn mode(&mut self, name: &str, flows: u32, measured: &Comparison, fullnat: &Comparison) {
+    pub(crate) fn mode(
+        &mut self,
+        name: &str,
+        flows: u32,
+        measured: &Comparison,
+        fullnat: &Comparison,
+    ) {
         let mut entry = measured.json(flows);
         if let Value::Object(entry) = &mut entry {
             if let Some(ratio) = measured.added_to(fullnat, Time::OnCpu) {
@@ -106,7 +112,7 @@ impl Report {
 
     /// Few flows and many with frames that are written when they are received. The many are listed
     /// beside the flows from capture files, too.
-    pub fn many(&mut self, (few, many): (u32, u32), measured: &Many) {
+    pub(crate) fn many(&mut self, (few, many): (u32, u32), measured: &Many) {
         self.rates("many_flows", few, &measured.few);
         self.rates("many_flows", many, &measured.many);
         self.rates("fullnat_udp", many, &measured.many);
@@ -126,12 +132,12 @@ impl Report {
     }
 
     /// The cost of a SYN with few of something and with many.
-    pub fn syns(&mut self, case: &Case, measured: &Syns) {
+    pub(crate) fn syns(&mut self, case: &Case, measured: &Syns) {
         self.push("syn", measured.json(case));
     }
 
     /// First packets. The figure is that of the slower protocol.
-    pub fn new_conns(&mut self, udp: &Arrivals, tcp: &Arrivals) {
+    pub(crate) fn new_conns(&mut self, udp: &Arrivals, tcp: &Arrivals) {
         let rates = [udp, tcp].map(|arrivals| arrivals.to_empty_table());
         let slower = rates
             .into_iter()
@@ -141,24 +147,24 @@ impl Report {
     }
 
     /// Whole TCP conns.
-    pub fn open_get_close(&mut self, churn: &Churn) {
+    pub(crate) fn open_get_close(&mut self, churn: &Churn) {
         self.add_spread("tcp_open_get_close_per_cpu_s", churn.per_cpu_s(), 0);
         self.add("tcp_open_get_close", churn.json());
     }
 
     /// The longest turn of a worker's loop.
-    pub fn worst_loop(&mut self, stalls: &Stalls) {
+    pub(crate) fn worst_loop(&mut self, stalls: &Stalls) {
         self.add_spread("worst_loop_us", stalls.worst_us(), 1);
         self.add("worst_loop", stalls.json());
     }
 
     /// The time from the start of the daemon to its first packet.
-    pub fn start(&mut self, seconds: Spread) {
+    pub(crate) fn start(&mut self, seconds: Spread) {
         self.add_spread("start_to_first_packet_s", seconds, 3);
     }
 
     /// Prints the object if that was asked for.
-    pub fn finish(self) {
+    pub(crate) fn finish(self) {
         if self.is_json {
             print_line(&Value::Object(self.object).to_string());
         }

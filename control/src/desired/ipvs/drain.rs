@@ -8,7 +8,7 @@ use crate::desired::{Desired, Effect};
 
 /// A dest that drains.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Drain {
+pub(crate) struct Drain {
     service: ServiceKey,
     dest: (IpAddr, u16),
     within_s: u32,

@@ -13,10 +13,10 @@ use super::turns::forward;
 use crate::error::Error;
 
 /// The seed of the order in which conns are made. Packets come in other orders.
-pub const MAKING_ORDER: u64 = 1;
+pub(crate) const MAKING_ORDER: u64 = 1;
 
 /// A director with room for so many conns and some more.
-pub fn director(lab: &mut Lab, flows: u32, fwdmode: FwdMode, wan: PortId) -> Engine<Mbuf> {
+pub(crate) fn director(lab: &mut Lab, flows: u32, fwdmode: FwdMode, wan: PortId) -> Engine<Mbuf> {
     let spec = Spec {
         lan: lab.sink.lan_port,
         wan,
@@ -28,7 +28,7 @@ pub fn director(lab: &mut Lab, flows: u32, fwdmode: FwdMode, wan: PortId) -> Eng
 }
 
 /// An engine whose conn table lies on huge pages that are already mapped, as in the daemon.
-pub fn resident_engine(lab: &mut Lab, spec: &Spec) -> Engine<Mbuf> {
+pub(crate) fn resident_engine(lab: &mut Lab, spec: &Spec) -> Engine<Mbuf> {
     let now = lab.now();
     let engine = director::engine(spec, now, &mut lab.sink);
     for (start, len) in engine.conn_table_memory().concat() {
@@ -38,7 +38,7 @@ pub fn resident_engine(lab: &mut Lab, spec: &Spec) -> Engine<Mbuf> {
 }
 
 /// The first packet of a UDP flow.
-pub fn first_datagram(flow: u32, wan: PortId) -> Frame {
+pub(crate) fn first_datagram(flow: u32, wan: PortId) -> Frame {
     Frame {
         bytes: udp(client(flow), VIP, WAN_MAC),
         port: wan,
@@ -46,7 +46,7 @@ pub fn first_datagram(flow: u32, wan: PortId) -> Frame {
 }
 
 /// Makes a conn for every flow. Returns what the engine sent to the dests.
-pub fn open_udp(
+pub(crate) fn open_udp(
     lab: &mut Lab,
     engine: &mut Engine<Mbuf>,
     flows: u32,
@@ -67,7 +67,12 @@ pub fn open_udp(
 }
 
 /// Forwards at least so many frames.
-pub fn warm_up(lab: &mut Lab, engine: &mut Engine<Mbuf>, traffic: &mut impl Traffic, frames: u32) {
+pub(crate) fn warm_up(
+    lab: &mut Lab,
+    engine: &mut Engine<Mbuf>,
+    traffic: &mut impl Traffic,
+    frames: u32,
+) {
     let mut packets = 0;
     while packets < frames as usize {
         packets += forward(lab, engine, traffic);
@@ -75,7 +80,7 @@ pub fn warm_up(lab: &mut Lab, engine: &mut Engine<Mbuf>, traffic: &mut impl Traf
 }
 
 /// Fails unless every packet was forwarded.
-pub fn check_sent(engine: &Engine<Mbuf>) -> Result<(), Error> {
+pub(crate) fn check_sent(engine: &Engine<Mbuf>) -> Result<(), Error> {
     let stats = engine.stats();
     let (received, sent) = (stats.received.get(), stats.transmitted.get());
     if received == sent {

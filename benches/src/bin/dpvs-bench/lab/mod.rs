@@ -8,9 +8,9 @@ mod sink;
 mod traffic;
 mod turns;
 
-pub use directors::{
+pub(crate) use directors::{
     MAKING_ORDER, check_sent, director, first_datagram, open_udp, resident_engine, warm_up,
 };
-pub use ports::{Capture, Lab, MBUF_BYTES, SPARE_MBUFS, Wire};
-pub use traffic::{Replay, Traffic, Written, make_and_free};
-pub use turns::{BURSTS, Effort, compare, forward, in_turns, swap, swap_macs, turn};
+pub(crate) use ports::{Capture, Lab, MBUF_BYTES, SPARE_MBUFS, Wire};
+pub(crate) use traffic::{Replay, Traffic, Written, make_and_free};
+pub(crate) use turns::{BURSTS, Effort, compare, forward, in_turns, swap, swap_macs, turn};

@@ -15,9 +15,9 @@ use crate::error::Error;
 use crate::timing::Core;
 
 /// Mbufs beside those of the capture files, for caches and bursts.
-pub const SPARE_MBUFS: u32 = 32_768;
+pub(crate) const SPARE_MBUFS: u32 = 32_768;
 /// Bytes of an mbuf with its headers, rounded up.
-pub const MBUF_BYTES: u64 = 2560;
+pub(crate) const MBUF_BYTES: u64 = 2560;
 /// Memory that DPDK needs beside mbufs.
 const EAL_MB: u64 = 256;
 /// The seed of the order in which flows come from the wire. Conns are made in another order, so
@@ -26,7 +26,7 @@ const WIRE_ORDER: u64 = 2;
 
 /// A port that plays one UDP frame of each of its flows, over and over.
 #[derive(Debug)]
-pub struct Wire {
+pub(crate) struct Wire {
     /// The number of flows
     pub flows: u32,
     /// The port that its packets are received by
@@ -37,7 +37,7 @@ pub struct Wire {
 
 /// All ports, started.
 #[derive(Debug)]
-pub struct Lab {
+pub(crate) struct Lab {
     /// Where packets leave
     pub sink: Sink,
     /// The port towards the clients, for frames that do not come from a capture file
@@ -52,7 +52,7 @@ pub struct Lab {
 
 impl Lab {
     /// Starts EAL on a CPU, with a capture file for each of `flows`.
-    pub fn start(flows: &[u32], cpu: u32, hugepages: bool) -> Result<Self, Error> {
+    pub(crate) fn start(flows: &[u32], cpu: u32, hugepages: bool) -> Result<Self, Error> {
         let captures = flows
             .iter()
             .map(|&flows| Capture::new(flows))
@@ -85,7 +85,7 @@ impl Lab {
 
     /// The time, read as the daemon reads it.
     #[inline]
-    pub fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         let counts = dpdk::tsc::rdtsc() - self.started;
         Now {
             ns: (u128::from(counts) * 1_000_000_000 / u128::from(self.hz)) as u64 + 1_000_000_000,
@@ -93,7 +93,7 @@ impl Lab {
     }
 
     /// Sends frames through the engine once. Returns what the engine sent, in order.
-    pub fn play(
+    pub(crate) fn play(
         &self,
         engine: &mut Engine<Mbuf>,
         frames: impl IntoIterator<Item = Frame>,
@@ -153,14 +153,14 @@ fn eal_args(mbufs: u32, cpu: u32, hugepages: bool, captures: &[Capture]) -> Vec<
 
 /// A capture file that is removed with the value. net_pcap reads it once, when the port is started.
 #[derive(Debug)]
-pub struct Capture(PathBuf);
+pub(crate) struct Capture(PathBuf);
 
 impl Capture {
     /// Writes a file with one UDP frame of each flow.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn new(flows: u32) -> std::io::Result<Self> {
+    pub(crate) fn new(flows: u32) -> std::io::Result<Self> {
         let name = format!("dpvs-bench-{}-{flows}.pcap", std::process::id());
         let path = std::env::temp_dir().join(name);
         let order = frames::shuffled(flows, WIRE_ORDER).into_iter();
@@ -172,7 +172,7 @@ impl Capture {
 
 impl Capture {
     /// The path of the file.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }

@@ -8,14 +8,14 @@ use benches::frames::{FRAME_LEN, Frame};
 
 /// A transmit queue, and the packets that wait for it.
 #[derive(Debug)]
-pub struct Out {
+pub(crate) struct Out {
     tx: TxQueue,
     pending: Burst,
 }
 
 impl Out {
     /// Nothing waits for this queue yet.
-    pub const fn new(tx: TxQueue) -> Self {
+    pub(crate) const fn new(tx: TxQueue) -> Self {
         Self {
             tx,
             pending: Burst::new(),
@@ -24,7 +24,7 @@ impl Out {
 
     /// Sends a packet by the next flush at the latest.
     #[inline(always)]
-    pub fn push(&mut self, packet: Mbuf) {
+    pub(crate) fn push(&mut self, packet: Mbuf) {
         self.pending.push(packet);
         if self.pending.is_full() {
             self.flush();
@@ -41,7 +41,7 @@ impl Out {
 
 /// The shell around the engine. It accepts everything that is sent.
 #[derive(Debug)]
-pub struct Sink {
+pub(crate) struct Sink {
     /// The queue towards the dests
     pub lan: Out,
     /// The queue towards the clients
@@ -57,7 +57,7 @@ pub struct Sink {
 impl Sink {
     /// Hands the packets that wait to the ports.
     #[inline]
-    pub fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         self.lan.flush();
         self.wan.flush();
     }
@@ -92,7 +92,7 @@ impl Io<Mbuf> for Sink {
 
 /// Keeps the packets that the engine sends, in order.
 #[derive(Debug)]
-pub struct Recorder {
+pub(super) struct Recorder {
     /// The first bytes of each packet, and the port it left by
     pub frames: Vec<Frame>,
 }

@@ -6,7 +6,7 @@ use packet::{PacketBuf, PortId};
 use benches::frames::{Datagrams, FRAME_LEN, Frame};
 
 /// A source of packets that never runs dry.
-pub trait Traffic {
+pub(crate) trait Traffic {
     /// Fills an empty burst. Returns the number of packets.
     fn receive(&mut self, burst: &mut Burst) -> usize;
 }
@@ -21,7 +21,7 @@ impl Traffic for RxQueue {
 /// Frames in memory that are played over and over, as net_pcap does. They can be made when conns
 /// exist already, as replies must.
 #[derive(Debug)]
-pub struct Replay {
+pub(crate) struct Replay {
     frames: Vec<Frame>,
     at: usize,
     pool: Mempool,
@@ -29,7 +29,7 @@ pub struct Replay {
 
 impl Replay {
     /// Plays these frames in their order with mbufs of a pool. The frames lie on huge pages.
-    pub fn new(frames: Vec<Frame>, pool: Mempool) -> Self {
+    pub(crate) fn new(frames: Vec<Frame>, pool: Mempool) -> Self {
         dpdk::memory::make_resident(frames.as_ptr().cast(), size_of_val(&*frames));
         Self {
             frames,
@@ -61,7 +61,7 @@ impl Traffic for Replay {
 
 /// Receives a burst and frees it. Returns the number of packets. This is the cost of the traffic
 /// alone.
-pub fn make_and_free(traffic: &mut impl Traffic) -> usize {
+pub(crate) fn make_and_free(traffic: &mut impl Traffic) -> usize {
     let mut burst = Burst::new();
     let packets = traffic.receive(&mut burst);
     burst.drain().for_each(drop);
@@ -70,7 +70,7 @@ pub fn make_and_free(traffic: &mut impl Traffic) -> usize {
 
 /// Datagrams that are written into mbufs when they are received.
 #[derive(Debug)]
-pub struct Written {
+pub(crate) struct Written {
     /// The datagrams
     pub datagrams: Datagrams,
     /// The port that they are received by

@@ -15,11 +15,11 @@ const TURN_NS: u64 = 4_000_000;
 /// side.
 const WARM_UP_NS: u64 = 500_000;
 /// Bursts of a lap, after which comes housekeeping, as in the daemon.
-pub const BURSTS: u32 = 8;
+pub(crate) const BURSTS: u32 = 8;
 
 /// How long to measure.
 #[derive(Debug, Clone, Copy)]
-pub struct Effort {
+pub(crate) struct Effort {
     /// The number of runs, of which the median is reported
     pub runs: u32,
     /// The CPU time of macswap and one director in each run
@@ -28,13 +28,13 @@ pub struct Effort {
 
 impl Effort {
     /// Turns of each side in a run.
-    pub fn turns(self) -> usize {
+    pub(crate) fn turns(self) -> usize {
         ((self.seconds * 1e9 / (2.0 * TURN_NS as f64)) as usize).max(3)
     }
 }
 
 /// Lets macswap and all directors forward the same traffic in turns.
-pub fn compare<const DIRECTORS: usize>(
+pub(crate) fn compare<const DIRECTORS: usize>(
     lab: &mut Lab,
     engines: &mut [Engine<Mbuf>; DIRECTORS],
     traffic: &mut impl Traffic,
@@ -58,7 +58,11 @@ pub fn compare<const DIRECTORS: usize>(
 
 /// Gives each side so many turns, in ascending and descending order alternately. Returns the cost
 /// of each side, without its first turn.
-pub fn in_turns(sides: usize, turns: usize, mut turn: impl FnMut(usize) -> Timed) -> Vec<Cost> {
+pub(crate) fn in_turns(
+    sides: usize,
+    turns: usize,
+    mut turn: impl FnMut(usize) -> Timed,
+) -> Vec<Cost> {
     let mut taken = vec![Vec::with_capacity(turns); sides];
     for number in 0..turns {
         for at in 0..sides {
@@ -70,7 +74,7 @@ pub fn in_turns(sides: usize, turns: usize, mut turn: impl FnMut(usize) -> Timed
 }
 
 /// One turn, which is made of whole laps.
-pub fn turn(core: Core, mut bursts: impl FnMut() -> usize) -> Timed {
+pub(crate) fn turn(core: Core, mut bursts: impl FnMut() -> usize) -> Timed {
     run_for(WARM_UP_NS, core, &mut bursts);
     run_for(TURN_NS, core, &mut bursts)
 }
@@ -84,7 +88,7 @@ fn run_for(least_ns: u64, core: Core, bursts: &mut impl FnMut() -> usize) -> Tim
 }
 
 /// Receives some bursts and sends them back with their MAC addresses exchanged.
-pub fn swap(lab: &mut Lab, traffic: &mut impl Traffic) -> usize {
+pub(crate) fn swap(lab: &mut Lab, traffic: &mut impl Traffic) -> usize {
     let mut burst = Burst::new();
     let mut packets = 0;
     for _ in 0..BURSTS {
@@ -100,14 +104,18 @@ pub fn swap(lab: &mut Lab, traffic: &mut impl Traffic) -> usize {
 
 /// What `dpdk-testpmd --forward-mode=macswap` does.
 #[inline]
-pub fn swap_macs(packet: &mut Mbuf) {
+pub(crate) fn swap_macs(packet: &mut Mbuf) {
     if let Some(macs) = packet.bytes_mut().first_chunk_mut::<12>() {
         macs.rotate_left(6);
     }
 }
 
 /// Sends some bursts through the engine, as the run loop of the daemon does.
-pub fn forward(lab: &mut Lab, engine: &mut Engine<Mbuf>, traffic: &mut impl Traffic) -> usize {
+pub(crate) fn forward(
+    lab: &mut Lab,
+    engine: &mut Engine<Mbuf>,
+    traffic: &mut impl Traffic,
+) -> usize {
     let mut burst = Burst::new();
     let mut packets = 0;
     for _ in 0..BURSTS {

@@ -21,7 +21,7 @@ const SLICE_PERCENT: u64 = 5;
 
 /// The cost of new conns, run by run.
 #[derive(Debug)]
-pub struct Arrivals {
+pub(crate) struct Arrivals {
     runs: Vec<Run>,
 }
 
@@ -36,12 +36,12 @@ struct Run {
 }
 
 /// First packets of UDP flows.
-pub fn udp(lab: &mut Lab, capacity: u32, runs: u32) -> Result<Arrivals, Error> {
+pub(crate) fn udp(lab: &mut Lab, capacity: u32, runs: u32) -> Result<Arrivals, Error> {
     arrivals(lab, capacity, runs, first_datagram)
 }
 
 /// First segments of TCP flows.
-pub fn tcp(lab: &mut Lab, capacity: u32, runs: u32) -> Result<Arrivals, Error> {
+pub(crate) fn tcp(lab: &mut Lab, capacity: u32, runs: u32) -> Result<Arrivals, Error> {
     arrivals(lab, capacity, runs, |flow, wan| {
         Segment::syn(flow).frame(WAN_MAC, wan)
     })
@@ -128,13 +128,13 @@ impl Run {
 
 impl Arrivals {
     /// Conns per second of CPU time with an empty table.
-    pub fn to_empty_table(&self) -> Spread {
+    pub(crate) fn to_empty_table(&self) -> Spread {
         let rates = self.runs.iter().filter_map(|run| run.rates(Time::OnCpu));
         Spread::of(rates.map(|rates| rates.empty))
     }
 
     /// The entry of the report.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let mut object = Map::new();
         let costs = self.runs.iter().flat_map(|run| [&run.empty, &run.full]);
         by_both_times(&mut object, costs, |time, object| self.put(time, object));

@@ -184,7 +184,7 @@ impl Io<Mbuf> for Peers {
 
 /// The cost of whole conns, run by run.
 #[derive(Debug)]
-pub struct Churn {
+pub(crate) struct Churn {
     runs: Vec<Run>,
 }
 
@@ -198,7 +198,7 @@ struct Run {
 }
 
 /// Runs director and cable in turns.
-pub fn run(lab: &mut Lab, runs: u32) -> Result<Churn, Error> {
+pub(crate) fn run(lab: &mut Lab, runs: u32) -> Result<Churn, Error> {
     let spec = Spec {
         lan: lab.sink.lan_port,
         wan: lab.wan_port,
@@ -312,13 +312,13 @@ impl Run {
 
 impl Churn {
     /// Conns per second of CPU time, without the cost of the peers.
-    pub fn per_cpu_s(&self) -> Spread {
+    pub(crate) fn per_cpu_s(&self) -> Spread {
         let rates = self.runs.iter().filter_map(|run| run.rates(Time::OnCpu));
         Spread::of(rates.map(|rates| rates.per_cpu_s))
     }
 
     /// The entry of the report.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let mut object = Map::new();
         let costs = self.runs.iter().map(|run| &run.all);
         by_both_times(&mut object, costs, |time, object| self.put(time, object));

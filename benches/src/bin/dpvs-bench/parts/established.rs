@@ -20,7 +20,11 @@ const ANSWERING_ORDER: u64 = 5;
 const DEST_ISN: u32 = 9_000_000;
 
 /// UDP from clients, from a capture file.
-pub fn udp_from_wire(lab: &mut Lab, wire: &mut Wire, effort: Effort) -> Result<Comparison, Error> {
+pub(crate) fn udp_from_wire(
+    lab: &mut Lab,
+    wire: &mut Wire,
+    effort: Effort,
+) -> Result<Comparison, Error> {
     let mut engine = director(lab, wire.flows, FwdMode::FullNat, wire.port);
     open_udp(lab, &mut engine, wire.flows, wire.port)?;
     let [measured] = measure(lab, &mut [engine], &mut wire.rx, wire.flows, effort)?;
@@ -28,7 +32,7 @@ pub fn udp_from_wire(lab: &mut Lab, wire: &mut Wire, effort: Effort) -> Result<C
 }
 
 /// UDP from clients by several forwarding modes, with frames from memory.
-pub fn udp_from_memory<const MODES: usize>(
+pub(crate) fn udp_from_memory<const MODES: usize>(
     lab: &mut Lab,
     flows: u32,
     fwdmodes: [FwdMode; MODES],
@@ -46,7 +50,7 @@ pub fn udp_from_memory<const MODES: usize>(
 }
 
 /// UDP from dests: every packet that a dest got is answered.
-pub fn replies(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, Error> {
+pub(crate) fn replies(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, Error> {
     let wan = lab.wan_port;
     let mut engine = director(lab, flows, FwdMode::FullNat, wan);
     let sent = open_udp(lab, &mut engine, flows, wan)?;
@@ -69,7 +73,7 @@ pub fn replies(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, 
 /// Established TCP with one segment of each flow in either direction. The clients' segments come in
 /// one random order and the dests' in another, a burst of each in turn, as a worker gets them from
 /// its ports.
-pub fn tcp(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, Error> {
+pub(crate) fn tcp(lab: &mut Lab, flows: u32, effort: Effort) -> Result<Comparison, Error> {
     let (lan, wan) = (lab.sink.lan_port, lab.wan_port);
     let mut engine = director(lab, flows, FwdMode::FullNat, wan);
     let order = frames::shuffled(flows, MAKING_ORDER);

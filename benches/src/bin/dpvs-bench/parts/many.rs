@@ -15,7 +15,7 @@ use crate::timing::Comparison;
 
 /// What was measured with few flows and with many.
 #[derive(Debug)]
-pub struct Many {
+pub(crate) struct Many {
     /// Few flows in a small table
     pub few: Comparison,
     /// Few flows in the large table, which has the conns of all flows
@@ -25,7 +25,7 @@ pub struct Many {
 }
 
 /// Lets a director with few conns and one with many forward UDP from clients.
-pub fn run(lab: &mut Lab, few: u32, many: u32, effort: Effort) -> Result<Many, Error> {
+pub(crate) fn run(lab: &mut Lab, few: u32, many: u32, effort: Effort) -> Result<Many, Error> {
     let (mut engine_of_few, mut from_few) = established(lab, few)?;
     let (mut engine_of_many, mut from_many) = established(lab, many)?;
     let mut measured = Many {

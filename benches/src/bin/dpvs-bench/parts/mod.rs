@@ -1,11 +1,11 @@
 //! What is measured, a file for each: `dpvs-bench --only` names them. A part uses `lab` and
 //! `timing` and no other part.
 
-pub mod arrivals;
-pub mod churn;
-pub mod established;
-pub mod many;
-pub mod stalls;
-pub mod start;
-pub mod syns;
-pub mod testpmd;
+pub(crate) mod arrivals;
+pub(crate) mod churn;
+pub(crate) mod established;
+pub(crate) mod many;
+pub(crate) mod stalls;
+pub(crate) mod start;
+pub(crate) mod syns;
+pub(crate) mod testpmd;

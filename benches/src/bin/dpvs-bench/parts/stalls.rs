@@ -180,7 +180,7 @@ impl Worker<'_> {
 }
 
 /// Runs all phases so many times.
-pub fn run(lab: &mut Lab, runs: u32, cpu: u32) -> Result<Stalls, Error> {
+pub(crate) fn run(lab: &mut Lab, runs: u32, cpu: u32) -> Result<Stalls, Error> {
     let all = (0..runs).map(|_| run_once(lab, cpu));
     Ok(Stalls(all.collect::<Result<Vec<_>, _>>()?))
 }
@@ -369,11 +369,11 @@ fn leave_cpu(cpu: u32) -> Result<(), Error> {
 
 /// The phases of every run.
 #[derive(Debug)]
-pub struct Stalls(Vec<[Phase; PHASES.len()]>);
+pub(crate) struct Stalls(Vec<[Phase; PHASES.len()]>);
 
 impl Stalls {
     /// The longest turn of each run in microseconds while control does something.
-    pub fn worst_us(&self) -> Spread {
+    pub(crate) fn worst_us(&self) -> Spread {
         let worst = |run: &[Phase; PHASES.len()]| {
             let busy = run[BUSY_PHASES].iter();
             busy.map(Phase::worst_ns).max().unwrap_or(0)
@@ -382,7 +382,7 @@ impl Stalls {
     }
 
     /// The entry of the report: the longest turns of each phase.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let mut object = Map::new();
         for (at, name) in PHASES.iter().enumerate() {
             let of_phase = || self.0.iter().map(|run| run[at]);

@@ -27,7 +27,7 @@ const POLL: Duration = Duration::from_millis(1);
 const PCAP_MAC: MacAddr = MacAddr(*b"\x02pcap\x00");
 
 /// Starts the program at `dpvsd` so many times. Returns seconds.
-pub fn run(dpvsd: &Path, runs: u32) -> Result<Spread, Error> {
+pub(crate) fn run(dpvsd: &Path, runs: u32) -> Result<Spread, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -22,7 +22,7 @@ const CONNS: u32 = TURNS as u32 * SYNS as u32 + 65_536;
 
 /// Two directors that differ in one number.
 #[derive(Debug)]
-pub struct Case {
+pub(crate) struct Case {
     /// The scheduler
     name: &'static str,
     /// What there are few or many of
@@ -33,7 +33,7 @@ pub struct Case {
 
 /// One service on the VIP or 10,000, with SYNs to one of them. Two dests or 1,000, with each
 /// scheduler whose cost could depend on that.
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let by_port = HashOptions {
         port: true,
         ..HashOptions::default()
@@ -84,7 +84,7 @@ pub fn cases() -> Vec<Case> {
 
 /// The cost of a SYN with few and with many, run by run.
 #[derive(Debug)]
-pub struct Syns {
+pub(crate) struct Syns {
     runs: Vec<Run>,
 }
 
@@ -97,7 +97,7 @@ struct Run {
 }
 
 /// Sends the same SYNs to both directors of a case.
-pub fn run(lab: &mut Lab, case: &Case, runs: u32) -> Result<Syns, Error> {
+pub(crate) fn run(lab: &mut Lab, case: &Case, runs: u32) -> Result<Syns, Error> {
     let order = frames::shuffled(CONNS, ARRIVAL_ORDER).into_iter();
     let frames = order.map(|flow| Segment::syn(flow).frame(WAN_MAC, lab.wan_port));
     let frames: Vec<Frame> = frames.collect();
@@ -164,7 +164,7 @@ impl Run {
 
 impl Syns {
     /// The entry of the report.
-    pub fn json(&self, case: &Case) -> Value {
+    pub(crate) fn json(&self, case: &Case) -> Value {
         let mut object = Map::new();
         object.insert("scheduler".to_owned(), json!(case.name));
         object.insert("of".to_owned(), json!(case.counted));

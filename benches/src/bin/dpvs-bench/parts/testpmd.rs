@@ -17,7 +17,12 @@ use crate::lab::{Capture, MBUF_BYTES, SPARE_MBUFS};
 const WARM_UP: usize = 2;
 
 /// Packets per second of CPU time, measured once a second. `None` if dpdk-testpmd is not installed.
-pub fn run(flows: u32, runs: u32, cpu: u32, hugepages: bool) -> Result<Option<Spread>, Error> {
+pub(crate) fn run(
+    flows: u32,
+    runs: u32,
+    cpu: u32,
+    hugepages: bool,
+) -> Result<Option<Spread>, Error> {
     let capture = Capture::new(flows)?;
     let mut command = Command::new("stdbuf");
     command

@@ -9,7 +9,7 @@ use super::whole_core::by_both_times;
 
 /// The cost of a packet by macswap and by a director, of each run.
 #[derive(Debug, Default)]
-pub struct Comparison {
+pub(crate) struct Comparison {
     runs: Vec<Run>,
 }
 
@@ -34,20 +34,20 @@ impl Pair {
 
 impl Comparison {
     /// Adds what was measured in a run.
-    pub fn add_run(&mut self, macswap: Cost, director: Cost) {
+    pub(crate) fn add_run(&mut self, macswap: Cost, director: Cost) {
         self.runs.push(Run { macswap, director });
     }
 
     /// The rate of this director divided by the other's, run by run. `None` if no run had enough of
     /// this time.
-    pub fn to(&self, other: &Self, time: Time) -> Option<Spread> {
+    pub(crate) fn to(&self, other: &Self, time: Time) -> Option<Spread> {
         let pairs = self.with(other, time);
         Spread::of_some(pairs.map(|(this, other)| other.director / this.director))
     }
 
     /// What this director costs beyond macswap, divided by what the other does, run by run. `None`
     /// if no run had enough of this time.
-    pub fn added_to(&self, other: &Self, time: Time) -> Option<Spread> {
+    pub(crate) fn added_to(&self, other: &Self, time: Time) -> Option<Spread> {
         let pairs = self.with(other, time);
         Spread::of_some(pairs.map(|(this, other)| this.added() / other.added()))
     }
@@ -59,7 +59,7 @@ impl Comparison {
     }
 
     /// The entry of the report.
-    pub fn json(&self, flows: u32) -> Value {
+    pub(crate) fn json(&self, flows: u32) -> Value {
         let mut object = Map::new();
         object.insert("flows".to_owned(), json!(flows));
         let costs = self.runs.iter().map(|run| &run.director);

@@ -5,6 +5,6 @@ mod comparison;
 mod stopwatch;
 mod whole_core;
 
-pub use comparison::Comparison;
-pub use stopwatch::{Core, Cost, Stopwatch, Time, Timed};
-pub use whole_core::by_both_times;
+pub(crate) use comparison::Comparison;
+pub(crate) use stopwatch::{Core, Cost, Stopwatch, Time, Timed};
+pub(crate) use whole_core::by_both_times;

@@ -22,7 +22,7 @@ const LEAST_TURNS: usize = 5;
 
 /// The core that the worker runs on.
 #[derive(Debug, Clone, Copy)]
-pub struct Core {
+pub(crate) struct Core {
     /// The most that a probe takes while the other hardware thread is idle, in counts of the time
     /// stamp counter
     whole_at_most: u64,
@@ -31,7 +31,7 @@ pub struct Core {
 impl Core {
     /// Finds out how long a probe takes with a whole core. Even a core that is mostly shared is
     /// whole for some microseconds now and then.
-    pub fn calibrated() -> Self {
+    pub(crate) fn calibrated() -> Self {
         let least = (0..CALIBRATION_PROBES).map(|_| probe()).min();
         Self {
             whole_at_most: least.unwrap_or(0) * WHOLE_AT_MOST_PERCENT / 100,
@@ -65,7 +65,7 @@ fn probe() -> u64 {
 
 /// Work, and the CPU time that it took.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// How many packets or conns
     pub done: u64,
     /// Nanoseconds of CPU time
@@ -88,14 +88,14 @@ impl Tally {
     }
 
     /// Nanoseconds of one packet or conn.
-    pub fn each_ns(&self) -> f64 {
+    pub(crate) fn each_ns(&self) -> f64 {
         self.ns as f64 / self.done as f64
     }
 }
 
 /// The work of all laps.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Timed {
+pub(crate) struct Timed {
     /// All laps
     pub on_cpu: Tally,
     /// The laps that began and ended with a whole core
@@ -104,14 +104,14 @@ pub struct Timed {
 
 impl Timed {
     /// The work of both.
-    pub fn and(mut self, other: Self) -> Self {
+    pub(crate) fn and(mut self, other: Self) -> Self {
         self.on_cpu.add_all(other.on_cpu);
         self.whole_core.add_all(other.whole_core);
         self
     }
 
     /// The cost of one packet or conn.
-    pub fn cost(&self) -> Cost {
+    pub(crate) fn cost(&self) -> Cost {
         let is_enough = self.whole_core.laps >= LEAST_LAPS;
         Cost {
             on_cpu_ns: self.on_cpu.each_ns(),
@@ -123,7 +123,7 @@ impl Timed {
 
 /// Which part of the CPU time counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Time {
+pub(crate) enum Time {
     /// All CPU time
     OnCpu,
     /// The CPU time with a whole core
@@ -132,7 +132,7 @@ pub enum Time {
 
 /// The cost of one packet or conn.
 #[derive(Debug, Clone, Copy)]
-pub struct Cost {
+pub(crate) struct Cost {
     /// Nanoseconds of CPU time
     pub on_cpu_ns: f64,
     /// Nanoseconds with a whole core, if there was enough of that
@@ -143,7 +143,7 @@ pub struct Cost {
 
 impl Cost {
     /// The median of several turns.
-    pub fn of(turns: &[Timed]) -> Self {
+    pub(crate) fn of(turns: &[Timed]) -> Self {
         let costs: Vec<Self> = turns.iter().map(Timed::cost).collect();
         let whole: Vec<f64> = costs.iter().filter_map(|cost| cost.whole_core_ns).collect();
         let is_enough = whole.len() >= LEAST_TURNS;
@@ -156,7 +156,7 @@ impl Cost {
     }
 
     /// The cost of so many.
-    pub fn times(self, count: f64) -> Self {
+    pub(crate) fn times(self, count: f64) -> Self {
         Self {
             on_cpu_ns: self.on_cpu_ns * count,
             whole_core_ns: self.whole_core_ns.map(|ns| ns * count),
@@ -165,7 +165,7 @@ impl Cost {
     }
 
     /// The cost of this and of the other together.
-    pub fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         let whole_core = self.whole_core_ns.zip(other.whole_core_ns);
         Self {
             on_cpu_ns: self.on_cpu_ns + other.on_cpu_ns,
@@ -175,7 +175,7 @@ impl Cost {
     }
 
     /// Nanoseconds, if there was enough of this time.
-    pub fn ns(self, time: Time) -> Option<f64> {
+    pub(crate) fn ns(self, time: Time) -> Option<f64> {
         match time {
             Time::OnCpu => Some(self.on_cpu_ns),
             Time::WholeCore => self.whole_core_ns,
@@ -186,7 +186,7 @@ impl Cost {
 /// Takes the time of laps. They should be short: whether the core was whole is checked only at the
 /// ends of a lap.
 #[derive(Debug)]
-pub struct Stopwatch {
+pub(crate) struct Stopwatch {
     core: Core,
     was_whole: bool,
     lap_start_ns: u64,
@@ -195,7 +195,7 @@ pub struct Stopwatch {
 
 impl Stopwatch {
     /// Starts the first lap.
-    pub fn start(core: Core) -> Self {
+    pub(crate) fn start(core: Core) -> Self {
         Self {
             core,
             was_whole: core.is_whole(),
@@ -205,7 +205,7 @@ impl Stopwatch {
     }
 
     /// Ends a lap in which so much was done, and starts the next.
-    pub fn lap(&mut self, done: usize) {
+    pub(crate) fn lap(&mut self, done: usize) {
         let ns = thread_cpu_ns() - self.lap_start_ns;
         let is_whole = self.core.is_whole();
         self.timed.on_cpu.add(done as u64, ns);
@@ -217,7 +217,7 @@ impl Stopwatch {
     }
 
     /// The work so far.
-    pub fn timed(&self) -> Timed {
+    pub(crate) fn timed(&self) -> Timed {
         self.timed
     }
 }

@@ -8,7 +8,7 @@ use super::stopwatch::{Cost, Time};
 
 /// Puts the figures of all CPU time into an object, and as `whole_core` those of the CPU time with
 /// a whole core, with its share.
-pub fn by_both_times<'a>(
+pub(crate) fn by_both_times<'a>(
     object: &mut Map<String, Value>,
     costs: impl IntoIterator<Item = &'a Cost>,
     put: impl Fn(Time, &mut Map<String, Value>),
