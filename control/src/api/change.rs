@@ -70,7 +70,11 @@ fn access_entry(message: v1::AccessEntry) -> Result<(ServiceKey, AccessList, Pre
     let key = service_key(message.service.as_ref())?;
     let addr = ip(message.address.as_ref(), "address")?;
     let len = prefix_len(message.prefix_len, addr)?;
-    let wrong = || Status::invalid_argument(format!("{addr}/{len} is no network"));
+    let wrong = || {
+        Status::invalid_argument(format!(
+            "invalid network '{addr}/{len}': expected e.g. 10.0.0.0/8"
+        ))
+    };
     let prefix = Prefix::new(addr, len).ok_or_else(wrong)?;
     Ok((key, list(message.list()), prefix))
 }

@@ -42,13 +42,18 @@ pub(super) fn ip_message(addr: IpAddr) -> v1::IpAddress {
 }
 
 pub(super) fn mac(bytes: &[u8]) -> Result<MacAddr, Status> {
-    let mac = <[u8; 6]>::try_from(bytes).map(MacAddr).ok();
-    mac.filter(|mac| !mac.is_multicast() && *mac != MacAddr::ZERO)
-        .ok_or_else(|| {
-            Status::invalid_argument(
-                "the MAC address must be a unicast one, as in 02:00:00:00:00:01",
-            )
-        })
+    let mac = <[u8; 6]>::try_from(bytes).map(MacAddr).map_err(|_| {
+        let len = bytes.len();
+        Status::invalid_argument(format!(
+            "invalid MAC address of {len} bytes: expected 6 bytes"
+        ))
+    })?;
+    if mac.is_multicast() || mac == MacAddr::ZERO {
+        return Err(Status::invalid_argument(format!(
+            "invalid MAC address '{mac}': expected a unicast address, e.g. 02:00:00:00:00:01"
+        )));
+    }
+    Ok(mac)
 }
 
 pub(super) fn port(port: u32, what: &str) -> Result<u16, Status> {

@@ -68,8 +68,11 @@ impl v1::route_service_server::RouteService for Api {
 fn prefix(message: &v1::Route) -> Result<Prefix, Status> {
     let addr = convert::ip(message.address.as_ref(), "prefix")?;
     let len = convert::prefix_len(message.prefix_len, addr)?;
-    Prefix::new(addr, len)
-        .ok_or_else(|| Status::invalid_argument(format!("{addr}/{len} is no prefix")))
+    Prefix::new(addr, len).ok_or_else(|| {
+        Status::invalid_argument(format!(
+            "invalid prefix '{addr}/{len}': expected e.g. 10.0.0.0/8"
+        ))
+    })
 }
 
 fn route(message: &v1::Route) -> Result<RouteRequest, Status> {
