@@ -6,7 +6,8 @@
 pub(super) use core::sync::atomic::{AtomicU32, AtomicU64, fence};
 pub(super) use zerocopy::FromZeros as Zeroed;
 
-/// So many values of zeros.
+/// `count` values of zero bytes. The allocator gives zeroed pages, which are touched only when
+/// used.
 pub(super) fn zeroed<T: Zeroed>(count: usize) -> Box<[T]> {
     <[T]>::new_box_zeroed_with_elems(count)
         .expect("as many as conns at most, whose memory was checked when the config was read")

@@ -1,4 +1,5 @@
-//! What a worker notes of dests: whose they are, and their next hops, so that not every new conn looks for the same.
+//! Per dest, what a worker needs for each new conn: the service of the dest and its next hop. It
+//! saves the look-ups.
 
 use std::net::IpAddr;
 
@@ -7,7 +8,7 @@ use inet::NexthopId;
 use crate::config::{DestId, ServiceId};
 use crate::simd::prefetch;
 
-/// Two to a cache line, none in two.
+/// 32 bytes, aligned: two notes share a cache line, and no note lies across two lines.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(32))]
 struct Note {
@@ -18,19 +19,19 @@ struct Note {
 #[derive(Debug, Clone, Copy)]
 struct Known {
     addr: IpAddr,
-    /// [`inet::Net::generation`] when it was looked up
+    /// [`inet::Net::generation`] at the time of the look-up.
     generation: u16,
     nexthop: NexthopId,
 }
 
-/// Notes by dest.
+/// One note per dest, indexed by `DestId`.
 #[derive(Debug)]
 pub(crate) struct DestCache {
     notes: Box<[Note]>,
 }
 
 impl DestCache {
-    /// Room for this many dests.
+    /// Room for dests with ids below `max_dests`.
     pub(crate) fn new(max_dests: usize) -> Self {
         let note = Note {
             nexthop: None,
@@ -41,7 +42,7 @@ impl DestCache {
         }
     }
 
-    /// Hints that the note of a dest is read soon.
+    /// Prefetches the note of a dest.
     #[inline]
     pub(crate) fn fetch(&self, dest: DestId) {
         if let Some(note) = self.notes.get(dest.0 as usize) {
@@ -49,25 +50,26 @@ impl DestCache {
         }
     }
 
-    /// The service of a dest that conns were made to.
+    /// The service of a dest, as set by [`Self::set_service`] when its latest conn was made.
     #[inline]
     pub(crate) fn service(&self, dest: DestId) -> ServiceId {
         self.notes[dest.0 as usize].service
     }
 
-    /// Notes whose dest it is.
+    /// Sets the service of a dest.
     #[inline]
     pub(crate) fn set_service(&mut self, dest: DestId, service: ServiceId) {
         self.notes[dest.0 as usize].service = service;
     }
 
-    /// The next hop of a dest, if it was found since routes changed last. A number may be another dest's by now.
+    /// The next hop of a dest. `None` if it is not known, or routes have changed since
+    /// (`generation`), or the id belongs to a dest with another address by now.
     pub(crate) fn nexthop(&self, dest: DestId, addr: IpAddr, generation: u16) -> Option<NexthopId> {
         let known = self.notes.get(dest.0 as usize)?.nexthop?;
         (known.addr == addr && known.generation == generation).then_some(known.nexthop)
     }
 
-    /// Notes a next hop.
+    /// Stores the next hop of a dest, found in the routes of `generation`.
     pub(crate) fn set_nexthop(
         &mut self,
         dest: DestId,
@@ -90,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_knows_nothing_of_other_addresses_and_earlier_routes() {
+    fn a_next_hop_is_valid_for_its_address_and_route_generation_only() {
         let mut notes = DestCache::new(2);
         let (addr, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
         assert_eq!(notes.nexthop(DestId(1), addr, 7), None);

@@ -1,8 +1,10 @@
-//! Dests whose conns have to end.
+//! Dests whose conns a worker is to end.
 
 use crate::config::DestId;
 
-/// Dests that are being closed: those of this walk, and those that came after it began.
+/// Dests whose conns are to end. One walk through the conn table, from `cursor`, ends the conns of
+/// all dests in `walking`. Dests that control names during the walk are in `waiting` for the next
+/// walk.
 #[derive(Debug, Default)]
 pub(crate) struct DestRemovals {
     pub(crate) walking: Vec<DestRemoval>,
@@ -10,11 +12,11 @@ pub(crate) struct DestRemovals {
     pub(crate) cursor: u32,
 }
 
-/// A dest whose conns end.
+/// A dest whose conns are to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct DestRemoval {
     pub(crate) dest: DestId,
-    /// It was removed: control waits for the last conn's end.
+    /// Whether the dest was removed. If so, control waits until its last conn has ended.
     pub(crate) is_removed: bool,
 }
 

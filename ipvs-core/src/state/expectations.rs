@@ -1,5 +1,6 @@
-//! Conns that are to come: what the control conn of FTP has announced. As with templates, any worker may get them,
-//! so each worker reads what the others expect where it lies: one writer, plain loads and stores.
+//! Expectations: data conns that an FTP control conn has announced. Any worker may receive the data
+//! conn, so all workers read the expectations of all others in place, as with templates. Each table
+//! has one writer, and needs only plain loads and stores.
 
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicU64};
@@ -9,32 +10,33 @@ use crate::config::{DestId, FTP_CONTROL_PORT, Protocol, ServiceKey};
 use crate::state::shared_table::{self, SharedTable};
 use crate::time::Tick;
 
-/// At once and worker. More than that many clients do not announce within the time one takes to come.
+/// Expectations of one worker at a time. It would take more clients than that which announce a data
+/// conn but have not opened it yet to fill the table.
 const SLOTS: usize = 4096;
-/// How long one has to come.
+/// Lifetime of an expectation in seconds.
 pub(super) const LIFETIME_S: u32 = 60;
-/// SharedTable looked at by one call of [`Expectations::pop_stale`].
+/// Slots that one call of [`Expectations::pop_stale`] looks at.
 const REACH: usize = 64;
 
-/// Who will call whom, and what it will be a part of.
+/// An expected data conn: its client, and the dest and VIP that it will use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Expectation {
-    /// The dest of the control conn
+    /// The dest of the control conn.
     pub(crate) dest: DestId,
-    /// The VIP of the control conn
+    /// The VIP of the control conn.
     pub(crate) vip: IpAddr,
-    /// The client, and the port that it listens on if the dest calls
+    /// The client's address, and the port that the client listens on in active mode.
     pub(crate) client: (IpAddr, u16),
-    /// A local port that was taken for it, if it is FullNAT's; 0 if none was
+    /// The local port that was reserved for the data conn with FullNAT; 0 if none was.
     pub(crate) lport: u16,
-    /// Whose port that is,
+    /// The local address that `lport` belongs to.
     pub(crate) laddr: IpAddr,
-    /// and towards which dests
+    /// The class of dests towards which `lport` is reserved (see `sapool`).
     pub(crate) class: u32,
 }
 
 impl Expectation {
-    /// The service of the control conn.
+    /// The key of the control conn's service.
     pub(crate) const fn control_service(&self) -> ServiceKey {
         ServiceKey::vip(Protocol::Tcp, self.vip, FTP_CONTROL_PORT)
     }
@@ -43,20 +45,20 @@ impl Expectation {
 #[derive(Debug, Default, zerocopy::FromBytes)]
 #[repr(C, align(64))]
 struct ExpectationEntry {
-    /// 0 if it is free
+    /// 0 if the entry is free.
     key: AtomicU64,
     dest: AtomicU32,
     expires: AtomicU32,
     vip: [AtomicU64; 2],
     client: [AtomicU64; 2],
-    /// The client's, and the local one
+    /// The client's port in the upper 16 bits, the local port in the lower 16 bits.
     ports: AtomicU32,
     class: AtomicU32,
     laddr: [AtomicU64; 2],
     reserved: [AtomicU64; 7],
 }
 
-/// What one worker expects.
+/// The expectations of one worker.
 #[derive(Debug)]
 pub(crate) struct Expectations(SharedTable<ExpectationEntry>);
 
@@ -65,14 +67,15 @@ impl Expectations {
         Self(SharedTable::new(SLOTS))
     }
 
-    /// What is expected by this key. Called by any worker.
+    /// The expectation with this key, unless it has expired. Called by any worker.
     pub(crate) fn find(&self, key: u64, now: Tick) -> Option<Expectation> {
         let read = |entry: &ExpectationEntry| (entry.read(), entry.is_over(now));
         let (expected, is_over) = self.0.read(key, read)?;
         (!is_over).then_some(expected)
     }
 
-    /// Expects something. What gave way to it is returned.
+    /// Stores an expectation. Returns the one that it replaced: that of the same key, or the one
+    /// with the least time left if the bucket is full.
     pub(crate) fn insert(
         &self,
         key: u64,
@@ -87,19 +90,20 @@ impl Expectations {
         gone
     }
 
-    /// What this worker itself expects by this key.
+    /// The expectation with this key, even if it has expired. Called by the owner of the table.
     pub(crate) fn get(&self, key: u64) -> Option<Expectation> {
         self.0.find(key).map(ExpectationEntry::read)
     }
 
-    /// It has come.
+    /// Removes an expectation: its conn was made.
     pub(crate) fn remove(&self, key: u64) {
         if let Some(entry) = self.0.find(key) {
             self.0.clear(entry);
         }
     }
 
-    /// Looks at a few slots, beginning at `cursor`, which moves on, for one that did not come in time.
+    /// Looks for an expired expectation in the next few slots after `cursor`, and removes and
+    /// returns it. Moves `cursor` on.
     pub(crate) fn pop_stale(&self, cursor: &mut usize, now: Tick) -> Option<Expectation> {
         let entry = self
             .0
@@ -168,7 +172,7 @@ mod tests {
     use crate::time::Now;
 
     #[test]
-    fn what_is_expected_comes_or_is_given_up() {
+    fn an_expectation_is_found_until_it_is_removed_or_expires() {
         let table = Expectations::new();
         let now = Now::from_secs(10).tick();
         let expected = Expectation {

@@ -1,4 +1,5 @@
-//! Fragments: the first one has the ports and leaves a note, the later ones follow it.
+//! Fragments. The first fragment has the ports and leaves a note, by which the later ones find
+//! their conn.
 
 use std::collections::VecDeque;
 
@@ -7,21 +8,22 @@ use packet::ip::IpFacts;
 use crate::time::Tick;
 use crate::tuple::{Address, HashKey, Tuple};
 
-/// Sets of notes, and notes in each. A flood of first fragments overwrites the oldest.
+/// Number of sets of notes, and of notes in a set. In a flood of first fragments, a new note
+/// overwrites the oldest one of its set.
 const SETS: usize = 256;
 const WAYS: usize = 4;
-/// How long a note serves. Fragments of a packet leave their sender together.
+/// Lifetime of a note in ticks: two seconds. A sender sends the fragments of a packet back to back.
 const NOTE_LIFE: u32 = Tick::from_secs(2);
-/// Fragments that came before their first, at once. More are dropped.
+/// Most fragments that wait for their first fragment at a time. Further ones are dropped.
 const MOST_WAITING: usize = 64;
-/// Of those, from one packet.
+/// Most fragments of one packet among those.
 const MOST_OF_ONE: usize = 8;
-/// WaitingFirst fragments that wait for their last, at once, and lasts that went ahead. A flood drives the oldest out.
+/// Most halves that wait at a time (see [`Half`]). In a flood, a new half replaces the oldest one.
 const MOST_HALVES: usize = 64;
-/// How long all of them wait, in ticks: about 200 ms.
+/// How long fragments and halves wait, in ticks: about 200 ms.
 const PATIENCE: u32 = 191;
 
-/// What the fragments of a packet have in common: RFC 791, 3.2.
+/// What all fragments of a packet have in common, and identifies it: RFC 791, 3.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Whole<A> {
     src: A,
@@ -36,12 +38,14 @@ impl<A: Address> Whole<A> {
             src: ip.src,
             dst: ip.dst,
             identification: ip.identification,
-            // RFC 8200, 4.5: IPv6's are first apart without it, and it may differ.
+            // RFC 8200, 4.5: the fragments of an IPv6 packet are told apart without the protocol,
+            // and the next header of later fragments may differ.
             protocol: if size_of::<A>() == 4 { ip.protocol } else { 0 },
         }
     }
 
-    /// The set of its note. Keyed, so that nobody outside can fill one set on purpose.
+    /// The set in which the note lies. The hash is keyed, so that an attacker cannot fill one set
+    /// on purpose.
     fn set(&self, key: &HashKey) -> usize {
         let tuple = Tuple {
             src: self.src,
@@ -54,25 +58,26 @@ impl<A: Address> Whole<A> {
     }
 }
 
-/// What a first fragment tells about the later ones.
+/// What a first fragment contributes to the later ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct FirstFragment<A> {
     pub(crate) tuple: Tuple<A>,
-    /// Bytes before its ports that the offsets count too: [`crate::wire::family::options_len`].
+    /// Length of the extension headers before the L4 header which the fragment offsets count too,
+    /// in bytes: [`crate::wire::family::options_len`].
     pub(crate) options_len: u16,
 }
 
-/// What is known of a fragment beyond its header.
+/// What is known of a fragment besides its IP header.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Part {
-    /// It begins an SCTP packet that gets other ports and is this long.
+    /// The first fragment of an SCTP packet whose ports are rewritten.
     FirstOfSctp {
-        /// From the SCTP header on
+        /// Length of the whole SCTP packet, from its header on, in bytes.
         whole_len: u16,
     },
-    /// It has no L4 header.
+    /// A later fragment, without an L4 header.
     Later {
-        /// That of [`FirstFragment`]
+        /// [`FirstFragment::options_len`] of its first fragment.
         options_len: u16,
     },
 }
@@ -92,18 +97,20 @@ struct Waiting<A, P> {
     packet: P,
 }
 
-/// A first fragment as it came.
+/// A first fragment that waits for its last fragment, not rewritten yet.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct WaitingFirst<A, B> {
     pub(crate) packet: B,
     pub(crate) tuple: Tuple<A>,
 }
 
-/// What together tells the first fragment's checksum, if that is over the whole packet.
+/// One of the two facts that are needed to correct a checksum over the whole packet (SCTP): the
+/// first fragment, and the length of the packet, which the last fragment gives.
 #[derive(Debug)]
 pub(crate) enum Half<A, B> {
     First(WaitingFirst<A, B>),
-    /// Where the last fragment ends, in bytes of the whole. It goes ahead itself.
+    /// Where the last fragment ends, in bytes of the whole packet. The last fragment itself does
+    /// not wait.
     End(u16),
 }
 
@@ -116,22 +123,22 @@ impl<A, B> Half<A, B> {
     }
 }
 
-/// What became of a half.
+/// The result of [`Fragments::meet`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Meeting<A, B> {
-    /// Both are here.
+    /// Both halves are here: the first fragment, and where the last one ends.
     Complete(WaitingFirst<A, B>, u16),
-    /// It waits. A first fragment may have made room for it.
+    /// The half waits. It may have replaced a first fragment, which is given up and returned.
     Waits { given_up: Option<B> },
 }
 
-/// Notes of first fragments, later ones that came too early, and first ones that wait for their last. Its memory is
-/// made once.
+/// The notes of first fragments, later fragments that arrived before their first one, and first
+/// fragments that wait for their last one. All memory is allocated by `new`.
 #[derive(Debug)]
 pub(crate) struct Fragments<A, B> {
     notes: Box<[[Note<A>; WAYS]]>,
     waiting: Vec<Waiting<A, B>>,
-    /// The oldest at the front, at most one of a packet
+    /// Oldest at the front; at most one per packet.
     halves: VecDeque<Waiting<A, Half<A, B>>>,
     key: HashKey,
 }
@@ -146,7 +153,7 @@ impl<A: Address, B> Fragments<A, B> {
         }
     }
 
-    /// Notes which conn a packet's fragments belong to.
+    /// Stores what the first fragment of a packet contributes to its later ones.
     pub(crate) fn note(&mut self, now: Tick, whole: Whole<A>, first: FirstFragment<A>) {
         let set = &mut self.notes[whole.set(&self.key)];
         let age = |note: &Note<A>| {
@@ -166,7 +173,7 @@ impl<A: Address, B> Fragments<A, B> {
         }
     }
 
-    /// What the first fragment of a packet said, if it came lately.
+    /// What the first fragment of a packet contributed, if it arrived within the last two seconds.
     pub(crate) fn first_of(&self, now: Tick, whole: &Whole<A>) -> Option<FirstFragment<A>> {
         let set = &self.notes[whole.set(&self.key)];
         set.iter()
@@ -174,10 +181,11 @@ impl<A: Address, B> Fragments<A, B> {
             .map(|note| note.first)
     }
 
-    /// Keeps a fragment until its first one comes.
+    /// Queues a later fragment until the first fragment of its packet arrives.
     ///
     /// # Errors
-    /// The packet, if too many wait.
+    ///
+    /// The fragment, if too many wait already.
     pub(crate) fn wait(&mut self, now: Tick, whole: Whole<A>, packet: B) -> Result<(), B> {
         let of_one = self.waiting.iter().filter(|other| other.whole == whole);
         if self.waiting.len() >= MOST_WAITING || of_one.count() >= MOST_OF_ONE {
@@ -191,7 +199,7 @@ impl<A: Address, B> Fragments<A, B> {
         Ok(())
     }
 
-    /// The next one whose first has come by now.
+    /// Takes out the next fragment whose first fragment has arrived in the meantime.
     pub(crate) fn pop_ready(&mut self, now: Tick) -> Option<B> {
         let at = self
             .waiting
@@ -200,7 +208,7 @@ impl<A: Address, B> Fragments<A, B> {
         Some(self.waiting.remove(at).packet)
     }
 
-    /// The next later one that has waited too long, and whom it is for.
+    /// Takes out the next later fragment that has waited too long, with its destination address.
     pub(crate) fn pop_stale(&mut self, now: Tick) -> Option<(A, B)> {
         let is_stale = |waiting: &Waiting<A, B>| now.since(waiting.since) > PATIENCE;
         let at = self.waiting.iter().position(is_stale)?;
@@ -208,7 +216,7 @@ impl<A: Address, B> Fragments<A, B> {
         Some((whole.dst, packet))
     }
 
-    /// The next first one that has waited too long for its last.
+    /// Takes out the next first fragment that has waited too long for its last fragment.
     pub(crate) fn pop_stale_first(&mut self, now: Tick) -> Option<B> {
         let is_stale = |half: &Waiting<A, Half<A, B>>| now.since(half.since) > PATIENCE;
         while self.halves.front().is_some_and(is_stale) {
@@ -220,7 +228,8 @@ impl<A: Address, B> Fragments<A, B> {
         None
     }
 
-    /// A half of a packet meets the other, or waits for it. One of the same kind that waited gives way to it.
+    /// Brings the two halves of a packet together. If the other half is not here yet, `half` waits
+    /// for it, and replaces a waiting half of the same kind.
     pub(crate) fn meet(&mut self, now: Tick, whole: Whole<A>, half: Half<A, B>) -> Meeting<A, B> {
         let same = self.halves.iter().position(|other| other.whole == whole);
         let gone = match same {
@@ -265,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_serves_for_a_while() {
+    fn a_note_is_found_for_two_seconds() {
         let mut fragments: Fragments<[u8; 4], u8> = Fragments::new(KEY);
         let first = FirstFragment::default();
         assert_eq!(fragments.first_of(Tick(0), &whole(1)), None);
@@ -288,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn early_ones_wait_for_a_bounded_moment_in_bounded_numbers() {
+    fn early_fragments_wait_for_a_limited_time_in_limited_numbers() {
         let mut fragments = Fragments::new(KEY);
         for number in 0..MOST_OF_ONE {
             fragments.wait(Tick(0), whole(1), number).unwrap();
@@ -324,7 +333,7 @@ mod tests {
     const WAITS: Meeting<[u8; 4], u32> = Meeting::Waits { given_up: None };
 
     #[test]
-    fn halves_meet_whichever_comes_first_and_only_once() {
+    fn halves_meet_once_in_either_order() {
         let mut fragments = Fragments::new(KEY);
         let mut meet =
             |now, identification, half| fragments.meet(Tick(now), whole(identification), half);
@@ -345,13 +354,14 @@ mod tests {
             meet(PATIENCE, 2, Half::End(1)),
             Meeting::Complete(first(9), 1)
         );
-        // What waited too long is of another packet.
+        // A half that has waited too long belongs to an earlier packet with the same
+        // identification.
         assert_eq!(meet(0, 3, Half::End(1)), WAITS);
         assert_eq!(meet(PATIENCE + 1, 3, Half::First(first(3))), WAITS);
     }
 
     #[test]
-    fn halves_wait_for_a_bounded_moment_and_a_flood_drives_out_the_oldest() {
+    fn halves_wait_for_a_limited_time_and_a_flood_replaces_the_oldest() {
         let mut fragments = Fragments::new(KEY);
         let most = MOST_HALVES as u32;
         for number in 0..most + 10 {

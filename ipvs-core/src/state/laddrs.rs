@@ -1,4 +1,4 @@
-//! The local addresses of a worker, with its ports of each.
+//! The local addresses of a worker, each with the worker's share of its ports.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -17,7 +17,7 @@ struct Entry {
     leaving: bool,
 }
 
-/// Port pools by the id that control gave them. An address has one pool at a time.
+/// Port pools, indexed by the `LaddrId` that control assigned. An address has one pool at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Laddrs {
     entries: Vec<Option<Entry>>,
@@ -25,8 +25,11 @@ pub(crate) struct Laddrs {
 }
 
 impl Laddrs {
-    /// Takes a pool into use. Called on control's order, not by packets: it may allocate. If conns still use
-    /// ports from the address's first time, the new pool goes on with those, and the old one is given back.
+    /// Adds a local address with its port pool. It may allocate: it is called for a command of
+    /// control, not for a packet.
+    ///
+    /// If the address is still there from an earlier time because conns use its ports, the new pool
+    /// takes over the ports in use, and the old pool is returned.
     pub(crate) fn add(
         &mut self,
         id: LaddrId,
@@ -53,7 +56,7 @@ impl Laddrs {
         replaced
     }
 
-    /// Gives out no more ports of this address. The pool, if none of its ports is in use.
+    /// Gives out no more ports of this address. Returns the pool if none of its ports is in use.
     pub(crate) fn leave(&mut self, id: LaddrId) -> Option<Box<PortPool>> {
         if let Some(Some(entry)) = self.entries.get_mut(id.0 as usize) {
             entry.leaving = true;
@@ -61,12 +64,12 @@ impl Laddrs {
         self.take_if_idle(id)
     }
 
-    /// The number of an address.
+    /// The id of an address.
     pub(crate) fn id_of(&self, addr: IpAddr) -> Option<LaddrId> {
         self.ids.get(&addr).copied()
     }
 
-    /// Hints that a port of the address is taken soon.
+    /// Prefetches the cache lines that taking a port of the address will read.
     #[inline]
     pub(crate) fn fetch(&self, id: LaddrId) {
         if let Some(Some(entry)) = self.entries.get(id.0 as usize) {
@@ -78,33 +81,35 @@ impl Laddrs {
         }
     }
 
-    /// A port of the address towards dests of a class.
+    /// Takes a port of the address towards dests of `class`.
     #[inline]
     pub(crate) fn take_port(&mut self, id: LaddrId, class: usize) -> Option<u16> {
         self.giving_pool(id)?.take(class)
     }
 
-    /// The same, one that most likely can be moved to any class later.
+    /// Takes a port of the address towards dests of `class`, preferably one that
+    /// [`Self::move_port`] can move to any other class later.
     pub(crate) fn take_movable_port(&mut self, id: LaddrId, class: usize) -> Option<u16> {
         self.giving_pool(id)?.take_movable(class)
     }
 
-    /// A port in use towards `from` is in use towards `to` instead, also if the address is to leave. `false` if it is
-    /// in use there already.
+    /// Moves a port in use from class `from` to class `to`, even if the address is leaving. `false`
+    /// if the port is already in use towards `to`.
     pub(crate) fn move_port(&mut self, addr: IpAddr, to: usize, from: usize, port: u16) -> bool {
         let id = self.ids.get(&addr);
         let entry = id.and_then(|id| self.entries.get_mut(id.0 as usize)?.as_mut());
         entry.is_some_and(|entry| entry.pool.move_to(to, from, port))
     }
 
-    /// The pool of an address that is not to leave.
+    /// The pool of an address, unless the address is leaving.
     #[inline]
     fn giving_pool(&mut self, id: LaddrId) -> Option<&mut PortPool> {
         let entry = self.entries.get_mut(id.0 as usize)?.as_mut()?;
         (!entry.leaving).then_some(&mut *entry.pool)
     }
 
-    /// Gives a port back. The pool and its id, if the address was to leave and this was its last.
+    /// Gives a port back. Returns the pool and its id if the address is leaving and this was its
+    /// last port in use.
     #[inline]
     pub(crate) fn put_port(
         &mut self,

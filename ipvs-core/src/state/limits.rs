@@ -1,4 +1,5 @@
-//! How many conns, and how many new ones per second, a service takes: over all workers, by the counters of all.
+//! Limits of a service: conns at a time and new conns per second. They apply to the sum over all
+//! workers, computed from the counters of all workers.
 
 use std::sync::Arc;
 
@@ -9,15 +10,17 @@ use crate::time::Now;
 
 const NS_PER_S: i64 = 1_000_000_000;
 
-/// What a worker knows of a service's rate of new conns: a bucket of a second's worth, from which the conns of all
-/// workers are taken. All workers come to the same level, since they read the same counters.
+/// Token bucket for the new conns of a service, as one worker sees it. It holds one second's worth
+/// of conns, and the conns of all workers are taken from it. All workers compute the same level,
+/// since they read the same counters.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RateBucket {
-    /// When it was looked at last; 0 if it never was
+    /// Time of the last update in nanoseconds; 0 before the first one.
     seen_ns: u64,
-    /// What all workers had made by then
+    /// Number of conns that all workers had made at that time.
     seen_conns: u64,
-    /// Conns times a second in ns
+    /// Level of the bucket in billionths of a conn, so that a rate in conns per second times
+    /// nanoseconds needs no division.
     level: i64,
 }
 
@@ -28,7 +31,8 @@ impl RateBucket {
         level: 0,
     };
 
-    /// Whether one more may be made, which counts once it is among `conns_made`.
+    /// Updates the bucket and returns whether it allows one more conn. That conn is subtracted when
+    /// `conns_made` includes it. `per_s` is the limit in conns per second.
     pub(crate) fn allows(&mut self, now: Now, conns_made: u64, per_s: u32) -> bool {
         let depth = i64::from(per_s) * NS_PER_S;
         if self.seen_ns == 0 {
@@ -40,7 +44,8 @@ impl RateBucket {
                 .wrapping_sub(self.seen_conns)
                 .min(u64::from(per_s));
             let level = self.level.saturating_add(filled).min(depth);
-            // What was too many a moment ago is forgotten: the next second has its own.
+            // At most one conn is overdrawn, so that a moment with too many conns does not use up
+            // the conns of the next second.
             self.level = level.saturating_sub(made as i64 * NS_PER_S).max(-NS_PER_S);
         }
         self.seen_ns = now.ns;
@@ -49,7 +54,11 @@ impl RateBucket {
     }
 }
 
-/// Whether the service takes one more conn.
+/// Checks the limits of a service before a new conn is made.
+///
+/// # Errors
+///
+/// The reason to drop the packet.
 #[inline]
 pub(crate) fn check(
     service: &Service,
@@ -64,7 +73,7 @@ pub(crate) fn check(
     check_limited(service, bucket, all_stats, now)
 }
 
-/// The same for a service with limits.
+/// [`check`] for a service that has limits.
 #[inline(never)]
 fn check_limited(
     service: &Service,
@@ -86,7 +95,7 @@ fn check_limited(
     Ok(())
 }
 
-/// What all workers have counted of a service.
+/// The sum of a counter of a service over all workers.
 pub(crate) fn of_all(
     all_stats: &[Arc<WorkerStats>],
     service: ServiceId,

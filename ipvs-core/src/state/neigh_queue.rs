@@ -1,4 +1,4 @@
-//! Packets that wait for their next hop's MAC address: a bounded queue per neighbour.
+//! Packets that wait for the MAC address of their next hop: a bounded queue per neighbour.
 
 use std::net::IpAddr;
 
@@ -6,15 +6,15 @@ use inet::IfIndex;
 
 use crate::time::Tick;
 
-/// Neighbours waited for at once. Packets for more are dropped: a scan of unused addresses must not
-/// take memory.
+/// Most neighbours that packets wait for at a time. Packets for further ones are dropped: a scan of
+/// unused addresses must not use up memory.
 const NEIGHBOURS: usize = 256;
-/// How long a packet waits. As long as control asks: three requests, a second apart.
+/// How long packets wait, in ticks. Control sends three requests in this time, one per second.
 const PATIENCE: u32 = Tick::from_secs(3);
 
 const NIL: u32 = u32::MAX;
 
-/// Whom a packet waits for.
+/// The neighbour that a packet waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NeighbourKey {
     pub(crate) ifindex: IfIndex,
@@ -36,7 +36,7 @@ struct Node<B> {
     next: u32,
 }
 
-/// All packets that wait. Its memory is made once.
+/// All packets that wait for a neighbour. All memory is allocated by `new`.
 #[derive(Debug)]
 pub(crate) struct NeighQueue<B> {
     queues: Vec<Queue>,
@@ -45,14 +45,14 @@ pub(crate) struct NeighQueue<B> {
     longest: u16,
 }
 
-/// What became of a packet that was to be held.
+/// The result of [`NeighQueue::push`].
 #[derive(Debug)]
 pub(crate) enum Enqueued<B> {
-    /// It waits; nobody waited for this neighbour before.
+    /// The packet is queued, as the first one for this neighbour.
     First,
-    /// It waits behind others.
+    /// The packet is queued behind others.
     Queued,
-    /// There was no room: here it is.
+    /// There was no room. The packet is returned.
     Full(B),
 }
 
@@ -110,7 +110,8 @@ impl<B> NeighQueue<B> {
         Enqueued::Queued
     }
 
-    /// The next packet of a neighbour that `is_known`, in the order they came.
+    /// Takes out the next packet whose neighbour satisfies `is_known`. Packets for one neighbour
+    /// leave in the order they came.
     pub(crate) fn pop_known(
         &mut self,
         is_known: impl Fn(&NeighbourKey) -> bool,
@@ -122,7 +123,7 @@ impl<B> NeighQueue<B> {
         self.pop(at)
     }
 
-    /// The next packet that has waited too long.
+    /// Takes out the next packet of a queue that has waited too long.
     pub(crate) fn pop_stale(&mut self, now: Tick) -> Option<(NeighbourKey, B)> {
         let at = self
             .queues
@@ -164,41 +165,44 @@ mod tests {
 
     #[test]
     fn packets_leave_in_the_order_they_came_once_their_neighbour_is_known() {
-        let mut held = NeighQueue::new(8, 4);
-        assert!(matches!(held.push(Tick(0), GATEWAY, 'a'), Enqueued::First));
-        assert!(matches!(held.push(Tick(0), OTHER, 'x'), Enqueued::First));
-        assert!(matches!(held.push(Tick(0), GATEWAY, 'b'), Enqueued::Queued));
+        let mut queue = NeighQueue::new(8, 4);
+        assert!(matches!(queue.push(Tick(0), GATEWAY, 'a'), Enqueued::First));
+        assert!(matches!(queue.push(Tick(0), OTHER, 'x'), Enqueued::First));
+        assert!(matches!(
+            queue.push(Tick(0), GATEWAY, 'b'),
+            Enqueued::Queued
+        ));
         let known: Vec<_> =
-            std::iter::from_fn(|| held.pop_known(|awaited| *awaited == GATEWAY)).collect();
+            std::iter::from_fn(|| queue.pop_known(|awaited| *awaited == GATEWAY)).collect();
         assert_eq!(known, [(GATEWAY, 'a'), (GATEWAY, 'b')]);
-        assert_eq!(held.pop_known(|_| true), Some((OTHER, 'x')));
-        assert!(held.is_empty());
+        assert_eq!(queue.pop_known(|_| true), Some((OTHER, 'x')));
+        assert!(queue.is_empty());
     }
 
     #[test]
     fn a_neighbour_s_queue_and_all_queues_together_are_bounded() {
-        let mut held = NeighQueue::new(3, 2);
+        let mut queue = NeighQueue::new(3, 2);
         for _ in 0..2 {
             assert!(!matches!(
-                held.push(Tick(0), GATEWAY, ()),
+                queue.push(Tick(0), GATEWAY, ()),
                 Enqueued::Full(())
             ));
         }
         assert!(matches!(
-            held.push(Tick(0), GATEWAY, ()),
+            queue.push(Tick(0), GATEWAY, ()),
             Enqueued::Full(())
         ));
-        assert!(matches!(held.push(Tick(0), OTHER, ()), Enqueued::First));
-        assert!(matches!(held.push(Tick(0), OTHER, ()), Enqueued::Full(())));
+        assert!(matches!(queue.push(Tick(0), OTHER, ()), Enqueued::First));
+        assert!(matches!(queue.push(Tick(0), OTHER, ()), Enqueued::Full(())));
     }
 
     #[test]
     fn a_packet_that_waited_too_long_is_given_up() {
-        let mut held = NeighQueue::new(3, 2);
-        held.push(Tick(0), GATEWAY, 'a');
-        assert_eq!(held.pop_stale(Tick(Tick::from_secs(2))), None);
+        let mut queue = NeighQueue::new(3, 2);
+        queue.push(Tick(0), GATEWAY, 'a');
+        assert_eq!(queue.pop_stale(Tick(Tick::from_secs(2))), None);
         assert_eq!(
-            held.pop_stale(Tick(Tick::from_secs(4))),
+            queue.pop_stale(Tick(Tick::from_secs(4))),
             Some((GATEWAY, 'a'))
         );
     }

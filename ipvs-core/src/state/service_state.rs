@@ -1,28 +1,29 @@
-//! What a worker remembers of a service between two new conns.
+//! The state of a service that a worker keeps from one new conn to the next.
 
 use sapool::WorkerId;
 
 use crate::config::Service;
 use crate::state::limits::RateBucket;
 
-/// What a worker remembers of a service between two new conns.
+/// The state of a service that a worker keeps from one new conn to the next.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ServiceState {
-    /// Where rr and wrr go on in the rotation.
+    /// Where rr and wrr continue in the rotation.
     pub(crate) next_dest: u32,
-    /// Where the round robin of local addresses goes on.
+    /// Where the round robin of local addresses continues.
     pub(crate) next_laddr: u32,
-    /// How many new conns it may have yet.
+    /// The bucket for the limit of new conns per second.
     pub(crate) rate: RateBucket,
-    /// How many SYNs it may have until its SYN proxy switches itself on.
+    /// The bucket of SYNs. When it is empty, the SYN proxy switches itself on.
     pub(crate) syn_rate: RateBucket,
-    /// A dest of its does without timestamps: its SYN proxy does, too.
+    /// A dest of the service does not use TCP timestamps, so the SYN proxy does not offer them
+    /// either.
     pub(crate) is_without_timestamps: bool,
 }
 
 impl ServiceState {
-    /// The turn of a worker that has seen nothing of the service yet. Workers begin at different
-    /// dests, so that the first conns of all workers do not meet at one.
+    /// The initial state. Each worker starts at another dest, so that the first conns of all
+    /// workers do not go to the same dest.
     const fn of_worker(worker: WorkerId) -> Self {
         Self {
             next_dest: worker.0 as u32,
@@ -34,7 +35,7 @@ impl ServiceState {
     }
 }
 
-/// What a worker remembers of a service.
+/// This worker's state of a service.
 #[inline]
 pub(crate) fn service_state_of<'a>(
     states: &'a mut Vec<ServiceState>,
@@ -48,7 +49,7 @@ pub(crate) fn service_state_of<'a>(
     &mut states[at]
 }
 
-/// Once per service: room for all that control may number.
+/// Grows `states`. The size is rounded up to a power of two, so that this is rare.
 #[cold]
 #[inline(never)]
 fn make_room(states: &mut Vec<ServiceState>, at: usize, worker: WorkerId) {

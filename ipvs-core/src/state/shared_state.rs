@@ -1,20 +1,20 @@
-//! What a worker remembers and the other workers read where it lies.
+//! The tables of a worker that the other workers read in place.
 
 use super::expectations::Expectations;
 use super::templates::Templates;
 
-/// The tables of one worker that all workers look into when they make a conn. The worker alone writes
-/// them, without locks.
+/// The tables of one worker that all workers read when they make a conn. Only the worker itself
+/// writes them, without locks.
 #[derive(Debug)]
 pub struct SharedState {
-    /// FTP data conns that are to come
+    /// FTP data conns that are expected.
     pub(crate) expectations: Expectations,
-    /// Which dests clients keep to: persistence
+    /// Persistence templates: which dest each client keeps.
     pub(crate) templates: Templates,
 }
 
 impl SharedState {
-    /// Empty tables, with room for about `max_templates` clients that keep to a dest.
+    /// Empty tables, with room for about `max_templates` persistence templates.
     pub fn new(max_templates: usize) -> Self {
         Self {
             expectations: Expectations::new(),

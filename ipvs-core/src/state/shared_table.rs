@@ -1,35 +1,39 @@
-//! Tables that one worker writes and all workers read where they lie: plain loads and stores, no lock.
+//! Tables that one worker writes and all workers read in place, with plain loads and stores and no
+//! lock.
 //!
-//! A slot's key is stored last and read first. A reader looks at the key again after the rest, since
-//! the slot may have been taken for another key in between. It does not notice a key that went and
-//! came back between both looks: then it may have read a part of the old entry and a part of the new.
+//! The writer stores the key of a slot last, and a reader loads it first. After reading the rest,
+//! the reader loads the key again, since the slot may have been reused for another key in between.
+//! If the same key was removed and stored again between the two loads, the reader does not notice:
+//! it may have read a part of the old entry and a part of the new one.
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::atomics::{AtomicU32, AtomicU64, Zeroed, fence, zeroed};
 use crate::time::Tick;
 
-/// Slots that a key may be in.
+/// Slots in a bucket, which are those where a key can be.
 const WAYS: usize = 8;
 
-/// One entry: zero when it is free.
+/// An entry of a table. All bytes are zero when it is free.
 pub(crate) trait Entry: Zeroed {
-    /// By which it is found; 0 if it is free
+    /// The key; 0 if the entry is free.
     fn key(&self) -> &AtomicU64;
-    /// A [`Tick`]: of those that a new one may take the place of, the one with the least time left goes
+    /// The [`Tick`] when the entry expires. When a bucket is full, the entry with the least time
+    /// left is replaced.
     fn expires(&self) -> &AtomicU32;
 }
 
-/// A table of one worker.
+/// The table of one worker.
 #[derive(Debug)]
 pub(super) struct SharedTable<S> {
     slots: Box<[S]>,
-    /// How many are in use: mostly none
+    /// Number of slots in use. It is 0 for most workers.
     used: AtomicU32,
 }
 
 impl<S: Entry> SharedTable<S> {
-    /// Room for so many, rounded up to a power of two. Memory is touched as it is used.
+    /// Room for `capacity` entries, rounded up to a power of two. Memory is touched only when it is
+    /// used.
     pub(crate) fn new(capacity: usize) -> Self {
         let count = capacity.max(WAYS).next_power_of_two();
         Self {
@@ -38,28 +42,30 @@ impl<S: Entry> SharedTable<S> {
         }
     }
 
-    /// How many entries there is room for.
+    /// Number of slots.
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
         self.slots.len()
     }
 
-    /// The slot with this key, which is not 0. Called by any worker.
+    /// The slot with this key, which must not be 0. Called by any worker.
     pub(crate) fn find(&self, key: u64) -> Option<&S> {
         let mut slots = self.bucket(key).iter();
         slots.find(|slot| slot.key().load(Acquire) == key)
     }
 
-    /// What `read` makes of the slot with this key. Called by any worker.
+    /// What `read` returns for the slot with this key. `None` if the slot was reused in the
+    /// meantime. Called by any worker.
     pub(crate) fn read<T>(&self, key: u64, read: impl FnOnce(&S) -> T) -> Option<T> {
         let slot = self.find(key)?;
         let value = read(slot);
-        // Pairs with the one in `clear`: who has read what came after sees that the key is another.
+        // Pairs with the fence in `clear`: a reader that has seen data of a later entry also sees
+        // that the key has changed.
         fence(Acquire);
         (slot.key().load(Relaxed) == key).then_some(value)
     }
 
-    /// A slot for a key that has none: a free one, or that of who has least time left.
+    /// A slot for a new key: a free one, or the one with the least time left.
     pub(super) fn place_for(&self, key: u64, now: Tick) -> &S {
         let time_left = |slot: &&S| match slot.key().load(Relaxed) {
             0 => 0,
@@ -69,25 +75,27 @@ impl<S: Entry> SharedTable<S> {
         bucket.iter().min_by_key(time_left).unwrap_or(&bucket[0])
     }
 
-    /// What is in a slot, free till now, is complete.
+    /// Makes a slot visible to readers. All of it but the key must have been written.
     pub(super) fn publish(&self, slot: &S, key: u64) {
         slot.key().store(key, Release);
         self.count(1);
     }
 
-    /// Makes a slot free; whether it was in use. What is in it stays to be read by its writer.
+    /// Frees a slot. Returns whether it was in use. The data stay, so the writer can still read
+    /// them.
     pub(crate) fn clear(&self, slot: &S) -> bool {
         let was_used = slot.key().load(Relaxed) != 0;
         if was_used {
             slot.key().store(0, Relaxed);
-            // Before whatever is written into it next
+            // The key must be cleared before the next entry is written into the slot.
             fence(Release);
             self.count(u32::MAX);
         }
         was_used
     }
 
-    /// The next slots in use after `cursor`, which moves on: looks at no more than `reach`, and at none if none is used.
+    /// The slots in use among the next `reach` slots after `cursor`. Moves `cursor` on. Looks at
+    /// none if the table is empty.
     pub(crate) fn walk<'a>(
         &'a self,
         cursor: &'a mut usize,
@@ -104,7 +112,7 @@ impl<S: Entry> SharedTable<S> {
         })
     }
 
-    /// Adds to the number of those in use, by the worker that owns them.
+    /// Adds to the number of slots in use. Called by the owner only.
     fn count(&self, change: u32) {
         let used = self.used.load(Relaxed).wrapping_add(change);
         self.used.store(used, Relaxed);

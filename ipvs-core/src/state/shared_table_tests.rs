@@ -1,4 +1,5 @@
-//! Tests of `shared_table` by one thread. `tests/shared_table_under_loom.rs` has those by several.
+//! Single-threaded tests of `shared_table`. Those with several threads are in
+//! `tests/shared_table_under_loom.rs`.
 
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicU64};
@@ -38,7 +39,7 @@ fn number(slot: &Number) -> u32 {
 }
 
 #[test]
-fn who_reads_while_a_slot_changes_hands_gets_nothing() {
+fn a_reader_gets_nothing_if_the_slot_is_reused_meanwhile() {
     let table = SharedTable::new(1);
     put(&table, 1, 10);
     assert_eq!(table.read(1, number), Some(10));
@@ -53,7 +54,7 @@ fn who_reads_while_a_slot_changes_hands_gets_nothing() {
 }
 
 #[test]
-fn a_walk_comes_by_all_in_use_and_a_full_bucket_gives_the_oldest() {
+fn a_walk_visits_all_slots_in_use_and_a_full_bucket_replaces_its_oldest() {
     let table = SharedTable::new(8);
     assert_eq!(table.walk(&mut 0, 100).count(), 0);
     for key in 1..=9 {

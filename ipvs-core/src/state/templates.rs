@@ -1,7 +1,9 @@
-//! Persistence: which dest a client, or its network, keeps to. IPVS calls such a memory a template.
+//! Persistence: which dest a client, or a network of clients, keeps. IPVS calls this memory a
+//! template.
 //!
-//! A client's conns may be made by any worker. Each keeps the templates of the conns that it made, and reads those of
-//! the others where they lie, as it reads their counters: one writer, plain loads and stores.
+//! Any worker may make a conn of a client. Each worker keeps the templates of the conns that it
+//! made, and reads those of the other workers in place, as it does with their counters. Each table
+//! has one writer, and needs only plain loads and stores.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -10,22 +12,23 @@ use crate::state::shared_table::{self, SharedTable};
 use crate::time::Tick;
 use crate::tuple::{Address, HashKey, Tuple};
 
-/// A template whose last conn has ended lives for this long at least, as in IPVS.
+/// Seconds that a template lives at least after its last conn has ended, as in IPVS.
 const AFTER_LAST_CONN_S: u32 = 60;
-/// A conn whose end was not noticed (its service was changed meanwhile) holds its template no longer than this.
+/// Seconds after its expiry when a template is removed even if it still counts conns. The end of a
+/// conn may not have been counted, when its service was changed in the meantime.
 const HELD_AT_MOST_S: u32 = 24 * 3600;
-/// SharedTable looked at by one call of [`Templates::expire_some`].
+/// Slots that one call of [`Templates::expire_some`] looks at.
 const REACH: usize = 64;
 
-/// A client's memory of its dest; no key if the entry is free.
+/// A template: the dest of a client. The key is 0 if the entry is free.
 #[derive(Debug, Default, zerocopy::FromBytes)]
 #[repr(C)]
 struct TemplateEntry {
     key: AtomicU64,
     dest: AtomicU32,
-    /// A tick, of which the lowest bits do not matter
+    /// The [`Tick`] when the template expires, unless conns use it.
     expires: AtomicU32,
-    /// Conns of this worker that it was used for
+    /// Number of this worker's conns that use the template.
     conns: AtomicU32,
     reserved: AtomicU32,
 }
@@ -34,17 +37,18 @@ struct TemplateEntry {
 #[derive(Debug)]
 pub(crate) struct Templates(SharedTable<TemplateEntry>);
 
-/// What a change of the table does to counters.
+/// How the number of templates per dest has changed, for the counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Change {
-    /// A template of this dest has come
+    /// This dest has one template more.
     pub(crate) came: Option<DestId>,
-    /// A template of this dest has gone
+    /// This dest has one template less.
     pub(crate) went: Option<DestId>,
 }
 
-/// What a client of a service is found by. The service's number stands for it: those that match have no address. Chosen
-/// keys cannot collide on purpose, since the hash is keyed; by chance they may, and then two clients share a dest.
+/// The key of a client of a service. It uses the service's id, since a service that matches packets
+/// has no address. The hash is keyed, so an attacker cannot choose addresses that collide. If two
+/// clients collide by chance, they share a dest.
 pub(crate) fn key_of<A: Address>(
     client: A,
     service: ServiceId,
@@ -62,24 +66,25 @@ pub(crate) fn key_of<A: Address>(
         dport: 0,
         protocol: 0,
     };
-    // 0 stands for a free entry.
+    // 0 marks a free entry.
     tuple.hash(hash_key).max(1)
 }
 
 impl Templates {
-    /// Room for this many, and a few more.
+    /// Room for about `capacity` templates.
     pub(crate) fn new(capacity: usize) -> Self {
         Self(SharedTable::new(capacity))
     }
 
-    /// The dest that this client keeps to, by what this worker knows. Called by any worker.
+    /// The dest of this client, as far as the owner of this table knows. Called by any worker.
     pub(crate) fn find(&self, key: u64, now: Tick) -> Option<DestId> {
         let read = |entry: &TemplateEntry| (entry.dest(), entry.is_alive(now));
         let (dest, is_alive) = self.0.read(key, read)?;
         is_alive.then_some(dest)
     }
 
-    /// A conn of the client was made: the template is made too, or lives on.
+    /// Counts a new conn of the client. Makes the template, or extends its life to `timeout_s`
+    /// seconds from now.
     pub(crate) fn hold(&self, key: u64, dest: DestId, timeout_s: u32, now: Tick) -> Change {
         let mut change = Change::default();
         let expires = now.after(Tick::from_secs(timeout_s)).0;
@@ -122,7 +127,8 @@ impl Templates {
         }
     }
 
-    /// Looks at a few slots, beginning at `cursor`, which moves on; `gone` hears of the dests of those that expired.
+    /// Removes expired templates among the next few slots after `cursor`, and calls `gone` with the
+    /// dest of each. Moves `cursor` on.
     pub(crate) fn expire_some(&self, cursor: &mut usize, now: Tick, mut gone: impl FnMut(DestId)) {
         for entry in self.0.walk(cursor, REACH) {
             if !entry.is_alive(now) && self.0.clear(entry) {
@@ -164,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_lives_as_long_as_conns_and_then_a_while() {
+    fn a_template_outlives_its_last_conn_by_a_minute() {
         let table = Templates::new(64);
         assert_eq!(table.find(7, at(0)), None);
         let made = table.hold(7, DestId(3), 300, at(0));
@@ -181,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_bucket_forgets_who_has_least_time_left() {
+    fn a_full_bucket_replaces_the_template_with_the_least_time_left() {
         let table = Templates::new(8);
         for key in 1..=table.0.capacity() as u64 {
             table.hold(key, DestId(key as u32), 100 + key as u32, at(0));
@@ -196,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_makes_neighbours_one_client() {
+    fn clients_with_the_same_prefix_share_a_template() {
         let key = |client: [u8; 4], prefix_len| {
             let persistence = Persistence {
                 timeout_s: 300,
