@@ -1,4 +1,4 @@
-//! The dests of one service, of which the cheapest is found at once.
+//! The dests of one service, with the cheapest one at hand.
 
 use super::Load;
 use super::cost::Cost;
@@ -9,33 +9,33 @@ use crate::time::Tick;
 #[derive(Debug)]
 pub(super) struct Contest {
     kind: SchedulerKind,
-    /// Of the plan it was made for
+    /// [`Plan::fingerprint`](crate::config::Plan) of the plan that the players were read from.
     fingerprint: u64,
     players: Vec<Player>,
-    /// A player has a threshold
+    /// Whether any dest has an upper threshold.
     has_limited: bool,
     tournament: Tournament,
-    /// Who is looked at next, for what other workers did.
+    /// The player whose counters are read next, to see what other workers did.
     cursor: u16,
-    /// When all were looked at in vain.
+    /// The tick of the last search through all dests that found none.
     searched: Option<Tick>,
 }
 
-/// A dest.
+/// A dest of the service.
 #[derive(Debug, Clone, Copy)]
 struct Player {
     id: DestId,
     weight: u16,
-    /// Has a threshold
+    /// Whether it has an upper threshold.
     is_limited: bool,
-    /// Takes no conns, whatever they cost
+    /// Whether it takes no conns because it is overloaded.
     is_away: bool,
-    /// Over all workers as last looked at, and what this worker did since
+    /// The sum over all workers when the counters were last read, plus what this worker did since.
     load: Load,
 }
 
 impl Contest {
-    /// Without players.
+    /// A contest without players.
     pub(super) const fn new() -> Self {
         Self {
             kind: SchedulerKind::Wlc,
@@ -52,28 +52,28 @@ impl Contest {
         self.fingerprint == service.plan.fingerprint() && self.players.len() == service.dests.len()
     }
 
-    /// Whether a dest has a threshold.
+    /// Whether any dest has an upper threshold.
     pub(super) const fn has_limited(&self) -> bool {
         self.has_limited
     }
 
-    /// The dests it has.
+    /// The ids of the dests.
     pub(super) fn ids(&self) -> impl Iterator<Item = DestId> {
         self.players.iter().map(|player| player.id)
     }
 
-    /// A dest, and whether it has a threshold.
+    /// The id of the dest at this index, and whether it has an upper threshold.
     pub(super) fn player(&self, at: u16) -> Option<(DestId, bool)> {
         let player = self.players.get(usize::from(at))?;
         Some((player.id, player.is_limited))
     }
 
-    /// What is known of a dest's load.
+    /// The load of the dest at this index, as far as known.
     pub(super) fn load(&self, at: u16) -> Option<Load> {
         Some(self.players.get(usize::from(at))?.load)
     }
 
-    /// Begins anew with the dests of the service.
+    /// Starts over with the dests of the service, and their loads in the same order.
     pub(super) fn restart(&mut self, service: &Service, loads: impl Iterator<Item = Load>) {
         self.kind = service.scheduler;
         self.fingerprint = service.plan.fingerprint();
@@ -93,12 +93,12 @@ impl Contest {
         self.tournament.restart(costs);
     }
 
-    /// Who takes the next conn, as far as known.
+    /// The index of the dest that takes the next conn, as far as the loads are known.
     pub(super) fn winner(&self) -> Option<u16> {
         self.tournament.winner()
     }
 
-    /// Sets what is known of a dest's load, or changes it.
+    /// Updates the load of the dest at this index, and whether it is overloaded.
     pub(super) fn set(&mut self, at: u16, is_away: bool, change: impl FnOnce(&mut Load)) {
         let Some(player) = self.players.get_mut(usize::from(at)) else {
             return;
@@ -111,19 +111,20 @@ impl Contest {
         }
     }
 
-    /// This worker did something to a dest.
+    /// Changes the load of the dest at this index for something that this worker did.
     pub(super) fn change(&mut self, at: u16, change: impl FnOnce(&mut Load)) {
         if let Some(player) = self.players.get(usize::from(at)) {
             self.set(at, player.is_away, change);
         }
     }
 
-    /// Whether nobody was found in this tick already; remembers that it is being tried now.
+    /// Whether all dests were searched in this tick already. Remembers that this tick's search is
+    /// being done.
     pub(super) fn was_searched(&mut self, now: Tick) -> bool {
         self.searched.replace(now) == Some(now)
     }
 
-    /// All in turn.
+    /// The index of the next dest whose counters are to be read: all dests, one after the other.
     pub(super) fn next_to_look_at(&mut self) -> Option<u16> {
         let is_there = usize::from(self.cursor) < self.players.len();
         let at = if is_there { self.cursor } else { 0 };
@@ -150,7 +151,8 @@ mod tests {
     use crate::config::service_tests::service_with;
 
     proptest! {
-        /// Whatever happens to whom, the winner is who would be found by asking all in their order.
+        /// After any changes, the winner is the dest that a search through all dests in order
+        /// finds.
         #[test]
         fn the_winner_is_the_first_of_the_cheapest(
             weights in prop::collection::vec(0..4u16, 1..20),

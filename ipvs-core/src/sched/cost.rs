@@ -1,36 +1,38 @@
-//! What a new conn at a dest would cost, for the schedulers that take the cheapest.
+//! What a new conn would cost at a dest, for the schedulers that take the cheapest dest.
 
 use super::Load;
 use crate::config::SchedulerKind;
 
-/// How many inactive conns weigh as much as an active one; as IPVS counts them.
+/// An active conn weighs as much as this many inactive ones, as in IPVS.
 const ACTIVE_WEIGHT: u64 = 256;
 
-/// The least is the cheapest: a class, then a fraction of conns and weight. Written as a number that is ordered as they are,
-/// with [`Cost::SPARE_BITS`] at its end for whoever compares.
+/// A cost: first a class, then a fraction of conns and weight. The lower one is cheaper. It is
+/// stored as a number with the same order, whose lowest [`Cost::SPARE_BITS`] bits are free for the
+/// tournament.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Cost(u64);
 
 impl Cost {
-    /// Low bits that are 0 in every cost.
+    /// Number of low bits that are 0 in every cost.
     pub(super) const SPARE_BITS: u32 = 16;
-    /// Of a dest that gets no conn.
+    /// The cost of a dest that gets no conn.
     pub(super) const NEVER: Self = Self(u64::MAX << Self::SPARE_BITS);
 
-    /// Positive floats are ordered as their bits are. Without the spare ones, fractions that differ by less than one part in
-    /// 2^36 are equal: those of dests with a million conns differ by more, but for weights far beyond a hundred.
+    /// Positive floats have the same order as their bits. Without the spare bits, fractions that
+    /// differ by less than one part in 2^36 are equal. The fractions of dests with a million conns
+    /// differ by more than that, unless the weights are far above a hundred.
     fn new(is_second_class: bool, conns: u64, weight: u16) -> Self {
         let fraction = conns as f64 / f64::from(weight.max(1));
         let ordered = u64::from(is_second_class) << 63 | fraction.to_bits();
         Self(ordered & u64::MAX << Self::SPARE_BITS)
     }
 
-    /// The number.
+    /// The cost as a number.
     pub(super) const fn bits(self) -> u64 {
         self.0
     }
 
-    /// [`Cost::NEVER`] if the scheduler gives the dest no conn.
+    /// The cost of a conn at a dest. [`Cost::NEVER`] if the scheduler gives the dest no conn.
     pub(super) fn of(kind: SchedulerKind, weight: u16, load: Load) -> Self {
         if weight == 0 {
             return Self::NEVER;
@@ -39,8 +41,8 @@ impl Cost {
         let by_rank = Self::new(false, u64::from(u16::MAX - weight), 1);
         match kind {
             SchedulerKind::Lc => Self::new(false, conns(0), 1),
-            // IPVS counts active conns only. Half-open ones break ties here, lest a burst of them, or UDP,
-            // which has no others, goes to one dest.
+            // IPVS counts active conns only. Here half-open conns break ties. Otherwise a burst of
+            // them would go to one dest, and so would all UDP conns, which are never active.
             SchedulerKind::Sed => Self::new(false, conns(1), weight),
             SchedulerKind::Nq => Self::new(load.active > 0, conns(1), weight),
             SchedulerKind::Fo => by_rank,
@@ -58,7 +60,8 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// By multiplying crosswise. What is not told apart is equal to 36 bits.
+        /// Compared by cross-multiplication. Costs that are equal must be fractions that are equal
+        /// to 36 bits.
         #[test]
         fn costs_are_ordered_as_fractions(
             a in prop_oneof![0..100_000u64, 0..1u64 << 36],
@@ -79,7 +82,8 @@ mod tests {
         }
     }
 
-    /// The closest fractions there are below 1; and a conn more or less among a million, at a weight of 100.
+    /// The closest fractions below 1 that weights allow, and one conn more among a million at a
+    /// weight of 100.
     #[test]
     fn close_fractions_differ() {
         assert!(Cost::new(false, 65533, 65534) < Cost::new(false, 65534, 65535));

@@ -1,30 +1,32 @@
-//! The loads of dests as one worker knows them, for the schedulers that take the least loaded.
+//! The loads of dests as one worker knows them, for the schedulers that take the least loaded dest.
 //!
-//! A dest's conns are spread over all workers. What this worker does is known at once. What the others
-//! do is seen when a dest is about to be chosen, and by looking at one more dest for each new conn, so that
-//! the cost of a choice does not grow with the number of dests. A worker that is alone knows all without a look.
+//! The conns of a dest are spread over all workers. A worker knows its own at once. It reads the
+//! counters of the others when a dest is about to be chosen, and for one more dest with each new
+//! conn. So the cost of a choice does not grow with the number of dests. A worker that is alone
+//! need not read counters.
 
 use super::contest::Contest;
 use super::{Load, Overload};
 use crate::config::{DestId, Service, ServiceId};
 use crate::time::Tick;
 
-/// Choices that turn out to be more loaded than known, until the next one is taken as it is.
+/// After this many chosen dests whose load turned out to be higher than known, the next one is
+/// taken anyway.
 const TRIED: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Loads {
-    /// By `ServiceId`
+    /// Indexed by `ServiceId`.
     contests: Vec<Contest>,
-    /// By `DestId`
+    /// Indexed by `DestId`.
     places: Box<[Place]>,
-    /// Room for the loads of a service's dests while its contest begins anew
+    /// Buffer for the loads of a service's dests while its contest starts over.
     carried: Vec<Load>,
-    /// No other worker makes conns
+    /// Whether no other worker makes conns.
     is_alone: bool,
 }
 
-/// Where a dest is found.
+/// The service of a dest, and the index of the dest in it.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     service: ServiceId,
@@ -46,7 +48,7 @@ impl Loads {
         }
     }
 
-    /// This worker did something to a dest, whatever its scheduler.
+    /// This worker did something to a dest. Called for all schedulers.
     pub(super) fn change(&mut self, dest: DestId, change: impl FnOnce(&mut Load)) {
         let Some(place) = self.places.get(dest.0 as usize) else {
             return;
@@ -56,13 +58,14 @@ impl Loads {
         }
     }
 
-    /// The index of a dest in its service, if [`Loads::least`] was asked of that service.
+    /// The index of a dest in its service. `None` unless [`Loads::prepare`] was called for the
+    /// service.
     pub(super) fn index_of(&self, service: &Service, dest: DestId) -> Option<u16> {
         let place = self.places.get(dest.0 as usize)?;
         (place.service == service.id).then_some(place.at)
     }
 
-    /// The index of the dest to take.
+    /// The index of the dest to take, or `None` if no dest takes conns.
     pub(super) fn least(
         &mut self,
         service: &Service,
@@ -72,12 +75,14 @@ impl Loads {
     ) -> Option<u16> {
         self.prepare(service, load_of);
         let contest = self.contests.get_mut(service.id.0 as usize)?;
-        // Where there are thresholds, dests that were away are looked at, for they may take conns again.
+        // With thresholds, counters must be read even by a worker that is alone: overloaded dests
+        // may take conns again.
         if self.is_alone && !contest.has_limited() {
             return contest.winner();
         }
         let look_at = |contest: &mut Contest, at: u16| {
-            // The dest itself is not read unless it must be: with many dests its memory is far.
+            // The dest itself is read only if it has a threshold: with many dests, reading it is a
+            // cache miss.
             let (id, is_limited) = contest.player(at)?;
             let is_away = is_limited && {
                 let dest = service.dests.get(usize::from(at))?;
@@ -95,7 +100,8 @@ impl Loads {
         if contest.winner().is_none() && !contest.was_searched(now) {
             look_at_all(contest, service, look_at);
         }
-        // Each turn but the first few takes a dest away, so this comes to an end.
+        // After the first `TRIED` rounds, a round returns or marks a dest as overloaded, so the
+        // loop ends.
         for tried in 0..TRIED + service.dests.len() {
             let at = contest.winner()?;
             let is_away = look_at(contest, at)?;
@@ -106,11 +112,12 @@ impl Loads {
         None
     }
 
-    /// Begins the service's contest anew if its dests have changed, with what is known of them.
+    /// Starts the service's contest over if its dests have changed. The loads that are known are
+    /// kept.
     pub(super) fn prepare(&mut self, service: &Service, load_of: &impl Fn(DestId) -> Load) {
         let number = service.id.0 as usize;
         if number >= self.contests.len() {
-            // Once per service: room for all that control may number.
+            // The size is rounded up to a power of two, so that this is rare.
             self.contests
                 .resize_with((number + 1).next_power_of_two(), Contest::new);
         }
@@ -143,7 +150,8 @@ impl Loads {
     }
 }
 
-/// Nobody takes a conn, as far as known: costs a look at each dest, so it is done once in a tick.
+/// Reads the counters of all dests until one takes conns. Since that is expensive, it is done once
+/// per tick.
 fn look_at_all(
     contest: &mut Contest,
     service: &Service,

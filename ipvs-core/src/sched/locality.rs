@@ -1,4 +1,5 @@
-//! lblc and lblcr: a destination address keeps to a dest, or to a few, as long as they are not overloaded.
+//! lblc and lblcr: each destination address keeps one dest, or a few, as long as they are not
+//! overloaded.
 
 use std::net::IpAddr;
 
@@ -7,16 +8,18 @@ use super::{Arrival, Load, Scheduling};
 use crate::config::{Dest, DestId, SchedulerKind, Service, ServiceId, hashing};
 use crate::time::Tick;
 
-/// Addresses remembered by a worker: SETS x WAYS. The one used least recently gives way.
+/// A worker remembers SETS x WAYS addresses. In a full set, the least recently used one is
+/// replaced.
 const SETS: usize = 256;
 const WAYS: usize = 4;
-/// Dests of an address with lblcr; the most loaded gives way.
+/// Most dests of an address with lblcr. If there are more, the most loaded one is removed.
 const MEMBERS: usize = 8;
-/// IPVS: `lblc_expiration`, `lblcr_expiration`: an address not used for a day is forgotten, a dest is taken
-/// out of a set that has not changed for a day.
+/// In ticks: a day, as `lblc_expiration` and `lblcr_expiration` of IPVS. An address that was not
+/// used for a day is forgotten. A set of dests that has not changed for a day loses its most loaded
+/// dest.
 const EXPIRATION: u32 = Tick::from_secs(24 * 60 * 60);
 
-/// What a worker remembers of destination addresses.
+/// The destination addresses that a worker remembers, with their dests.
 #[derive(Debug)]
 pub(super) struct Locality {
     entries: Box<[Entry]>,
@@ -46,7 +49,7 @@ impl Default for Locality {
 }
 
 impl Locality {
-    /// The entry of an address, a new one if there is none or it has expired.
+    /// The entry of an address. A new one if there is none or it has expired.
     fn entry(&mut self, service: ServiceId, daddr: IpAddr, now: Tick) -> Option<&mut Entry> {
         let hash = hashing::of_endpoint(daddr, 0) ^ hashing::mix(u64::from(service.0));
         let first = hashing::place(hash, SETS) * WAYS;
@@ -78,7 +81,7 @@ impl Entry {
         self.members.contains(&Some(dest))
     }
 
-    /// Adds a dest, in place of `most_loaded` if there is no room.
+    /// Adds a dest. If there is no room, it replaces `most_loaded`.
     fn add(&mut self, dest: DestId, most_loaded: Option<DestId>, now: Tick) {
         if self.has(dest) {
             return;
@@ -103,16 +106,16 @@ impl Entry {
     }
 }
 
-/// The members of an entry that are dests of the service still.
+/// The members of an entry that are still dests of the service.
 #[derive(Debug, Clone, Copy, Default)]
 struct Members<'a> {
     count: usize,
-    /// Of those that take conns
+    /// The least loaded one of those that take conns, with its load.
     least_loaded: Option<(&'a Dest, Load)>,
     most_loaded: Option<DestId>,
 }
 
-/// The dest for an address.
+/// The dest for a new conn to an address.
 pub(super) fn choose<'a>(
     service: &'a Service,
     arrival: &Arrival<'_>,
@@ -144,7 +147,8 @@ pub(super) fn choose<'a>(
     }
     let least = loads.least(service, overload, now, load_of);
     let least = least.and_then(|at| service.dests.get(usize::from(at)))?;
-    // IPVS: a dest with more active conns than its weight is left if another has less than half of its own.
+    // IPVS: a dest with more active conns than its weight is left if another dest has fewer active
+    // conns than half of its own weight.
     if let Some((dest, _)) = settled
         && load_of(least.id).active * 2 >= u64::from(least.weight)
     {
@@ -157,7 +161,7 @@ pub(super) fn choose<'a>(
     Some(least)
 }
 
-/// Forgets the members that are no dests of the service any more, and weighs the others.
+/// Removes members that are no longer dests of the service, and compares the others.
 fn look_at<'a>(
     entry: &mut Entry,
     kind: SchedulerKind,
@@ -174,7 +178,7 @@ fn look_at<'a>(
         };
         members.count += 1;
         let load = load_of(dest.id);
-        // A dest of weight 0 costs most of all.
+        // A dest of weight 0 has the highest cost.
         let cost = Cost::of(kind, dest.weight, load);
         if most.is_none_or(|most| most < cost) {
             (most, members.most_loaded) = (Some(cost), Some(dest.id));

@@ -1,9 +1,10 @@
-//! Which dest a new conn goes to.
+//! Schedulers: which dest a new conn goes to.
 //!
-//! Three kinds: walking a rotation (rr, wrr), looking a hash up in a table of slots (sh, dh, mh,
-//! conhash), and asking a tournament of all dests for its winner (lc, wlc, sed, nq, fo, ovf, and with
-//! a memory of addresses lblc and lblcr). Rotations and tables are made by control ([`Plan`]); what
-//! changes with each conn is the worker's own (`Memory`).
+//! There are three kinds. rr and wrr walk through a rotation. sh, dh, mh and conhash look up a hash
+//! in a table of slots. lc, wlc, sed, nq, fo and ovf take the winner of a tournament of all dests;
+//! so do lblc and lblcr, which also remember the dests of each address. Rotations and tables are
+//! made by control ([`Plan`](crate::config::Plan)). What changes with each conn belongs to the
+//! worker ([`Scheduling`]).
 
 mod contest;
 mod cost;
@@ -27,28 +28,28 @@ use crate::engine_config::BATCH;
 use crate::simd::prefetch;
 use crate::time::Tick;
 
-/// Conns of a dest as far as a scheduler weighs them.
+/// The conns of a dest, as schedulers count them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Load {
-    /// Established
+    /// Established conns.
     pub active: u64,
-    /// Any other state
+    /// Conns in any other state.
     pub inactive: u64,
 }
 
-/// The packet that asks for a dest.
+/// The first packet of a new conn, for which a dest is to be chosen.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arrival<'a> {
-    /// Its source
+    /// Source address and port.
     pub(crate) client: (IpAddr, u16),
-    /// Its destination
+    /// Destination address.
     pub(crate) daddr: IpAddr,
-    /// What UDP carries; empty for TCP
+    /// The UDP payload; empty for other protocols.
     pub(crate) payload: &'a [u8],
     pub(crate) now: Tick,
 }
 
-/// What a worker remembers of all dests, for its schedulers.
+/// What a worker remembers of all dests for its schedulers.
 #[derive(Debug)]
 pub(crate) struct Scheduling {
     overload: Overload,
@@ -57,7 +58,7 @@ pub(crate) struct Scheduling {
 }
 
 impl Scheduling {
-    /// `workers` are those that make conns of the dests, this one among them.
+    /// `workers` is the number of workers that make conns, including this one.
     pub(crate) fn new(max_dests: usize, workers: usize) -> Self {
         Self {
             overload: Overload::new(max_dests),
@@ -66,12 +67,12 @@ impl Scheduling {
         }
     }
 
-    /// This worker made a conn of the dest, inactive as yet.
+    /// This worker made a conn of the dest. It is inactive at first.
     pub(crate) fn conn_opened(&mut self, dest: DestId) {
         self.loads.change(dest, |load| load.inactive += 1);
     }
 
-    /// A conn of this worker became active, or ceased to be.
+    /// A conn of this worker became active or inactive.
     pub(crate) fn conn_changed(&mut self, dest: DestId, active: bool) {
         self.loads.change(dest, |load| {
             let (from, to) = if active {
@@ -97,7 +98,8 @@ impl Scheduling {
     }
 }
 
-/// The dest for a new conn among those that take any, or `None`. `load_of` sums over all workers.
+/// Chooses the dest for a new conn. `None` if no dest takes conns. `load_of` returns the sum over
+/// all workers.
 pub(crate) fn schedule<'a>(
     service: &'a Service,
     arrival: &Arrival<'_>,
@@ -134,8 +136,8 @@ pub(crate) fn schedule<'a>(
     }
 }
 
-/// The hash of a packet's addresses that a scheduler goes by, and whether another dest may take the place of the one that it
-/// leads to. `None` for the others.
+/// The hash of a packet's addresses that the scheduler uses, and whether another dest may replace
+/// the one that the hash leads to. `None` for schedulers that do not hash addresses.
 fn by_addrs(
     scheduler: SchedulerKind,
     (client, port): (IpAddr, u16),
@@ -152,8 +154,9 @@ fn by_addrs(
     })
 }
 
-/// Hints that the slot and the dest of each of these packets are read soon, if their services go by the hash of their
-/// addresses: a table for many dests is large. `packets` have a service, the client, and the destination address.
+/// Prefetches the slot and the dest of each packet whose service hashes addresses. A table for many
+/// dests does not fit into the cache. `packets` are the service, client and destination address of
+/// each.
 pub(crate) fn fetch_slots<'a>(packets: impl Iterator<Item = (&'a Service, (IpAddr, u16), IpAddr)>) {
     let mut slots = [None; BATCH];
     for (found, (service, client, daddr)) in slots.iter_mut().zip(packets) {

@@ -1,4 +1,4 @@
-//! Which dests take no new conns since they reached their upper threshold.
+//! Overloaded dests, which have reached their upper threshold and take no new conns.
 
 use std::cell::Cell;
 
@@ -6,11 +6,12 @@ use super::Load;
 use crate::config::{Dest, DestId};
 use crate::time::Tick;
 
-/// Per dest whether it was overloaded, and when that was seen: within the same tick the answer stands,
-/// so that a flood at dests that are all overloaded costs no look at their counters.
+/// For each dest whether it was overloaded, and when that was found. The result is valid for the
+/// rest of the tick, so that a flood of new conns to overloaded dests does not read their counters
+/// each time.
 #[derive(Debug)]
 pub(super) struct Overload {
-    /// 0: takes conns. Else the tick when it did not.
+    /// 0 if the dest takes conns, else the latest tick when it was found overloaded.
     since: Box<[Cell<u32>]>,
 }
 
@@ -21,8 +22,9 @@ impl Overload {
         }
     }
 
-    /// Whether the thresholds keep new conns away: from the upper one on, until the conns are below
-    /// the lower one, or below three quarters of the upper if there is none (as IPVS has it).
+    /// Whether the thresholds of a dest forbid new conns. That begins at the upper threshold, and
+    /// ends when the conns are below the lower one; without a lower one, below three quarters of
+    /// the upper one, as in IPVS.
     pub(super) fn keeps_away(
         &self,
         dest: &Dest,

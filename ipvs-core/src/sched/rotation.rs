@@ -1,11 +1,12 @@
-//! Round robin and weighted round robin: walking a rotation that control made.
+//! Round robin and weighted round robin: they walk through a rotation that control made.
 
 use crate::config::{Dest, Service};
 
-/// Turns tried before the dests are tried one by one: heavy dests that take none have many turns.
+/// Turns that are tried before the dests are tried one by one. A heavy dest that takes no conns can
+/// have many turns in a row.
 const TURNS_TRIED: usize = 64;
 
-/// The dest whose turn it is; one that takes no conns is passed over.
+/// The dest at the current turn. Dests that take no conns are skipped.
 pub(super) fn next<'a>(
     service: &'a Service,
     turn: &mut u32,
@@ -62,14 +63,14 @@ mod tests {
         assert_eq!(chosen, [0, 1, 2, 0, 1, 2].map(Some));
     }
 
-    /// IPVS: from the upper threshold on none, again only below the lower.
+    /// IPVS: no conns from the upper threshold on, until the conns are below the lower one.
     #[test]
     fn a_dest_at_its_upper_threshold_is_passed_over_until_it_is_below_the_lower() {
         let mut service = service_with(SchedulerKind::Rr, &[1, 0]);
         let (mut next_dest, mut memory) = (0, Scheduling::new(64, 1));
         let mut millis = 0;
         let mut takes = |service: &Service, conns| {
-            // An answer stands for a tick, which is less than 2 ms.
+            // A result is valid for one tick, which is less than 2 ms.
             millis += 2;
             let arrival = at(arrival("10.0.0.1:1"), millis);
             let load = |_: DestId| Load {
@@ -102,7 +103,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn wrr_gives_each_dest_exactly_its_share(weights in prop::collection::vec(0u16..50, 1..20)) {
+        fn wrr_gives_each_dest_exactly_its_share(
+            weights in prop::collection::vec(0u16..50, 1..20),
+        ) {
             let service = service_with(SchedulerKind::Wrr, &weights);
             let sum: usize = weights.iter().map(|weight| usize::from(*weight)).sum();
             let mut next_dest = 0;
@@ -111,7 +114,8 @@ mod tests {
                 *seen.entry(choose(&service, &mut next_dest).unwrap()).or_default() += 1;
             }
             for (dest, weight) in weights.iter().enumerate() {
-                prop_assert_eq!(seen.get(&(dest as u32)).copied().unwrap_or(0), usize::from(*weight));
+                let turns = seen.get(&(dest as u32)).copied().unwrap_or(0);
+                prop_assert_eq!(turns, usize::from(*weight));
             }
         }
     }

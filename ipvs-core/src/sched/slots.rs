@@ -1,15 +1,15 @@
-//! Looking a hash up in the table of slots that control made: sh, dh, mh, conhash.
+//! sh, dh, mh and conhash: they look up a hash in the table of slots that control made.
 
 use packet::quic::{ChosenBy, ConnectionId};
 
 use super::Arrival;
 use crate::config::{Dest, Service, hashing};
 
-/// How many other slots are tried when a dest takes no conns, before the dests are tried one by one.
+/// Other slots that are tried when a dest takes no conns, before the dests are tried one by one.
 const OTHER_SLOTS: u64 = 16;
 
-/// The dest of a hash. If it takes no conns: another one, the same for every worker that finds the same
-/// dests unable; or `None` without `fallback`.
+/// The dest of a hash. If it takes no conns and `fallback` is set, another dest: the same one on
+/// all workers that find the same dests overloaded.
 pub(super) fn look_up(
     service: &Service,
     hash: u64,
@@ -30,14 +30,15 @@ pub(super) fn look_up(
         .or_else(|| one_by_one(service, hash, takes_conns))
 }
 
-/// The slot of a hash, which has the index of a dest.
+/// The slot of a hash. It holds the index of a dest.
 #[inline]
 pub(super) fn slot(service: &Service, hash: u64) -> Option<&u16> {
     let slots = service.plan.order();
     slots.get(hashing::place(hash, slots.len()))
 }
 
-/// Nearly all dests take none: their own order, from where the hash says.
+/// When nearly all dests take no conns: tries them in their order, from a position that the hash
+/// gives.
 fn one_by_one(service: &Service, hash: u64, takes_conns: impl Fn(&Dest) -> bool) -> Option<&Dest> {
     let dests = &service.dests;
     let (before, from) = dests.split_at(hashing::place(hash, dests.len()));
@@ -46,8 +47,9 @@ fn one_by_one(service: &Service, hash: u64, takes_conns: impl Fn(&Dest) -> bool)
         .find(|dest| dest.weight > 0 && takes_conns(dest))
 }
 
-/// By QUIC's connection ID: the dest that the ID names, even if it has weight 0 now, since it was that
-/// dest which gave the ID out; else by the ID's hash. What is not QUIC goes by the client's address.
+/// Chooses by QUIC's connection ID. If the ID names a dest, that dest is taken even if its weight
+/// is 0 now, since it was the dest that issued the ID. Otherwise the hash of the ID decides.
+/// Packets that are not QUIC use the hash of the client's address.
 pub(super) fn by_quic<'a>(
     service: &'a Service,
     arrival: &Arrival<'_>,

@@ -1,38 +1,41 @@
-//! Who of many bids least, kept in as many games as the number of players has bits, and mostly in four.
+//! Finds the lowest of many bids. A changed bid takes as many games as the number of players has
+//! bits, and mostly only four.
 
 use super::cost::Cost;
 
-/// Players who play among themselves first: with these few the next winner is mostly one of them, too, for of those who bid
-/// the same they take turns.
+/// Number of players in a block, who play among themselves first. With blocks of this size, the
+/// next winner is mostly in the same block, since players with equal bids win one after the other.
 const BLOCK: usize = 16;
 /// Rounds until a block has its winner.
 const ROUNDS: u32 = BLOCK.ilog2();
 
-/// What a conn costs, and below that with whom: one number, so that a game is one comparison, and of equals the first
-/// player wins, as IPVS has it.
+/// The cost of a conn, and in the low bits the player. As it is one number, a game is one
+/// comparison, and among equal costs the first player wins, as in IPVS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Bid(u64);
 
 #[derive(Debug)]
 pub(super) struct Tournament {
     blocks: Vec<Block>,
-    /// The blocks' winners among themselves, placed as a block's players are
+    /// The games between the winners of the blocks, arranged as the players of a block are.
     finals: Vec<Bid>,
-    /// The block with the winner
+    /// The index of the block that has the winner.
     leading: usize,
-    /// Nobody in any other block bids less, so as long as the leading block's winner does, it plays no finals, and their places on its
-    /// way are not kept up. [`Bid::LEAST`] until that is worth to be found out.
+    /// The lowest bid outside the leading block. As long as the leading block's winner bids less,
+    /// it need not play the finals, and `finals` is not updated for it. [`Bid::LEAST`] until the
+    /// rival is searched for.
     rival: Bid,
 }
 
-/// The winner at 1, and those that met at n from 2n and 2n + 1. In the second half are the players.
+/// A tree: the winner is at 1, and the winner of the game between 2n and 2n + 1 is at n. The
+/// players are in the second half.
 #[derive(Debug, Clone)]
 struct Block([Bid; 2 * BLOCK]);
 
 impl Bid {
-    /// Of nobody.
+    /// The bid of a missing player, or of one that takes no conns.
     const NONE: Self = Self(u64::MAX);
-    /// Of the first player, when it costs nothing.
+    /// The bid of the first player at cost 0.
     const LEAST: Self = Self(0);
 
     fn new(cost: Cost, player: u16) -> Self {
@@ -52,7 +55,7 @@ impl Bid {
 }
 
 impl Tournament {
-    /// Without players.
+    /// A tournament without players.
     pub(super) const fn new() -> Self {
         Self {
             blocks: Vec::new(),
@@ -62,7 +65,7 @@ impl Tournament {
         }
     }
 
-    /// Begins anew with players whose conns cost this.
+    /// Starts over with one player for each cost.
     pub(super) fn restart(&mut self, costs: impl ExactSizeIterator<Item = Cost>) {
         let games = costs.len().div_ceil(BLOCK).next_power_of_two();
         self.blocks.clear();
@@ -80,12 +83,12 @@ impl Tournament {
         self.lead(self.finals[1]);
     }
 
-    /// Who bids least.
+    /// The player with the lowest bid.
     pub(super) fn winner(&self) -> Option<u16> {
         self.blocks.get(self.leading)?.best().player()
     }
 
-    /// A conn costs this with a player now.
+    /// Changes the cost of a player.
     pub(super) fn bid(&mut self, player: u16, cost: Cost) {
         let block = usize::from(player) / BLOCK;
         if block >= self.blocks.len() {
@@ -100,21 +103,23 @@ impl Tournament {
         }
     }
 
-    /// The leading block's winner is another, or bids otherwise.
+    /// Updates the finals after a change in the leading block. `best` is the bid of its winner now.
     fn defend(&mut self, best: Bid) {
         if best <= self.rival {
             return;
         }
         let winner = self.play_finals(self.leading, best);
         if winner == best {
-            // The second time in turn, so there may be a third.
+            // The block has won twice in a row, so it may win again: now the rival is worth
+            // searching for.
             self.rival = self.find_rival();
         } else {
             self.lead(winner);
         }
     }
 
-    /// Another block's winner is another, or bids otherwise.
+    /// Updates the finals after a change in another block. `best` is the bid of its winner now,
+    /// `leader` the bid of the leading block's winner.
     fn attack(&mut self, block: usize, best: Bid, leader: Bid) {
         self.play_finals(block, best);
         if best >= leader {
@@ -127,7 +132,7 @@ impl Tournament {
         self.lead(best);
     }
 
-    /// The winner's block leads now; nobody knows for how long.
+    /// Makes the winner's block the leading one. Its rival is not searched for yet.
     fn lead(&mut self, winner: Bid) {
         self.leading = winner
             .player()
@@ -135,11 +140,13 @@ impl Tournament {
         self.rival = Bid::LEAST;
     }
 
-    /// Plays a block's games against the others, to the end: to ask after each whether that was all costs more. Whom a winner would
-    /// meet is known beforehand, so that no game waits for what the one before wrote.
+    /// Plays the games of a block in the finals, all the way up: a check after each game whether
+    /// anything changes would cost more. The index of each opponent is known in advance, so no game
+    /// waits for the store of the one before.
     fn play_finals(&mut self, block: usize, best: Bid) -> Bid {
         let places = &mut self.finals[..];
-        // The number of places is a power of two: so no place is looked for beyond them, and none need be checked.
+        // The number of places is a power of two. Masking an index keeps it in range, so the bounds
+        // check is optimized away.
         let mask = places.len() - 1;
         let mut place = places.len() / 2 + block;
         let mut winner = best;
@@ -152,7 +159,7 @@ impl Tournament {
         winner
     }
 
-    /// Who bids least outside the leading block: one of those whom its winner meets.
+    /// The lowest bid outside the leading block. It is among the opponents of that block's winner.
     fn find_rival(&self) -> Bid {
         let mut rival = Bid::NONE;
         let mut place = self.finals.len() / 2 + self.leading;
@@ -169,7 +176,8 @@ impl Block {
         self.0[1]
     }
 
-    /// The one of this number, of which the last bits count, bids otherwise.
+    /// Changes the bid of a player of the block. The low bits of `player` are its index in the
+    /// block. Returns the bid of the winner.
     fn bid(&mut self, player: u16, bid: Bid) -> Bid {
         let Self(places) = self;
         let mut place = BLOCK + usize::from(player) % BLOCK;
@@ -193,8 +201,8 @@ mod tests {
     use crate::sched::Load;
 
     proptest! {
-        /// The winner takes a conn, or a player gets another number of them. They are few, so that many are equal, and some take
-        /// none.
+        /// Either the winner takes a conn, or some player's conns change. There are few conns, so
+        /// that many costs are equal, and some players take no conns.
         #[test]
         fn the_winner_is_the_first_of_the_cheapest(
             mut conns in prop::collection::vec(0..4u64, 1..100),

@@ -1,4 +1,4 @@
-//! sh, dh, mh and conhash.
+//! Tests of sh, dh, mh and conhash.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,7 @@ fn workers_choose_the_same_dest_for_the_same_client() {
         }
         let (counters, mut one, mut other) = (counters(), Worker::new(), Worker::new());
         loads(&counters, &[1; 20]);
-        // The other has seen other clients before.
+        // The other worker has seen other clients before.
         for n in 5000..5100 {
             other.choose(&service, &client(n), &counters);
         }
@@ -55,7 +55,7 @@ fn clients_are_shared_by_weight() {
             let dest = worker.choose(&service, &client(n), &counters).unwrap();
             *shares.entry(dest).or_default() += 1;
         }
-        // 3 standard deviations of 16,000 draws are at most 190
+        // The standard deviation of 16,000 draws is at most 63.3; three of them are 190.
         for (dest, expected) in [(0, 2000_u32), (1, 4000), (2, 10_000)] {
             assert!(
                 shares[&dest].abs_diff(expected) < 250,
@@ -91,7 +91,7 @@ fn a_client_keeps_its_dest_whatever_its_port_unless_the_port_counts() {
 }
 
 #[test]
-fn dh_goes_by_the_destination_alone() {
+fn dh_uses_the_destination_address_only() {
     let service = service_with(SchedulerKind::Dh, &[1; 10]);
     let (mut worker, counters) = (Worker::new(), counters());
     let mut choose = |client: Arrival<'static>, n: u32| {
@@ -105,7 +105,8 @@ fn dh_goes_by_the_destination_alone() {
     assert_eq!(seen.len(), 10);
 }
 
-/// draft-ietf-quic-load-balancers: what an ID names is where it goes, whoever sends it.
+/// draft-ietf-quic-load-balancers: the dest that an ID names gets the packet, from any client
+/// address.
 #[test]
 fn a_quic_client_keeps_its_dest_when_its_address_changes() {
     let kind = SchedulerKind::Conhash(HashTarget::Qid);
@@ -115,12 +116,12 @@ fn a_quic_client_keeps_its_dest_when_its_address_changes() {
         let arrival = client(n);
         worker.choose(&service, &Arrival { payload, ..arrival }, &counters)
     };
-    // Dest n is 192.168.100.n:80: named in QUIC-LB's layout, then in DPVS's.
+    // Dest n is 192.168.100.n:80. It is named as in QUIC-LB, then as in DPVS.
     let quic_lb = [0x41, 0x0a, 192, 168, 100, 6, 0, 80, 1, 2, 3, 4, 0xff, 0xff];
     let dpvs = [
         0x41, 0x0a, 0x36, 0x40, 0x60, 0x05, 0x01, 2, 3, 4, 0xff, 0xff,
     ];
-    // Chosen by the client, at random: an Initial, and Google's QUIC.
+    // IDs that the client chose at random: in an Initial, and in Google's QUIC.
     let initial = [0xc0, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0];
     let google = *b"\x0dABCDEFGHQ043\x01";
     for n in 0..100 {
@@ -129,10 +130,10 @@ fn a_quic_client_keeps_its_dest_when_its_address_changes() {
         assert_eq!(choose(n, &initial), choose(0, &initial));
         assert_eq!(choose(n, &google), choose(0, &google));
     }
-    // A server that names nobody in its IDs: the same ID goes to the same dest.
+    // The server does not name itself in its IDs: packets with the same ID go to the same dest.
     let opaque = [0x41, 0xe0, 0xff, 1, 2, 3, 4, 5, 6, 7];
     assert!((0..100).all(|n| choose(n, &opaque) == choose(0, &opaque)));
-    // And random IDs go everywhere.
+    // Packets with random IDs go to all dests.
     let mut seen: Vec<_> = (0..200)
         .map(|n| choose(0, &[0xc0, 0, 0, 0, 1, 8, n, 2, 3, 4, 5, 6, 7, 8, 0, 0]))
         .collect();
@@ -141,7 +142,7 @@ fn a_quic_client_keeps_its_dest_when_its_address_changes() {
     assert_eq!(seen.len(), 10);
 }
 
-/// Weight 0 drains: a QUIC connection that the dest has already stays there.
+/// A dest of weight 0 is drained: a QUIC connection that it already has stays there.
 #[test]
 fn a_draining_dest_keeps_the_quic_connections_that_name_it() {
     let kind = SchedulerKind::Conhash(HashTarget::Qid);

@@ -1,13 +1,13 @@
-//! lblc and lblcr.
+//! Tests of lblc and lblcr.
 
 use super::*;
 
 #[test]
-fn lblc_keeps_to_its_dest_until_that_is_overloaded_and_another_half_idle() {
+fn lblc_keeps_its_dest_until_it_is_overloaded_and_another_is_half_idle() {
     let service = service_with(SchedulerKind::Lblc, &[4, 4]);
     let (mut worker, counters) = (Worker::new(), counters());
     let first = worker.handle_miss(&service, &client(0), &counters).unwrap();
-    // IPVS: more active conns than weight is what makes it overloaded.
+    // IPVS: a dest is overloaded if it has more active conns than its weight.
     for n in 1..5 {
         assert_eq!(
             worker.handle_miss(&service, &client(n), &counters),
@@ -16,7 +16,7 @@ fn lblc_keeps_to_its_dest_until_that_is_overloaded_and_another_half_idle() {
     }
     let other = worker.handle_miss(&service, &client(9), &counters).unwrap();
     assert_ne!(other, first);
-    // It stays where it went, though the first is idle now.
+    // The address keeps its new dest, though the first one is idle now.
     for _ in 0..5 {
         worker.disconnect(first, &counters);
     }
@@ -24,7 +24,7 @@ fn lblc_keeps_to_its_dest_until_that_is_overloaded_and_another_half_idle() {
         worker.handle_miss(&service, &client(1), &counters),
         Some(other)
     );
-    // Both have half of their weight or more: no reason to move.
+    // Both dests have conns for half of their weight or more, so the address does not move.
     loads(&counters, &[5, 5]);
     assert_eq!(worker.choose(&service, &client(2), &counters), Some(other));
 }
@@ -62,7 +62,8 @@ fn lblcr_adds_dests_to_a_busy_address_and_takes_them_back_after_a_day() {
     for n in 0..11 {
         worker.handle_miss(&service, &client(n), &counters);
     }
-    // Of its dests it takes the least loaded: a dest that is not taken though it is idle is none of them.
+    // The address takes the least loaded of its dests. A dest that is idle and still not taken is
+    // not among them.
     let mut members_at = |millis| {
         let is_member = |dest: &u32| {
             loads(&counters, &[2; 3]);
@@ -77,9 +78,9 @@ fn lblcr_adds_dests_to_a_busy_address_and_takes_them_back_after_a_day() {
     }
 }
 
-/// The table has room for a fixed number of addresses; the least used gives way.
+/// The table has room for a fixed number of addresses. The least recently used one is replaced.
 #[test]
-fn many_addresses_take_no_more_memory() {
+fn the_memory_for_addresses_is_fixed() {
     let service = service_with(SchedulerKind::Lblc, &[100; 4]);
     let (mut worker, counters) = (Worker::new(), counters());
     for n in 0..20_000 {

@@ -1,4 +1,4 @@
-//! What holds for every scheduler, with loads that the tests make up.
+//! Tests of all schedulers. The tests set the loads of the dests.
 
 mod hashed;
 mod local;
@@ -62,7 +62,7 @@ fn client(n: u32) -> Arrival<'static> {
     }
 }
 
-/// A worker, and counters of dests that all workers of a test share.
+/// A worker. The counters of the dests are shared by all workers of a test.
 struct Worker {
     memory: Scheduling,
     next_dest: u32,
@@ -75,7 +75,7 @@ fn counters() -> Counters {
 }
 
 impl Worker {
-    /// One of two.
+    /// One of two workers.
     fn new() -> Self {
         Self {
             memory: Scheduling::new(128, 2),
@@ -83,7 +83,7 @@ impl Worker {
         }
     }
 
-    /// Nobody else makes conns.
+    /// The only worker that makes conns.
     fn alone() -> Self {
         Self {
             memory: Scheduling::new(128, 1),
@@ -91,7 +91,7 @@ impl Worker {
         }
     }
 
-    /// The number of the dest.
+    /// Chooses a dest and returns its id.
     fn choose(
         &mut self,
         service: &Service,
@@ -109,7 +109,7 @@ impl Worker {
         .map(|dest| dest.id.0)
     }
 
-    /// Chooses, and makes an active conn.
+    /// Chooses a dest, and makes an active conn of it.
     fn handle_miss(
         &mut self,
         service: &Service,
@@ -167,7 +167,7 @@ fn a_dest_of_weight_0_takes_no_new_conn() {
 }
 
 #[test]
-fn an_overloaded_dest_is_passed_over_and_when_all_are_nobody_is_taken() {
+fn overloaded_dests_are_skipped_and_none_is_chosen_if_all_are() {
     for kind in all_kinds() {
         let mut service = service_with(kind, &[100; 4]);
         let counters = counters();
@@ -185,16 +185,16 @@ fn an_overloaded_dest_is_passed_over_and_when_all_are_nobody_is_taken() {
             let chosen = worker.choose(&service, &at(client(n), 2), &counters);
             assert_eq!(chosen, None, "{kind:?}");
         }
-        // other workers' conns end: below 3/4 of the upper threshold
+        // Conns of other workers end: now below 3/4 of the upper threshold.
         loads(&counters, &[10, 7, 10, 10]);
         let chosen = worker.choose(&service, &at(client(1), 4), &counters);
         assert_eq!(chosen, Some(1), "{kind:?}");
     }
 }
 
-/// A worker that has chosen from the dests before hears of a threshold that control sets later.
+/// Control sets a threshold after the worker has chosen from the dests.
 #[test]
-fn a_threshold_counts_from_when_it_is_set() {
+fn a_threshold_applies_from_the_moment_it_is_set() {
     for kind in all_kinds() {
         let mut service = service_with(kind, &[100; 3]);
         let counters = counters();
@@ -231,7 +231,7 @@ fn the_last_dest_that_takes_conns_is_found_among_100() {
     }
 }
 
-/// The threshold counts all workers' conns, whoever made them.
+/// The threshold limits the sum of all workers' conns.
 #[test]
 fn two_workers_together_do_not_exceed_a_threshold() {
     for kind in all_kinds() {
@@ -249,14 +249,15 @@ fn two_workers_together_do_not_exceed_a_threshold() {
             active.iter().all(|active| *active <= 7),
             "{kind:?} {active:?}"
         );
-        // dh and lblc have one destination here, which may keep to its dest
+        // With dh and lblc, the one destination address here may keep its dest.
         assert_eq!(active.iter().sum::<u64>(), 21, "{kind:?}");
     }
 }
 
-/// Alone or not, a worker whose conns are the only ones takes the same dests, with thresholds and without.
+/// A worker whose conns are the only ones takes the same dests whether it knows that it is alone or
+/// not, with and without thresholds.
 #[test]
-fn a_worker_that_is_alone_chooses_as_one_that_looks() {
+fn a_lone_worker_chooses_like_one_that_reads_all_counters() {
     for kind in all_kinds() {
         for threshold in [0, 6] {
             let mut service = service_with(kind, &[3, 1, 0, 5, 1, 2, 300]);
@@ -284,8 +285,9 @@ fn a_worker_that_is_alone_chooses_as_one_that_looks() {
     }
 }
 
-/// How often counters are read for a choice, each time those of all workers: never more often because there
-/// are more dests, and not at all by schedulers that do not weigh loads, or where there is no other worker.
+/// How often a choice reads counters, each time those of all workers. The number does not grow with
+/// the number of dests. It is 0 for schedulers that do not compare loads, and for a worker that is
+/// alone.
 #[test]
 fn a_choice_costs_the_same_for_1000_dests_as_for_2() {
     for kind in all_kinds() {
@@ -304,12 +306,12 @@ fn a_choice_costs_the_same_for_1000_dests_as_for_2() {
                 let arrival = client(n);
                 let dest =
                     schedule(&service, &arrival, &mut next_dest, &mut memory, load_of).unwrap();
-                // The first choice gets to know all dests.
+                // The first choice reads the counters of all dests.
                 let weighs = !HASH_KINDS.contains(&kind)
                     && !matches!(kind, SchedulerKind::Rr | SchedulerKind::Wrr);
                 let most = match kind {
                     _ if !weighs => 0,
-                    // They also weigh the dests that their memory of an address has.
+                    // These also compare the dests that they remember for the address.
                     SchedulerKind::Lblc | SchedulerKind::Lblcr => 4,
                     _ if workers == 1 => 0,
                     _ => 4,

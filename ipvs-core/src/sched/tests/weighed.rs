@@ -1,4 +1,4 @@
-//! lc, wlc, sed, nq, fo and ovf.
+//! Tests of lc, wlc, sed, nq, fo and ovf.
 
 use super::*;
 
@@ -8,9 +8,9 @@ fn chosen_with(kind: SchedulerKind, weights: &[u16], active: &[u64]) -> Option<u
     Worker::new().choose(&service_with(kind, weights), &client(1), &counters)
 }
 
-/// ipvsadm(8): what each of the schedulers says of itself.
+/// The description of each scheduler in ipvsadm(8).
 #[test]
-fn the_dest_that_the_scheduler_s_rule_names_is_chosen() {
+fn each_scheduler_chooses_the_dest_of_its_rule() {
     use SchedulerKind::{Fo, Lc, Nq, Ovf, Sed, Wlc};
     for (kind, weights, active, chosen) in [
         (Lc, &[1, 9][..], &[2, 3][..], Some(0)),
@@ -21,7 +21,7 @@ fn the_dest_that_the_scheduler_s_rule_names_is_chosen() {
         // (1 + 1) / 1 against (3 + 1) / 3
         (Sed, &[1, 3], &[1, 3], Some(1)),
         (Sed, &[1, 3], &[0, 0], Some(1)),
-        // sed would take the busy one
+        // sed would take the busy dest.
         (Sed, &[1, 10], &[0, 2], Some(1)),
         (Nq, &[1, 10], &[0, 2], Some(0)),
         (Nq, &[1, 10], &[1, 2], Some(1)),
@@ -77,7 +77,7 @@ fn conns_end_up_in_proportion_to_the_weights() {
     }
 }
 
-/// With a single worker the choice is the exact one at any time, whatever opens and closes.
+/// A worker that is alone always takes the least loaded dest, after any conns that open and close.
 #[test]
 fn a_single_worker_always_takes_the_least_loaded_dest() {
     let service = service_with(SchedulerKind::Lc, &[1; 100]);
@@ -98,9 +98,10 @@ fn a_single_worker_always_takes_the_least_loaded_dest() {
     }
 }
 
-/// What other workers did is found by and by: one dest per choice, and whatever is to be chosen.
+/// A worker notices gradually what other workers did: for each choice it reads the counters of one
+/// dest, and of the dest about to be chosen.
 #[test]
-fn dests_that_other_workers_set_free_are_found() {
+fn dests_whose_conns_ended_on_other_workers_are_found() {
     let service = service_with(SchedulerKind::Lc, &[1; 100]);
     let (mut worker, counters) = (Worker::new(), counters());
     loads(&counters, &[50; 100]);
@@ -111,7 +112,7 @@ fn dests_that_other_workers_set_free_are_found() {
 }
 
 #[test]
-fn a_change_of_the_service_is_seen_and_what_is_known_of_its_dests_is_kept() {
+fn known_loads_survive_a_change_of_the_service() {
     let counters = counters();
     let mut worker = Worker::new();
     let before = service_with(SchedulerKind::Wlc, &[1, 1, 1]);
@@ -122,7 +123,7 @@ fn a_change_of_the_service_is_seen_and_what_is_known_of_its_dests_is_kept() {
     for n in 0..20 {
         assert_ne!(worker.handle_miss(&drained, &client(n), &counters), Some(1));
     }
-    // A dest leaves: the others have other indices now.
+    // A dest is removed, which changes the indices of the others.
     let mut left = before;
     left.dests.remove(0);
     left.plan = Plan::new(left.scheduler, &left.dests);
