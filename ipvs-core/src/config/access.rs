@@ -1,4 +1,4 @@
-//! Whom a service serves: its deny list and its allow list.
+//! Which clients a service serves: its deny list and its allow list.
 
 use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
@@ -11,22 +11,22 @@ use inet::hash::MixHasher;
 use crate::drop_reason::DropReason;
 use crate::tuple::Address;
 
-/// A change copies one of these.
+/// Number of shards of an [`AddrSet`]. A change copies one shard and the array of pointers.
 const SHARDS: usize = 256;
 
-/// Bits before an IPv4 address in IPv6's form: RFC 4291, 2.5.5.2
+/// Bits before an IPv4 address that is mapped into IPv6: RFC 4291, 2.5.5.2.
 const IPV4_IN_IPV6: u8 = 96;
 
-/// A prefix in IPv6's form: its bits, and how many of them count.
+/// A prefix, mapped into IPv6 if it is IPv4: its bits and its length.
 type Bits = (u128, u8);
 type Shard = HashSet<Bits, BuildHasherDefault<MixHasher>>;
 
-/// Addresses and prefixes, any number of them: a look-up costs as much as there are different lengths among them.
-/// Cloning copies pointers; a change copies a small part.
+/// A set of addresses and prefixes of any size. A look-up costs one hash look-up for each prefix
+/// length that occurs. Cloning copies pointers; a change copies one shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddrSet {
     shards: Arc<[Arc<Shard>]>,
-    /// Lengths that occur, and how often
+    /// The prefix lengths that occur, with the number of prefixes of each.
     lengths: Vec<(u8, u32)>,
 }
 
@@ -41,16 +41,16 @@ impl Default for AddrSet {
 }
 
 impl AddrSet {
-    /// Whether an address, or a prefix that it is in, is listed.
+    /// Whether the set contains an address or a prefix that it belongs to.
     pub fn contains(&self, addr: IpAddr) -> bool {
         let bits = bits_of(addr);
-        // ::/0 is all of IPv6, not of IPv4, though that is written as a part of it.
+        // IPv4 addresses are mapped into IPv6, but ::/0 must not match them.
         let least = if addr.is_ipv4() { IPV4_IN_IPV6 } else { 0 };
         let mut lengths = self.lengths.iter().filter(|(len, _)| *len >= least);
         lengths.any(|(len, _)| self.has(&(bits & mask(*len), *len)))
     }
 
-    /// Lists a prefix; false if it is listed already.
+    /// Adds a prefix. `false` if the set contains it already.
     pub fn insert(&mut self, prefix: Prefix) -> bool {
         let bits = of_prefix(prefix);
         let is_new = !self.has(&bits) && self.shard_mut(&bits).insert(bits);
@@ -63,7 +63,7 @@ impl AddrSet {
         is_new
     }
 
-    /// Takes a prefix off the list; false if it is not on it.
+    /// Removes a prefix. `false` if the set does not contain it.
     pub fn remove(&mut self, prefix: Prefix) -> bool {
         let bits = of_prefix(prefix);
         let was_there = self.has(&bits) && self.shard_mut(&bits).remove(&bits);
@@ -76,17 +76,17 @@ impl AddrSet {
         was_there
     }
 
-    /// Whether nothing is listed.
+    /// Whether the set is empty.
     pub const fn is_empty(&self) -> bool {
         self.lengths.is_empty()
     }
 
-    /// How many are listed.
+    /// Number of prefixes.
     pub fn len(&self) -> usize {
         self.lengths.iter().map(|(_, count)| *count as usize).sum()
     }
 
-    /// All that is listed, in no order.
+    /// All prefixes, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = Prefix> {
         let all = self.shards.iter().flat_map(|shard| shard.iter());
         all.filter_map(|bits| to_prefix(*bits))
@@ -101,20 +101,24 @@ impl AddrSet {
     }
 }
 
-/// Both lists of a service.
+/// The deny list and the allow list of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Access {
-    /// Who gets no conn
+    /// Clients that get no conn.
     pub deny: Option<AddrSet>,
-    /// If there is one: who alone gets conns
+    /// If set, only these clients get conns.
     pub allow: Option<AddrSet>,
 }
 
 impl Access {
-    /// Whether a client may have a conn.
+    /// Checks whether a client may have a conn.
+    ///
+    /// # Errors
+    ///
+    /// The reason to drop the packet.
     #[inline]
     pub(crate) fn check(&self, client: impl Address) -> Result<(), DropReason> {
-        // Most services serve everybody.
+        // The fast path: most services have no lists.
         if self.deny.is_none() && self.allow.is_none() {
             return Ok(());
         }
@@ -217,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_denied_or_not_allowed_gets_nothing() {
+    fn clients_that_are_denied_or_not_allowed_get_no_conn() {
         let list = |addr: &str| {
             let mut set = AddrSet::default();
             set.insert(prefix(addr, 24));

@@ -1,4 +1,4 @@
-//! What control and one worker say to each other, over bounded rings.
+//! Commands from control to a worker and events from a worker to control, sent over bounded rings.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,34 +12,35 @@ use crate::config::dest::{DestId, LaddrId};
 use crate::config::service::ServiceKey;
 use crate::config::snapshot::Snapshot;
 
-/// From control to a worker. A worker takes a few per loop; they take effect in order.
+/// From control to a worker. A worker takes a few in each round of its loop, and carries them out
+/// in order.
 #[derive(Debug)]
 pub enum Command {
-    /// Forward by this from now on; the old one comes back as [`Event::Retired`].
+    /// Forward by this snapshot from now on. The old one comes back as [`Event::Retired`].
     Publish(Arc<Snapshot>),
-    /// Use this port pool for the local address, from now on.
+    /// Use this port pool for a local address from now on.
     AddLaddr {
-        /// The index that [`crate::config::dest::Laddr::id`] refers to.
+        /// The id that [`crate::config::dest::Laddr::id`] refers to.
         id: LaddrId,
-        /// The local address itself.
+        /// The local address.
         addr: IpAddr,
-        /// The worker's share of its ports.
+        /// The worker's share of the ports of the address.
         pool: Box<PortPool>,
     },
-    /// No conn will be made with this local address any more; the pool comes back as
-    /// [`Event::LaddrGone`] when the last conn that uses it has ended.
+    /// Make no more conns with this local address. The pool comes back as [`Event::LaddrGone`] when
+    /// the last conn that uses it has ended.
     RemoveLaddr(LaddrId),
-    /// End all conns of this dest: it was removed. Answered by [`Event::DestGone`].
+    /// End all conns of this dest, which was removed. Answered by [`Event::DestGone`].
     CloseDest(DestId),
-    /// End all conns of this dest, which stays.
+    /// End all conns of this dest. The dest stays.
     EndConns(DestId),
-    /// Copy conns into `page` and send it back as [`Event::Conns`].
+    /// Copy conns into the page, and send it back as [`Event::Conns`].
     ListConns(Box<ConnPage>),
-    /// Send this frame as it is.
+    /// Send a frame unchanged.
     Transmit {
-        /// By this port.
+        /// The port that sends it.
         port: PortId,
-        /// An ARP request, a gratuitous ARP.
+        /// The frame: an ARP request or a gratuitous ARP.
         frame: Frame,
     },
 }
@@ -47,59 +48,60 @@ pub enum Command {
 /// From a worker to control.
 #[derive(Debug)]
 pub enum Event {
-    /// A snapshot that the worker uses no more.
+    /// A snapshot that the worker does not use any more.
     Retired(Arc<Snapshot>),
-    /// A local address's pool, once its last conn has ended.
+    /// The pool of a removed local address, after its last conn has ended.
     LaddrGone(LaddrId, Box<PortPool>),
-    /// The last conn of a removed dest has ended on this worker.
+    /// The last conn that this worker had of a removed dest has ended.
     DestGone(DestId),
     /// The answer to [`Command::ListConns`].
     Conns(Box<ConnPage>),
-    /// A packet is held, or was, until the neighbour is resolved.
+    /// The first packet is queued for this neighbour, whose MAC address control is to resolve.
     Resolve {
-        /// On this device.
+        /// The device of the neighbour.
         ifindex: IfIndex,
         /// The next hop.
         addr: IpAddr,
     },
-    /// What an ARP packet told.
+    /// What a worker learned of a neighbour from an ARP packet.
     Neighbour(NeighbourNews),
 }
 
-/// One page of a worker's conns: asked for, filled in, sent back; never grown by the worker.
+/// One page of a worker's conns. Control asks for it, the worker fills it in without allocating,
+/// and sends it back.
 #[derive(Debug, Default)]
 pub struct ConnPage {
-    /// Index of the first conn to look at; the worker sets it to where the next page starts.
+    /// Index of the first conn to look at. The worker sets it to the start of the next page.
     pub cursor: u32,
-    /// True when the table's end was reached.
+    /// Whether the end of the table was reached.
     pub done: bool,
-    /// At most `capacity()` of these are filled in.
+    /// The conns. The worker fills in at most `capacity()`.
     pub conns: Vec<ConnInfo>,
-    /// Chosen by control to match answers with questions.
+    /// Chosen by control, to match an answer with its question.
     pub token: u64,
 }
 
 /// A conn as `ipvsadm-rs -lnc` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnInfo {
-    /// TCP or UDP
+    /// Transport protocol.
     pub protocol: Protocol,
-    /// As DPVS prints it: `ESTABLISHED`, `UDP_NORMAL`.
+    /// The state as DPVS prints it: `ESTABLISHED`, `UDP_NORMAL`.
     pub state: &'static str,
-    /// Until it expires if no packet comes.
+    /// Seconds until the conn expires if no packet comes.
     pub expires_in_s: u32,
-    /// Client
+    /// Address and port of the client.
     pub caddr: (IpAddr, u16),
-    /// VIP
+    /// VIP and vport.
     pub vaddr: (IpAddr, u16),
-    /// Local address
+    /// Local address and port.
     pub laddr: (IpAddr, u16),
-    /// Real server
+    /// Address and port of the dest.
     pub daddr: (IpAddr, u16),
 }
 
 impl ConnInfo {
-    /// Whether it is to the VIP of this service, and to its port, if it has one.
+    /// Whether the conn is to the VIP and vport of this service. A vport of 0 means all ports.
     pub fn is_of(&self, service: &ServiceKey) -> bool {
         let (vip, port) = self.vaddr;
         let has_port = service.port == 0 || service.port == port;

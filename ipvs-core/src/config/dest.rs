@@ -1,4 +1,4 @@
-//! Real servers and local addresses.
+//! Dests, which are the real servers of a service, and local addresses.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,8 @@ use inet::IfIndex;
 
 use crate::config::fwdmode::FwdMode;
 
-/// Index of a dest in the per-worker arrays. Stable while the dest or a conn of it exists.
+/// Index of a dest in the per-worker arrays. It does not change while the dest or a conn of it
+/// exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DestId(pub u32);
 
@@ -17,29 +18,30 @@ pub struct LaddrId(pub u32);
 /// A real server of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dest {
-    /// Where its counters and conns are found.
+    /// Index of its counters and its state.
     pub id: DestId,
-    /// RIP
+    /// Address of the real server (RIP).
     pub addr: IpAddr,
-    /// rport, host byte order
+    /// Port of the real server (rport), in host byte order.
     pub port: u16,
-    /// Share of new conns; 0 takes none and keeps those it has.
+    /// Share of new conns. A dest of weight 0 gets no new conns, but keeps those it has.
     pub weight: u16,
-    /// How packets reach it.
+    /// How packets are forwarded to it.
     pub fwdmode: FwdMode,
-    /// No new conn once it has this many; 0 for no limit.
+    /// No new conns from this number of conns on; 0 for no limit.
     pub upper_threshold: u32,
-    /// After the upper threshold was hit, new conns again only below this; 0 for 3/4 of the upper.
+    /// Once the upper threshold was reached, new conns only below this number; 0 for 3/4 of the
+    /// upper threshold.
     pub lower_threshold: u32,
 }
 
 /// A local address of a FullNAT service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Laddr {
-    /// Which port pool of the worker belongs to it.
+    /// Index of the worker's port pool for it.
     pub id: LaddrId,
-    /// LIP
+    /// The local address (LIP).
     pub addr: IpAddr,
-    /// The device it was added on.
+    /// The device that the address is configured on.
     pub ifindex: IfIndex,
 }

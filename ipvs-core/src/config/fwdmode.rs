@@ -3,25 +3,28 @@
 /// How a packet reaches the dest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FwdMode {
-    /// Both addresses are rewritten; the dest sees a local address, and answers it.
+    /// Source and destination are rewritten. The dest sees a local address, and answers to it.
     FullNat,
-    /// The destination is rewritten; the dest sees the client, and answers by way of the director, its gateway.
+    /// The destination is rewritten. The dest sees the client's address, and answers through the
+    /// director, which is its gateway.
     Nat,
-    /// Only the frame is addressed to the dest, which has the VIP too and answers the client by itself.
+    /// Only the MAC addresses are rewritten. The dest has the VIP too, and answers the client
+    /// directly.
     DirectRoute,
-    /// The packet travels inside another to the dest, which has the VIP too and answers the client by itself.
+    /// The packet is encapsulated and sent to the dest, which has the VIP too and answers the
+    /// client directly.
     Tunnel(Encapsulation),
-    /// The source is rewritten to the dest's address, a WAN address of the director.
+    /// The source is rewritten to the address of the dest, which is a WAN address of the director.
     Snat,
 }
 
 impl FwdMode {
-    /// Whether the dest's packets come back through the director.
+    /// Whether the packets of the dest come back through the director.
     pub const fn sees_replies(self) -> bool {
         matches!(self, Self::FullNat | Self::Nat | Self::Snat)
     }
 
-    /// Whether the dest's port must be the service's, since no port is rewritten.
+    /// Whether the dest must have the port of the service, since the port is not rewritten.
     pub const fn keeps_port(self) -> bool {
         !self.sees_replies()
     }
@@ -31,7 +34,7 @@ impl FwdMode {
         matches!(self, Self::FullNat | Self::Nat | Self::Tunnel(_))
     }
 
-    /// As users know it.
+    /// The name that ipvsadm shows.
     pub const fn name(self) -> &'static str {
         match self {
             Self::FullNat => "FullNAT (-b)",
@@ -43,13 +46,13 @@ impl FwdMode {
     }
 }
 
-/// What stands between the outer and the inner IP header of a tunnel.
+/// What is between the outer and the inner IP header of a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encapsulation {
-    /// Nothing: RFC 2003
+    /// Nothing: IP in IP, RFC 2003.
     IpIp,
-    /// GRE without options: RFC 2784
+    /// GRE without options: RFC 2784.
     Gre,
-    /// Generic UDP encapsulation, draft-ietf-intarea-gue, to this port
+    /// Generic UDP encapsulation to this port: draft-ietf-intarea-gue.
     Gue(u16),
 }

@@ -1,39 +1,39 @@
-//! Services that are for packets on their way through, not for an address of the director: `ipvsadm -H`.
+//! Services that match packets by source, destination and device instead of a VIP: `ipvsadm -H`.
 
 use std::fmt;
 use std::net::IpAddr;
 
-/// Bytes of a device's name: IFNAMSIZ of Linux, and of DPDK's users.
+/// Bytes of a device's name with its terminating 0: IFNAMSIZ of Linux, which DPVS uses too.
 const NAME_LEN: usize = 16;
 
-/// Which packets a service is for. What is `None` may be anything.
+/// Which packets a service matches. A field that is `None` matches any packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Match {
-    /// Where they come from
+    /// Source addresses and ports.
     pub src: Option<EndRange>,
-    /// Where they go
+    /// Destination addresses and ports.
     pub dst: Option<EndRange>,
-    /// The device they come in by
+    /// The device that receives the packet.
     pub iif: Option<DeviceName>,
-    /// The device they leave by
+    /// The device that would send the packet.
     pub oif: Option<DeviceName>,
 }
 
-/// A packet as a [`Match`] sees it.
+/// The facts of a packet that a [`Match`] checks.
 #[derive(Debug, Clone, Copy)]
 pub struct MatchFacts<'a> {
-    /// Where it comes from
+    /// Source address and port.
     pub src: (IpAddr, u16),
-    /// Where it goes
+    /// Destination address and port.
     pub dst: (IpAddr, u16),
-    /// The device it came in by
+    /// The device that received the packet.
     pub iif: &'a str,
-    /// The device it would leave by
+    /// The device that would send the packet.
     pub oif: &'a str,
 }
 
 impl Match {
-    /// Whether a packet is one of those.
+    /// Whether the packet matches.
     pub fn has(&self, packet: &MatchFacts<'_>) -> bool {
         let within = |range: &Option<EndRange>, end| range.is_none_or(|range| range.has(end));
         let by = |name: &Option<DeviceName>, device: &str| {
@@ -47,7 +47,7 @@ impl Match {
 }
 
 impl fmt::Display for Match {
-    /// As `ipvsadm -ln` shows it behind the protocol.
+    /// As `ipvsadm -ln` shows it, after the protocol.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, range) in [("from", &self.src), ("to", &self.dst)] {
             if let Some(range) = range {
@@ -63,12 +63,12 @@ impl fmt::Display for Match {
     }
 }
 
-/// Addresses and ports from first to last. Ports 0 to 0 are all ports.
+/// A range of addresses and a range of ports. Ports 0 to 0 mean all ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EndRange {
-    /// First and last address
+    /// First and last address.
     pub addrs: (IpAddr, IpAddr),
-    /// First and last port
+    /// First and last port.
     pub ports: (u16, u16),
 }
 
@@ -87,12 +87,12 @@ impl fmt::Display for EndRange {
     }
 }
 
-/// The name of a device, as plain data.
+/// The name of a device, padded with zero bytes. It needs no allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeviceName([u8; NAME_LEN]);
 
 impl DeviceName {
-    /// `None` for a name that is empty or too long for a device.
+    /// `None` if the name is empty or too long for a device.
     pub fn new(name: &str) -> Option<Self> {
         let mut bytes = [0; NAME_LEN];
         let fits = !name.is_empty() && name.len() < NAME_LEN && !name.contains('\0');
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_must_fit_all_that_is_given() {
+    fn a_packet_must_match_every_field_that_is_set() {
         let matcher = Match {
             src: range("192.168.100.0", "192.168.100.254", (0, 0)),
             dst: range("0.0.0.0", "255.255.255.255", (80, 443)),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_shown_as_ipvsadm_does() {
+    fn a_match_is_shown_as_by_ipvsadm() {
         let matcher = Match {
             src: range("172.16.0.0", "172.16.255.254", (0, 0)),
             dst: None,
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn device_names_fit_or_are_none() {
+    fn device_names_must_be_15_bytes_at_most() {
         assert_eq!(DeviceName::new("dpdk1").unwrap().as_str(), "dpdk1");
         assert!(DeviceName::new("").is_none());
         assert!(DeviceName::new("a-name-that-is-too-long").is_none());

@@ -1,8 +1,9 @@
-//! What control publishes and orders, as plain data: immutable, whole, validated.
+//! The configuration that control publishes, and its orders: immutable, complete and validated.
 //!
-//! A [`Snapshot`] has the services with their dests, local addresses and options ([`ServiceTable`]),
-//! the timeouts and the network. A [`Command`] asks a worker for something, an [`Event`] is what a
-//! worker says. `plan` is what a scheduler works out in advance. Workers only read what is here.
+//! A [`Snapshot`] has the services with their dests, local addresses and options
+//! ([`ServiceTable`]), the timeouts and the network. A [`Command`] is an order to a worker; an
+//! [`Event`] is a message from a worker. `plan` is what control computes in advance for a
+//! scheduler. Workers only read the configuration.
 
 mod access;
 mod command;

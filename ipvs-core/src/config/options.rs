@@ -1,63 +1,65 @@
-//! What a service asks of its conns, besides a dest.
+//! The options of a service.
 
 use packet::proxy::Version;
 use packet::uoa::Mode;
 
-/// What a service asks of its conns.
+/// The options of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ServiceOptions {
-    /// Instead of the protocol's timeout of an established conn, in seconds.
+    /// Timeout of an established conn in seconds, instead of that of the protocol.
     pub conn_timeout_s: Option<u32>,
-    /// Clients keep to their dest.
+    /// Persistence: clients keep their dest.
     pub persistence: Option<Persistence>,
-    /// Each datagram is a conn of its own.
+    /// One-packet scheduling: each datagram is a conn of its own.
     pub is_one_packet: bool,
-    /// A dest whose weight is 0 keeps neither conns nor clients.
+    /// Whether a dest loses its conns and its persistent clients when its weight becomes 0.
     pub expires_quiescent: bool,
-    /// Dests are told who the client is before what it says.
+    /// PROXY protocol: a header ahead of the client's data gives the client's address to dests.
     pub proxy_protocol: Option<ProxyProtocol>,
-    /// Dests are told who the client is by UOA.
+    /// UOA: an option in datagrams gives the client's address to dests.
     pub uoa: Option<UoaOptions>,
-    /// Clients shake hands with the director before dests hear of them.
+    /// SYN proxy: the director completes the client's handshake before it contacts a dest.
     pub syn_proxy: Option<SynProxy>,
-    /// Most conns at once, over all workers.
+    /// Most conns at a time, over all workers.
     pub conn_limit: Option<u32>,
     /// Most new conns per second, over all workers.
     pub conn_rate_limit: Option<u32>,
 }
 
-/// `--uoa`
+/// UDP option of address: `--uoa`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UoaOptions {
-    /// How
+    /// How the client's address is sent.
     pub mode: Mode,
-    /// How many datagrams of a conn tell it: DPVS's `uoa_max_trail`
+    /// How many datagrams of a conn carry the address: `uoa_max_trail` of DPVS.
     pub max_trail: u8,
 }
 
-/// `-j`: whose SYNs are answered with cookies
+/// Which SYNs are answered with a SYN cookie: `-j`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SynProxy {
-    /// All
+    /// All SYNs.
     Always,
-    /// Those beyond so many per second, over all workers
+    /// The SYNs above this number per second, over all workers.
     Above(u32),
 }
 
-/// `--proxy-protocol`
+/// PROXY protocol: `--proxy-protocol`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProxyProtocol {
-    /// Text or binary
+    /// Version 1 (text) or 2 (binary).
     pub version: Version,
-    /// A header that the client itself sends is believed and passed on, rather than replaced.
+    /// Whether a PROXY header that the client itself sends is trusted and passed on. Otherwise it
+    /// is replaced.
     pub is_insecure: bool,
 }
 
-/// `-p`: who was at a dest comes back to it.
+/// Persistence: new conns of a client go to the dest of its earlier conns. `-p`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Persistence {
-    /// Seconds after the latest conn was made; longer while there are conns.
+    /// Seconds since the latest conn was made. A client that still has conns keeps its dest longer.
     pub timeout_s: u32,
-    /// Clients whose addresses have these bits in common are one: 32, or 128, if each is its own.
+    /// Clients whose addresses have this many leading bits in common count as one. With 32 for IPv4
+    /// or 128 for IPv6, each client is its own.
     pub prefix_len: u8,
 }

@@ -1,21 +1,21 @@
-//! The protocols that a service or a conn can have.
+//! The protocols of services and conns.
 
 use std::fmt;
 
 use packet::ip::proto;
 
-/// The transport protocol of a service.
+/// The protocol of a service or a conn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Protocol {
-    /// TCP, RFC 9293
+    /// TCP: RFC 9293.
     Tcp,
-    /// UDP, RFC 768
+    /// UDP: RFC 768.
     Udp,
-    /// SCTP, RFC 9260
+    /// SCTP: RFC 9260.
     Sctp,
-    /// Echo of ICMP, RFC 792: through SNAT
+    /// Echo messages of ICMP, which SNAT forwards: RFC 792.
     Icmp,
-    /// Echo of ICMPv6, RFC 4443
+    /// Echo messages of ICMPv6, which SNAT forwards: RFC 4443.
     IcmpV6,
 }
 
@@ -31,7 +31,7 @@ impl Protocol {
         }
     }
 
-    /// The protocol of an IP header's number, if services of it exist.
+    /// The protocol with this number in an IP header, or `None` if no service can have it.
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
             proto::TCP => Some(Self::Tcp),

@@ -1,40 +1,41 @@
 //! The schedulers, by name.
 
-/// Which dest a new conn goes to.
+/// Scheduler of a service: it chooses the dest of a new conn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SchedulerKind {
-    /// Round robin
+    /// Round robin.
     Rr,
-    /// Weighted round robin
+    /// Weighted round robin.
     Wrr,
-    /// Least connection, whatever the weights
+    /// Least connection, without weights.
     Lc,
-    /// Weighted least connection
+    /// Weighted least connection.
     Wlc,
-    /// Shortest expected delay
+    /// Shortest expected delay.
     Sed,
-    /// Never queue: an idle dest, else as sed
+    /// Never queue: an idle dest if there is one, otherwise like sed.
     Nq,
-    /// By the hash of the client's address
+    /// Source hashing: by the client's address.
     Sh(HashOptions),
-    /// By the hash of the destination address
+    /// Destination hashing: by the destination address.
     Dh,
-    /// Maglev: as sh
+    /// Maglev hashing: by the client's address.
     Mh(HashOptions),
-    /// Consistent hashing
+    /// Consistent hashing: by the client's address or by QUIC's connection ID.
     Conhash(HashTarget),
-    /// Locality-based least connection: each destination address keeps to a dest
+    /// Locality-based least connection: each destination address keeps one dest.
     Lblc,
-    /// The same with replication: each destination address keeps to a few dests
+    /// Locality-based least connection with replication: each destination address keeps a few
+    /// dests.
     Lblcr,
-    /// Failover: the dest with the highest weight
+    /// Failover: the dest with the highest weight.
     Fo,
-    /// Overflow: the dest with the highest weight until it has as many active conns
+    /// Overflow: the dest with the highest weight, until it has as many active conns as its weight.
     Ovf,
 }
 
 impl SchedulerKind {
-    /// Whether it looks a hash up in a table.
+    /// Whether it looks up a hash in a table of slots.
     pub const fn is_by_hash(self) -> bool {
         matches!(
             self,
@@ -43,21 +44,22 @@ impl SchedulerKind {
     }
 }
 
-/// `--sched-flags` of sh and mh.
+/// Options of sh and mh: `--sched-flags`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct HashOptions {
-    /// An overloaded dest's clients go to another one; without it they are refused, as IPVS does.
+    /// Whether the clients of an overloaded dest go to another one. Otherwise they are refused, as
+    /// in IPVS.
     pub fallback: bool,
-    /// The client's port counts too, not only its address.
+    /// Whether the client's port is hashed too.
     pub port: bool,
 }
 
-/// `--hash-target` of conhash.
+/// What conhash hashes: `--hash-target`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum HashTarget {
-    /// The client's address
+    /// The client's address.
     #[default]
     Sip,
-    /// The QUIC connection ID: a client keeps its dest when its address changes
+    /// The QUIC connection ID: a client keeps its dest when its address changes.
     Qid,
 }

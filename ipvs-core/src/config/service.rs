@@ -1,4 +1,4 @@
-//! Services and their dests, as the control plane publishes them: immutable, whole, validated.
+//! Services with their dests, as control publishes them: immutable, complete and validated.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,21 +12,22 @@ use crate::config::options::ServiceOptions;
 use crate::config::plan::Plan;
 use crate::config::scheduler_kind::SchedulerKind;
 
-/// What names a service.
+/// The key of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServiceKey {
-    /// TCP or UDP
+    /// Transport protocol.
     pub protocol: Protocol,
-    /// VIP
+    /// The VIP.
     pub addr: IpAddr,
-    /// vport, host byte order
+    /// The vport, in host byte order; 0 for all ports.
     pub port: u16,
-    /// For packets on their way through instead of a VIP, which is 0.0.0.0:0 then
+    /// The packets that the service matches, if it has no VIP. `addr` and `port` are 0.0.0.0:0
+    /// then.
     pub matcher: Option<Match>,
 }
 
 impl ServiceKey {
-    /// A service on a VIP.
+    /// The key of a service with a VIP.
     pub const fn vip(protocol: Protocol, addr: IpAddr, port: u16) -> Self {
         Self {
             protocol,
@@ -52,39 +53,40 @@ impl fmt::Display for ServiceKey {
     }
 }
 
-/// Port of FTP's control conns: RFC 959, section 8.
+/// Port of FTP control conns: RFC 959, section 8.
 pub(crate) const FTP_CONTROL_PORT: u16 = 21;
 
-/// Most services at once.
+/// Highest number of services.
 pub const MAX_SERVICES: u32 = 1 << 20;
 
-/// Index of a service in the per-worker arrays, below [`MAX_SERVICES`]. Stable while the service exists.
+/// Index of a service in the per-worker arrays, below [`MAX_SERVICES`]. It does not change while
+/// the service exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServiceId(pub u32);
 
-/// A service with all that a worker needs to schedule a new conn.
+/// A service, with all that a worker needs to make a conn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
-    /// Where its per-worker scheduler state is found.
+    /// Index of its state in the per-worker arrays.
     pub id: ServiceId,
-    /// VIP, vport, protocol
+    /// Protocol, VIP and vport.
     pub key: ServiceKey,
-    /// Which dest a new conn goes to.
+    /// The scheduler, which chooses the dest of a new conn.
     pub scheduler: SchedulerKind,
     /// Its dests, in the order they were added.
     pub dests: Vec<Dest>,
-    /// What the scheduler works out in advance. Made by [`Plan::new`].
+    /// What control computed in advance for the scheduler, with [`Plan::new`].
     pub plan: Plan,
     /// Its local addresses, in the order they were added.
     pub laddrs: Vec<Laddr>,
-    /// What it asks of its conns.
+    /// The options of the service.
     pub options: ServiceOptions,
-    /// Whom it serves.
+    /// Which clients it serves.
     pub access: Access,
 }
 
 impl Service {
-    /// Whether its conns are control conns of FTP, whose data conns follow them.
+    /// Whether its conns are FTP control conns, which announce data conns.
     pub fn is_ftp(&self) -> bool {
         let key = &self.key;
         key.matcher.is_none()
@@ -93,13 +95,13 @@ impl Service {
             && self.options.proxy_protocol.is_none()
     }
 
-    /// Whether its dests are WAN addresses: SNAT.
+    /// Whether this is a service of SNAT: its dests are WAN addresses.
     pub fn leads_out(&self) -> bool {
         let is_wan = |dest: &Dest| dest.fwdmode == FwdMode::Snat;
         self.key.matcher.is_some() && self.dests.iter().all(is_wan)
     }
 
-    /// Whether it has dests of the other address family.
+    /// Whether the VIP and a dest are of different address families: NAT64 or NAT46.
     pub fn is_nat64(&self) -> bool {
         let is_other = |dest: &Dest| dest.addr.is_ipv4() != self.key.addr.is_ipv4();
         self.dests.iter().any(is_other)
@@ -114,7 +116,7 @@ pub(crate) mod tests {
     use crate::config::dest::DestId;
     use crate::config::plan::Plan;
 
-    /// A service whose dests have these weights and are numbered from 0.
+    /// A service whose dests have these weights. Their ids count from 0.
     pub(crate) fn service_with(scheduler: SchedulerKind, weights: &[u16]) -> Service {
         let dests: Vec<Dest> = weights
             .iter()

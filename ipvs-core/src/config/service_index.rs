@@ -1,4 +1,4 @@
-//! What can be said of all services at once, without a look at each.
+//! Facts about all services together, so that a worker need not look at each.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -12,41 +12,41 @@ use crate::config::dest::Dest;
 use crate::config::fwdmode::FwdMode;
 use crate::config::service::Service;
 
-/// A change copies one of these.
+/// Number of shards of [`Ends`]. A change copies one shard and the array of pointers.
 const SHARDS: usize = 256;
 
-/// An end of packets; port 0 stands for all.
+/// Protocol, address and port of packets. Port 0 stands for all ports.
 type End = (Protocol, IpAddr, u16);
-/// How many services have it.
+/// Number of services for each end.
 type Shard = HashMap<End, u32, BuildHasherDefault<MixHasher>>;
 
-/// Facts about all services, kept up as they come and go. Cloning copies pointers.
+/// Facts about all services, updated when a service is added or removed. Cloning copies pointers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ServiceIndex {
-    /// Dests of NAT services by their own address: whose packets must not get out untranslated
+    /// Dests of NAT services. Their packets must not be forwarded untranslated.
     nat_dests: Ends,
-    /// The same, whatever the port: a later fragment has none
+    /// Addresses of the dests of NAT services, for later fragments, which have no ports.
     nat_dest_addrs: Ends,
-    /// VIPs, whatever the port
+    /// VIPs, without ports.
     vips: Ends,
-    /// Services for any port of their VIP
+    /// Number of services for all ports of their VIP.
     any_port: usize,
-    /// Services that match packets
+    /// Number of services that match packets.
     matching: usize,
-    /// Services with dests of the other address family
-    mixed: usize,
-    /// Services with a SYN proxy
+    /// Number of services of NAT64: they have dests of the other address family.
+    nat64: usize,
+    /// Number of services with a SYN proxy.
     syn_proxy: usize,
-    /// Services whose scheduler looks a hash up
+    /// Number of services whose scheduler looks up a hash.
     hashed: usize,
-    /// Services of FTP
+    /// Number of FTP services.
     ftp: usize,
-    /// Their dests, whatever the port
+    /// Addresses of the dests of FTP services.
     ftp_dests: Ends,
 }
 
 impl ServiceIndex {
-    /// A service comes.
+    /// Adds the facts of a service.
     pub(crate) fn add(&mut self, service: &Service) {
         for end in nat_dests_of(service) {
             self.nat_dests.add(end);
@@ -58,14 +58,14 @@ impl ServiceIndex {
         }
         self.vips.add(vip_of(service));
         self.any_port += usize::from(service.key.port == 0);
-        self.mixed += usize::from(service.is_nat64());
+        self.nat64 += usize::from(service.is_nat64());
         self.hashed += usize::from(service.scheduler.is_by_hash());
         self.ftp += usize::from(service.is_ftp());
         ftp_dests_of(service).for_each(|end| self.ftp_dests.add(end));
         self.syn_proxy += usize::from(service.options.syn_proxy.is_some());
     }
 
-    /// A service goes.
+    /// Removes the facts of a service that was added.
     pub(crate) fn remove(&mut self, service: &Service) {
         for end in nat_dests_of(service) {
             self.nat_dests.remove(&end);
@@ -77,14 +77,14 @@ impl ServiceIndex {
         }
         self.vips.remove(&vip_of(service));
         self.any_port -= usize::from(service.key.port == 0);
-        self.mixed -= usize::from(service.is_nat64());
+        self.nat64 -= usize::from(service.is_nat64());
         self.hashed -= usize::from(service.scheduler.is_by_hash());
         self.ftp -= usize::from(service.is_ftp());
         ftp_dests_of(service).for_each(|end| self.ftp_dests.remove(&end));
         self.syn_proxy -= usize::from(service.options.syn_proxy.is_some());
     }
 
-    /// Whether there are services for any port of their VIP.
+    /// Whether there are services for all ports of their VIP.
     #[inline]
     pub(super) const fn has_any_port(&self) -> bool {
         self.any_port > 0
@@ -93,22 +93,22 @@ impl ServiceIndex {
     /// Whether there are services with dests of the other address family.
     #[inline]
     pub(crate) const fn has_nat64(&self) -> bool {
-        self.mixed > 0
+        self.nat64 > 0
     }
 
-    /// Whether there are services whose scheduler looks a hash up.
+    /// Whether there are services whose scheduler looks up a hash.
     #[inline]
     pub(crate) const fn has_hashed(&self) -> bool {
         self.hashed > 0
     }
 
-    /// Whether there are services of FTP.
+    /// Whether there are FTP services.
     #[inline]
     pub(crate) const fn has_ftp(&self) -> bool {
         self.ftp > 0
     }
 
-    /// Whether this is the address of a dest of FTP.
+    /// Whether this is the address of a dest of an FTP service.
     pub(crate) fn is_ftp_dest(&self, addr: IpAddr) -> bool {
         self.ftp_dests.contains(&(Protocol::Tcp, addr, 0))
     }
@@ -124,7 +124,7 @@ impl ServiceIndex {
         self.vips.contains(&(protocol, addr, 0))
     }
 
-    /// Whether a packet from there is from a dest of a NAT service.
+    /// Whether packets with this source come from a dest of a NAT service.
     pub(crate) fn is_nat_dest(&self, protocol: Protocol, addr: IpAddr, port: u16) -> bool {
         self.nat_dests.contains(&(protocol, addr, port))
             || self.any_port + self.matching > 0 && self.nat_dests.contains(&(protocol, addr, 0))
@@ -156,7 +156,7 @@ fn ftp_dests_of(service: &Service) -> impl Iterator<Item = End> {
     dests.map(|dest| (Protocol::Tcp, dest.addr, 0))
 }
 
-/// Ends, counted.
+/// A set of ends, each with the number of services that have it.
 #[derive(Debug, Clone)]
 struct Ends {
     shards: Arc<[Arc<Shard>]>,
@@ -211,7 +211,7 @@ mod tests {
     use crate::config::service_tests::service_with;
 
     #[test]
-    fn a_dest_of_two_services_stays_until_both_are_gone() {
+    fn a_dest_of_two_services_stays_until_both_are_removed() {
         let mut service = service_with(SchedulerKind::Rr, &[1, 1]);
         service.dests[0].fwdmode = FwdMode::Nat;
         let known = |index: &ServiceIndex, at: usize| {
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dest_for_any_port_is_known_by_each() {
+    fn a_dest_for_all_ports_is_found_by_each_port() {
         let mut service = service_with(SchedulerKind::Rr, &[1]);
         service.key.port = 0;
         service.dests[0].fwdmode = FwdMode::Nat;
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_looked_up_as_long_as_a_service_wants_it() {
+    fn hashed_services_are_counted_until_the_last_is_removed() {
         let by_hash = service_with(SchedulerKind::Dh, &[1]);
         let mut index = ServiceIndex::default();
         index.add(&service_with(SchedulerKind::Wlc, &[1]));

@@ -1,4 +1,5 @@
-//! All services, found by what packets are addressed to, or match.
+//! All services: those with a VIP, found by the destination of a packet, and those that match
+//! packets.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,27 +10,27 @@ use crate::config::service::{FTP_CONTROL_PORT, Service, ServiceId, ServiceKey};
 use crate::config::service_index::ServiceIndex;
 use crate::tuple::Address;
 
-/// Number of shards of a [`ServiceTable`]: one change copies one shard and the array of pointers.
+/// Number of shards of a [`ServiceTable`]. A change copies one shard and the array of pointers.
 const SHARDS: usize = 4096;
 
-/// All services. Cloning copies pointers; a change copies only the shard it falls in.
+/// All services. Cloning copies pointers; a change copies only the shard that it touches.
 #[derive(Debug, Clone)]
 pub struct ServiceTable {
     shards: Arc<[Arc<Shard>]>,
-    /// Of those of VIPs
+    /// Facts about the services together.
     index: ServiceIndex,
-    /// Those for packets on their way through, in the order they came
-    facts: Arc<Vec<Arc<Service>>>,
+    /// Services that match packets, in the order they were added.
+    match_services: Arc<Vec<Arc<Service>>>,
 }
 
-/// Services with what they are found by.
+/// Services with the keys that packets find them by.
 type Shard = Vec<(VipKey, Arc<Service>)>;
 
-/// What a packet to a VIP is looked up by, in registers: a [`ServiceKey`] would be written in parts and read as a whole, which
-/// waits until all that was written before is in the cache.
+/// The key of a packet to a VIP, kept in registers. A [`ServiceKey`] would be written to memory in
+/// parts and read back in larger words, which is a store-forwarding stall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct VipKey {
-    /// In IPv6's form: RFC 4291, 2.5.5.2
+    /// The VIP, mapped into IPv6 if it is IPv4: RFC 4291, 2.5.5.2.
     addr: u128,
     protocol_and_port: u32,
 }
@@ -51,8 +52,8 @@ impl VipKey {
         Self::new(key.protocol, addr.to_bits(), key.port)
     }
 
-    /// Operators choose VIPs and vports, not clients, so a fixed mix is enough here. Ports that follow each other, as theirs do,
-    /// fall into different shards, and so do addresses.
+    /// A fixed hash is enough, since operators choose VIPs and vports, and clients do not.
+    /// Operators often choose consecutive ports or addresses: they fall into different shards.
     #[inline]
     const fn shard(self) -> usize {
         let addr = self.addr as u64 ^ (self.addr >> 64) as u64;
@@ -68,20 +69,20 @@ impl Default for ServiceTable {
         Self {
             shards: (0..SHARDS).map(|_| Arc::clone(&empty)).collect(),
             index: ServiceIndex::default(),
-            facts: Arc::default(),
+            match_services: Arc::default(),
         }
     }
 }
 
 impl ServiceTable {
-    /// The service of a VIP with this key.
+    /// The service with this key, which must have a VIP.
     pub fn get(&self, key: &ServiceKey) -> Option<&Arc<Service>> {
         self.find(VipKey::of(key))
             .filter(|service| service.key == *key)
     }
 
-    /// The service of a VIP's port, or of all its ports. Called by a worker for the first packet of a conn, and
-    /// when a conn asks for its service's options.
+    /// The service for this port of a VIP, or the one for all ports of the VIP. Workers call it for
+    /// the first packet of a conn, and when a conn needs the options of its service.
     #[inline]
     pub fn of_vip<A: Address>(
         &self,
@@ -109,24 +110,24 @@ impl ServiceTable {
         self.index.is_vip(protocol, addr)
     }
 
-    /// Whether there are services whose conns are control conns of FTP.
+    /// Whether there are FTP services.
     #[inline]
     pub const fn has_ftp(&self) -> bool {
         self.index.has_ftp()
     }
 
-    /// Whether this is the VIP of a service of FTP.
+    /// Whether this is the VIP of an FTP service.
     pub fn is_ftp_vip(&self, addr: IpAddr) -> bool {
         let control = self.get(&ServiceKey::vip(Protocol::Tcp, addr, FTP_CONTROL_PORT));
         control.is_some_and(|service| service.is_ftp())
     }
 
-    /// Whether this is the address of a dest of FTP.
+    /// Whether this is the address of a dest of an FTP service.
     pub fn is_ftp_dest(&self, addr: IpAddr) -> bool {
         self.index.is_ftp_dest(addr)
     }
 
-    /// Whether there are services whose scheduler looks a hash up.
+    /// Whether there are services whose scheduler looks up a hash.
     #[inline]
     pub const fn has_hashed(&self) -> bool {
         self.index.has_hashed()
@@ -144,21 +145,21 @@ impl ServiceTable {
         self.index.has_nat64()
     }
 
-    /// Whether there are services for packets on their way through.
+    /// Whether there are services that match packets.
     #[inline]
     pub fn has_match_services(&self) -> bool {
-        !self.facts.is_empty()
+        !self.match_services.is_empty()
     }
 
-    /// The first service that matches a packet: for one to the director itself, the first that leads to real
-    /// servers rather than out into the world.
+    /// The first service that matches a packet. For a packet to the director itself, services of
+    /// SNAT are skipped; for any other packet, only services of SNAT count.
     pub fn matching(
         &self,
         protocol: Protocol,
         packet: &MatchFacts<'_>,
         is_to_us: bool,
     ) -> Option<&Arc<Service>> {
-        self.facts.iter().find(|service| {
+        self.match_services.iter().find(|service| {
             let matches = |matcher: Match| matcher.has(packet);
             service.key.protocol == protocol
                 && service.leads_out() != is_to_us
@@ -166,34 +167,36 @@ impl ServiceTable {
         })
     }
 
-    /// A service that matches packets, by its number.
+    /// The service with this id, among those that match packets.
     pub fn matching_by_id(&self, id: ServiceId) -> Option<&Arc<Service>> {
-        self.facts.iter().find(|service| service.id == id)
+        self.match_services.iter().find(|service| service.id == id)
     }
 
-    /// Whether a packet from there is from a dest of a NAT service: its way leads through a conn, or nowhere.
+    /// Whether packets with this source come from a dest of a NAT service. They must have a conn,
+    /// or they are dropped.
     pub fn is_nat_dest(&self, protocol: Protocol, addr: IpAddr, port: u16) -> bool {
         self.index.is_nat_dest(protocol, addr, port)
     }
 
-    /// Whether a packet from there may be from such a dest, of which the address alone is known.
+    /// Whether this is the address of a dest of a NAT service. For fragments, whose ports are not
+    /// known.
     pub(crate) fn is_nat_dest_addr(&self, protocol: Protocol, addr: IpAddr) -> bool {
         self.index.is_nat_dest_addr(protocol, addr)
     }
 
-    /// Adds services, or replaces those with the same key, copying each touched shard once.
+    /// Adds services, or replaces those with the same key. Each shard that changes is copied once.
     pub fn insert_all(&mut self, services: impl IntoIterator<Item = Arc<Service>>) {
         let shards = Arc::make_mut(&mut self.shards);
         for service in services {
             if service.key.matcher.is_some() {
                 self.index.add(&service);
-                let facts = Arc::make_mut(&mut self.facts);
-                match facts.iter_mut().find(|old| old.key == service.key) {
+                let match_services = Arc::make_mut(&mut self.match_services);
+                match match_services.iter_mut().find(|old| old.key == service.key) {
                     Some(old) => {
                         self.index.remove(old);
                         *old = service;
                     }
-                    None => facts.push(service),
+                    None => match_services.push(service),
                 }
                 continue;
             }
@@ -210,12 +213,15 @@ impl ServiceTable {
         }
     }
 
-    /// Takes a service out.
+    /// Removes a service.
     pub fn remove(&mut self, key: &ServiceKey) {
         if key.matcher.is_some() {
-            let facts = Arc::make_mut(&mut self.facts);
-            if let Some(at) = facts.iter().position(|service| service.key == *key) {
-                self.index.remove(&facts.remove(at));
+            let match_services = Arc::make_mut(&mut self.match_services);
+            if let Some(at) = match_services
+                .iter()
+                .position(|service| service.key == *key)
+            {
+                self.index.remove(&match_services.remove(at));
             }
             return;
         }
@@ -227,12 +233,12 @@ impl ServiceTable {
         }
     }
 
-    /// All services, in no order.
+    /// All services, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Service>> {
         self.shards
             .iter()
             .flat_map(|shard| shard.iter().map(|(_, service)| service))
-            .chain(self.facts.iter())
+            .chain(self.match_services.iter())
     }
 }
 
@@ -263,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vip_is_found_by_its_address_as_either_family_writes_it_and_by_nothing_else() {
+    fn a_vip_is_found_by_its_ipv4_and_its_mapped_address_only() {
         let service = Arc::new(service_with(SchedulerKind::Rr, &[1]));
         let IpAddr::V4(vip) = service.key.addr else {
             panic!("a VIP of IPv4")
@@ -274,7 +280,8 @@ mod tests {
         table.insert_all([Arc::clone(&service)]);
         assert!(table.of_vip(protocol, vip, port).is_some());
         assert!(table.of_vip(protocol, vip.to_mapped(), port).is_some());
-        // The same bits without the prefix of RFC 4291, 2.5.5.2.
+        // An IPv6 address with the same low bits as the mapped VIP, but without the prefix of RFC
+        // 4291, 2.5.5.2.
         let unmapped = u128::from(u32::from_be_bytes(vip)).to_be_bytes();
         assert!(table.of_vip(protocol, unmapped, port).is_none());
         let [a, b, c, d] = vip;
@@ -283,9 +290,9 @@ mod tests {
         assert!(table.of_vip(Protocol::Sctp, vip, port).is_none());
     }
 
-    /// The issue: a SYN costs the same with 10,000 services.
+    /// A SYN costs the same with 10,000 services as with one.
     #[test]
-    fn services_that_follow_each_other_are_spread_over_all_shards() {
+    fn services_on_consecutive_ports_or_addresses_are_spread_over_all_shards() {
         let most_in_a_shard = |key: fn(u16) -> (u32, u16)| {
             let mut shards = [0; SHARDS];
             for (addr, port) in (0..10_000).map(key) {
@@ -294,7 +301,7 @@ mod tests {
             }
             shards.into_iter().max()
         };
-        // 10,000 in 4,096: two or three each, if they were dealt out in turn.
+        // 10,000 services in 4,096 shards: two or three in each if they were spread evenly.
         assert!(
             most_in_a_shard(|n| (0x0a00_0064, 1 + n)) <= Some(8),
             "ports"

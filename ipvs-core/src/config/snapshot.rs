@@ -1,4 +1,4 @@
-//! What the control plane publishes to every worker at once.
+//! The configuration that control publishes to all workers at once.
 
 use inet::Net;
 use packet::nat64::Nat64Prefix;
@@ -6,8 +6,8 @@ use packet::nat64::Nat64Prefix;
 use crate::config::service_table::ServiceTable;
 use crate::config::timeouts::Timeouts;
 
-/// The whole configuration a worker forwards by: immutable, read with one pointer load per batch.
-/// Cloning it copies pointers only.
+/// The whole configuration of a worker: immutable, read with one pointer load per batch. Cloning it
+/// copies pointers only.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// Services with their dests and local addresses.
@@ -16,18 +16,19 @@ pub struct Snapshot {
     pub net: Net,
     /// Timeouts of conns.
     pub timeouts: Timeouts,
-    /// What of a VIP the kernel does not get to see.
+    /// Which packets to a VIP are kept from the kernel.
     pub defence: Defence,
-    /// How NAT shows IPv4 clients to dests with IPv6, and the other way round.
+    /// The prefix of NAT64, by which IPv4 clients appear to IPv6 dests, and the mapping the other
+    /// way round.
     pub nat64_prefix: Nat64Prefix,
 }
 
-/// Whether packets to a VIP's ports that have no service are dropped rather than given to the kernel: DPVS's
-/// `defence_tcp_drop` and `defence_udp_drop`.
+/// Whether packets to ports of a VIP without a service are dropped instead of being given to the
+/// kernel: `defence_tcp_drop` and `defence_udp_drop` of DPVS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Defence {
-    /// Those of TCP
+    /// Whether TCP packets are dropped.
     pub tcp_drop: bool,
-    /// Those of UDP
+    /// Whether UDP packets are dropped.
     pub udp_drop: bool,
 }

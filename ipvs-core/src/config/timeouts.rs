@@ -1,21 +1,24 @@
-//! How long a conn may rest in each state. Defaults are those of DPVS (`conf/dpvs.conf.items`).
+//! How long a conn may be idle in each state. The defaults are those of DPVS
+//! (`conf/dpvs.conf.items`).
 
 use crate::tcp_state::TcpState;
 
 /// Timeouts in seconds, published with the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Per TCP state, indexed by `TcpState as usize`.
+    /// TCP conns, indexed by `TcpState as usize`.
     pub tcp_s: [u32; TcpState::COUNT],
-    /// A UDP conn that was answered, or was not: DPVS knows one value.
+    /// UDP conns that both sides have sent packets on. DPVS has one value for all UDP conns.
     pub udp_s: u32,
-    /// A UDP conn that only one side has spoken on. DPVS gives it the same time as any other.
+    /// UDP conns that only one side has sent packets on. The default is the value for all UDP conns
+    /// in DPVS.
     pub udp_oneway_s: u32,
-    /// An SCTP conn that the dest has not answered yet. These three are IPVS's.
+    /// SCTP conns that the dest has not answered yet. The three defaults for SCTP are those of
+    /// IPVS.
     pub sctp_init_s: u32,
-    /// One that it has.
+    /// SCTP conns that the dest has answered.
     pub sctp_s: u32,
-    /// One that is over.
+    /// SCTP conns that have been closed.
     pub sctp_closed_s: u32,
 }
 

@@ -1,8 +1,8 @@
-//! Hashes that are the same at every worker and every director, so that all choose the same dest.
+//! Hashes that are the same on every worker and every director, so that all choose the same dest.
 
 use std::net::IpAddr;
 
-/// Spreads every bit over all others: the finisher of SplitMix64 (Steele, Lea, Flood 2014).
+/// Mixes all bits: the finalizer of SplitMix64 (Steele, Lea, Flood 2014).
 #[inline]
 pub(crate) const fn mix(mut bits: u64) -> u64 {
     bits = bits.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -11,7 +11,7 @@ pub(crate) const fn mix(mut bits: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// Of an address and a port.
+/// The hash of an address and a port.
 #[inline]
 pub(crate) fn of_endpoint(addr: IpAddr, port: u16) -> u64 {
     let port = u64::from(port);
@@ -24,7 +24,7 @@ pub(crate) fn of_endpoint(addr: IpAddr, port: u16) -> u64 {
     }
 }
 
-/// Of any octets.
+/// The hash of a sequence of octets.
 #[inline]
 pub(crate) fn of_octets(octets: &[u8]) -> u64 {
     octets.chunks(8).fold(octets.len() as u64, |hash, chunk| {
@@ -35,7 +35,7 @@ pub(crate) fn of_octets(octets: &[u8]) -> u64 {
     })
 }
 
-/// The place of a hash among `places`, all equally likely.
+/// Maps a hash to an index below `places`, uniformly.
 #[inline]
 pub(crate) const fn place(hash: u64, places: usize) -> usize {
     ((hash as u128 * places as u128) >> 64) as usize

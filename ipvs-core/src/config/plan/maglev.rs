@@ -1,5 +1,5 @@
-//! The table of slots of the hash schedulers: Maglev's (Eisenbud et al., NSDI 2016, section 3.4), with
-//! weights.
+//! The table of slots of the hash schedulers: Maglev hashing (Eisenbud et al., NSDI 2016, section
+//! 3.4) with weights.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,9 +7,9 @@ use std::collections::BinaryHeap;
 use super::hashing::{mix, of_endpoint};
 use crate::config::dest::Dest;
 
-/// Sizes of tables, all prime, as the walks through them need it. The paper asks for at least 100 slots
-/// a dest; 65537 and 655373 are the paper's own. Few steps, since a client may change its dest when the
-/// size changes.
+/// Most dests for each table size, and the size. The sizes are primes, so that a walk with any step
+/// visits all slots. The paper asks for at least 100 slots per dest, and uses 65537 and 655373
+/// itself. There are only a few sizes, since clients may change their dest when the size changes.
 const SIZES: [(usize, u32); 4] = [
     (40, 4093),
     (655, 65_537),
@@ -17,10 +17,10 @@ const SIZES: [(usize, u32); 4] = [
     (usize::MAX, 655_373),
 ];
 
-/// A slot that no dest has yet: a service has fewer dests.
+/// Marks a slot that has no dest yet. No service has this many dests.
 const FREE: u16 = u16::MAX;
 
-/// The slots, each with the index of its dest; none if no dest has any weight.
+/// The slots, each with the index of its dest. Empty if no dest has a weight.
 pub(crate) fn table(dests: &[Dest]) -> Vec<u16> {
     let mut walks: Vec<Walk> = (0..=u16::MAX)
         .zip(dests)
@@ -31,8 +31,8 @@ pub(crate) fn table(dests: &[Dest]) -> Vec<u16> {
         return Vec::new();
     }
     let mut slots = vec![FREE; size(dests.len()) as usize];
-    // The least first: time of its next turn, then its name, so that the order in which the dests were
-    // added makes no difference.
+    // A heap with the earliest turn first. Among turns at the same time, the dest's name decides,
+    // so that the order in which dests were added makes no difference.
     let mut turns: BinaryHeap<_> = (0..)
         .zip(&walks)
         .map(|(walk, Walk { name, .. })| Reverse((0, *name, walk)))
@@ -57,11 +57,11 @@ fn size(dests: usize) -> u32 {
     fits.map_or(655_373, |(_, size)| *size)
 }
 
-/// A dest's way through the slots: all of them, in an order of its own.
+/// The walk of a dest through all slots, in an order of its own.
 struct Walk {
     dest: u16,
     weight: u64,
-    /// Who it is, whatever its number
+    /// A hash of address and port. It does not depend on the index.
     name: u64,
     turns: u64,
     at: u64,
@@ -84,7 +84,8 @@ impl Walk {
         }
     }
 
-    /// Turns come as often as the weight says; each dest has its first at once, so that none is left out.
+    /// A dest takes turns as often as its weight says. All first turns are at time 0, so that each
+    /// dest gets a slot.
     fn time_of_turn(&self) -> u64 {
         (self.turns << 32) / self.weight
     }
@@ -93,7 +94,7 @@ impl Walk {
 impl Iterator for Walk {
     type Item = usize;
 
-    /// Never ends, and meets every slot within `size` steps.
+    /// The walk never ends. It visits every slot within `size` steps.
     fn next(&mut self) -> Option<usize> {
         let slot = self.at;
         self.at += self.step;
@@ -130,7 +131,7 @@ mod tests {
         }
     }
 
-    /// The paper's section 5.3: all but equal shares.
+    /// Section 5.3 of the paper: the shares are nearly equal.
     #[test]
     fn slots_are_shared_by_weight() {
         let table_of_equals = table(&dests(&[7; 100]));
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn no_dest_with_weight_is_no_slot() {
+    fn without_a_dest_with_weight_there_are_no_slots() {
         assert_eq!(table(&dests(&[0, 0])), []);
         assert_eq!(table(&[]), []);
     }
@@ -171,7 +172,8 @@ mod tests {
         assert_eq!(addrs(&forward), addrs(&backward));
     }
 
-    /// The paper's section 5.3 counts few changes; with this algorithm 0.55 per cent were measured.
+    /// Section 5.3 of the paper finds few changes. With this algorithm, 0.55 per cent were
+    /// measured.
     #[test]
     fn when_one_of_100_dests_leaves_the_others_keep_99_per_cent_of_their_slots() {
         let before = dests(&[1; 100]);
@@ -187,7 +189,7 @@ mod tests {
         }
     }
 
-    /// Draining is leaving, as far as new conns go.
+    /// For new conns, a dest of weight 0 is the same as a removed one.
     #[test]
     fn weight_0_moves_the_same_slots_as_leaving() {
         let mut dests = dests(&[2; 50]);

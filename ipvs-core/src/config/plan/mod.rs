@@ -1,4 +1,5 @@
-//! What control works out for a scheduler when a service changes, so that workers only look it up.
+//! What control computes in advance for a scheduler when a service changes. Workers only look it
+//! up.
 
 pub(crate) mod hashing;
 mod maglev;
@@ -18,7 +19,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// For a service with these dests.
+    /// The plan of a service with this scheduler and these dests.
     pub fn new(kind: SchedulerKind, dests: &[Dest]) -> Self {
         let order = match kind {
             SchedulerKind::Rr | SchedulerKind::Wrr => rotation::rotation(kind, dests),
@@ -46,7 +47,8 @@ impl Plan {
         }
     }
 
-    /// Indices of dests: the rotation of rr and wrr, the slots of the hash schedulers, else nothing.
+    /// Indices of dests: the rotation of rr and wrr, or the slots of the hash schedulers. Empty for
+    /// the others.
     pub fn order(&self) -> &[u16] {
         &self.order
     }
@@ -55,8 +57,8 @@ impl Plan {
         &self.server_names
     }
 
-    /// Differs from that of any other plan of the service, by which a worker sees that its dests have
-    /// changed.
+    /// A hash of the scheduler's kind and the dests' ids and weights, and of which dests have a
+    /// threshold. By it, a worker notices that the dests of a service have changed.
     pub(crate) const fn fingerprint(&self) -> u64 {
         self.fingerprint
     }

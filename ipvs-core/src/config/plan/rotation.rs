@@ -3,12 +3,13 @@
 use crate::config::dest::Dest;
 use crate::config::scheduler_kind::SchedulerKind;
 
-/// Longest rotation. Weights whose sum (over their common divisor) exceeds it are scaled down, each
-/// dest keeping at least one turn; up to here the shares are exact.
+/// Longest rotation. If the sum of the weights, divided by their common divisor, exceeds it, the
+/// weights are scaled down, and each dest keeps at least one turn. Up to this length the shares are
+/// exact.
 const LONGEST: u64 = 1 << 16;
 
-/// The turns of the dests, as evenly spread as their weights allow: one each for rr, as many as its
-/// weight for wrr; none with weight 0.
+/// The indices of the dests in the order of their turns, spread as evenly as possible: one turn
+/// each for rr, as many as the weight for wrr. Dests of weight 0 have no turn.
 pub(crate) fn rotation(kind: SchedulerKind, dests: &[Dest]) -> Vec<u16> {
     let weights = dests.iter().map(|dest| match kind {
         SchedulerKind::Rr => u64::from(dest.weight.min(1)),
@@ -19,7 +20,7 @@ pub(crate) fn rotation(kind: SchedulerKind, dests: &[Dest]) -> Vec<u16> {
     spread(&turns)
 }
 
-/// How many turns each weight gets in one rotation.
+/// Number of turns that each weight gets in a rotation.
 fn turns_of(weights: &[u64]) -> Vec<u64> {
     let divisor = weights.iter().copied().fold(0, gcd).max(1);
     let sum: u64 = weights.iter().map(|weight| weight / divisor).sum();
@@ -36,7 +37,7 @@ fn turns_of(weights: &[u64]) -> Vec<u64> {
         .collect()
 }
 
-/// Puts turn k of n at (2k + 1) / 2n of the way, and ties in the order of the dests.
+/// Places turn k of n at (2k + 1) / 2n of the rotation. Ties are in the order of the dests.
 fn spread(turns: &[u64]) -> Vec<u16> {
     let mut order: Vec<(f64, u16)> = turns
         .iter()
@@ -76,7 +77,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_weights_make_a_rotation_of_bounded_length(weights in prop::collection::vec(any::<u16>(), 1..100)) {
+        fn any_weights_make_a_rotation_of_bounded_length(
+            weights in prop::collection::vec(any::<u16>(), 1..100),
+        ) {
             let service = service_with(SchedulerKind::Wrr, &weights);
             prop_assert!(service.plan.order().len() as u64 <= LONGEST + weights.len() as u64);
             for (dest, weight) in weights.iter().enumerate() {

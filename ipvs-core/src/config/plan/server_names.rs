@@ -1,4 +1,4 @@
-//! The dests by what a connection ID may say of them: the end of the address, and the port.
+//! The dests by the name in a connection ID: the last octets of the address, and the port.
 
 use std::net::IpAddr;
 
@@ -6,20 +6,22 @@ use packet::quic::ServerName;
 
 use crate::config::dest::Dest;
 
-/// The dests of a service, sorted so that a name is found by bisection.
+/// The dests of a service, sorted for binary search.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ServerNames {
-    /// By the end of the address; among equals the first that was added is first.
+    /// Sorted by the last octets of the address. Among equal ones, the dest that was added first
+    /// comes first.
     by_addr: Vec<(Suffix, u16)>,
-    /// By the port, then as above.
+    /// Sorted by the port, then like `by_addr`.
     by_port: Vec<(u16, Suffix, u16)>,
 }
 
-/// The last octets of an address, the last one first: those with the same end are neighbours.
+/// The last octets of an address, in reverse order, so that addresses with the same end are
+/// neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Suffix {
     reversed: u64,
-    /// 4 or 8
+    /// Number of octets: 4 or 8.
     len: u8,
 }
 
@@ -52,7 +54,8 @@ impl ServerNames {
         Self { by_addr, by_port }
     }
 
-    /// The index of the dest with this name. If a name is so short that several have it, one of them.
+    /// The index of the dest with this name. If several dests have a name as short as that, one of
+    /// them.
     pub(crate) fn find(&self, name: &ServerName) -> Option<u16> {
         let bits = 8 * u32::from(name.suffix_len);
         let mask = u64::MAX.checked_shl(64_u32.checked_sub(bits)?)?;
@@ -96,7 +99,7 @@ mod tests {
         dests[7].port = 443;
         dests[8].addr = "2001:db8::1:2:3".parse().unwrap();
         let names = ServerNames::new(&dests);
-        // Dest n has 192.168.100.0 + n.
+        // Dest n has the address 192.168.100.0 + n.
         for (suffix, port, found) in [
             (&[192, 168, 100, 2][..], Some(80), Some(2)),
             (&[192, 168, 100, 2], Some(81), None),
