@@ -10,8 +10,8 @@ use crate::config::{DestId, FTP_CONTROL_PORT, Protocol, ServiceKey};
 use crate::state::shared_table::{self, SharedTable};
 use crate::time::Tick;
 
-/// Most expectations of one worker at a time. A client opens a data conn soon after it is announced,
-/// so more are not pending at once.
+/// Most expectations of one worker at a time. A client opens a data conn soon after its
+/// announcement, so more are not expected to be pending.
 const SLOTS: usize = 4096;
 /// Lifetime of an expectation in seconds.
 pub(super) const LIFETIME_S: u32 = 60;
