@@ -10,7 +10,7 @@ use benches::frames::{VIP, client, shuffled};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ipvs_core::conn::{Conn, ConnTable, Endpoints, Lookup, RewriteDeltas};
 use ipvs_core::tuple::Tuple;
-use ipvs_core::{DestId, FwdMode, Tick};
+use ipvs_core::{DestId, FwdMode, Span, Tick};
 use packet::checksum::Delta;
 
 const UDP: u8 = 17;
@@ -158,7 +158,7 @@ fn expiry(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("conn expiry");
     group.sample_size(20);
     group.throughput(Throughput::Elements(CONNS.into()));
-    let late = Tick(Tick::from_secs(2 * u32::from(TIMEOUT_S)));
+    let late = Tick(Span::from_secs(2 * u32::from(TIMEOUT_S)).0);
     group.bench_function("all due at once", |bencher| {
         bencher.iter_custom(|iterations| {
             on_fresh_tables(

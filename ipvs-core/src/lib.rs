@@ -120,4 +120,4 @@ pub use io::Io;
 pub use sapool::WorkerId;
 pub use state::{Counter, CounterInfo, DestStats, ServiceStats, SharedState, WorkerStats};
 pub use tcp_state::TcpState;
-pub use time::{Now, Tick};
+pub use time::{Now, Span, Tick};

@@ -9,9 +9,34 @@ pub struct Now {
 }
 
 /// A coarse moment in units of 2^20 ns (about 1.05 ms). It wraps after 52 days, so only differences
-/// below half of that have a meaning. Longer timeouts are clamped by [`Tick::from_secs`].
+/// below half of that have a meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tick(pub u32);
+
+/// The time between two [`Tick`]s, in the same unit. At most half of the range of a tick: 26 days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[repr(transparent)]
+pub struct Span(pub u32);
+
+impl Span {
+    /// The longest span that means anything.
+    pub const MAX: Self = Self(u32::MAX / 2);
+
+    /// A span of this many seconds. A longer one than [`Self::MAX`] is clamped.
+    pub const fn from_secs(secs: u32) -> Self {
+        let ticks = ((secs as u64) * 1_000_000_000) >> 20;
+        if ticks > Self::MAX.0 as u64 {
+            Self::MAX
+        } else {
+            Self(ticks as u32)
+        }
+    }
+
+    /// Whole seconds.
+    pub const fn as_secs(self) -> u32 {
+        (((self.0 as u64) << 20) / 1_000_000_000) as u32
+    }
+}
 
 impl Now {
     /// This moment as a tick.
@@ -36,38 +61,22 @@ impl Now {
 }
 
 impl Tick {
-    /// A span of this many seconds, at most about 24 days.
-    pub const fn from_secs(secs: u32) -> u32 {
-        const MOST: u64 = (u32::MAX / 2) as u64;
-        let ticks = ((secs as u64) * 1_000_000_000) >> 20;
-        if ticks > MOST {
-            MOST as u32
-        } else {
-            ticks as u32
-        }
-    }
-
-    /// Whole seconds of a span in ticks.
-    pub const fn span_to_secs(ticks: u32) -> u32 {
-        (((ticks as u64) << 20) / 1_000_000_000) as u32
-    }
-
-    /// Ticks from `earlier` to this moment. 0 if `earlier` is later.
+    /// The time from `earlier` to this moment. 0 if `earlier` is later.
     #[inline]
-    pub const fn since(self, earlier: Self) -> u32 {
-        let span = self.0.wrapping_sub(earlier.0);
-        if span > u32::MAX / 2 { 0 } else { span }
+    pub const fn since(self, earlier: Self) -> Span {
+        let ticks = self.0.wrapping_sub(earlier.0);
+        Span(if ticks > Span::MAX.0 { 0 } else { ticks })
     }
 
-    /// The moment a span after this one.
+    /// The moment that is `span` after this one.
     #[inline]
-    pub const fn after(self, span: u32) -> Self {
-        Self(self.0.wrapping_add(span))
+    pub const fn after(self, span: Span) -> Self {
+        Self(self.0.wrapping_add(span.0))
     }
 
     /// Whether `deadline` has passed.
     #[inline]
     pub const fn reached(self, deadline: Self) -> bool {
-        self.0.wrapping_sub(deadline.0) <= u32::MAX / 2
+        self.0.wrapping_sub(deadline.0) <= Span::MAX.0
     }
 }

@@ -8,7 +8,7 @@ use super::flags::ConnFlags;
 use crate::config::{DestId, FwdMode};
 use crate::direction::Direction;
 use crate::tcp_state::TcpState;
-use crate::time::Tick;
+use crate::time::{Span, Tick};
 use crate::tuple::{Address, Tuple};
 
 /// Index of a conn in its worker's table.
@@ -237,7 +237,7 @@ impl<A: Address> Conn<A> {
     /// When it expires unless a packet comes.
     #[inline]
     pub const fn deadline(&self) -> Tick {
-        Tick(self.last_seen).after(Tick::from_secs(self.timeout_s as u32))
+        Tick(self.last_seen).after(Span::from_secs(self.timeout_s as u32))
     }
 
     /// The cached next hop of a direction, if it was looked up since routes changed last. The

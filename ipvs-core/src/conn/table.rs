@@ -489,7 +489,7 @@ mod tests {
     fn a_conn_that_was_touched_outlives_its_first_deadline() {
         let mut table = ConnTable::new(16, KEY, Tick(0));
         let id = table.insert(conn(1, 10)).unwrap();
-        let at = |secs| Tick(Tick::from_secs(secs));
+        let at = |secs| Tick(crate::time::Span::from_secs(secs).0);
         table.get_mut(id).touch(at(8));
         assert_eq!(table.next_due(at(12), &mut 1000), None);
         assert_eq!(table.next_due(at(19), &mut 1000), Some(id));

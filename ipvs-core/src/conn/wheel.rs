@@ -116,7 +116,7 @@ impl Wheel {
     pub(crate) fn insert(&mut self, id: ConnId, deadline: Tick) {
         let now = Tick(self.current << SLOT_SHIFT);
         // Rounded up, so that the deadline has passed when the slot is visited.
-        let ahead = (deadline.since(now) + SLOT_TICKS) >> SLOT_SHIFT;
+        let ahead = (deadline.since(now).0 + SLOT_TICKS) >> SLOT_SHIFT;
         let slot = (self.current + ahead.clamp(1, SLOTS - 1)) % SLOTS;
         let next = self.heads[slot as usize];
         self.links[id.0 as usize] = Link {
@@ -172,6 +172,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::time::Span;
 
     fn due(wheel: &mut Wheel, now: Tick) -> Vec<u32> {
         let mut budget = u32::MAX;
@@ -196,9 +197,12 @@ mod tests {
         let start = Tick(u32::MAX - 500);
         let mut wheel = Wheel::new(1, start);
         let id = wheel.take_free().unwrap();
-        wheel.insert(id, start.after(2000));
-        assert_eq!(due(&mut wheel, start.after(1900)), []);
-        assert_eq!(due(&mut wheel, start.after(2000 + 2 * SLOT_TICKS)), [id.0]);
+        wheel.insert(id, start.after(Span(2000)));
+        assert_eq!(due(&mut wheel, start.after(Span(1900))), []);
+        assert_eq!(
+            due(&mut wheel, start.after(Span(2000 + 2 * SLOT_TICKS))),
+            [id.0]
+        );
     }
 
     #[test]

@@ -119,7 +119,7 @@ fn describe<A: Family>(conn: &Conn<A>, now: Tick) -> ConnInfo {
     ConnInfo {
         protocol,
         state,
-        expires_in_s: Tick::span_to_secs(conn.deadline().since(now)),
+        expires_in_s: conn.deadline().since(now).as_secs(),
         caddr: shown(conn.client()),
         vaddr: shown(conn.vip()),
         laddr: shown(conn.local()),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::cost::Cost;
 use super::{Arrival, Load, Scheduling};
 use crate::config::{Dest, DestId, SchedulerKind, Service, ServiceId, hashing};
-use crate::time::Tick;
+use crate::time::{Span, Tick};
 
 /// A worker remembers SETS x WAYS addresses. In a full set, the least recently used one is
 /// replaced.
@@ -17,7 +17,7 @@ const MEMBERS: usize = 8;
 /// In ticks: a day, as `lblc_expiration` and `lblcr_expiration` of IPVS. An address that was not
 /// used for a day is forgotten. A set of dests that has not changed for a day loses its most loaded
 /// dest.
-const EXPIRATION: u32 = Tick::from_secs(24 * 60 * 60);
+const EXPIRATION: Span = Span::from_secs(24 * 60 * 60);
 
 /// The destination addresses that a worker remembers, with their dests.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Locality {
         let ways = self.entries.get_mut(first..first + WAYS)?;
         let key = Some((service, daddr));
         let age = |entry: &Entry| match entry.key {
-            None => u32::MAX,
+            None => Span(u32::MAX),
             Some(_) => now.since(entry.used),
         };
         let found = ways

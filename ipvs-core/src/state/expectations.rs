@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use crate::config::{DestId, FTP_CONTROL_PORT, Protocol, ServiceKey};
 use crate::state::shared_table::{self, SharedTable};
-use crate::time::Tick;
+use crate::time::{Span, Tick};
 
 /// Most expectations of one worker at a time. A client opens a data conn soon after its
 /// announcement, so more are not expected to be pending.
@@ -85,7 +85,7 @@ impl Expectations {
         let same = self.0.find(key);
         let entry = same.unwrap_or_else(|| self.0.place_for(key, now));
         let gone = self.0.clear(entry).then(|| entry.read());
-        entry.write(expected, now.after(Tick::from_secs(LIFETIME_S)));
+        entry.write(expected, now.after(Span::from_secs(LIFETIME_S)));
         self.0.publish(entry, key);
         gone
     }

@@ -5,23 +5,23 @@ use std::collections::VecDeque;
 
 use packet::ip::IpFacts;
 
-use crate::time::Tick;
+use crate::time::{Span, Tick};
 use crate::tuple::{Address, HashKey, Tuple};
 
 /// Number of sets of notes, and of notes in a set. In a flood of first fragments, a new note
 /// overwrites the oldest one of its set.
 const SETS: usize = 256;
 const WAYS: usize = 4;
-/// Lifetime of a note in ticks: two seconds. A sender sends the fragments of a packet back to back.
-const NOTE_LIFE: u32 = Tick::from_secs(2);
+/// Lifetime of a note: two seconds. A sender sends the fragments of a packet back to back.
+const NOTE_LIFE: Span = Span::from_secs(2);
 /// Most fragments that wait for their first fragment at a time. Further ones are dropped.
 const MOST_WAITING: usize = 64;
 /// Most fragments of one packet among those.
 const MOST_OF_ONE: usize = 8;
 /// Most halves that wait at a time (see [`Half`]). In a flood, a new half replaces the oldest one.
 const MOST_HALVES: usize = 64;
-/// How long fragments and halves wait, in ticks: about 200 ms.
-const PATIENCE: u32 = 191;
+/// How long fragments and halves wait: about 200 ms.
+const PATIENCE: Span = Span(191);
 
 /// What all fragments of a packet have in common, and identifies it: RFC 791, 3.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -158,7 +158,7 @@ impl<A: Address, B> Fragments<A, B> {
         let set = &mut self.notes[whole.set(&self.key)];
         let age = |note: &Note<A>| {
             if !note.is_used || note.whole == whole {
-                u32::MAX
+                Span(u32::MAX)
             } else {
                 now.since(note.since)
             }
@@ -279,9 +279,12 @@ mod tests {
         let first = FirstFragment::default();
         assert_eq!(fragments.first_of(Tick(0), &whole(1)), None);
         fragments.note(Tick(0), whole(1), first);
-        assert_eq!(fragments.first_of(Tick(NOTE_LIFE), &whole(1)), Some(first));
+        assert_eq!(
+            fragments.first_of(Tick(NOTE_LIFE.0), &whole(1)),
+            Some(first)
+        );
         assert_eq!(fragments.first_of(Tick(0), &whole(2)), None);
-        assert_eq!(fragments.first_of(Tick(NOTE_LIFE + 1), &whole(1)), None);
+        assert_eq!(fragments.first_of(Tick(NOTE_LIFE.0 + 1), &whole(1)), None);
     }
 
     #[test]
@@ -312,8 +315,8 @@ mod tests {
         assert_eq!(fragments.pop_ready(Tick(5)), None);
         fragments.note(Tick(5), whole(1), FirstFragment::default());
         assert_eq!(fragments.pop_ready(Tick(5)), Some(0));
-        assert_eq!(fragments.pop_stale(Tick(PATIENCE)), None);
-        let stale = fragments.pop_stale(Tick(PATIENCE + 1));
+        assert_eq!(fragments.pop_stale(Tick(PATIENCE.0)), None);
+        let stale = fragments.pop_stale(Tick(PATIENCE.0 + 1));
         assert_eq!(stale, Some(([10, 0, 0, 100], 1)));
     }
 
@@ -340,24 +343,24 @@ mod tests {
         assert_eq!(meet(0, 1, Half::First(first(7))), WAITS);
         assert_eq!(meet(0, 2, Half::End(99)), WAITS);
         assert_eq!(
-            meet(PATIENCE, 1, Half::End(50)),
+            meet(PATIENCE.0, 1, Half::End(50)),
             Meeting::Complete(first(7), 50)
         );
         assert_eq!(
-            meet(PATIENCE, 2, Half::First(first(8))),
+            meet(PATIENCE.0, 2, Half::First(first(8))),
             Meeting::Complete(first(8), 99)
         );
-        assert_eq!(meet(PATIENCE, 2, Half::First(first(8))), WAITS);
-        let newer = meet(PATIENCE, 2, Half::First(first(9)));
+        assert_eq!(meet(PATIENCE.0, 2, Half::First(first(8))), WAITS);
+        let newer = meet(PATIENCE.0, 2, Half::First(first(9)));
         assert_eq!(newer, Meeting::Waits { given_up: Some(8) });
         assert_eq!(
-            meet(PATIENCE, 2, Half::End(1)),
+            meet(PATIENCE.0, 2, Half::End(1)),
             Meeting::Complete(first(9), 1)
         );
         // A half that has waited too long belongs to an earlier packet with the same
         // identification.
         assert_eq!(meet(0, 3, Half::End(1)), WAITS);
-        assert_eq!(meet(PATIENCE + 1, 3, Half::First(first(3))), WAITS);
+        assert_eq!(meet(PATIENCE.0 + 1, 3, Half::First(first(3))), WAITS);
     }
 
     #[test]
@@ -370,9 +373,9 @@ mod tests {
             assert_eq!(met, Meeting::Waits { given_up: expected });
         }
         fragments.meet(Tick(100), whole(999), Half::End(1));
-        assert_eq!(fragments.pop_stale_first(Tick(11 + PATIENCE)), None);
-        assert_eq!(fragments.pop_stale_first(Tick(12 + PATIENCE)), Some(11));
-        let rest = std::iter::from_fn(|| fragments.pop_stale_first(Tick(101 + PATIENCE)));
+        assert_eq!(fragments.pop_stale_first(Tick(11 + PATIENCE.0)), None);
+        assert_eq!(fragments.pop_stale_first(Tick(12 + PATIENCE.0)), Some(11));
+        let rest = std::iter::from_fn(|| fragments.pop_stale_first(Tick(101 + PATIENCE.0)));
         assert_eq!(rest.count() as u32, most - 2);
     }
 }

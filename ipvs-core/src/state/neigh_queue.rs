@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use inet::IfIndex;
 
-use crate::time::Tick;
+use crate::time::{Span, Tick};
 
 /// Most neighbours that packets wait for at a time. Packets for further ones are dropped: a scan of
 /// unused addresses must not use up memory.
 const NEIGHBOURS: usize = 256;
 /// How long packets wait, in ticks. Control sends three requests in this time, one per second.
-const PATIENCE: u32 = Tick::from_secs(3);
+const PATIENCE: Span = Span::from_secs(3);
 
 const NIL: u32 = u32::MAX;
 
@@ -200,9 +200,9 @@ mod tests {
     fn a_packet_that_waited_too_long_is_given_up() {
         let mut queue = NeighQueue::new(3, 2);
         queue.push(Tick(0), GATEWAY, 'a');
-        assert_eq!(queue.pop_stale(Tick(Tick::from_secs(2))), None);
+        assert_eq!(queue.pop_stale(Tick(Span::from_secs(2).0)), None);
         assert_eq!(
-            queue.pop_stale(Tick(Tick::from_secs(4))),
+            queue.pop_stale(Tick(Span::from_secs(4).0)),
             Some((GATEWAY, 'a'))
         );
     }

@@ -69,7 +69,7 @@ impl<S: Entry> SharedTable<S> {
     pub(super) fn place_for(&self, key: u64, now: Tick) -> &S {
         let time_left = |slot: &&S| match slot.key().load(Relaxed) {
             0 => 0,
-            _ => 1 + Tick(slot.expires().load(Relaxed)).since(now),
+            _ => 1 + Tick(slot.expires().load(Relaxed)).since(now).0,
         };
         let bucket = self.bucket(key);
         bucket.iter().min_by_key(time_left).unwrap_or(&bucket[0])

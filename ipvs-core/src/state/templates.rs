@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::config::{DestId, Persistence, ServiceId};
 use crate::state::shared_table::{self, SharedTable};
-use crate::time::Tick;
+use crate::time::{Span, Tick};
 use crate::tuple::{Address, HashKey, Tuple};
 
 /// Seconds that a template lives at least after its last conn has ended, as in IPVS.
@@ -87,7 +87,7 @@ impl Templates {
     /// seconds from now.
     pub(crate) fn hold(&self, key: u64, dest: DestId, timeout_s: u32, now: Tick) -> Change {
         let mut change = Change::default();
-        let expires = now.after(Tick::from_secs(timeout_s)).0;
+        let expires = now.after(Span::from_secs(timeout_s)).0;
         if let Some(entry) = self.0.find(key) {
             let before = entry.dest();
             if before != dest {
@@ -121,7 +121,7 @@ impl Templates {
         }
         let left = entry.conns.load(Relaxed).saturating_sub(1);
         entry.conns.store(left, Relaxed);
-        let least = now.after(Tick::from_secs(AFTER_LAST_CONN_S));
+        let least = now.after(Span::from_secs(AFTER_LAST_CONN_S));
         if left == 0 && least.reached(Tick(entry.expires.load(Relaxed))) {
             entry.expires.store(least.0, Relaxed);
         }
@@ -154,7 +154,7 @@ impl TemplateEntry {
 
     fn is_alive(&self, now: Tick) -> bool {
         let expires = Tick(self.expires.load(Relaxed));
-        let given_up = expires.after(Tick::from_secs(HELD_AT_MOST_S));
+        let given_up = expires.after(Span::from_secs(HELD_AT_MOST_S));
         let is_held = self.conns.load(Relaxed) > 0 && !now.reached(given_up);
         is_held || !now.reached(expires)
     }
