@@ -1,4 +1,5 @@
-//! Clients at the control plane's socket. One program: each of its own would have to compile the control plane anew.
+//! Clients at the control plane's socket. One program: each of its own would have to compile the
+//! control plane anew.
 
 #![allow(
     clippy::unwrap_used,

@@ -167,7 +167,8 @@ async fn a_local_address_stays_until_no_service_has_it_and_its_number_until_no_w
         director.workers[1].lock().held.is_empty()
     })
     .await;
-    // Control hears of it a moment later. Whoever comes then has the number: no other is given back meanwhile.
+    // Control hears of it a moment later. Whoever comes then has the number: no other is given back
+    // meanwhile.
     for host in 10..=250 {
         let other = format!("192.168.100.{host}");
         let request = laddr(VIP, 80, &other, "dpdk0");

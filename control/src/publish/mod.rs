@@ -1,8 +1,8 @@
 //! From the desired state to the workers: the one writer, and what it publishes.
 //!
 //! [`Control`] is the door: every call of the API takes its lock, changes the desired state, and
-//! publishes. `state` is what lies behind the lock, `workers` the rings to the workers and what does
-//! not fit into them yet. Nothing here waits for a worker.
+//! publishes. `state` is what lies behind the lock, `workers` the rings to the workers and what
+//! does not fit into them yet. Nothing here waits for a worker.
 
 mod control;
 mod state;

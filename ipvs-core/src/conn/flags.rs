@@ -35,19 +35,21 @@ impl ConnFlags {
     pub const TOA_PENDING: Self = Self(1 << 2);
     /// The conn counts among its dest's active conns, else among the inactive ones.
     pub const ACTIVE: Self = Self(1 << 3);
-    /// DR or tunnel: inbound packets keep their addresses, and replies do not pass the director. This
-    /// is the highest bit of the forwarding mode.
+    /// DR or tunnel: inbound packets keep their addresses, and replies do not pass the director.
+    /// This is the highest bit of the forwarding mode.
     pub const DR_TUNNEL: Self = Self(mode::DR << MODE_SHIFT);
     /// The conn has a port of a local address: FullNAT and SNAT always, NAT64 by NAT where the dest
     /// could not see the client's address.
     pub const LOCAL_PORT: Self = Self(1 << 7);
-    /// Client and dest are of different address families, or a tunnel leads through the other family.
+    /// Client and dest are of different address families, or a tunnel leads through the other
+    /// family.
     pub const NAT64: Self = Self(1 << 8);
     /// The client keeps to its dest by a persistence template that this conn holds.
     pub const PERSISTENT: Self = Self(1 << 9);
     /// One-packet scheduling: the conn ends with the packet that made it.
     pub const ONE_PACKET: Self = Self(1 << 10);
-    /// Payload or options are edited, by the PROXY protocol, UOA or FTP: the conn's extension says how.
+    /// Payload or options are edited, by the PROXY protocol, UOA or FTP: the conn's extension says
+    /// how.
     pub const EDITED: Self = Self(1 << 11);
     /// The client shook hands with the director, by a SYN cookie.
     pub const SYN_PROXIED: Self = Self(1 << 12);

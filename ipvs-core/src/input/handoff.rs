@@ -38,8 +38,8 @@ impl<B: PacketBuf> Shared<B> {
         }
     }
 
-    /// The worker to ask next for the conn of a packet that may be any worker's. `None` once all were
-    /// asked.
+    /// The worker to ask next for the conn of a packet that may be any worker's. `None` once all
+    /// were asked.
     pub(super) fn next_worker(&self, packet: &B) -> Option<WorkerId> {
         let workers = self.config.workers;
         let is_last = self.hand_overs(packet) + 1 >= u32::from(workers);

@@ -1,8 +1,8 @@
 //! The life of a conn: made, changed by its packets, taken apart. No packet is sent here.
 //!
 //! `create` makes one, `bind` chooses its dest and local address, `isn` its sequence numbers.
-//! `transition` follows its state and timeout. `unbind` gives back what it held: counters, template,
-//! local port. LVS calls the last two steps bind and unbind, too.
+//! `transition` follows its state and timeout. `unbind` gives back what it held: counters,
+//! template, local port. LVS calls the last two steps bind and unbind, too.
 
 pub(crate) mod bind;
 pub(crate) mod create;

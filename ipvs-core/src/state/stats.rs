@@ -102,12 +102,12 @@ pub struct CounterInfo {
     pub text: &'static str,
 }
 
-/// Makes [`WorkerStats`]. A new counter is one line here: its sentence, its name, its label. The API,
-/// the JSON and the tables of `dpip link show` have it from there, in this order.
+/// Makes [`WorkerStats`]. A new counter is one line here: its sentence, its name, its label. The
+/// API, the JSON and the tables of `dpip link show` have it from there, in this order.
 macro_rules! worker_stats {
     ($($text:literal $name:ident $label:literal;)*) => {
-        /// All that one worker counts. Aligned so that two workers never write to the same pair of cache
-        /// lines, which the CPU fetches together.
+        /// All that one worker counts. Aligned so that two workers never write to the same pair of
+        /// cache lines, which the CPU fetches together.
         #[derive(Debug)]
         #[repr(align(128))]
         pub struct WorkerStats {
@@ -132,8 +132,8 @@ macro_rules! worker_stats {
                 Self::COUNTERS.iter().copied().zip(values)
             }
 
-            /// Counters at zero, for at most `max_dests` dests. Memory of what never counts is never
-            /// touched.
+            /// Counters at zero, for at most `max_dests` dests. Memory of what never counts is
+            /// never touched.
             pub fn new(max_dests: usize) -> Self {
                 Self {
                     $($name: Counter::default(),)*
@@ -181,8 +181,8 @@ fn service_counters() -> Box<[ServiceStats]> {
 }
 
 impl WorkerStats {
-    /// Has the kernel provide the memory of the counters of these dests and services, so that the worker does not
-    /// wait for it at their first packet. Called by control.
+    /// Has the kernel provide the memory of the counters of these dests and services, so that the
+    /// worker does not wait for it at their first packet. Called by control.
     pub fn provide(&self, dests: Range<u32>, services: Range<u32>) {
         let numbers = |range: Range<u32>| range.start as usize..range.end as usize;
         provide(self.dests.get(numbers(dests)), |dest| &dest.conns);

@@ -1,8 +1,9 @@
 //! Bytes of packets: what is read from them, and what is written into them.
 //!
-//! [`Family`] is what IPv4 and IPv6 differ in. `classify` says what a packet is, a [`Flow`] if it may
-//! belong to a conn. `tcp`, `tcp_options` and `tcp_build` rewrite and write segments, `tunnel` puts a
-//! packet into another, `icmp_quote` undoes our rewrite in what an error quotes. No state is kept here.
+//! [`Family`] is what IPv4 and IPv6 differ in. `classify` says what a packet is, a [`Flow`] if it
+//! may belong to a conn. `tcp`, `tcp_options` and `tcp_build` rewrite and write segments, `tunnel`
+//! puts a packet into another, `icmp_quote` undoes our rewrite in what an error quotes. No state is
+//! kept here.
 
 mod aside;
 pub(crate) mod classify;

@@ -1,8 +1,8 @@
 //! The way out of a packet whose conn is known. LVS's `ip_vs_xmit`.
 //!
-//! `fast_path` is what nearly all packets take, `slow_path` what the others take: `rewrite`, `dr_tunnel`,
-//! `nat64`, `sctp`, `echo`, and `fragment` for fragments. `nexthop` finds the neighbour and sends, or
-//! queues. `icmp_error` tells the sender of what cannot go on.
+//! `fast_path` is what nearly all packets take, `slow_path` what the others take: `rewrite`,
+//! `dr_tunnel`, `nat64`, `sctp`, `echo`, and `fragment` for fragments. `nexthop` finds the
+//! neighbour and sends, or queues. `icmp_error` tells the sender of what cannot go on.
 
 mod dr_tunnel;
 mod echo;

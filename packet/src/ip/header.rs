@@ -32,7 +32,8 @@ pub struct IpFacts<A> {
 }
 
 impl<A> IpFacts<A> {
-    /// The packet from its L4 header on. Empty if the frame is shorter, which a sound header rules out.
+    /// The packet from its L4 header on. Empty if the frame is shorter, which a sound header rules
+    /// out.
     #[inline(always)]
     pub fn l4<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
         frame.get(usize::from(self.l4_at)..).unwrap_or_default()

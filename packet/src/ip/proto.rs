@@ -1,5 +1,5 @@
-//! Protocol numbers: what an IPv4 header calls the protocol, and an IPv6 header the next header. The
-//! numbers are IANA's registry "Assigned Internet Protocol Numbers".
+//! Protocol numbers: what an IPv4 header calls the protocol, and an IPv6 header the next header.
+//! The numbers are IANA's registry "Assigned Internet Protocol Numbers".
 
 /// Hop-by-hop options of IPv6: RFC 8200, 4.3
 pub const HOP_BY_HOP: u8 = 0;

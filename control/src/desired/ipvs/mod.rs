@@ -1,7 +1,7 @@
 //! Services, dests, local addresses and access lists as operators asked for them: `ipvsadm-rs`.
 //!
-//! `service` has the calls, `service_rules` what may stand together, `service_error` why a change was
-//! refused. `laddr` joins a service and an address of the director. `drain` ends what a dest of
+//! `service` has the calls, `service_rules` what may stand together, `service_error` why a change
+//! was refused. `laddr` joins a service and an address of the director. `drain` ends what a dest of
 //! weight 0 still has.
 
 mod access;
