@@ -8,7 +8,7 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
-use lab::{Lab, PATIENCE, peer, program};
+use lab::{Lab, More, PATIENCE, peer, program};
 use testkit::netns::until;
 
 #[test]
@@ -44,6 +44,18 @@ fn a_page_is_fetched_through_the_vip_and_the_tables_look_as_in_the_tutorial() {
             .contains("10.0.0.100:80      192.168.100.200:")
     );
     every_packet_is_accounted_for(&lab);
+}
+
+#[test]
+fn a_director_serves_on_when_the_disk_of_its_log_is_full() {
+    let mut lab = Lab::with_more(|_| More {
+        log_is_full: true,
+        ..More::default()
+    });
+    // Dests before local addresses: that is worth a warning, which cannot be written.
+    lab.set_up();
+    lab.start_web();
+    lab.fetch_from_both();
 }
 
 /// Received = transmitted + to kernel + redirected + held + consumed + dropped.

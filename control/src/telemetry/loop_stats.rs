@@ -69,7 +69,8 @@ impl LoopStats {
         self.worst_ns.get()
     }
 
-    /// The time that 99 of 100 turns with packets stay below, as a power of two of nanoseconds.
+    /// The time that 99 of 100 turns with packets stay below, in nanoseconds: a power of two, or the
+    /// longest turn if that was shorter.
     pub fn p99_ns(&self) -> u64 {
         let counts: Vec<u64> = self.histogram.iter().map(Counter::get).collect();
         let total: u64 = counts.iter().sum();
@@ -77,7 +78,7 @@ impl LoopStats {
         for (bucket, count) in counts.iter().enumerate() {
             seen += count;
             if seen * 100 >= total * 99 && total > 0 {
-                return 1 << bucket;
+                return (1 << bucket).min(self.worst_ns());
             }
         }
         0
@@ -98,5 +99,14 @@ mod tests {
         stats.record(5, false);
         assert_eq!(stats.p99_ns(), 1024);
         assert_eq!(stats.worst_ns(), 1_000_000);
+    }
+
+    #[test]
+    fn the_99th_of_100_loops_is_never_above_the_worst() {
+        let stats = LoopStats::default();
+        for ns in [600, 650, 700] {
+            stats.record(ns, true);
+        }
+        assert_eq!((stats.p99_ns(), stats.worst_ns()), (700, 700));
     }
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::config::LogFilter;
+
 /// A DPDK layer-4 load balancer.
 #[derive(Debug, Parser)]
 #[command(name = "dpvsd", version)]
@@ -19,5 +21,5 @@ pub(super) struct Cli {
     pub(super) socket: Option<PathBuf>,
     /// What to log, instead of what the file says: error, warn, info, debug
     #[arg(long, value_name = "LEVEL")]
-    pub(super) log: Option<String>,
+    pub(super) log: Option<LogFilter>,
 }

@@ -1,6 +1,7 @@
 //! From the command line to a check or a run.
 
-use std::io::IsTerminal;
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,7 +9,7 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, LogFilter};
 
 use super::check::{self, Severity};
 use super::cli::Cli;
@@ -22,8 +23,8 @@ enum StartError {
     Config(#[from] ConfigError),
     #[error("{} cannot be started here: see above", .0.display())]
     Check(PathBuf),
-    #[error("invalid log level '{level}': {why}; use error, warn, info or debug")]
-    Log { level: String, why: ParseError },
+    #[error("invalid log filter '{filter}': {why}")]
+    Log { filter: String, why: ParseError },
     #[error(transparent)]
     Daemon(#[from] DaemonError),
 }
@@ -33,7 +34,7 @@ pub(crate) fn main() -> ExitCode {
     match start(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("dpvsd: {error}");
+            say(&error);
             ExitCode::FAILURE
         }
     }
@@ -44,7 +45,10 @@ fn start(cli: &Cli) -> Result<(), StartError> {
     let config = configure(cli, &machine)?;
     check_first(cli, &config, &machine)?;
     if cli.check {
-        eprintln!("dpvsd: {} can be started here", cli.config.display());
+        say(&format_args!(
+            "{} can be started here",
+            cli.config.display()
+        ));
         return Ok(());
     }
     start_logging(&config.log)?;
@@ -68,7 +72,7 @@ fn check_first(cli: &Cli, config: &Config, machine: &Machine) -> Result<(), Star
     let findings = check::check(config, machine);
     for finding in &findings {
         if cli.check || finding.severity > Severity::Note {
-            eprintln!("dpvsd: {finding}");
+            say(finding);
         }
     }
     let mut severities = findings.iter().map(|finding| finding.severity);
@@ -78,18 +82,26 @@ fn check_first(cli: &Cli, config: &Config, machine: &Machine) -> Result<(), Star
     Ok(())
 }
 
+/// Says something to whoever started the daemon. If nobody reads it any more, it is lost:
+/// `eprintln!` would panic.
+fn say(what: &dyn Display) {
+    let _ = writeln!(std::io::stderr(), "dpvsd: {what}");
+}
+
 /// Logs to standard error. The libraries under the gRPC server log from info on only, unless the
-/// filter names them.
-fn start_logging(level: &str) -> Result<(), StartError> {
-    let directives = format!("h2=info,hyper=info,tower=info,{level}");
-    let filter = EnvFilter::try_new(directives).map_err(|why| StartError::Log {
-        level: level.to_owned(),
+/// filter names them. A line that cannot be written is lost: logging never costs the service.
+fn start_logging(log: &LogFilter) -> Result<(), StartError> {
+    let directives = format!("h2=info,hyper=info,tower=info,{}", log.as_str());
+    let filter = EnvFilter::try_new(&directives).map_err(|why| StartError::Log {
+        filter: log.as_str().to_owned(),
         why,
     })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
+        // It would report a failed write by `eprintln!`, which panics for the same reason.
+        .log_internal_errors(false)
         .init();
     Ok(())
 }

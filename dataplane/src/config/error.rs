@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use dpdk::{LcoreId, QueueId};
 use packet::nat64::Nat64PrefixError;
 
+use super::log_filter::InvalidLogLevel;
+
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
@@ -39,6 +41,9 @@ pub(crate) enum ConfigError {
 /// A value that cannot be used, or a contradiction. Each names its section and key.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Invalid {
+    /// What is to be logged is not a level.
+    #[error("[daemon] log: {0}")]
+    Log(#[from] InvalidLogLevel),
     /// The file has no device.
     #[error("no [[device]] section: add one per NIC, with its name and its pci address or vdev")]
     NoDevice,

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::device::{self, RawDevice};
 use super::error::Invalid;
+use super::log_filter::LogFilter;
 use super::settings::{
     Config, DEFAULT_SOCKET, DeviceConfig, EalConfig, Hugepages, NeighbourConfig,
 };
@@ -61,13 +62,14 @@ impl File {
         let devices = device::validate(self.device)?;
         let workers = self.workers.plan(self.worker, &devices, eal.main_lcore)?;
         self.conns.refuse_zero()?;
+        let log = self.daemon.log()?;
         let mbufs = self
             .mbufs
             .count
             .unwrap_or_else(|| mbufs_for(&devices, workers.len()));
         Ok(Config {
             socket: self.daemon.socket.unwrap_or_else(|| DEFAULT_SOCKET.into()),
-            log: self.daemon.log.unwrap_or_else(|| "info".into()),
+            log,
             eal,
             devices,
             workers,
@@ -110,6 +112,14 @@ fn mbufs_for(devices: &[DeviceConfig], workers: usize) -> u32 {
 struct Daemon {
     socket: Option<PathBuf>,
     log: Option<String>,
+}
+
+impl Daemon {
+    /// What is logged: `info` unless the file says otherwise.
+    fn log(&self) -> Result<LogFilter, Invalid> {
+        let log = self.log.as_deref().map(str::parse);
+        Ok(log.transpose()?.unwrap_or_default())
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

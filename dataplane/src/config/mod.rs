@@ -8,6 +8,7 @@ mod device;
 mod error;
 mod file;
 mod load;
+mod log_filter;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -15,4 +16,5 @@ mod timeouts;
 mod workers;
 
 pub(crate) use error::ConfigError;
+pub(crate) use log_filter::LogFilter;
 pub(crate) use settings::{Config, DeviceAddress, DeviceConfig, Hugepages, Idle, WorkerPlan};

@@ -1,5 +1,6 @@
 //! The configuration as the rest of the daemon sees it: complete, and free of contradictions.
 
+use super::log_filter::LogFilter;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ pub(crate) const DEFAULT_SOCKET: &str = "/run/dpvs-rs/dpvsd.sock";
 pub(crate) struct Config {
     /// The socket that `dpip` and `ipvsadm-rs` connect to.
     pub(crate) socket: PathBuf,
-    /// What is logged, as a filter of the `tracing` crate.
-    pub(crate) log: String,
+    /// What is logged
+    pub(crate) log: LogFilter,
     /// DPDK's memory and lcores.
     pub(crate) eal: EalConfig,
     /// The devices, in the order of their interface indices.

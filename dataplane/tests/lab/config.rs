@@ -13,10 +13,12 @@ pub(crate) struct More {
     /// it has no kni. A port of `net_af_packet` asks the kernel to put IPv4 fragments together
     /// first (PACKET_FANOUT_FLAG_DEFRAG).
     pub(crate) sees_fragments: bool,
+    /// Whether each write to its log fails, as on a full disk.
+    pub(crate) log_is_full: bool,
 }
 
 /// The configuration of `dpvsd`.
-pub(crate) fn dpvsd(folder: &Folder, workers: u16, more: More) -> String {
+pub(crate) fn dpvsd(folder: &Folder, workers: u16, more: &More) -> String {
     let driver = if more.sees_fragments {
         "net_pcap"
     } else {
@@ -26,7 +28,7 @@ pub(crate) fn dpvsd(folder: &Folder, workers: u16, more: More) -> String {
         ("dpdk0", format!("{driver}0,iface=lan")),
         ("dpdk1", format!("{driver}1,iface=wan")),
     ];
-    devices.extend(more.devices);
+    devices.extend(more.devices.iter().cloned());
     let mbufs = more
         .mbufs
         .map(|count| format!("[mbufs]\ncount = {count}\n"));

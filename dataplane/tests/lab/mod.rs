@@ -102,11 +102,9 @@ impl Lab {
         client.ip("addr add 10.0.0.48/16 dev eth0");
         client.ip("addr add 2001:db8:1::48/64 dev eth0 nodad");
         let folder = Folder::new();
-        folder.write(
-            "dpvsd.toml",
-            &config::dpvsd(&folder, workers, more(&folder)),
-        );
-        let director = start_dpvsd(&director_netns, &folder);
+        let more = more(&folder);
+        folder.write("dpvsd.toml", &config::dpvsd(&folder, workers, &more));
+        let director = start_dpvsd(&director_netns, &folder, more.log_is_full);
         let lab = Self {
             director,
             client,
@@ -292,8 +290,18 @@ impl Lab {
     }
 }
 
-fn start_dpvsd(netns: &Netns, folder: &Folder) -> Running {
-    let log = std::fs::File::create(folder.file("dpvsd.log")).unwrap();
+fn start_dpvsd(netns: &Netns, folder: &Folder, log_is_full: bool) -> Running {
+    let log = if log_is_full {
+        PathBuf::from("/dev/full")
+    } else {
+        folder.file("dpvsd.log")
+    };
+    let log = std::fs::File::options()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .open(log)
+        .unwrap();
     let mut command = netns.command(program("dpvsd"));
     command.arg("--config").arg(folder.file("dpvsd.toml"));
     Running::start(command.stdout(Stdio::null()).stderr(log))

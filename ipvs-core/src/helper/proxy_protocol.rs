@@ -171,13 +171,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             dst: end(conn.vip()),
         };
         let proxy = ProxyProtocol::from_bits(self.family.exts.get(found.id).proxy);
-        let told = |ends: &Ends| Some(Header::new(proxy.version, transport, ends));
+        let header_of = |ends: &Ends| Some(Header::new(proxy.version, transport, ends));
         match Sent::read(payload) {
             // A header that the client sent itself counts only in insecure mode.
             Some(sent) if proxy.is_insecure => match sent.ends {
                 Some(ends) if sent.version != proxy.version => Edit {
                     stripped: sent.len,
-                    header: told(&ends),
+                    header: header_of(&ends),
                 },
                 _ => Edit {
                     stripped: 0,
@@ -186,11 +186,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             },
             Some(sent) => Edit {
                 stripped: sent.len,
-                header: told(&real),
+                header: header_of(&real),
             },
             None => Edit {
                 stripped: 0,
-                header: told(&real),
+                header: header_of(&real),
             },
         }
     }

@@ -154,12 +154,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let mtu = device.map_or(1280, |device| device.mtu);
         let headers = family::header_len(flow.tuple.src) + TCP_HEADER_LEN;
         // TOA or a PROXY header, and the longer IP header of NAT46.
-        let told = match service.options.proxy_protocol {
+        let inserted = match service.options.proxy_protocol {
             Some(_) => packet::proxy::LONGEST_V1,
             None => tcp_options::TOA_V6_LEN,
         };
         let longer = if service.is_nat64() { 20 } else { 0 };
-        mtu.saturating_sub((headers + told + longer) as u16)
+        mtu.saturating_sub((headers + inserted + longer) as u16)
     }
 
     /// Takes an ACK that may bring a cookie back.
