@@ -1,4 +1,5 @@
-//! A token bucket: how often something may happen.
+//! A token bucket for events of one's own: how often something may happen. The limits of a service
+//! (`ipvs-core/src/state/limits.rs`) count the conns of all workers, which this one cannot.
 
 /// Allows `per_second` events a second on average, and `burst` at once. RFC 1812, 4.3.2.8 asks for
 /// such a limit of ICMP errors.

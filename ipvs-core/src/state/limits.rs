@@ -1,5 +1,8 @@
 //! Limits of a service: conns at a time and new conns per second. They apply to the sum over all
 //! workers, computed from the counters of all workers.
+//!
+//! `inet::RateLimit` is a token bucket too, but another one: it takes a token for each of its own
+//! events. The bucket here takes what all workers have counted since it was looked at last.
 
 use std::sync::Arc;
 
