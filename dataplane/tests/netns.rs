@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
 use lab::{Lab, More, PATIENCE, peer, program};
-use testkit::netns::until;
+use testkit::netns::{Folder, until};
 
 #[test]
 fn a_page_is_fetched_through_the_vip_and_the_tables_look_as_in_the_tutorial() {
@@ -56,6 +56,53 @@ fn a_director_serves_on_when_the_disk_of_its_log_is_full() {
     lab.set_up();
     lab.start_web();
     lab.fetch_from_both();
+}
+
+#[test]
+fn a_worker_polls_the_queue_that_it_was_given() {
+    // Queue 0 of dpdk2 plays 30 frames and queue 1 plays 300, all to somebody else.
+    let lab = Lab::with_workers(2, |folder| {
+        let few = capture(folder, "few.pcap", 30);
+        let many = capture(folder, "many.pcap", 300);
+        let vdev = format!("net_pcap7,rx_pcap={few},rx_pcap={many},tx_iface=lo,tx_iface=lo");
+        More {
+            devices: vec![("dpdk2", vdev)],
+            queues_are_swapped: true,
+            ..More::default()
+        }
+    });
+    let received = |cpu: &str| -> u64 {
+        let text = lab.dpip(&format!("--json link show {cpu}"));
+        let mut lines = text.lines().map(str::trim);
+        let value = lines.find_map(|line| line.strip_prefix("\"received\":"));
+        value.unwrap().trim().trim_end_matches(',').parse().unwrap()
+    };
+    // The first worker runs on lcore 1 and has queue 1. The lab's own devices add a few frames.
+    until(PATIENCE, "330 frames", || {
+        (received("cpu1") >= 300 && received("cpu2") >= 30).then_some(())
+    });
+    assert!(received("cpu2") < 300);
+    assert!(lab.dpip("link show cpu1").contains("dpdk2:rx1,tx1"));
+}
+
+/// A capture of so many frames to a MAC address that no device has. Its path.
+fn capture(folder: &Folder, name: &str, frames: usize) -> String {
+    // The pcap format: magic, version 2.4, zone, accuracy, longest frame, Ethernet.
+    let mut bytes = Vec::new();
+    for word in [0xa1b2_c3d4_u32, 2 | 4 << 16, 0, 0, 65_535, 1] {
+        bytes.extend(word.to_le_bytes());
+    }
+    let mut frame = [0_u8; 60];
+    frame[..6].copy_from_slice(&[2, 9, 9, 9, 9, 9]);
+    frame[12..14].copy_from_slice(&[0x08, 0x00]);
+    for _ in 0..frames {
+        for word in [0, 0, frame.len() as u32, frame.len() as u32] {
+            bytes.extend(word.to_le_bytes());
+        }
+        bytes.extend(frame);
+    }
+    std::fs::write(folder.file(name), bytes).unwrap();
+    folder.file(name).display().to_string()
 }
 
 /// Received = transmitted + to kernel + redirected + held + consumed + dropped.
@@ -305,7 +352,7 @@ const REFUSED_BY_DPIP: &[(&str, i32, &str)] = &[
         1,
         "the gateway 172.16.0.1 is not on the link",
     ),
-    ("addr bogus", 1, "invalid command bogus"),
+    ("addr bogus", 1, "invalid command 'bogus'"),
     (
         "vlan add link dpdk0 id 100",
         2,
@@ -334,7 +381,7 @@ const REFUSED_BY_IPVSADM: &[(&str, i32, &str)] = &[
     (
         "-a -t 10.0.0.100:80 -r 192.168.100.9:70000 -b",
         2,
-        "port 70000 is out of range",
+        "invalid port '70000'",
     ),
     (
         "-a -t 10.0.0.200:80 -r 192.168.100.9 -b",

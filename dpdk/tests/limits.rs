@@ -78,7 +78,7 @@ fn a_port_has_one_owner(pool: &Mempool) -> Result<(), Box<dyn Error>> {
         .ok_or("it has a second owner")?;
     assert!(again.to_string().contains("in use"), "{again}");
     port.start(&CONFIG, pool)?;
-    let _queues = port.take_queues().ok_or("a queue")?;
+    let _queues = port.take_queues(dpdk::QueueId(0)).ok_or("a queue")?;
     port.stop();
     assert!(
         port.start(&CONFIG, pool).is_err(),
@@ -90,7 +90,7 @@ fn a_port_has_one_owner(pool: &Mempool) -> Result<(), Box<dyn Error>> {
 fn a_frame_longer_than_an_mbuf_is_cut(pool: &Mempool) -> Result<(), Box<dyn Error>> {
     let mut port = Port::by_name("net_pcap0")?;
     port.start(&CONFIG, pool)?;
-    let (mut rx, mut tx) = port.take_queues().ok_or("a queue")?;
+    let (mut rx, mut tx) = port.take_queues(dpdk::QueueId(0)).ok_or("a queue")?;
     let mut burst = Burst::new();
     assert_eq!(rx.burst(&mut burst), 1);
     assert_eq!(pool.in_use(), 1, "the rest of the chain went back");
@@ -107,7 +107,7 @@ fn a_frame_longer_than_an_mbuf_is_cut(pool: &Mempool) -> Result<(), Box<dyn Erro
 fn what_a_full_queue_does_not_take_is_freed(pool: &Mempool) -> Result<(), Box<dyn Error>> {
     let mut port = Port::by_name("net_ring1")?;
     port.start(&CONFIG, pool)?;
-    let (mut rx, mut tx) = port.take_queues().ok_or("a queue")?;
+    let (mut rx, mut tx) = port.take_queues(dpdk::QueueId(0)).ok_or("a queue")?;
     let (mut burst, mut sent, mut unsent) = (Burst::new(), 0, 0);
     for _ in 0..20 {
         while !burst.is_full() {

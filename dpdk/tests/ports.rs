@@ -41,9 +41,12 @@ fn packets_are_received_and_sent_and_every_mbuf_is_freed() -> Result<(), Box<dyn
     source.start(&config, &pool)?;
     sink.start(&config, &pool)?;
     assert!(Port::by_name("net_null7").is_err());
-    let (mut rx, _) = source.take_queues().ok_or("a queue")?;
-    assert!(source.take_queues().is_none(), "a queue is handed out once");
-    let (_, mut tx) = sink.take_queues().ok_or("a queue")?;
+    let (mut rx, _) = source.take_queues(dpdk::QueueId(0)).ok_or("a queue")?;
+    assert!(
+        source.take_queues(dpdk::QueueId(0)).is_none(),
+        "a queue is handed out once"
+    );
+    let (_, mut tx) = sink.take_queues(dpdk::QueueId(0)).ok_or("a queue")?;
 
     let mut burst = Burst::new();
     for _ in 0..100 {

@@ -127,7 +127,12 @@ pub(crate) fn wire(
         let engine = common.engine(worker);
         let conn_table = conn_table_size(config, &engine);
         let stats = Arc::clone(&common.stats[number]);
-        let shell = Shell::new(take_queues(ports), ends.rings, pool, Arc::clone(&stats));
+        let shell = Shell::new(
+            take_queues(ports, plan),
+            ends.rings,
+            pool,
+            Arc::clone(&stats),
+        );
         let loop_stats = Arc::<CachePadded<LoopStats>>::default();
         handles.push(WorkerHandle {
             lcore: plan.lcore.0,
@@ -191,17 +196,22 @@ impl Common<'_> {
     }
 }
 
-/// The next worker's queues: the n-th worker takes queue n of every port.
-fn take_queues(ports: &mut [StartedPort]) -> Vec<PortQueues> {
-    let taken = ports.iter_mut().filter_map(|started| {
-        let (rx, tx) = started.port.take_queues()?;
-        Some(PortQueues {
-            port: started.port.id(),
-            rx,
-            tx,
-            pending: Burst::new(),
-        })
-    });
+/// The queues that a worker was given, one of every port. Ports are in the order of the devices.
+fn take_queues(ports: &mut [StartedPort], plan: &WorkerPlan) -> Vec<PortQueues> {
+    let taken = ports
+        .iter_mut()
+        .enumerate()
+        .filter_map(|(device, started)| {
+            let mut queues = plan.queues.iter();
+            let queue = queues.find(|queue| queue.device == device)?.queue;
+            let (rx, tx) = started.port.take_queues(queue)?;
+            Some(PortQueues {
+                port: started.port.id(),
+                rx,
+                tx,
+                pending: Burst::new(),
+            })
+        });
     taken.collect()
 }
 

@@ -13,6 +13,8 @@ pub(crate) struct More {
     /// it has no kni. A port of `net_af_packet` asks the kernel to put IPv4 fragments together
     /// first (PACKET_FANOUT_FLAG_DEFRAG).
     pub(crate) sees_fragments: bool,
+    /// Whether the first worker polls the last queue of each device, and so on.
+    pub(crate) queues_are_swapped: bool,
     /// Whether each write to its log fails, as on a full disk.
     pub(crate) log_is_full: bool,
 }
@@ -37,9 +39,14 @@ pub(crate) fn dpvsd(folder: &Folder, workers: u16, more: &More) -> String {
     let cpu = usize::from(std::thread::available_parallelism().map_or(1, usize::from) > 1);
     let worker = |number: u16| {
         let lcore = number + 1;
+        let queue = if more.queues_are_swapped {
+            workers - 1 - number
+        } else {
+            number
+        };
         let queues: Vec<String> = devices
             .iter()
-            .map(|(name, _)| format!("{name} = [{number}]"))
+            .map(|(name, _)| format!("{name} = [{queue}]"))
             .collect();
         let queues = queues.join(", ");
         format!("[[worker]]\nlcore = {lcore}\ncpu = {cpu}\nqueues = {{ {queues} }}\n")

@@ -65,6 +65,11 @@ impl Lab {
         Self::wired(1, false, more)
     }
 
+    /// A lab with several workers, whose director has more devices or other ports.
+    pub(crate) fn with_workers(workers: u16, more: impl FnOnce(&Folder) -> More) -> Self {
+        Self::wired(workers, false, more)
+    }
+
     /// Client and real servers both at the director's `dpdk0`, so that real servers can reach
     /// clients without the director.
     pub(crate) fn one_arm(workers: u16) -> Self {

@@ -38,8 +38,8 @@ static TAKEN: Mutex<BTreeSet<PortId>> = Mutex::new(BTreeSet::new());
 pub struct Port {
     id: PortId,
     name: String,
-    queues_left: u16,
-    next_queue: QueueId,
+    /// By number: whether the pair of queues was handed out.
+    taken: Vec<bool>,
 }
 
 impl Port {
@@ -64,8 +64,7 @@ impl Port {
         Ok(Self {
             id: PortId(id),
             name: owned(),
-            queues_left: 0,
-            next_queue: QueueId(0),
+            taken: Vec::new(),
         })
     }
 
@@ -104,15 +103,14 @@ impl Port {
     /// With the step that failed and the driver's reason; or if queues of an earlier start were
     /// taken.
     pub fn start(&mut self, config: &PortConfig, pool: &Mempool) -> Result<(), PortError> {
-        if self.next_queue > QueueId(0) {
+        if self.taken.contains(&true) {
             return Err(PortError::QueuesTaken(self.name.clone()));
         }
         self.configure(config)?;
         self.set_queues_up(config, pool)?;
         // SAFETY: the port is configured.
         self.check("starting it", unsafe { sys::rte_eth_dev_start(self.id.0) })?;
-        self.queues_left = config.queues;
-        self.next_queue = QueueId(0);
+        self.taken = vec![false; usize::from(config.queues)];
         if config.promiscuous {
             self.set_promiscuous(true)?;
         }
@@ -166,11 +164,13 @@ impl Port {
         let _ = taken.or_else(|_| self.set_promiscuous(true));
     }
 
-    /// The next pair of queues of a started port; `None` when all are taken.
-    pub fn take_queues(&mut self) -> Option<(RxQueue, TxQueue)> {
-        self.queues_left = self.queues_left.checked_sub(1)?;
-        let queue = self.next_queue;
-        self.next_queue = QueueId(queue.0 + 1);
+    /// The receive and the transmit queue of this number of a started port. `None` if there are none,
+    /// or they were taken before.
+    pub fn take_queues(&mut self, queue: QueueId) -> Option<(RxQueue, TxQueue)> {
+        let taken = self.taken.get_mut(usize::from(queue.0))?;
+        if std::mem::replace(taken, true) {
+            return None;
+        }
         Some((RxQueue::new(self.id, queue), TxQueue::new(self.id, queue)))
     }
 

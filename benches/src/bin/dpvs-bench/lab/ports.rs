@@ -126,7 +126,7 @@ fn start_port(name: &str, pool: &Mempool) -> Result<(PortId, RxQueue, Out), Erro
     let mut port = Port::by_name(name)?;
     port.start(&config, pool)?;
     let (rx, tx) = port
-        .take_queues()
+        .take_queues(dpdk::QueueId(0))
         .ok_or_else(|| format!("{name} has no queue"))?;
     Ok((port.id(), rx, Out::new(tx)))
 }
