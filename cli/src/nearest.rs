@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slips_are_seen_and_other_words_are_not() {
+    fn a_misspelt_word_is_recognized_and_an_unrelated_one_is_not() {
         let valid = ["dev", "broadcast", "scope", "valid_lft", "preferred_lft"];
         for (word, meant) in [
             ("devv", Some("dev")),

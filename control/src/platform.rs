@@ -83,7 +83,7 @@ pub struct PoolInfo {
     pub memory_bytes: u64,
 }
 
-/// A port would not do what it was told.
+/// The driver refused a change of a port.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct PlatformError(pub String);

@@ -76,7 +76,7 @@ async fn a_service_counts_what_its_dests_count_those_that_are_gone_too() {
 }
 
 #[tokio::test]
-async fn rates_are_real() {
+async fn rates_are_per_second_over_the_time_that_passed() {
     let director = director().await;
     let mut ipvs = director.ipvs().await;
     ipvs.add_service(service(VIP, 80, "rr")).await.unwrap();
@@ -104,7 +104,7 @@ async fn rates_are_real() {
 }
 
 #[tokio::test]
-async fn memory_is_told_by_pool_and_by_worker() {
+async fn memory_is_listed_by_pool_and_by_worker() {
     let director = director().await;
     two_arm(&director).await;
     let channel = director.connect().await;

@@ -13,7 +13,7 @@ fn with(change: impl FnOnce(&mut v1::VirtualService)) -> v1::VirtualService {
 }
 
 #[tokio::test]
-async fn options_reach_the_workers_and_come_back_as_they_were() {
+async fn options_reach_the_workers_and_are_listed_as_given() {
     let director = director().await;
     let asked = with(|service| {
         service.persistence_s = 600;
@@ -150,7 +150,7 @@ async fn modes_that_cannot_do_what_a_service_asks_are_refused() {
 }
 
 #[tokio::test]
-async fn dests_of_any_port_have_none() {
+async fn a_dest_of_a_service_on_any_port_must_have_port_0() {
     let director = director().await;
     let mut ipvs = director.ipvs().await;
     let any_port = with(|service| {
@@ -167,7 +167,7 @@ async fn dests_of_any_port_have_none() {
 }
 
 #[tokio::test]
-async fn what_datagrams_ask_of_a_mode_cannot_be_had_by_a_way_round() {
+async fn udp_options_that_need_a_fwdmode_are_checked_for_each_edit_of_service_and_dest() {
     let director = director().await;
     let mut ipvs = director.ipvs().await;
     let mut datagrams = with(|service| service.one_packet = true);
@@ -206,7 +206,7 @@ fn access(list: v1::AccessList, addr: &str, prefix_len: u32) -> v1::AccessEntry 
 }
 
 #[tokio::test]
-async fn lists_are_kept_shown_and_published() {
+async fn deny_and_allow_lists_are_stored_listed_and_published() {
     let director = director().await;
     let mut ipvs = director.ipvs().await;
     let denied = access(v1::AccessList::Deny, "192.0.2.0", 24);

@@ -10,7 +10,7 @@ use packet::MacAddr;
 use proto::v1::change::Change;
 
 #[tokio::test]
-async fn a_change_makes_anew_only_the_service_it_is_about() {
+async fn a_change_rebuilds_only_the_service_that_it_is_about() {
     let director = director().await;
     let mut ipvs = director.ipvs().await;
     for port in 80..90 {
@@ -44,7 +44,7 @@ async fn a_change_makes_anew_only_the_service_it_is_about() {
 /// The fake workers complain about a snapshot whose pools have not come yet, and about dests and
 /// pools taken away that a snapshot still uses.
 #[tokio::test]
-async fn a_worker_that_is_far_behind_gets_the_newest_in_a_sensible_order() {
+async fn a_slow_worker_gets_the_newest_snapshot_and_its_commands_in_order() {
     let director = Director::start(&Setup {
         ring: 2,
         ..Setup::default()
@@ -107,7 +107,7 @@ async fn many_changes_at_once_are_one_snapshot() {
 }
 
 #[tokio::test]
-async fn a_held_packet_s_neighbour_is_asked_for_and_its_answer_published() {
+async fn a_queued_packet_makes_control_resolve_its_neighbour_and_publish_the_mac() {
     let director = director().await;
     let mut addresses = director.addresses().await;
     addresses

@@ -138,7 +138,7 @@ async fn a_link_is_changed_whole_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_local_address_stays_until_no_service_has_it_and_its_number_until_no_worker_knows_it() {
+async fn a_laddr_stays_while_a_service_uses_it_and_its_id_while_a_worker_knows_it() {
     let director = director().await;
     two_arm(&director).await;
     let mut ipvs = director.ipvs().await;
@@ -202,7 +202,7 @@ async fn laddrs_shown(director: &Director) -> usize {
 
 /// A removed dest's conns may live on at one worker: its counters are that dest's till the end.
 #[tokio::test]
-async fn a_dest_s_number_is_another_s_only_when_all_workers_have_done_with_it() {
+async fn a_dest_id_is_reused_only_after_every_worker_has_ended_the_conns_of_the_old_dest() {
     let director = Director::start(&Setup {
         max_dests: 2,
         ..Setup::default()

@@ -115,7 +115,7 @@ async fn a_client_that_dies_before_its_last_change_changed_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_listed_is_enough_to_bring_it_back() {
+async fn a_listing_is_enough_to_restore_all_services() {
     let director = director().await;
     let mut ipvs = director.ipvs().await;
     for (port, scheduler) in [(80, "rr"), (443, "mh"), (22, "conhash")] {

@@ -23,6 +23,8 @@ pub trait Io<B: PacketBuf> {
     fn allocate(&mut self, port: PortId, len: usize) -> Option<B>;
     /// Sends an event to control.
     ///
-    /// # Errors The event, if the ring is full.
+    /// # Errors
+    ///
+    /// The event, if the ring is full.
     fn event(&mut self, event: Event) -> Result<(), Event>;
 }

@@ -13,14 +13,17 @@ pub struct Now {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tick(pub u32);
 
-/// The time between two [`Tick`]s, in the same unit. At most half of the range of a tick: 26 days.
+/// The time between two [`Tick`]s, in the same unit. It is at most [`Self::MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 #[repr(transparent)]
 pub struct Span(pub u32);
 
 impl Span {
-    /// The longest span that means anything.
+    /// The longest span between two ticks: half of the range of a tick, 26 days.
     pub const MAX: Self = Self(u32::MAX / 2);
+
+    /// Longer than the time between any two ticks: the age of an entry that is not in use.
+    pub(crate) const FOREVER: Self = Self(u32::MAX);
 
     /// A span of this many seconds. A longer one than [`Self::MAX`] is clamped.
     pub const fn from_secs(secs: u32) -> Self {

@@ -42,7 +42,7 @@ impl v1::neighbour_service_server::NeighbourService for Api {
                 Ok(())
             } else {
                 let text = format!(
-                    "{addr} is no neighbour on {}: `dpip neigh show` lists them",
+                    "no neighbour {addr} on {}: `dpip neigh show` lists them",
                     message.device
                 );
                 Err(Status::not_found(text))

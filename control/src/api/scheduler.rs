@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn slips_are_answered_with_what_was_meant() {
+    fn a_misspelt_scheduler_or_flag_is_answered_with_the_nearest_one() {
         for (slip, meant) in [
             ("-rr", "did you mean rr?"),
             ("RR", "did you mean rr?"),

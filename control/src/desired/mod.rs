@@ -111,7 +111,9 @@ impl Desired {
 
     /// A device by its name.
     ///
-    /// # Errors If there is none. The error lists the devices.
+    /// # Errors
+    ///
+    /// If there is none. The error lists the devices.
     pub fn device(&self, name: &str) -> Result<&Device, NoDevice> {
         self.devices
             .iter()

@@ -163,7 +163,7 @@ fn refuses<E: std::error::Error>(
 }
 
 #[test]
-fn addresses_that_cannot_be_are_refused_with_the_way_out() {
+fn invalid_addresses_are_refused_with_the_way_out() {
     let mut desired = with_a_service();
     for (addr, prefix_len, device, words) in [
         ("10.0.0.1", 32, "dpdk7", "the devices are dpdk0, dpdk1"),
@@ -182,7 +182,7 @@ fn addresses_that_cannot_be_are_refused_with_the_way_out() {
 }
 
 #[test]
-fn routes_that_cannot_be_are_refused_with_the_way_out() {
+fn invalid_routes_are_refused_with_the_way_out() {
     let mut desired = with_a_service();
     for (request, words) in [
         (
@@ -202,7 +202,7 @@ fn routes_that_cannot_be_are_refused_with_the_way_out() {
 }
 
 #[test]
-fn services_that_cannot_be_are_refused_with_the_way_out() {
+fn invalid_services_dests_and_laddrs_are_refused_with_the_way_out() {
     let mut desired = with_a_service();
     refuses(
         &mut desired,

@@ -23,7 +23,7 @@ const TICK: Duration = Duration::from_millis(1);
 const SAMPLE_EVERY: Duration = Duration::from_secs(2);
 /// Dests that are sampled before other tasks run.
 const SAMPLED_AT_ONCE: usize = 512;
-/// How long a worker may take to answer before the caller is told so.
+/// How long a worker may take to answer before the caller gets an error.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a control plane is made with.

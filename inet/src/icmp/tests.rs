@@ -191,7 +191,7 @@ fn too_long_a_packet_becomes_an_error_with_the_mtu_of_at_most_576_bytes() {
 }
 
 #[test]
-fn an_unreachable_destination_is_told_with_its_reason() {
+fn a_destination_unreachable_carries_its_reason() {
     let mut packet = buf(&datagram(b""));
     assert!(dest_unreachable(
         &mut packet,

@@ -235,7 +235,9 @@ impl<A: Address> ConnTable<A> {
 
     /// Inserts a conn under both its tuples, and schedules a visit at its deadline.
     ///
-    /// # Errors The table is full. Nothing has changed.
+    /// # Errors
+    ///
+    /// The table is full. Nothing has changed.
     pub fn insert(&mut self, conn: Conn<A>) -> Result<ConnId, TableFull> {
         let (id, place) =
             self.insert_inbound(&self.begin(&conn.tuple(Direction::Inbound)), conn)?;
@@ -250,7 +252,9 @@ impl<A: Address> ConnTable<A> {
     /// bucket of its outbound tuple. [`Self::insert_outbound`] must follow with the look-up that is
     /// returned.
     ///
-    /// # Errors The table is full. Nothing has changed.
+    /// # Errors
+    ///
+    /// The table is full. Nothing has changed.
     // Inlined: the result would be written in parts and read as a whole, which waits until the
     // stores to the conn's own line are done (store-forwarding stall).
     #[inline(always)]
@@ -296,7 +300,9 @@ impl<A: Address> ConnTable<A> {
     /// Enters a conn under its outbound tuple, except for DR and tunnel, whose replies do not pass
     /// here.
     ///
-    /// # Errors The index is full. Nothing has changed, and the caller must remove the conn.
+    /// # Errors
+    ///
+    /// The index is full. Nothing has changed, and the caller must remove the conn.
     pub fn insert_outbound(&mut self, id: ConnId, outbound: Lookup) -> Result<(), TableFull> {
         if self.get(id).flags.has(ConnFlags::DR_TUNNEL) {
             return Ok(());

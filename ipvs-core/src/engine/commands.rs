@@ -21,7 +21,9 @@ const OF_IPV6: u32 = 1 << 31;
 impl<B: PacketBuf> Engine<B> {
     /// Carries out one command. A worker calls it for a few commands per loop.
     ///
-    /// # Errors The answer to control, if the ring of events is full. The worker offers it again
+    /// # Errors
+    ///
+    /// The answer to control, if the ring of events is full. The worker offers it again
     /// later.
     pub fn apply(&mut self, now: Now, command: Command, io: &mut impl Io<B>) -> Result<(), Event> {
         self.shared.now = now;

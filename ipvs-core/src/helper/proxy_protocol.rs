@@ -213,7 +213,9 @@ impl Edit {
 
     /// Carries the edit out. Returns by how many bytes the packet has grown.
     ///
-    /// # Errors The reason to drop the packet, which is unchanged then.
+    /// # Errors
+    ///
+    /// The reason to drop the packet, which is unchanged then.
     fn put<A: Family, B: PacketBuf>(
         &self,
         packet: &mut B,

@@ -14,7 +14,7 @@ const SETS: usize = 256;
 const WAYS: usize = 4;
 /// Most dests of an address with lblcr. If there are more, the most loaded one is removed.
 const MEMBERS: usize = 8;
-/// In ticks: a day, as `lblc_expiration` and `lblcr_expiration` of IPVS. An address that was not
+/// A day, as `lblc_expiration` and `lblcr_expiration` of IPVS. An address that was not
 /// used for a day is forgotten. A set of dests that has not changed for a day loses its most loaded
 /// dest.
 const EXPIRATION: Span = Span::from_secs(24 * 60 * 60);
@@ -56,7 +56,7 @@ impl Locality {
         let ways = self.entries.get_mut(first..first + WAYS)?;
         let key = Some((service, daddr));
         let age = |entry: &Entry| match entry.key {
-            None => Span(u32::MAX),
+            None => Span::FOREVER,
             Some(_) => now.since(entry.used),
         };
         let found = ways

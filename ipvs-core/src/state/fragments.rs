@@ -158,7 +158,7 @@ impl<A: Address, B> Fragments<A, B> {
         let set = &mut self.notes[whole.set(&self.key)];
         let age = |note: &Note<A>| {
             if !note.is_used || note.whole == whole {
-                Span(u32::MAX)
+                Span::FOREVER
             } else {
                 now.since(note.since)
             }
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(fragments.first_of(Tick(0), &whole(1)), None);
         fragments.note(Tick(0), whole(1), first);
         assert_eq!(
-            fragments.first_of(Tick(NOTE_LIFE.0), &whole(1)),
+            fragments.first_of(Tick(0).after(NOTE_LIFE), &whole(1)),
             Some(first)
         );
         assert_eq!(fragments.first_of(Tick(0), &whole(2)), None);

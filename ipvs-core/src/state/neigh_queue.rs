@@ -200,9 +200,9 @@ mod tests {
     fn a_packet_that_waited_too_long_is_given_up() {
         let mut queue = NeighQueue::new(3, 2);
         queue.push(Tick(0), GATEWAY, 'a');
-        assert_eq!(queue.pop_stale(Tick(Span::from_secs(2).0)), None);
+        assert_eq!(queue.pop_stale(Tick(0).after(Span::from_secs(2))), None);
         assert_eq!(
-            queue.pop_stale(Tick(Span::from_secs(4).0)),
+            queue.pop_stale(Tick(0).after(Span::from_secs(4))),
             Some((GATEWAY, 'a'))
         );
     }

@@ -231,14 +231,14 @@ mod tests {
     }
 
     #[test]
-    fn what_most_packets_are_is_plain() {
+    fn ordinary_tcp_and_udp_take_the_fast_path_of_classification() {
         for frame in frames() {
             assert!(plain_flow(&mut received(&frame), ADDRESSEE).is_some());
         }
     }
 
     #[test]
-    fn padding_is_cut_off_either_way() {
+    fn the_fast_path_of_classification_trims_padding() {
         for frame in frames() {
             let mut packet = received(&[&frame[..], &[0; 9]].concat());
             assert!(plain_flow(&mut packet, ADDRESSEE).is_some());
@@ -263,11 +263,11 @@ mod tests {
         /// path of classification finds what the slow path finds, except for impossible source and
         /// destination addresses.
         #[test]
-        fn the_short_way_says_what_the_long_one_does(
+        fn the_fast_path_of_classification_agrees_with_the_slow_path(
             is_tcp: bool,
             changes in prop::collection::vec((place(), byte()), 0..4),
             is_to_itself in prop::bool::weighted(0.1),
-            is_mended in prop::bool::weighted(0.9),
+            has_checksum in prop::bool::weighted(0.9),
             len in prop::option::weighted(0.2, 0_usize..80),
             nic in [0_usize..3, 0_usize..3],
         ) {
@@ -280,7 +280,7 @@ mod tests {
             if is_to_itself {
                 frame.copy_within(26..30, 30);
             }
-            if is_mended {
+            if has_checksum {
                 frame[24..26].fill(0);
                 let checksum = packet::checksum::checksum(&frame[14..34]);
                 frame[24..26].copy_from_slice(&checksum.to_be_bytes());
@@ -288,15 +288,17 @@ mod tests {
             if let Some(len) = len {
                 frame.resize(len, 0);
             }
-            let mut short = received(&frame);
-            let [ip, l4] = nic.map(|at| [ChecksumState::Unknown, ChecksumState::Good, ChecksumState::Bad][at]);
-            (short.ip_checksum, short.l4_checksum) = (ip, l4);
-            let mut long = short.clone();
-            if let Some(flow) = plain_flow(&mut short, ADDRESSEE) {
+            let mut fast = received(&frame);
+            let states = [ChecksumState::Unknown, ChecksumState::Good, ChecksumState::Bad];
+            let [ip, l4] = nic.map(|at| states[at]);
+            (fast.ip_checksum, fast.l4_checksum) = (ip, l4);
+            let mut slow = fast.clone();
+            if let Some(flow) = plain_flow(&mut fast, ADDRESSEE) {
                 let tuple = &flow.tuple;
-                let said = <[u8; 4]>::check_hosts(tuple.src, tuple.dst).map(|()| flow);
-                prop_assert_eq!(said.map_or_else(Class::Aside, Class::Flow), classify(&mut long, MAC));
-                prop_assert_eq!(short.bytes(), long.bytes());
+                let hosts = <[u8; 4]>::check_hosts(tuple.src, tuple.dst);
+                let class = hosts.map(|()| flow).map_or_else(Class::Aside, Class::Flow);
+                prop_assert_eq!(class, classify(&mut slow, MAC));
+                prop_assert_eq!(fast.bytes(), slow.bytes());
             }
         }
     }

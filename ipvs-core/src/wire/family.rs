@@ -40,7 +40,9 @@ pub(crate) trait Family: Address {
     fn delta(old: Self, new: Self) -> Delta;
     /// Checks a frame's IP header and reads it.
     ///
-    /// # Errors The reason to drop the packet.
+    /// # Errors
+    ///
+    /// The reason to drop the packet.
     fn check<B: PacketBuf>(packet: &mut B) -> Result<IpFacts<Self>, DropReason>;
     /// Reads the header that an ICMP error quotes.
     fn check_quoted(ip: &[u8]) -> Option<IpFacts<Self>>;

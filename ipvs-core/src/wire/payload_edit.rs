@@ -20,7 +20,9 @@ pub(crate) fn end_of<A>(flow: &Flow<A>) -> usize {
 /// Replaces `stripped` bytes at offset `at` of the frame by `new`. Returns by how much the packet
 /// has grown. The packet still has the endpoints that it came with.
 ///
-/// # Errors The reason to drop the packet, which is unchanged then.
+/// # Errors
+///
+/// The reason to drop the packet, which is unchanged then.
 pub(crate) fn splice<A: Family, B: PacketBuf>(
     packet: &mut B,
     flow: &Flow<A>,

@@ -87,7 +87,9 @@ impl Desired {
 
     /// Removes a prefix from a list. An empty list has no effect.
     ///
-    /// # Errors If there is no such service, or the prefix is not listed.
+    /// # Errors
+    ///
+    /// If there is no such service, or the prefix is not listed.
     pub fn del_access(
         &mut self,
         key: &ServiceKey,

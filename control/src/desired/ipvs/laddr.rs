@@ -30,7 +30,7 @@ pub enum LaddrError {
         service: ServiceKey,
     },
     /// The service does not have it
-    #[error("{addr} is no local address of service {service}: `ipvsadm-rs -G` lists them")]
+    #[error("service {service} has no local address {addr}: `ipvsadm-rs -G` lists them")]
     Missing {
         /// The address
         addr: IpAddr,

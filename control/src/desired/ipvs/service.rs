@@ -186,7 +186,9 @@ impl Desired {
 
     /// Removes a service with its dests, whose conns end.
     ///
-    /// # Errors If there is none with this key.
+    /// # Errors
+    ///
+    /// If there is none with this key.
     pub fn del_service(&mut self, key: &ServiceKey) -> Result<(), ServiceError> {
         let service = self
             .services
@@ -214,7 +216,9 @@ impl Desired {
 
     /// Adds a dest. `zero` is what the counters of its id show now, from an earlier dest.
     ///
-    /// # Errors If it is refused; nothing has changed then.
+    /// # Errors
+    ///
+    /// If it is refused; nothing has changed then.
     pub fn add_dest(
         &mut self,
         key: &ServiceKey,
@@ -308,7 +312,9 @@ impl Desired {
 
     /// Removes a dest; its conns end. `counts` is what it has counted.
     ///
-    /// # Errors If it is not there.
+    /// # Errors
+    ///
+    /// If it is not there.
     pub fn del_dest(
         &mut self,
         key: &ServiceKey,
@@ -335,7 +341,9 @@ impl Desired {
 
     /// Clears the counters of one service, or of all.
     ///
-    /// # Errors If there is no such service.
+    /// # Errors
+    ///
+    /// If there is no such service.
     pub fn zero_counters(
         &mut self,
         key: Option<&ServiceKey>,

@@ -20,7 +20,7 @@ pub enum ServiceError {
     PortZero(ServiceKey),
     /// A service on any port has a dest with a port of its own.
     #[error(
-        "dest {addr}:{port}: service {service} is for any port, and hands each to the same port of the dest: give port 0, as in -r {addr}:0"
+        "dest {addr}:{port}: service {service} is for any port, and hands each to the same port of the dest: give port 0, e.g. -r {addr}:0"
     )]
     DestPortOfAnyPort {
         /// The service
@@ -150,7 +150,7 @@ pub enum ServiceError {
         port: u16,
     },
     /// The dest does not exist.
-    #[error("{addr}:{port} is no dest of service {service}: add it with -a")]
+    #[error("service {service} has no dest {addr}:{port}: add it with -a")]
     DestMissing {
         /// The service
         service: ServiceKey,
@@ -160,7 +160,7 @@ pub enum ServiceError {
         port: u16,
     },
     /// A dest with port 0.
-    #[error("dest {0}: port 0 is no port a real server can listen on: give one, as in -r {0}:80")]
+    #[error("dest {0}: a real server cannot listen on port 0: give its port, e.g. -r {0}:80")]
     DestPortZero(IpAddr),
     /// A lower threshold that is not below the upper one.
     #[error(
@@ -193,7 +193,7 @@ pub enum ServiceError {
     },
     /// A match service with an address and port.
     #[error(
-        "service {0}: say which packets it is for: src-range=, dst-range=, as in -H proto=tcp,src-range=192.168.100.0-192.168.100.254,oif=dpdk1"
+        "service {0}: say which packets it is for: src-range=, dst-range=, e.g. -H proto=tcp,src-range=192.168.100.0-192.168.100.254,oif=dpdk1"
     )]
     MatchesAll(ServiceKey),
     /// A match service names a device that does not exist.
@@ -230,7 +230,7 @@ pub enum ServiceError {
     },
     /// A WAN address with a port, which SNAT chooses itself.
     #[error(
-        "dest {addr}:{port}: SNAT chooses the ports of a WAN address itself: give port 0, as in -r {addr}:0 -J"
+        "dest {addr}:{port}: SNAT chooses the ports of a WAN address itself: give port 0, e.g. -r {addr}:0 -J"
     )]
     PortOfSnat {
         /// WAN address
@@ -240,7 +240,7 @@ pub enum ServiceError {
     },
     /// A WAN address without sapool, so without ports to choose from.
     #[error(
-        "{0} is no address of the director whose ports are shared out: add it first, as in `dpip addr add {0}/32 dev dpdk1 sapool`"
+        "invalid WAN address {0}: expected an address of the director with sapool (`dpip addr add {0} dev dpdk1 sapool` adds it)"
     )]
     NoWanAddress(IpAddr),
     /// No id is left for another local address.

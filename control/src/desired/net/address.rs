@@ -69,7 +69,7 @@ pub enum AddressError {
         device: String,
     },
     /// It is not there
-    #[error("{addr} is no address of {device}: `dpip addr show` lists them")]
+    #[error("{device} has no address {addr}: `dpip addr show` lists them")]
     Missing {
         /// The address
         addr: IpAddr,
@@ -195,7 +195,9 @@ impl Desired {
     /// Removes the addresses of a device for which `is_meant` holds, except for those that services
     /// use as local addresses.
     ///
-    /// # Errors If there is no such device.
+    /// # Errors
+    ///
+    /// If there is no such device.
     pub fn flush_addresses(
         &mut self,
         device: &str,

@@ -74,7 +74,7 @@ pub enum RouteError {
     KniHostPrefix(IpAddr),
     /// The source is not an address of the director.
     #[error(
-        "src {0} is no address of this director: add it first (`dpip addr add {0}/32 dev DEV`)"
+        "invalid src {0}: expected an address of this director (`dpip addr add {0} dev DEV` adds it)"
     )]
     SrcUnknown(IpAddr),
     /// The MTU is out of range.
@@ -149,7 +149,9 @@ impl Desired {
     /// Removes the routes of a device for which `is_meant` holds, except for those that addresses
     /// made.
     ///
-    /// # Errors If there is no such device.
+    /// # Errors
+    ///
+    /// If there is no such device.
     pub fn flush_routes(
         &mut self,
         device: &str,

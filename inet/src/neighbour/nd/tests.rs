@@ -307,7 +307,7 @@ fn we_ask_the_group_of_the_target_and_later_the_one_who_had_it() {
 
 /// RFC 4861, 7.2.6
 #[test]
-fn an_address_that_comes_is_told_to_all() {
+fn a_new_address_is_announced_to_all_nodes() {
     let told = unsolicited(&device(1), ip("2001:db8::100"));
     let (src, dst, _, icmp) = seen(told.bytes());
     assert_eq!((src, dst), (ip("2001:db8::100"), ip("ff02::1")));
