@@ -17,7 +17,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 pub use connect::{DEFAULT_SOCKET, MAX_ANSWER_BYTES, SOCKET_VARIABLE, connect, socket_path};
-pub use convert::{host_prefix_len, ip, ip_message, ip_or_zero, mac};
+pub use convert::{
+    PrefixError, host_prefix_len, ip, ip_message, ip_or_zero, mac, parse_addr, parse_prefix,
+};
 pub use error::CliError;
 pub use nearest::{did_you_mean, nearest};
 pub use options::{HELP_WIDTH, Item, Opt, OptionError, OptionTable, Takes};

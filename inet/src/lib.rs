@@ -42,6 +42,7 @@ pub mod net;
 pub mod prefix;
 pub mod rate_limit;
 pub mod route;
+pub mod sharded;
 
 pub use device::{Device, IfIndex};
 pub use frame::Frame;
@@ -50,3 +51,4 @@ pub use net::{Hop, LocalAddr, MacPair, Net, Nexthop, NexthopId};
 pub use prefix::{InvalidPrefix, Prefix};
 pub use rate_limit::RateLimit;
 pub use route::{Route, RouteScope, RouteTable};
+pub use sharded::Sharded;

@@ -11,6 +11,7 @@ use crate::chunked::Chunked;
 use crate::device::{Device, IfIndex};
 use crate::hash::MixHasher;
 use crate::route::{Route, RouteScope, RouteTable};
+use crate::sharded::Sharded;
 
 /// Index of a next hop in [`Net`]. Stable while the neighbour exists; reused only after a change of
 /// [`Net::generation`].
@@ -88,7 +89,7 @@ pub struct Hop<'a> {
     pub mtu: u16,
 }
 
-/// Shards of the neighbour index: a new neighbour copies one.
+/// Number of shards of the neighbour index.
 const SHARDS: usize = 256;
 
 type NeighbourShard = HashMap<NeighbourKey, NexthopId, BuildHasherDefault<MixHasher>>;
@@ -105,7 +106,7 @@ fn neighbour_key(ifindex: IfIndex, addr: IpAddr) -> NeighbourKey {
 }
 
 /// Devices, addresses, routes and neighbours as workers see them. Cloning copies pointers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Net {
     /// Changes when a next hop that a conn remembers may have become wrong: a route or an address
     /// changed, or the ids of neighbours that were removed are about to be reused. It does not
@@ -118,21 +119,7 @@ pub struct Net {
     pub routes: RouteTable,
     local_addrs: Arc<HashMap<IpAddr, LocalAddr>>,
     nexthops: Chunked<Nexthop>,
-    nexthop_ids: Arc<[Arc<NeighbourShard>]>,
-}
-
-impl Default for Net {
-    fn default() -> Self {
-        let shard = Arc::new(NeighbourShard::default());
-        Self {
-            generation: 0,
-            devices: Arc::default(),
-            routes: RouteTable::default(),
-            local_addrs: Arc::default(),
-            nexthops: Chunked::default(),
-            nexthop_ids: (0..SHARDS).map(|_| Arc::clone(&shard)).collect(),
-        }
-    }
+    nexthop_ids: Sharded<NeighbourShard, SHARDS>,
 }
 
 impl Net {
@@ -171,7 +158,7 @@ impl Net {
     #[inline]
     pub fn nexthop_of(&self, ifindex: IfIndex, neighbour: IpAddr) -> Option<NexthopId> {
         let key = neighbour_key(ifindex, neighbour);
-        self.nexthop_ids[shard_of(&key)].get(&key).copied()
+        self.nexthop_ids.of(hash_of(&key)).get(&key).copied()
     }
 
     /// A next hop by its id. `None` if the neighbour was removed.
@@ -251,20 +238,15 @@ impl Net {
     ) {
         let key = neighbour_key(ifindex, addr);
         self.nexthops.set(id.0 as usize, nexthop);
-        let known = self.nexthop_ids[shard_of(&key)].get(&key) == Some(&id);
+        let known = self.nexthop_ids.of(hash_of(&key)).get(&key) == Some(&id);
         if known == nexthop.is_some() {
             return;
         }
-        if Arc::get_mut(&mut self.nexthop_ids).is_none() {
-            self.nexthop_ids = self.nexthop_ids.iter().cloned().collect();
-        }
-        if let Some(shards) = Arc::get_mut(&mut self.nexthop_ids) {
-            let shard = Arc::make_mut(&mut shards[shard_of(&key)]);
-            match nexthop {
-                Some(_) => shard.insert(key, id),
-                None => shard.remove(&key),
-            };
-        }
+        let shard = self.nexthop_ids.of_mut(hash_of(&key));
+        match nexthop {
+            Some(_) => shard.insert(key, id),
+            None => shard.remove(&key),
+        };
     }
 }
 
@@ -273,9 +255,9 @@ const fn is_link_local(addr: IpAddr) -> bool {
     matches!(addr, IpAddr::V6(addr) if addr.is_unicast_link_local())
 }
 
-fn shard_of((ifindex, addr): &NeighbourKey) -> usize {
+fn hash_of((ifindex, addr): &NeighbourKey) -> usize {
     let spread = ((*addr as u32).wrapping_mul(0x9E37_79B1) >> 16) as usize;
-    (spread ^ usize::from(*ifindex)) % SHARDS
+    spread ^ usize::from(*ifindex)
 }
 
 #[cfg(test)]

@@ -406,6 +406,11 @@ fn what_is_wrong_is_said_with_its_exit_status() {
             2,
             "invalid address or network",
         ),
+        (
+            "-U -t 10.0.0.100:80 -k 10.0.0.0/64",
+            2,
+            "invalid address or network '10.0.0.0/64': expected a prefix length of 0 to 32",
+        ),
         ("-U -t 10.0.0.100:80", 2, "'blklst' option"),
         (
             "-A -t 10.0.0.100:80 -j perhaps",

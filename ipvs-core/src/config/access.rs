@@ -3,15 +3,14 @@
 use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use inet::Prefix;
 use inet::hash::MixHasher;
+use inet::{Prefix, Sharded};
 
 use crate::drop_reason::DropReason;
 use crate::tuple::Address;
 
-/// Number of shards of an [`AddrSet`]. A change copies one shard and the array of pointers.
+/// Number of shards of an [`AddrSet`].
 const SHARDS: usize = 256;
 
 /// Bits before an IPv4 address that is mapped into IPv6: RFC 4291, 2.5.5.2.
@@ -23,21 +22,11 @@ type Shard = HashSet<Bits, BuildHasherDefault<MixHasher>>;
 
 /// A set of addresses and prefixes of any size. A look-up costs one hash look-up for each prefix
 /// length that occurs. Cloning copies pointers; a change copies one shard.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AddrSet {
-    shards: Arc<[Arc<Shard>]>,
+    shards: Sharded<Shard, SHARDS>,
     /// The prefix lengths that occur, with the number of prefixes of each.
     lengths: Vec<(u8, u32)>,
-}
-
-impl Default for AddrSet {
-    fn default() -> Self {
-        let empty: Arc<Shard> = Arc::default();
-        Self {
-            shards: (0..SHARDS).map(|_| Arc::clone(&empty)).collect(),
-            lengths: Vec::new(),
-        }
-    }
 }
 
 impl AddrSet {
@@ -88,16 +77,16 @@ impl AddrSet {
 
     /// All prefixes, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = Prefix> {
-        let all = self.shards.iter().flat_map(|shard| shard.iter());
+        let all = self.shards.iter().flatten();
         all.filter_map(|bits| to_prefix(*bits))
     }
 
     fn has(&self, bits: &Bits) -> bool {
-        self.shards[shard_of(bits)].contains(bits)
+        self.shards.of(hash_of(bits)).contains(bits)
     }
 
     fn shard_mut(&mut self, bits: &Bits) -> &mut Shard {
-        Arc::make_mut(&mut Arc::make_mut(&mut self.shards)[shard_of(bits)])
+        self.shards.of_mut(hash_of(bits))
     }
 }
 
@@ -168,9 +157,9 @@ fn to_prefix((bits, len): Bits) -> Option<Prefix> {
     }
 }
 
-fn shard_of((bits, len): &Bits) -> usize {
+fn hash_of((bits, len): &Bits) -> usize {
     let folded = (*bits as u64) ^ (*bits >> 64) as u64 ^ u64::from(*len) << 56;
-    (folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as usize % SHARDS
+    (folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as usize
 }
 
 #[cfg(test)]
@@ -216,7 +205,7 @@ mod tests {
         let copy = set.clone();
         set.insert(prefix("10.0.0.1", 32));
         let shared = copy.shards.iter().zip(set.shards.iter());
-        let copied = shared.filter(|(a, b)| !Arc::ptr_eq(a, b)).count();
+        let copied = shared.filter(|(a, b)| !std::ptr::eq(*a, *b)).count();
         assert_eq!(copied, 1, "of {SHARDS}");
     }
 

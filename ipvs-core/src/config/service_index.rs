@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::net::IpAddr;
-use std::sync::Arc;
 
+use inet::Sharded;
 use inet::hash::MixHasher;
 
 use crate::config::Protocol;
@@ -12,7 +12,7 @@ use crate::config::dest::Dest;
 use crate::config::fwdmode::FwdMode;
 use crate::config::service::Service;
 
-/// Number of shards of [`Ends`]. A change copies one shard and the array of pointers.
+/// Number of shards of [`Ends`].
 const SHARDS: usize = 256;
 
 /// Protocol, address and port of packets. Port 0 stands for all ports.
@@ -157,31 +157,22 @@ fn ftp_dests_of(service: &Service) -> impl Iterator<Item = End> {
 }
 
 /// A set of ends, each with the number of services that have it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Ends {
-    shards: Arc<[Arc<Shard>]>,
-}
-
-impl Default for Ends {
-    fn default() -> Self {
-        let empty: Arc<Shard> = Arc::default();
-        Self {
-            shards: (0..SHARDS).map(|_| Arc::clone(&empty)).collect(),
-        }
-    }
+    shards: Sharded<Shard, SHARDS>,
 }
 
 impl Ends {
     fn contains(&self, end: &End) -> bool {
-        self.shards[shard_of(end)].contains_key(end)
+        self.shards.of(hash_of(end)).contains_key(end)
     }
 
     fn add(&mut self, end: End) {
-        *self.shard_mut(&end).entry(end).or_default() += 1;
+        *self.shards.of_mut(hash_of(&end)).entry(end).or_default() += 1;
     }
 
     fn remove(&mut self, end: &End) {
-        let shard = self.shard_mut(end);
+        let shard = self.shards.of_mut(hash_of(end));
         if let Some(services) = shard.get_mut(end) {
             *services -= 1;
             if *services == 0 {
@@ -189,19 +180,15 @@ impl Ends {
             }
         }
     }
-
-    fn shard_mut(&mut self, end: &End) -> &mut Shard {
-        Arc::make_mut(&mut Arc::make_mut(&mut self.shards)[shard_of(end)])
-    }
 }
 
-fn shard_of((_, addr, port): &End) -> usize {
+fn hash_of((_, addr, port): &End) -> usize {
     let low = match addr {
         IpAddr::V4(addr) => addr.to_bits(),
         IpAddr::V6(addr) => addr.to_bits() as u32,
     };
     let spread = (low ^ u32::from(*port) << 16).wrapping_mul(0x9E37_79B1);
-    (spread >> 24) as usize % SHARDS
+    (spread >> 24) as usize
 }
 
 #[cfg(test)]

@@ -4,19 +4,21 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use inet::Sharded;
+
 use crate::config::Protocol;
 use crate::config::match_packets::{Match, MatchFacts};
 use crate::config::service::{FTP_CONTROL_PORT, Service, ServiceId, ServiceKey};
 use crate::config::service_index::ServiceIndex;
 use crate::tuple::Address;
 
-/// Number of shards of a [`ServiceTable`]. A change copies one shard and the array of pointers.
+/// Number of shards of a [`ServiceTable`].
 const SHARDS: usize = 4096;
 
 /// All services. Cloning copies pointers; a change copies only the shard that it touches.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ServiceTable {
-    shards: Arc<[Arc<Shard>]>,
+    shards: Sharded<Shard, SHARDS>,
     /// Facts about the services together.
     index: ServiceIndex,
     /// Services that match packets, in the order they were added.
@@ -55,22 +57,11 @@ impl VipKey {
     /// A fixed hash is enough, since operators choose VIPs and vports, and clients do not.
     /// Operators often choose consecutive ports or addresses: they fall into different shards.
     #[inline]
-    const fn shard(self) -> usize {
+    const fn hash(self) -> usize {
         let addr = self.addr as u64 ^ (self.addr >> 64) as u64;
         let hash =
             (addr ^ (self.protocol_and_port as u64) << 32).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (hash >> 32) as usize % SHARDS
-    }
-}
-
-impl Default for ServiceTable {
-    fn default() -> Self {
-        let empty: Arc<Shard> = Arc::default();
-        Self {
-            shards: (0..SHARDS).map(|_| Arc::clone(&empty)).collect(),
-            index: ServiceIndex::default(),
-            match_services: Arc::default(),
-        }
+        (hash >> 32) as usize
     }
 }
 
@@ -100,7 +91,7 @@ impl ServiceTable {
 
     #[inline]
     fn find(&self, vip: VipKey) -> Option<&Arc<Service>> {
-        let mut shard = self.shards[vip.shard()].iter();
+        let mut shard = self.shards.of(vip.hash()).iter();
         let (_, service) = shard.find(|(other, _)| *other == vip)?;
         Some(service)
     }
@@ -186,7 +177,6 @@ impl ServiceTable {
 
     /// Adds services, or replaces those with the same key. Each shard that changes is copied once.
     pub fn insert_all(&mut self, services: impl IntoIterator<Item = Arc<Service>>) {
-        let shards = Arc::make_mut(&mut self.shards);
         for service in services {
             if service.key.matcher.is_some() {
                 self.index.add(&service);
@@ -202,7 +192,7 @@ impl ServiceTable {
             }
             self.index.add(&service);
             let vip = VipKey::of(&service.key);
-            let shard = Arc::make_mut(&mut shards[vip.shard()]);
+            let shard = self.shards.of_mut(vip.hash());
             match shard.iter_mut().find(|(other, _)| *other == vip) {
                 Some((_, old)) => {
                     self.index.remove(old);
@@ -226,7 +216,7 @@ impl ServiceTable {
             return;
         }
         let vip = VipKey::of(key);
-        let shard = Arc::make_mut(&mut Arc::make_mut(&mut self.shards)[vip.shard()]);
+        let shard = self.shards.of_mut(vip.hash());
         if let Some(at) = shard.iter().position(|(other, _)| *other == vip) {
             let (_, service) = shard.swap_remove(at);
             self.index.remove(&service);
@@ -237,7 +227,8 @@ impl ServiceTable {
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Service>> {
         self.shards
             .iter()
-            .flat_map(|shard| shard.iter().map(|(_, service)| service))
+            .flatten()
+            .map(|(_, service)| service)
             .chain(self.match_services.iter())
     }
 }
@@ -297,7 +288,8 @@ mod tests {
             let mut shards = [0; SHARDS];
             for (addr, port) in (0..10_000).map(key) {
                 let addr = std::net::Ipv4Addr::from_bits(addr).into();
-                shards[VipKey::of(&ServiceKey::vip(Protocol::Tcp, addr, port)).shard()] += 1;
+                shards[VipKey::of(&ServiceKey::vip(Protocol::Tcp, addr, port)).hash() % SHARDS] +=
+                    1;
             }
             shards.into_iter().max()
         };

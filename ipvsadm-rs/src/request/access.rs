@@ -1,8 +1,6 @@
 //! `-U -V -O -Y`: an entry of a deny or allow list.
 
-use std::net::IpAddr;
-
-use cli::{CliError, host_prefix_len, ip_message};
+use cli::{CliError, PrefixError, ip_message};
 use proto::v1::{AccessEntry, AccessList, ServiceKey};
 
 use crate::args::Line;
@@ -20,21 +18,20 @@ pub(super) fn entry(
     if text.starts_with("ipset:") {
         return Err(CliError::unsupported(&format!("'{text}'")));
     }
-    let wrong = || {
+    let (addr, prefix_len) = cli::parse_prefix(text).map_err(|error| {
+        let expected = match error {
+            PrefixError::Addr(_) => "e.g. 192.0.2.7 or 192.0.2.0/24".to_owned(),
+            PrefixError::Len { most, .. } => format!("a prefix length of 0 to {most}"),
+        };
         CliError::usage(format!(
-            "invalid address or network '{text}': expected e.g. 192.0.2.7 or 192.0.2.0/24"
+            "invalid address or network '{text}': expected {expected}"
         ))
-    };
-    let (addr, len) = match text.split_once('/') {
-        Some((addr, len)) => (addr, Some(len.parse::<u32>().map_err(|_| wrong())?)),
-        None => (text, None),
-    };
-    let addr: IpAddr = addr.parse().map_err(|_| wrong())?;
+    })?;
     Ok(AccessEntry {
         service: Some(service),
         list: list.into(),
         address: Some(ip_message(addr)),
-        prefix_len: len.unwrap_or(host_prefix_len(addr)),
+        prefix_len,
     })
 }
 
