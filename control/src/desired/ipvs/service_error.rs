@@ -240,7 +240,8 @@ pub enum ServiceError {
     },
     /// A WAN address without sapool, so without ports to choose from.
     #[error(
-        "invalid WAN address {0}: expected an address of the director with sapool (`dpip addr add {0} dev dpdk1 sapool` adds it)"
+        "invalid WAN address {0}: expected an address of the director with sapool (`dpip addr add {0}/{len} dev dpdk1 sapool` adds it)",
+        len = if .0.is_ipv4() { 32 } else { 128 }
     )]
     NoWanAddress(IpAddr),
     /// No id is left for another local address.
