@@ -10,8 +10,10 @@ use packet::{MacAddr, PortId};
 use crate::chunked::Chunked;
 use crate::device::{Device, IfIndex};
 use crate::hash::MixHasher;
+use crate::local_addr::LocalAddr;
 use crate::route::{Route, RouteScope, RouteTable};
 use crate::sharded::Sharded;
+use crate::sources::Sources;
 
 /// Index of a next hop in [`Net`]. Stable while the neighbour exists; reused only after a change of
 /// [`Net::generation`].
@@ -65,17 +67,6 @@ pub struct Nexthop {
     pub mtu: u16,
 }
 
-/// An address of the director.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LocalAddr {
-    /// The address
-    pub addr: IpAddr,
-    /// The device it was added on
-    pub ifindex: IfIndex,
-    /// A local address of FullNAT or SNAT: its ports belong to the workers' pools
-    pub sapool: bool,
-}
-
 /// Where a packet goes next.
 #[derive(Debug, Clone, Copy)]
 pub struct Hop<'a> {
@@ -118,6 +109,7 @@ pub struct Net {
     /// All routes, including those made for addresses
     pub routes: RouteTable,
     local_addrs: Arc<HashMap<IpAddr, LocalAddr>>,
+    sources: Arc<Sources>,
     nexthops: Chunked<Nexthop>,
     nexthop_ids: Sharded<NeighbourShard, SHARDS>,
 }
@@ -202,26 +194,36 @@ impl Net {
     /// device. Among those, one of the same scope as the neighbour's (RFC 6724, 5) comes first, and
     /// then one that is not a local address of FullNAT or SNAT.
     pub fn source_for(&self, ifindex: IfIndex, neighbour: IpAddr) -> Option<IpAddr> {
-        let is_same_family = |addr: &IpAddr| addr.is_ipv4() == neighbour.is_ipv4();
         let of_route = self
             .routes
             .lookup(neighbour)
             .filter(|route| route.ifindex == ifindex)
-            .and_then(|route| route.src);
-        let of_device = || {
-            let is_of_scope = |addr| is_link_local(addr) == is_link_local(neighbour);
-            self.local_addrs
-                .values()
-                .filter(|local| local.ifindex == ifindex && is_same_family(&local.addr))
-                .min_by_key(|local| (!is_of_scope(local.addr), local.sapool, local.addr))
-                .map(|local| local.addr)
-        };
-        of_route.filter(is_same_family).or_else(of_device)
+            .and_then(|route| route.src)
+            .filter(|addr| addr.is_ipv4() == neighbour.is_ipv4());
+        of_route.or_else(|| self.sources.of_device(ifindex, neighbour))
+    }
+
+    /// The source of an ICMP error that leaves by a device, about a packet from `sender` to `dst`.
+    ///
+    /// An error about a packet to the director itself comes from the address that the packet was
+    /// for (RFC 4443, 2.2 (a)), with IPv4 only if that is one of the device. Any other error comes
+    /// from an address of the device (RFC 1812, 4.3.2.4), or, if it has none, from another one of
+    /// the director. It never comes from the address of another host. `None` if the director has
+    /// no address of this family.
+    pub fn error_source(&self, ifindex: IfIndex, dst: IpAddr, sender: IpAddr) -> Option<IpAddr> {
+        let is_of_device = |local: &LocalAddr| dst.is_ipv6() || local.ifindex == ifindex;
+        if self.local_addr(dst).is_some_and(is_of_device) {
+            return Some(dst);
+        }
+        self.source_for(ifindex, sender)
+            .or_else(|| self.sources.of_director(sender))
     }
 
     /// Replaces all addresses. Control calls it.
     pub fn set_local_addrs(&mut self, addrs: impl IntoIterator<Item = LocalAddr>) {
-        self.local_addrs = Arc::new(addrs.into_iter().map(|local| (local.addr, local)).collect());
+        let addrs: HashMap<_, _> = addrs.into_iter().map(|local| (local.addr, local)).collect();
+        self.sources = Arc::new(Sources::of(addrs.values()));
+        self.local_addrs = Arc::new(addrs);
     }
 
     /// Makes all conns look up their next hops again. Control calls it after a change of routes.
@@ -248,11 +250,6 @@ impl Net {
             None => shard.remove(&key),
         };
     }
-}
-
-/// Link-local addresses of IPv6: RFC 4291, 2.5.6. Those of IPv4 make no difference here.
-const fn is_link_local(addr: IpAddr) -> bool {
-    matches!(addr, IpAddr::V6(addr) if addr.is_unicast_link_local())
 }
 
 fn hash_of((ifindex, addr): &NeighbourKey) -> usize {

@@ -117,6 +117,45 @@ fn our_own_packets_carry_the_route_s_source_then_an_address_whose_ports_are_not_
     assert_eq!(source(&net, 2, [10, 0, 0, 48]), None);
 }
 
+/// RFC 1812, 4.3.2.4 and RFC 4443, 2.2
+#[test]
+fn an_icmp_error_comes_from_an_address_of_the_link_it_leaves_by() {
+    let mut net = two_arm();
+    let v6 = |text: &str| text.parse::<IpAddr>().unwrap();
+    let of = |addr: IpAddr, ifindex| LocalAddr {
+        addr,
+        ifindex: IfIndex(ifindex),
+        sapool: false,
+    };
+    net.set_local_addrs([
+        local([192, 168, 100, 200], 1, true),
+        local([192, 168, 100, 1], 1, false),
+        local([10, 0, 0, 100], 2, false),
+        of(v6("2001:db8::1"), 2),
+        of(v6("fe80::1"), 1),
+    ]);
+    let source = |ifindex, dst: IpAddr, sender: IpAddr| {
+        net.error_source(IfIndex(ifindex), dst, sender)
+            .map(|addr| addr.to_string())
+    };
+    let (ours, far, host) = ([10, 0, 0, 100], [8, 8, 8, 8], [192, 168, 100, 2]);
+    let cases: [(u16, IpAddr, IpAddr, &str); 7] = [
+        (2, ours.into(), far.into(), "10.0.0.100"),
+        (1, ours.into(), host.into(), "192.168.100.1"),
+        (1, far.into(), host.into(), "192.168.100.1"),
+        (3, far.into(), host.into(), "10.0.0.100"),
+        (1, v6("2001:db8::1"), v6("2001:db8:1::2"), "2001:db8::1"),
+        (1, v6("2001:db8::9"), v6("fe80::2"), "fe80::1"),
+        (3, v6("2001:db8::9"), v6("2001:db8:1::2"), "2001:db8::1"),
+    ];
+    for (ifindex, dst, sender, expected) in cases {
+        let from = source(ifindex, dst, sender);
+        assert_eq!(from.as_deref(), Some(expected), "{ifindex} {dst} {sender}");
+    }
+    net.set_local_addrs([]);
+    assert_eq!(net.error_source(IfIndex(1), far.into(), host.into()), None);
+}
+
 #[test]
 fn devices_are_found_by_index_from_1_and_by_port() {
     let net = two_arm();

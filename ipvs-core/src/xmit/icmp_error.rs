@@ -24,8 +24,8 @@ pub(super) enum Refusal {
 }
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// Counts the packet as dropped for `reason`, and sends the error to its sender, from the
-    /// address that the packet was for. The error reuses the packet's mbuf.
+    /// Counts the packet as dropped for `reason`, and sends the error to its sender, by the port
+    /// it came in by. The error reuses the packet's mbuf.
     #[cold]
     pub(super) fn refuse(
         &mut self,
@@ -37,22 +37,32 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) {
         self.shared.stats.drops_by(reason).add(1);
         let is_told = self.shared.icmp_limit.allow(self.shared.now.ns / 1_000_000)
-            && match (ip.dst.to_ip(), refusal) {
-                (IpAddr::V4(from), Refusal::PacketTooBig { mtu }) => {
-                    icmp::frag_needed(&mut packet, from, mtu)
-                }
-                (IpAddr::V4(from), Refusal::TimeExceeded) => icmp::time_exceeded(&mut packet, from),
-                (IpAddr::V6(from), Refusal::PacketTooBig { mtu }) => {
-                    icmpv6::packet_too_big(&mut packet, from, mtu.into())
-                }
-                (IpAddr::V6(from), Refusal::TimeExceeded) => {
-                    icmpv6::time_exceeded(&mut packet, from)
-                }
-            };
+            && self
+                .error_source(&packet, ip)
+                .is_some_and(|from| become_error(&mut packet, from, refusal));
         if is_told {
             self.shared.count_originated();
             self.shared.stats.transmitted.add(1);
             io.transmit(packet.port(), packet);
         }
+    }
+
+    /// The address of ours that an error about a packet comes from.
+    fn error_source(&self, packet: &B, ip: &IpFacts<A>) -> Option<IpAddr> {
+        let net = &self.shared.snapshot.net;
+        let ifindex = net.device_of(packet.port())?.ifindex;
+        net.error_source(ifindex, ip.dst.to_ip(), ip.src.to_ip())
+    }
+}
+
+/// Turns a packet into the error about it. `false` if no error may be sent about it.
+fn become_error<B: PacketBuf>(packet: &mut B, from: IpAddr, refusal: Refusal) -> bool {
+    match (from, refusal) {
+        (IpAddr::V4(from), Refusal::PacketTooBig { mtu }) => icmp::frag_needed(packet, from, mtu),
+        (IpAddr::V4(from), Refusal::TimeExceeded) => icmp::time_exceeded(packet, from),
+        (IpAddr::V6(from), Refusal::PacketTooBig { mtu }) => {
+            icmpv6::packet_too_big(packet, from, mtu.into())
+        }
+        (IpAddr::V6(from), Refusal::TimeExceeded) => icmpv6::time_exceeded(packet, from),
     }
 }

@@ -1,6 +1,7 @@
 //! What comes in besides TCP segments and UDP datagrams that are whole: ICMP, ARP, fragments, SCTP,
 //! malformed frames, and floods.
 
+mod director_errors;
 mod flood;
 mod fragments;
 mod icmp;

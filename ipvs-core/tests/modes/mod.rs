@@ -8,6 +8,7 @@ mod snat;
 mod tunnel;
 
 use ipvs_core::{FwdMode, Protocol};
+pub(crate) use snat::director as snat_director;
 use testkit::director::*;
 use testkit::frames;
 

@@ -17,7 +17,7 @@ const WORLD: &str = "10.0.0.48:80";
 const WAN_ADDR: &str = "192.168.100.200";
 
 /// `-A -s rr -H proto=P,src-range=192.168.100.0-192.168.100.254,oif=dpdk1`, `-a ... -r WAN:0 -J`
-fn director(protocol: Protocol) -> Director {
+pub(crate) fn director(protocol: Protocol) -> Director {
     let mut director = Setup {
         protocol,
         ..Setup::default()

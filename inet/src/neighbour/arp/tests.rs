@@ -1,8 +1,8 @@
 use testkit::VecBuf;
 
 use super::*;
+use crate::LocalAddr;
 use crate::device::IfIndex;
-use crate::net::LocalAddr;
 use crate::route::{Prefix, Route, RouteScope};
 use packet::PortId;
 use proptest::prelude::*;

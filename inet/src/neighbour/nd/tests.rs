@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use testkit::VecBuf;
 
 use super::*;
+use crate::LocalAddr;
 use crate::device::IfIndex;
-use crate::net::LocalAddr;
 use crate::route::{Prefix, Route, RouteScope};
 
 const OURS: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);

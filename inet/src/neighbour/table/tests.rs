@@ -1,6 +1,6 @@
 use super::*;
+use crate::LocalAddr;
 use crate::device::Device;
-use crate::net::LocalAddr;
 
 const IF1: IfIndex = IfIndex(1);
 const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 9]);
