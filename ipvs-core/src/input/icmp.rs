@@ -1,15 +1,16 @@
 //! ICMP: echo requests to the director, and errors about packets of conns.
 
 use packet::PacketBuf;
-use packet::checksum::{self};
+use packet::checksum;
 
-use crate::conn::{Conn, ConnFlags, Found};
+use crate::conn::{ConnFlags, Found};
 use crate::ctx::Forwarder;
-use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::input::handoff::PortOwner;
 use crate::io::Io;
-use crate::wire::{Family, ICMP_HEADER_LEN, Quoted, family, read_quoted, restore_quoted};
+use crate::wire::{
+    Family, ICMP_HEADER_LEN, Quoted, ends_of_error, family, read_quoted, restore_quoted,
+};
 use crate::xmit::Way;
 use packet::ip::IpFacts;
 
@@ -111,16 +112,27 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 Err(reason) => self.shared.drop(packet, reason),
             };
         }
-        let dest_delta = self.family.dest_delta(found.id);
-        translate(
-            packet.bytes_mut(),
-            ip,
-            quoted,
-            self.family.conns.get(found.id),
-            found.direction,
-            dest_delta,
-        );
+        self.translate(packet.bytes_mut(), ip, quoted, found);
         self.deliver(packet, way, io);
+    }
+
+    /// Translates an error for its receiver. The quoted packet becomes the one that the receiver
+    /// had sent.
+    fn translate(&self, frame: &mut [u8], ip: &IpFacts<A>, quoted: &Quoted<A>, found: Found) {
+        let conn = self.family.conns.get(found.id);
+        let prefix = self.shared.snapshot.nat64_prefix;
+        let (src, dst) = ends_of_error(conn, found.direction, ip.src, prefix);
+        let change = A::delta(ip.src, src).plus(A::delta(ip.dst, dst));
+        A::rewrite(frame, src, dst, change);
+        let Some(icmp) = frame.get_mut(usize::from(ip.l4_at)..) else {
+            return;
+        };
+        let dest_delta = self.family.dest_delta(found.id);
+        restore_quoted(icmp, quoted, conn, found.direction, dest_delta);
+        icmp[2..4].fill(0);
+        let pseudo = A::icmp_pseudo_header(src, dst, icmp.len() as u16);
+        let sum = !checksum::fold(checksum::sum(icmp) + pseudo);
+        icmp[2..4].copy_from_slice(&sum.to_be_bytes());
     }
 
     /// An error for a dest of DR or tunnel mode, which has sent the quoted packet from the VIP
@@ -148,27 +160,4 @@ fn echo_reply_in_place<B: PacketBuf>(packet: &mut B) -> bool {
     } else {
         inet::icmpv6::echo_reply_in_place(packet)
     }
-}
-
-/// Translates an error for its receiver. The outer addresses are rewritten like those of any packet
-/// of the conn in this direction. The quoted packet becomes the one that the receiver had sent.
-fn translate<A: Family>(
-    frame: &mut [u8],
-    ip: &IpFacts<A>,
-    quoted: &Quoted<A>,
-    conn: &Conn<A>,
-    direction: Direction,
-    dest_delta: u32,
-) {
-    let outer = conn.rewritten(direction);
-    let change = A::delta(ip.src, outer.src).plus(A::delta(ip.dst, outer.dst));
-    A::rewrite(frame, outer.src, outer.dst, change);
-    let Some(icmp) = frame.get_mut(usize::from(ip.l4_at)..) else {
-        return;
-    };
-    restore_quoted(icmp, quoted, conn, direction, dest_delta);
-    icmp[2..4].fill(0);
-    let pseudo = A::icmp_pseudo_header(outer.src, outer.dst, icmp.len() as u16);
-    let sum = !checksum::fold(checksum::sum(icmp) + pseudo);
-    icmp[2..4].copy_from_slice(&sum.to_be_bytes());
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use inet::Net;
 use packet::checksum::Delta;
-use packet::ipv4;
 use packet::nat64::Nat64Prefix;
 
 use crate::config::{Dest, DestId, Encapsulation, FwdMode, Laddr, Protocol, Service};
@@ -16,7 +15,7 @@ use crate::simd::prefetch;
 use crate::state::{DestCache, Laddrs, ServiceState, SharedState, WorkerStats};
 use crate::time::Now;
 use crate::tuple::Tuple;
-use crate::wire::{Family, Flow};
+use crate::wire::{Family, Flow, in_family_of};
 
 /// How many local addresses are tried for a port.
 const LADDRS_TRIED: usize = 16;
@@ -188,7 +187,7 @@ impl Binding<'_> {
         let shown = match dest.fwdmode {
             FwdMode::Tunnel(_) => return Ok(DestSource::itself(self.tunnel_source(dest.addr)?, 0)),
             FwdMode::DirectRoute => Some(client),
-            FwdMode::Nat => self.nat64_source(client, dest.addr),
+            FwdMode::Nat => in_family_of(dest.addr, client, self.nat64_prefix),
             FwdMode::FullNat | FwdMode::Snat => None,
         };
         if let Some(client) = shown {
@@ -205,22 +204,6 @@ impl Binding<'_> {
             port,
             is_of_pool: true,
         })
-    }
-
-    /// The client's address in the dest's family, by stateless translation (RFC 6052). `None` if it
-    /// has none.
-    fn nat64_source<A: Family>(&self, client: A, daddr: IpAddr) -> Option<A> {
-        if !A::HAS_NAT64 {
-            return Some(client);
-        }
-        match (client.to_ip(), daddr) {
-            (IpAddr::V4(addr), IpAddr::V6(_)) => A::of(self.nat64_prefix.embed(addr).into()),
-            (IpAddr::V6(addr), IpAddr::V4(_)) => {
-                let addr = self.nat64_prefix.extract(addr)?;
-                A::of(addr.into()).filter(|_| !ipv4::is_martian_source(addr.octets()))
-            }
-            _ => Some(client),
-        }
     }
 
     /// The director's address on the route to the tunnel's dest.

@@ -3,6 +3,7 @@
 use packet::checksum::Delta;
 use packet::ip::IpFacts;
 use packet::ipv4::L2_LEN;
+use packet::nat64::Nat64Prefix;
 
 use crate::config::Protocol;
 use crate::conn::Conn;
@@ -10,6 +11,7 @@ use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::tuple::Tuple;
 use crate::wire::family::Family;
+use crate::wire::stateless::in_family_of;
 use crate::wire::{echo, tcp};
 
 /// Bytes of an ICMP header, in front of the quoted packet.
@@ -75,6 +77,24 @@ pub(crate) const fn as_sent<A: Family>(conn: &Conn<A>, direction: Direction) -> 
         Direction::Outbound => conn.tuple(Direction::Inbound),
         Direction::Inbound => conn.tuple(Direction::Outbound),
     }
+}
+
+/// Source and destination that an error leaves with.
+///
+/// Where the other end keeps its address through the director, so does `sender`, and only the
+/// destination changes: the receiver sees which router speaks (RFC 5508, REQ-4). Where the director
+/// hides the other end, it hides the routers on the way to it too (RFC 5508, REQ-5 (d)).
+pub(crate) fn ends_of_error<A: Family>(
+    conn: &Conn<A>,
+    direction: Direction,
+    sender: A,
+    prefix: Nat64Prefix,
+) -> (A, A) {
+    let to = conn.rewritten(direction);
+    let seen_from = |addr| in_family_of(to.dst.to_ip(), addr, prefix);
+    let is_shown = seen_from(conn.tuple(direction).src) == Some(to.src);
+    let sender = seen_from(sender).filter(|_| is_shown);
+    (sender.unwrap_or(to.src), to.dst)
 }
 
 /// Undoes our rewrite of the L4 header of a quoted packet, of which at least 8 bytes are there.

@@ -13,6 +13,7 @@ mod flow;
 mod head;
 pub(crate) mod icmp_quote;
 mod payload_edit;
+mod stateless;
 mod syn_cookie;
 pub(crate) mod tcp;
 mod tcp_build;
@@ -29,9 +30,11 @@ pub(crate) use family::Family;
 pub(crate) use flow::Flow;
 pub(crate) use head::resize_head;
 pub(crate) use icmp_quote::{
-    ICMP_HEADER_LEN, LONGEST_ICMP_ERROR, LONGEST_ICMPV6_ERROR, Quoted, read_quoted, restore_quoted,
+    ICMP_HEADER_LEN, LONGEST_ICMP_ERROR, LONGEST_ICMPV6_ERROR, Quoted, ends_of_error, read_quoted,
+    restore_quoted,
 };
 pub(crate) use payload_edit::{end_of, splice};
+pub(crate) use stateless::in_family_of;
 pub(crate) use syn_cookie::{CookieJar, SynOffer};
 pub(crate) use tcp::{Segment, Toa};
 pub(crate) use tcp_build::NewSegment;

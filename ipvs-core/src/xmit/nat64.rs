@@ -14,8 +14,8 @@ use crate::drop_reason::DropReason;
 use crate::state::Part;
 use crate::tuple::Tuple;
 use crate::wire::{
-    Family, Flow, LONGEST_ICMP_ERROR, LONGEST_ICMPV6_ERROR, Quoted, UDP_CHECKSUM, family,
-    give_checksum, icmp_quote, resize_head,
+    Family, Flow, LONGEST_ICMP_ERROR, LONGEST_ICMPV6_ERROR, Quoted, UDP_CHECKSUM, ends_of_error,
+    family, give_checksum, icmp_quote, resize_head,
 };
 
 /// IPv4 packets up to this length leave without DF, so that routers may fragment them: RFC 7915,
@@ -102,15 +102,16 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         found: Found,
     ) -> Result<(), DropReason> {
         let conn = self.family.conns.get(found.id);
-        let outer = conn.rewritten(found.direction);
+        let prefix = self.shared.snapshot.nat64_prefix;
+        let (src, dst) = ends_of_error(conn, found.direction, ip.src, prefix);
         let sent = icmp_quote::as_sent(conn, found.direction);
-        let (outer_len, inner_len) = (family::header_len(outer.src), family::header_len(sent.src));
+        let (outer_len, inner_len) = (family::header_len(src), family::header_len(sent.src));
         let error = translate_kind(packet.bytes(), ip).ok_or(DropReason::IcmpUntranslatable)?;
         // Everything in front of the quoted L4 header is written anew.
         let icmp_at = L2_LEN + outer_len;
         let l4_at = icmp_at + icmp_quote::ICMP_HEADER_LEN + inner_len;
         resize_head(packet, usize::from(ip.l4_at) + quoted.l4_at, l4_at)?;
-        let longest = if outer.src.is_mapped() {
+        let longest = if src.is_mapped() {
             LONGEST_ICMP_ERROR
         } else {
             LONGEST_ICMPV6_ERROR
@@ -141,20 +142,20 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             &quoted_header,
         );
         let icmp_len = (frame.len() - icmp_at) as u16;
-        let protocol = if outer.src.is_mapped() {
+        let protocol = if src.is_mapped() {
             Protocol::Icmp
         } else {
             Protocol::IcmpV6
         };
         let header = NewHeader {
             ttl: ip.ttl - 1,
-            ..NewHeader::of_ours(outer.src, outer.dst, protocol.number(), icmp_len)
+            ..NewHeader::of_ours(src, dst, protocol.number(), icmp_len)
         };
         family::write_header(frame, &header);
         let icmp = &mut frame[icmp_at..];
         icmp[..4].copy_from_slice(&[error.kind, error.code, 0, 0]);
         icmp[4..8].copy_from_slice(&error.rest.to_be_bytes());
-        let pseudo = A::icmp_pseudo_header(outer.src, outer.dst, icmp_len);
+        let pseudo = A::icmp_pseudo_header(src, dst, icmp_len);
         let sum = !checksum::fold(checksum::sum(icmp) + pseudo);
         icmp[2..4].copy_from_slice(&sum.to_be_bytes());
         Ok(())

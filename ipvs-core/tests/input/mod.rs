@@ -7,5 +7,6 @@ mod fragments;
 mod icmp;
 mod malformed;
 mod neighbours;
+mod routers_errors;
 mod sctp;
 mod sctp_fragments;
