@@ -132,9 +132,10 @@ const TRANSITIONS: [[[TcpState; 4]; 2]; TcpState::COUNT] = [
     // TIME_WAIT: a new SYN may open it again (RFC 9293, 3.6.1; RFC 6191).
     /* in  */ [[    Close, SynSent,     TimeWait,  TimeWait],
     /* out */  [    Close, TimeWait,    TimeWait,  TimeWait]],
-    // CLOSE: over by a reset; a new SYN opens it again.
-    /* in  */ [[    Close, SynSent,     Close,     Close],
-    /* out */  [    Close, Close,       Close,     Close]],
+    // CLOSE: over by a reset; a new SYN opens it again. An end that goes on has not taken the reset,
+    // but answered it by a challenge ACK (RFC 5961, 3.2).
+    /* in  */ [[    Close, SynSent,     Close,     Established],
+    /* out */  [    Close, Close,       Close,     Established]],
     // CLOSE_WAIT: the client has closed; the dest may still send, and then closes.
     /* in  */ [[    Close, CloseWait,   CloseWait, CloseWait],
     /* out */  [    Close, CloseWait,   LastAck,   CloseWait]],
@@ -163,7 +164,7 @@ const DR_TUNNEL: [[TcpState; 4]; TcpState::COUNT] = [
     /* SYN_RECV */    [ Close, SynRecv,     FinWait, Established],
     /* FIN_WAIT */    [ Close, SynRecv,     FinWait, FinWait],
     /* TIME_WAIT */   [ Close, SynRecv,     TimeWait, TimeWait],
-    /* CLOSE */       [ Close, SynRecv,     Close,   Close],
+    /* CLOSE */       [ Close, SynRecv,     Close,   Established],
     /* CLOSE_WAIT */  [ Close, SynRecv,     FinWait, CloseWait],
     /* LAST_ACK */    [ Close, SynRecv,     FinWait, LastAck],
     // Never entered in DR and tunnel mode.

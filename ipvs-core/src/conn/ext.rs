@@ -128,6 +128,11 @@ impl SeqShift {
         self.before == 0 && self.after == 0
     }
 
+    /// What is added to the sender's next sequence number.
+    pub(crate) const fn latest(&self) -> u32 {
+        self.after
+    }
+
     /// What is added to a sequence number of the sender.
     pub(crate) const fn of_seq(&self, seq: u32) -> u32 {
         if is_after(seq, self.at) {

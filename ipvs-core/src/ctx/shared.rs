@@ -20,6 +20,10 @@ use crate::time::Now;
 /// ask for a limit.
 const ICMP_ERROR_LIMIT: inet::RateLimit = inet::RateLimit::new(1000, 100);
 
+/// Resets per worker for segments that belong to nobody: as many as ICMP errors, so that forged
+/// segments do not make the director a source of a flood.
+const RESET_LIMIT: inet::RateLimit = inet::RateLimit::new(1000, 100);
+
 /// What the packets of both families share.
 #[derive(Debug)]
 pub(crate) struct Shared<B> {
@@ -41,6 +45,7 @@ pub(crate) struct Shared<B> {
     pub(crate) scheduling: Scheduling,
     pub(crate) neigh_queue: NeighQueue<B>,
     pub(crate) icmp_limit: inet::RateLimit,
+    reset_limit: inet::RateLimit,
     /// Where the packets at hand come from
     pub(crate) origin: Origin,
     /// The time of the packets or of the command at hand. Each entrance of the engine sets it.
@@ -66,6 +71,7 @@ impl<B: PacketBuf> Shared<B> {
             scheduling: Scheduling::new(stats.max_dests(), all_stats.len()),
             neigh_queue: NeighQueue::new(config.max_held, config.max_held_per_neighbour),
             icmp_limit: ICMP_ERROR_LIMIT,
+            reset_limit: RESET_LIMIT,
             origin: Origin::Nic,
             now,
             all_stats,
@@ -107,6 +113,11 @@ impl<B: PacketBuf> Shared<B> {
         let gone = |dest| self.stats.dest(dest).persistent_conns.sub(1);
         let templates = &self.state.templates;
         templates.expire_some(&mut self.template_cursor, now, gone);
+    }
+
+    /// Whether one more reset may be sent now to somebody without a conn.
+    pub(crate) fn allows_reset(&mut self) -> bool {
+        self.reset_limit.allow(self.now.ns / 1_000_000)
     }
 
     /// Drops a packet and counts the reason.

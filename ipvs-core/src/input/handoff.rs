@@ -55,22 +55,23 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             .port_owner(&packet, flow.tuple.dst, flow.tuple.dport)
         {
             PortOwner::Nobody => self.without_pool(packet, flow, io),
-            PortOwner::Ours => self.shared.drop(packet, DropReason::NoConn),
+            PortOwner::Ours => self.reject_stray(packet, flow, DropReason::NoConn, io),
             PortOwner::Other(worker) => self.shared.redirect(packet, worker, io),
             PortOwner::HandedOver => self.shared.drop(packet, DropReason::RedirectLoop),
         }
     }
 
     /// A segment to a service that has no conn here and opens none. It may belong to an FTP data
-    /// conn of another worker, which a dest opened from the service's port.
+    /// conn of another worker, which a dest opened from the service's port. If it belongs to
+    /// nobody, its sender is told.
     pub(super) fn without_conn(&mut self, packet: B, flow: &Flow<A>, io: &mut impl Io<B>) {
         let services = &self.shared.snapshot.services;
         if !services.has_ftp() || !services.is_ftp_vip(flow.tuple.dst.to_ip()) {
-            return self.shared.drop(packet, DropReason::TcpNotSyn);
+            return self.reject_stray(packet, flow, DropReason::TcpNotSyn, io);
         }
         match self.shared.next_worker(&packet) {
             Some(worker) => self.shared.redirect(packet, worker, io),
-            None => self.shared.drop(packet, DropReason::TcpNotSyn),
+            None => self.reject_stray(packet, flow, DropReason::TcpNotSyn, io),
         }
     }
 
@@ -84,7 +85,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Some(worker) if is_nat_dest || self.may_be_ftp_data(&packet, flow) => {
                 self.shared.redirect(packet, worker, io);
             }
-            _ if is_nat_dest => self.shared.drop(packet, DropReason::NatNoConn),
+            _ if is_nat_dest => self.reject_stray(packet, flow, DropReason::NatNoConn, io),
             _ => self.without_anyone(packet, flow, io),
         }
     }

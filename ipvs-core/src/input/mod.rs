@@ -2,7 +2,7 @@
 //!
 //! `first_packet` makes conns, `handoff` hands packets to other workers. `fragments`, `icmp`,
 //! `echo`, `tunnel_errors` and `ipsec` find the conn of a packet by other means than its ports.
-//! `arp_nd` answers neighbours.
+//! `arp_nd` answers neighbours, `reject` those whom nobody serves.
 
 mod arp_nd;
 mod echo;
@@ -11,4 +11,5 @@ mod fragments;
 mod handoff;
 mod icmp;
 mod ipsec;
+mod reject;
 mod tunnel_errors;

@@ -1,4 +1,4 @@
-//! Room at the front of a frame.
+//! The front of a frame: room for other headers, MAC addresses.
 
 use packet::PacketBuf;
 use packet::ipv4::L2_LEN;
@@ -22,4 +22,11 @@ pub(crate) fn resize_head<B: PacketBuf>(
         *new = old;
     }
     Ok(())
+}
+
+/// Addresses a frame to the host that sent it.
+pub(crate) fn swap_macs(frame: &mut [u8]) {
+    if let Some(macs) = frame.first_chunk_mut::<12>() {
+        macs.rotate_left(6);
+    }
 }

@@ -28,7 +28,7 @@ pub(crate) use classify::{
 pub(crate) use echo::{identifier, put_identifier, tuple};
 pub(crate) use family::Family;
 pub(crate) use flow::Flow;
-pub(crate) use head::resize_head;
+pub(crate) use head::{resize_head, swap_macs};
 pub(crate) use icmp_quote::{
     ICMP_HEADER_LEN, LONGEST_ICMP_ERROR, LONGEST_ICMPV6_ERROR, Quoted, ends_of_error, read_quoted,
     restore_quoted,

@@ -72,6 +72,12 @@ impl Segment {
         self.flags & (SYN | ACK | RST | FIN) == SYN
     }
 
+    /// Sequence numbers that the segment takes up, with `data_len` bytes of data: RFC 9293, 3.4.
+    #[inline]
+    pub(crate) const fn seq_len(self, data_len: u32) -> u32 {
+        data_len + self.has_syn() as u32 + (self.flags & FIN != 0) as u32
+    }
+
     /// What the segment means for the state of its conn.
     #[inline]
     pub(crate) const fn kind(self) -> SegmentKind {

@@ -12,6 +12,7 @@ use crate::io::Io;
 use crate::tcp_state::TcpState;
 use crate::tuple::Tuple;
 use crate::wire::{Family, Flow, Segment, tunnel};
+use crate::xmit::blind_reset::next_dr_tunnel;
 use crate::xmit::nexthop::{check_way, known_nexthop};
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
@@ -177,14 +178,13 @@ fn wrapped_len<A: Family>(flow: &Flow<A>, conn: &Conn<A>, fwdmode: FwdMode) -> u
 fn next_state<A: Family>(
     frame: &[u8],
     flow: &Flow<A>,
-    conn: &Conn<A>,
+    conn: &mut Conn<A>,
 ) -> Result<Option<TcpState>, DropReason> {
     if flow.protocol() != Protocol::Tcp {
         return Ok(None);
     }
     let l4 = flow.l4(frame);
     let segment = Segment::read(l4)?;
-    let state = conn.tcp_state();
-    let next = state.next_dr_tunnel(segment.kind());
-    Ok((next != state).then_some(next))
+    let next = next_dr_tunnel(conn, segment);
+    Ok((next != conn.tcp_state()).then_some(next))
 }

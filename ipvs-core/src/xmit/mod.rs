@@ -3,7 +3,9 @@
 //! `fast_path` is what nearly all packets take, `slow_path` what the others take: `rewrite`,
 //! `dr_tunnel`, `nat64`, `sctp`, `echo`, and `fragment` for fragments. `nexthop` finds the
 //! neighbour and sends, or queues. `icmp_error` tells the sender of what cannot go on.
+//! `blind_reset` says which resets end a conn.
 
+mod blind_reset;
 mod dr_tunnel;
 mod echo;
 mod fast_path;

@@ -8,7 +8,7 @@ use crate::ctx::Forwarder;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::state::WorkerStats;
-use crate::tcp_state::TcpState;
+use crate::tcp_state::{SegmentKind, TcpState};
 use crate::wire::{Family, Flow, Segment, Toa, tcp};
 use crate::xmit::headers::{rewrite_datagram, rewrite_network};
 
@@ -132,13 +132,20 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return Ok(());
         }
         let state = conn.tcp_state();
+        if segment.has_rst() && !self.may_reset(segment, found.id, found.direction) {
+            return Ok(());
+        }
+        let conn = self.family.conns.get_mut(found.id);
+        let next = state.next(found.direction, segment.kind());
         match found.direction {
             Direction::Inbound => {
+                if next == TcpState::SynSent {
+                    note_syn(segment, conn);
+                }
                 inbound_segment(packet, flow, segment, conn, mtu, &self.shared.stats)
             }
             Direction::Outbound => self.outbound_segment(segment, found.id),
         }
-        let next = state.next(found.direction, segment.kind());
         if next != state {
             self.set_tcp_state(found.id, next);
         }
@@ -152,7 +159,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if segment.has_ack() {
             conn.acks[Direction::Outbound as usize] = segment.ack;
         }
-        if segment.has_syn() && matches!(conn.tcp_state(), TcpState::SynSent | TcpState::SynRecv) {
+        let is_handshake = matches!(conn.tcp_state(), TcpState::SynSent | TcpState::SynRecv);
+        if is_handshake && segment.kind() == SegmentKind::Syn {
             conn.acks[Direction::Inbound as usize] = segment.seq.wrapping_add(1);
             // No TOA where a PROXY header tells the dest who the client is.
             let has_toa = conn.flags.is_full_nat() && !has_header;
@@ -189,6 +197,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let isn = if is_ahead { continued } else { chosen };
         conn.seq_delta = isn.wrapping_sub(segment.seq);
         conn.flags.put(ConnFlags::TOA_PENDING, false);
+    }
+}
+
+/// The client's SYN says what the dest will acknowledge first.
+#[inline]
+const fn note_syn<A: Family>(segment: Segment, conn: &mut Conn<A>) {
+    if segment.opens() {
+        let isn = segment.seq.wrapping_add(conn.seq_delta);
+        conn.acks[Direction::Outbound as usize] = isn.wrapping_add(1);
     }
 }
 

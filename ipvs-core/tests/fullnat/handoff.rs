@@ -52,7 +52,9 @@ fn a_packet_is_handed_over_once() {
         .frame(FROM_DEST);
     assert_eq!(2002 % 3, 1);
     other.receive(LAN, &stray);
-    assert_eq!(hand_over(&mut other, &mut owner, 1), []);
+    // RFC 9293, 3.10.7.1: the owner answers for the director.
+    let reset = one(hand_over(&mut other, &mut owner, 1), LAN);
+    assert_eq!((reset.flags.as_str(), reset.dst.as_str()), ("R", DEST));
     assert_eq!(owner.engine.stats().drops_by(DropReason::NoConn).get(), 1);
     assert_eq!(owner.engine.stats().redirected_in.get(), 1);
 }

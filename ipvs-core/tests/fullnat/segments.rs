@@ -72,25 +72,6 @@ fn sack_blocks_are_translated() {
 }
 
 #[test]
-fn a_segment_that_opens_nothing_is_dropped() {
-    let mut director = Setup::default().build();
-    for flags in ["A", "SA", "FA", "R", "SF", ""] {
-        director.refuses(
-            WAN,
-            &frames::tcp(CLIENT, VIP).flags(flags).frame(FROM_CLIENT),
-            DropReason::TcpNotSyn,
-        );
-    }
-    director.refuses(
-        LAN,
-        &frames::tcp(DEST, "192.168.100.200:2000")
-            .flags("A")
-            .frame(FROM_DEST),
-        DropReason::NoConn,
-    );
-}
-
-#[test]
 fn a_packet_too_large_for_its_way_is_refused() {
     let mut director = Setup {
         protocol: Protocol::Udp,

@@ -302,14 +302,14 @@ fn the_syn_proxy_works_with_ipv6_and_nat64(#[values(DEST, DEST6)] dest: &'static
 fn a_made_up_or_old_cookie_opens_nothing() {
     let mut director = shaker(FwdMode::FullNat);
     let cookie = cookie_for(&mut director, &syn());
-    director.refuses(WAN, &ack_of(cookie ^ 1), DropReason::TcpNotSyn);
+    director.rejects(WAN, &ack_of(cookie ^ 1), DropReason::TcpNotSyn);
     let other = frames::tcp("10.0.0.48:40001", VIP)
         .flags("A")
         .seq(1001)
         .ack(cookie + 1);
-    director.refuses(WAN, &other.frame(FROM_CLIENT), DropReason::TcpNotSyn);
+    director.rejects(WAN, &other.frame(FROM_CLIENT), DropReason::TcpNotSyn);
     director.now = Now::from_secs(1000 + 129);
-    director.refuses(WAN, &ack_of(cookie), DropReason::TcpNotSyn);
+    director.rejects(WAN, &ack_of(cookie), DropReason::TcpNotSyn);
     assert_eq!(director.engine.stats().syn_cookies_wrong.get(), 3);
     assert_eq!(director.engine.stats().conns.get(), 0);
 }

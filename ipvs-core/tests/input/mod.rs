@@ -10,3 +10,4 @@ mod neighbours;
 mod routers_errors;
 mod sctp;
 mod sctp_fragments;
+mod strays;

@@ -94,7 +94,7 @@ fn nat_rewrites_the_dest_s_end_only() {
     assert_eq!((seen.src.as_str(), seen.seq), (VIP6, 5000));
     assert!(seen.checksums_right);
     let stray = frames::tcp(DEST6, "[2001:db8:1::48]:9").flags("A");
-    director.refuses(LAN, &stray.frame(FROM_DEST), DropReason::NatNoConn);
+    director.rejects(LAN, &stray.frame(FROM_DEST), DropReason::NatNoConn);
 }
 
 #[test]

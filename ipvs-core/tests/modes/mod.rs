@@ -1,6 +1,7 @@
 //! NAT, DR, tunnel and SNAT with IPv4. FullNAT has a folder of its own, and so has IPv6.
 
 mod any_mode;
+mod blind_resets;
 mod dr;
 mod ipsec;
 mod nat;

@@ -56,7 +56,7 @@ fn nat_may_change_the_port() {
 fn nat_lets_no_reply_out_that_belongs_to_no_conn() {
     let mut director = director(FwdMode::Nat);
     let stray = frames::tcp(DEST, CLIENT).flags("A").seq(5).ack(6);
-    director.refuses(LAN, &stray.frame(FROM_DEST), DropReason::NatNoConn);
+    director.rejects(LAN, &stray.frame(FROM_DEST), DropReason::NatNoConn);
     assert!(director.wire.to_kernel.is_empty());
     let other_port = frames::tcp("192.168.100.2:22", CLIENT).flags("A");
     director.receive(LAN, &other_port.frame(FROM_DEST));
@@ -81,7 +81,8 @@ fn a_nat_reply_goes_around_the_workers() {
     assert_eq!(director.receive_from(Origin::Worker, packet), []);
     let (worker, packet) = director.wire.redirected.pop().unwrap();
     assert_eq!(worker, 2, "the third of three is asked last");
-    assert_eq!(director.receive_from(Origin::Worker, packet), []);
+    let reset = one(director.receive_from(Origin::Worker, packet), LAN);
+    assert_eq!((reset.src.as_str(), reset.flags.as_str()), (CLIENT, "R"));
     assert_eq!(director.drops()[DropReason::NatNoConn as usize], 1);
 }
 

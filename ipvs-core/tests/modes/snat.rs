@@ -223,7 +223,7 @@ fn multicast_and_broadcast_of_a_host_go_to_the_kernel() {
 fn a_segment_without_a_conn_does_not_leave_the_director() {
     let mut director = director(Protocol::Tcp);
     let stray = frames::tcp(HOST, WORLD).flags("A").frame(FROM_DEST);
-    director.refuses(LAN, &stray, DropReason::TcpNotSyn);
+    director.rejects(LAN, &stray, DropReason::TcpNotSyn);
 }
 
 #[test]

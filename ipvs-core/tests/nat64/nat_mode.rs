@@ -154,7 +154,8 @@ fn a_packet_of_a_dest_without_a_conn_does_not_leave_the_director(
     #[case] seen: &str,
 ) {
     let stray = frames::tcp(dest, seen).flags("A").frame(FROM_DEST);
-    director.refuses(LAN, &stray, DropReason::NatNoConn);
+    let reset = director.rejects(LAN, &stray, DropReason::NatNoConn);
+    assert_eq!((reset.src.as_str(), reset.flags.as_str()), (seen, "R"));
 }
 
 #[rstest]

@@ -3,6 +3,7 @@
 //! byte.
 
 mod record;
+mod session;
 mod steps;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use testkit::director::*;
 use testkit::frames::Seen;
 
 use record::{Opt, Packet, Tcp, blank, option_bytes};
+use session::Session;
 use steps::{Damage, Step, step};
 
 type End = ([u8; 4], u16);
@@ -30,96 +32,6 @@ const CLIENTS: u16 = 8;
 /// The length of the TOA option, by which the MSS is lowered (RFC 9293, 3.7.1)
 const TOA_LEN: u16 = 8;
 
-/// A session as the reference knows it. What the director chose (dest, local address, numbers) is
-/// read from the first packet that it sent.
-#[derive(Debug)]
-struct Session {
-    client: End,
-    dest: End,
-    /// The address and port that the dest answers to
-    local: End,
-    seq_delta: u32,
-    state: TcpState,
-    /// Segments that acknowledge no more than this carry TOA
-    toa_until: Option<u32>,
-}
-
-impl Session {
-    /// The packet that the dest gets for one of the client.
-    fn inbound(&mut self, packet: &Packet, fwdmode: FwdMode) -> Packet {
-        let mut out = packet.clone();
-        out.ttl -= 1;
-        if fwdmode == FwdMode::DirectRoute {
-            return out;
-        }
-        (out.src, out.dst) = (self.local, self.dest);
-        if let Some(tcp) = &mut out.tcp {
-            if fwdmode == FwdMode::FullNat {
-                self.translate_inbound(tcp);
-            }
-            self.state = self.state.next(Direction::Inbound, tcp.kind());
-        }
-        out
-    }
-
-    /// FullNAT: strips timestamps from the SYN, puts in TOA, and translates the numbers.
-    fn translate_inbound(&mut self, tcp: &mut Tcp) {
-        tcp.seq = tcp.seq.wrapping_add(self.seq_delta);
-        if tcp.syn {
-            blank(&mut tcp.options, |option| {
-                matches!(option, Opt::Timestamps(..))
-            });
-            return;
-        }
-        if self.toa_until.is_some() {
-            blank(&mut tcp.options, |option| matches!(option, Opt::Toa(_)));
-        }
-        if !tcp.ack_flag || tcp.rst {
-            return;
-        }
-        if self.toa_until == Some(tcp.ack) {
-            if 20 + option_bytes(&tcp.options).len() + usize::from(TOA_LEN) <= 60 {
-                tcp.options.insert(0, Opt::Toa(self.client));
-            }
-        } else {
-            self.toa_until = None;
-        }
-    }
-
-    /// The packet that the client gets for one of the dest.
-    fn outbound(&mut self, packet: &Packet, fwdmode: FwdMode) -> Packet {
-        let mut out = packet.clone();
-        out.ttl -= 1;
-        (out.src, out.dst) = (VIP_END, self.client);
-        if let Some(tcp) = &mut out.tcp {
-            if fwdmode == FwdMode::FullNat {
-                self.translate_outbound(tcp);
-            }
-            self.state = self.state.next(Direction::Outbound, tcp.kind());
-        }
-        out
-    }
-
-    fn translate_outbound(&mut self, tcp: &mut Tcp) {
-        if tcp.syn && matches!(self.state, TcpState::SynSent | TcpState::SynRecv) {
-            self.toa_until = Some(tcp.seq.wrapping_add(1));
-        }
-        if tcp.ack_flag {
-            tcp.ack = tcp.ack.wrapping_sub(self.seq_delta);
-        }
-        for option in &mut tcp.options {
-            match option {
-                Opt::Mss(mss) if tcp.syn => *mss = mss.saturating_sub(TOA_LEN),
-                Opt::Sack(from, to) if !tcp.syn => {
-                    *from = from.wrapping_sub(self.seq_delta);
-                    *to = to.wrapping_sub(self.seq_delta);
-                }
-                _ => {}
-            }
-        }
-    }
-}
-
 /// The director and the reference, which get the same packets.
 struct Pair {
     director: Director,
@@ -128,6 +40,10 @@ struct Pair {
     sessions: HashMap<u16, Session>,
     /// The number that the payload of the next packet begins with.
     next_number: u64,
+    /// The resets of the director in this batch, the latest first
+    resets: Vec<(PortId, Vec<u8>)>,
+    /// How many more the director may send
+    allowed_resets: i32,
 }
 
 /// A packet that was given to the director.
@@ -160,6 +76,8 @@ impl Pair {
             fwdmode,
             sessions: HashMap::new(),
             next_number: 0,
+            resets: Vec::new(),
+            allowed_resets: 100,
         }
     }
 
@@ -173,9 +91,17 @@ impl Pair {
             (client_end(step.client), VIP_END)
         };
         let toa_ack = session.and_then(|session| session.toa_until);
+        let mut numbers = (step.seq, step.ack.or(toa_ack).unwrap_or(77));
+        // Half of the resets are near what the other end expects.
+        if step.flags & 8 != 0 && step.seq & 1 == 0 {
+            let next = session.map_or([0; 2], |session| session.next_seq);
+            let delta = session.map_or(0, |session| session.seq_delta);
+            let seq = next[usize::from(step.is_outbound)].wrapping_add(step.seq % 70_000);
+            numbers = (seq, next[0].wrapping_add(delta));
+        }
         let tcp = (self.protocol == Protocol::Tcp).then(|| Tcp {
-            seq: step.seq,
-            ack: step.ack.or(toa_ack).unwrap_or(77),
+            seq: numbers.0,
+            ack: numbers.1,
             syn: step.flags & 1 != 0,
             ack_flag: step.flags & 2 != 0,
             fin: step.flags & 4 != 0,
@@ -221,6 +147,12 @@ impl Pair {
         );
         self.director.check_that_every_packet_has_its_end();
         let sent = std::mem::take(&mut self.director.wire.sent);
+        // The packets of clients and dests have a payload, and the director's own resets have none.
+        let (resets, sent): (Vec<_>, Vec<_>) = sent
+            .into_iter()
+            .partition(|(_, frame)| Seen::parse(frame).payload.is_empty());
+        self.resets = resets;
+        self.resets.reverse();
         let mut sent: HashMap<u64, (PortId, Vec<u8>)> = sent
             .into_iter()
             .map(|(port, frame)| (number_of(&frame), (port, frame)))
@@ -230,6 +162,11 @@ impl Pair {
             self.check(given, sent);
         }
         assert!(sent.is_empty(), "packets that nobody gave: {sent:?}");
+        assert!(
+            self.resets.is_empty(),
+            "resets of nothing: {:?}",
+            self.resets
+        );
     }
 
     fn check(&mut self, given: &Given, sent: Option<(PortId, Vec<u8>)>) {
@@ -244,6 +181,9 @@ impl Pair {
         };
         if is_dropped || !is_known && !opens {
             assert!(sent.is_none(), "it had to be dropped: {packet:?}");
+            if !is_dropped {
+                self.check_reset(packet, *damage == Damage::L4Checksum);
+            }
             return;
         }
         let (port, frame) = sent.unwrap_or_else(|| panic!("it was dropped: {packet:?}"));
@@ -261,6 +201,29 @@ impl Pair {
         } else {
             assert_eq!(frame, expected, "{packet:?}");
         }
+    }
+
+    /// RFC 9293, 3.10.7.1: a segment that belongs to no conn is answered by a reset, unless it is
+    /// one. In a burst there are 100 at most.
+    fn check_reset(&mut self, packet: &Packet, is_damaged: bool) {
+        let Some(tcp) = packet.tcp.as_ref().filter(|tcp| !tcp.rst) else {
+            return;
+        };
+        self.allowed_resets -= 1;
+        if self.allowed_resets < 0 || is_damaged {
+            return;
+        }
+        let (_, frame) = self.resets.pop().expect("a reset");
+        let seen = Seen::parse(&frame);
+        let len = packet.payload.len() as u32 + u32::from(tcp.syn) + u32::from(tcp.fin);
+        let expected = if tcp.ack_flag {
+            (tcp.ack, 0, "R")
+        } else {
+            (0, tcp.seq.wrapping_add(len), "RA")
+        };
+        assert_eq!((seen.seq, seen.ack, seen.flags.as_str()), expected);
+        assert_eq!((end(&seen.src), end(&seen.dst)), (packet.dst, packet.src));
+        assert!(seen.checksums_right);
     }
 
     /// The packet that the reference expects. For the first one of a session it reads what the
@@ -329,6 +292,7 @@ fn learned(client: End, frame: &[u8]) -> Session {
         seq_delta: 0,
         state: TcpState::None,
         toa_until: None,
+        next_seq: [0; 2],
     }
 }
 

@@ -86,6 +86,16 @@ impl Director {
         assert_eq!(self.drops(), expected, "{reason:?}");
     }
 
+    /// A frame comes in, is dropped for this reason and no other, and is answered by the port it
+    /// came in by; the answer.
+    pub fn rejects(&mut self, port: PortId, frame: &[u8], reason: DropReason) -> Seen {
+        let mut expected = self.drops();
+        let answer = one(self.receive(port, frame), port);
+        expected[reason as usize] += 1;
+        assert_eq!(self.drops(), expected, "{reason:?}");
+        answer
+    }
+
     /// How many packets were dropped for each reason, in the order of [`DropReason::ALL`].
     pub fn drops(&self) -> Vec<u64> {
         DropReason::ALL

@@ -18,7 +18,7 @@ use crate::state::limits;
 use crate::time::Now;
 use crate::wire::{
     CookieJar, Family, Flow, NewSegment, Segment, SynOffer, TCP_HEADER_LEN, Timestamps, family,
-    tcp_options,
+    swap_macs, tcp_options,
 };
 
 /// The window scale that clients are offered (RFC 7323, 2.2). Linux uses it for buffers of 6 MB.
@@ -243,10 +243,4 @@ pub(in crate::helper) fn options_of(tcp: &[u8]) -> &[u8] {
 pub(in crate::helper) fn window_of(tcp: &[u8]) -> u16 {
     tcp.get(WINDOW)
         .map_or(0, |window| u16::from_be_bytes([window[0], window[1]]))
-}
-
-fn swap_macs(frame: &mut [u8]) {
-    if let Some(macs) = frame.first_chunk_mut::<12>() {
-        macs.rotate_left(6);
-    }
 }

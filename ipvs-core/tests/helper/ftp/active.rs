@@ -103,7 +103,7 @@ fn fullnat_gives_the_dest_a_local_port_to_connect_to() {
     );
     // A second data conn is not accepted.
     let other = frames::tcp("192.168.100.2:2000", &to).flags("S");
-    director.refuses(LAN, &other.frame(FROM_DEST), DropReason::NoConn);
+    director.rejects(LAN, &other.frame(FROM_DEST), DropReason::NoConn);
 }
 
 /// RFC 959, 3.2: port 20 is the default. Servers without privileges use other ports.
@@ -230,16 +230,14 @@ fn data_conns_from_a_port_with_a_service_find_their_worker(#[case] fwdmode: FwdM
         let seen = one(go_around(&mut workers, 2, WAN, &answer), LAN);
         assert_eq!((&seen.src, seen.dst.as_str(), seen.ack), (&to, dest, 8));
     }
-    // A segment that belongs to no conn is dropped by the last worker.
+    // A segment that belongs to no conn is answered by the last worker.
     let drops = |workers: &[Director]| {
         let reason = DropReason::TcpNotSyn as usize;
         [0, 1, 2].map(|at: usize| workers[at].drops()[reason])
     };
     let stray = frames::tcp("10.0.0.48:40002", vip).flags("A").ack(8);
-    assert_eq!(
-        go_around(&mut workers, 0, WAN, &stray.frame(FROM_CLIENT)),
-        []
-    );
+    let sent = go_around(&mut workers, 0, WAN, &stray.frame(FROM_CLIENT));
+    assert_eq!(one(sent, WAN).flags, "R");
     assert_eq!(drops(&workers), [0, 0, 1]);
     // SYNs of clients of the service are not handed around.
     let syn = frames::tcp("10.0.0.48:40003", vip).flags("S").seq(1);

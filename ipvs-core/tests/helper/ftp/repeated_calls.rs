@@ -92,7 +92,7 @@ fn an_earlier_data_conn_that_is_over_gives_way(#[case] segments: &[(&str, &str, 
     assert_eq!(director.states(), ["ESTABLISHED"; 2]);
     // Late segments of the first data conn belong to no conn.
     let late = frames::tcp(DEST_DATA, &first).flags("A").seq(9);
-    director.refuses(LAN, &late.frame(FROM_DEST), DropReason::NoConn);
+    director.rejects(LAN, &late.frame(FROM_DEST), DropReason::NoConn);
     director.wait_s(2000);
     assert_eq!((director.conns().len(), in_use.used()), (0, 0));
 }
