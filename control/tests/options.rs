@@ -114,6 +114,13 @@ async fn options_that_cannot_work_are_refused() {
             }),
             "use --proxy-protocol v2",
         ),
+        (
+            with(|service| {
+                service.proxy_protocol = "v2".into();
+                service.key.as_mut().unwrap().protocol = v1::Protocol::Sctp.into();
+            }),
+            "is for TCP and UDP",
+        ),
     ] {
         refused(
             ipvs.add_service(message).await,

@@ -81,6 +81,12 @@ impl TcpState {
         }
     }
 
+    /// Whether the conn is over, so that a SYN may open it again.
+    #[inline]
+    pub(crate) const fn is_over(self) -> bool {
+        matches!(self, TimeWait | Close)
+    }
+
     /// The state after a segment.
     #[inline]
     pub const fn next(self, direction: Direction, kind: SegmentKind) -> Self {

@@ -99,6 +99,7 @@ impl From<ServiceError> for Status {
             | ServiceError::SynProxyNeedsTcp(_)
             | ServiceError::SynProxyNeedsReplies { .. }
             | ServiceError::ProxyV1NeedsTcp(_)
+            | ServiceError::ProxyOfSctp(_)
             | ServiceError::ProxyNeedsRewrite { .. }
             | ServiceError::DrainWithWeight(_)
             | ServiceError::NotUnicast(_)

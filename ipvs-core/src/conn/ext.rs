@@ -12,8 +12,8 @@ use crate::conn::ConnId;
 pub(crate) struct ConnExt {
     /// PROXY protocol: which header is inserted, as [`ProxyProtocol::to_bits`]; 0 for none
     pub(crate) proxy: u8,
-    /// PROXY protocol over TCP: the dest has acknowledged the header
-    pub(crate) is_header_acked: u8,
+    /// PROXY protocol over TCP: how far the header has come
+    pub(crate) header: HeaderState,
     /// PROXY protocol over TCP: bytes of the header that was inserted
     pub(crate) inserted: u16,
     /// PROXY protocol over TCP: bytes of the client's own header that were removed
@@ -77,6 +77,21 @@ impl ConnExt {
     pub(crate) const fn shift(&self) -> u32 {
         (self.inserted as u32).wrapping_sub(self.stripped as u32)
     }
+}
+
+/// How far the PROXY header of a TCP conn has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, FromZeros)]
+#[repr(u8)]
+pub(crate) enum HeaderState {
+    /// The dest has not acknowledged the client's SYN, so nobody knows which byte it takes first.
+    #[default]
+    AwaitsSynAck = 0,
+    /// The client's first byte is awaited: the header goes in front of it.
+    Due,
+    /// The header was sent.
+    Placed,
+    /// The dest has acknowledged the whole header.
+    Acked,
 }
 
 /// Facts about an FTP control conn, one bit each.

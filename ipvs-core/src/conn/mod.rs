@@ -14,7 +14,7 @@ mod wheel;
 
 pub use crate::direction::Direction;
 pub use entry::{Conn, ConnId, Endpoints, RewriteDeltas};
-pub(crate) use ext::{ConnExt, ConnExts, FtpFlags, SeqShift};
+pub(crate) use ext::{ConnExt, ConnExts, FtpFlags, HeaderState, SeqShift};
 pub use flags::ConnFlags;
 pub(crate) use table::LEAVING_TOGETHER;
 pub use table::{ConnTable, Found, Leaving, Lookup, TableFull};

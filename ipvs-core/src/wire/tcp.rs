@@ -56,6 +56,11 @@ impl Segment {
     }
 
     #[inline]
+    pub(crate) const fn has_fin(self) -> bool {
+        self.flags & FIN != 0
+    }
+
+    #[inline]
     pub(crate) const fn has_rst(self) -> bool {
         self.flags & RST != 0
     }
@@ -85,7 +90,7 @@ impl Segment {
             SegmentKind::Rst
         } else if self.has_syn() {
             SegmentKind::Syn
-        } else if self.flags & FIN != 0 {
+        } else if self.has_fin() {
             SegmentKind::Fin
         } else {
             SegmentKind::Ack
@@ -183,6 +188,11 @@ pub(crate) fn shift_sack(frame: &mut [u8], l4_at: usize, shift: u32) {
     change_options(frame, l4_at, |options| {
         tcp_options::translate_sack(options, shift)
     });
+}
+
+/// Replaces the option of TCP Fast Open by NOPs, and updates the checksum.
+pub(crate) fn strip_fast_open(frame: &mut [u8], l4_at: usize) {
+    change_options(frame, l4_at, tcp_options::strip_fast_open);
 }
 
 /// Adds to both timestamps, and updates the checksum.

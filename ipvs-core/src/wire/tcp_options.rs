@@ -27,6 +27,8 @@ const SACK: u8 = 5;
 const TIMESTAMPS: u8 = 8;
 /// Bytes of a timestamps option.
 const TIMESTAMPS_LEN: usize = 10;
+/// Fast Open: RFC 7413, 4.1.1.
+const FAST_OPEN: u8 = 34;
 /// The client's address, in the format of DPVS and its toa modules.
 const TOA: u8 = 254;
 
@@ -102,6 +104,15 @@ pub(super) fn strip_timestamps(options: &mut [u8]) -> Result<Delta, BadOptions> 
 pub(super) fn strip_toa(options: &mut [u8]) -> Result<Delta, BadOptions> {
     edit(options, |kind, option| {
         if kind == TOA {
+            option.fill(NOP);
+        }
+    })
+}
+
+/// Replaces the request or the cookie of TCP Fast Open by NOPs.
+pub(super) fn strip_fast_open(options: &mut [u8]) -> Result<Delta, BadOptions> {
+    edit(options, |kind, option| {
+        if kind == FAST_OPEN {
             option.fill(NOP);
         }
     })

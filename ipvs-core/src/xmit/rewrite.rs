@@ -113,7 +113,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let frame = packet.bytes_mut();
         let l4 = flow.l4_mut(frame);
         let segment = Segment::read(l4)?;
-        if segment.opens() && self.is_over(found.id) {
+        if segment.opens() && self.family.conns.get(found.id).tcp_state().is_over() {
             self.reopen(flow, found, segment);
         }
         let conn = self.family.conns.get_mut(found.id);
@@ -166,12 +166,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             let has_toa = conn.flags.is_full_nat() && !has_header;
             conn.flags.put(ConnFlags::TOA_PENDING, has_toa);
         }
-    }
-
-    #[inline]
-    fn is_over(&self, id: ConnId) -> bool {
-        let state = self.family.conns.get(id).tcp_state();
-        matches!(state, TcpState::TimeWait | TcpState::Close)
     }
 
     /// A SYN for a conn in TIME_WAIT or CLOSE.

@@ -104,6 +104,9 @@ pub enum ServiceError {
         "service {0}: version 1 of the PROXY protocol is for TCP: use --proxy-protocol v2 for datagrams"
     )]
     ProxyV1NeedsTcp(ServiceKey),
+    /// The PROXY protocol for SCTP, whose chunks leave no place for a header.
+    #[error("service {0}: the PROXY protocol (--proxy-protocol) is for TCP and UDP services")]
+    ProxyOfSctp(ServiceKey),
     /// The PROXY protocol with a dest of DR or tunnel, whose packets are not edited.
     #[error(
         "dest {addr} of service {service}: {fwdmode} passes packets on as they are, and the dest sees the client itself: the PROXY protocol (--proxy-protocol) is for -b (FullNAT) and -m (NAT)"

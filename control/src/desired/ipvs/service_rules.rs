@@ -48,6 +48,9 @@ impl ServiceRequest {
         if is_match {
             return Err(ServiceError::ProxyMatch(key));
         }
+        if key.protocol == Protocol::Sctp {
+            return Err(ServiceError::ProxyOfSctp(key));
+        }
         if proxy.version == Version::V1 && key.protocol != Protocol::Tcp {
             return Err(ServiceError::ProxyV1NeedsTcp(key));
         }

@@ -14,7 +14,6 @@ use crate::helper::syn_proxy::cookie_side::{
     ACK, OUR_SCALE, WINDOW, clock, flow_of, options_of, syn_again, window_of,
 };
 use crate::io::Io;
-use crate::tcp_state::TcpState;
 use crate::wire::{
     Family, Flow, NewSegment, Segment, SynOffer, TCP_HEADER_LEN, Timestamps, family, tcp,
     tcp_options,
@@ -64,8 +63,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let state = self.family.conns.get(found.id).tcp_state();
         let ext = *self.family.exts.get(found.id);
         let is_first = segment.opens() && segment.seq == ext.first_data.wrapping_sub(1);
-        let is_over = matches!(state, TcpState::TimeWait | TcpState::Close);
-        if segment.opens() && is_over && !is_first {
+        if segment.opens() && state.is_over() && !is_first {
             // The client opens a new conn: it gets a cookie again.
             return SynProxied::Reopen(packet);
         }
