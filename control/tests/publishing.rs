@@ -140,6 +140,7 @@ async fn a_queued_packet_makes_control_resolve_its_neighbour_and_publish_the_mac
         mac: MacAddr([2, 0, 0, 0, 0, 7]),
         create: true,
         overrides: true,
+        answers: true,
     };
     director.workers[1]
         .lock()

@@ -219,6 +219,15 @@ pub fn neighbour_advertisement(sender: (&str, MacAddr), target: (&str, MacAddr))
     neighbour_message(136, SOLICITED_AND_OVERRIDE, sender, (to, target.1), of, 2)
 }
 
+/// The unsolicited advertisement of an address to all nodes (RFC 4861, 7.2.6).
+pub fn neighbour_announcement(sender: (&str, MacAddr)) -> Vec<u8> {
+    let of: Ipv6Addr = sender.0.parse().expect("an IPv6 address");
+    let all_nodes = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+    let to = (all_nodes, MacAddr([0x33, 0x33, 0, 0, 0, 1]));
+    const OVERRIDE: [u8; 4] = [0x20, 0, 0, 0];
+    neighbour_message(136, OVERRIDE, sender, to, of, 2)
+}
+
 fn neighbour_message(
     kind: u8,
     flags: [u8; 4],

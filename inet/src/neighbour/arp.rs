@@ -72,6 +72,7 @@ pub fn receive<B: PacketBuf>(net: &Net, device: &Device, packet: &mut B) -> ArpO
         mac: arp.sender_mac,
         create: !is_gratuitous && is_for_us && is_on_link(net, device, arp.sender_ip),
         overrides: true,
+        answers: is_answer(net, &arp),
     });
     if arp.operation == REQUEST && is_for_us && !is_gratuitous {
         let reply = frame(
@@ -86,6 +87,13 @@ pub fn receive<B: PacketBuf>(net: &Net, device: &Device, packet: &mut B) -> ArpO
         return ArpOutcome::Reply { news };
     }
     ArpOutcome::ToKernel { news }
+}
+
+/// Whether this is a reply to a request of ours. If the device has no address, we asked without one
+/// (RFC 5227, 2.1.1).
+fn is_answer(net: &Net, arp: &Arp) -> bool {
+    let asker = arp.target_ip;
+    arp.operation == REPLY && (asker.is_unspecified() || net.local_addr(asker.into()).is_some())
 }
 
 /// Another host uses an address of ours.

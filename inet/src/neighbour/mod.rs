@@ -7,8 +7,10 @@
 
 pub mod arp;
 mod config;
+mod entry;
 pub mod nd;
 mod news;
+mod request;
 mod state;
 mod table;
 

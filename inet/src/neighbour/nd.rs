@@ -138,7 +138,20 @@ fn news_of(
         mac,
         create: concerns_us && is_on_link,
         overrides: message.kind == NEIGHBOUR_SOLICITATION || message.flags & OVERRIDE != 0,
+        answers: is_answer(net, device, message),
     })
+}
+
+/// Whether this is an advertisement that we asked for. If the device has no address, we asked
+/// without one, and the answer goes to all nodes (RFC 4861, 7.2.4).
+fn is_answer(net: &Net, device: &Device, message: &Message) -> bool {
+    let is_to_asker = if message.flags & SOLICITED != 0 {
+        net.local_addr(IpAddr::V6(message.dst)).is_some()
+    } else {
+        net.source_for(device.ifindex, IpAddr::V6(message.target))
+            .is_none()
+    };
+    message.kind == NEIGHBOUR_ADVERTISEMENT && is_to_asker
 }
 
 /// Another host uses an address of ours.

@@ -2,52 +2,20 @@
 //! states as those of ARP, not all states of RFC 4861.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use packet::{MacAddr, PortId};
 
 use crate::device::IfIndex;
 use crate::frame::Frame;
 use crate::neighbour::config::NeighbourConfig;
+use crate::neighbour::entry::{Entry, Verdict, Worth};
 use crate::neighbour::news::NeighbourNews;
+use crate::neighbour::request::request_for;
 use crate::neighbour::state::NeighbourState;
-use crate::neighbour::{arp, nd};
 use crate::net::{MacPair, Net, Nexthop, NexthopId};
 
 type Key = (IfIndex, IpAddr);
-
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    id: NexthopId,
-    mac: Option<MacAddr>,
-    state: NeighbourState,
-    probes: u32,
-    /// When the next request, or the end of the entry, is due
-    next_ms: u64,
-    /// When the neighbour answered last, or was first asked for if it never did
-    since_ms: u64,
-    /// Whether a worker has waited for it: it is in use, and not only overheard.
-    wanted: bool,
-}
-
-/// Which entries a full table removes for a new one, in this order. Those that are in use and
-/// answer are never removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Worth {
-    Unanswered,
-    OnlyHeardOf,
-}
-
-impl Entry {
-    const fn worth(&self) -> Option<Worth> {
-        match (self.mac, self.state) {
-            (_, NeighbourState::Permanent) => None,
-            (None, _) => Some(Worth::Unanswered),
-            (Some(_), _) if self.wanted => None,
-            (Some(_), _) => Some(Worth::OnlyHeardOf),
-        }
-    }
-}
 
 /// A neighbour, for show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,29 +88,37 @@ impl NeighbourTable {
         self.want(key);
     }
 
-    /// Takes what a worker learned. A new MAC address is used at once, except for configured
-    /// neighbours.
+    /// Takes what a worker learned. What is only announced is probed before it replaces a MAC
+    /// address that answered; configured neighbours do not change.
     pub fn learn(&mut self, now_ms: u64, news: &NeighbourNews) {
         let key = (news.ifindex, news.addr);
-        let known = self.entries.get(&key).copied();
-        let counts = match known {
-            Some(entry) => {
-                let is_other = entry.mac.is_some_and(|mac| mac != news.mac);
-                entry.state != NeighbourState::Permanent && (news.overrides || !is_other)
-            }
-            None => news.create && can_be_neighbour(news.addr),
+        let verdict = match self.entries.get(&key) {
+            Some(entry) => entry.judge(news),
+            None if news.create && can_be_neighbour(news.addr) => Verdict::Ask {
+                mac: news.mac,
+                claimed: None,
+            },
+            None => Verdict::Ignore,
         };
-        if !counts {
-            return;
+        match verdict {
+            Verdict::Ignore => {}
+            Verdict::Believe => {
+                let until_ms = now_ms.saturating_add(self.config.reachable_ms);
+                let state = NeighbourState::Reachable;
+                self.set(now_ms, key, Some(news.mac), state, until_ms);
+            }
+            Verdict::Ask { mac, claimed } => {
+                self.set(now_ms, key, Some(mac), NeighbourState::Probe, now_ms);
+                self.claim(key, claimed);
+            }
+            Verdict::Note => self.claim(key, Some(news.mac)),
         }
-        let until_ms = now_ms.saturating_add(self.config.reachable_ms);
-        self.set(
-            now_ms,
-            key,
-            Some(news.mac),
-            NeighbourState::Reachable,
-            until_ms,
-        );
+    }
+
+    fn claim(&mut self, key: Key, claimed: Option<MacAddr>) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.claimed = claimed;
+        }
     }
 
     /// Adds a configured neighbour, which neither ages nor changes.
@@ -241,7 +217,10 @@ impl NeighbourTable {
             );
             return;
         }
-        if let Some(frame) = request_for(&key, entry.mac, net) {
+        // The first request goes to the one who has the address, as far as is known, and the others
+        // to everyone (RFC 1122, 2.3.2.1).
+        let to = entry.claimed.or(entry.mac).filter(|_| entry.probes == 0);
+        if let Some(frame) = request_for(&key, to, net) {
             frames.push(frame);
         }
         let state = if entry.mac.is_some() {
@@ -258,6 +237,7 @@ impl NeighbourTable {
         );
         if let Some(asked) = self.entries.get_mut(&key) {
             asked.probes = entry.probes + 1;
+            asked.claimed = entry.claimed.filter(|_| entry.probes == 0);
         }
     }
 
@@ -332,6 +312,7 @@ impl NeighbourTable {
             Entry {
                 id,
                 mac,
+                claimed: None,
                 state,
                 probes: 0,
                 next_ms,
@@ -401,27 +382,6 @@ fn show((ifindex, addr): &Key, entry: &Entry) -> Neighbour {
         mac: entry.mac,
         state: entry.state,
     }
-}
-
-fn request_for(
-    (ifindex, addr): &Key,
-    last_known: Option<MacAddr>,
-    net: &Net,
-) -> Option<(PortId, Frame)> {
-    let device = net.device(*ifindex)?;
-    // A device without an address sends a probe (RFC 5227, 2.1.1; RFC 4862, 5.4.2).
-    let frame = match (*addr, net.source_for(*ifindex, *addr)) {
-        (IpAddr::V4(target), Some(IpAddr::V4(sender))) => {
-            arp::request(device, sender, target, last_known)
-        }
-        (IpAddr::V4(target), _) => arp::request(device, Ipv4Addr::UNSPECIFIED, target, last_known),
-        (IpAddr::V6(target), Some(IpAddr::V6(sender))) => {
-            nd::solicitation(device, sender, target, last_known)
-        }
-        // A probe goes to every host that may have the address, so not to the last known one alone.
-        (IpAddr::V6(target), _) => nd::solicitation(device, Ipv6Addr::UNSPECIFIED, target, None),
-    };
-    Some((device.port, frame))
 }
 
 fn can_be_neighbour(addr: IpAddr) -> bool {

@@ -1,7 +1,7 @@
 //! ARP, and packets that wait for an answer to it.
 
 use inet::{IfIndex, NeighbourNews};
-use ipvs_core::{DropReason, Event};
+use ipvs_core::{DropReason, Event, FwdMode, Protocol};
 use packet::MacAddr;
 use testkit::director::*;
 use testkit::frames::{self, Seen};
@@ -47,6 +47,7 @@ fn the_first_packets_wait_until_the_neighbour_is_known() {
             mac: DEST_MAC,
             create: true,
             overrides: true,
+            answers: true,
         }
     );
     director.neighbours.learn(0, &news);
@@ -89,33 +90,110 @@ fn a_neighbour_s_queue_is_bounded_and_given_up_in_the_end() {
     assert_eq!(director.engine.stats().held.get(), 0);
 }
 
-#[test]
-fn a_new_mac_address_counts_for_conns_that_are_there() {
-    let mut director = Setup {
-        resolve: false,
-        ..Setup::default()
+/// Gives control what the worker has learned, and sends the requests that are due at `now_ms`.
+/// Returns the MAC addresses that are asked.
+fn let_control_work(director: &mut Director, now_ms: u64) -> Vec<MacAddr> {
+    for event in std::mem::take(&mut director.wire.events) {
+        match event {
+            Event::Neighbour(news) => director.neighbours.learn(now_ms, &news),
+            Event::Resolve { ifindex, addr } => director.neighbours.resolve(now_ms, ifindex, addr),
+            _ => {}
+        }
     }
-    .build();
-    let learn = |director: &mut Director, ifindex, addr: &str, mac| {
-        director.neighbours.learn(
-            0,
-            &NeighbourNews {
-                ifindex: IfIndex(ifindex),
-                addr: addr.parse().unwrap(),
-                mac,
-                create: true,
-                overrides: true,
-            },
-        );
-        director.publish();
+    let requests = director.neighbours.poll(now_ms, &director.snapshot.net);
+    director.publish();
+    requests
+        .iter()
+        .map(|(_, frame)| MacAddr(*frame.bytes().first_chunk().unwrap()))
+        .collect()
+}
+
+const OTHER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 9, 9]);
+
+/// Frames by which a dest's MAC address is learned and changes, of one family.
+struct Link {
+    setup: Setup,
+    /// From the client to the VIP
+    to_vip: Vec<u8>,
+    /// The dest, or who says that he is, answers the director.
+    answer: fn(MacAddr) -> Vec<u8>,
+    /// The dest, or who says that he is, announces the address.
+    announce: fn(MacAddr) -> Vec<u8>,
+}
+
+fn links() -> [Link; 2] {
+    let setup = |setup| Setup {
+        protocol: Protocol::Udp,
+        resolve: false,
+        ..setup
     };
-    learn(&mut director, 1, "192.168.100.2", DEST_MAC);
-    learn(&mut director, 2, "10.0.0.48", CLIENT_MAC);
-    director.open();
-    let moved = MacAddr([2, 0, 0, 0, 9, 9]);
-    learn(&mut director, 1, "192.168.100.2", moved);
-    let data = frames::tcp(CLIENT, VIP).flags("A").seq(1001).ack(5001);
-    assert_eq!(director.to_dest(&data.frame(FROM_CLIENT)).to, moved);
+    [
+        Link {
+            setup: setup(Setup::default()),
+            to_vip: frames::udp(CLIENT, VIP, b"one", FROM_CLIENT),
+            answer: |mac| frames::arp_reply(("192.168.100.2", mac), ("192.168.100.200", LAN_MAC)),
+            announce: |mac| frames::arp_request(("192.168.100.2", mac), "192.168.100.2"),
+        },
+        Link {
+            setup: setup(setup6(Protocol::Udp, FwdMode::FullNat)),
+            to_vip: frames::udp(CLIENT6, VIP6, b"one", FROM_CLIENT),
+            answer: |mac| {
+                frames::neighbour_advertisement((dest6(), mac), ("2001:db8:100::200", LAN_MAC))
+            },
+            announce: |mac| frames::neighbour_announcement((dest6(), mac)),
+        },
+    ]
+}
+
+fn dest6() -> &'static str {
+    let (addr, _) = DEST6.rsplit_once(':').unwrap();
+    addr.trim_matches(['[', ']'])
+}
+
+/// A director that has resolved its dest, with a conn.
+fn resolved(link: &Link) -> Director {
+    let mut director = link.setup.build();
+    assert_eq!(director.receive(WAN, &link.to_vip), []);
+    let_control_work(&mut director, 0);
+    director.receive(LAN, &(link.answer)(DEST_MAC));
+    let_control_work(&mut director, 1);
+    let sent = one(std::mem::take(&mut director.wire.sent), LAN);
+    assert_eq!(sent.to, DEST_MAC);
+    director
+}
+
+/// The dest's address moves to another host, which announces that: RFC 5227, 3; RFC 4861, 7.2.6.
+#[test]
+fn an_announced_mac_address_that_answers_counts_for_conns_that_are_there() {
+    for link in links() {
+        let mut director = resolved(&link);
+        director.receive(LAN, &(link.announce)(OTHER_MAC));
+        assert_eq!(let_control_work(&mut director, 10), [OTHER_MAC]);
+        director.receive(LAN, &(link.answer)(OTHER_MAC));
+        let_control_work(&mut director, 11);
+        assert_eq!(director.to_dest(&link.to_vip).to, OTHER_MAC);
+    }
+}
+
+/// Nobody answers at the announced MAC address: RFC 4861, 7.2.5 calls it unproved.
+#[test]
+fn an_announced_mac_address_that_does_not_answer_gets_no_packet() {
+    for link in links() {
+        let mut director = resolved(&link);
+        director.receive(LAN, &(link.announce)(OTHER_MAC));
+        assert_eq!(let_control_work(&mut director, 10), [OTHER_MAC]);
+        assert_eq!(director.to_dest(&link.to_vip).to, DEST_MAC);
+        let asked = let_control_work(&mut director, 1_010);
+        assert!(asked[0].is_multicast(), "everyone is asked: {asked:?}");
+        director.receive(LAN, &(link.answer)(DEST_MAC));
+        assert_eq!(let_control_work(&mut director, 1_011), []);
+        assert_eq!(director.to_dest(&link.to_vip).to, DEST_MAC);
+        assert_eq!(
+            let_control_work(&mut director, 5_000),
+            [],
+            "it has answered"
+        );
+    }
 }
 
 #[test]

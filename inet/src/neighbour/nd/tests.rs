@@ -103,13 +103,14 @@ fn receive_at(ifindex: u16, mut packet: VecBuf) -> (NdOutcome, VecBuf) {
     (outcome, packet)
 }
 
-fn news(addr: &str, create: bool, overrides: bool) -> Option<NeighbourNews> {
+fn news(addr: &str, create: bool, overrides: bool, answers: bool) -> Option<NeighbourNews> {
     Some(NeighbourNews {
         ifindex: IfIndex(1),
         addr: ip(addr).into(),
         mac: THEIRS,
         create,
         overrides,
+        answers,
     })
 }
 
@@ -126,7 +127,7 @@ fn a_solicitation_for_an_address_of_ours_becomes_the_advertisement() {
     assert_eq!(
         outcome,
         NdOutcome::Reply {
-            news: news("2001:db8::9", true, true)
+            news: news("2001:db8::9", true, true, false)
         }
     );
     assert_eq!(reply.bytes()[..12], [THEIRS.0, OURS.0].concat());
@@ -171,7 +172,7 @@ fn solicitations_for_others_are_the_kernel_s_and_teach_only_what_is_known_alread
     assert_eq!(
         outcome,
         NdOutcome::ToKernel {
-            news: news("2001:db8::9", false, true)
+            news: news("2001:db8::9", false, true, false)
         }
     );
     // Ours, but of another device
@@ -202,10 +203,25 @@ fn an_advertisement_teaches_and_says_whether_it_overrides() {
         assert_eq!(
             outcome,
             NdOutcome::ToKernel {
-                news: news("2001:db8::9", create, overrides)
+                news: news("2001:db8::9", create, overrides, create)
             }
         );
     }
+}
+
+/// RFC 4861, 7.2.4: a device without an address asks from `::`, and is answered to all nodes.
+#[test]
+fn the_answer_to_a_request_without_an_address_is_an_answer() {
+    let told = || {
+        let advertisement = advertise("2001:db8:2::9", 0x20, &option(2));
+        packet("2001:db8:2::9", "ff02::1", 255, &advertisement)
+    };
+    let answers = |ifindex| match receive_at(ifindex, told()).0 {
+        NdOutcome::ToKernel { news: Some(news) } => news.answers,
+        outcome => panic!("{outcome:?}"),
+    };
+    assert!(answers(2), "dpdk1 has no address");
+    assert!(!answers(1), "dpdk0 has one");
 }
 
 /// RFC 4861, 7.1.1 and 7.1.2

@@ -1,3 +1,5 @@
+use std::net::Ipv4Addr;
+
 use super::*;
 use crate::LocalAddr;
 use crate::device::Device;
@@ -36,6 +38,7 @@ fn news(mac: MacAddr, create: bool) -> NeighbourNews {
         mac,
         create,
         overrides: true,
+        answers: create,
     }
 }
 
@@ -74,20 +77,125 @@ fn requests_are_broadcast_from_an_address_of_the_device() {
     assert_eq!(frame.bytes()[38..42], [10, 0, 0, 1], "target address");
 }
 
+/// A table in which the neighbour has answered.
+fn resolved() -> (NeighbourTable, Net) {
+    let (mut table, net) = (NeighbourTable::new(NeighbourConfig::default()), net());
+    table.resolve(0, IF1, addr());
+    table.poll(0, &net);
+    table.learn(0, &news(MAC, true));
+    (table, net)
+}
+
+/// Where the requests go that are due.
+fn asked(table: &mut NeighbourTable, now_ms: u64, net: &Net) -> Vec<MacAddr> {
+    let frames = table.poll(now_ms, net);
+    frames
+        .iter()
+        .map(|(_, frame)| MacAddr(*frame.bytes().first_chunk().unwrap()))
+        .collect()
+}
+
 #[test]
-fn an_answer_is_published_and_a_new_mac_counts_at_once() {
+fn an_answer_is_published() {
     let (mut table, mut net) = (NeighbourTable::new(NeighbourConfig::default()), net());
     table.resolve(0, IF1, addr());
     assert_eq!(published_mac(&mut table, &mut net), None);
+    table.poll(0, &net);
     table.learn(10, &news(MAC, true));
     assert_eq!(published_mac(&mut table, &mut net), Some(MAC));
+    assert_eq!(state(&table), Some(NeighbourState::Reachable));
+}
+
+/// Gratuitous ARP after a failover: RFC 5227, 3. The new owner is asked, and answers.
+#[test]
+fn an_announced_mac_is_probed_at_once_and_used_when_it_answers() {
+    let (mut table, mut net) = resolved();
+    published_mac(&mut table, &mut net);
     let generation = net.generation;
     table.learn(20, &news(OTHER, false));
+    assert_eq!(asked(&mut table, 20, &net), [OTHER]);
+    table.learn(21, &news(OTHER, true));
     assert_eq!(published_mac(&mut table, &mut net), Some(OTHER));
+    assert_eq!(state(&table), Some(NeighbourState::Reachable));
     assert_eq!(
         net.generation, generation,
         "conns keep their next hop when only its MAC changed"
     );
+}
+
+/// An announcement proves nothing (RFC 4861, 7.2.5), however often it comes.
+#[test]
+fn a_false_announcement_changes_nothing_and_the_old_owner_answers_within_three_seconds() {
+    let (mut table, mut net) = resolved();
+    let mut requests = Vec::new();
+    for now_ms in (20..3_000).step_by(10) {
+        if now_ms < 1_500 {
+            table.learn(now_ms, &news(OTHER, false));
+        }
+        for to in asked(&mut table, now_ms, &net) {
+            requests.push(to);
+            if to == MacAddr::BROADCAST {
+                table.learn(now_ms, &news(MAC, true));
+            }
+        }
+        assert_eq!(published_mac(&mut table, &mut net), Some(MAC));
+    }
+    assert!(requests.len() <= 4, "about one a second: {requests:?}");
+    assert_eq!(requests[..2], [OTHER, MacAddr::BROADCAST]);
+    assert_eq!(state(&table), Some(NeighbourState::Reachable));
+}
+
+#[test]
+fn after_an_announcement_that_nobody_answers_for_the_neighbour_is_resolved_anew() {
+    let (mut table, mut net) = resolved();
+    table.learn(20, &news(OTHER, false));
+    for now_ms in (20..3_100).step_by(10) {
+        table.poll(now_ms, &net);
+    }
+    assert_eq!(state(&table), Some(NeighbourState::Failed));
+    assert_eq!(published_mac(&mut table, &mut net), None);
+    table.resolve(3_100, IF1, addr());
+    assert_eq!(asked(&mut table, 3_100, &net), [MacAddr::BROADCAST]);
+}
+
+/// RFC 4861, 7.2.3 and 7.2.5: an entry made by a request, or by an announcement while the neighbour
+/// is being asked for, is not proved.
+#[test]
+fn what_the_first_packet_says_is_used_and_proved() {
+    let unasked = NeighbourNews {
+        answers: false,
+        ..news(MAC, true)
+    };
+    for waits in [false, true] {
+        let (mut table, mut net) = (NeighbourTable::new(NeighbourConfig::default()), net());
+        if waits {
+            table.resolve(0, IF1, addr());
+            table.poll(0, &net);
+        }
+        table.learn(5, &unasked);
+        assert_eq!(published_mac(&mut table, &mut net), Some(MAC));
+        assert_eq!(asked(&mut table, 5, &net), [MAC]);
+        table.learn(6, &unasked);
+        assert_eq!(state(&table), Some(NeighbourState::Probe), "said again");
+        table.learn(7, &news(MAC, true));
+        assert_eq!(state(&table), Some(NeighbourState::Reachable));
+    }
+}
+
+/// RFC 4861, 7.2.5: without the flag, a different MAC address makes a reachable entry doubtful.
+#[test]
+fn an_advertisement_that_does_not_override_has_the_old_mac_probed() {
+    let (mut table, mut net) = resolved();
+    let humble = NeighbourNews {
+        overrides: false,
+        ..news(OTHER, false)
+    };
+    table.learn(20, &humble);
+    assert_eq!(asked(&mut table, 20, &net), [MAC]);
+    table.learn(21, &humble);
+    assert_eq!(published_mac(&mut table, &mut net), Some(MAC));
+    table.learn(22, &news(MAC, true));
+    assert_eq!(state(&table), Some(NeighbourState::Reachable));
 }
 
 #[test]
@@ -98,12 +206,11 @@ fn what_is_only_overheard_makes_no_entry() {
 }
 
 #[test]
-fn an_old_answer_is_verified_with_the_neighbour_alone_before_it_is_forgotten() {
-    let (mut table, mut net) = (NeighbourTable::new(NeighbourConfig::default()), net());
-    table.learn(0, &news(MAC, true));
+fn an_old_answer_is_verified_with_the_neighbour_alone_first_and_then_forgotten() {
+    let (mut table, mut net) = resolved();
     assert!(table.poll(59_999, &net).is_empty());
-    let probes = table.poll(60_000, &net);
-    assert_eq!(probes[0].1.bytes()[..6], MAC.0, "unicast, RFC 1122 2.3.2.1");
+    let asked_alone = asked(&mut table, 60_000, &net);
+    assert_eq!(asked_alone, [MAC], "unicast, RFC 1122 2.3.2.1");
     assert_eq!(state(&table), Some(NeighbourState::Probe));
     assert_eq!(
         published_mac(&mut table, &mut net),
