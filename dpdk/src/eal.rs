@@ -12,6 +12,11 @@ use crate::errno::Errno;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LcoreId(pub u32);
 
+impl LcoreId {
+    /// The largest number that DPDK has room for.
+    pub const LAST: Self = Self(sys::RTE_MAX_LCORE - 1);
+}
+
 impl fmt::Display for LcoreId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -104,6 +104,21 @@ pub fn make_resident(start: *const u8, len: usize) {
     }
 }
 
+/// Whether the kernel would give the process so much memory now. It says no beyond the limit of the
+/// process (`ulimit -v`), beyond the commit limit (`vm.overcommit_memory = 2`), and to what the
+/// machine could never provide.
+pub fn can_reserve(bytes: usize) -> bool {
+    let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+    // SAFETY: a new mapping, which overlaps nothing.
+    let Ok(start) = (unsafe { mmap_anonymous(ptr::null_mut(), bytes.max(1), access, flags) })
+    else {
+        return false;
+    };
+    // SAFETY: mapped just now, and nobody knows of it.
+    let _ = unsafe { munmap(start, bytes.max(1)) };
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +154,12 @@ mod tests {
             assert_eq!(*memory.add(99), 7);
             LargeAllocator.dealloc(memory, Layout::from_size_align(HUGE_PAGE, 64).unwrap());
         }
+    }
+
+    #[test]
+    fn more_than_the_address_space_cannot_be_reserved() {
+        assert!(can_reserve(0) && can_reserve(1 << 20));
+        assert!(!can_reserve(1 << 48) && !can_reserve(usize::MAX));
     }
 
     #[test]

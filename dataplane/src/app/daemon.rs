@@ -18,6 +18,7 @@ use crate::worker::{self, Wired, Worker};
 
 use super::check;
 use super::machine::Machine;
+use super::progress::Progress;
 use super::serve::{self, ServeError};
 use super::socket::{self, SocketError};
 
@@ -54,10 +55,20 @@ type Stop = Arc<CachePadded<AtomicBool>>;
 /// With a sentence for the user if something does not start.
 pub(super) fn run(config: &Config, machine: &Machine) -> Result<(), DaemonError> {
     let listener = socket::listen(&config.socket)?;
+    let progress = Progress::begin();
+    progress.step("starting DPDK and its drivers");
     let eal = start_eal(config, machine)?;
+    progress.step(format!("making {} mbufs", config.mbufs));
     let pool = mempool(config)?;
-    let mut ports = devices::start(config, &pool)?;
+    let mut ports = devices::start(config, &pool, |device| {
+        progress.step(format!("starting the port of {device}"));
+    })?;
+    progress.step("making the kni netdevs");
     let netdevs = kni::create_netdevs(config, &ports)?;
+    progress.step(format!(
+        "making the tables of {} workers",
+        config.workers.len()
+    ));
     let Wired {
         workers,
         handles,
@@ -67,6 +78,7 @@ pub(super) fn run(config: &Config, machine: &Machine) -> Result<(), DaemonError>
     let stop = Stop::default();
     let lcores = launch(&eal, workers, &stop)?;
     let kni_thread = spawn(kni_thread, &stop)?;
+    drop(progress);
     let served = serve::until_signal(control, listener, &config.socket);
     stop.store(true, Ordering::Relaxed);
     lcores.iter().for_each(|lcore| eal.wait(*lcore));

@@ -3,10 +3,13 @@
 use std::fs;
 use std::path::PathBuf;
 
+use super::cgroup;
+
 /// A machine. In tests it is a folder that looks like a machine's root.
 #[derive(Debug, Clone)]
 pub(super) struct Machine {
     root: PathBuf,
+    can_reserve: fn(usize) -> bool,
 }
 
 /// Free hugepages of one size.
@@ -19,14 +22,42 @@ pub(super) struct FreeHugepages {
 }
 
 impl Machine {
-    /// The machine whose root folder is `root`.
+    /// The machine whose root folder is `root`, with a kernel that promises any amount of memory.
+    #[cfg(test)]
     pub(super) fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self {
+            root: root.into(),
+            can_reserve: |_| true,
+        }
     }
 
     /// This machine.
     pub(super) fn this() -> Self {
-        Self::at("/")
+        Self {
+            root: "/".into(),
+            can_reserve: dpdk::memory::can_reserve,
+        }
+    }
+
+    /// Whether the kernel would promise so much memory.
+    pub(super) fn can_reserve(&self, bytes: usize) -> bool {
+        (self.can_reserve)(bytes)
+    }
+
+    /// Bytes of memory that can be used now: of the machine, or of the control group (a container,
+    /// a unit of systemd with `MemoryMax`) if that allows less. `None` if the kernel does not say.
+    pub(super) fn free_memory(&self) -> Option<u64> {
+        let of_machine = self.available_memory()?;
+        let of_groups = cgroup::free_memory(&|path| self.read(path));
+        Some(of_groups.map_or(of_machine, |bytes| bytes.min(of_machine)))
+    }
+
+    fn available_memory(&self) -> Option<u64> {
+        let text = self.read("proc/meminfo")?;
+        let mut lines = text.lines();
+        let kb = lines.find_map(|line| line.strip_prefix("MemAvailable:"))?;
+        let kb: u64 = kb.trim().trim_end_matches(" kB").parse().ok()?;
+        Some(kb * 1024)
     }
 
     fn read(&self, path: &str) -> Option<String> {

@@ -4,10 +4,12 @@
 //! `check` looks for what is missing on this `machine`, `daemon` starts and stops everything,
 //! `serve` answers on the control socket meanwhile.
 
+mod cgroup;
 mod check;
 mod cli;
 mod daemon;
 mod machine;
+mod progress;
 mod serve;
 mod socket;
 mod start;

@@ -167,9 +167,43 @@ pub(crate) enum Invalid {
         /// The last number that is expected.
         last: usize,
     },
-    /// A table of the engine would have no room.
-    #[error("[conns] {0} is 0: it must be at least 1")]
-    NoRoom(&'static str),
+    /// A table of the engine would have no room, or more than its numbers can name.
+    #[error("[conns] {key} = {size} is out of range: expected 1 to {most}")]
+    TableSize {
+        /// The key.
+        key: &'static str,
+        /// What the file says, or the default.
+        size: u32,
+        /// The largest that is possible.
+        most: u32,
+    },
+    /// There are more mbufs in the caches, or in descriptors, than there are mbufs.
+    #[error(
+        "[mbufs] count = {count} is too small: \
+         expected at least {least} for the descriptors and the caches, or leave it out"
+    )]
+    TooFewMbufs {
+        /// What the file says.
+        count: u32,
+        /// The fewest that can work.
+        least: u64,
+    },
+    /// The pool of mbufs would have more than DPDK can count.
+    #[error("the descriptors of {workers} workers need more mbufs than DPDK can count: lower them")]
+    TooManyMbufs {
+        /// How many workers there are.
+        workers: usize,
+    },
+    /// An lcore has a number that DPDK has no room for.
+    #[error(
+        "lcore {lcore} is out of range: DPDK's lcores are 0 to {last}, whatever cpu they run on"
+    )]
+    LcoreNumber {
+        /// The number.
+        lcore: u64,
+        /// The last that is possible.
+        last: u32,
+    },
     /// A timeout is too short or too long.
     #[error("[timeouts] {key} = {secs} is out of range: expected 1 to 65535 seconds")]
     Timeout {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dpdk::LcoreId;
-use ipvs_core::Defence;
+use ipvs_core::{Defence, MAX_CONNS};
 use packet::nat64::Nat64Prefix;
 use serde::Deserialize;
 
@@ -19,10 +19,10 @@ use super::timeouts::RawTimeouts;
 use super::workers::{RawWorker, RawWorkers};
 
 /// Descriptors per queue that the number of mbufs allows for when none are configured.
-const USUAL_DESCRIPTORS: u32 = 1024;
+const USUAL_DESCRIPTORS: u64 = 1024;
 /// Mbufs per lcore beyond those in descriptors: for bursts, packets that wait for a neighbour, and
 /// rings to the kernel and to other workers.
-const SPARE_MBUFS: u32 = 8192;
+const SPARE_MBUFS: u64 = 8192;
 /// Most mbufs in an lcore's cache: `RTE_MEMPOOL_CACHE_MAX_SIZE` of DPDK.
 const MAX_MBUF_CACHE: u32 = 512;
 /// The default room for conns with IPv6 at one end or both is this part of that for IPv4.
@@ -61,12 +61,13 @@ impl File {
         let eal = self.eal.validate();
         let devices = device::validate(self.device)?;
         let workers = self.workers.plan(self.worker, &devices, eal.main_lcore)?;
-        self.conns.refuse_zero()?;
+        self.conns.check()?;
         let log = self.daemon.log()?;
-        let mbufs = self
-            .mbufs
-            .count
-            .unwrap_or_else(|| mbufs_for(&devices, workers.len()));
+        let mbuf_cache = self.mbufs.cache.min(MAX_MBUF_CACHE);
+        let mbufs = match self.mbufs.count {
+            Some(count) => enough_mbufs(count, mbuf_cache, &devices, workers.len())?,
+            None => mbufs_for(&devices, workers.len())?,
+        };
         Ok(Config {
             socket: self.daemon.socket.unwrap_or_else(|| DEFAULT_SOCKET.into()),
             log,
@@ -78,7 +79,7 @@ impl File {
             max_conns_v6: self.conns.max_ipv6(),
             max_dests: self.conns.max_dests,
             mbufs,
-            mbuf_cache: self.mbufs.cache.min(MAX_MBUF_CACHE),
+            mbuf_cache,
             timeouts: self.timeouts.validate()?,
             defence: Defence {
                 tcp_drop: self.defence.tcp_drop,
@@ -91,20 +92,38 @@ impl File {
 }
 
 /// The number of mbufs if the file names none: enough to fill all descriptors, and some to spare.
-fn mbufs_for(devices: &[DeviceConfig], workers: usize) -> u32 {
+fn mbufs_for(devices: &[DeviceConfig], workers: usize) -> Result<u32, Invalid> {
     let or_usual = |desc: u16| {
         if desc == 0 {
             USUAL_DESCRIPTORS
         } else {
-            u32::from(desc)
+            u64::from(desc)
         }
     };
-    let per_worker: u32 = devices
+    let per_worker: u64 = devices
         .iter()
         .map(|device| or_usual(device.rx_desc) + or_usual(device.tx_desc))
         .sum();
     // DPDK's mempools use memory best with one less than a power of two.
-    (per_worker * workers as u32 + SPARE_MBUFS * (workers as u32 + 1)).next_power_of_two() - 1
+    let mbufs = per_worker * workers as u64 + SPARE_MBUFS * (workers as u64 + 1);
+    u32::try_from(mbufs.next_power_of_two() - 1).map_err(|_| Invalid::TooManyMbufs { workers })
+}
+
+/// The number of mbufs that the file names, if the ports can start with it.
+fn enough_mbufs(
+    count: u32,
+    cache: u32,
+    devices: &[DeviceConfig],
+    workers: usize,
+) -> Result<u32, Invalid> {
+    // DPDK refuses a pool that is smaller than one and a half caches. A NIC's receive queue is
+    // filled when it starts.
+    let received = devices.iter().map(|device| u64::from(device.rx_desc));
+    let least = received.sum::<u64>() * workers as u64 + u64::from(cache) * 3 / 2 + 1;
+    if u64::from(count) < least {
+        return Err(Invalid::TooFewMbufs { count, least });
+    }
+    Ok(count)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -180,16 +199,18 @@ impl Default for Conns {
 }
 
 impl Conns {
-    fn refuse_zero(&self) -> Result<(), Invalid> {
+    fn check(&self) -> Result<(), Invalid> {
         let sizes = [
-            ("max_per_worker", self.max_per_worker),
-            ("max_ipv6_per_worker", self.max_ipv6()),
-            ("max_dests", self.max_dests),
+            ("max_per_worker", self.max_per_worker, MAX_CONNS),
+            ("max_ipv6_per_worker", self.max_ipv6(), MAX_CONNS),
+            ("max_dests", self.max_dests, u32::MAX),
         ];
-        match sizes.into_iter().find(|(_, size)| *size == 0) {
-            Some((key, _)) => Err(Invalid::NoRoom(key)),
-            None => Ok(()),
+        for (key, size, most) in sizes {
+            if !(1..=most).contains(&size) {
+                return Err(Invalid::TableSize { key, size, most });
+            }
         }
+        Ok(())
     }
 
     fn max_ipv6(&self) -> u32 {

@@ -87,7 +87,32 @@ fn values_out_of_range_and_contradictions_are_refused() {
             "[timeouts]\nudp = 0\n",
             "[timeouts] udp = 0 is out of range",
         ),
-        ("[conns]\nmax_dests = 0\n", "[conns] max_dests is 0"),
+        (
+            "[conns]\nmax_dests = 0\n",
+            "[conns] max_dests = 0 is out of range: expected 1 to 4294967295",
+        ),
+        (
+            "[conns]\nmax_per_worker = 2147483648\n",
+            "[conns] max_per_worker = 2147483648 is out of range: expected 1 to 2147483647",
+        ),
+        (
+            "[mbufs]\ncount = 384\n",
+            "[mbufs] count = 384 is too small: expected at least 385",
+        ),
+        (
+            "rx_desc = 4096\n[mbufs]\ncount = 4096\n",
+            "[mbufs] count = 4096 is too small: expected at least 4481",
+        ),
+        ("[workers]\ncount = 128\n", "lcore 128 is out of range"),
+        ("[workers]\ncount = 65535\n", "lcore 65535 is out of range"),
+        (
+            "[eal]\nmain_lcore = 4294967295\n",
+            "lcore 4294967296 is out of range",
+        ),
+        (
+            "[[worker]]\nlcore = 500\ncpu = 1\n",
+            "lcore 500 is out of range: DPDK's lcores are 0 to 127, whatever cpu",
+        ),
         (
             "mac = \"02:00:00:00:00\"\n",
             "invalid MAC address '02:00:00:00:00': expected a unicast address",

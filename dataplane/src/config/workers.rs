@@ -65,6 +65,11 @@ impl RawWorkers {
         if self.count.is_some() && !listed.is_empty() {
             return Err(Invalid::CountAndWorkers);
         }
+        let last = match listed.iter().map(|raw| raw.lcore).max() {
+            Some(largest) => u64::from(largest),
+            None => u64::from(main_lcore.0) + u64::from(self.count.unwrap_or(1)),
+        };
+        verify_number(last.max(main_lcore.0.into()))?;
         let plans = if listed.is_empty() {
             (0..self.count.unwrap_or(1))
                 .map(|worker| default_plan(worker, devices, main_lcore))
@@ -127,6 +132,15 @@ impl RawWorker {
 fn names(devices: &[DeviceConfig]) -> String {
     let names: Vec<_> = devices.iter().map(|device| device.name.as_str()).collect();
     names.join(", ")
+}
+
+/// DPDK has room for so many lcores, and no more.
+fn verify_number(lcore: u64) -> Result<(), Invalid> {
+    let last = LcoreId::LAST.0;
+    if lcore > u64::from(last) {
+        return Err(Invalid::LcoreNumber { lcore, last });
+    }
+    Ok(())
 }
 
 fn verify_lcores(plans: &[WorkerPlan], main_lcore: LcoreId) -> Result<(), Invalid> {

@@ -24,14 +24,18 @@ pub(crate) enum Memory {
 impl Memory {
     /// Megabytes that EAL reserves: as configured, or what the mbufs need.
     pub(crate) fn needed_mb(self, config: &Config) -> u32 {
+        let worked_out = u32::try_from(self.mbufs_mb(config) + REST_MB).unwrap_or(u32::MAX);
+        config.eal.memory_mb.unwrap_or(worked_out)
+    }
+
+    /// Megabytes that the mbufs take.
+    pub(crate) fn mbufs_mb(self, config: &Config) -> u64 {
         let page_bytes = match self {
             Self::Hugepages => None,
             Self::Ordinary => Some(rustix::param::page_size() as u64),
         };
         let mbufs = u64::from(config.mbufs) * mbuf_bytes(config.largest_frame(), page_bytes);
-        let worked_out = mbufs.div_ceil(1 << 20) + REST_MB;
-        let worked_out = u32::try_from(worked_out).unwrap_or(u32::MAX);
-        config.eal.memory_mb.unwrap_or(worked_out)
+        mbufs.div_ceil(1 << 20)
     }
 }
 

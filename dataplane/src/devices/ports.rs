@@ -44,14 +44,20 @@ pub(crate) struct StartedPort {
     pub(super) kni: String,
 }
 
-/// Finds, configures and starts every device of the configuration.
+/// Finds, configures and starts every device of the configuration. `begins` is told the name of
+/// each device before it is started.
 ///
 /// # Errors
 /// With the device and the step that failed.
-pub(crate) fn start(config: &Config, pool: &Mempool) -> Result<Vec<StartedPort>, PortStartError> {
+pub(crate) fn start(
+    config: &Config,
+    pool: &Mempool,
+    begins: impl Fn(&str),
+) -> Result<Vec<StartedPort>, PortStartError> {
     let numbered = config.devices.iter().zip(1..);
     numbered
         .map(|(device, index)| {
+            begins(&device.name);
             let queues = config.queues_of(usize::from(index) - 1);
             start_one(device, IfIndex(index), queues, pool)
         })

@@ -40,6 +40,11 @@ impl RedirectRings {
         Self { ends }
     }
 
+    /// Bytes of memory of the rings between this many workers.
+    pub(crate) const fn bytes_for(workers: usize) -> usize {
+        workers * workers.saturating_sub(1) * REDIRECT_RING * size_of::<Mbuf>()
+    }
+
     /// The ends of a worker. Each worker's are handed out once.
     pub(crate) fn take(&mut self, worker: WorkerId) -> RedirectEnds {
         std::mem::take(&mut self.ends[worker.index()])

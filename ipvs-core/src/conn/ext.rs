@@ -194,6 +194,11 @@ impl ConnExts {
         Self(exts)
     }
 
+    /// Bytes of memory of the extensions of so many conns.
+    pub(crate) const fn bytes_for(conns: u32) -> usize {
+        conns as usize * size_of::<ConnExt>()
+    }
+
     pub(crate) fn get(&self, id: ConnId) -> &ConnExt {
         &self.0[id.0 as usize]
     }

@@ -10,6 +10,10 @@ use crate::simd::{equal_lanes, prefetch_at};
 /// Entries per bucket: eight of 8 bytes fill a cache line.
 const WAYS: usize = 8;
 
+/// Most conns of a table. Their ids are below this: of 32 bits, one is the direction, and one number
+/// means none.
+pub const MAX_CONNS: u32 = (1 << 31) - 1;
+
 /// Eight entries: the tags of their hashes, 0 for a free one, and their conns and directions.
 #[derive(Debug, Clone, Copy, FromZeros)]
 #[repr(C, align(64))]
@@ -23,8 +27,6 @@ struct Bucket {
 pub(super) struct ConnRef(u32);
 
 impl ConnRef {
-    /// Conn ids are below this: one bit is the direction, and one number means none.
-    pub(super) const MAX_CONNS: u32 = (1 << 31) - 1;
     /// No conn
     pub(crate) const NONE: Self = Self(u32::MAX);
 
@@ -78,10 +80,19 @@ impl Index {
     /// Room for `entries` at five eighths full. Then most entries are in their first bucket, and
     /// inserts hardly ever move others.
     pub(crate) fn new(entries: usize) -> Self {
-        let buckets = (entries.div_ceil(WAYS) * 8).div_ceil(5).max(2);
-        let buckets = <[Bucket]>::new_box_zeroed_with_elems(buckets)
+        let buckets = <[Bucket]>::new_box_zeroed_with_elems(Self::buckets_for(entries))
             .expect("a conn table of a size that fits in memory has an index that does");
         Self { buckets }
+    }
+
+    const fn buckets_for(entries: usize) -> usize {
+        let buckets = (entries.div_ceil(WAYS) * 8).div_ceil(5);
+        if buckets < 2 { 2 } else { buckets }
+    }
+
+    /// Bytes of memory of an index with room for so many entries.
+    pub(super) const fn bytes_for(entries: usize) -> usize {
+        Self::buckets_for(entries) * size_of::<Bucket>()
     }
 
     /// Bytes of memory.

@@ -16,5 +16,6 @@ pub use crate::direction::Direction;
 pub use entry::{Conn, ConnId, Endpoints, RewriteDeltas};
 pub(crate) use ext::{ConnExt, ConnExts, FtpFlags, HeaderState, SeqShift};
 pub use flags::ConnFlags;
+pub use index::MAX_CONNS;
 pub(crate) use table::LEAVING_TOGETHER;
 pub use table::{ConnTable, Found, Leaving, Lookup, TableFull};

@@ -5,7 +5,7 @@
 
 use zerocopy::FromZeros;
 
-use super::index::{BucketPair, ConnRef, Full, Index};
+use super::index::{BucketPair, ConnRef, Full, Index, MAX_CONNS};
 use super::wheel::{Visit, Wheel};
 use super::{Conn, ConnFlags, ConnId};
 use crate::direction::Direction;
@@ -76,9 +76,9 @@ pub struct ConnTable<A> {
 }
 
 impl<A: Address> ConnTable<A> {
-    /// Room for `capacity` conns, at most 2^31. Memory is touched as conns are made.
+    /// Room for `capacity` conns, at most [`MAX_CONNS`]. Memory is touched as conns are made.
     pub fn new(capacity: u32, key: HashKey, now: Tick) -> Self {
-        let capacity = capacity.clamp(1, ConnRef::MAX_CONNS);
+        let capacity = capacity.clamp(1, MAX_CONNS);
         let conns = <[Conn<A>]>::new_box_zeroed_with_elems(capacity as usize)
             .expect("the size of the conn table was checked when the config was read");
         Self {
@@ -89,6 +89,12 @@ impl<A: Address> ConnTable<A> {
             len: 0,
             recycle_at: 0,
         }
+    }
+
+    /// Bytes of memory of a table for so many conns.
+    pub(crate) const fn bytes_for(capacity: u32) -> usize {
+        let conns = capacity as usize;
+        conns * size_of::<Conn<A>>() + Index::bytes_for(conns * 2) + Wheel::bytes_for(conns)
     }
 
     /// Conns in the table.

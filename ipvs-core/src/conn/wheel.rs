@@ -62,6 +62,11 @@ impl Wheel {
         }
     }
 
+    /// Bytes of memory of a wheel for so many conns.
+    pub(super) const fn bytes_for(conns: usize) -> usize {
+        conns * size_of::<Link>() + SLOTS as usize * size_of::<u32>()
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         size_of_val(&*self.links) + size_of_val(&*self.heads)
     }

@@ -8,6 +8,7 @@
 mod batch;
 mod engine;
 mod family_state;
+mod footprint;
 mod miss;
 mod originate;
 mod shared;
@@ -15,5 +16,6 @@ mod shared;
 pub(crate) use batch::{Batch, Work};
 pub use engine::Engine;
 pub(crate) use family_state::{FamilyState, Forwarder};
+pub use footprint::Footprint;
 pub(crate) use miss::Miss;
 pub(crate) use shared::Shared;

@@ -48,6 +48,11 @@ impl Loads {
         }
     }
 
+    /// Bytes of memory for so many dests.
+    pub(super) const fn bytes_for(max_dests: usize) -> usize {
+        max_dests * size_of::<Place>()
+    }
+
     /// This worker did something to a dest. Called for all schedulers.
     pub(super) fn change(&mut self, dest: DestId, change: impl FnOnce(&mut Load)) {
         let Some(place) = self.places.get(dest.0 as usize) else {

@@ -67,6 +67,11 @@ impl Scheduling {
         }
     }
 
+    /// Bytes of memory of what is remembered of so many dests.
+    pub(crate) const fn bytes_for(max_dests: usize) -> usize {
+        Overload::bytes_for(max_dests) + Loads::bytes_for(max_dests)
+    }
+
     /// This worker made a conn of the dest. It is inactive at first.
     pub(crate) fn conn_opened(&mut self, dest: DestId) {
         self.loads.change(dest, |load| load.inactive += 1);

@@ -22,6 +22,11 @@ impl Overload {
         }
     }
 
+    /// Bytes of memory for so many dests.
+    pub(super) const fn bytes_for(max_dests: usize) -> usize {
+        max_dests * size_of::<Cell<u32>>()
+    }
+
     /// Whether the thresholds of a dest forbid new conns. That begins at the upper threshold, and
     /// ends when the conns are below the lower one; without a lower one, below three quarters of
     /// the upper one, as in IPVS.

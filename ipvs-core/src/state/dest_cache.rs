@@ -42,6 +42,11 @@ impl DestCache {
         }
     }
 
+    /// Bytes of memory of the notes of so many dests.
+    pub(crate) const fn bytes_for(max_dests: usize) -> usize {
+        max_dests * size_of::<Note>()
+    }
+
     /// Prefetches the note of a dest.
     #[inline]
     pub(crate) fn fetch(&self, dest: DestId) {

@@ -63,6 +63,10 @@ struct ExpectationEntry {
 pub(crate) struct Expectations(SharedTable<ExpectationEntry>);
 
 impl Expectations {
+    /// Bytes of memory.
+    pub(super) const BYTES: usize = SLOTS * size_of::<ExpectationEntry>();
+
+    /// No expectations yet.
     pub(crate) fn new() -> Self {
         Self(SharedTable::new(SLOTS))
     }

@@ -14,6 +14,11 @@ pub struct SharedState {
 }
 
 impl SharedState {
+    /// Bytes of memory of the tables with room for so many persistence templates.
+    pub(crate) fn bytes_for(max_templates: usize) -> usize {
+        Expectations::BYTES + Templates::bytes_for(max_templates)
+    }
+
     /// Empty tables, with room for about `max_templates` persistence templates.
     pub fn new(max_templates: usize) -> Self {
         Self {

@@ -35,11 +35,19 @@ impl<S: Entry> SharedTable<S> {
     /// Room for `capacity` entries, rounded up to a power of two. Memory is touched only when it is
     /// used.
     pub(crate) fn new(capacity: usize) -> Self {
-        let count = capacity.max(WAYS).next_power_of_two();
         Self {
-            slots: zeroed(count),
+            slots: zeroed(Self::slots_for(capacity)),
             used: AtomicU32::new(0),
         }
+    }
+
+    fn slots_for(capacity: usize) -> usize {
+        capacity.max(WAYS).next_power_of_two()
+    }
+
+    /// Bytes of memory of a table with room for so many entries.
+    pub(super) fn bytes_for(capacity: usize) -> usize {
+        Self::slots_for(capacity) * size_of::<S>()
     }
 
     /// Number of slots.

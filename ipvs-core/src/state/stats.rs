@@ -181,6 +181,11 @@ fn service_counters() -> Box<[ServiceStats]> {
 }
 
 impl WorkerStats {
+    /// Bytes of memory of the counters of so many dests, and of all services.
+    pub(crate) const fn bytes_for(max_dests: usize) -> usize {
+        max_dests * size_of::<DestStats>() + MAX_SERVICES as usize * size_of::<ServiceStats>()
+    }
+
     /// Has the kernel provide the memory of the counters of these dests and services, so that the
     /// worker does not wait for it at their first packet. Called by control.
     pub fn provide(&self, dests: Range<u32>, services: Range<u32>) {

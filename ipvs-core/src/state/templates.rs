@@ -76,6 +76,11 @@ impl Templates {
         Self(SharedTable::new(capacity))
     }
 
+    /// Bytes of memory of a table with room for so many templates.
+    pub(super) fn bytes_for(capacity: usize) -> usize {
+        SharedTable::<TemplateEntry>::bytes_for(capacity)
+    }
+
     /// The dest of this client, as far as the owner of this table knows. Called by any worker.
     pub(crate) fn find(&self, key: u64, now: Tick) -> Option<DestId> {
         let read = |entry: &TemplateEntry| (entry.dest(), entry.is_alive(now));

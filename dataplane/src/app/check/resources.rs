@@ -11,7 +11,7 @@ use super::finding::Finding;
 /// All that does not concern a single device.
 pub(super) fn check(config: &Config, machine: &Machine) -> Vec<Finding> {
     let mut findings = Vec::new();
-    findings.extend(check_memory(config, machine));
+    findings.extend(check_hugepages(config, machine));
     findings.extend(check_lcores(config, machine));
     findings.extend(check_tun(config, machine));
     findings.extend(check_socket(&config.socket));
@@ -28,7 +28,7 @@ pub(in crate::app) fn memory_of(config: &Config, machine: &Machine) -> Memory {
     }
 }
 
-fn check_memory(config: &Config, machine: &Machine) -> Option<Finding> {
+fn check_hugepages(config: &Config, machine: &Machine) -> Option<Finding> {
     let needed = u64::from(Memory::Hugepages.needed_mb(config));
     let free = machine.free_hugepages_mb();
     if config.eal.hugepages == Hugepages::Never || free >= needed {

@@ -20,6 +20,10 @@ fn machine() -> (TempDir, Machine) {
             "64\n",
         ),
         ("sys/devices/system/cpu/online", "0-3\n"),
+        (
+            "proc/meminfo",
+            "MemTotal: 9 kB\nMemAvailable:    4194304 kB\n",
+        ),
         ("sys/class/net/veth0/mtu", "1500"),
         ("sys/bus/pci/devices/0000:06:00.0/net/eth0/mtu", "1500"),
         ("sys/bus/pci/devices/0000:06:00.1/vendor", "x"),
@@ -92,7 +96,7 @@ fn missing_hugepages_are_reported_with_the_number_to_reserve() {
 #[test]
 fn workers_on_cpus_that_do_not_exist_are_reported() {
     let found = findings(&format!(
-        "{}[workers]\ncount = 4\n",
+        "{}[workers]\ncount = 4\n[mbufs]\ncount = 10000\n",
         device("pci = \"0000:06:00.1\"")
     ));
     assert_eq!(found.len(), 1);
@@ -110,5 +114,42 @@ fn the_interface_of_a_vdev_must_exist() {
     assert!(
         found[0].starts_with("note:") && found[0].contains("ethtool -K"),
         "{found:?}"
+    );
+}
+
+#[test]
+fn tables_that_the_machine_has_no_memory_for_are_refused_with_the_largest_key() {
+    let nic = device("pci = \"0000:06:00.1\"");
+    let found = findings(&format!("{nic}[conns]\nmax_per_worker = 100000000\n"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("error:"), "{found:?}");
+    assert!(
+        found[0].contains("and 4096 MB are free: lower [conns] max_per_worker = 100000000,"),
+        "{found:?}"
+    );
+    // The counters of dests are touched as they are used.
+    let found = findings(&format!("{nic}[conns]\nmax_dests = 50000000\n"));
+    assert!(
+        found[0].starts_with("warning:") && found[0].contains("when every table is full"),
+        "{found:?}"
+    );
+    // On ordinary pages the mbufs are in the same memory as the tables.
+    let ordinary = nic.replace("128", "4096") + "hugepages = false\n";
+    let found = findings(&ordinary);
+    assert!(
+        found[0].starts_with("error:") && found[0].contains("lower [eal] memory_mb = 4096"),
+        "{found:?}"
+    );
+    assert_eq!(findings(&nic), [""; 0]);
+}
+
+#[test]
+fn memory_that_is_too_small_for_its_mbufs_is_refused() {
+    let nic = device("pci = \"0000:06:00.1\"");
+    let found = findings(&format!("{nic}[mbufs]\ncount = 100000\n"));
+    assert_eq!(
+        found[0],
+        "error: [eal] memory_mb = 128 is too small: 100000 mbufs take 232 MB. \
+         Leave it out, or lower [mbufs] count"
     );
 }
