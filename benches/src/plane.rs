@@ -7,13 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use control::{
-    ConnTableSize, Control, ControlConfig, LinkInfo, Platform, PlatformError, PoolInfo,
+    ConnTableSize, Control, ControlConfig, LinkInfo, LiveConfig, Platform, PlatformError, PoolInfo,
     WorkerHandle,
 };
 use inet::Device;
-use inet::neighbour::NeighbourConfig;
-use ipvs_core::{Command, Defence, Event, Timeouts, WorkerStats};
-use packet::nat64::Nat64Prefix;
+use ipvs_core::{Command, Event, WorkerStats};
 use packet::{MacAddr, PortId};
 use proto::v1;
 use proto::v1::address_service_client::AddressServiceClient;
@@ -112,10 +110,7 @@ impl Plane {
             devices,
             workers,
             platform: Arc::new(Ports),
-            timeouts: Timeouts::default(),
-            defence: Defence::default(),
-            nat64_prefix: Nat64Prefix::default(),
-            neighbours: NeighbourConfig::default(),
+            live: LiveConfig::default(),
             max_dests,
         });
         let listener = UnixListener::bind(&socket)?;

@@ -13,6 +13,6 @@ mod socket;
 mod telemetry;
 
 pub use platform::{LinkInfo, LinkStats, Platform, PlatformError, PoolInfo};
-pub use publish::{ConnTableSize, Control, ControlConfig, WorkerHandle};
+pub use publish::{ConnTableSize, Control, ControlConfig, LiveConfig, WorkerHandle};
 pub use socket::serve;
 pub use telemetry::{Counts, LoopStats};

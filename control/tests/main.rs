@@ -13,5 +13,6 @@ mod conns;
 mod counting;
 mod options;
 mod publishing;
+mod reconfiguring;
 mod rules;
 mod transactions;

@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use inet::Device;
-use inet::neighbour::NeighbourConfig;
-use ipvs_core::{ConnPage, Defence, DestId, Snapshot, Timeouts};
-use packet::nat64::Nat64Prefix;
+use ipvs_core::{ConnPage, DestId, Snapshot};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tonic::Status;
 
 use crate::desired::Desired;
 use crate::platform::Platform;
+use crate::publish::live_config::LiveConfig;
 use crate::publish::state::State;
 use crate::publish::workers::WorkerHandle;
 use crate::telemetry::Rates;
@@ -34,14 +33,8 @@ pub struct ControlConfig {
     pub workers: Vec<WorkerHandle>,
     /// The ports
     pub platform: Arc<dyn Platform>,
-    /// Timeouts of conns
-    pub timeouts: Timeouts,
-    /// Which packets for a VIP the kernel does not get
-    pub defence: Defence,
-    /// How NAT shows clients to dests of the other address family
-    pub nat64_prefix: Nat64Prefix,
-    /// Times and bounds of the neighbour table
-    pub neighbours: NeighbourConfig,
+    /// What can change later, by [`Control::reconfigure`]
+    pub live: LiveConfig,
     /// Most dests
     pub max_dests: u32,
 }
@@ -84,17 +77,18 @@ impl Control {
             .iter()
             .map(|worker| Arc::clone(&worker.stats))
             .collect();
-        let desired = Desired::new(config.devices, config.timeouts, config.max_dests);
+        let live = config.live;
+        let desired = Desired::new(config.devices, live.timeouts, config.max_dests);
         let control = Self {
             platform: config.platform,
             rates: Rates::new(worker_stats),
             writer: tokio::sync::Mutex::new(()),
             state: Mutex::new(State::new(
                 desired,
-                config.neighbours,
+                live.neighbours,
                 Snapshot {
-                    defence: config.defence,
-                    nat64_prefix: config.nat64_prefix,
+                    defence: live.defence,
+                    nat64_prefix: live.nat64_prefix,
                     ..Snapshot::default()
                 },
                 config.workers,
@@ -156,6 +150,14 @@ impl Control {
             }
         }
         self.rates.sample(ids);
+    }
+
+    /// Takes over what has changed in the configuration file. Called by the daemon when it has read
+    /// the file again.
+    pub async fn reconfigure(&self, before: &LiveConfig, after: &LiveConfig) {
+        let _writer = self.writer.lock().await;
+        self.state.lock().reconfigure(before, after);
+        self.changed.notify_one();
     }
 
     /// Reads the state.

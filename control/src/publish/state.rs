@@ -7,8 +7,9 @@ use std::sync::Arc;
 use inet::neighbour::NeighbourConfig;
 use inet::{IfIndex, LocalAddr, NeighbourTable, Net};
 use ipvs_core::{
-    Command, ConnPage, DestId, FwdMode, LaddrId, Protocol, Service, ServiceKey, Snapshot,
+    Command, ConnPage, Defence, DestId, FwdMode, LaddrId, Protocol, Service, ServiceKey, Snapshot,
 };
+use packet::nat64::Nat64Prefix;
 use sapool::{PoolShare, PoolUsage, PortPool, WorkerId};
 use tokio::sync::oneshot;
 
@@ -22,6 +23,8 @@ pub(crate) struct State {
     /// Use of the port pools of each local address, by worker
     pool_usage: AHashMap<LaddrId, Vec<Arc<PoolUsage>>>,
     snapshot: Snapshot,
+    /// The snapshot has changed in a part that is not desired state, and is to be published.
+    is_unpublished: bool,
     /// The time of the latest tick
     pub(crate) now_ms: u64,
     /// Ids that no worker uses any more. The next writer takes them back.
@@ -34,7 +37,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// `snapshot` has what does not change while the daemon runs.
+    /// `snapshot` has what no command changes.
     pub(crate) fn new(
         desired: Desired,
         neighbours: NeighbourConfig,
@@ -49,6 +52,7 @@ impl State {
                 net: Net::new(desired.devices.clone()),
                 ..snapshot
             },
+            is_unpublished: false,
             now_ms: 0,
             gone_dests: Vec::new(),
             gone_laddrs: Vec::new(),
@@ -62,6 +66,13 @@ impl State {
     /// The latest snapshot.
     pub(crate) const fn published(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// Replaces what no command changes. The next snapshot has it.
+    pub(super) fn set_packet_rules(&mut self, defence: Defence, nat64_prefix: Nat64Prefix) {
+        self.snapshot.defence = defence;
+        self.snapshot.nat64_prefix = nat64_prefix;
+        self.is_unpublished = true;
     }
 
     /// Use of a local address's port pools, by worker.
@@ -212,8 +223,11 @@ impl State {
         if dirty.timeouts {
             self.snapshot.timeouts = self.desired.timeouts;
         }
-        let changed =
-            dirty.net || neighbours_changed || dirty.timeouts || !dirty.services.is_empty();
+        let changed = std::mem::take(&mut self.is_unpublished)
+            || dirty.net
+            || neighbours_changed
+            || dirty.timeouts
+            || !dirty.services.is_empty();
         if !changed {
             return;
         }

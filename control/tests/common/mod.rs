@@ -10,12 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use control::{ConnTableSize, Control, ControlConfig, WorkerHandle};
+use control::{ConnTableSize, Control, ControlConfig, LiveConfig, WorkerHandle};
 use hyper_util::rt::TokioIo;
-use inet::neighbour::NeighbourConfig;
 use inet::{Device, IfIndex};
-use ipvs_core::{Defence, Timeouts, WorkerStats};
-use packet::nat64::Nat64Prefix;
+use ipvs_core::WorkerStats;
 use packet::{MacAddr, PortId};
 use parking_lot::Mutex;
 use proto::v1;
@@ -58,6 +56,7 @@ pub(crate) struct Director {
     pub stats: Vec<Arc<WorkerStats>>,
     pub platform: Arc<FakePlatform>,
     pub socket: PathBuf,
+    pub control: Arc<Control>,
     stop: Arc<AtomicBool>,
     threads: Vec<std::thread::JoinHandle<()>>,
     _dir: tempfile::TempDir,
@@ -107,19 +106,18 @@ impl Director {
             devices: vec![device(0, true), device(1, false)],
             workers: handles,
             platform: platform.clone(),
-            timeouts: Timeouts::default(),
-            defence: Defence::default(),
-            nat64_prefix: Nat64Prefix::default(),
-            neighbours: NeighbourConfig::default(),
+            live: LiveConfig::default(),
             max_dests: setup.max_dests,
         });
         tokio::spawn(Arc::clone(&control).run(std::future::pending()));
         let listener = UnixListener::bind(&socket).unwrap();
-        tokio::spawn(control::serve(control, listener, std::future::pending()));
+        let serving = Arc::clone(&control);
+        tokio::spawn(control::serve(serving, listener, std::future::pending()));
         Self {
             workers,
             stats,
             platform,
+            control,
             socket,
             stop,
             threads,

@@ -19,6 +19,7 @@ pub(crate) enum Seen {
     RemoveLaddr(LaddrId),
     CloseDest(DestId),
     EndConns(DestId),
+    LimitNeighbourQueue(u16),
     Transmit(PortId, Vec<u8>),
 }
 
@@ -122,6 +123,10 @@ impl WorkerState {
             }
             Command::EndConns(id) => {
                 self.seen.push(Seen::EndConns(id));
+                None
+            }
+            Command::LimitNeighbourQueue(packets) => {
+                self.seen.push(Seen::LimitNeighbourQueue(packets));
                 None
             }
             Command::ListConns(page) => Some(Event::Conns(self.fill(page))),

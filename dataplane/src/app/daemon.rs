@@ -19,6 +19,7 @@ use crate::worker::{self, Wired, Worker};
 use super::check;
 use super::machine::Machine;
 use super::progress::Progress;
+use super::reload::{self, Reload};
 use super::serve::{self, ServeError};
 use super::socket::{self, SocketError};
 
@@ -53,7 +54,7 @@ type Stop = Arc<CachePadded<AtomicBool>>;
 ///
 /// # Errors
 /// With a sentence for the user if something does not start.
-pub(super) fn run(config: &Config, machine: &Machine) -> Result<(), DaemonError> {
+pub(super) fn run(config: &Config, machine: &Machine, reload: Reload) -> Result<(), DaemonError> {
     let listener = socket::listen(&config.socket)?;
     let progress = Progress::begin();
     progress.step("starting DPDK and its drivers");
@@ -79,7 +80,7 @@ pub(super) fn run(config: &Config, machine: &Machine) -> Result<(), DaemonError>
     let lcores = launch(&eal, workers, &stop)?;
     let kni_thread = spawn(kni_thread, &stop)?;
     drop(progress);
-    let served = serve::until_signal(control, listener, &config.socket);
+    let served = serve::until_signal(control, listener, &config.socket, reload);
     stop.store(true, Ordering::Relaxed);
     lcores.iter().for_each(|lcore| eal.wait(*lcore));
     kni_thread
@@ -116,19 +117,8 @@ fn control_config(
         devices: ports.iter().map(|started| started.device.clone()).collect(),
         workers: handles,
         platform: Arc::new(DpdkPlatform::new(ports, pool)),
-        timeouts: config.timeouts,
-        defence: config.defence,
-        nat64_prefix: config.nat64_prefix,
-        neighbours: neighbour_config(config),
+        live: reload::live(config),
         max_dests: config.max_dests,
-    }
-}
-
-fn neighbour_config(config: &Config) -> inet::neighbour::NeighbourConfig {
-    inet::neighbour::NeighbourConfig {
-        reachable_ms: config.neighbours.timeout.as_millis() as u64,
-        max_entries: config.neighbours.max,
-        ..inet::neighbour::NeighbourConfig::default()
     }
 }
 

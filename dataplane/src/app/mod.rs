@@ -2,15 +2,18 @@
 //!
 //! [`main`] is the only entrance. `start` reads the configuration and decides what to do with it,
 //! `check` looks for what is missing on this `machine`, `daemon` starts and stops everything,
-//! `serve` answers on the control socket meanwhile.
+//! `serve` answers on the control socket meanwhile, and `reload` reads the file again.
 
 mod cgroup;
 mod check;
 mod cli;
 mod daemon;
+mod logging;
 mod machine;
 mod progress;
+mod reload;
 mod serve;
+mod signals;
 mod socket;
 mod start;
 

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use control::Control;
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinError;
+
+use super::reload::Reload;
+use super::signals::{Came, Signals};
 
 /// Why the control socket could not be served.
 #[derive(Debug, thiserror::Error)]
@@ -23,18 +25,20 @@ pub(super) enum ServeError {
 /// Threads of the control plane. EAL has pinned the main lcore's thread, and they inherit its CPU.
 const THREADS: usize = 2;
 
-/// Serves the control socket until SIGTERM or SIGINT, then removes it.
+/// Serves the control socket until SIGTERM or SIGINT, then removes it. SIGHUP reads the
+/// configuration file again.
 pub(super) fn until_signal(
     control: Arc<Control>,
     listener: UnixListener,
     socket: &Path,
+    reload: Reload,
 ) -> Result<(), ServeError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .thread_name("control")
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(control, listener, socket));
+    let served = runtime.block_on(serve(control, listener, socket, reload));
     let _ = std::fs::remove_file(socket);
     served
 }
@@ -43,28 +47,46 @@ async fn serve(
     control: Arc<Control>,
     listener: UnixListener,
     socket: &Path,
+    mut reload: Reload,
 ) -> Result<(), ServeError> {
-    let (mut term, mut int) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
+    let mut signals = Signals::take()?;
     let (stop, stopped) = watch::channel(false);
     let ticking = tokio::spawn(Arc::clone(&control).run(told_to_stop(stopped.clone())));
     let listener = tokio::net::UnixListener::from_std(listener)?;
-    let serving = tokio::spawn(control::serve(control, listener, told_to_stop(stopped)));
+    let serving = tokio::spawn(control::serve(
+        Arc::clone(&control),
+        listener,
+        told_to_stop(stopped),
+    ));
     tracing::info!(socket = %socket.display(), "ready");
-    // The result is ignored: without systemd there is nobody to notify.
-    let _ = sd_notify::notify(false, &[NotifyState::Ready]);
-    let signal = tokio::select! {
-        _ = term.recv() => "SIGTERM",
-        _ = int.recv() => "SIGINT",
+    tell_systemd(&[NotifyState::Status("forwarding"), NotifyState::Ready]);
+    let signal = loop {
+        match signals.next().await {
+            Came::Stop(signal) => break signal,
+            Came::Reload => {
+                tell_systemd(&reloading());
+                reload.reload(&control).await;
+                tell_systemd(&[NotifyState::Ready]);
+            }
+        }
     };
     tracing::info!(signal, "stopping");
-    let _ = sd_notify::notify(false, &[NotifyState::Stopping]);
+    tell_systemd(&[NotifyState::Stopping]);
     let _ = stop.send(true);
     ticking.await?;
     serving.abort();
     Ok(())
+}
+
+/// The result is ignored: without systemd there is nobody to tell.
+fn tell_systemd(state: &[NotifyState<'_>]) {
+    let _ = sd_notify::notify(false, state);
+}
+
+/// systemd wants to know the time when a reload began. See sd_notify(3).
+fn reloading() -> Vec<NotifyState<'static>> {
+    let time = NotifyState::monotonic_usec_now().ok();
+    [NotifyState::Reloading].into_iter().chain(time).collect()
 }
 
 async fn told_to_stop(mut stopped: watch::Receiver<bool>) {

@@ -1,20 +1,21 @@
 //! From the command line to a check or a run.
 
 use std::fmt::Display;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
 
-use crate::config::{Config, ConfigError, LogFilter};
+use crate::config::{Config, ConfigError};
 
 use super::check::{self, Severity};
 use super::cli::Cli;
 use super::daemon::{self, DaemonError};
+use super::logging::Logging;
 use super::machine::Machine;
+use super::reload::Reload;
+use super::signals;
 
 /// Why `dpvsd` ended without success.
 #[derive(Debug, thiserror::Error)]
@@ -23,15 +24,15 @@ enum StartError {
     Config(#[from] ConfigError),
     #[error("{} cannot be started here: see above", .0.display())]
     Check(PathBuf),
-    #[error("invalid log filter '{filter}': {why}")]
-    Log { filter: String, why: ParseError },
+    #[error("cannot take signals: {0}")]
+    Signals(std::io::Error),
     #[error(transparent)]
     Daemon(#[from] DaemonError),
 }
 
 /// All of `dpvsd`.
 pub(crate) fn main() -> ExitCode {
-    match start(&Cli::parse()) {
+    match start(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&error);
@@ -40,10 +41,10 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn start(cli: &Cli) -> Result<(), StartError> {
+fn start(cli: Cli) -> Result<(), StartError> {
     let machine = Machine::this();
-    let config = configure(cli, &machine)?;
-    check_first(cli, &config, &machine)?;
+    let loaded = cli.load(&machine)?;
+    check_first(&cli, &loaded.config, &machine)?;
     if cli.check {
         say(&format_args!(
             "{} can be started here",
@@ -51,20 +52,11 @@ fn start(cli: &Cli) -> Result<(), StartError> {
         ));
         return Ok(());
     }
-    start_logging(&config.log)?;
-    Ok(daemon::run(&config, &machine)?)
-}
-
-/// The configuration file, with what the command line says in its place.
-fn configure(cli: &Cli, machine: &Machine) -> Result<Config, ConfigError> {
-    let mut config = Config::load(&cli.config, machine.cpus().len())?;
-    if let Some(socket) = &cli.socket {
-        config.socket.clone_from(socket);
-    }
-    if let Some(log) = &cli.log {
-        config.log.clone_from(log);
-    }
-    Ok(config)
+    signals::survive_hangup().map_err(StartError::Signals)?;
+    let logging = Logging::start(&loaded.config.log);
+    let config = loaded.config.clone();
+    let reload = Reload::new(cli, machine.clone(), logging, loaded);
+    Ok(daemon::run(&config, &machine, reload)?)
 }
 
 /// Prints what the check found. Notes are printed only if a check was asked for.
@@ -86,22 +78,4 @@ fn check_first(cli: &Cli, config: &Config, machine: &Machine) -> Result<(), Star
 /// `eprintln!` would panic.
 fn say(what: &dyn Display) {
     let _ = writeln!(std::io::stderr(), "dpvsd: {what}");
-}
-
-/// Logs to standard error. The libraries under the gRPC server log from info on only, unless the
-/// filter names them. A line that cannot be written is lost: logging never costs the service.
-fn start_logging(log: &LogFilter) -> Result<(), StartError> {
-    let directives = format!("h2=info,hyper=info,tower=info,{}", log.as_str());
-    let filter = EnvFilter::try_new(&directives).map_err(|why| StartError::Log {
-        filter: log.as_str().to_owned(),
-        why,
-    })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        // It would report a failed write by `eprintln!`, which panics for the same reason.
-        .log_internal_errors(false)
-        .init();
-    Ok(())
 }

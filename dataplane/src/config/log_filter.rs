@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use strsim::damerau_levenshtein;
+use tracing_subscriber::EnvFilter;
 
 /// The levels of the `tracing` crate, from the least to the most that is logged.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -28,6 +29,9 @@ pub(crate) enum InvalidLogLevel {
          or MODULE=LEVEL, e.g. info,h2=debug"
     )]
     Unknown(String),
+    /// A filter that the `tracing` crate cannot read.
+    #[error("invalid log filter '{0}': {1}: expected a level, or MODULE=LEVEL, e.g. info,h2=debug")]
+    Filter(String, String),
 }
 
 impl LogFilter {
@@ -47,13 +51,18 @@ impl FromStr for LogFilter {
     type Err = InvalidLogLevel;
 
     fn from_str(text: &str) -> Result<Self, InvalidLogLevel> {
-        for directive in text.split(',') {
+        let directives: Vec<&str> = text.split(',').map(str::trim).collect();
+        for directive in &directives {
             let level = directive
                 .rsplit_once('=')
-                .map_or(directive, |(_, level)| level);
+                .map_or(*directive, |(_, level)| level);
             check_level(level.trim())?;
         }
-        Ok(Self(text.to_owned()))
+        let filter = directives.join(",");
+        match EnvFilter::try_new(&filter) {
+            Ok(_) => Ok(Self(filter)),
+            Err(why) => Err(InvalidLogLevel::Filter(filter, why.to_string())),
+        }
     }
 }
 
@@ -87,7 +96,8 @@ mod tests {
             "info,ipvs_core=debug",
             "warn, h2=trace",
         ] {
-            assert_eq!(text.parse::<LogFilter>().unwrap().as_str(), text);
+            let filter: LogFilter = text.parse().unwrap();
+            assert_eq!(filter.as_str(), text.replace(' ', ""));
         }
     }
 
@@ -104,5 +114,6 @@ mod tests {
         );
         assert!(error("ipvs_core").starts_with("invalid log level 'ipvs_core': expected error,"));
         assert!(error("").starts_with("invalid log level '': expected error,"));
+        assert!(error("info,a[b=info").starts_with("invalid log filter 'info,a[b=info': "));
     }
 }

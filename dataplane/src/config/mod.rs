@@ -2,11 +2,12 @@
 //!
 //! `file` is the file as it is written, `device`, `workers` and `timeouts` are its larger sections.
 //! Each section checks itself. `settings` is what the rest of the daemon sees. `error` says what is
-//! wrong, where, and what to write instead.
+//! wrong, where, and what to write instead. `keys` finds what has changed between two readings.
 
 mod device;
 mod error;
 mod file;
+mod keys;
 mod load;
 mod log_filter;
 mod settings;
@@ -16,5 +17,6 @@ mod timeouts;
 mod workers;
 
 pub(crate) use error::ConfigError;
+pub(crate) use load::Loaded;
 pub(crate) use log_filter::LogFilter;
 pub(crate) use settings::{Config, DeviceAddress, DeviceConfig, Hugepages, Idle, WorkerPlan};

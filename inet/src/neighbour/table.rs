@@ -72,6 +72,13 @@ impl NeighbourTable {
         }
     }
 
+    /// Changes times and bounds. Each neighbour has the new times from its next answer or request
+    /// on. A table with more entries than are allowed now keeps them, and takes a new one only in
+    /// the place of another.
+    pub const fn set_config(&mut self, config: NeighbourConfig) {
+        self.config = config;
+    }
+
     /// A packet waits for this neighbour: asks for it, unless that is already being done.
     pub fn resolve(&mut self, now_ms: u64, ifindex: IfIndex, addr: IpAddr) {
         if !can_be_neighbour(addr) {

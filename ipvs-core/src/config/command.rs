@@ -34,6 +34,8 @@ pub enum Command {
     CloseDest(DestId),
     /// End all conns of this dest. The dest stays.
     EndConns(DestId),
+    /// Hold at most so many packets per neighbour that is not resolved yet.
+    LimitNeighbourQueue(u16),
     /// Copy conns into the page, and send it back as [`Event::Conns`].
     ListConns(Box<ConnPage>),
     /// Send a frame unchanged.

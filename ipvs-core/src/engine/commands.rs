@@ -51,6 +51,10 @@ impl<B: PacketBuf> Engine<B> {
                 self.v4.dest_removals.add(DestRemoval { dest, is_removed });
                 Ok(())
             }
+            Command::LimitNeighbourQueue(packets) => {
+                self.shared.neigh_queue.set_longest(packets);
+                Ok(())
+            }
             Command::ListConns(mut page) => {
                 self.fill(&mut page);
                 io.event(Event::Conns(page))

@@ -71,6 +71,11 @@ impl<B> NeighQueue<B> {
         }
     }
 
+    /// Changes how many packets may wait for the same neighbour. Those that wait stay.
+    pub(crate) const fn set_longest(&mut self, longest: u16) {
+        self.longest = longest;
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.queues.is_empty()
     }
@@ -194,6 +199,19 @@ mod tests {
         ));
         assert!(matches!(queue.push(Tick(0), OTHER, ()), Enqueued::First));
         assert!(matches!(queue.push(Tick(0), OTHER, ()), Enqueued::Full(())));
+    }
+
+    #[test]
+    fn a_changed_limit_holds_for_the_next_packet() {
+        let mut queue = NeighQueue::new(8, 1);
+        let is_full = |queue: &mut NeighQueue<()>| {
+            matches!(queue.push(Tick(0), GATEWAY, ()), Enqueued::Full(()))
+        };
+        assert!(!is_full(&mut queue) && is_full(&mut queue));
+        queue.set_longest(2);
+        assert!(!is_full(&mut queue) && is_full(&mut queue));
+        queue.set_longest(1);
+        assert!(is_full(&mut queue), "those that wait stay");
     }
 
     #[test]
