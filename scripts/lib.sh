@@ -1,7 +1,7 @@
 # Shared by the scripts here: sourced, not run.
 
 # Debian packages to build the crates that do without DPDK.
-PURE_PACKAGES="build-essential protobuf-compiler"
+PURE_PACKAGES="build-essential protobuf-compiler python3 python3-venv"
 # Debian packages to build the project.
 BUILD_PACKAGES="$PURE_PACKAGES pkg-config libdpdk-dev libclang-dev clang"
 # Debian packages to run dpvsd and the demo.

@@ -15,4 +15,5 @@ mod options;
 mod publishing;
 mod reconfiguring;
 mod rules;
+mod stock_clients;
 mod transactions;

@@ -16,6 +16,8 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
+use crate::socket::authority::Frames;
+
 /// Connections at once. One more closes the oldest: our own clients are short-lived, so the oldest
 /// ones belong to a flood.
 const MOST_CONNECTIONS: usize = 256;
@@ -69,6 +71,7 @@ async fn accept(listener: &UnixListener, open: &Arc<OpenConnections>) -> io::Res
             bytes: PREFACE,
             deadline: Box::pin(tokio::time::sleep(PREFACE_WITHIN)),
         }),
+        frames: Frames::new(),
         open: Arc::clone(open),
         number,
     })
@@ -147,6 +150,7 @@ impl Open {
 pub(crate) struct Connection {
     socket: UnixStream,
     awaited: Option<Awaited>,
+    frames: Frames,
     open: Arc<OpenConnections>,
     number: u64,
 }
@@ -177,6 +181,7 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.socket).poll_read(cx, buf);
+        self.frames.rewrite(&mut buf.filled_mut()[before..]);
         let Some(awaited) = &mut self.awaited else {
             return result;
         };
