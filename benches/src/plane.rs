@@ -167,7 +167,7 @@ pub fn dest_request(
             address: ip(addr),
             port: port.into(),
             fwd_mode: v1::FwdMode::FullNat.into(),
-            weight,
+            weight: Some(weight),
             ..v1::Dest::default()
         }),
     }
@@ -210,14 +210,14 @@ pub async fn set_up(
     let mut routes = RouteServiceClient::new(channel.clone());
     let to_lan = v1::Route {
         address: ip(LAN.0),
-        prefix_len: LAN.1.into(),
+        prefix_len: Some(LAN.1.into()),
         device: "dpdk0".into(),
         ..v1::Route::default()
     };
     routes.add_route(to_lan).await?;
     let to_clients = v1::Route {
         address: ip(Ipv4Addr::new(10, 0, 0, 0)),
-        prefix_len: 16,
+        prefix_len: Some(16),
         device: "dpdk1".into(),
         ..v1::Route::default()
     };

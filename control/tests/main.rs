@@ -17,3 +17,4 @@ mod reconfiguring;
 mod rules;
 mod stock_clients;
 mod transactions;
+mod unset_fields;

@@ -208,7 +208,7 @@ fn access(list: v1::AccessList, addr: &str, prefix_len: u32) -> v1::AccessEntry 
         service: Some(key(VIP, 80)),
         list: list.into(),
         address: ip(addr),
-        prefix_len,
+        prefix_len: Some(prefix_len),
     }
 }
 
@@ -277,7 +277,7 @@ async fn a_dest_that_becomes_quiescent_loses_its_conns_if_its_service_says_so() 
         .unwrap();
     let mut real = dest(VIP, 80, "192.168.100.2", 80);
     ipvs.add_dest(real.clone()).await.unwrap();
-    real.dest.as_mut().unwrap().weight = 0;
+    real.dest.as_mut().unwrap().weight = Some(0);
     ipvs.edit_dest(real).await.unwrap();
     director
         .until_workers("the end of its conns", |worker| ends(worker, 0) == 1)
@@ -305,7 +305,7 @@ async fn a_dest_drains_until_its_deadline() {
         Code::InvalidArgument,
         "give -w 0 beside --drain",
     );
-    real.dest.as_mut().unwrap().weight = 0;
+    real.dest.as_mut().unwrap().weight = Some(0);
     ipvs.edit_dest(real.clone()).await.unwrap();
     assert_eq!(director.services().await[0].dests[0].drain_s, 1);
     director
@@ -315,7 +315,7 @@ async fn a_dest_drains_until_its_deadline() {
     // One that gets weight again keeps its conns.
     real.dest.as_mut().unwrap().drain_s = 1000;
     ipvs.edit_dest(real.clone()).await.unwrap();
-    real.dest.as_mut().unwrap().weight = 1;
+    real.dest.as_mut().unwrap().weight = Some(1);
     real.dest.as_mut().unwrap().drain_s = 0;
     ipvs.edit_dest(real).await.unwrap();
     assert_eq!(director.services().await[0].dests[0].drain_s, 0);

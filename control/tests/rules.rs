@@ -273,7 +273,7 @@ async fn flushing_ipv6_leaves_ipv4_alone_and_flushing_ipv4_leaves_what_services_
         .routes;
     let left: Vec<_> = left
         .iter()
-        .map(|route| (route.prefix_len, route.device.as_str()))
+        .map(|route| (route.prefix_len(), route.device.as_str()))
         .collect();
     assert_eq!(left, [(32, "dpdk1"), (32, "dpdk0"), (16, "dpdk1")]);
 }

@@ -56,5 +56,5 @@ async fn a_client_of_the_c_core_needs_no_option_for_the_unix_socket() {
     let printed = run(python().await, &arguments).await;
     assert_eq!(printed, "version 0.1\nrr [7]\n");
     let services = director.services().await;
-    assert_eq!(services[0].dests[0].weight, 7);
+    assert_eq!(services[0].dests[0].weight, Some(7));
 }

@@ -128,7 +128,7 @@ async fn a_listing_is_enough_to_restore_all_services() {
         for (number, real) in ["192.168.100.4", "192.168.100.2"].iter().enumerate() {
             let mut request = dest(VIP, port, real, 8080);
             let dest = request.dest.as_mut().unwrap();
-            dest.weight = number as u32;
+            dest.weight = Some(number as u32);
             (dest.upper_threshold, dest.lower_threshold) = (100, 50);
             ipvs.add_dest(request).await.unwrap();
         }
@@ -216,7 +216,7 @@ async fn one_dest_of_a_million_is_edited(director: &Director) {
     let mut ipvs = director.ipvs().await;
     let edited = |weight| {
         let mut request = dest("10.1.0.7", 80, "172.16.2.188", 80);
-        request.dest.as_mut().unwrap().weight = weight;
+        request.dest.as_mut().unwrap().weight = Some(weight);
         request
     };
     ipvs.edit_dest(edited(7)).await.unwrap();

@@ -85,7 +85,7 @@ fn parse(mut words: Words, is_v6: bool) -> Result<Route, CliError> {
             _ if !is_default && route.address.is_none() && looks_like_addr(&word) => {
                 let (addr, len) = parse_prefix(&word)?;
                 route.address = Some(ip_message(addr));
-                route.prefix_len = len;
+                route.prefix_len = Some(len);
             }
             _ => return Err(unknown(&word, KEYWORDS)),
         }
@@ -108,7 +108,7 @@ fn text(route: &Route) -> String {
     let or_none = |addr: &Option<_>| cli::ip(addr.as_ref()).unwrap_or(none);
     format!(
         "{family} {addr}/{} via {} src {} dev {} mtu {} tos 0 scope {} metric {} proto auto\n",
-        route.prefix_len,
+        route.prefix_len(),
         or_none(&route.gateway),
         or_none(&route.src),
         route.device,
@@ -121,7 +121,7 @@ fn text(route: &Route) -> String {
 fn json(route: &Route) -> Value {
     let addr = |message: &Option<_>| cli::ip(message.as_ref()).map(|addr| addr.to_string());
     json!({
-        "prefix": format!("{}/{}", ip_or_zero(route.address.as_ref()), route.prefix_len),
+        "prefix": format!("{}/{}", ip_or_zero(route.address.as_ref()), route.prefix_len()),
         "via": addr(&route.gateway),
         "src": addr(&route.src),
         "device": route.device,
@@ -150,7 +150,7 @@ mod tests {
         let mut text = format!(
             "{}/{}",
             ip_or_zero(route.address.as_ref()),
-            route.prefix_len
+            route.prefix_len()
         );
         for (word, addr) in [("via", &route.gateway), ("src", &route.src)] {
             if let Some(addr) = cli::ip(addr.as_ref()) {

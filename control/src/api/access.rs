@@ -59,6 +59,6 @@ fn message(key: &ServiceKey, list: v1::AccessList, prefix: Prefix) -> v1::Access
         service: Some(convert::service_key_message(key)),
         list: list.into(),
         address: Some(convert::ip_message(prefix.addr())),
-        prefix_len: prefix.prefix_len().into(),
+        prefix_len: Some(prefix.prefix_len().into()),
     }
 }

@@ -48,9 +48,10 @@ impl v1::address_service_server::AddressService for Api {
         request: Request<v1::FlushAddressesRequest>,
     ) -> Result<Response<v1::Empty>, Status> {
         let message = request.into_inner();
+        let family = convert::known(message.family, "family")?;
         self.control
             .write_all(move |desired, _| {
-                let is_meant = |addr| convert::is_of(message.family(), addr);
+                let is_meant = |addr| convert::is_of(family, addr);
                 Ok(desired.flush_addresses(&message.device, is_meant)?)
             })
             .await?;
@@ -61,7 +62,8 @@ impl v1::address_service_server::AddressService for Api {
         &self,
         request: Request<v1::ListAddressesRequest>,
     ) -> Result<Response<v1::ListAddressesResponse>, Status> {
-        let (device, family) = (&request.get_ref().device, request.get_ref().family());
+        let device = &request.get_ref().device;
+        let family = convert::known(request.get_ref().family, "family")?;
         let addresses = self.control.read(|state| {
             if !device.is_empty() {
                 state.desired.device(device)?;

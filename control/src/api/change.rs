@@ -7,7 +7,7 @@ use ipvs_core::ServiceKey;
 use proto::v1;
 use tonic::Status;
 
-use super::convert::{dest, ip, port, prefix_len, service, service_key};
+use super::convert::{dest, ip, known, port, prefix, service, service_key};
 use crate::desired::{AccessList, Change};
 
 /// The change that a message asks for.
@@ -69,14 +69,8 @@ fn laddr(message: v1::LaddrRequest) -> Result<(ServiceKey, IpAddr, String), Stat
 fn access_entry(message: v1::AccessEntry) -> Result<(ServiceKey, AccessList, Prefix), Status> {
     let key = service_key(message.service.as_ref())?;
     let addr = ip(message.address.as_ref(), "address")?;
-    let len = prefix_len(message.prefix_len, addr)?;
-    let wrong = || {
-        Status::invalid_argument(format!(
-            "invalid network '{addr}/{len}': expected e.g. 10.0.0.0/8"
-        ))
-    };
-    let prefix = Prefix::new(addr, len).ok_or_else(wrong)?;
-    Ok((key, list(message.list()), prefix))
+    let prefix = prefix(addr, message.prefix_len)?;
+    Ok((key, list(known(message.list, "list")?), prefix))
 }
 
 const fn list(message: v1::AccessList) -> AccessList {

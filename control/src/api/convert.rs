@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use inet::RouteScope;
+use inet::{Prefix, RouteScope};
 use ipvs_core::{
     DeviceName, Encapsulation, EndRange, FwdMode, Match, Protocol, ServiceKey, TcpState, Timeouts,
 };
@@ -14,6 +14,8 @@ use super::{options, scheduler};
 use crate::desired::{AddressRequest, DestRequest, ServiceRequest};
 use crate::telemetry::Counts;
 
+/// The weight of a dest that is given none: ipvsadm's default.
+const DEFAULT_WEIGHT: u32 = 1;
 /// Conn timeouts are kept in 16 bits.
 const LONGEST_TIMEOUT_S: u32 = 65_535;
 
@@ -71,6 +73,33 @@ pub(super) fn prefix_len(len: u32, addr: IpAddr) -> Result<u8, Status> {
         })
 }
 
+/// The prefix of an address. Without a length it is the address alone, but for 0.0.0.0 and `::`, which
+/// then stand for all addresses.
+pub(super) fn prefix(addr: IpAddr, len: Option<u32>) -> Result<Prefix, Status> {
+    let len = match len {
+        Some(len) => prefix_len(len, addr)?,
+        None if addr.is_unspecified() => 0,
+        None => Prefix::host(addr).prefix_len(),
+    };
+    Prefix::new(addr, len).ok_or_else(|| {
+        Status::invalid_argument(format!(
+            "invalid prefix '{addr}/{len}': expected e.g. 10.0.0.0/8"
+        ))
+    })
+}
+
+/// The value of an enum field.
+///
+/// # Errors
+/// If it is a number of a later version. Its default would be something else than what was asked.
+pub(super) fn known<E: TryFrom<i32>>(number: i32, field: &str) -> Result<E, Status> {
+    E::try_from(number).map_err(|_| {
+        Status::invalid_argument(format!(
+            "unknown {field} {number}: expected one of the values in dpvsd's .proto files"
+        ))
+    })
+}
+
 pub(super) fn scope(scope: v1::Scope) -> Option<RouteScope> {
     match scope {
         v1::Scope::Unspecified => None,
@@ -102,7 +131,7 @@ pub(super) fn address(message: &v1::Address) -> Result<AddressRequest, Status> {
         prefix_len: prefix_len(message.prefix_len, addr)?,
         device: message.device.clone(),
         broadcast: optional_ip(message.broadcast.as_ref(), "broadcast")?,
-        scope: scope(message.scope()).unwrap_or(RouteScope::Global),
+        scope: scope(known(message.scope, "scope")?).unwrap_or(RouteScope::Global),
         sapool: message.sapool,
     })
 }
@@ -110,7 +139,7 @@ pub(super) fn address(message: &v1::Address) -> Result<AddressRequest, Status> {
 pub(super) fn service_key(message: Option<&v1::ServiceKey>) -> Result<ServiceKey, Status> {
     let message =
         message.ok_or_else(|| Status::invalid_argument("name the service: -t or -u VIP:PORT"))?;
-    let protocol = match message.protocol() {
+    let protocol = match known(message.protocol, "protocol")? {
         v1::Protocol::Tcp => Protocol::Tcp,
         v1::Protocol::Udp => Protocol::Udp,
         v1::Protocol::Sctp => Protocol::Sctp,
@@ -245,11 +274,9 @@ pub(super) fn dest(message: Option<&v1::Dest>) -> Result<DestRequest, Status> {
     let message =
         message.ok_or_else(|| Status::invalid_argument("name the real server: -r RIP:PORT"))?;
     let fwdmode = fwdmode(message)?;
-    let weight = u16::try_from(message.weight).map_err(|_| {
-        Status::invalid_argument(format!(
-            "weight {} is out of range: 0 to 65535",
-            message.weight
-        ))
+    let weight = message.weight.unwrap_or(DEFAULT_WEIGHT);
+    let weight = u16::try_from(weight).map_err(|_| {
+        Status::invalid_argument(format!("weight {weight} is out of range: 0 to 65535"))
     })?;
     Ok(DestRequest {
         addr: ip(message.address.as_ref(), "real server")?,
@@ -268,7 +295,7 @@ fn fwdmode(message: &v1::Dest) -> Result<FwdMode, Status> {
             "forwarding mode {name} is not supported yet: use -b (FullNAT), -g (DR), -i (tunnel), -m (NAT) or -J (SNAT)"
         ))
     };
-    Ok(match message.fwd_mode() {
+    Ok(match known(message.fwd_mode, "fwd_mode")? {
         v1::FwdMode::FullNat => FwdMode::FullNat,
         v1::FwdMode::Dr | v1::FwdMode::Unspecified => FwdMode::DirectRoute,
         v1::FwdMode::Nat => FwdMode::Nat,
@@ -279,7 +306,7 @@ fn fwdmode(message: &v1::Dest) -> Result<FwdMode, Status> {
 }
 
 fn encapsulation(message: &v1::Dest) -> Result<Encapsulation, Status> {
-    match message.tunnel_type() {
+    match known(message.tunnel_type, "tunnel_type")? {
         v1::TunnelType::Ipip => Ok(Encapsulation::IpIp),
         v1::TunnelType::Gre => Ok(Encapsulation::Gre),
         v1::TunnelType::Gue => match port(message.tunnel_port, "tunnel port")? {

@@ -214,7 +214,7 @@ fn dest_message(
         fwd_mode: convert::fwdmode_message(request.fwdmode).into(),
         tunnel_type: tunnel_type.into(),
         tunnel_port: tunnel_port.into(),
-        weight: request.weight.into(),
+        weight: Some(request.weight.into()),
         upper_threshold: request.upper_threshold,
         lower_threshold: request.lower_threshold,
         active_conns: active,

@@ -56,7 +56,8 @@ impl v1::neighbour_service_server::NeighbourService for Api {
         &self,
         request: Request<v1::FlushNeighboursRequest>,
     ) -> Result<Response<v1::Empty>, Status> {
-        let (name, family) = (&request.get_ref().device, request.get_ref().family());
+        let name = &request.get_ref().device;
+        let family = convert::known(request.get_ref().family, "family")?;
         let change = self.control.write(|state| {
             let device = (!name.is_empty())
                 .then(|| state.desired.device(name))
@@ -74,7 +75,8 @@ impl v1::neighbour_service_server::NeighbourService for Api {
         &self,
         request: Request<v1::ListNeighboursRequest>,
     ) -> Result<Response<v1::ListNeighboursResponse>, Status> {
-        let (name, family) = (&request.get_ref().device, request.get_ref().family());
+        let name = &request.get_ref().device;
+        let family = convert::known(request.get_ref().family, "family")?;
         let neighbours = self.control.read(|state| {
             let device = (!name.is_empty())
                 .then(|| state.desired.device(name))

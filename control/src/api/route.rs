@@ -39,9 +39,10 @@ impl v1::route_service_server::RouteService for Api {
         request: Request<v1::FlushRoutesRequest>,
     ) -> Result<Response<v1::Empty>, Status> {
         let message = request.into_inner();
+        let family = convert::known(message.family, "family")?;
         self.control
             .write_all(move |desired, _| {
-                let is_meant = |addr| convert::is_of(message.family(), addr);
+                let is_meant = |addr| convert::is_of(family, addr);
                 Ok(desired.flush_routes(&message.device, is_meant)?)
             })
             .await?;
@@ -52,7 +53,7 @@ impl v1::route_service_server::RouteService for Api {
         &self,
         request: Request<v1::ListRoutesRequest>,
     ) -> Result<Response<v1::ListRoutesResponse>, Status> {
-        let family = request.get_ref().family();
+        let family = convert::known(request.get_ref().family, "family")?;
         // The lock is held only while the table is copied.
         let (routes, devices) = self
             .control
@@ -67,12 +68,7 @@ impl v1::route_service_server::RouteService for Api {
 
 fn prefix(message: &v1::Route) -> Result<Prefix, Status> {
     let addr = convert::ip(message.address.as_ref(), "prefix")?;
-    let len = convert::prefix_len(message.prefix_len, addr)?;
-    Prefix::new(addr, len).ok_or_else(|| {
-        Status::invalid_argument(format!(
-            "invalid prefix '{addr}/{len}': expected e.g. 10.0.0.0/8"
-        ))
-    })
+    convert::prefix(addr, message.prefix_len)
 }
 
 fn route(message: &v1::Route) -> Result<RouteRequest, Status> {
@@ -87,7 +83,7 @@ fn route(message: &v1::Route) -> Result<RouteRequest, Status> {
         device: Some(message.device.clone()).filter(|name| !name.is_empty()),
         mtu: Some(mtu).filter(|mtu| *mtu != 0),
         metric: message.metric,
-        scope: convert::scope(message.scope()),
+        scope: convert::scope(convert::known(message.scope, "scope")?),
     })
 }
 
@@ -98,7 +94,7 @@ fn message(devices: &[Device], route: &Route) -> v1::Route {
         .map(|device| device.name.clone());
     v1::Route {
         address: Some(convert::ip_message(route.prefix.addr())),
-        prefix_len: route.prefix.prefix_len().into(),
+        prefix_len: Some(route.prefix.prefix_len().into()),
         gateway: route.gateway.map(convert::ip_message),
         src: route.src.map(convert::ip_message),
         device: device.unwrap_or_default(),

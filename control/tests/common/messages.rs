@@ -49,7 +49,7 @@ pub(crate) fn a_dest(addr: &str, port: u32) -> v1::Dest {
         address: ip(addr),
         port,
         fwd_mode: v1::FwdMode::FullNat.into(),
-        weight: 1,
+        weight: Some(1),
         ..Default::default()
     }
 }
@@ -84,7 +84,7 @@ pub(crate) fn address(addr: &str, prefix_len: u32, device: &str) -> v1::Address 
 pub(crate) fn route(addr: &str, prefix_len: u32, device: &str) -> v1::Route {
     v1::Route {
         address: ip(addr),
-        prefix_len,
+        prefix_len: Some(prefix_len),
         device: device.into(),
         ..Default::default()
     }

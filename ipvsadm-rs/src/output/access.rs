@@ -29,9 +29,9 @@ fn row(protocol: &str, vip: &str, value: &str) -> String {
 /// An address, or a network with its length.
 pub(super) fn prefix(entry: &AccessEntry) -> String {
     let addr = ip_or_zero(entry.address.as_ref());
-    if entry.prefix_len == host_prefix_len(addr) {
+    if entry.prefix_len() == host_prefix_len(addr) {
         addr.to_string()
     } else {
-        format!("{addr}/{}", entry.prefix_len)
+        format!("{addr}/{}", entry.prefix_len())
     }
 }

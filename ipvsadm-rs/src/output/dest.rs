@@ -10,7 +10,7 @@ pub(super) fn dest_row(name: &str, dest: &Dest, columns: Columns, numbers: Numbe
     let (active, inactive) = (dest.active_conns, dest.inactive_conns);
     let rest = match columns {
         Columns::Plain => {
-            let flags = match (dest.weight == 0, dest.overloaded) {
+            let flags = match (dest.weight() == 0, dest.overloaded) {
                 (true, true) => " inhibited,overload",
                 (true, false) => " inhibited",
                 (false, true) => " overload",
@@ -23,7 +23,7 @@ pub(super) fn dest_row(name: &str, dest: &Dest, columns: Columns, numbers: Numbe
             format!(
                 " {:<7} {:<6} {active:<10} {inactive:<10}{flags}{drain}",
                 forward_name(dest.fwd_mode()),
-                dest.weight
+                dest.weight()
             )
         }
         Columns::Stats => five(stats(dest.counters), numbers),
@@ -36,7 +36,8 @@ pub(super) fn dest_row(name: &str, dest: &Dest, columns: Columns, numbers: Numbe
         }
         Columns::Persistent => format!(
             " {:<9} {:<11} {active:<10} {inactive:<10}",
-            dest.weight, dest.persistent_conns
+            dest.weight(),
+            dest.persistent_conns
         ),
     };
     format!("{}\n", format!("  -> {name:<28}{rest}").trim_end())

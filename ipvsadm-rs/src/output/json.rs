@@ -46,7 +46,7 @@ fn dest(dest: &Dest) -> Value {
         "address": ip_or_zero(dest.address.as_ref()).to_string(),
         "port": dest.port,
         "forward": forward_name(dest.fwd_mode()),
-        "weight": dest.weight,
+        "weight": dest.weight(),
         "upper_threshold": dest.upper_threshold,
         "lower_threshold": dest.lower_threshold,
         "active_conns": dest.active_conns,

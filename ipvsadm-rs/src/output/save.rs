@@ -68,7 +68,7 @@ fn save_dest(service: &str, dest: &Dest) -> String {
         _ => "-g",
     };
     let server = endpoint(ip_or_zero(dest.address.as_ref()), dest.port);
-    let mut line = format!("-a {service} -r {server} {mode} -w {}", dest.weight);
+    let mut line = format!("-a {service} -r {server} {mode} -w {}", dest.weight());
     match dest.tunnel_type() {
         TunnelType::Ipip => {}
         TunnelType::Gre => line.push_str(" --tun-type gre"),
@@ -154,7 +154,7 @@ mod tests {
         service.syn_proxy_above = 1000;
         service.dests[0].upper_threshold = 100;
         service.dests[0].lower_threshold = 50;
-        service.dests[1].weight = 0;
+        service.dests[1].weight = Some(0);
         service
     }
 

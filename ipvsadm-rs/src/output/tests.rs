@@ -15,7 +15,7 @@ pub(crate) fn tutorial() -> VirtualService {
         address: Some(ip_message([192, 168, 100, last].into())),
         port: 80,
         fwd_mode: FwdMode::FullNat.into(),
-        weight: 1,
+        weight: Some(1),
         ..Dest::default()
     };
     VirtualService {
@@ -165,7 +165,7 @@ TCP  10.0.0.100:80
 fn flags_tell_what_is_special() {
     let mut service = tutorial();
     service.conn_timeout_s = 120;
-    service.dests[0].weight = 0;
+    service.dests[0].weight = Some(0);
     service.dests[0].overloaded = true;
     service.dests[1].overloaded = true;
     let shown = shown(&service, Columns::Plain);

@@ -31,7 +31,7 @@ pub(super) fn entry(
         service: Some(service),
         list: list.into(),
         address: Some(ip_message(addr)),
-        prefix_len,
+        prefix_len: Some(prefix_len),
     })
 }
 

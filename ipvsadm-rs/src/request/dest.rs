@@ -30,7 +30,7 @@ pub(super) fn dest(line: &Line, service: ServiceKey) -> Result<DestRequest, CliE
         fwd_mode: fwd_mode.into(),
         tunnel_type: tunnel_type.into(),
         tunnel_port,
-        weight: number(line, "weight", 65_535)?.unwrap_or(1),
+        weight: Some(number(line, "weight", 65_535)?.unwrap_or(1)),
         upper_threshold: number(line, "u-threshold", u32::MAX)?.unwrap_or(0),
         lower_threshold: number(line, "l-threshold", u32::MAX)?.unwrap_or(0),
         drain_s: number(line, "drain", 65_535)?.unwrap_or(0),

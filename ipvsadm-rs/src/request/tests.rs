@@ -36,7 +36,7 @@ fn a_dest_without_a_port_takes_the_service_s() {
     };
     let dest = request.dest.unwrap();
     assert_eq!(
-        (dest.port, dest.weight, dest.fwd_mode()),
+        (dest.port, dest.weight(), dest.fwd_mode()),
         (80, 1, FwdMode::FullNat)
     );
 }
