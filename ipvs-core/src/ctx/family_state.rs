@@ -26,8 +26,6 @@ pub(crate) struct FamilyState<A, B> {
     pub(crate) set_aside_fragments: Vec<(B, Flow<A>)>,
     /// Later fragments whose first one belongs to no conn of this family. NAT64 may have the conn.
     pub(crate) stray_fragments: Vec<(B, IpFacts<A>, Tuple<A>)>,
-    /// IP identification of the latest packet that NAT64 sent over IPv4 without DF.
-    pub(crate) identification: u16,
     /// This batch has first fragments.
     pub(crate) has_first_fragments: bool,
     /// This batch has or had fragments.
@@ -50,7 +48,6 @@ impl<A: Family, B> FamilyState<A, B> {
             later_fragments: Vec::with_capacity(BATCH),
             set_aside_fragments: Vec::with_capacity(BATCH),
             stray_fragments: Vec::with_capacity(BATCH),
-            identification: 0,
             has_first_fragments: false,
             has_fragments: false,
             misses: Vec::with_capacity(BATCH),

@@ -12,7 +12,8 @@ use crate::engine_config::{EngineConfig, Origin};
 use crate::io::Io;
 use crate::sched::Scheduling;
 use crate::state::{
-    DestCache, Laddrs, NeighQueue, ServiceState, SharedState, WorkerStats, service_state_of,
+    DestCache, Identifications, Laddrs, NeighQueue, ServiceState, SharedState, WorkerStats,
+    service_state_of,
 };
 use crate::time::Now;
 
@@ -45,6 +46,7 @@ pub(crate) struct Shared<B> {
     pub(crate) scheduling: Scheduling,
     pub(crate) neigh_queue: NeighQueue<B>,
     pub(crate) icmp_limit: inet::RateLimit,
+    pub(crate) identifications: Identifications,
     reset_limit: inet::RateLimit,
     /// Where the packets at hand come from
     pub(crate) origin: Origin,
@@ -71,6 +73,11 @@ impl<B: PacketBuf> Shared<B> {
             scheduling: Scheduling::new(stats.max_dests(), all_stats.len()),
             neigh_queue: NeighQueue::new(config.max_held, config.max_held_per_neighbour),
             icmp_limit: ICMP_ERROR_LIMIT,
+            identifications: Identifications::new(
+                config.worker,
+                config.workers,
+                config.keys.sequence.0[0],
+            ),
             reset_limit: RESET_LIMIT,
             origin: Origin::Nic,
             now,

@@ -46,6 +46,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             let first = FirstFragment {
                 tuple: flow.tuple,
                 options_len: family::options_len(packet.bytes(), &ip),
+                identification: self.shared.identifications.next(),
             };
             let now = self.shared.now.tick();
             self.family.fragments.note(now, Whole::of(&ip), first);
@@ -81,7 +82,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let Some(first) = self.family.fragments.first_of(now, &Whole::of(&ip)) else {
             return self.await_first_fragment(packet, &ip, io);
         };
-        let FirstFragment { tuple, options_len } = first;
+        let FirstFragment {
+            tuple, options_len, ..
+        } = first;
         if let Some(found) = self.family.conns.find(&tuple) {
             return self.forward_later_fragment(packet, &ip, found, options_len, io);
         }

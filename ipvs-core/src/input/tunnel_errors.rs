@@ -6,7 +6,7 @@ use packet::checksum;
 use packet::ip::proto;
 use packet::ip::{IpFacts, NewHeader};
 use packet::ipv4::L2_LEN;
-use packet::udp;
+use packet::{ipv6, udp};
 
 use crate::config::{FwdMode, Protocol};
 use crate::conn::Found;
@@ -22,8 +22,6 @@ use crate::wire::{
 /// Types and codes: fragmentation needed (RFC 792), packet too big (RFC 4443, 3.2).
 const FRAGMENTATION_NEEDED: (u8, u8) = (3, 4);
 const PACKET_TOO_BIG: (u8, u8) = (2, 0);
-/// Minimum MTU of IPv6: RFC 8200, 5.
-const LEAST_IPV6_MTU: u32 = 1280;
 
 /// What such an error says.
 #[derive(Debug, Clone, Copy)]
@@ -129,7 +127,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         // Any other error about the outer packet means that the dest is unreachable.
         let ((kind, code), rest) = match (inside, is_v4) {
             (Some(mtu), true) => (FRAGMENTATION_NEEDED, mtu & 0xffff),
-            (Some(mtu), false) => (PACKET_TOO_BIG, mtu.max(LEAST_IPV6_MTU)),
+            (Some(mtu), false) => (PACKET_TOO_BIG, mtu.max(ipv6::LEAST_MTU.into())),
             (None, true) => ((3, 1), 0),
             (None, false) => ((1, 3), 0),
         };

@@ -65,6 +65,9 @@ pub(crate) struct FirstFragment<A> {
     /// Length of the extension headers before the L4 header which the fragment offsets count too,
     /// in bytes: [`crate::wire::family::options_len`].
     pub(crate) options_len: u16,
+    /// The identification that the fragments get if their addresses change, see
+    /// [`crate::state::Identifications`].
+    pub(crate) identification: u32,
 }
 
 /// What is known of a fragment besides its IP header.
@@ -153,8 +156,16 @@ impl<A: Address, B> Fragments<A, B> {
         }
     }
 
-    /// Stores what the first fragment of a packet contributes to its later ones.
+    /// Stores what the first fragment of a packet contributes to its later ones. If it comes twice,
+    /// the identification stays what it was.
     pub(crate) fn note(&mut self, now: Tick, whole: Whole<A>, first: FirstFragment<A>) {
+        let identification = self
+            .first_of(now, &whole)
+            .map_or(first.identification, |noted| noted.identification);
+        let first = FirstFragment {
+            identification,
+            ..first
+        };
         let set = &mut self.notes[whole.set(&self.key)];
         let age = |note: &Note<A>| {
             if !note.is_used || note.whole == whole {

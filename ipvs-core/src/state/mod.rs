@@ -1,7 +1,7 @@
 //! What a worker remembers besides its conns, and what it counts.
 //!
 //! Local ports ([`Laddrs`]), packets that wait for a neighbour ([`NeighQueue`]), fragments
-//! ([`Fragments`]), and the state per service and per dest. Persistence templates and the
+//! ([`Fragments`]) and their numbers ([`Identifications`]), and the state per service and per dest. Persistence templates and the
 //! expectations of FTP lie in tables that other workers read in place (`shared_table`).
 //! [`WorkerStats`] has the counters.
 
@@ -10,6 +10,7 @@ mod dest_cache;
 mod dest_removals;
 mod expectations;
 mod fragments;
+mod identifications;
 mod laddrs;
 pub(crate) mod limits;
 mod neigh_queue;
@@ -25,6 +26,7 @@ pub(crate) use dest_cache::DestCache;
 pub(crate) use dest_removals::{DestRemoval, DestRemovals};
 pub(crate) use expectations::Expectation;
 pub(crate) use fragments::{FirstFragment, Fragments, Half, Meeting, Part, WaitingFirst, Whole};
+pub(crate) use identifications::Identifications;
 pub(crate) use laddrs::Laddrs;
 pub(crate) use neigh_queue::{Enqueued, NeighQueue, NeighbourKey};
 pub(crate) use service_state::{ServiceState, service_state_of};

@@ -11,6 +11,7 @@ use packet::ipv6::{self, Ipv6Error};
 
 use crate::config::Protocol;
 use crate::drop_reason::DropReason;
+use crate::state::Identifications;
 use crate::tuple::{Address, Tuple};
 use crate::wire::aside::Aside;
 
@@ -57,6 +58,10 @@ pub(crate) trait Family: Address {
     /// Replaces both addresses and decrements the time to live. `l3` is the change of the header
     /// checksum.
     fn rewrite(frame: &mut [u8], src: Self, dst: Self, l3: Delta);
+    /// Gives a whole packet whose addresses were replaced another identification, if it may be
+    /// fragmented. The sender's own number may be in use by another one (RFC 6864, 4.3). IPv6 has
+    /// identifications in fragments only.
+    fn renumber(frame: &mut [u8], identifications: &Identifications);
     /// Whether source and destination are possible for a conn. Asked for packets that found no
     /// conn, if classification did not ask before.
     fn check_hosts(src: Self, dst: Self) -> Result<(), Aside>;
@@ -128,6 +133,13 @@ impl Family for [u8; 4] {
     fn rewrite(frame: &mut [u8], src: Self, dst: Self, l3: Delta) {
         if let Some(header) = frame.get_mut(L2_LEN..).and_then(<[u8]>::first_chunk_mut) {
             ipv4::rewrite(header, src, dst, l3);
+        }
+    }
+
+    #[inline(always)]
+    fn renumber(frame: &mut [u8], identifications: &Identifications) {
+        if let Some(header) = frame.get_mut(L2_LEN..).and_then(<[u8]>::first_chunk_mut) {
+            ipv4::renumber(header, || identifications.next_v4());
         }
     }
 
@@ -233,6 +245,9 @@ impl Family for [u8; 16] {
         }
     }
 
+    #[inline(always)]
+    fn renumber(_: &mut [u8], _: &Identifications) {}
+
     #[inline]
     fn check_hosts(_: Self, _: Self) -> Result<(), Aside> {
         Ok(())
@@ -270,6 +285,19 @@ pub(crate) fn mapped(facts: IpFacts<[u8; 4]>) -> IpFacts<[u8; 16]> {
         more_fragments: facts.more_fragments,
         identification: facts.identification,
         dont_fragment: facts.dont_fragment,
+    }
+}
+
+/// Gives a fragment another identification.
+pub(crate) fn renumber_fragment(frame: &mut [u8], identification: u32) {
+    let is_ipv4 = is_ipv4(frame);
+    let ip = frame.get_mut(L2_LEN..).unwrap_or_default();
+    if is_ipv4 {
+        if let Some(header) = ip.first_chunk_mut() {
+            ipv4::set_identification(header, identification as u16);
+        }
+    } else {
+        ipv6::set_identification(ip, identification);
     }
 }
 

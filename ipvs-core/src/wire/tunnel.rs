@@ -7,12 +7,13 @@ use packet::eth::ETHERTYPE_AT;
 use packet::ip::NewHeader;
 use packet::ip::proto;
 use packet::ipv4::{self, Around, L2_LEN};
-use packet::udp;
+use packet::{ipv6, udp};
 
 use crate::config::{Encapsulation, FwdMode};
 use crate::conn::Conn;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
+use crate::state::Identifications;
 use crate::wire::family::{self, Family};
 use packet::ip::DEFAULT_TTL;
 
@@ -54,6 +55,7 @@ pub(crate) fn wrap_plain<'p, A: Family, B: PacketBuf>(
     packet: &'p mut B,
     conn: &Conn<A>,
     total_len: u16,
+    identifications: &Identifications,
 ) -> Result<&'p mut [u8], DropReason> {
     let to = conn.rewritten(Direction::Inbound);
     let (IpAddr::V4(src), IpAddr::V4(dst)) = (to.src.to_ip(), to.dst.to_ip()) else {
@@ -78,15 +80,21 @@ pub(crate) fn wrap_plain<'p, A: Family, B: PacketBuf>(
         delta: conn.l3_delta(Direction::Inbound),
     };
     ipv4::wrap_plain(headers, &around);
+    ipv4::renumber(&mut headers[0], || identifications.next_v4());
     Ok(frame)
 }
 
 /// Puts any packet of a conn into an outer packet to its dest. `flow_hash` spreads flows over the
 /// paths of ECMP. The caller writes the MAC addresses.
+///
+/// RFC 2003, 3.1: an inner packet that must not be fragmented must not be fragmented outside
+/// either. An outer packet that may be fragmented has an identification of its own, since packets
+/// of many senders go from here to the dest.
 pub(crate) fn encapsulate<A: Family, B: PacketBuf>(
     packet: &mut B,
     conn: &Conn<A>,
     encapsulation: Encapsulation,
+    identifications: &Identifications,
     flow_hash: impl FnOnce() -> u64,
 ) -> Result<(), DropReason> {
     let to = conn.rewritten(Direction::Inbound);
@@ -101,9 +109,11 @@ pub(crate) fn encapsulate<A: Family, B: PacketBuf>(
     let header = NewHeader {
         // RFC 6040, 4.1: DSCP and ECN are copied.
         traffic_class: inside.traffic_class,
-        // RFC 2003, 3.1: an inner packet that must not be fragmented must not be fragmented outside
-        // either. The identification is copied from the inner header.
-        identification: inside.identification,
+        identification: if inside.dont_fragment {
+            0
+        } else {
+            identifications.next_v4()
+        },
         dont_fragment: inside.dont_fragment,
         ..NewHeader::of_ours(
             to.src,
@@ -123,7 +133,6 @@ struct Inside {
     is_ipv4: bool,
     ethertype: [u8; 2],
     traffic_class: u8,
-    identification: u16,
     dont_fragment: bool,
 }
 
@@ -131,12 +140,11 @@ impl Inside {
     /// `None` if the frame is too short for an IP header.
     fn of(frame: &[u8]) -> Option<Self> {
         let head = frame.get(ETHERTYPE_AT..)?.first_chunk::<9>()?;
-        let [a, b, first, second, _, _, high, low, flags] = *head;
+        let [a, b, first, second, _, _, _, _, flags] = *head;
         let inside = Self {
             is_ipv4: first >> 4 == 4,
             ethertype: [a, b],
             traffic_class: second,
-            identification: u16::from_be_bytes([high, low]),
             dont_fragment: flags & 0x40 != 0,
         };
         Some(if inside.is_ipv4 {
@@ -144,8 +152,9 @@ impl Inside {
         } else {
             Self {
                 traffic_class: first << 4 | second >> 4,
-                identification: 0,
-                dont_fragment: true,
+                // RFC 2473, 7.1 and RFC 4213, 3.2.1: what is as long as any IPv6 link must take is
+                // fragmented outside if need be.
+                dont_fragment: frame.len() > L2_LEN + usize::from(ipv6::LEAST_MTU),
                 ..inside
             }
         })

@@ -131,7 +131,7 @@ impl<B: PacketBuf> Shared<B> {
         if is_short {
             // It fits: the caller has checked the length against the MTU.
             let total_len = wrapped_len(flow, conn, fwdmode) as u16;
-            return tunnel::wrap_plain(packet, conn, total_len);
+            return tunnel::wrap_plain(packet, conn, total_len, &self.identifications);
         }
         A::decrement_ttl(packet.bytes_mut());
         self.wrap(packet, conn, fwdmode, &flow.tuple)?;
@@ -162,7 +162,8 @@ impl<B: PacketBuf> Shared<B> {
             return Ok(());
         };
         let flow_hash = || tuple.hash(&self.config.keys.sequence);
-        tunnel::encapsulate(packet, conn, encapsulation, flow_hash)
+        let identifications = &self.identifications;
+        tunnel::encapsulate(packet, conn, encapsulation, identifications, flow_hash)
     }
 }
 

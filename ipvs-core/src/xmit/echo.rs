@@ -16,7 +16,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     pub(super) fn rewrite_echo(&mut self, packet: &mut B, flow: &Flow<A>, found: Found) {
         let conn = self.family.conns.get_mut(found.id);
         conn.touch(self.shared.now.tick());
-        rewrite_network(packet.bytes_mut(), conn, found.direction);
+        let identifications = &self.shared.identifications;
+        rewrite_network(packet.bytes_mut(), conn, found.direction, identifications);
         let to = conn.rewritten(found.direction);
         let from = conn.tuple(found.direction);
         // ICMPv6's checksum covers the addresses (RFC 4443, 2.3).

@@ -70,6 +70,7 @@ impl<B: PacketBuf> Shared<B> {
             _ => return Err(packet),
         }
         A::rewrite(network, to.src, to.dst, conn.l3_delta(direction));
+        A::renumber(network, &self.identifications);
         macs.write(network);
         self.stats
             .count_packet(conn.dest(), direction, flow.total_len);

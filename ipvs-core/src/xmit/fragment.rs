@@ -28,7 +28,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if ip.ttl <= 1 {
             return self.refuse_or_drop(packet, found, DropReason::TtlExpired, io);
         }
-        if ip.total_len.saturating_add_signed(self.growth(ip, found)) > way.mtu() {
+        let is_too_long = ip.total_len.saturating_add_signed(self.growth(ip, found)) > way.mtu();
+        if is_too_long && !self.may_be_cut(&mut packet, found) {
             return self.refuse_or_drop(packet, found, DropReason::MtuExceeded, io);
         }
         let dest = self.family.conns.get(found.id).dest();
@@ -38,7 +39,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let conn = self.family.conns.get_mut(found.id);
         conn.touch(self.shared.now.tick());
         match self.rewrite_fragment(&mut packet, ip, found, part) {
-            Ok(()) => self.deliver(packet, way, io),
+            Ok(()) => self.deliver_or_cut(packet, way, io),
             Err(reason) => self.shared.drop(packet, reason),
         }
     }
@@ -61,7 +62,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if A::HAS_NAT64 && conn.flags.has(ConnFlags::NAT64) {
             return self.replace_network_of_fragment(packet, ip, found, part);
         }
-        rewrite_network(packet.bytes_mut(), conn, found.direction);
+        let identifications = &self.shared.identifications;
+        rewrite_network(packet.bytes_mut(), conn, found.direction, identifications);
+        self.renumber_fragment(packet, ip);
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::conn::{Conn, ConnFlags};
 use crate::direction::Direction;
+use crate::state::Identifications;
 use crate::wire::{Family, Flow, tcp};
 
 /// Rewrites addresses and ports of a datagram.
@@ -11,8 +12,9 @@ pub(super) fn rewrite_datagram<A: Family>(
     flow: &Flow<A>,
     conn: &Conn<A>,
     direction: Direction,
+    identifications: &Identifications,
 ) {
-    rewrite_network(frame, conn, direction);
+    rewrite_network(frame, conn, direction, identifications);
     tcp::rewrite_udp(
         flow.l4_mut(frame),
         &conn.rewritten(direction),
@@ -20,13 +22,19 @@ pub(super) fn rewrite_datagram<A: Family>(
     );
 }
 
-/// Rewrites the IP header.
+/// Rewrites the IP header. A fragment keeps its identification.
 #[inline]
-pub(super) fn rewrite_network<A: Family>(bytes: &mut [u8], conn: &Conn<A>, direction: Direction) {
+pub(super) fn rewrite_network<A: Family>(
+    bytes: &mut [u8],
+    conn: &Conn<A>,
+    direction: Direction,
+    identifications: &Identifications,
+) {
     // NAT64 has replaced the whole header before.
     if A::HAS_NAT64 && conn.flags.has(ConnFlags::NAT64) {
         return;
     }
     let to = conn.rewritten(direction);
     A::rewrite(bytes, to.src, to.dst, conn.l3_delta(direction));
+    A::renumber(bytes, identifications);
 }

@@ -31,10 +31,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         packet: &mut B,
         flow: &Flow<A>,
         found: Found,
-        mtu: u16,
+        longest: u16,
     ) -> Result<Flow<A>, DropReason> {
         let piece = if flow.is_fragment {
-            Some(piece_of(&A::check(packet)?))
+            Some(self.piece_of(&A::check(packet)?))
         } else {
             None
         };
@@ -48,10 +48,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let to = self.family.conns.get(found.id).rewritten(found.direction);
         let l4_len = L2_LEN as u16 + flow.total_len - u16::from(flow.l4_at);
         let l4_at = L2_LEN + family::header_len(to.src) + fragment_header_len(&to, piece);
-        let total_len = (l4_at - L2_LEN) as u16 + l4_len;
-        if total_len > mtu {
-            return Err(DropReason::MtuExceeded);
-        }
+        let total_len = l4_len
+            .checked_add((l4_at - L2_LEN) as u16)
+            .filter(|total_len| *total_len <= longest)
+            .ok_or(DropReason::MtuExceeded)?;
         self.replace_header(packet, usize::from(flow.l4_at), &to, l4_len, piece)?;
         Ok(Flow {
             l4_at: l4_at as u8,
@@ -72,7 +72,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) -> Result<(), DropReason> {
         let to = self.family.conns.get(found.id).rewritten(found.direction);
         let l4_len = L2_LEN as u16 + ip.total_len - u16::from(ip.l4_at);
-        let mut piece = piece_of(ip);
+        let mut piece = self.piece_of(ip);
         if let Part::Later {
             options_len: options_len @ 1..,
         } = part
@@ -161,6 +161,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         Ok(())
     }
 
+    fn piece_of(&self, ip: &IpFacts<A>) -> Piece {
+        Piece {
+            offset: ip.fragment_offset,
+            more: ip.more_fragments,
+            identification: self.identification_of(ip),
+        }
+    }
+
     /// Replaces the IP header by one between the addresses of `to`.
     fn replace_header(
         &mut self,
@@ -179,16 +187,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return Ok(());
         }
         let dont_fragment = l4_len + (new - L2_LEN) as u16 > MAY_BE_FRAGMENTED;
-        if !dont_fragment {
-            self.family.identification = self.family.identification.wrapping_add(1);
-        }
         let header = NewHeader {
             ttl,
             traffic_class,
             identification: if dont_fragment {
                 0
             } else {
-                self.family.identification
+                self.shared.identifications.next_v4()
             },
             dont_fragment,
             ..NewHeader::of_ours(to.src, to.dst, to.protocol, l4_len)
@@ -204,14 +209,6 @@ struct Piece {
     offset: u16,
     more: bool,
     identification: u32,
-}
-
-const fn piece_of<A>(ip: &IpFacts<A>) -> Piece {
-    Piece {
-        offset: ip.fragment_offset,
-        more: ip.more_fragments,
-        identification: ip.identification,
-    }
 }
 
 /// The offset of a later fragment once the extension headers are left out. A fragment that begins

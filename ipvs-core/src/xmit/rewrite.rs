@@ -11,22 +11,23 @@ use crate::state::WorkerStats;
 use crate::tcp_state::{SegmentKind, TcpState};
 use crate::wire::{Family, Flow, Segment, Toa, tcp};
 use crate::xmit::headers::{rewrite_datagram, rewrite_network};
+use crate::xmit::too_long::Limit;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Rewrites a packet of a conn that takes the slow path, or whose next hop is not cached yet.
     #[inline(always)]
-    pub(crate) fn rewrite(
+    pub(super) fn rewrite(
         &mut self,
         packet: &mut B,
         flow: &Flow<A>,
         found: Found,
-        mtu: u16,
+        limit: Limit,
     ) -> Result<(), DropReason> {
         let flags = self.family.conns.get(found.id).flags;
         if flags.has(ConnFlags::DR_TUNNEL) {
-            self.rewrite_dr_tunnel(packet, flow, found, mtu)
+            self.rewrite_dr_tunnel(packet, flow, found, limit.longest)
         } else {
-            self.rewrite_any(packet, flow, found, mtu)
+            self.rewrite_any(packet, flow, found, limit)
         }
     }
 
@@ -37,19 +38,20 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         packet: &mut B,
         flow: &Flow<A>,
         found: Found,
-        mtu: u16,
+        Limit { mtu, longest }: Limit,
     ) -> Result<(), DropReason> {
         let flags = self.family.conns.get(found.id).flags;
         if A::ttl(packet.bytes()) <= 1 {
             return Err(DropReason::TtlExpired);
         }
-        let mut flow = *flow;
+        let came = flow;
+        let mut flow = *came;
         let is_nat64 = A::HAS_NAT64 && flags.has(ConnFlags::NAT64);
         if is_nat64 {
-            flow = self.replace_network(packet, &flow, found, mtu)?;
+            flow = self.replace_network(packet, &flow, found, longest)?;
         }
         if flags.has(ConnFlags::EDITED) {
-            flow = match self.edit(packet, &flow, found, mtu) {
+            flow = match self.edit(packet, &flow, found, longest) {
                 // An ICMP error would have to quote the packet as it came, and its IP header is
                 // already replaced.
                 Err(DropReason::MtuExceeded) if is_nat64 => {
@@ -58,7 +60,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 edited => edited?,
             };
         }
-        if flow.total_len > mtu {
+        if flow.total_len > longest {
             return Err(DropReason::MtuExceeded);
         }
         let dest = self.family.conns.get(found.id).dest();
@@ -69,7 +71,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Protocol::Udp => {
                 let conn = self.family.conns.get_mut(found.id);
                 conn.touch(self.shared.now.tick());
-                rewrite_datagram(packet.bytes_mut(), &flow, conn, found.direction);
+                let identifications = &self.shared.identifications;
+                let direction = found.direction;
+                rewrite_datagram(packet.bytes_mut(), &flow, conn, direction, identifications);
                 self.note_first_answer(found);
             }
             Protocol::Tcp => self.rewrite_segment(packet, &flow, found, mtu)?,
@@ -77,6 +81,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         if is_nat64 {
             self.complete_replaced(packet, &flow, found);
+        } else if flow.is_fragment {
+            self.renumber_first_fragment(packet, &came.tuple);
         }
         if flags.has(ConnFlags::EDITED) {
             self.put_uoa(packet, &flow, found, mtu);
@@ -124,7 +130,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             found.direction,
             conn.l4_delta(found.direction),
         )?;
-        rewrite_network(frame, conn, found.direction);
+        rewrite_network(frame, conn, found.direction, &self.shared.identifications);
         conn.touch(self.shared.now.tick());
         // Most segments of either direction change nothing else.
         if segment.only_acknowledges() && conn.is_settled() {

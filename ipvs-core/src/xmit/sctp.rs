@@ -48,7 +48,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let kind = sctp::kind(l4);
         let conn = self.family.conns.get_mut(found.id);
         conn.touch(self.shared.now.tick());
-        rewrite_network(packet.bytes_mut(), conn, found.direction);
+        let identifications = &self.shared.identifications;
+        rewrite_network(packet.bytes_mut(), conn, found.direction, identifications);
         let to = conn.rewritten(found.direction);
         let l4 = packet.bytes_mut().get_mut(l4_at..).unwrap_or_default();
         sctp::rewrite(l4, to.sport, to.dport);

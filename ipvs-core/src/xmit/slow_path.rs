@@ -4,6 +4,7 @@
 use inet::Nexthop;
 use packet::ip::IpFacts;
 use packet::ipv4::L2_LEN;
+use packet::ipv6;
 use packet::{PacketBuf, PortId};
 
 use crate::config::Protocol;
@@ -17,6 +18,7 @@ use crate::wire::{Family, Flow, family, tunnel};
 use crate::xmit::headers::rewrite_datagram;
 use crate::xmit::icmp_error::Refusal;
 use crate::xmit::nexthop::{Way, check_way, known_nexthop};
+use crate::xmit::too_long::Limit;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Forwards any packet of a conn.
@@ -41,8 +43,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return self.forward_first(packet, flow, found, io);
         };
         let frame = packet.bytes_mut();
-        if let Err(reason) = check_way::<A>(frame, flow.total_len.into(), mtu) {
-            return self.refuse_or_drop(packet, found, reason, io);
+        match check_way::<A>(frame, flow.total_len.into(), mtu) {
+            Ok(()) => {}
+            Err(DropReason::MtuExceeded) => return self.forward_by_way(packet, flow, found, io),
+            Err(reason) => return self.refuse_or_drop(packet, found, reason, io),
         }
         macs.write(frame);
         self.shared
@@ -51,7 +55,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let rewritten = match flow.protocol() {
             Protocol::Udp => {
                 conn.touch(self.shared.now.tick());
-                rewrite_datagram(frame, flow, conn, found.direction);
+                let identifications = &self.shared.identifications;
+                rewrite_datagram(frame, flow, conn, found.direction, identifications);
                 self.note_first_answer(found);
                 Ok(())
             }
@@ -59,7 +64,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             _ => self.rewrite_rest(&mut packet, flow, found),
         };
         match rewritten {
-            Ok(()) => self.shared.send(packet, port, io),
+            Ok(()) => {
+                if flow.is_fragment {
+                    self.renumber_first_fragment(&mut packet, &flow.tuple);
+                }
+                self.shared.send(packet, port, io);
+            }
             Err(reason) => self.shared.drop(packet, reason),
         }
     }
@@ -77,12 +87,17 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if conn.flags.has(ConnFlags::SYN_PROXIED) {
             return self.forward_syn_proxied(packet, flow, found, io);
         }
+        // Whether such a packet may be cut is asked before its IP header is replaced.
+        if conn.flags.has(ConnFlags::EDITED) && conn.flags.has(ConnFlags::NAT64) {
+            return self.forward_by_way(packet, flow, found, io);
+        }
         let net = &self.shared.snapshot.net;
         let Some((&nexthop, _)) = known_nexthop(net, conn, found.direction) else {
             return self.forward_first(packet, flow, found, io);
         };
-        match self.rewrite(&mut packet, flow, found, nexthop.mtu) {
+        match self.rewrite(&mut packet, flow, found, Limit::strict(nexthop.mtu)) {
             Ok(()) => self.shared.transmit(packet, &nexthop, io),
+            Err(DropReason::MtuExceeded) => self.forward_by_way(packet, flow, found, io),
             Err(reason) => self.refuse_or_drop(packet, found, reason, io),
         }
     }
@@ -156,7 +171,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         way: Way,
         io: &mut impl Io<B>,
     ) {
-        match self.rewrite(&mut packet, flow, found, way.mtu()) {
+        let limit = self.limit_of(&mut packet, found, way);
+        match self.rewrite(&mut packet, flow, found, limit) {
             Ok(()) => {
                 let flags = self.family.conns.get(found.id).flags;
                 if flags.has(ConnFlags::SYN_PROXIED) && found.direction == Direction::Outbound {
@@ -166,7 +182,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 if flags.has(ConnFlags::EDITED) {
                     self.send_uoa_ahead(packet.port(), found, way, io);
                 }
-                self.deliver(packet, way, io);
+                self.deliver_or_cut(packet, way, io);
             }
             Err(reason) => self.refuse_or_drop(packet, found, reason, io),
         }
@@ -199,10 +215,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             DropReason::MtuExceeded if ip.dont_fragment => {
                 match self.way_of(found.id, found.direction) {
                     Ok(way) => Refusal::PacketTooBig {
-                        mtu: way
-                            .mtu()
-                            .saturating_add_signed(-self.growth(&ip, found))
-                            .saturating_sub(self.header_room(found)),
+                        mtu: self.mtu_for_sender(way, &ip, found),
                     },
                     Err(_) => return self.shared.drop(packet, reason),
                 }
@@ -210,6 +223,20 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             _ => return self.shared.drop(packet, reason),
         };
         self.refuse(packet, &ip, refusal, reason, io);
+    }
+
+    /// The longest packet of the sender that its way takes.
+    fn mtu_for_sender(&self, way: Way, ip: &IpFacts<A>, found: Found) -> u16 {
+        let mtu = way
+            .mtu()
+            .saturating_add_signed(-self.growth(ip, found))
+            .saturating_sub(self.header_room(found));
+        if ip.src.to_ip().is_ipv4() {
+            mtu
+        } else {
+            // Senders of IPv6 ignore less (RFC 8201, 4). What is that long is cut instead.
+            mtu.max(ipv6::LEAST_MTU)
+        }
     }
 
     /// Offset of the L4 header once the packet was rewritten.

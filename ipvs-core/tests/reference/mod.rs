@@ -6,7 +6,7 @@ mod record;
 mod session;
 mod steps;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use etherparse::{IpNumber, Ipv4Header, Ipv4Options, TcpHeader, UdpHeader};
 use inet::IfIndex;
@@ -44,6 +44,8 @@ struct Pair {
     resets: Vec<(PortId, Vec<u8>)>,
     /// How many more the director may send
     allowed_resets: i32,
+    /// The identifications of packets that may be fragmented, with their addresses and protocol
+    identifications: HashSet<Vec<u8>>,
 }
 
 /// A packet that was given to the director.
@@ -78,6 +80,7 @@ impl Pair {
             next_number: 0,
             resets: Vec::new(),
             allowed_resets: 100,
+            identifications: HashSet::new(),
         }
     }
 
@@ -188,6 +191,7 @@ impl Pair {
         }
         let (port, frame) = sent.unwrap_or_else(|| panic!("it was dropped: {packet:?}"));
         let expected = self.expected(given, &frame);
+        let expected = self.with_identification(expected, &frame);
         let (expected_port, macs) = if given.is_outbound {
             (WAN, (WAN_MAC, CLIENT_MAC))
         } else {
@@ -200,6 +204,21 @@ impl Pair {
             self.check_still_wrong(&frame, &expected);
         } else {
             assert_eq!(frame, expected, "{packet:?}");
+        }
+    }
+
+    /// RFC 6864, 4.3: a packet that may be fragmented has an identification of its own among those
+    /// with the same addresses and protocol, whatever that of its sender was.
+    fn with_identification(&mut self, expected: Packet, frame: &[u8]) -> Packet {
+        if expected.dont_fragment || self.fwdmode == FwdMode::DirectRoute {
+            return expected;
+        }
+        let (identification, protocol, addrs) = (&frame[18..20], frame[23], &frame[26..34]);
+        let key = [identification, &[protocol], addrs].concat();
+        assert!(self.identifications.insert(key), "{frame:?}");
+        Packet {
+            identification: u16::from_be_bytes([frame[18], frame[19]]),
+            ..expected
         }
     }
 

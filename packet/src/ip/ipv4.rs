@@ -315,10 +315,32 @@ fn apply<const N: usize>(header: &mut [u8; HEADER_LEN], changes: [Delta; N]) {
 /// and `more` says that it is not the last fragment.
 pub fn set_fragment(header: &mut [u8; HEADER_LEN], offset: u16, more: bool) {
     let old = u16::from_be_bytes([header[6], header[7]]);
-    let flag = if more { MORE_FRAGMENTS } else { 0 };
-    let new = (offset / 8) | flag;
+    let new = fragment_field(offset, more);
     header[6..8].copy_from_slice(&new.to_be_bytes());
     apply(header, [Delta::of_u16(old, new)]);
+}
+
+/// Flags and fragment offset of a fragment whose payload was at `offset` bytes: RFC 791, 3.1.
+pub(crate) const fn fragment_field(offset: u16, more: bool) -> u16 {
+    (offset / 8) | if more { MORE_FRAGMENTS } else { 0 }
+}
+
+/// Gives a whole packet that may be fragmented another identification (RFC 6864, 4.3). One that
+/// must not be fragmented needs none (RFC 6864, 4.1), and a fragment has that of its packet: both
+/// stay as they are.
+#[inline(always)]
+pub fn renumber(header: &mut [u8; HEADER_LEN], identification: impl FnOnce() -> u16) {
+    let field = u16::from_be_bytes([header[6], header[7]]);
+    if field & (DONT_FRAGMENT | MORE_FRAGMENTS | FRAGMENT_OFFSET) == 0 {
+        set_identification(header, identification());
+    }
+}
+
+/// Replaces the identification.
+pub fn set_identification(header: &mut [u8; HEADER_LEN], identification: u16) {
+    let old = u16::from_be_bytes([header[4], header[5]]);
+    header[4..6].copy_from_slice(&identification.to_be_bytes());
+    apply(header, [Delta::of_u16(old, identification)]);
 }
 
 /// Whether no host can have this source address: RFC 1812, 5.3.7.

@@ -11,6 +11,8 @@ use crate::ip::proto::{HOP_BY_HOP, ROUTING};
 pub const HEADER_LEN: usize = 40;
 /// Bytes of a fragment header: RFC 8200, 4.5.
 pub const FRAGMENT_HEADER_LEN: usize = 8;
+/// Every link takes IPv6 packets of this many bytes: RFC 8200, 5.
+pub const LEAST_MTU: u16 = 1280;
 /// Most extension headers that are walked. RFC 8504, 5.3 lets a node set such limits.
 const MOST_EXTENSIONS: usize = 8;
 /// The L4 header must begin within the first 256 bytes of the frame, so that its offset fits a
@@ -159,6 +161,15 @@ fn address(header: &[u8; HEADER_LEN], at: usize) -> [u8; 16] {
     let mut address = [0; 16];
     address.copy_from_slice(&header[at..at + 16]);
     address
+}
+
+/// Replaces the identification of a fragment. `ip` begins with a header that [`check`] found sound.
+/// A packet without a fragment header stays as it is.
+pub fn set_identification(ip: &mut [u8], identification: u32) {
+    let place = fragmentable_at(ip).and_then(|end| ip.get_mut(end - 4..end));
+    if let Some(place) = place {
+        place.copy_from_slice(&identification.to_be_bytes());
+    }
 }
 
 /// The hop limit of a packet that [`check`] found sound. 0 if the frame is too short.

@@ -2,8 +2,10 @@
 //!
 //! [`ipv4`] and [`ipv6`] check, read and rewrite headers; [`IpFacts`] is what they read and
 //! [`NewHeader`] what they write. [`nat64`] has the addresses of translation (RFC 6052),
-//! [`translate`] its ICMP errors (RFC 7915). [`proto`] has the protocol numbers.
+//! [`translate`] its ICMP errors (RFC 7915). [`proto`] has the protocol numbers, and
+//! [`cut`] cuts packets into fragments.
 
+pub mod cut;
 mod header;
 pub mod ipv4;
 pub mod ipv6;

@@ -1,11 +1,10 @@
 //! ICMP errors translated into ICMPv6 and back: RFC 7915, 4.2 and 5.2.
 
 use crate::icmp::{v4, v6};
+use crate::ip::ipv6;
 
 /// Bytes by which an IPv6 header is longer than an IPv4 header.
 const LONGER: u32 = 20;
-/// The least MTU of an IPv6 link: RFC 8200, 5.
-const LEAST_IPV6_MTU: u32 = 1280;
 /// Where an IPv6 header has the number of the next header: RFC 8200, 3.
 const NEXT_HEADER_AT: u32 = 6;
 
@@ -45,7 +44,11 @@ impl IcmpError {
             }
             (v4::DEST_UNREACHABLE, v4::CODE_FRAGMENTATION_NEEDED) => {
                 let mtu = (self.rest & 0xffff) + LONGER;
-                Some(Self::new(v6::PACKET_TOO_BIG, 0, mtu.max(LEAST_IPV6_MTU)))
+                Some(Self::new(
+                    v6::PACKET_TOO_BIG,
+                    0,
+                    mtu.max(ipv6::LEAST_MTU.into()),
+                ))
             }
             // Code 15 says that the precedence is too low: RFC 1812, 5.2.7.1.
             (
