@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dpdk::LcoreId;
-use ipvs_core::{Defence, MAX_CONNS};
+use ipvs_core::{Defence, MAX_CONNS, OnUnserved};
 use packet::nat64::Nat64Prefix;
 use serde::Deserialize;
 
@@ -81,10 +81,7 @@ impl File {
             mbufs,
             mbuf_cache,
             timeouts: self.timeouts.validate()?,
-            defence: Defence {
-                tcp_drop: self.defence.tcp_drop,
-                udp_drop: self.defence.udp_drop,
-            },
+            defence: self.defence.validate(),
             nat64_prefix: self.nat64.validate()?,
             neighbours: self.neighbours.validate(),
         })
@@ -270,6 +267,28 @@ impl Neighbours {
 struct RawDefence {
     tcp_drop: bool,
     udp_drop: bool,
+    unserved: UnservedWord,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum UnservedWord {
+    #[default]
+    Reject,
+    Drop,
+}
+
+impl RawDefence {
+    const fn validate(&self) -> Defence {
+        Defence {
+            tcp_drop: self.tcp_drop,
+            udp_drop: self.udp_drop,
+            unserved: match self.unserved {
+                UnservedWord::Reject => OnUnserved::Reject,
+                UnservedWord::Drop => OnUnserved::Drop,
+            },
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use dpdk::LcoreId;
-use ipvs_core::Timeouts;
+use ipvs_core::{OnUnserved, Timeouts};
 
 use super::settings::DEFAULT_SOCKET;
 use super::{Config, Idle};
@@ -30,6 +30,24 @@ fn one_device_is_enough_and_the_rest_has_defaults() {
         "two CPUs are too few to poll on one"
     );
     assert_eq!(config.devices[0].address.kernel_interface(), Some("veth0"));
+}
+
+#[test]
+fn whom_nobody_serves_is_told_unless_the_file_says_drop() {
+    let unserved = |text: &str| {
+        let config = parse(&format!("{SMALLEST}{text}")).unwrap();
+        config.defence.unserved
+    };
+    assert_eq!(unserved(""), OnUnserved::Reject);
+    assert_eq!(
+        unserved("[defence]\nunserved = \"drop\"\n"),
+        OnUnserved::Drop
+    );
+    let error = error_of(&format!("{SMALLEST}[defence]\nunserved = \"deny\"\n"));
+    assert!(
+        error.contains("deny") && error.contains("reject"),
+        "{error}"
+    );
 }
 
 #[test]

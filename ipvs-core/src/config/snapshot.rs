@@ -23,12 +23,25 @@ pub struct Snapshot {
     pub nat64_prefix: Nat64Prefix,
 }
 
-/// Whether packets to ports of a VIP without a service are dropped instead of being given to the
-/// kernel: `defence_tcp_drop` and `defence_udp_drop` of DPVS.
+/// What packets that nobody serves come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Defence {
-    /// Whether TCP packets are dropped.
+    /// Whether TCP packets to ports of a VIP without a service are dropped instead of being given
+    /// to the kernel: `defence_tcp_drop` of DPVS.
     pub tcp_drop: bool,
-    /// Whether UDP packets are dropped.
+    /// The same for UDP packets: `defence_udp_drop` of DPVS.
     pub udp_drop: bool,
+    /// Whether senders are told that nobody serves them.
+    pub unserved: OnUnserved,
+}
+
+/// What is done about packets to a service that makes no conn for them (no dest, no local port, a
+/// limit, a deny list), and about TCP segments that belong to no conn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnUnserved {
+    /// The sender is told, by a TCP reset or an ICMP error.
+    #[default]
+    Reject,
+    /// The packet is dropped without an answer.
+    Drop,
 }

@@ -119,7 +119,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             if let Some(packet) = miss.packet.take() {
                 match self.create_active_call(&packet, flow, expected, io) {
                     Ok(found) => self.forward(packet, flow, found, io),
-                    Err(reason) => self.shared.drop(packet, reason),
+                    Err(reason) => self.reject_unserved(packet, flow, None, reason, io),
                 }
             }
             return;
@@ -130,7 +130,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                     self.note_syn_proxied(id, ext);
                 }
             }
-            Err(unserved) => self.refuse_conn(miss, unserved, io),
+            Err(unserved) => self.refuse_conn(miss, unserved, syn_proxied.as_ref(), io),
         }
     }
 
@@ -148,7 +148,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// A packet that gets no conn.
     #[inline(never)]
-    fn refuse_conn(&mut self, miss: &mut Miss<A, B>, why: Unserved, io: &mut impl Io<B>) {
+    fn refuse_conn(
+        &mut self,
+        miss: &mut Miss<A, B>,
+        why: Unserved,
+        syn_proxied: Option<&ConnExt>,
+        io: &mut impl Io<B>,
+    ) {
         let Some(packet) = miss.packet.take() else {
             return;
         };
@@ -157,7 +163,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Unserved::Drop(DropReason::TcpNotSyn) => {
                 self.without_conn(packet, &miss.flow, io);
             }
-            Unserved::Drop(reason) => self.shared.drop(packet, reason),
+            Unserved::Drop(reason) => {
+                self.reject_unserved(packet, &miss.flow, syn_proxied, reason, io);
+            }
         }
     }
 
@@ -185,6 +193,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         match self.take_syn_proxy_packet(miss.packet.take()?, flow, io) {
             Handshake::Over => None,
+            Handshake::Refused(packet, reason) => {
+                self.reject_unserved(packet, flow, None, reason, io);
+                None
+            }
             Handshake::Unrelated(packet) => {
                 miss.packet = Some(packet);
                 None
@@ -227,7 +239,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         };
         let found = match found {
             Ok(found) => found,
-            Err(reason) => return self.shared.drop(packet, reason),
+            Err(reason) => return self.reject_unserved(packet, flow, None, reason, io),
         };
         let flags = self.family.conns.get(found.id).flags;
         // A conn whose payload is edited finds its next hop on the slow path.
@@ -246,7 +258,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     fn create_again(&mut self, miss: &mut Miss<A, B>, io: &mut impl Io<B>) {
         match self.create_conn(miss, None, io) {
             Ok(_) => self.complete_conn(miss, io),
-            Err(unserved) => self.refuse_conn(miss, unserved, io),
+            Err(unserved) => self.refuse_conn(miss, unserved, None, io),
         }
     }
 

@@ -6,12 +6,14 @@ use packet::ipv4::L2_LEN;
 use packet::tcp::{DATA_OFFSET_AT, TcpFlags};
 use packet::{ChecksumState, PacketBuf};
 
-use crate::config::Protocol;
+use crate::config::{OnUnserved, Protocol};
+use crate::conn::ConnExt;
 use crate::ctx::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
 use crate::lifecycle::create;
 use crate::wire::{Family, Flow, NewSegment, Segment, swap_macs};
+use crate::xmit::Refusal;
 
 const RST: u8 = TcpFlags::RST.0;
 const RST_ACK: u8 = TcpFlags::RST_ACK.0;
@@ -27,23 +29,60 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         reason: DropReason,
         io: &mut impl Io<B>,
     ) {
-        match reset_for(&packet, flow) {
-            Some(reset) if self.shared.allows_reset() => {
-                self.answer_by(reset, packet, flow, reason, io);
+        let reset = reset_for(&packet, flow);
+        self.answer_by(reset, packet, flow, reason, io);
+    }
+
+    /// Drops a packet of a service that could make no conn for it. Its sender is told, if the
+    /// reason is that it cannot be served. `syn_proxied` is the extension of a client that has
+    /// shaken hands with the SYN proxy.
+    #[cold]
+    pub(super) fn reject_unserved(
+        &mut self,
+        mut packet: B,
+        flow: &Flow<A>,
+        syn_proxied: Option<&ConnExt>,
+        reason: DropReason,
+        io: &mut impl Io<B>,
+    ) {
+        if !is_unserved(reason) {
+            return self.shared.drop(packet, reason);
+        }
+        let refusal = match flow.protocol() {
+            Protocol::Tcp => {
+                let reset = match syn_proxied {
+                    Some(ext) => Some(reset_after_cookie(ext)),
+                    None => reset_for(&packet, flow),
+                };
+                return self.answer_by(reset, packet, flow, reason, io);
             }
+            Protocol::Udp | Protocol::Sctp => Refusal::PortUnreachable,
+            Protocol::Icmp | Protocol::IcmpV6 => Refusal::Prohibited,
+        };
+        match A::check(&mut packet) {
+            Ok(ip) if self.tells_unserved() => self.refuse(packet, &ip, refusal, reason, io),
             _ => self.shared.drop(packet, reason),
         }
     }
 
-    /// Counts a packet as dropped, and turns it into a segment that goes back.
+    /// Whether those whom nobody serves are told so.
+    fn tells_unserved(&self) -> bool {
+        self.shared.snapshot.defence.unserved == OnUnserved::Reject
+    }
+
+    /// Counts a packet as dropped, and turns it into a reset that goes back.
     fn answer_by(
-        &self,
-        reset: NewSegment,
+        &mut self,
+        reset: Option<NewSegment>,
         mut packet: B,
         flow: &Flow<A>,
         reason: DropReason,
         io: &mut impl Io<B>,
     ) {
+        let Some(reset) = reset.filter(|_| self.tells_unserved() && self.shared.allows_reset())
+        else {
+            return self.shared.drop(packet, reason);
+        };
         let l4 = flow.l4(packet.bytes());
         if packet.l4_checksum() == ChecksumState::Unknown
             && let Err(reason) = create::verify_checksum(flow, l4)
@@ -60,6 +99,35 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.shared.stats.transmitted.add(1);
         io.transmit(packet.port(), packet);
     }
+}
+
+/// Whether a new conn was refused for want of something that serves it.
+const fn is_unserved(reason: DropReason) -> bool {
+    use DropReason::{
+        ConnLimit, ConnRateLimit, ConnTableFull, Denied, FtpCallInUse, NatTupleInUse, NoDest,
+        NoLaddr, NoLocalPort, NoRoute, NoTunnelSource, NotAllowed,
+    };
+    matches!(
+        reason,
+        ConnLimit
+            | ConnRateLimit
+            | ConnTableFull
+            | Denied
+            | FtpCallInUse
+            | NatTupleInUse
+            | NoDest
+            | NoLaddr
+            | NoLocalPort
+            | NoRoute
+            | NoTunnelSource
+            | NotAllowed
+    )
+}
+
+/// The reset for a client that has shaken hands with the SYN proxy: it expects the number behind
+/// the cookie (RFC 5961, 3.2).
+const fn reset_after_cookie(ext: &ConnExt) -> NewSegment {
+    reset(ext.cookie.wrapping_add(1), ext.first_data, RST_ACK)
 }
 
 /// The reset that answers a packet. `None` for what gets none: another protocol, a reset, a
@@ -83,15 +151,14 @@ fn reset_for<A: Family, B: PacketBuf>(packet: &B, flow: &Flow<A>) -> Option<NewS
 
 /// The numbers of a reset for a segment with `data_len` bytes: RFC 9293, 3.10.7.1.
 const fn reset_to(segment: Segment, data_len: u32) -> NewSegment {
-    let (seq, ack, flags) = if segment.has_ack() {
-        (segment.ack, 0, RST)
-    } else {
-        (
-            0,
-            segment.seq.wrapping_add(segment.seq_len(data_len)),
-            RST_ACK,
-        )
-    };
+    if segment.has_ack() {
+        return reset(segment.ack, 0, RST);
+    }
+    let end = segment.seq.wrapping_add(segment.seq_len(data_len));
+    reset(0, end, RST_ACK)
+}
+
+const fn reset(seq: u32, ack: u32, flags: u8) -> NewSegment {
     NewSegment {
         seq,
         ack,

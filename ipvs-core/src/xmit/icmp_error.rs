@@ -13,7 +13,7 @@ use crate::wire::Family;
 
 /// What the sender is told.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// The next link takes packets of at most this size.
     PacketTooBig {
         /// MTU in bytes
@@ -21,13 +21,17 @@ pub(super) enum Refusal {
     },
     /// The time to live has run out.
     TimeExceeded,
+    /// Nobody serves this port (RFC 1122, 4.1.3.1; RFC 4443, 3.1).
+    PortUnreachable,
+    /// No conn may be made for it (RFC 5508, REQ-8).
+    Prohibited,
 }
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Counts the packet as dropped for `reason`, and sends the error to its sender, by the port
     /// it came in by. The error reuses the packet's mbuf.
     #[cold]
-    pub(super) fn refuse(
+    pub(crate) fn refuse(
         &mut self,
         mut packet: B,
         ip: &IpFacts<A>,
@@ -64,5 +68,17 @@ fn become_error<B: PacketBuf>(packet: &mut B, from: IpAddr, refusal: Refusal) ->
             icmpv6::packet_too_big(packet, from, mtu.into())
         }
         (IpAddr::V6(from), Refusal::TimeExceeded) => icmpv6::time_exceeded(packet, from),
+        (IpAddr::V4(from), Refusal::PortUnreachable) => {
+            icmp::dest_unreachable(packet, from, icmp::Unreachable::Port)
+        }
+        (IpAddr::V6(from), Refusal::PortUnreachable) => {
+            icmpv6::dest_unreachable(packet, from, icmpv6::Unreachable::Port)
+        }
+        (IpAddr::V4(from), Refusal::Prohibited) => {
+            icmp::dest_unreachable(packet, from, icmp::Unreachable::Prohibited)
+        }
+        (IpAddr::V6(from), Refusal::Prohibited) => {
+            icmpv6::dest_unreachable(packet, from, icmpv6::Unreachable::Prohibited)
+        }
     }
 }

@@ -22,4 +22,5 @@ mod sctp_fragment;
 mod slow_path;
 mod too_long;
 
+pub(crate) use icmp_error::Refusal;
 pub(crate) use nexthop::Way;

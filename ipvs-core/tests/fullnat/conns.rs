@@ -42,13 +42,13 @@ fn a_service_without_dests_or_local_addresses_says_so() {
         ..Setup::default()
     }
     .build()
-    .refuses(WAN, &syn, DropReason::NoDest);
+    .rejects(WAN, &syn, DropReason::NoDest);
     Setup {
         laddrs: Vec::new(),
         ..Setup::default()
     }
     .build()
-    .refuses(WAN, &syn, DropReason::NoLaddr);
+    .rejects(WAN, &syn, DropReason::NoLaddr);
 }
 
 /// When no local port is left, packets are dropped and counted. A conn that ends gives its port
@@ -68,7 +68,7 @@ fn local_ports_run_out_with_a_reason() {
     for n in 0..sapool::PORTS {
         assert_eq!(director.receive(WAN, &syn(n)).len(), 1, "{n}");
     }
-    director.refuses(WAN, &syn(sapool::PORTS), DropReason::NoLocalPort);
+    director.rejects(WAN, &syn(sapool::PORTS), DropReason::NoLocalPort);
     director.wait_s(60);
     assert_eq!(director.receive(WAN, &syn(sapool::PORTS)).len(), 1);
 }

@@ -11,3 +11,4 @@ mod routers_errors;
 mod sctp;
 mod sctp_fragments;
 mod strays;
+mod unserved;

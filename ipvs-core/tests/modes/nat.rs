@@ -99,7 +99,7 @@ fn a_second_nat_conn_with_the_same_way_back_is_refused() {
     director.publish();
     director.to_dest(&frames::udp(CLIENT, VIP, b"one", FROM_CLIENT));
     let clash = frames::udp(CLIENT, "10.0.0.100:81", b"two", FROM_CLIENT);
-    director.refuses(WAN, &clash, DropReason::NatTupleInUse);
+    director.rejects(WAN, &clash, DropReason::NatTupleInUse);
     let other = frames::udp("10.0.0.48:40001", "10.0.0.100:81", b"two", FROM_CLIENT);
     director.to_dest(&other);
 
@@ -110,7 +110,8 @@ fn a_second_nat_conn_with_the_same_way_back_is_refused() {
     let packets = both.iter().map(|frame| VecBuf::new(WAN, frame));
     let (engine, wire) = (&mut director.engine, &mut director.wire);
     engine.process(director.now, Origin::Nic, packets, wire);
-    assert_eq!(director.wire.sent.len(), 1);
+    let ports: Vec<_> = director.wire.sent.iter().map(|(port, _)| *port).collect();
+    assert_eq!(ports, [LAN, WAN], "the second client is refused");
     assert_eq!(director.drops()[DropReason::NatTupleInUse as usize], 2);
     assert_eq!(director.engine.stats().conns.get(), 3);
     director.check_that_every_packet_has_its_end();

@@ -125,7 +125,7 @@ fn what_does_not_fit_the_tunnel_is_refused_with_the_mtu_inside() {
 fn a_tunnel_needs_an_address_of_the_director_on_its_way() {
     let mut director = udp_director(FwdMode::Tunnel(Encapsulation::IpIp));
     let frame = frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT);
-    director.refuses(WAN, &frame, DropReason::NoTunnelSource);
+    director.rejects(WAN, &frame, DropReason::NoTunnelSource);
 }
 
 /// A buffer without headroom must not make the engine panic.

@@ -95,7 +95,7 @@ fn the_dest_sees_the_client_in_its_own_family(
 fn a_client_without_an_ipv4_address_is_seen_by_a_local_one(#[case] client: &str) {
     let mut lone = nat64(Protocol::Udp);
     let ask = frames::udp(client, VIP6, b"ask", FROM_CLIENT);
-    lone.refuses(WAN, &ask, DropReason::NoLaddr);
+    lone.rejects(WAN, &ask, DropReason::NoLaddr);
 
     let with_laddr = Setup {
         laddrs: vec![LADDR],

@@ -141,9 +141,9 @@ fn weights_of_0_and_thresholds_keep_conns_away(#[case] kind: SchedulerKind) {
     // Every dest that takes conns has as many as its threshold allows.
     let syn = frames::tcp("10.0.0.99:1", VIP).flags("S").seq(1);
     let syn = syn.frame(FROM_CLIENT);
-    lab.director.refuses(WAN, &syn, DropReason::NoDest);
+    lab.director.rejects(WAN, &syn, DropReason::NoDest);
     lab.change(kind, &[0, 0, 0], 0);
-    lab.director.refuses(WAN, &syn, DropReason::NoDest);
+    lab.director.rejects(WAN, &syn, DropReason::NoDest);
     lab.change(kind, &[0, 7, 0], 0);
     assert_eq!(lab.open(&client(100)), 1);
 }

@@ -199,8 +199,8 @@ fn a_service_has_no_more_conns_than_it_may() {
     only(workers[0].receive(WAN, &ask(1)));
     only(workers[0].receive(WAN, &ask(2)));
     only(workers[1].receive(WAN, &ask(3)));
-    workers[0].refuses(WAN, &ask(4), DropReason::ConnLimit);
-    workers[1].refuses(WAN, &ask(5), DropReason::ConnLimit);
+    workers[0].rejects(WAN, &ask(4), DropReason::ConnLimit);
+    workers[1].rejects(WAN, &ask(5), DropReason::ConnLimit);
     only(workers[0].receive(WAN, &ask(1)));
     // The conns of the first worker end.
     workers[0].wait_s(400);
@@ -224,7 +224,8 @@ fn a_service_gets_no_more_conns_per_second_than_it_may() {
             for worker in &mut *workers {
                 port += 1;
                 let ask = frames::udp(&format!("10.0.0.48:{port}"), VIP, b"", FROM_CLIENT);
-                taken += worker.receive(WAN, &ask).len();
+                let sent = worker.receive(WAN, &ask);
+                taken += sent.iter().filter(|(port, _)| *port == LAN).count();
                 worker.now.ns += 50_000_000;
             }
         }
@@ -251,13 +252,13 @@ fn access_lists_say_who_gets_conns() {
     };
     let ask = |from: &str| frames::udp(&format!("{from}:1"), VIP, b"", FROM_CLIENT);
     director.edit(|service| service.access.deny = list("10.0.1.0", 24));
-    director.refuses(WAN, &ask("10.0.1.7"), DropReason::Denied);
+    director.rejects(WAN, &ask("10.0.1.7"), DropReason::Denied);
     only(director.receive(WAN, &ask("10.0.2.7")));
     director.edit(|service| {
         service.access.deny = None;
         service.access.allow = list("10.0.1.0", 24);
     });
-    director.refuses(WAN, &ask("10.0.3.7"), DropReason::NotAllowed);
+    director.rejects(WAN, &ask("10.0.3.7"), DropReason::NotAllowed);
     only(director.receive(WAN, &ask("10.0.1.7")));
     only(director.receive(WAN, &ask("10.0.2.7")));
     assert_eq!(
@@ -275,8 +276,8 @@ fn a_defended_vip_shows_the_kernel_nothing() {
     director.receive(WAN, &other_port);
     assert_eq!(director.wire.to_kernel.len(), 1);
     director.snapshot.defence = Defence {
-        tcp_drop: false,
         udp_drop: true,
+        ..Defence::default()
     };
     director.publish();
     director.refuses(WAN, &other_port, DropReason::NoService);

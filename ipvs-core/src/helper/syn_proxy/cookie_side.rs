@@ -34,6 +34,8 @@ pub(crate) enum Handshake<A, B> {
     Unrelated(B),
     /// It has come to its end: answered by a cookie, or dropped.
     Over,
+    /// Its client is not served, for this reason.
+    Refused(B, DropReason),
     /// It brought a cookie back. It is the client's SYN now, to be treated like any other, with the
     /// extension for its conn.
     Done(B, Flow<A>, ConnExt),
@@ -62,6 +64,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if segment.opens() {
             if !self.is_proxied(&service) || flow.is_fragment {
                 return Handshake::Unrelated(packet);
+            }
+            if let Err(reason) = service.access.check(flow.tuple.src) {
+                return Handshake::Refused(packet, reason);
             }
             self.answer_with_cookie(packet, flow, segment, &service, io);
             return Handshake::Over;
@@ -110,9 +115,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) {
         let l4 = flow.l4(packet.bytes());
         if let Err(reason) = create::verify_checksum(flow, l4) {
-            return self.shared.drop(packet, reason);
-        }
-        if let Err(reason) = service.access.check(flow.tuple.src) {
             return self.shared.drop(packet, reason);
         }
         let offer = tcp_options::read_syn(options_of(l4));

@@ -152,7 +152,7 @@ fn a_local_port_that_another_conn_has_takes_no_data_conn() {
     };
     let same_class = 21 + sapool::CLASSES as u16;
     for _ in 0..2 {
-        director.refuses(LAN, &call(same_class), DropReason::NoLocalPort);
+        director.rejects(LAN, &call(same_class), DropReason::NoLocalPort);
         assert_eq!(in_use.used(), 3);
     }
     assert_eq!(director.to_client(&call(2000)).src, "10.0.0.100:2000");

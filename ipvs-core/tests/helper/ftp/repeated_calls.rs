@@ -40,7 +40,7 @@ fn no_data_conn_is_made_between_the_ends_of_one_that_goes_on() {
     let call = frames::tcp(DEST_DATA, &second).flags("S").seq(9);
     let call = call.frame(FROM_DEST);
     for _ in 0..2 {
-        director.refuses(LAN, &call, DropReason::FtpCallInUse);
+        director.rejects(LAN, &call, DropReason::FtpCallInUse);
         assert_eq!((director.conns().len(), in_use.used()), (2, 3));
     }
     let file = client_sends(&mut director, "PA", 71);
@@ -51,7 +51,7 @@ fn no_data_conn_is_made_between_the_ends_of_one_that_goes_on() {
     // The local port of a data conn that was refused is given back when that is no longer expected.
     let third = announce(&mut director, 1001 + 2 * EPRT.len() as u32);
     let call = frames::tcp(DEST_DATA, &third).flags("S").seq(9);
-    director.refuses(LAN, &call.frame(FROM_DEST), DropReason::FtpCallInUse);
+    director.rejects(LAN, &call.frame(FROM_DEST), DropReason::FtpCallInUse);
     assert_eq!(in_use.used(), 4);
     director.wait_s(62);
     assert_eq!((director.conns().len(), in_use.used()), (2, 2));
