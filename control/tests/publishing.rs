@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::common::*;
-use inet::{IfIndex, NeighbourNews};
+use inet::{AddressConflict, IfIndex, NeighbourNews};
 use ipvs_core::Event;
 use packet::MacAddr;
+use proto::v1;
 use proto::v1::change::Change;
 
 #[tokio::test]
@@ -154,4 +155,60 @@ async fn a_queued_packet_makes_control_resolve_its_neighbour_and_publish_the_mac
                 .is_some_and(|nexthop| nexthop.macs.map(|macs| macs.dst()) == Some(news.mac))
         })
         .await;
+}
+
+/// RFC 5227, 2.4 (c): one announcement in ten seconds, however often the other host shows up.
+#[tokio::test]
+async fn an_address_that_another_host_uses_is_announced_once_and_the_conflict_is_shown() {
+    let director = director().await;
+    let mut addresses = director.addresses().await;
+    let own = [("10.0.0.1", 24), ("2001:db8::1", 64)];
+    for (addr, len) in own {
+        addresses
+            .add_address(address(addr, len, "dpdk1"))
+            .await
+            .unwrap();
+    }
+    // The first announcement of each is that of a new address.
+    let announced = |worker: &WorkerState, ether_type: [u8; 2]| {
+        worker.count(|seen| {
+            matches!(seen, Seen::Transmit(_, frame)
+                if frame[0] & 1 == 1 && frame[12..14] == ether_type)
+        })
+    };
+    director
+        .until_worker("both addresses are announced", |worker| {
+            announced(worker, [0x08, 0x06]) == 1 && announced(worker, [0x86, 0xdd]) == 1
+        })
+        .await;
+    for (addr, _) in own.repeat(3) {
+        let conflict = AddressConflict {
+            ifindex: IfIndex(2),
+            addr: addr.parse().unwrap(),
+            mac: MacAddr([2, 0, 0, 0, 0, 9]),
+        };
+        let event = Event::AddressConflict(conflict);
+        director.workers[0].lock().to_say.push(event);
+    }
+    director
+        .until_worker("both addresses are defended", |worker| {
+            announced(worker, [0x08, 0x06]) == 2 && announced(worker, [0x86, 0xdd]) == 2
+        })
+        .await;
+    let shown = loop {
+        let all = v1::ListAddressesRequest::default();
+        let answer = addresses.list_addresses(all).await.unwrap().into_inner();
+        let conflicts = answer.addresses.into_iter();
+        let conflicts: Vec<_> = conflicts.map(|address| address.conflict.unwrap()).collect();
+        if conflicts.iter().all(|conflict| conflict.count == 3) {
+            break conflicts;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(
+        shown
+            .iter()
+            .all(|conflict| conflict.mac == [2, 0, 0, 0, 0, 9])
+    );
+    assert_eq!(announced(&director.workers[0].lock(), [0x08, 0x06]), 2);
 }

@@ -2,7 +2,7 @@
 
 use cli::{CliError, ip_message, ip_or_zero};
 use proto::v1::address_service_client::AddressServiceClient;
-use proto::v1::{Address, FlushAddressesRequest, ListAddressesRequest, SapoolUse};
+use proto::v1::{Address, AddressConflict, FlushAddressesRequest, ListAddressesRequest, SapoolUse};
 use serde_json::{Value, json};
 use tonic::transport::Channel;
 
@@ -135,6 +135,7 @@ fn text(address: &Address, verbose: bool) -> String {
         )
     };
     let mut text = format!("{head}{}", line(address.sapool_use.as_ref()));
+    text.extend(address.conflict.as_ref().map(conflict_text));
     if verbose {
         for worker in &address.worker_sapool_use {
             text.push_str(&format!(
@@ -145,6 +146,24 @@ fn text(address: &Address, verbose: bool) -> String {
         }
     }
     text
+}
+
+/// DPVS does not look for conflicts, so the line is there only if another host uses the address.
+fn conflict_text(conflict: &AddressConflict) -> String {
+    format!(
+        "    conflict lladdr {} count {} last {}s\n",
+        cli::mac(&conflict.mac),
+        conflict.count,
+        conflict.last_ms_ago / 1000
+    )
+}
+
+fn conflict_json(conflict: &AddressConflict) -> Value {
+    json!({
+        "lladdr": cli::mac(&conflict.mac),
+        "count": conflict.count,
+        "last_ms_ago": conflict.last_ms_ago,
+    })
 }
 
 fn json(address: &Address) -> Value {
@@ -162,6 +181,7 @@ fn json(address: &Address) -> Value {
         "broadcast": cli::ip(address.broadcast.as_ref()).map(|addr| addr.to_string()),
         "sapool": usage,
         "sapool_by_worker": workers,
+        "conflict": address.conflict.as_ref().map(conflict_json),
     })
 }
 
@@ -278,6 +298,27 @@ mod tests {
             forever sa_used 0 sa_free 1032176 sa_miss 0\n"
         );
     }
+
+    #[test]
+    fn a_conflict_is_shown_with_who_causes_it() {
+        let vip = Address {
+            address: Some(ip_message([10, 0, 0, 100].into())),
+            prefix_len: 32,
+            device: "dpdk1".into(),
+            conflict: Some(AddressConflict {
+                mac: vec![2, 0, 0, 0, 0, 9],
+                count: 3,
+                last_ms_ago: 12_500,
+            }),
+            ..Address::default()
+        };
+        assert_eq!(
+            text(&vip, false).lines().last(),
+            Some("    conflict lladdr 02:00:00:00:00:09 count 3 last 12s")
+        );
+        assert_eq!(json(&vip)["conflict"]["lladdr"], "02:00:00:00:00:09");
+    }
+
     /// With `-v` DPVS also shows the part of each worker, after `[lcore]`.
     #[test]
     fn verbose_shows_the_workers() {

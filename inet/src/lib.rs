@@ -49,7 +49,7 @@ mod sources;
 pub use device::{Device, IfIndex};
 pub use frame::Frame;
 pub use local_addr::LocalAddr;
-pub use neighbour::{NeighbourNews, NeighbourTable, arp, nd};
+pub use neighbour::{AddressConflict, NeighbourNews, NeighbourTable, arp, nd};
 pub use net::{Hop, MacPair, Net, Nexthop, NexthopId};
 pub use prefix::{InvalidPrefix, Prefix};
 pub use rate_limit::RateLimit;

@@ -110,6 +110,14 @@ fn message(state: &State, address: &Address) -> v1::Address {
         preferred_lft: 0,
         sapool_use,
         worker_sapool_use: per_worker,
+        conflict: state
+            .conflicts
+            .get(address.addr)
+            .map(|record| v1::AddressConflict {
+                mac: record.mac.0.to_vec(),
+                count: record.count,
+                last_ms_ago: state.now_ms.saturating_sub(record.last_ms),
+            }),
     }
 }
 

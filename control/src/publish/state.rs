@@ -4,8 +4,8 @@ use ahash::{AHashMap, AHashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use inet::neighbour::NeighbourConfig;
-use inet::{IfIndex, LocalAddr, NeighbourTable, Net};
+use inet::neighbour::{ConflictTable, NeighbourConfig};
+use inet::{AddressConflict, IfIndex, LocalAddr, NeighbourTable, Net};
 use ipvs_core::{
     Command, ConnPage, Defence, DestId, FwdMode, LaddrId, Protocol, Service, ServiceKey, Snapshot,
 };
@@ -19,6 +19,8 @@ use crate::publish::workers::{Report, WorkerHandle, Workers};
 pub(crate) struct State {
     pub(crate) desired: Desired,
     pub(crate) neighbours: NeighbourTable,
+    /// Other hosts that use addresses of ours
+    pub(crate) conflicts: ConflictTable,
     pub(crate) workers: Workers,
     /// Use of the port pools of each local address, by worker
     pool_usage: AHashMap<LaddrId, Vec<Arc<PoolUsage>>>,
@@ -46,6 +48,7 @@ impl State {
     ) -> Self {
         Self {
             neighbours: NeighbourTable::new(neighbours),
+            conflicts: ConflictTable::default(),
             workers: Workers::new(workers),
             pool_usage: AHashMap::new(),
             snapshot: Snapshot {
@@ -141,6 +144,7 @@ impl State {
                 }
                 Report::Resolve { ifindex, addr } => self.neighbours.resolve(now_ms, ifindex, addr),
                 Report::Neighbour(news) => self.neighbours.learn(now_ms, &news),
+                Report::AddressConflict(conflict) => self.defend(now_ms, &conflict),
                 Report::Conns(page) => {
                     if let Some(answer) = self.waiting_pages.remove(&page.token) {
                         // This fails if the client has disconnected.
@@ -193,6 +197,27 @@ impl State {
                 .send(usize::from(worker), Command::AddLaddr { id, addr, pool });
         }
         self.pool_usage.insert(id, usages);
+    }
+
+    /// Announces an address that another host uses, and says so, both at most as often as is
+    /// useful.
+    fn defend(&mut self, now_ms: u64, conflict: &AddressConflict) {
+        let AddressConflict { ifindex, addr, mac } = *conflict;
+        // A worker may not know yet that the address was removed.
+        if self.desired.address(addr).is_none() {
+            return;
+        }
+        let response = self.conflicts.record(now_ms, conflict);
+        if response.defend {
+            self.announce(ifindex, addr);
+        }
+        if let Some(count) = response.report {
+            let device = self.desired.device_name(ifindex);
+            tracing::warn!(
+                "{mac} on {device} uses {addr}, which is an address of this director ({count} times \
+                 since the last report): remove it there, or here with `dpip addr del`"
+            );
+        }
     }
 
     /// Sends a gratuitous ARP or an unsolicited advertisement, unless the address was removed
@@ -260,6 +285,7 @@ impl State {
             sapool: address.sapool,
         }));
         net.invalidate_nexthops();
+        self.conflicts.retain(|addr| net.local_addr(addr).is_some());
     }
 
     /// Logs once that a service lacks a local address.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use crossbeam_utils::CachePadded;
-use inet::{IfIndex, NeighbourNews};
+use inet::{AddressConflict, IfIndex, NeighbourNews};
 
 use ipvs_core::{Command, ConnPage, DestId, Event, LaddrId, Snapshot, WorkerStats};
 
@@ -84,6 +84,8 @@ pub(crate) enum Report {
     },
     /// A worker has learned this
     Neighbour(NeighbourNews),
+    /// A worker has seen another host use an address of ours
+    AddressConflict(AddressConflict),
     /// The answer to a question
     Conns(Box<ConnPage>),
 }
@@ -222,6 +224,7 @@ impl Workers {
             }
             Event::Resolve { ifindex, addr } => Some(Report::Resolve { ifindex, addr }),
             Event::Neighbour(news) => Some(Report::Neighbour(news)),
+            Event::AddressConflict(conflict) => Some(Report::AddressConflict(conflict)),
             Event::Conns(page) => Some(Report::Conns(page)),
         }
     }

@@ -7,6 +7,7 @@ use packet::{MacAddr, PacketBuf};
 
 use crate::device::Device;
 use crate::frame::Frame;
+use crate::neighbour::conflict::AddressConflict;
 use crate::neighbour::news::NeighbourNews;
 use crate::net::Net;
 
@@ -96,15 +97,6 @@ fn is_answer(net: &Net, arp: &Arp) -> bool {
     arp.operation == REPLY && (asker.is_unspecified() || net.local_addr(asker.into()).is_some())
 }
 
-/// Another host uses an address of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AddressConflict {
-    /// The address
-    pub addr: Ipv4Addr,
-    /// The other host's MAC address
-    pub mac: MacAddr,
-}
-
 /// The address conflict that an ARP packet shows (RFC 5227, 2.4): the sender uses an address of
 /// this device and is not one of our devices. Call it before [`receive`], which may turn the packet
 /// into the reply.
@@ -118,7 +110,8 @@ pub fn conflict(net: &Net, device: &Device, frame: &[u8]) -> Option<AddressConfl
         .iter()
         .any(|device| device.mac == arp.sender_mac);
     (is_ours && !is_us).then_some(AddressConflict {
-        addr: arp.sender_ip,
+        ifindex: device.ifindex,
+        addr: arp.sender_ip.into(),
         mac: arp.sender_mac,
     })
 }

@@ -1,12 +1,14 @@
 //! Neighbours: who is on the link, and at which MAC address.
 //!
 //! Workers receive ARP ([`arp`]) and neighbour discovery ([`nd`]): they answer for the director's
-//! addresses in place and send what they learned, [`NeighbourNews`], to control. Control owns the
-//! [`NeighbourTable`]: it ages neighbours, asks for them, and publishes their next hops in
-//! [`crate::Net`].
+//! addresses in place and send what they learned, [`NeighbourNews`] and [`AddressConflict`], to
+//! control. Control owns the [`NeighbourTable`]: it ages neighbours, asks for them, and publishes
+//! their next hops in [`crate::Net`]. Its [`ConflictTable`] says when an address has to be
+//! defended.
 
 pub mod arp;
 mod config;
+mod conflict;
 mod entry;
 pub mod nd;
 mod news;
@@ -15,6 +17,7 @@ mod state;
 mod table;
 
 pub use config::NeighbourConfig;
+pub use conflict::{AddressConflict, ConflictRecord, ConflictResponse, ConflictTable};
 pub use news::NeighbourNews;
 pub use state::NeighbourState;
 pub use table::{Neighbour, NeighbourTable};

@@ -14,6 +14,7 @@ use packet::{MacAddr, PacketBuf, ipv6};
 use crate::device::Device;
 use crate::frame::Frame;
 use crate::icmpv6::write_checksum;
+use crate::neighbour::conflict::AddressConflict;
 use crate::neighbour::news::NeighbourNews;
 use crate::net::Net;
 
@@ -154,28 +155,24 @@ fn is_answer(net: &Net, device: &Device, message: &Message) -> bool {
     message.kind == NEIGHBOUR_ADVERTISEMENT && is_to_asker
 }
 
-/// Another host uses an address of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AddressConflict {
-    /// The address
-    pub addr: Ipv6Addr,
-    /// The other host's MAC address
-    pub mac: MacAddr,
-}
-
-/// The address conflict that an advertisement shows (RFC 4862, 5.4.4): the target is an address of
-/// this device, and the sender is not one of our devices.
+/// The address conflict that a message shows (RFC 4862, 5.4.4): it advertises an address of this
+/// device, or is sent from one, and the sender is not one of our devices. Call it before
+/// [`receive`], which may turn the message into the answer.
 pub fn conflict(net: &Net, device: &Device, frame: &[u8]) -> Option<AddressConflict> {
     let message = parse(frame).ok()??;
-    let mac = message
-        .mac
-        .filter(|_| message.kind == NEIGHBOUR_ADVERTISEMENT)?;
+    let addr = match message.kind {
+        NEIGHBOUR_ADVERTISEMENT => message.target,
+        _ => message.src,
+    };
+    let sender = || EthHeader::new_checked(frame).map(EthHeader::src);
+    let mac = message.mac.or_else(sender)?;
     let is_ours = net
-        .local_addr(IpAddr::V6(message.target))
+        .local_addr(IpAddr::V6(addr))
         .is_some_and(|local| local.ifindex == device.ifindex);
     let is_us = net.devices.iter().any(|device| device.mac == mac);
     (is_ours && !is_us).then_some(AddressConflict {
-        addr: message.target,
+        ifindex: device.ifindex,
+        addr: addr.into(),
         mac,
     })
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use inet::{Frame, IfIndex, NeighbourNews};
+use inet::{AddressConflict, Frame, IfIndex, NeighbourNews};
 use packet::PortId;
 use sapool::PortPool;
 
@@ -67,6 +67,8 @@ pub enum Event {
     },
     /// What a worker learned of a neighbour from an ARP packet.
     Neighbour(NeighbourNews),
+    /// Another host uses an address of the director, by an ARP packet or neighbour discovery.
+    AddressConflict(AddressConflict),
 }
 
 /// One page of a worker's conns. Control asks for it, the worker fills it in without allocating,

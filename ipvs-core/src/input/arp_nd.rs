@@ -15,9 +15,8 @@ impl<B: PacketBuf> Shared<B> {
         let Some(device) = self.snapshot.net.device_of(packet.port()) else {
             return self.to_kernel(packet, io);
         };
-        if inet::arp::conflict(&self.snapshot.net, device, packet.bytes()).is_some() {
-            self.stats.address_conflicts.add(1);
-        }
+        let conflict = inet::arp::conflict(&self.snapshot.net, device, packet.bytes());
+        self.report_conflict(conflict, io);
         match inet::arp::receive(&self.snapshot.net, device, &mut packet) {
             ArpOutcome::Reply { news } => {
                 self.stats.transmitted.add(1);
@@ -33,6 +32,14 @@ impl<B: PacketBuf> Shared<B> {
         }
     }
 
+    /// Another host uses an address of ours: control defends it.
+    fn report_conflict(&self, conflict: Option<inet::AddressConflict>, io: &mut impl Io<B>) {
+        if let Some(conflict) = conflict {
+            self.stats.address_conflicts.add(1);
+            self.send_event(Event::AddressConflict(conflict), io);
+        }
+    }
+
     fn send_news(&self, news: Option<inet::NeighbourNews>, io: &mut impl Io<B>) {
         if let Some(news) = news {
             self.send_event(Event::Neighbour(news), io);
@@ -44,9 +51,8 @@ impl<B: PacketBuf> Shared<B> {
         let Some(device) = self.snapshot.net.device_of(packet.port()) else {
             return self.to_kernel(packet, io);
         };
-        if inet::nd::conflict(&self.snapshot.net, device, packet.bytes()).is_some() {
-            self.stats.address_conflicts.add(1);
-        }
+        let conflict = inet::nd::conflict(&self.snapshot.net, device, packet.bytes());
+        self.report_conflict(conflict, io);
         match inet::nd::receive(&self.snapshot.net, device, &mut packet) {
             NdOutcome::Reply { news } => {
                 self.stats.transmitted.add(1);

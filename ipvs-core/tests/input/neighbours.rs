@@ -1,6 +1,8 @@
 //! ARP, and packets that wait for an answer to it.
 
-use inet::{IfIndex, NeighbourNews};
+use std::net::SocketAddr;
+
+use inet::{AddressConflict, IfIndex, NeighbourNews};
 use ipvs_core::{DropReason, Event, FwdMode, Protocol};
 use packet::MacAddr;
 use testkit::director::*;
@@ -221,11 +223,41 @@ fn requests_for_vips_and_local_addresses_are_answered_where_they_are() {
     );
 }
 
-/// RFC 5227, 2.4. The conflict is counted, so that an operator sees it.
+/// RFC 5227, 2.4 and RFC 4862, 5.4.4. Control is told, so that it defends the address.
 #[test]
-fn somebody_else_s_claim_of_our_address_is_counted() {
-    let mut director = Setup::default().build();
-    let claim = frames::arp_request(("10.0.0.100", CLIENT_MAC), "10.0.0.100");
-    director.receive(WAN, &claim);
-    assert_eq!(director.engine.stats().address_conflicts.get(), 1);
+fn somebody_else_s_use_of_our_address_is_counted_and_told() {
+    let vip6 = "2001:db8:1::100";
+    for (setup, claim) in [
+        (
+            Setup::default(),
+            frames::arp_request(("10.0.0.100", CLIENT_MAC), "10.0.0.100"),
+        ),
+        (
+            Setup::default(),
+            frames::arp_reply(("10.0.0.100", CLIENT_MAC), ("10.0.0.1", WAN_MAC)),
+        ),
+        (
+            setup6(Protocol::Tcp, FwdMode::FullNat),
+            frames::neighbour_announcement((vip6, CLIENT_MAC)),
+        ),
+        (
+            setup6(Protocol::Tcp, FwdMode::FullNat),
+            frames::neighbour_solicitation((vip6, CLIENT_MAC), "2001:db8:1::48"),
+        ),
+    ] {
+        let vip: SocketAddr = setup.vip.parse().unwrap();
+        let mut director = setup.build();
+        director.receive(WAN, &claim);
+        assert_eq!(director.engine.stats().address_conflicts.get(), 1);
+        let told = director.wire.events.iter().find_map(|event| match event {
+            Event::AddressConflict(conflict) => Some(*conflict),
+            _ => None,
+        });
+        let expected = AddressConflict {
+            ifindex: IfIndex(2),
+            addr: vip.ip(),
+            mac: CLIENT_MAC,
+        };
+        assert_eq!(told, Some(expected));
+    }
 }

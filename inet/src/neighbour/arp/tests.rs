@@ -169,6 +169,7 @@ fn another_host_with_our_address_is_a_conflict_and_our_own_frames_are_none() {
     assert_eq!(
         seen(THEIRS, 1),
         Some(AddressConflict {
+            ifindex: IfIndex(1),
             addr: [10, 0, 0, 100].into(),
             mac: THEIRS
         })

@@ -285,7 +285,10 @@ fn another_s_advertisement_of_our_address_is_a_conflict_and_teaches_nothing() {
         &advertise("2001:db8::100", 0x20, &option(2)),
     );
     let conflict = conflict(&net(), &device(1), told.bytes()).unwrap();
-    assert_eq!((conflict.addr, conflict.mac), (ip("2001:db8::100"), THEIRS));
+    assert_eq!(
+        (conflict.addr, conflict.mac),
+        (ip("2001:db8::100").into(), THEIRS)
+    );
     assert_eq!(receive_at(1, told).0, NdOutcome::ToKernel { news: None });
 }
 
