@@ -37,11 +37,6 @@ async fn a_service_counts_what_its_dests_count_those_that_are_gone_too() {
     assert_eq!(conns(&director).await, (16, vec![6]));
 
     // Its number's next owner begins at zero.
-    director
-        .until_workers("the dest is closed", |worker| {
-            worker.seen.contains(&Seen::CloseDest(DestId(0)))
-        })
-        .await;
     let mut next = 5;
     let deadline = std::time::Instant::now() + PATIENCE;
     while !director.workers[0]

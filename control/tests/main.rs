@@ -11,6 +11,7 @@ mod common;
 mod bad_clients;
 mod conns;
 mod counting;
+mod draining;
 mod options;
 mod publishing;
 mod reconfiguring;

@@ -288,7 +288,7 @@ async fn a_dest_that_becomes_quiescent_loses_its_conns_if_its_service_says_so() 
         .await
         .unwrap();
     director
-        .until_workers("the end of its conns", |worker| ends(worker, 0) == 2)
+        .until_workers("the end of its conns", |worker| ends(worker, 1) == 1)
         .await;
 }
 

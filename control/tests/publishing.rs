@@ -79,7 +79,6 @@ async fn a_slow_worker_gets_the_newest_snapshot_and_its_commands_in_order() {
                 services.filter(|service| service.dests.len() == 1).count() == 20
                     && worker.snapshot.services.iter().count() == 40
                     && worker.count(|seen| matches!(seen, Seen::RemoveLaddr(_))) == 20
-                    && worker.count(|seen| matches!(seen, Seen::CloseDest(_))) == 20
             },
         )
         .await;

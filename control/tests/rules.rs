@@ -215,21 +215,24 @@ async fn a_dest_id_is_reused_only_after_every_worker_has_ended_the_conns_of_the_
         Code::ResourceExhausted,
         "max_dests",
     );
-    director.workers[1].lock().has_conns = true;
+    let conns = &director.stats[1].dest(DestId(0)).inactive_conns;
+    conns.add(1);
     ipvs.del_dest(dest(VIP, 80, "192.168.100.2", 80))
         .await
         .unwrap();
+    let is_gone = |worker: &WorkerState| {
+        let service = worker.service(&core_key(VIP, 80));
+        service.is_some_and(|service| service.dests.len() == 1)
+    };
     director
-        .until_workers("the order to end its conns", |worker| {
-            worker.seen.contains(&Seen::CloseDest(DestId(0)))
-        })
+        .until_workers("a service without it", is_gone)
         .await;
     refused(
         ipvs.add_dest(third.clone()).await,
         Code::ResourceExhausted,
         "max_dests",
     );
-    director.workers[1].lock().has_conns = false;
+    conns.sub(1);
     let deadline = std::time::Instant::now() + PATIENCE;
     while ipvs.add_dest(third.clone()).await.is_err() {
         assert!(std::time::Instant::now() < deadline);

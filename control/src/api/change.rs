@@ -26,12 +26,15 @@ pub(super) fn change(message: v1::change::Change) -> Result<Change, Status> {
             dest(message.dest.as_ref())?,
         ),
         Message::DelDest(message) => {
-            // Address and port name it; nothing else of it matters.
+            // Address and port name it. Beside them only the deadline matters.
             let dest = message.dest.unwrap_or_default();
             Change::DelDest(
                 service_key(message.service.as_ref())?,
-                ip(dest.address.as_ref(), "real server")?,
-                port(dest.port, "port")?,
+                (
+                    ip(dest.address.as_ref(), "real server")?,
+                    port(dest.port, "port")?,
+                ),
+                Some(dest.drain_s).filter(|secs| *secs > 0),
             )
         }
         Message::AddLaddr(message) => {

@@ -170,6 +170,7 @@ fn service_message(rates: &Rates, state: &State, service: &ServiceEntry) -> v1::
         counters: Some(convert::counters_message(&counts)),
         rates: Some(convert::rates_message(&growth)),
         dests: service.dests.values().map(dest_message).collect(),
+        draining: draining(rates, service).map(dest_message).collect(),
         laddrs: service
             .laddrs
             .iter()
@@ -194,6 +195,16 @@ fn service_message(rates: &Rates, state: &State, service: &ServiceEntry) -> v1::
     message
 }
 
+/// The removed dests of a service whose conns go on.
+fn draining<'a>(
+    rates: &'a Rates,
+    service: &'a ServiceEntry,
+) -> impl Iterator<Item = &'a DestEntry> {
+    let go_on = service.leaving.iter().filter(|leaving| !leaving.is_ending);
+    let dests = go_on.map(|leaving| &leaving.dest);
+    dests.filter(|dest| rates.conns(dest.id) != (0, 0))
+}
+
 fn dest_message(
     rates: &Rates,
     state: &State,
@@ -206,7 +217,7 @@ fn dest_message(
         .desired
         .drain_left_s(&service.request.key, end, state.now_ms);
     let (active, inactive) = rates.conns(dest.id);
-    let counts = rates.counts(dest.id) - dest.zero;
+    let counts = dest.counts(rates.counts(dest.id));
     let (tunnel_type, tunnel_port) = convert::tunnel_message(request.fwdmode);
     v1::Dest {
         address: Some(convert::ip_message(request.addr)),

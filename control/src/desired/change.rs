@@ -25,8 +25,8 @@ pub enum Change {
     AddDest(ServiceKey, DestRequest),
     /// -e
     EditDest(ServiceKey, DestRequest),
-    /// -d, by address and port
-    DelDest(ServiceKey, IpAddr, u16),
+    /// -d, by address and port; conns that are left after so many seconds end
+    DelDest(ServiceKey, (IpAddr, u16), Option<u32>),
     /// --add-laddr, on a device
     AddLaddr(ServiceKey, IpAddr, String),
     /// --del-laddr
@@ -52,20 +52,18 @@ pub enum ChangeError {
 }
 
 impl Desired {
-    /// Carries one change out. `rates` says what a dest has counted so far.
+    /// Carries one change out. `rates` says what dests have counted so far.
     ///
     /// # Errors
     /// If it is refused; nothing has changed then.
     pub(crate) fn carry_out(&mut self, change: Change, rates: &Rates) -> Result<(), ChangeError> {
         match change {
             Change::AddService(request) => self.add_service(request)?,
-            Change::EditService(request) => self.edit_service(request)?,
+            Change::EditService(request) => self.edit_service(request, rates)?,
             Change::DelService(key) => self.del_service(&key)?,
-            Change::AddDest(key, request) => self.add_dest(&key, request, |id| rates.begin(id))?,
-            Change::EditDest(key, request) => self.edit_dest(&key, request)?,
-            Change::DelDest(key, addr, port) => {
-                self.del_dest(&key, addr, port, |dest| rates.counts(dest.id) - dest.zero)?
-            }
+            Change::AddDest(key, request) => self.add_dest(&key, request, rates)?,
+            Change::EditDest(key, request) => self.edit_dest(&key, request, rates)?,
+            Change::DelDest(key, end, drain_s) => self.del_dest(&key, end, drain_s)?,
             Change::AddLaddr(key, addr, device) => self.add_laddr(&key, addr, &device)?,
             Change::DelLaddr(key, addr) => self.del_laddr(&key, addr)?,
             Change::AddAccess(key, list, prefix) => self.add_access(&key, list, prefix)?,

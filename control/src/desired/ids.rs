@@ -1,11 +1,13 @@
 //! Ids of things that workers keep in arrays.
 
-/// Hands out the lowest free id.
+use std::collections::VecDeque;
+
+/// Hands out the id that is free for the longest time.
 #[derive(Debug, Clone)]
 pub struct IdPool {
     next: u32,
     most: u32,
-    free: Vec<u32>,
+    free: VecDeque<u32>,
 }
 
 impl IdPool {
@@ -14,13 +16,13 @@ impl IdPool {
         Self {
             next: 0,
             most,
-            free: Vec::new(),
+            free: VecDeque::new(),
         }
     }
 
     /// A number that is not in use.
     pub fn take(&mut self) -> Option<u32> {
-        self.free.pop().or_else(|| {
+        self.free.pop_front().or_else(|| {
             let id = self.next;
             (id < self.most).then(|| {
                 self.next += 1;
@@ -36,6 +38,6 @@ impl IdPool {
 
     /// Gives an id back that no worker uses any more.
     pub fn give_back(&mut self, id: u32) {
-        self.free.push(id);
+        self.free.push_back(id);
     }
 }

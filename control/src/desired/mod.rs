@@ -20,11 +20,11 @@ use packet::MacAddr;
 
 pub use change::{Change, ChangeError};
 pub use ids::IdPool;
-use ipvs::Drain;
 pub use ipvs::{
-    AccessError, AccessList, DestEntry, DestRequest, LaddrError, ServiceEntry, ServiceError,
-    ServiceRequest,
+    AccessError, AccessList, DestEntry, DestRequest, LaddrError, Removal, ServiceEntry,
+    ServiceError, ServiceRequest,
 };
+use ipvs::{Drain, RemovedService};
 pub(crate) use net::require_host;
 pub use net::{Address, AddressError, AddressRequest, LaddrEntry, RouteError, RouteRequest};
 pub use ordered::Ordered;
@@ -36,10 +36,10 @@ pub enum Effect {
     AddPools(LaddrId, IpAddr),
     /// Give its pools back
     RemovePools(LaddrId),
-    /// End the conns of a dest, which was removed
-    CloseDest(DestId),
-    /// End the conns of a dest, which itself stays
+    /// End the conns of a dest
     EndConns(DestId),
+    /// Forget a removed dest when no worker has anything left of it
+    Leave(Removal),
     /// Tell the neighbours that an address is ours
     Announce(IfIndex, IpAddr),
 }
@@ -72,6 +72,10 @@ pub struct Desired {
     pub(crate) dest_ids: IdPool,
     pub(crate) laddr_ids: IdPool,
     pub(crate) drains: Vec<Drain>,
+    /// Removed services whose dests may still have conns
+    pub(crate) removed_services: AHashMap<ServiceKey, RemovedService>,
+    /// How many dests were ever removed
+    pub(crate) removals: u64,
     pub(crate) dirty: Dirty,
     pub(crate) effects: Vec<Effect>,
 }
@@ -100,6 +104,8 @@ impl Desired {
             dest_ids: IdPool::new(max_dests),
             laddr_ids: IdPool::new(1 << 16),
             drains: Vec::new(),
+            removed_services: AHashMap::new(),
+            removals: 0,
             dirty: Dirty {
                 net: true,
                 timeouts: true,

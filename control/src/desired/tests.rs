@@ -1,11 +1,11 @@
 use std::net::Ipv4Addr;
 
 use inet::{Prefix, RouteScope};
-use ipvs_core::{FwdMode, HashTarget, Protocol, SchedulerKind, ServiceOptions};
+use ipvs_core::{FwdMode, HashTarget, Protocol, SchedulerKind, ServiceOptions, WorkerStats};
 use packet::{MacAddr, PortId};
 
 use super::*;
-use crate::telemetry::Counts;
+use crate::telemetry::{Counts, Rates};
 
 fn desired() -> Desired {
     let device = |index: u16| Device {
@@ -74,8 +74,13 @@ fn dest(addr: &str, port: u16) -> DestRequest {
     }
 }
 
+/// Counters of one worker that count nothing.
+fn rates() -> Rates {
+    Rates::new(vec![Arc::new(WorkerStats::new(16))])
+}
+
 fn add_dest(desired: &mut Desired, addr: &str, port: u16) -> Result<(), ServiceError> {
-    desired.add_dest(&KEY, dest(addr, port), |_| Counts::default())
+    desired.add_dest(&KEY, dest(addr, port), &rates())
 }
 
 /// The tutorial's two-arm FullNAT, and the routes it shows afterwards.
@@ -252,20 +257,63 @@ fn a_local_address_goes_with_its_last_service() {
     assert!(desired.effects.contains(&Effect::RemovePools(LaddrId(0))));
 }
 
+/// DPVS and LVS: the conns of a removed dest go on, and a dest that is added again has them.
 #[test]
-fn a_removed_dest_s_conns_end_and_its_counters_stay_with_the_service() {
+fn a_dest_leaves_with_its_last_conn_and_comes_back_before_with_its_number() {
     let mut desired = desired();
     desired.add_service(service()).unwrap();
     add_dest(&mut desired, "192.168.100.2", 80).unwrap();
+    let end = (ip("192.168.100.2"), 80);
+    desired.del_dest(&KEY, end, None).unwrap();
+    let [Effect::Leave(first)] = desired.effects[..] else {
+        panic!("{:?}", desired.effects);
+    };
+    add_dest(&mut desired, "192.168.100.2", 80).unwrap();
+    let id = |desired: &Desired| {
+        desired
+            .service(&KEY)
+            .unwrap()
+            .dests
+            .get(&end)
+            .map(|dest| dest.id)
+    };
+    assert_eq!(id(&desired), Some(DestId(0)));
+    // The first removal is no longer true.
+    desired.forget_dest(&first, Counts::default());
+    desired.del_dest(&KEY, end, None).unwrap();
+    let Some(Effect::Leave(second)) = desired.effects.last().copied() else {
+        panic!("{:?}", desired.effects);
+    };
+    desired.forget_dest(&first, Counts::default());
+    assert_eq!(desired.service(&KEY).unwrap().leaving.len(), 1);
     let counts = Counts {
         conns: 7,
         ..Counts::default()
     };
-    desired
-        .del_dest(&KEY, ip("192.168.100.2"), 80, |_| counts)
-        .unwrap();
-    assert_eq!(desired.service(&KEY).unwrap().removed.conns, 7);
-    assert_eq!(desired.effects, [Effect::CloseDest(DestId(0))]);
+    desired.forget_dest(&second, counts);
+    let left = desired.service(&KEY).unwrap();
+    assert_eq!((left.leaving.len(), left.removed.conns), (0, 7));
+}
+
+/// The conns of a removed service go on, too. Its number stays in use with them.
+#[test]
+fn a_removed_service_keeps_its_number_as_long_as_its_dests_have_conns() {
+    let mut desired = desired();
+    desired.add_service(service()).unwrap();
+    add_dest(&mut desired, "192.168.100.2", 80).unwrap();
+    desired.del_service(&KEY).unwrap();
+    let other = ServiceKey { port: 443, ..KEY };
+    let request = ServiceRequest {
+        key: other,
+        ..service()
+    };
+    desired.add_service(request).unwrap();
+    desired.add_service(service()).unwrap();
+    let id = |desired: &Desired, key| desired.service(key).unwrap().id;
+    assert_eq!((id(&desired, &KEY).0, id(&desired, &other).0), (0, 1));
+    add_dest(&mut desired, "192.168.100.2", 80).unwrap();
+    let dests = &desired.service(&KEY).unwrap().dests;
+    assert_eq!(dests.get(&(ip("192.168.100.2"), 80)).unwrap().id, DestId(0));
 }
 
 #[test]
@@ -389,7 +437,7 @@ fn the_quic_connection_id_is_refused_as_hash_target_of_tcp() {
     let refused = Err(ServiceError::QidNeedsUdp(KEY));
     assert_eq!(desired.add_service(by_quic), refused);
     desired.add_service(service()).unwrap();
-    assert_eq!(desired.edit_service(by_quic), refused);
+    assert_eq!(desired.edit_service(by_quic, &rates()), refused);
     let mut over_udp = by_quic;
     over_udp.key.protocol = Protocol::Udp;
     desired.add_service(over_udp).unwrap();

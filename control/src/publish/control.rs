@@ -103,7 +103,14 @@ impl Control {
     /// Takes the workers' events, does what is due, publishes what changed.
     pub fn tick(&self) {
         let now_ms = self.now_ms();
-        let retired = self.state.lock().tick(now_ms);
+        // A writer may have made a copy that will take the place of the desired state.
+        let writer = self.writer.try_lock();
+        let mut state = self.state.lock();
+        if writer.is_ok() {
+            state.do_what_is_due(now_ms, &self.rates);
+        }
+        let retired = state.tick(now_ms);
+        drop((state, writer));
         // Freed without the lock, since the last copy of a large configuration takes time.
         drop(retired);
     }
@@ -187,7 +194,6 @@ impl Control {
     ) -> Result<R, E> {
         let result = {
             let mut state = self.state.lock();
-            state.take_back_ids();
             change(&mut state)?
         };
         self.changed.notify_one();
@@ -201,11 +207,7 @@ impl Control {
         change: impl FnOnce(&mut Desired, &Rates) -> Result<(), Status> + Send + 'static,
     ) -> Result<(), Status> {
         let _writer = self.writer.lock().await;
-        let mut copy = {
-            let mut state = self.state.lock();
-            state.take_back_ids();
-            state.desired.successor()
-        };
+        let mut copy = self.state.lock().desired.successor();
         let control = Arc::clone(self);
         let changed = tokio::task::spawn_blocking(move || {
             change(&mut copy, &control.rates)?;

@@ -1,20 +1,25 @@
 //! The state behind the lock: what is desired, what is known, what was published.
 
 use ahash::{AHashMap, AHashSet};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use inet::neighbour::{ConflictTable, NeighbourConfig};
 use inet::{AddressConflict, IfIndex, LocalAddr, NeighbourTable, Net};
 use ipvs_core::{
-    Command, ConnPage, Defence, DestId, FwdMode, LaddrId, Protocol, Service, ServiceKey, Snapshot,
+    Command, ConnPage, Defence, FwdMode, LaddrId, Protocol, Service, ServiceKey, Snapshot,
 };
 use packet::nat64::Nat64Prefix;
 use sapool::{PoolShare, PoolUsage, PortPool, WorkerId};
 use tokio::sync::oneshot;
 
-use crate::desired::{Desired, Effect};
+use crate::desired::{Desired, Effect, Removal};
 use crate::publish::workers::{Report, WorkerHandle, Workers};
+use crate::telemetry::Rates;
+
+/// Removed dests that one tick looks at.
+const LEAVING_AT_ONCE: usize = 256;
 
 pub(crate) struct State {
     pub(crate) desired: Desired,
@@ -29,8 +34,9 @@ pub(crate) struct State {
     is_unpublished: bool,
     /// The time of the latest tick
     pub(crate) now_ms: u64,
-    /// Ids that no worker uses any more. The next writer takes them back.
-    gone_dests: Vec<DestId>,
+    /// Removed dests, each with the first snapshot that lacks it
+    leaving: VecDeque<(Removal, u64)>,
+    /// Ids of local addresses that no worker uses any more
     gone_laddrs: Vec<LaddrId>,
     waiting_pages: AHashMap<u64, oneshot::Sender<Box<ConnPage>>>,
     next_token: u64,
@@ -57,7 +63,7 @@ impl State {
             },
             is_unpublished: false,
             now_ms: 0,
-            gone_dests: Vec::new(),
+            leaving: VecDeque::new(),
             gone_laddrs: Vec::new(),
             waiting_pages: AHashMap::new(),
             next_token: 0,
@@ -95,19 +101,33 @@ impl State {
     pub(crate) fn tick(&mut self, now_ms: u64) -> Vec<Arc<Snapshot>> {
         self.now_ms = now_ms;
         let retired = self.take_reports(now_ms);
-        self.desired.end_drains(now_ms);
         self.ask_neighbours(now_ms);
         self.commit();
         retired
     }
 
-    /// Takes free ids back. A writer calls it first.
-    pub(crate) fn take_back_ids(&mut self) {
-        for id in self.gone_dests.drain(..) {
-            self.desired.dest_ids.give_back(id.0);
-        }
+    /// Does what time and the workers change in the desired state. The caller is its writer.
+    pub(crate) fn do_what_is_due(&mut self, now_ms: u64, rates: &Rates) {
+        self.desired.end_drains(now_ms, rates);
+        self.forget_dests(rates);
         for id in self.gone_laddrs.drain(..) {
             self.desired.laddr_ids.give_back(id.0);
+        }
+    }
+
+    /// Forgets removed dests that no worker has anything left of.
+    fn forget_dests(&mut self, rates: &Rates) {
+        for _ in 0..self.leaving.len().min(LEAVING_AT_ONCE) {
+            let Some((removal, without)) = self.leaving.pop_front() else {
+                return;
+            };
+            // New conns come to it until every worker has a snapshot without it.
+            if self.workers.all_obey(without) && rates.is_idle(removal.dest) {
+                let counts = rates.counts(removal.dest);
+                self.desired.forget_dest(&removal, counts);
+            } else {
+                self.leaving.push_back((removal, without));
+            }
         }
     }
 
@@ -137,7 +157,6 @@ impl State {
         for report in self.workers.reports() {
             match report {
                 Report::Retired(snapshot) => retired.push(snapshot),
-                Report::DestGone(id) => self.gone_dests.push(id),
                 Report::LaddrGone(id) => {
                     self.pool_usage.remove(&id);
                     self.gone_laddrs.push(id);
@@ -176,8 +195,10 @@ impl State {
             match effect {
                 Effect::AddPools(..) => {}
                 Effect::RemovePools(id) => self.workers.remove_laddr(id),
-                Effect::CloseDest(id) => self.workers.close_dest(id),
                 Effect::EndConns(id) => self.workers.end_conns(id),
+                Effect::Leave(removal) => {
+                    self.leaving.push_back((removal, self.workers.published()));
+                }
                 Effect::Announce(ifindex, addr) => self.announce(ifindex, addr),
             }
         }

@@ -51,15 +51,19 @@ struct Worker {
     /// Commands that wait for room in the ring, in order
     waiting: VecDeque<Command>,
     /// Dests whose conns have to end. These commands are sent last, since there may be very many.
-    closing: VecDeque<DestId>,
+    ending: VecDeque<DestId>,
+    /// The snapshots on their way to the worker, by number
+    on_the_way: VecDeque<u64>,
+    /// The number of the snapshot that it forwards by
+    obeys: u64,
 }
 
 /// All workers.
 #[derive(Debug)]
 pub(crate) struct Workers {
     workers: Vec<Worker>,
-    /// How many workers have not yet reported the end of a dest's conns, by dest id
-    leaving_dests: Vec<u16>,
+    /// The number of the latest snapshot
+    published: u64,
     /// How many workers have not yet given back their port pool, by local address
     leaving_laddrs: AHashMap<LaddrId, usize>,
     /// The counters of dests and services with ids below these have memory
@@ -71,8 +75,6 @@ pub(crate) struct Workers {
 pub(crate) enum Report {
     /// A worker has replaced this snapshot
     Retired(Arc<Snapshot>),
-    /// No worker has conns of this dest any more
-    DestGone(DestId),
     /// No worker has a port pool of this address any more
     LaddrGone(LaddrId),
     /// A worker has queued a packet for this neighbour
@@ -98,10 +100,12 @@ impl Workers {
                 .map(|handle| Worker {
                     handle,
                     waiting: VecDeque::new(),
-                    closing: VecDeque::new(),
+                    ending: VecDeque::new(),
+                    on_the_way: VecDeque::new(),
+                    obeys: 0,
                 })
                 .collect(),
-            leaving_dests: Vec::new(),
+            published: 0,
             leaving_laddrs: AHashMap::new(),
             provided: (0, 0),
         }
@@ -153,10 +157,13 @@ impl Workers {
 
     /// Publishes a snapshot. It replaces one that still waits for room.
     pub(crate) fn publish(&mut self, snapshot: &Arc<Snapshot>) {
+        self.published += 1;
         for worker in &mut self.workers {
             if matches!(worker.waiting.back(), Some(Command::Publish(_))) {
                 worker.waiting.pop_back();
+                worker.on_the_way.pop_back();
             }
+            worker.on_the_way.push_back(self.published);
             worker
                 .waiting
                 .push_back(Command::Publish(Arc::clone(snapshot)));
@@ -164,22 +171,20 @@ impl Workers {
         }
     }
 
-    /// Has all workers end the conns of a removed dest.
-    pub(crate) fn close_dest(&mut self, id: DestId) {
-        let at = id.0 as usize;
-        if at >= self.leaving_dests.len() {
-            self.leaving_dests.resize(at + 1, 0);
-        }
-        self.leaving_dests[at] = u16::try_from(self.workers.len()).unwrap_or(u16::MAX);
-        for worker in &mut self.workers {
-            worker.closing.push_back(id);
-        }
+    /// The number of the latest snapshot.
+    pub(crate) const fn published(&self) -> u64 {
+        self.published
     }
 
-    /// Has all workers end the conns of a dest that stays.
+    /// Whether every worker forwards by this snapshot or a later one.
+    pub(crate) fn all_obey(&self, snapshot: u64) -> bool {
+        self.workers.iter().all(|worker| worker.obeys >= snapshot)
+    }
+
+    /// Has all workers end the conns of a dest.
     pub(crate) fn end_conns(&mut self, id: DestId) {
-        for worker in 0..self.workers.len() {
-            self.send(worker, Command::EndConns(id));
+        for worker in &mut self.workers {
+            worker.ending.push_back(id);
         }
     }
 
@@ -195,7 +200,7 @@ impl Workers {
     pub(crate) fn flush(&mut self) {
         for worker in &mut self.workers {
             worker.flush();
-            worker.flush_closing();
+            worker.flush_ending();
         }
     }
 
@@ -208,6 +213,9 @@ impl Workers {
                 let Ok(event) = self.workers[at].handle.events.pop() else {
                     break;
                 };
+                if matches!(event, Event::Retired(_)) {
+                    self.workers[at].has_replaced();
+                }
                 reports.extend(self.report(event));
             }
         }
@@ -217,7 +225,6 @@ impl Workers {
     fn report(&mut self, event: Event) -> Option<Report> {
         match event {
             Event::Retired(snapshot) => Some(Report::Retired(snapshot)),
-            Event::DestGone(id) => self.is_gone(id).then_some(Report::DestGone(id)),
             Event::LaddrGone(id, pool) => {
                 drop(pool);
                 self.is_laddr_gone(id).then_some(Report::LaddrGone(id))
@@ -226,17 +233,6 @@ impl Workers {
             Event::Neighbour(news) => Some(Report::Neighbour(news)),
             Event::AddressConflict(conflict) => Some(Report::AddressConflict(conflict)),
             Event::Conns(page) => Some(Report::Conns(page)),
-        }
-    }
-
-    /// Counts one worker's report; true when it was the last.
-    fn is_gone(&mut self, id: DestId) -> bool {
-        match self.leaving_dests.get_mut(id.0 as usize) {
-            Some(left) if *left > 0 => {
-                *left -= 1;
-                *left == 0
-            }
-            _ => false,
         }
     }
 
@@ -255,6 +251,11 @@ impl Workers {
 }
 
 impl Worker {
+    /// The worker has taken the next snapshot.
+    fn has_replaced(&mut self) {
+        self.obeys = self.on_the_way.pop_front().unwrap_or(self.obeys);
+    }
+
     fn flush(&mut self) {
         while let Some(command) = self.waiting.pop_front() {
             if let Err(rtrb::PushError::Full(command)) = self.handle.commands.push(command) {
@@ -265,12 +266,12 @@ impl Worker {
     }
 
     /// Fills the room that is left with commands to end the conns of dests.
-    fn flush_closing(&mut self) {
+    fn flush_ending(&mut self) {
         while self.waiting.is_empty() && !self.handle.commands.is_full() {
-            let Some(id) = self.closing.pop_front() else {
+            let Some(id) = self.ending.pop_front() else {
                 return;
             };
-            self.waiting.push_back(Command::CloseDest(id));
+            self.waiting.push_back(Command::EndConns(id));
             self.flush();
         }
     }

@@ -68,6 +68,11 @@ impl Rates {
         of_workers.map(|stats| stats.persistent_conns.get()).sum()
     }
 
+    /// Whether no worker has a conn or a persistent client of a dest.
+    pub(crate) fn is_idle(&self, id: DestId) -> bool {
+        self.conns(id) == (0, 0) && self.persistent_conns(id) == 0
+    }
+
     /// Active and inactive conns of a dest over all workers.
     pub(crate) fn conns(&self, id: DestId) -> (u64, u64) {
         let of_workers = self.workers.iter().map(|stats| stats.dest(id));

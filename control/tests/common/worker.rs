@@ -17,7 +17,6 @@ pub(crate) enum Seen {
     Publish,
     AddLaddr(LaddrId, IpAddr),
     RemoveLaddr(LaddrId),
-    CloseDest(DestId),
     EndConns(DestId),
     LimitNeighbourQueue(u16),
     Transmit(PortId, Vec<u8>),
@@ -32,7 +31,7 @@ pub(crate) struct WorkerState {
     pub to_say: Vec<Event>,
     /// Takes no orders.
     pub stalled: bool,
-    /// Does not say that a dest or a local address is gone: conns still use it.
+    /// Does not say that a local address is gone: conns still use it.
     pub has_conns: bool,
     pub held: Vec<Event>,
     /// Orders that made no sense.
@@ -114,15 +113,11 @@ impl WorkerState {
                 let pool = self.pools.remove(&id)?;
                 self.gone(Event::LaddrGone(id, pool))
             }
-            Command::CloseDest(id) => {
-                self.seen.push(Seen::CloseDest(id));
-                self.complain_if_used("closed", |service| {
-                    service.dests.iter().any(|dest| dest.id == id)
-                });
-                self.gone(Event::DestGone(id))
-            }
             Command::EndConns(id) => {
                 self.seen.push(Seen::EndConns(id));
+                self.complain_if_used("conns end that a dest gets", |service| {
+                    service.dests.iter().any(|dest| dest.id == id)
+                });
                 None
             }
             Command::LimitNeighbourQueue(packets) => {

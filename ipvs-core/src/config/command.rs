@@ -30,9 +30,7 @@ pub enum Command {
     /// Make no more conns with this local address. The pool comes back as [`Event::LaddrGone`] when
     /// the last conn that uses it has ended.
     RemoveLaddr(LaddrId),
-    /// End all conns of this dest, which was removed. Answered by [`Event::DestGone`].
-    CloseDest(DestId),
-    /// End all conns of this dest. The dest stays.
+    /// End all conns of this dest. No new conns come to it: it is not in the snapshot.
     EndConns(DestId),
     /// Hold at most so many packets per neighbour that is not resolved yet.
     LimitNeighbourQueue(u16),
@@ -54,8 +52,6 @@ pub enum Event {
     Retired(Arc<Snapshot>),
     /// The pool of a removed local address, after its last conn has ended.
     LaddrGone(LaddrId, Box<PortPool>),
-    /// The last conn that this worker had of a removed dest has ended.
-    DestGone(DestId),
     /// The answer to [`Command::ListConns`].
     Conns(Box<ConnPage>),
     /// The first packet is queued for this neighbour, whose MAC address control is to resolve.

@@ -36,6 +36,11 @@ impl ServiceKey {
             matcher: None,
         }
     }
+
+    /// Whether conns of this service may be FTP control conns, which announce data conns.
+    pub fn is_ftp(&self) -> bool {
+        self.matcher.is_none() && self.protocol == Protocol::Tcp && self.port == FTP_CONTROL_PORT
+    }
 }
 
 impl fmt::Display for ServiceKey {
@@ -75,6 +80,9 @@ pub struct Service {
     pub scheduler: SchedulerKind,
     /// Its dests, in the order they were added.
     pub dests: Vec<Dest>,
+    /// Removed dests of an FTP service whose conns go on. They get the data conns of their control
+    /// conns and no others.
+    pub leaving: Vec<Dest>,
     /// What control computed in advance for the scheduler, with [`Plan::new`].
     pub plan: Plan,
     /// Its local addresses, in the order they were added.
@@ -88,11 +96,7 @@ pub struct Service {
 impl Service {
     /// Whether its conns are FTP control conns, which announce data conns.
     pub fn is_ftp(&self) -> bool {
-        let key = &self.key;
-        key.matcher.is_none()
-            && key.protocol == Protocol::Tcp
-            && key.port == FTP_CONTROL_PORT
-            && self.options.proxy_protocol.is_none()
+        self.key.is_ftp() && self.options.proxy_protocol.is_none()
     }
 
     /// Whether this is a service of SNAT: its dests are WAN addresses.
@@ -104,7 +108,7 @@ impl Service {
     /// Whether the VIP and a dest are of different address families: NAT64 or NAT46.
     pub fn is_nat64(&self) -> bool {
         let is_other = |dest: &Dest| dest.addr.is_ipv4() != self.key.addr.is_ipv4();
-        self.dests.iter().any(is_other)
+        self.dests.iter().chain(&self.leaving).any(is_other)
     }
 }
 
@@ -142,6 +146,7 @@ pub(crate) mod tests {
             scheduler,
             plan: Plan::new(scheduler, &dests),
             dests,
+            leaving: Vec::new(),
             laddrs: Vec::new(),
             options: ServiceOptions::default(),
             access: Access::default(),

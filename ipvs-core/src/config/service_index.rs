@@ -152,7 +152,8 @@ fn nat_dests_of(service: &Service) -> impl Iterator<Item = End> {
 }
 
 fn ftp_dests_of(service: &Service) -> impl Iterator<Item = End> {
-    let dests = service.dests.iter().filter(|_| service.is_ftp());
+    let dests = service.dests.iter().chain(&service.leaving);
+    let dests = dests.filter(|_| service.is_ftp());
     dests.map(|dest| (Protocol::Tcp, dest.addr, 0))
 }
 

@@ -6,7 +6,6 @@ use crate::config::{Command, ConnInfo, ConnPage, Event, Protocol};
 use crate::conn::{Conn, ConnFlags, ConnTable};
 use crate::ctx::Engine;
 use crate::io::Io;
-use crate::state::DestRemoval;
 use crate::tcp_state::TcpState;
 use crate::time::{Now, Tick};
 use crate::wire::Family;
@@ -41,14 +40,8 @@ impl<B: PacketBuf> Engine<B> {
                 Some(pool) => io.event(Event::LaddrGone(id, pool)),
                 None => Ok(()),
             },
-            Command::CloseDest(dest) => {
-                let is_removed = true;
-                self.v4.dest_removals.add(DestRemoval { dest, is_removed });
-                Ok(())
-            }
             Command::EndConns(dest) => {
-                let is_removed = false;
-                self.v4.dest_removals.add(DestRemoval { dest, is_removed });
+                self.v4.dest_removals.add(dest);
                 Ok(())
             }
             Command::LimitNeighbourQueue(packets) => {

@@ -221,7 +221,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let service = self.shared.snapshot.services.get(&key);
         let service = service.ok_or(DropReason::NoConn)?;
         let is_it = |dest: &&Dest| dest.id == expected.dest;
-        let dest = service.dests.iter().find(is_it).ok_or(DropReason::NoDest)?;
+        let mut dests = service.dests.iter().chain(&service.leaving);
+        let dest = dests.find(is_it).ok_or(DropReason::NoDest)?;
         let mut conn = active_data_conn(self.shared.now, flow, expected, dest)?;
         conn.timeout_s = self.call_timeout_s();
         let service_id = service.id;

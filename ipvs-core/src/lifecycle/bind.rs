@@ -134,7 +134,7 @@ impl Binding<'_> {
             .template
             .and_then(|key| self.persistent_dest(service, key, now));
         let expected = self.expected.and_then(|id| {
-            let mut dests = service.dests.iter();
+            let mut dests = service.dests.iter().chain(&service.leaving);
             dests.find(|dest| dest.id == id)
         });
         match expected.or(kept) {

@@ -7,21 +7,13 @@ use crate::config::DestId;
 /// walk.
 #[derive(Debug, Default)]
 pub(crate) struct DestRemovals {
-    pub(crate) walking: Vec<DestRemoval>,
-    pub(crate) waiting: Vec<DestRemoval>,
+    pub(crate) walking: Vec<DestId>,
+    pub(crate) waiting: Vec<DestId>,
     pub(crate) cursor: u32,
 }
 
-/// A dest whose conns are to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct DestRemoval {
-    pub(crate) dest: DestId,
-    /// Whether the dest was removed. If so, control waits until its last conn has ended.
-    pub(crate) is_removed: bool,
-}
-
 impl DestRemovals {
-    pub(crate) fn add(&mut self, closed: DestRemoval) {
-        self.waiting.push(closed);
+    pub(crate) fn add(&mut self, dest: DestId) {
+        self.waiting.push(dest);
     }
 }

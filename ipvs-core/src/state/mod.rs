@@ -23,7 +23,7 @@ mod stats;
 pub(crate) mod templates;
 
 pub(crate) use dest_cache::DestCache;
-pub(crate) use dest_removals::{DestRemoval, DestRemovals};
+pub(crate) use dest_removals::DestRemovals;
 pub(crate) use expectations::Expectation;
 pub(crate) use fragments::{FirstFragment, Fragments, Half, Meeting, Part, WaitingFirst, Whole};
 pub(crate) use identifications::Identifications;

@@ -2,7 +2,6 @@
 
 use packet::PacketBuf;
 
-use crate::config::Event;
 use crate::conn::ConnId;
 use crate::ctx::{Engine, Forwarder};
 use crate::io::Io;
@@ -15,22 +14,12 @@ impl<B: PacketBuf> Engine<B> {
     /// Goes on with the removal of dests, first in IPv4's table, then in IPv6's.
     pub(crate) fn continue_dest_removals(&mut self, io: &mut impl Io<B>) {
         if self.v4().walk(io) {
-            for closed in self.v4.dest_removals.walking.drain(..) {
-                self.v6.dest_removals.add(closed);
+            for dest in self.v4.dest_removals.walking.drain(..) {
+                self.v6.dest_removals.add(dest);
             }
         }
         if self.v6().walk(io) {
-            self.report_dest_removals(io);
-        }
-    }
-
-    /// Reports the dests whose walks are over. A report that finds no room waits for the next call.
-    fn report_dest_removals(&mut self, io: &mut impl Io<B>) {
-        while let Some(closed) = self.v6.dest_removals.walking.pop() {
-            if closed.is_removed && io.event(Event::DestGone(closed.dest)).is_err() {
-                self.v6.dest_removals.walking.push(closed);
-                return;
-            }
+            self.v6.dest_removals.walking.clear();
         }
     }
 }
@@ -56,9 +45,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let walking = &self.family.dest_removals.walking;
         let of_closed_dests = ids.filter(|id| {
             let dest = self.family.conns.get(*id).dest();
-            walking
-                .binary_search_by_key(&dest, |closed| closed.dest)
-                .is_ok()
+            walking.binary_search(&dest).is_ok()
         });
         for (slot, id) in found.iter_mut().zip(of_closed_dests) {
             *slot = Some(id);

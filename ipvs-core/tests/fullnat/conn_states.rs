@@ -1,6 +1,6 @@
 //! States of TCP conns, their timeouts, and what ends a conn.
 
-use ipvs_core::{Command, DestId, Event};
+use ipvs_core::DropReason;
 use testkit::director::*;
 use testkit::frames::{self, Seen};
 
@@ -179,20 +179,22 @@ fn half_open_conns_expire_silently() {
     assert_eq!(director.states(), [""; 0]);
 }
 
+/// DPVS: a removed dest gets no new conns, and those it has go on until they end.
 #[test]
-fn the_conns_of_a_removed_dest_are_reset_and_reported_gone() {
+fn the_conns_of_a_removed_dest_go_on_and_no_new_ones_come() {
     let mut director = Setup::default().build();
-    director.open();
-    director.command(Command::CloseDest(DestId(0)));
-    assert_eq!(director.wait_s(1).len(), 2, "a reset to each end");
-    assert_eq!(director.states(), [""; 0]);
-    director.command(Command::CloseDest(DestId(0)));
-    director.wait_s(1);
-    assert!(
-        director
-            .wire
-            .events
-            .iter()
-            .any(|event| matches!(event, Event::DestGone(DestId(0))))
-    );
+    let opened = director.open();
+    director.edit(|service| service.dests.clear());
+    let syn = frames::tcp("10.0.0.48:40001", VIP)
+        .flags("S")
+        .frame(FROM_CLIENT);
+    director.refuses(WAN, &syn, DropReason::NoDest);
+    let data = frames::tcp(CLIENT, VIP).flags("PA").seq(1001).ack(5001);
+    let seen = director.to_dest(&data.payload(b"GET").frame(FROM_CLIENT));
+    assert_eq!((&*seen.dst, &*seen.payload), (DEST, &b"GET"[..]));
+    let answer = frames::tcp(DEST, &opened.laddr).flags("PA").seq(5001);
+    let answer = answer.ack(opened.isn_at_dest + 4).payload(b"200");
+    assert_eq!(director.to_client(&answer.frame(FROM_DEST)).payload, b"200");
+    director.wait_s(60);
+    assert_eq!(director.states(), ["ESTABLISHED"]);
 }

@@ -112,6 +112,7 @@ fn snat_director(protocol: Protocol) -> Director {
             ..ServiceKey::vip(protocol, std::net::Ipv6Addr::UNSPECIFIED.into(), 0)
         },
         scheduler: SchedulerKind::Rr,
+        leaving: Vec::new(),
         plan: Plan::new(SchedulerKind::Rr, &dests),
         dests,
         laddrs,

@@ -51,6 +51,7 @@ pub(crate) fn director(protocol: Protocol) -> Director {
             ..ServiceKey::vip(protocol, [0, 0, 0, 0].into(), 0)
         },
         scheduler: SchedulerKind::Rr,
+        leaving: Vec::new(),
         plan: Plan::new(SchedulerKind::Rr, &dests),
         dests,
         laddrs,

@@ -27,6 +27,8 @@ use Takes::{Nothing, OptionalNumber, Value};
 
 /// Commands that make or change a service.
 const SERVICES: &[Command] = &[Command::AddService, Command::EditService];
+/// Commands after which a dest may drain.
+const DRAINS: &[Command] = &[Command::AddDest, Command::EditDest, Command::DelDest];
 /// Commands that make or change a dest.
 const DESTS: &[Command] = &[Command::AddDest, Command::EditDest];
 const LIST: &[Command] = &[Command::List];
@@ -110,7 +112,8 @@ pub(super) const TABLE: OptionTable<Meaning> = OptionTable {
         command("S", "save", Command::Save, "print the lines that -R restores"),
         command("a", "add-server", Command::AddDest, "add a real server to a service"),
         command("e", "edit-server", Command::EditDest, "change a real server"),
-        command("d", "delete-server", Command::DelDest, "delete a real server"),
+        command("d", "delete-server", Command::DelDest,
+            "delete a real server; its connections go on until they end"),
         command("Ll", "list", Command::List,
             "list services or connections; this is the command if none is given"),
         command("Z", "zero", Command::Zero, "set the counters to zero"),
@@ -179,8 +182,8 @@ pub(super) const TABLE: OptionTable<Meaning> = OptionTable {
             "no new connections above so many"),
         option("y", "l-threshold", Value("LOWER"), TakenBy(DESTS),
             "new connections again below so many"),
-        option("", "drain", Value("SECONDS"), TakenBy(DESTS),
-            "with -w 0: time that connections have to end"),
+        option("", "drain", Value("SECONDS"), TakenBy(DRAINS),
+            "with -w 0 or -d: time that connections have to end"),
 
         option("z", "laddr", Value("LIP"),
             NeededBy(&[Command::AddLaddr, Command::DelLaddr], &[]), "a local address"),

@@ -68,10 +68,13 @@ fn sort(services: &mut [VirtualService]) {
         let key = service.key.clone().unwrap_or_default();
         (key.protocol, ip_or_zero(key.address.as_ref()), key.port)
     });
-    for service in services {
-        service
-            .dests
-            .sort_by_key(|dest| (ip_or_zero(dest.address.as_ref()), dest.port));
+    for VirtualService {
+        dests, draining, ..
+    } in services
+    {
+        for dests in [dests, draining] {
+            dests.sort_by_key(|dest| (ip_or_zero(dest.address.as_ref()), dest.port));
+        }
     }
 }
 

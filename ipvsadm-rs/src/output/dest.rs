@@ -20,11 +20,7 @@ pub(super) fn dest_row(name: &str, dest: &Dest, columns: Columns, numbers: Numbe
                 0 => String::new(),
                 secs => format!(" drains within {secs}s"),
             };
-            format!(
-                " {:<7} {:<6} {active:<10} {inactive:<10}{flags}{drain}",
-                forward_name(dest.fwd_mode()),
-                dest.weight()
-            )
+            format!("{}{flags}{drain}", plain_columns(dest, dest.weight()))
         }
         Columns::Stats => five(stats(dest.counters), numbers),
         Columns::Rate => five(rates(dest.rates), numbers),
@@ -41,6 +37,25 @@ pub(super) fn dest_row(name: &str, dest: &Dest, columns: Columns, numbers: Numbe
         ),
     };
     format!("{}\n", format!("  -> {name:<28}{rest}").trim_end())
+}
+
+/// The row of a removed dest that still has conns.
+pub(super) fn draining_row(name: &str, dest: &Dest) -> String {
+    let drain = match dest.drain_s {
+        0 => String::new(),
+        secs => format!(" within {secs}s"),
+    };
+    let columns = plain_columns(dest, 0);
+    format!("  -> {name:<28}{columns} removed, drains{drain}\n")
+}
+
+fn plain_columns(dest: &Dest, weight: u32) -> String {
+    let (mode, active, inactive) = (
+        forward_name(dest.fwd_mode()),
+        dest.active_conns,
+        dest.inactive_conns,
+    );
+    format!(" {mode:<7} {weight:<6} {active:<10} {inactive:<10}")
 }
 
 /// The name of a forwarding mode.

@@ -37,6 +37,7 @@ pub(crate) fn service(service: &VirtualService) -> Value {
         "stats": five(stats(service.counters)),
         "rate": five(rates(service.rates)),
         "dests": service.dests.iter().map(dest).collect::<Value>(),
+        "draining": service.draining.iter().map(dest).collect::<Value>(),
         "laddrs": service.laddrs.iter().map(laddr).collect::<Value>(),
     })
 }

@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use cli::ip_or_zero;
-use proto::v1::VirtualService;
+use proto::v1::{Dest, VirtualService};
 
-use super::dest::dest_row;
+use super::dest::{dest_row, draining_row};
 use super::endpoint::named_endpoint;
 use super::numbers::{Numbers, five, rates, stats};
 use super::service_name::head_of;
@@ -29,15 +29,18 @@ pub(crate) fn service(
         Columns::Rate => format!("{name:<33}{}\n", five(rates(service.rates), numbers)),
         Columns::Thresholds | Columns::Persistent => format!("{name}\n"),
     };
-    head + &service
-        .dests
-        .iter()
-        .map(|dest| {
-            let addr = ip_or_zero(dest.address.as_ref());
-            let name = named_endpoint(addr, key.protocol(), dest.port, names);
-            dest_row(&name, dest, columns, numbers)
-        })
-        .collect::<String>()
+    let name = |dest: &Dest| {
+        let addr = ip_or_zero(dest.address.as_ref());
+        named_endpoint(addr, key.protocol(), dest.port, names)
+    };
+    let dests = service.dests.iter();
+    let mut text = head;
+    text.extend(dests.map(|dest| dest_row(&name(dest), dest, columns, numbers)));
+    if matches!(columns, Columns::Plain) {
+        let draining = service.draining.iter();
+        text.extend(draining.map(|dest| draining_row(&name(dest), dest)));
+    }
+    text
 }
 
 /// The scheduler with its flags as in LVS, `mh (mh-fallback,mh-port)`, and its hash target as in

@@ -56,6 +56,28 @@ TCP  10.0.0.100:80 rr
     );
 }
 
+/// A removed dest with conns stands below the others. `-S` does not know it.
+#[test]
+fn a_removed_dest_is_shown_as_long_as_it_drains() {
+    let mut listed = tutorial();
+    let mut dest = listed.dests.remove(0);
+    dest.active_conns = 3;
+    listed.draining = vec![dest.clone()];
+    let row = |listed: &VirtualService| {
+        let text = shown(listed, Columns::Plain);
+        text.lines().last().unwrap_or_default().to_owned()
+    };
+    let columns = "  -> 192.168.100.2:80             FullNat 0      3          0";
+    assert_eq!(row(&listed), format!("{columns}          removed, drains"));
+    listed.draining[0].drain_s = 30;
+    assert_eq!(
+        row(&listed),
+        format!("{columns}          removed, drains within 30s")
+    );
+    assert!(!save::save(&listed, &[]).contains("192.168.100.2:80"));
+    assert!(!shown(&listed, Columns::Stats).contains("192.168.100.2:80"));
+}
+
 /// LVS prints flags as in `TCP  172.24.3.177:80 mh (flag-1,flag-2)`. DPVS prints the hash target
 /// before all other options.
 #[test]

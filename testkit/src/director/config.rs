@@ -102,6 +102,7 @@ pub fn service(
         scheduler,
         plan: Plan::new(scheduler, &dests),
         dests,
+        leaving: Vec::new(),
         laddrs: laddrs.into_iter().collect(),
         options: ServiceOptions::default(),
         access: Access::default(),

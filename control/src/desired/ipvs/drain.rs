@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use ipvs_core::ServiceKey;
 
-use crate::desired::{Desired, Effect};
+use crate::desired::Desired;
+use crate::telemetry::Rates;
 
 /// A dest that drains.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +51,7 @@ impl Desired {
     }
 
     /// Ends the conns of dests whose deadline has passed.
-    pub(crate) fn end_drains(&mut self, now_ms: u64) {
+    pub(crate) fn end_drains(&mut self, now_ms: u64, rates: &Rates) {
         for drain in &mut self.drains {
             let allowed_ms = u64::from(drain.within_s) * 1000;
             drain.deadline_ms.get_or_insert(now_ms + allowed_ms);
@@ -58,10 +59,14 @@ impl Desired {
         let is_over = |drain: &Drain| drain.deadline_ms.is_some_and(|deadline| now_ms >= deadline);
         while let Some(at) = self.drains.iter().position(is_over) {
             let drain = self.drains.swap_remove(at);
-            if let Ok(service) = self.service(&drain.service)
-                && let Some(dest) = service.dests.get(&drain.dest)
+            let (service, dest) = (&drain.service, drain.dest);
+            if self
+                .service(service)
+                .is_ok_and(|service| service.dests.contains(&dest))
             {
-                self.effects.push(Effect::EndConns(dest.id));
+                self.end_conns(service, dest, rates);
+            } else {
+                self.end_conns_of_removed(service, dest);
             }
         }
     }

@@ -1,18 +1,23 @@
 //! Services, dests, local addresses and access lists as operators asked for them: `ipvsadm-rs`.
 //!
-//! `service` has the calls, `service_rules` what may stand together, `service_error` why a change
-//! was refused. `laddr` joins a service and an address of the director. `drain` ends what a dest of
-//! weight 0 still has.
+//! `service` and `dest` have the calls, `service_rules` what may stand together, `service_error`
+//! why a change was refused. `laddr` joins a service and an address of the director. `leaving` are
+//! removed dests that still have conns, `drain` ends these at a deadline.
 
 mod access;
+mod dest;
 mod drain;
 mod laddr;
+mod leaving;
 mod service;
 mod service_error;
 mod service_rules;
 
 pub use access::{AccessError, AccessList};
+pub use dest::{DestEntry, DestRequest};
 pub(in crate::desired) use drain::Drain;
 pub use laddr::LaddrError;
-pub use service::{DestEntry, DestRequest, ServiceEntry, ServiceRequest};
+pub use leaving::Removal;
+pub(in crate::desired) use leaving::RemovedService;
+pub use service::{ServiceEntry, ServiceRequest};
 pub use service_error::ServiceError;

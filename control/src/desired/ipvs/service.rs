@@ -1,18 +1,18 @@
-//! Services and their dests: `ipvsadm-rs -A -E -D -a -e -d`.
+//! Services: `ipvsadm-rs -A -E -D`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipvs_core::{
-    Access, AddrSet, Dest, DestId, FwdMode, Laddr, Match, Plan, SchedulerKind, Service, ServiceId,
+    Access, AddrSet, Dest, DestId, Laddr, Match, Plan, SchedulerKind, Service, ServiceId,
     ServiceKey, ServiceOptions,
 };
 
-use super::AccessList;
-use super::ServiceError;
+use super::leaving::Leaving;
+use super::{AccessList, DestEntry, ServiceError};
 use crate::desired::net::is_host;
-use crate::desired::{Desired, Effect, Ordered};
-use crate::telemetry::Counts;
+use crate::desired::{Desired, Ordered};
+use crate::telemetry::{Counts, Rates};
 
 /// A service as the operator asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,25 +25,6 @@ pub struct ServiceRequest {
     pub options: ServiceOptions,
 }
 
-/// A dest as the operator asked for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DestRequest {
-    /// RIP
-    pub addr: IpAddr,
-    /// rport
-    pub port: u16,
-    /// How packets reach it
-    pub fwdmode: FwdMode,
-    /// Share of new conns
-    pub weight: u16,
-    /// No new conn once it has this many; 0 for no limit
-    pub upper_threshold: u32,
-    /// Below it, an overloaded dest takes conns again; 0 for 3/4 of the upper threshold
-    pub lower_threshold: u32,
-    /// With weight 0: conns that are left after so many seconds end
-    pub drain_s: Option<u32>,
-}
-
 /// A service with its dests and local addresses.
 #[derive(Debug, Clone)]
 pub struct ServiceEntry {
@@ -53,6 +34,8 @@ pub struct ServiceEntry {
     pub request: ServiceRequest,
     /// By address and port, in the order they were added
     pub dests: Ordered<(IpAddr, u16), DestEntry>,
+    /// Removed dests that may still have conns
+    pub(crate) leaving: Vec<Leaving>,
     /// In the order they were added
     pub laddrs: Vec<Laddr>,
     /// Deny and allow lists
@@ -61,17 +44,6 @@ pub struct ServiceEntry {
     pub(crate) removed: Counts,
     /// What workers get of it, if it was compiled since the last change
     compiled: Option<Arc<Service>>,
-}
-
-/// A dest of a service.
-#[derive(Debug, Clone)]
-pub struct DestEntry {
-    /// Its number at the workers
-    pub id: DestId,
-    /// What was asked for
-    pub request: DestRequest,
-    /// Counts that are not shown: from before -Z, or of an earlier dest with the same id
-    pub(crate) zero: Counts,
 }
 
 impl Desired {
@@ -101,6 +73,17 @@ impl Desired {
         Ok(service)
     }
 
+    /// A service, to be changed in what workers get nothing of.
+    pub(super) fn service_mut_unpublished(
+        &mut self,
+        key: &ServiceKey,
+    ) -> Result<&mut ServiceEntry, ServiceError> {
+        let service = self.services.get_mut(key);
+        service
+            .map(Arc::make_mut)
+            .ok_or(ServiceError::Missing(*key))
+    }
+
     /// Adds a service.
     ///
     /// # Errors
@@ -116,15 +99,14 @@ impl Desired {
             return Err(ServiceError::Exists(key));
         }
         request.validate()?;
-        let id = self
-            .service_ids
-            .take()
-            .map(ServiceId)
+        let (id, leaving) = self
+            .take_service_id(&key)
             .ok_or(ServiceError::TooManyServices)?;
         let entry = ServiceEntry {
             id,
             request,
             dests: Ordered::default(),
+            leaving,
             laddrs: Vec::new(),
             access: Access::default(),
             removed: Counts::default(),
@@ -148,27 +130,15 @@ impl Desired {
         Ok(())
     }
 
-    /// Takes the WAN address of a SNAT dest into use by one more service.
-    fn take_wan_address(&mut self, addr: IpAddr) -> Result<Laddr, ServiceError> {
-        let ifindex = self
-            .address(addr)
-            .filter(|address| address.sapool)
-            .map(|address| address.ifindex);
-        match (ifindex, self.laddrs.get_mut(&addr)) {
-            (Some(ifindex), Some(entry)) => {
-                entry.services += 1;
-                let id = entry.id;
-                Ok(Laddr { id, addr, ifindex })
-            }
-            _ => Err(ServiceError::NoWanAddress(addr)),
-        }
-    }
-
     /// Changes a service's scheduler and options.
     ///
     /// # Errors
     /// If there is none with this key, or it or its dests cannot do it.
-    pub fn edit_service(&mut self, request: ServiceRequest) -> Result<(), ServiceError> {
+    pub(crate) fn edit_service(
+        &mut self,
+        request: ServiceRequest,
+        rates: &Rates,
+    ) -> Result<(), ServiceError> {
         request.validate()?;
         let before = self.service(&request.key)?;
         for dest in before.dests.values() {
@@ -178,13 +148,16 @@ impl Desired {
         let begins_to_expire = !options.0.expires_quiescent && options.1.expires_quiescent;
         let is_quiescent = |dest: &&DestEntry| begins_to_expire && dest.request.weight == 0;
         let quiescent = before.dests.values().filter(is_quiescent);
-        let ends: Vec<_> = quiescent.map(|dest| Effect::EndConns(dest.id)).collect();
-        self.effects.extend(ends);
+        let quiescent: Vec<_> = quiescent.map(DestEntry::end).collect();
         self.service_mut(&request.key)?.request = request;
+        for dest in quiescent {
+            self.end_conns(&request.key, dest, rates);
+        }
         Ok(())
     }
 
-    /// Removes a service with its dests, whose conns end.
+    /// Removes a service with its dests. Their conns go on until they end, except with
+    /// `expire-quiescent`.
     ///
     /// # Errors
     ///
@@ -195,13 +168,16 @@ impl Desired {
             .remove(key)
             .ok_or(ServiceError::Missing(*key))?;
         self.dirty.services.insert(*key);
-        let dests = service.dests.values();
-        self.effects
-            .extend(dests.map(|dest| Effect::CloseDest(dest.id)));
         for laddr in &service.laddrs {
             self.release_laddr(laddr.addr);
         }
-        self.service_ids.give_back(service.id.0);
+        let service = Arc::unwrap_or_clone(service);
+        let ends_conns = service.request.options.expires_quiescent;
+        let mut leaving = service.leaving;
+        for dest in service.dests.values() {
+            leaving.push(self.leave(*key, dest.clone(), ends_conns));
+        }
+        self.keep_service_id(*key, service.id, leaving);
         Ok(())
     }
 
@@ -212,131 +188,6 @@ impl Desired {
             // The key was there a moment ago.
             let _ = self.del_service(&key);
         }
-    }
-
-    /// Adds a dest. `zero` is what the counters of its id show now, from an earlier dest.
-    ///
-    /// # Errors
-    ///
-    /// If it is refused; nothing has changed then.
-    pub fn add_dest(
-        &mut self,
-        key: &ServiceKey,
-        request: DestRequest,
-        zero: impl FnOnce(DestId) -> Counts,
-    ) -> Result<(), ServiceError> {
-        let service = self.service(key)?;
-        let (addr, port) = (request.addr, request.port);
-        request.validate(&service.request)?;
-        if service.dests.contains(&(addr, port)) {
-            return Err(ServiceError::DestExists {
-                service: *key,
-                addr,
-                port,
-            });
-        }
-        let leads_out = |mode: FwdMode| mode == FwdMode::Snat;
-        let is_other =
-            |dest: &DestEntry| leads_out(dest.request.fwdmode) != leads_out(request.fwdmode);
-        if service.dests.values().any(is_other) {
-            return Err(ServiceError::ModeOfMatch {
-                service: *key,
-                addr,
-                fwdmode: request.fwdmode.name(),
-            });
-        }
-        if service.dests.len() >= usize::from(u16::MAX) {
-            return Err(ServiceError::ServiceFull(*key));
-        }
-        let id = self
-            .dest_ids
-            .take()
-            .map(DestId)
-            .ok_or(ServiceError::TooManyDests(addr))?;
-        let wan = match request.fwdmode {
-            FwdMode::Snat => match self.take_wan_address(addr) {
-                Ok(laddr) => Some(laddr),
-                Err(error) => {
-                    self.dest_ids.give_back(id.0);
-                    return Err(error);
-                }
-            },
-            _ => None,
-        };
-        let entry = DestEntry {
-            id,
-            request,
-            zero: zero(id),
-        };
-        let service = self.service_mut(key)?;
-        service.dests.insert((addr, port), entry);
-        service.laddrs.extend(wan);
-        self.drain(*key, (addr, port), request.drain_s);
-        Ok(())
-    }
-
-    /// Changes a dest's weight, thresholds and fwdmode.
-    ///
-    /// # Errors
-    /// If it is not there, or refused; nothing has changed then.
-    pub fn edit_dest(
-        &mut self,
-        key: &ServiceKey,
-        request: DestRequest,
-    ) -> Result<(), ServiceError> {
-        let before = self.dest(key, request.addr, request.port)?;
-        let service = &self.service(key)?.request;
-        request.validate(service)?;
-        // A WAN address has local ports, and a real server has none, so one cannot become the
-        // other.
-        let is_wan = |mode: FwdMode| mode == FwdMode::Snat;
-        if is_wan(before.request.fwdmode) != is_wan(request.fwdmode) {
-            return Err(ServiceError::ModeOfMatch {
-                service: *key,
-                addr: request.addr,
-                fwdmode: request.fwdmode.name(),
-            });
-        }
-        let becomes_quiescent = before.request.weight != 0 && request.weight == 0;
-        if becomes_quiescent && service.options.expires_quiescent {
-            let id = before.id;
-            self.effects.push(Effect::EndConns(id));
-        }
-        let dests = &mut self.service_mut(key)?.dests;
-        if let Some(dest) = dests.get_mut(&(request.addr, request.port)) {
-            dest.request = request;
-        }
-        self.drain(*key, (request.addr, request.port), request.drain_s);
-        Ok(())
-    }
-
-    /// Removes a dest; its conns end. `counts` is what it has counted.
-    ///
-    /// # Errors
-    ///
-    /// If it is not there.
-    pub fn del_dest(
-        &mut self,
-        key: &ServiceKey,
-        addr: IpAddr,
-        port: u16,
-        counts: impl FnOnce(&DestEntry) -> Counts,
-    ) -> Result<(), ServiceError> {
-        self.dest(key, addr, port)?;
-        let service = self.service_mut(key)?;
-        let Some(dest) = service.dests.remove(&(addr, port)) else {
-            return Ok(());
-        };
-        service.removed = service.removed + counts(&dest);
-        let is_wan = dest.request.fwdmode == FwdMode::Snat;
-        if is_wan {
-            service.laddrs.retain(|laddr| laddr.addr != addr);
-        }
-        self.effects.push(Effect::CloseDest(dest.id));
-        if is_wan {
-            self.release_laddr(addr);
-        }
-        Ok(())
     }
 
     /// Clears the counters of one service, or of all.
@@ -357,7 +208,10 @@ impl Desired {
         {
             service.removed = Counts::default();
             for dest in service.dests.values_mut() {
-                dest.zero = now(dest.id);
+                dest.clear(now(dest.id));
+            }
+            for leaving in &mut service.leaving {
+                leaving.dest.clear(now(leaving.dest.id));
             }
         }
         Ok(())
@@ -372,17 +226,6 @@ impl Desired {
             }
         }
     }
-
-    fn dest(&self, key: &ServiceKey, addr: IpAddr, port: u16) -> Result<&DestEntry, ServiceError> {
-        self.service(key)?
-            .dests
-            .get(&(addr, port))
-            .ok_or(ServiceError::DestMissing {
-                service: *key,
-                addr,
-                port,
-            })
-    }
 }
 
 impl ServiceEntry {
@@ -391,12 +234,15 @@ impl ServiceEntry {
         let (request, dests, laddrs) = (&self.request, &self.dests, &self.laddrs);
         let make = || {
             let dests: Vec<Dest> = dests.values().map(DestEntry::compile).collect();
+            let goes_on = |leaving: &&Leaving| request.key.is_ftp() && !leaving.is_ending;
+            let leaving = self.leaving.iter().filter(goes_on);
             Arc::new(Service {
                 id: self.id,
                 key: request.key,
                 scheduler: request.scheduler,
                 plan: Plan::new(request.scheduler, &dests),
                 dests,
+                leaving: leaving.map(|leaving| leaving.dest.compile()).collect(),
                 laddrs: laddrs.clone(),
                 options: request.options,
                 access: self.access.clone(),
@@ -417,22 +263,9 @@ impl ServiceEntry {
 
     /// The sum of its counters, with those of removed dests. `now` reads the counters of a dest.
     pub(crate) fn counts(&self, now: impl Fn(DestId) -> Counts) -> Counts {
-        let dests = self.dests.values().map(|dest| now(dest.id) - dest.zero);
-        dests.fold(self.removed, |sum, counts| sum + counts)
-    }
-}
-
-impl DestEntry {
-    const fn compile(&self) -> Dest {
-        let request = &self.request;
-        Dest {
-            id: self.id,
-            addr: request.addr,
-            port: request.port,
-            weight: request.weight,
-            fwdmode: request.fwdmode,
-            upper_threshold: request.upper_threshold,
-            lower_threshold: request.lower_threshold,
-        }
+        let leaving = self.leaving.iter().map(|leaving| &leaving.dest);
+        let dests = self.dests.values().chain(leaving);
+        let counts = dests.map(|dest| dest.counts(now(dest.id)));
+        counts.fold(self.removed, |sum, counts| sum + counts)
     }
 }

@@ -172,3 +172,22 @@ fn other_workers_know_which_data_conns_are_expected() {
     let sent = workers[1].receive_from(Origin::Worker, packet);
     assert_eq!(Seen::parse(&only(sent).1).dst, "192.168.100.2:20");
 }
+
+/// DPVS: the conns of a removed dest go on. The transfers of an FTP session are a part of it.
+#[test]
+fn a_session_with_a_removed_dest_still_opens_its_data_conns() {
+    let mut director = director(FwdMode::FullNat);
+    let control = control(&mut director);
+    director.edit(|service| {
+        let mut other = service.dests[0].clone();
+        other.id = ipvs_core::DestId(1);
+        other.addr = [192, 168, 100, 3].into();
+        service.leaving = std::mem::replace(&mut service.dests, vec![other]);
+    });
+    says(&mut director, 1001, 5001, "PASV\r\n");
+    let line = "227 Entering Passive Mode (192,168,100,2,200,1).\r\n";
+    answers(&mut director, &control, 5001, 1007 + control.delta, line);
+    let data = frames::tcp("10.0.0.48:40001", "10.0.0.100:51201").flags("S");
+    let seen = director.to_dest(&data.frame(FROM_CLIENT));
+    assert_eq!(seen.dst, "192.168.100.2:51201");
+}

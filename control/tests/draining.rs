@@ -1,0 +1,103 @@
+//! Dests that are removed, or lose their weight, while they have conns.
+
+use crate::common::*;
+use ipvs_core::DestId;
+use proto::v1;
+
+const REAL: &str = "192.168.100.2";
+
+/// A service with one dest that has a conn at the second worker.
+async fn with_a_conn(service: v1::VirtualService) -> Director {
+    let director = director().await;
+    let mut ipvs = director.ipvs().await;
+    ipvs.add_service(service).await.unwrap();
+    ipvs.add_dest(dest(VIP, 80, REAL, 80)).await.unwrap();
+    director.stats[1].dest(DestId(0)).active_conns.add(1);
+    director
+}
+
+/// The number of the dest at the workers, if they have one.
+fn dest_id(worker: &WorkerState) -> Option<DestId> {
+    let service = worker.service(&core_key(VIP, 80))?;
+    service.dests.first().map(|dest| dest.id)
+}
+
+fn ends_conns(worker: &WorkerState) -> bool {
+    worker.seen.contains(&Seen::EndConns(DestId(0)))
+}
+
+/// DPVS: a removed dest takes no new conns, and those it has go on. LVS, ip_vs_trash_get_dest: added
+/// again, they are its own again.
+#[tokio::test]
+async fn a_removed_dest_drains_and_has_its_conns_when_it_comes_back() {
+    let director = with_a_conn(service(VIP, 80, "rr")).await;
+    let mut ipvs = director.ipvs().await;
+    ipvs.del_dest(dest(VIP, 80, REAL, 80)).await.unwrap();
+    director
+        .until_workers("no dest", |worker| dest_id(worker).is_none())
+        .await;
+    let shown = &director.services().await[0];
+    assert_eq!((shown.dests.len(), shown.draining.len()), (0, 1));
+    assert_eq!(shown.draining[0].active_conns, 1);
+    ipvs.add_dest(dest(VIP, 80, REAL, 80)).await.unwrap();
+    director
+        .until_workers("the same dest", |worker| dest_id(worker) == Some(DestId(0)))
+        .await;
+    let shown = &director.services().await[0];
+    assert_eq!((shown.dests.len(), shown.draining.len()), (1, 0));
+    assert_eq!(shown.dests[0].active_conns, 1);
+    // The same holds for its service.
+    ipvs.del_service(key(VIP, 80)).await.unwrap();
+    ipvs.add_service(service(VIP, 80, "rr")).await.unwrap();
+    assert_eq!(director.services().await[0].draining.len(), 1);
+    ipvs.add_dest(dest(VIP, 80, REAL, 80)).await.unwrap();
+    assert_eq!(director.services().await[0].dests[0].active_conns, 1);
+    let told = director
+        .workers
+        .iter()
+        .any(|worker| ends_conns(&worker.lock()));
+    assert!(!told, "its conns go on");
+}
+
+/// A new conn must not meet the end of the old ones, however soon the dest is back.
+#[tokio::test]
+async fn a_dest_whose_conns_end_at_once_comes_back_under_another_number() {
+    let mut expiring = service(VIP, 80, "rr");
+    expiring.expire_quiescent = true;
+    let director = with_a_conn(expiring).await;
+    let mut ipvs = director.ipvs().await;
+    ipvs.del_dest(dest(VIP, 80, REAL, 80)).await.unwrap();
+    ipvs.add_dest(dest(VIP, 80, REAL, 80)).await.unwrap();
+    director
+        .until_workers("the end of its conns", ends_conns)
+        .await;
+    director
+        .until_workers("another number", |worker| {
+            dest_id(worker) == Some(DestId(1))
+        })
+        .await;
+    // A dest that stays does the same when it loses its weight.
+    let mut real = dest(VIP, 80, REAL, 80);
+    real.dest.as_mut().unwrap().weight = Some(0);
+    ipvs.edit_dest(real).await.unwrap();
+    director
+        .until_workers("the end of its conns", |worker| {
+            worker.seen.contains(&Seen::EndConns(DestId(1))) && dest_id(worker) == Some(DestId(2))
+        })
+        .await;
+}
+
+/// `-d --drain 1`
+#[tokio::test]
+async fn a_removed_dest_loses_at_the_deadline_what_is_left() {
+    let director = with_a_conn(service(VIP, 80, "rr")).await;
+    let mut ipvs = director.ipvs().await;
+    let mut real = dest(VIP, 80, REAL, 80);
+    real.dest.as_mut().unwrap().drain_s = 1;
+    ipvs.del_dest(real).await.unwrap();
+    assert_eq!(director.services().await[0].draining[0].drain_s, 1);
+    director
+        .until_workers("the end of its conns", ends_conns)
+        .await;
+    assert!(director.services().await[0].draining.is_empty());
+}
