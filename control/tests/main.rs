@@ -12,6 +12,7 @@ mod bad_clients;
 mod conns;
 mod counting;
 mod draining;
+mod edits;
 mod options;
 mod publishing;
 mod reconfiguring;

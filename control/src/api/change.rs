@@ -8,10 +8,68 @@ use proto::v1;
 use tonic::Status;
 
 use super::convert::{dest, ip, known, port, prefix, service, service_key};
-use crate::desired::{AccessList, Change};
+use super::edit;
+use crate::desired::{AccessList, Change, Desired};
 
-/// The change that a message asks for.
-pub(super) fn change(message: v1::change::Change) -> Result<Change, Status> {
+/// What a message asks for.
+pub(super) enum Wanted {
+    /// A change that is known as a whole.
+    Change(Change),
+    /// A change of the fields of a service that the message names.
+    ServiceFields(ServiceKey, Box<v1::VirtualService>),
+    /// A change of the fields of a dest that the message names.
+    DestFields(ServiceKey, (IpAddr, u16), Box<v1::Dest>),
+}
+
+impl Wanted {
+    /// The whole change, with what stays as it is.
+    ///
+    /// # Errors
+    /// If there is nothing to change, or the result is not possible.
+    pub(super) fn complete(self, desired: &Desired) -> Result<Change, Status> {
+        Ok(match self {
+            Self::Change(change) => change,
+            Self::ServiceFields(key, message) => {
+                let before = &desired.service(&key)?.request;
+                Change::EditService(edit::service(before, &message)?)
+            }
+            Self::DestFields(key, end, message) => {
+                let before = &desired.dest(&key, end)?.request;
+                Change::EditDest(key, edit::dest(before, &message)?)
+            }
+        })
+    }
+}
+
+/// What a message asks for.
+pub(super) fn wanted(message: v1::change::Change) -> Result<Wanted, Status> {
+    use v1::change::Change as Message;
+    match message {
+        Message::EditService(message) if !message.edit_mask.is_empty() => {
+            let key = service_key(message.key.as_ref())?;
+            Ok(Wanted::ServiceFields(key, Box::new(message)))
+        }
+        Message::EditDest(v1::DestRequest {
+            service,
+            dest: Some(dest),
+        }) if !dest.edit_mask.is_empty() => {
+            let key = service_key(service.as_ref())?;
+            let end = end_of(&dest)?;
+            Ok(Wanted::DestFields(key, end, Box::new(dest)))
+        }
+        message => change(message).map(Wanted::Change),
+    }
+}
+
+/// Address and port of a dest.
+fn end_of(dest: &v1::Dest) -> Result<(IpAddr, u16), Status> {
+    Ok((
+        ip(dest.address.as_ref(), "real server")?,
+        port(dest.port, "port")?,
+    ))
+}
+
+fn change(message: v1::change::Change) -> Result<Change, Status> {
     use v1::change::Change as Message;
     Ok(match message {
         Message::AddService(message) => Change::AddService(service(&message)?),
@@ -30,10 +88,7 @@ pub(super) fn change(message: v1::change::Change) -> Result<Change, Status> {
             let dest = message.dest.unwrap_or_default();
             Change::DelDest(
                 service_key(message.service.as_ref())?,
-                (
-                    ip(dest.address.as_ref(), "real server")?,
-                    port(dest.port, "port")?,
-                ),
+                end_of(&dest)?,
                 Some(dest.drain_s).filter(|secs| *secs > 0),
             )
         }

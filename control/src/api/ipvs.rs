@@ -10,8 +10,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_stream::StreamExt;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Api, BoxStream, change, convert};
-use crate::desired::Change;
+use super::change::{Wanted, wanted};
+use super::{Api, BoxStream, convert};
 
 /// The longest pause between two changes of a transaction.
 const NEXT_CHANGE_WITHIN: Duration = Duration::from_secs(30);
@@ -127,9 +127,10 @@ impl v1::ipvs_service_server::IpvsService for Api {
         let (changes, _room) = self.receive(request.into_inner()).await?;
         let apply = self.control.write_all(move |desired, rates| {
             for (change, number) in changes.into_iter().zip(1..) {
-                desired
-                    .carry_out(change, rates)
-                    .map_err(|error| numbered(number, &error.into()))?;
+                let change = change.complete(desired);
+                change
+                    .and_then(|change| Ok(desired.carry_out(change, rates)?))
+                    .map_err(|status| numbered(number, &status))?;
             }
             Ok(())
         });
@@ -152,11 +153,12 @@ impl v1::ipvs_service_server::IpvsService for Api {
 
 impl Api {
     async fn change(&self, message: Message) -> Done {
-        let change = change::change(message)?;
+        let wanted = wanted(message)?;
         self.control
             .write(|state| {
+                let change = wanted.complete(&state.desired)?;
                 let rates = &self.control.rates;
-                state.desired.carry_out(change, rates)
+                Ok::<_, Status>(state.desired.carry_out(change, rates)?)
             })
             .await?;
         Ok(Response::new(v1::Empty {}))
@@ -166,7 +168,7 @@ impl Api {
     async fn receive(
         &self,
         mut stream: Streaming<v1::Change>,
-    ) -> Result<(Vec<Change>, Option<OwnedSemaphorePermit>), Status> {
+    ) -> Result<(Vec<Wanted>, Option<OwnedSemaphorePermit>), Status> {
         let mut changes = Vec::new();
         let mut room: Option<OwnedSemaphorePermit> = None;
         loop {
@@ -192,7 +194,7 @@ impl Api {
             let change = message?
                 .change
                 .ok_or_else(|| Status::invalid_argument("a change without content"))
-                .and_then(change::change)
+                .and_then(wanted)
                 .map_err(|status| numbered(changes.len() + 1, &status))?;
             changes.push(change);
         }

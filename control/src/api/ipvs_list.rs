@@ -10,7 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::BoxStream;
-use super::{Api, convert, options, scheduler};
+use super::{Api, convert, request_message};
 use crate::desired::{DestEntry, ServiceEntry};
 use crate::publish::Control;
 use crate::publish::State;
@@ -162,11 +162,7 @@ fn service_message(rates: &Rates, state: &State, service: &ServiceEntry) -> v1::
     let growth = dests.fold(Counts::default(), |sum, dest| sum + rates.rates(dest.id));
     let counts = service.counts(|id| rates.counts(id));
     let dest_message = |dest| dest_message(rates, state, service, dest);
-    let mut message = v1::VirtualService {
-        key: Some(convert::service_key_message(&service.request.key)),
-        scheduler: scheduler::name_of(service.request.scheduler).to_owned(),
-        scheduler_flags: scheduler::flags_of(service.request.scheduler),
-        hash_target: scheduler::hash_target_of(service.request.scheduler).to_owned(),
+    v1::VirtualService {
         counters: Some(convert::counters_message(&counts)),
         rates: Some(convert::rates_message(&growth)),
         dests: service.dests.values().map(dest_message).collect(),
@@ -189,10 +185,8 @@ fn service_message(rates: &Rates, state: &State, service: &ServiceEntry) -> v1::
                     .sum(),
             })
             .collect(),
-        ..v1::VirtualService::default()
-    };
-    options::put(&service.request.options, &mut message);
-    message
+        ..request_message::service(&service.request)
+    }
 }
 
 /// The removed dests of a service whose conns go on.
@@ -218,16 +212,7 @@ fn dest_message(
         .drain_left_s(&service.request.key, end, state.now_ms);
     let (active, inactive) = rates.conns(dest.id);
     let counts = dest.counts(rates.counts(dest.id));
-    let (tunnel_type, tunnel_port) = convert::tunnel_message(request.fwdmode);
     v1::Dest {
-        address: Some(convert::ip_message(request.addr)),
-        port: request.port.into(),
-        fwd_mode: convert::fwdmode_message(request.fwdmode).into(),
-        tunnel_type: tunnel_type.into(),
-        tunnel_port: tunnel_port.into(),
-        weight: Some(request.weight.into()),
-        upper_threshold: request.upper_threshold,
-        lower_threshold: request.lower_threshold,
         active_conns: active,
         inactive_conns: inactive,
         overloaded: request.upper_threshold != 0
@@ -236,5 +221,6 @@ fn dest_message(
         rates: Some(convert::rates_message(&rates.rates(dest.id))),
         persistent_conns: rates.persistent_conns(dest.id),
         drain_s: drain_left_s.unwrap_or(0),
+        ..request_message::dest(request)
     }
 }

@@ -4,12 +4,14 @@ mod access;
 mod address;
 mod change;
 mod convert;
+mod edit;
 mod ipvs;
 mod ipvs_list;
 mod link;
 mod memory;
 mod neighbour;
 mod options;
+mod request_message;
 mod route;
 mod scheduler;
 

@@ -29,6 +29,8 @@ use Takes::{Nothing, OptionalNumber, Value};
 const SERVICES: &[Command] = &[Command::AddService, Command::EditService];
 /// Commands after which a dest may drain.
 const DRAINS: &[Command] = &[Command::AddDest, Command::EditDest, Command::DelDest];
+/// The command that changes a service.
+const EDIT: &[Command] = &[Command::EditService];
 /// Commands that make or change a dest.
 const DESTS: &[Command] = &[Command::AddDest, Command::EditDest];
 const LIST: &[Command] = &[Command::List];
@@ -104,14 +106,16 @@ pub(super) const TABLE: OptionTable<Meaning> = OptionTable {
     program: "ipvsadm-rs",
     options: &[
         command("A", "add-service", Command::AddService, "add a service"),
-        command("E", "edit-service", Command::EditService, "change a service"),
+        command("E", "edit-service", Command::EditService,
+            "change a service in what is given; the rest stays"),
         command("D", "delete-service", Command::DelService, "delete a service"),
         command("C", "clear", Command::Clear, "delete all services"),
         command("R", "restore", Command::Restore,
             "carry out all lines of a file, or of standard input, or none of them"),
         command("S", "save", Command::Save, "print the lines that -R restores"),
         command("a", "add-server", Command::AddDest, "add a real server to a service"),
-        command("e", "edit-server", Command::EditDest, "change a real server"),
+        command("e", "edit-server", Command::EditDest,
+            "change a real server in what is given; the rest stays"),
         command("d", "delete-server", Command::DelDest,
             "delete a real server; its connections go on until they end"),
         command("Ll", "list", Command::List,
@@ -140,26 +144,29 @@ pub(super) const TABLE: OptionTable<Meaning> = OptionTable {
         option("s", "scheduler", Value("SCHEDULER"), TakenBy(SERVICES),
             "rr wrr lc wlc (default) sed nq sh dh lblc lblcr fo ovf mh conhash"),
         option("", "sched-flags", Value("FLAG,..."), TakenBy(SERVICES),
-            "of sh: sh-fallback sh-port; of mh: mh-fallback mh-port; LVS's -b FLAGS works too"),
+            "of sh: sh-fallback sh-port; of mh: mh-fallback mh-port; or none; LVS's -b works too"),
         option("", "hash-target", Value("sip|qid"), TakenBy(SERVICES),
             "what conhash hashes: client address (default) or QUIC connection ID (UDP only)"),
         option("", "conn-timeout", Value("SECONDS"), TakenBy(SERVICES),
-            "idle time after which a connection is forgotten"),
+            "idle time after which a connection is forgotten; 0 for the protocol's"),
         option("p", "persistent", OptionalNumber("SECONDS"), TakenBy(SERVICES),
-            "send a client to the same real server again (300)"),
+            "send a client to the same real server again (300); -E -p 0 ends it"),
         option("M", "netmask", Value("NETMASK|LENGTH"), TakenBy(SERVICES),
             "with -p: clients of one network count as one client"),
         option("o", "ops", Nothing, TakenBy(SERVICES), "schedule every UDP packet for itself"),
+        option("", "no-ops", Nothing, TakenBy(EDIT), "end --ops"),
         option("", "expire-quiescent", Nothing, TakenBy(SERVICES),
             "forget connections to a real server of weight 0"),
-        option("", "conn-limit", Value("N"), TakenBy(SERVICES), "most connections"),
+        option("", "no-expire-quiescent", Nothing, TakenBy(EDIT), "end --expire-quiescent"),
+        option("", "conn-limit", Value("N"), TakenBy(SERVICES),
+            "most connections; 0 for no limit"),
         option("", "conn-rate-limit", Value("N"), TakenBy(SERVICES),
-            "most new connections per second"),
+            "most new connections per second; 0 for no limit"),
         option("j", "synproxy", Value("enable|disable|SYNS"), TakenBy(SERVICES),
             "SYN proxy: on, off, or on above so many SYNs per second"),
         option("", "proxy-protocol", Value("VERSION"), TakenBy(SERVICES),
             "disable v1 v2 v1-insecure v2-insecure"),
-        option("", "uoa", Value("ipo|opp"), TakenBy(SERVICES),
+        option("", "uoa", Value("ipo|opp|disable"), TakenBy(SERVICES),
             "tell real servers the client of UDP: ipo by an IP option, opp by the option protocol"),
         option("", "uoa-max-trail", Value("DATAGRAMS"), TakenBy(SERVICES),
             "with --uoa: how many datagrams carry it"),

@@ -3,6 +3,7 @@
 use cli::{CliError, ip_message};
 use proto::v1::{Dest, DestRequest, FwdMode, ServiceKey, TunnelType};
 
+use super::edit_mask;
 use super::endpoint::endpoint;
 use super::number;
 use crate::args::{Line, conflict};
@@ -34,6 +35,7 @@ pub(super) fn dest(line: &Line, service: ServiceKey) -> Result<DestRequest, CliE
         upper_threshold: number(line, "u-threshold", u32::MAX)?.unwrap_or(0),
         lower_threshold: number(line, "l-threshold", u32::MAX)?.unwrap_or(0),
         drain_s: number(line, "drain", 65_535)?.unwrap_or(0),
+        edit_mask: edit_mask::of_dest(line),
         ..Dest::default()
     };
     Ok(DestRequest {

@@ -6,6 +6,7 @@
 
 mod access;
 mod dest;
+mod edit_mask;
 mod endpoint;
 mod laddr;
 mod matcher;

@@ -168,3 +168,54 @@ fn timeouts_are_three_numbers() {
     }
     assert!(refusal("--set 1 2 3 4").contains("'4'"));
 }
+
+/// The fields that an edit names.
+fn edit_mask(text: &str) -> Vec<String> {
+    match change(&line(text)).unwrap().unwrap().change.unwrap() {
+        v1::change::Change::EditService(service) => service.edit_mask,
+        v1::change::Change::AddService(service) => service.edit_mask,
+        v1::change::Change::EditDest(request) => request.dest.unwrap().edit_mask,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// DPVS: -E changes what it names and nothing else.
+#[test]
+fn an_edit_names_the_fields_of_its_options() {
+    for (text, fields) in [
+        ("-E -t 10.0.0.100:80", &["key"][..]),
+        ("-E -t 10.0.0.100:80 -s wrr", &["key", "scheduler"]),
+        (
+            "-E -t 10.0.0.100:80 -j enable",
+            &["key", "syn_proxy", "syn_proxy_above"],
+        ),
+        ("-E -t 10.0.0.100:80 -p 0", &["key", "persistence_s"]),
+        (
+            "-E -t 10.0.0.100:80 -M 24",
+            &["key", "persistence_prefix_len"],
+        ),
+        (
+            "-E -u 10.0.0.100:80 --no-ops --no-expire-quiescent",
+            &["key", "one_packet", "expire_quiescent"],
+        ),
+        ("-A -t 10.0.0.100:80 -s wrr", &[]),
+        (
+            "-e -t 10.0.0.100:80 -r 192.168.100.2 -w 0",
+            &["address", "weight"],
+        ),
+        (
+            "-e -t 10.0.0.100:80 -r 192.168.100.2 -b -x 9",
+            &[
+                "address",
+                "fwd_mode",
+                "tunnel_type",
+                "tunnel_port",
+                "upper_threshold",
+            ],
+        ),
+    ] {
+        assert_eq!(edit_mask(text), fields, "{text}");
+    }
+    assert!(refusal("-A -t 10.0.0.100:80 -p 0").contains("from 1 on"));
+    assert!(refusal("-E -u 10.0.0.100:80 --ops --no-ops").contains("conflicts"));
+}

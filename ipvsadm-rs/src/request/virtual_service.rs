@@ -5,14 +5,22 @@ use std::net::Ipv4Addr;
 use cli::CliError;
 use proto::v1::{ServiceKey, VirtualService};
 
-use super::number;
-use crate::args::{Line, missing};
+use super::{edit_mask, number};
+use crate::args::{Command, Line, conflict, missing};
 
 pub(super) fn virtual_service(
     line: &Line,
     key: Option<ServiceKey>,
 ) -> Result<VirtualService, CliError> {
     let (syn_proxy, syn_proxy_above) = syn_proxy(line)?;
+    for (on, off) in [
+        ("ops", "no-ops"),
+        ("expire-quiescent", "no-expire-quiescent"),
+    ] {
+        if line.has(on) && line.has(off) {
+            return Err(conflict(on, off, line.command));
+        }
+    }
     Ok(VirtualService {
         syn_proxy,
         syn_proxy_above,
@@ -30,6 +38,7 @@ pub(super) fn virtual_service(
         uoa: line.get("uoa").unwrap_or_default().to_owned(),
         uoa_max_trail: number(line, "uoa-max-trail", 255)?.unwrap_or(0),
         proxy_protocol: line.get("proxy-protocol").unwrap_or_default().to_owned(),
+        edit_mask: edit_mask::of_service(line),
         ..VirtualService::default()
     })
 }
@@ -53,13 +62,14 @@ fn syn_proxy(line: &Line) -> Result<(bool, u32), CliError> {
     }
 }
 
-/// `-p`, `-p 600`: the time of persistence in seconds, 0 without `-p`.
+/// `-p`, `-p 600`: the time of persistence in seconds, 0 without `-p`. `-E -p 0` ends it.
 fn persistence_s(line: &Line) -> Result<u32, CliError> {
     /// The default of ipvsadm.
     const DEFAULT_S: u32 = 300;
     match line.get("persistent") {
         None => Ok(0),
         Some("") => Ok(DEFAULT_S),
+        Some("0") if line.command == Command::EditService => Ok(0),
         Some("0") => Err(CliError::usage(
             "invalid --persistent '0': expected a number of seconds from 1 on",
         )),
@@ -72,7 +82,8 @@ fn prefix_len(line: &Line) -> Result<u32, CliError> {
     let Some(text) = line.get("netmask") else {
         return Ok(0);
     };
-    if !line.has("persistent") {
+    // A service that is edited may be persistent already.
+    if !line.has("persistent") && line.command != Command::EditService {
         return Err(missing("persistent", line.command));
     }
     let of_mask = |mask: Ipv4Addr| {
@@ -90,8 +101,8 @@ fn prefix_len(line: &Line) -> Result<u32, CliError> {
     })
 }
 
-/// The flags of a scheduler: `mh-fallback,mh-port`.
+/// The flags of a scheduler: `mh-fallback,mh-port`, or `none`.
 fn sched_flags(list: &str) -> Vec<String> {
-    let words = list.split(',').filter(|word| !word.is_empty());
+    let words = list.split(',').filter(|word| !matches!(*word, "" | "none"));
     words.map(str::to_owned).collect()
 }

@@ -187,6 +187,10 @@ impl Desired {
                 fwdmode: request.fwdmode.name(),
             });
         }
+        // A drain goes on when something else is edited.
+        let is_same_drain = before.request.weight == 0
+            && request.drain_s == before.request.drain_s
+            && request.drain_s.is_some() == self.is_draining(key, end);
         let becomes_quiescent = before.request.weight != 0 && request.weight == 0;
         let loses_conns = becomes_quiescent && service.options.expires_quiescent;
         if let Some(dest) = self.service_mut(key)?.dests.get_mut(&end) {
@@ -195,7 +199,9 @@ impl Desired {
         if loses_conns {
             self.end_conns(key, end, rates);
         }
-        self.drain(*key, end, request.drain_s);
+        if !is_same_drain {
+            self.drain(*key, end, request.drain_s);
+        }
         Ok(())
     }
 
@@ -256,7 +262,15 @@ impl Desired {
         }
     }
 
-    fn dest(&self, key: &ServiceKey, end: (IpAddr, u16)) -> Result<&DestEntry, ServiceError> {
+    /// A dest by address and port.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn dest(
+        &self,
+        key: &ServiceKey,
+        end: (IpAddr, u16),
+    ) -> Result<&DestEntry, ServiceError> {
         let found = self.service(key)?.dests.get(&end);
         found.ok_or(ServiceError::DestMissing {
             service: *key,

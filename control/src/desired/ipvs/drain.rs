@@ -17,6 +17,12 @@ pub(crate) struct Drain {
     deadline_ms: Option<u64>,
 }
 
+impl Drain {
+    fn is_of(&self, service: &ServiceKey, dest: (IpAddr, u16)) -> bool {
+        self.service == *service && self.dest == dest
+    }
+}
+
 impl Desired {
     /// Begins a drain, or ends one.
     pub(in crate::desired) fn drain(
@@ -25,14 +31,18 @@ impl Desired {
         dest: (IpAddr, u16),
         within_s: Option<u32>,
     ) {
-        self.drains
-            .retain(|drain| (drain.service, drain.dest) != (service, dest));
+        self.drains.retain(|drain| !drain.is_of(&service, dest));
         self.drains.extend(within_s.map(|within_s| Drain {
             service,
             dest,
             within_s,
             deadline_ms: None,
         }));
+    }
+
+    /// Whether the conns of a dest end at a deadline.
+    pub(super) fn is_draining(&self, service: &ServiceKey, dest: (IpAddr, u16)) -> bool {
+        self.drains.iter().any(|drain| drain.is_of(service, dest))
     }
 
     /// Seconds until the conns of a draining dest end.
@@ -42,8 +52,10 @@ impl Desired {
         dest: (IpAddr, u16),
         now_ms: u64,
     ) -> Option<u32> {
-        let is_it = |drain: &&Drain| drain.service == *service && drain.dest == dest;
-        let drain = self.drains.iter().find(is_it)?;
+        let drain = self
+            .drains
+            .iter()
+            .find(|drain| drain.is_of(service, dest))?;
         let left = drain.deadline_ms.map_or(drain.within_s, |deadline| {
             (deadline.saturating_sub(now_ms).div_ceil(1000)) as u32
         });
