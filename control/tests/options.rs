@@ -250,6 +250,7 @@ async fn deny_and_allow_lists_are_stored_listed_and_published() {
     use tokio_stream::StreamExt;
     let shown: Vec<_> = stream.map(Result::unwrap).collect().await;
     assert_eq!(shown, [denied.clone(), allowed]);
+    let before = director.workers[0].lock().snapshot.net.generation;
     ipvs.del_access(denied.clone()).await.unwrap();
     refused(
         ipvs.del_access(denied).await,
@@ -259,7 +260,8 @@ async fn deny_and_allow_lists_are_stored_listed_and_published() {
     director
         .until_workers("no deny list", |worker| {
             let service = worker.service(&core_key(VIP, 80));
-            service.is_some_and(|service| service.access.deny.is_none())
+            let looks_again = worker.snapshot.net.generation != before;
+            looks_again && service.is_some_and(|service| service.access.deny.is_none())
         })
         .await;
 }

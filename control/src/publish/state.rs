@@ -265,6 +265,9 @@ impl State {
         if dirty.net {
             self.update_net();
         }
+        if dirty.access {
+            self.snapshot.net.invalidate_nexthops();
+        }
         let neighbours_changed = self.neighbours.publish(&mut self.snapshot.net);
         if dirty.timeouts {
             self.snapshot.timeouts = self.desired.timeouts;

@@ -93,9 +93,9 @@ impl AddrSet {
 /// The deny list and the allow list of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Access {
-    /// Clients that get no conn.
+    /// Clients that get no conn, and whose packets of conns they have are dropped.
     pub deny: Option<AddrSet>,
-    /// If set, only these clients get conns.
+    /// If set, only these clients get conns and may use those they have.
     pub allow: Option<AddrSet>,
 }
 

@@ -89,7 +89,8 @@ pub struct Service {
     pub laddrs: Vec<Laddr>,
     /// The options of the service.
     pub options: ServiceOptions,
-    /// Which clients it serves.
+    /// Which clients it serves. Who changes it calls [`inet::Net::invalidate_nexthops`], so that
+    /// conns look at it again.
     pub access: Access,
 }
 

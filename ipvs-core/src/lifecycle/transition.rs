@@ -8,6 +8,7 @@ use crate::config::{Protocol, Service};
 use crate::conn::{Conn, ConnFlags, ConnId, Found};
 use crate::ctx::Forwarder;
 use crate::direction::Direction;
+use crate::drop_reason::DropReason;
 use crate::tcp_state::TcpState;
 use crate::wire::Family;
 
@@ -70,6 +71,18 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// The service's own timeout for established conns.
     fn service_timeout_s(&self, conn: &Conn<A>) -> Option<u32> {
         self.service_of(conn)?.options.conn_timeout_s
+    }
+
+    /// Checks whether the client of a conn may still have it.
+    ///
+    /// # Errors
+    /// The reason to drop its packets.
+    pub(crate) fn check_access(&self, conn: &Conn<A>) -> Result<(), DropReason> {
+        let (client, _) = conn.client();
+        match self.service_of(conn) {
+            Some(service) => service.access.check(client),
+            None => Ok(()),
+        }
     }
 
     /// The service of a conn, if it is still there.

@@ -59,7 +59,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         numbers: (u32, u32),
         io: &mut impl Io<B>,
     ) {
-        let Ok(way) = self.way_of(id, direction) else {
+        let Ok(way) = self.way_of_any(id, direction) else {
             return;
         };
         let Way::Known { id: nexthop, .. } = way else {

@@ -260,12 +260,68 @@ fn access_lists_say_who_gets_conns() {
     });
     director.rejects(WAN, &ask("10.0.3.7"), DropReason::NotAllowed);
     only(director.receive(WAN, &ask("10.0.1.7")));
-    only(director.receive(WAN, &ask("10.0.2.7")));
-    assert_eq!(
-        director.engine.stats().conns.get(),
-        2,
-        "conns that are there go on"
-    );
+    assert_eq!(director.engine.stats().conns.get(), 2);
+}
+
+/// DPVS, tcp_conn_lookup and udp_conn_lookup: a denied client's next packet is dropped, whatever
+/// conns it has.
+#[rstest]
+fn a_denied_client_s_next_packet_is_dropped(
+    #[values(Protocol::Tcp, Protocol::Udp)] protocol: Protocol,
+    #[values(FwdMode::FullNat, FwdMode::Nat, FwdMode::DirectRoute)] fwdmode: FwdMode,
+    #[values(true, false)] by_deny_list: bool,
+) {
+    let mut director = setup(protocol, fwdmode).build();
+    let packets = |number: u32| match protocol {
+        Protocol::Udp => frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT),
+        _ if number == 0 => frames::tcp(CLIENT, VIP)
+            .flags("S")
+            .seq(1)
+            .frame(FROM_CLIENT),
+        _ => frames::tcp(CLIENT, VIP)
+            .flags("A")
+            .seq(2)
+            .ack(9)
+            .frame(FROM_CLIENT),
+    };
+    only(director.receive(WAN, &packets(0)));
+    only(director.receive(WAN, &packets(1)));
+    let list = |addr: &str| {
+        let mut set = AddrSet::default();
+        set.insert(Prefix::host(addr.parse().unwrap()));
+        Some(set)
+    };
+    let reason = if by_deny_list {
+        director.edit(|service| service.access.deny = list("10.0.0.48"));
+        DropReason::Denied
+    } else {
+        director.edit(|service| service.access.allow = list("10.0.0.49"));
+        DropReason::NotAllowed
+    };
+    director.refuses(WAN, &packets(1), reason);
+    director.refuses(WAN, &packets(1), reason);
+    director.edit(|service| service.access = ipvs_core::Access::default());
+    only(director.receive(WAN, &packets(1)));
+}
+
+/// The same of an established conn, whose packets take the fast path. Its dest is told when the conn
+/// expires.
+#[test]
+fn a_denied_client_s_established_conn_stops_and_expires_with_a_reset_to_the_dest() {
+    let mut director = Setup::default().build();
+    director.open();
+    let data = frames::tcp(CLIENT, VIP).flags("A").seq(1001).ack(5001);
+    let data = data.payload(b"data").frame(FROM_CLIENT);
+    director.to_dest(&data);
+    director.edit(|service| {
+        let mut set = AddrSet::default();
+        set.insert(Prefix::new([10, 0, 0, 0].into(), 8).unwrap());
+        service.access.deny = Some(set);
+    });
+    director.refuses(WAN, &data, DropReason::Denied);
+    let resets = director.wait_s(120);
+    assert!(resets.iter().any(|(port, _)| *port == LAN));
+    assert!(director.states().is_empty());
 }
 
 /// DPVS: defence_tcp_drop and defence_udp_drop.

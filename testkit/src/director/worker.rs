@@ -35,7 +35,11 @@ impl Director {
         let first = self.snapshot.services.iter().next();
         let mut service = Service::clone(first.expect("a service"));
         self.snapshot.services.remove(&service.key);
+        let access = service.access.clone();
         change(&mut service);
+        if service.access != access {
+            self.snapshot.net.invalidate_nexthops();
+        }
         service.plan = Plan::new(service.scheduler, &service.dests);
         self.snapshot.services.insert_all([Arc::new(service)]);
         self.publish();
