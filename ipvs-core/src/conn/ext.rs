@@ -184,27 +184,48 @@ const fn is_after(a: u32, b: u32) -> bool {
 
 /// The extensions of all conns of a table.
 #[derive(Debug)]
-pub(crate) struct ConnExts(Box<[ConnExt]>);
+pub(crate) struct ConnExts {
+    exts: Box<[ConnExt]>,
+    /// The length of the prefix in the key of the template that a persistent conn holds. The
+    /// service may have another one by the time when the conn ends.
+    template_prefixes: Box<[u8]>,
+}
 
 impl ConnExts {
     /// Room for the extensions of this many conns. Memory is touched as it is used.
     pub(crate) fn new(conns: u32) -> Self {
-        let exts = <[ConnExt]>::new_box_zeroed_with_elems(conns.max(1) as usize)
+        let len = conns.max(1) as usize;
+        let exts = <[ConnExt]>::new_box_zeroed_with_elems(len)
             .expect("less than the conns take, whose memory was checked when the config was read");
-        Self(exts)
+        let template_prefixes = <[u8]>::new_box_zeroed_with_elems(len)
+            .expect("less than the conns take, whose memory was checked when the config was read");
+        Self {
+            exts,
+            template_prefixes,
+        }
     }
 
-    /// Bytes of memory of the extensions of so many conns.
+    /// Bytes that the extensions of so many conns take.
     pub(crate) const fn bytes_for(conns: u32) -> usize {
-        conns as usize * size_of::<ConnExt>()
+        conns as usize * (size_of::<ConnExt>() + size_of::<u8>())
     }
 
     pub(crate) fn get(&self, id: ConnId) -> &ConnExt {
-        &self.0[id.0 as usize]
+        &self.exts[id.0 as usize]
     }
 
     pub(crate) fn get_mut(&mut self, id: ConnId) -> &mut ConnExt {
-        &mut self.0[id.0 as usize]
+        &mut self.exts[id.0 as usize]
+    }
+
+    /// The length of the prefix in the key of the template that a persistent conn holds.
+    pub(crate) fn template_prefix_len(&self, id: ConnId) -> u8 {
+        self.template_prefixes[id.0 as usize]
+    }
+
+    /// Notes that a conn holds a template whose key has a prefix of this length.
+    pub(crate) fn set_template_prefix_len(&mut self, id: ConnId, len: u8) {
+        self.template_prefixes[id.0 as usize] = len;
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use packet::checksum;
 use packet::{ChecksumState, PacketBuf, sctp};
 
-use crate::config::{DestId, MatchFacts, Protocol, Service, ServiceId, ServiceOptions, Snapshot};
+use crate::config::{
+    DestId, MatchFacts, Persistence, Protocol, Service, ServiceId, ServiceOptions, Snapshot,
+};
 use crate::conn::{Conn, ConnExt, ConnFlags, ConnId, Lookup, TableFull};
 use crate::ctx::{Forwarder, Miss};
 use crate::drop_reason::DropReason;
@@ -65,8 +67,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let service_id = service.id;
         let hash_key = &self.shared.config.keys.conns;
         let template = options.persistence.map(|persistence| {
-            let key = templates::key_of(client, service.id, persistence, hash_key);
-            (key, persistence.timeout_s)
+            let prefix_len = persistence.prefix_len;
+            let key = templates::key_of(client, service.id, prefix_len, hash_key);
+            (key, persistence)
         });
         let choice = Binding {
             service_state,
@@ -92,7 +95,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if let Some(ext) = ext {
             *self.family.exts.get_mut(id) = ext;
         }
-        if let Some((key, timeout_s)) = template {
+        if let Some((
+            key,
+            Persistence {
+                timeout_s,
+                prefix_len,
+            },
+        )) = template
+        {
+            self.family.exts.set_template_prefix_len(id, prefix_len);
             self.shared.hold_template(key, conn.dest(), timeout_s);
         }
         Ok(id)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use packet::PacketBuf;
 
-use crate::config::{Protocol, Service};
+use crate::config::{FTP_CONTROL_PORT, Protocol, Service};
 use crate::conn::{Conn, ConnFlags, ConnId, Found};
 use crate::ctx::Forwarder;
 use crate::direction::Direction;
@@ -91,9 +91,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let (addr, port) = conn.vip();
         let services = &self.shared.snapshot.services;
         let id = self.shared.dest_cache.service(conn.dest());
-        let of_vip = services.of_vip(protocol, addr, port);
-        of_vip
-            .filter(|service| service.id == id)
+        let of_port = |port| {
+            let service = services.of_vip(protocol, addr, port);
+            service.filter(|service| service.id == id)
+        };
+        // An FTP data conn is to a port of the VIP without a service.
+        let of_ftp = || services.has_ftp().then(|| of_port(FTP_CONTROL_PORT))?;
+        let service = of_port(port).or_else(of_ftp);
+        service
             .or_else(|| services.matching_by_id(id))
             .map(Arc::as_ref)
     }

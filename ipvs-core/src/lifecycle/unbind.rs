@@ -13,16 +13,16 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Removes a conn. Its ends are not told.
     pub(crate) fn end(&mut self, id: ConnId, io: &mut impl Io<B>) {
         let conn = self.family.conns.remove(id);
-        self.unbind(&conn, io);
+        self.unbind(id, &conn, io);
     }
 
     /// Gives back what a conn held that is already out of the table.
-    pub(crate) fn unbind(&mut self, conn: &Conn<A>, io: &mut impl Io<B>) {
+    pub(crate) fn unbind(&mut self, id: ConnId, conn: &Conn<A>, io: &mut impl Io<B>) {
         self.shared.stats.conns.sub(1);
         let service = self.shared.dest_cache.service(conn.dest());
         self.shared.stats.service(service).conns.sub(1);
         if conn.flags.has(ConnFlags::PERSISTENT) {
-            self.release_template(conn);
+            self.release_template(id, conn);
         }
         let stats = self.shared.stats.dest(conn.dest());
         let was_active = conn.flags.has(ConnFlags::ACTIVE);
@@ -49,17 +49,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// The conn no longer holds its client's template, which may expire now.
-    fn release_template(&self, conn: &Conn<A>) {
+    /// The conn no longer holds its client's template, which may expire now. Nothing here asks the
+    /// service: it may be gone, or persistent in another way.
+    fn release_template(&self, id: ConnId, conn: &Conn<A>) {
+        let (client, _) = conn.client();
+        let service = self.shared.dest_cache.service(conn.dest());
+        let prefix_len = self.family.exts.template_prefix_len(id);
+        let hash_key = &self.shared.config.keys.conns;
+        let key = templates::key_of(client, service, prefix_len, hash_key);
         let now = self.shared.now.tick();
-        let Some(service) = self.service_of(conn) else {
-            return;
-        };
-        if let Some(persistence) = service.options.persistence {
-            let hash_key = &self.shared.config.keys.conns;
-            let (client, _) = conn.client();
-            let key = templates::key_of(client, service.id, persistence, hash_key);
-            self.shared.state.templates.release(key, conn.dest(), now);
-        }
+        self.shared.state.templates.release(key, conn.dest(), now);
     }
 }

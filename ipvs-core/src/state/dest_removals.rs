@@ -10,6 +10,10 @@ pub(crate) struct DestRemovals {
     pub(crate) walking: Vec<DestId>,
     pub(crate) waiting: Vec<DestId>,
     pub(crate) cursor: u32,
+    /// The conn tables are done, and the templates of `walking` are next. In the state of IPv6 only.
+    pub(crate) is_over: bool,
+    /// Where the walk through the templates goes on
+    pub(crate) template_cursor: usize,
 }
 
 impl DestRemovals {

@@ -120,6 +120,23 @@ impl<S: Entry> SharedTable<S> {
         })
     }
 
+    /// The slots in use among the next `reach` slots from `from` on, and where to go on; `None` at
+    /// the end.
+    pub(crate) fn scan(
+        &self,
+        from: usize,
+        reach: usize,
+    ) -> (impl Iterator<Item = &S>, Option<usize>) {
+        let len = match self.used.load(Relaxed) {
+            0 => 0,
+            _ => self.slots.len(),
+        };
+        let end = from.saturating_add(reach).min(len);
+        let slots = self.slots[from.min(end)..end].iter();
+        let in_use = slots.filter(|slot| slot.key().load(Relaxed) != 0);
+        (in_use, (end < len).then_some(end))
+    }
+
     /// Adds to the number of slots in use. Called by the owner only.
     fn count(&self, change: u32) {
         let used = self.used.load(Relaxed).wrapping_add(change);

@@ -7,16 +7,13 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use crate::config::{DestId, Persistence, ServiceId};
+use crate::config::{DestId, ServiceId};
 use crate::state::shared_table::{self, SharedTable};
 use crate::time::{Span, Tick};
 use crate::tuple::{Address, HashKey, Tuple};
 
 /// Seconds that a template lives at least after its last conn has ended, as in IPVS.
 const AFTER_LAST_CONN_S: u32 = 60;
-/// Seconds after its expiry when a template is removed even if it still counts conns. The end of a
-/// conn may not have been counted, when its service was changed in the meantime.
-const HELD_AT_MOST_S: u32 = 24 * 3600;
 /// Slots that one call of [`Templates::expire_some`] looks at.
 const REACH: usize = 64;
 
@@ -52,12 +49,12 @@ pub(crate) struct Change {
 pub(crate) fn key_of<A: Address>(
     client: A,
     service: ServiceId,
-    persistence: Persistence,
+    prefix_len: u8,
     hash_key: &HashKey,
 ) -> u64 {
     let client = client.to_mapped();
     let is_v4 = client.is_mapped();
-    let prefix_len = u32::from(persistence.prefix_len) + if is_v4 { 96 } else { 0 };
+    let prefix_len = u32::from(prefix_len) + if is_v4 { 96 } else { 0 };
     let mask = u128::MAX.checked_shl(128 - prefix_len).unwrap_or(0);
     let tuple = Tuple {
         src: (u128::from_be_bytes(client) & mask).to_be_bytes(),
@@ -136,10 +133,32 @@ impl Templates {
     /// dest of each. Moves `cursor` on.
     pub(crate) fn expire_some(&self, cursor: &mut usize, now: Tick, mut gone: impl FnMut(DestId)) {
         for entry in self.0.walk(cursor, REACH) {
-            if !entry.is_alive(now) && self.0.clear(entry) {
+            if !entry.is_alive(now) {
+                if self.0.clear(entry) {
+                    gone(entry.dest());
+                }
+            } else if now.reached(Tick(entry.expires.load(Relaxed))) {
+                // Conns hold it. An older moment could become one of the future, since ticks wrap.
+                entry.expires.store(now.0, Relaxed);
+            }
+        }
+    }
+
+    /// Removes the templates of some dests, which are sorted, among the next few slots from `from`
+    /// on. Calls `gone` with the dest of each. Returns where to go on; `None` at the end.
+    pub(crate) fn remove_some(
+        &self,
+        from: usize,
+        dests: &[DestId],
+        mut gone: impl FnMut(DestId),
+    ) -> Option<usize> {
+        let (entries, next) = self.0.scan(from, REACH);
+        for entry in entries.filter(|entry| dests.binary_search(&entry.dest()).is_ok()) {
+            if self.0.clear(entry) {
                 gone(entry.dest());
             }
         }
+        next
     }
 }
 
@@ -158,10 +177,7 @@ impl TemplateEntry {
     }
 
     fn is_alive(&self, now: Tick) -> bool {
-        let expires = Tick(self.expires.load(Relaxed));
-        let given_up = expires.after(Span::from_secs(HELD_AT_MOST_S));
-        let is_held = self.conns.load(Relaxed) > 0 && !now.reached(given_up);
-        is_held || !now.reached(expires)
+        self.conns.load(Relaxed) > 0 || !now.reached(Tick(self.expires.load(Relaxed)))
     }
 }
 
@@ -209,11 +225,7 @@ mod tests {
     #[test]
     fn clients_with_the_same_prefix_share_a_template() {
         let key = |client: [u8; 4], prefix_len| {
-            let persistence = Persistence {
-                timeout_s: 300,
-                prefix_len,
-            };
-            key_of(client, ServiceId(3), persistence, &HashKey([1, 2, 3, 4]))
+            key_of(client, ServiceId(3), prefix_len, &HashKey([1, 2, 3, 4]))
         };
         assert_eq!(key([10, 1, 2, 3], 24), key([10, 1, 2, 200], 24));
         assert_ne!(key([10, 1, 2, 3], 24), key([10, 1, 3, 3], 24));

@@ -1,4 +1,5 @@
-//! Ends all conns of a dest. They are found by walking the table, a few slots per call.
+//! Ends all conns of a dest, and its persistence templates. They are found by walking the tables, a
+//! few slots per call.
 
 use packet::PacketBuf;
 
@@ -11,7 +12,8 @@ use crate::wire::Family;
 const REACH: u32 = 256;
 
 impl<B: PacketBuf> Engine<B> {
-    /// Goes on with the removal of dests, first in IPv4's table, then in IPv6's.
+    /// Goes on with the removal of dests, first in IPv4's table, then in IPv6's, and last in that of
+    /// the templates.
     pub(crate) fn continue_dest_removals(&mut self, io: &mut impl Io<B>) {
         if self.v4().walk(io) {
             for dest in self.v4.dest_removals.walking.drain(..) {
@@ -19,7 +21,26 @@ impl<B: PacketBuf> Engine<B> {
             }
         }
         if self.v6().walk(io) {
-            self.v6.dest_removals.walking.clear();
+            self.v6.dest_removals.is_over = true;
+        }
+        if self.v6.dest_removals.is_over {
+            self.remove_templates();
+        }
+    }
+}
+
+impl<B: PacketBuf> Engine<B> {
+    fn remove_templates(&mut self) {
+        let walk = &mut self.v6.dest_removals;
+        let stats = &self.shared.stats;
+        let gone = |dest| stats.dest(dest).persistent_conns.sub(1);
+        let templates = &self.shared.state.templates;
+        match templates.remove_some(walk.template_cursor, &walk.walking, gone) {
+            Some(next) => walk.template_cursor = next,
+            None => {
+                walk.walking.clear();
+                (walk.is_over, walk.template_cursor) = (false, 0);
+            }
         }
     }
 }
@@ -29,6 +50,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// of an established conn get a reset.
     fn walk(&mut self, io: &mut impl Io<B>) -> bool {
         let closing = &mut self.family.dest_removals;
+        if closing.is_over {
+            return false;
+        }
         if closing.walking.is_empty() {
             if closing.waiting.is_empty() {
                 return false;

@@ -2,3 +2,4 @@
 
 mod schedulers;
 mod service_options;
+mod templates;
