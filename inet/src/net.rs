@@ -99,8 +99,8 @@ fn neighbour_key(ifindex: IfIndex, addr: IpAddr) -> NeighbourKey {
 /// Devices, addresses, routes and neighbours as workers see them. Cloning copies pointers.
 #[derive(Debug, Clone, Default)]
 pub struct Net {
-    /// Changes when a next hop that a conn remembers may have become wrong: a route, an address or
-    /// an access list changed, or the ids of neighbours that were removed are about to be reused. It does not
+    /// Changes when a next hop that a conn remembers may have become wrong: a route or an address
+    /// changed, what conns look at with it (access lists, timeouts), or the ids of neighbours that were removed are about to be reused. It does not
     /// change when a neighbour's MAC address is learned or changes. Nor does it change when a
     /// neighbour is removed, since [`Self::nexthop`] then returns `None` for its id.
     pub generation: u16,
@@ -226,8 +226,8 @@ impl Net {
         self.local_addrs = Arc::new(addrs);
     }
 
-    /// Makes all conns look up their next hops again. Control calls it after a change of routes, or
-    /// of the clients that a service serves.
+    /// Makes all conns look up their next hops again. Control calls it after a change of routes, of
+    /// timeouts, or of the clients that a service serves.
     pub const fn invalidate_nexthops(&mut self) {
         self.generation = self.generation.wrapping_add(1);
     }

@@ -51,8 +51,8 @@ pub struct Dirty {
     pub services: AHashSet<ServiceKey>,
     /// Devices, addresses, routes
     pub net: bool,
-    /// Deny and allow lists
-    pub access: bool,
+    /// What conns look at again when it changes: access lists, timeouts of services
+    pub conns: bool,
     /// Timeouts
     pub timeouts: bool,
 }
@@ -172,7 +172,7 @@ impl Desired {
     pub(crate) fn succeed_by(&mut self, mut successor: Self) -> Self {
         successor.dirty.services.extend(self.dirty.services.drain());
         successor.dirty.net |= self.dirty.net;
-        successor.dirty.access |= self.dirty.access;
+        successor.dirty.conns |= self.dirty.conns;
         successor.dirty.timeouts |= self.dirty.timeouts;
         self.effects.append(&mut successor.effects);
         successor.effects = std::mem::take(&mut self.effects);

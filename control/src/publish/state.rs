@@ -265,7 +265,7 @@ impl State {
         if dirty.net {
             self.update_net();
         }
-        if dirty.access {
+        if dirty.conns || dirty.timeouts {
             self.snapshot.net.invalidate_nexthops();
         }
         let neighbours_changed = self.neighbours.publish(&mut self.snapshot.net);

@@ -6,7 +6,8 @@ use packet::uoa::Mode;
 /// The options of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ServiceOptions {
-    /// Timeout of an established conn in seconds, instead of that of the protocol.
+    /// Timeout of an established conn in seconds, instead of that of the protocol. Who changes it
+    /// calls [`inet::Net::invalidate_nexthops`], so that conns take it up.
     pub conn_timeout_s: Option<u32>,
     /// Persistence: clients keep their dest.
     pub persistence: Option<Persistence>,

@@ -14,7 +14,8 @@ pub struct Snapshot {
     pub services: ServiceTable,
     /// Devices, addresses, routes and neighbours.
     pub net: Net,
-    /// Timeouts of conns.
+    /// Timeouts of conns. Who changes them calls [`Net::invalidate_nexthops`], so that conns take
+    /// them up.
     pub timeouts: Timeouts,
     /// Which packets to a VIP are kept from the kernel.
     pub defence: Defence,

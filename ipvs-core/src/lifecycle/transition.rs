@@ -17,12 +17,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[inline(never)]
     pub(crate) fn set_tcp_state(&mut self, id: ConnId, state: TcpState) {
         self.family.conns.get_mut(id).set_tcp_state(state);
-        let timeout_s = match state {
-            TcpState::Established => self.service_timeout_s(self.family.conns.get(id)),
-            _ => None,
-        };
-        let timeout_s = timeout_s.unwrap_or(self.shared.snapshot.timeouts.tcp_s[state as usize]);
-        self.set_timeout(id, clamp(timeout_s));
+        let timeout_s = self.tcp_timeout_s(self.family.conns.get(id), state);
+        self.set_timeout(id, timeout_s);
         self.set_active(id, state == TcpState::Established);
     }
 
@@ -34,6 +30,33 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if is_shorter {
             self.family.conns.reschedule(id);
         }
+    }
+
+    /// Gives a conn the timeout that its state has now: that of the protocol or of the service may
+    /// have changed since it came into that state.
+    pub(crate) fn renew_timeout(&mut self, id: ConnId) {
+        let conn = self.family.conns.get(id);
+        let state = conn.tcp_state();
+        let timeout_s = match Protocol::from_number(conn.protocol) {
+            // What has just begun, or awaits an FTP data conn, has a timeout of its own.
+            Some(Protocol::Tcp) if matches!(state, TcpState::None | TcpState::Listen) => return,
+            Some(Protocol::Tcp) => self.tcp_timeout_s(conn, state),
+            Some(Protocol::Sctp) if state == TcpState::Close => {
+                clamp(self.shared.snapshot.timeouts.sctp_closed_s)
+            }
+            _ => self.quiet_timeout_s(conn, conn.flags.has(ConnFlags::ANSWERED)),
+        };
+        self.set_timeout(id, timeout_s);
+    }
+
+    /// Seconds without a packet until a TCP conn in this state expires.
+    fn tcp_timeout_s(&self, conn: &Conn<A>, state: TcpState) -> u16 {
+        let of_service = match state {
+            TcpState::Established => self.service_timeout_s(conn),
+            _ => None,
+        };
+        let usual = self.shared.snapshot.timeouts.tcp_s[state as usize];
+        clamp(of_service.unwrap_or(usual))
     }
 
     /// Moves a conn between the dest's active and inactive conns.

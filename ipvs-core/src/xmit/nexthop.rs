@@ -71,12 +71,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// The next hop of a conn's packets: cached in the conn, or from the routes. Refuses a conn
     /// whose client was denied since.
     ///
-    /// A change of an access list makes all conns look up their next hops again. So the lists cost
-    /// the fast path nothing, and a denied client's conn never comes to a cached next hop.
+    /// A change of an access list or of a timeout makes all conns look up their next hops again. So
+    /// the change costs the fast path nothing, and a denied client's conn never comes to a cached
+    /// next hop.
     pub(crate) fn way_of(&mut self, id: ConnId, direction: Direction) -> Result<Way, DropReason> {
         let conn = self.family.conns.get(id);
         if known_nexthop(&self.shared.snapshot.net, conn, direction).is_none() {
             self.check_access(conn)?;
+            self.renew_timeout(id);
         }
         self.way_of_any(id, direction)
     }

@@ -3,3 +3,4 @@
 mod schedulers;
 mod service_options;
 mod templates;
+mod timeouts;

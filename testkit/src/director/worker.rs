@@ -35,9 +35,11 @@ impl Director {
         let first = self.snapshot.services.iter().next();
         let mut service = Service::clone(first.expect("a service"));
         self.snapshot.services.remove(&service.key);
-        let access = service.access.clone();
+        let looked_at =
+            |service: &Service| (service.access.clone(), service.options.conn_timeout_s);
+        let before = looked_at(&service);
         change(&mut service);
-        if service.access != access {
+        if looked_at(&service) != before {
             self.snapshot.net.invalidate_nexthops();
         }
         service.plan = Plan::new(service.scheduler, &service.dests);
@@ -47,6 +49,9 @@ impl Director {
 
     /// Publishes the snapshot with what the neighbour table knows.
     pub fn publish(&mut self) {
+        if self.snapshot.timeouts != self.engine.snapshot().timeouts {
+            self.snapshot.net.invalidate_nexthops();
+        }
         self.neighbours.publish(&mut self.snapshot.net);
         self.command(Command::Publish(Arc::new(self.snapshot.clone())));
     }

@@ -75,7 +75,7 @@ impl Desired {
     ) -> Result<(), AccessError> {
         let entry = self.service_mut(key)?.access_list(list);
         if entry.get_or_insert_default().insert(prefix) {
-            self.dirty.access = true;
+            self.dirty.conns = true;
             return Ok(());
         }
         let service = *key;
@@ -104,7 +104,7 @@ impl Desired {
         }
         let service = *key;
         if was_there {
-            self.dirty.access = true;
+            self.dirty.conns = true;
             Ok(())
         } else {
             Err(AccessError::Missing {

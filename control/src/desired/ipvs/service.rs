@@ -146,10 +146,12 @@ impl Desired {
         }
         let options = (&before.request.options, &request.options);
         let begins_to_expire = !options.0.expires_quiescent && options.1.expires_quiescent;
+        let has_new_timeout = options.0.conn_timeout_s != options.1.conn_timeout_s;
         let is_quiescent = |dest: &&DestEntry| begins_to_expire && dest.request.weight == 0;
         let quiescent = before.dests.values().filter(is_quiescent);
         let quiescent: Vec<_> = quiescent.map(DestEntry::end).collect();
         self.service_mut(&request.key)?.request = request;
+        self.dirty.conns |= has_new_timeout;
         for dest in quiescent {
             self.end_conns(&request.key, dest, rates);
         }
