@@ -1,7 +1,7 @@
 //! The configuration file has changed while the daemon runs.
 
 use control::LiveConfig;
-use ipvs_core::{Defence, Timeouts};
+use ipvs_core::{Defence, ReturnPath, Timeouts};
 use packet::nat64::Nat64Prefix;
 use proto::v1;
 
@@ -29,6 +29,7 @@ async fn workers_get_what_has_changed_in_the_file_and_keep_what_commands_have_se
             ..before.defence
         },
         nat64_prefix: Nat64Prefix::new("2001:db8::".parse().unwrap(), 96).unwrap(),
+        return_path: ReturnPath::Mac,
         neighbour_queue: 5,
         ..before
     };
@@ -39,6 +40,7 @@ async fn workers_get_what_has_changed_in_the_file_and_keep_what_commands_have_se
             (snapshot.timeouts.udp_s, snapshot.timeouts.sctp_s) == (17, 18)
                 && snapshot.defence == after.defence
                 && snapshot.nat64_prefix == after.nat64_prefix
+                && snapshot.return_path == after.return_path
                 && worker.count(|seen| matches!(seen, Seen::LimitNeighbourQueue(5))) == 1
         })
         .await;

@@ -106,7 +106,7 @@ pub use config::ServiceTable;
 pub use config::Timeouts;
 pub use config::{Access, AddrSet};
 pub use config::{Command, ConnInfo, ConnPage, Event};
-pub use config::{Defence, OnUnserved, Snapshot};
+pub use config::{Defence, OnUnserved, ReturnPath, Snapshot};
 pub use config::{Dest, DestId, Laddr, LaddrId};
 pub use config::{DeviceName, EndRange, Match};
 pub use config::{Encapsulation, FwdMode};

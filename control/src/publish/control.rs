@@ -89,6 +89,7 @@ impl Control {
                 Snapshot {
                     defence: live.defence,
                     nat64_prefix: live.nat64_prefix,
+                    return_path: live.return_path,
                     ..Snapshot::default()
                 },
                 config.workers,

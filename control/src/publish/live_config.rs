@@ -1,7 +1,7 @@
 //! What of the configuration file can change while the daemon runs.
 
 use inet::neighbour::NeighbourConfig;
-use ipvs_core::{Command, Defence, Timeouts};
+use ipvs_core::{Command, Defence, ReturnPath, Timeouts};
 use packet::nat64::Nat64Prefix;
 
 use super::state::State;
@@ -15,6 +15,8 @@ pub struct LiveConfig {
     pub defence: Defence,
     /// How NAT shows clients to dests of the other address family
     pub nat64_prefix: Nat64Prefix,
+    /// Where answers to clients go
+    pub return_path: ReturnPath,
     /// Times and bounds of the neighbour table
     pub neighbours: NeighbourConfig,
     /// Most packets of a worker that wait for one neighbour
@@ -27,6 +29,7 @@ impl Default for LiveConfig {
             timeouts: Timeouts::default(),
             defence: Defence::default(),
             nat64_prefix: Nat64Prefix::default(),
+            return_path: ReturnPath::default(),
             neighbours: NeighbourConfig::default(),
             // unres_queue_length of DPVS
             neighbour_queue: 128,
@@ -48,6 +51,9 @@ impl State {
         }
         if (before.defence, before.nat64_prefix) != (after.defence, after.nat64_prefix) {
             self.set_packet_rules(after.defence, after.nat64_prefix);
+        }
+        if before.return_path != after.return_path {
+            self.set_return_path(after.return_path);
         }
         if before.neighbours != after.neighbours {
             self.neighbours.set_config(after.neighbours);

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use inet::neighbour::{ConflictTable, NeighbourConfig};
 use inet::{AddressConflict, IfIndex, LocalAddr, NeighbourTable, Net};
 use ipvs_core::{
-    Command, ConnPage, Defence, FwdMode, LaddrId, Protocol, Service, ServiceKey, Snapshot,
+    Command, ConnPage, Defence, FwdMode, LaddrId, Protocol, ReturnPath, Service, ServiceKey,
+    Snapshot,
 };
 use packet::nat64::Nat64Prefix;
 use sapool::{PoolShare, PoolUsage, PortPool, WorkerId};
@@ -81,6 +82,13 @@ impl State {
     pub(super) fn set_packet_rules(&mut self, defence: Defence, nat64_prefix: Nat64Prefix) {
         self.snapshot.defence = defence;
         self.snapshot.nat64_prefix = nat64_prefix;
+        self.is_unpublished = true;
+    }
+
+    /// Changes where answers to clients go. Conns look up their next hops again.
+    pub(super) const fn set_return_path(&mut self, return_path: ReturnPath) {
+        self.snapshot.return_path = return_path;
+        self.snapshot.net.invalidate_nexthops();
         self.is_unpublished = true;
     }
 

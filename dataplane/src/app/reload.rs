@@ -85,6 +85,7 @@ pub(super) fn live(config: &Config) -> LiveConfig {
         timeouts: config.timeouts,
         defence: config.defence,
         nat64_prefix: config.nat64_prefix,
+        return_path: config.return_path,
         neighbours: NeighbourConfig {
             reachable_ms: config.neighbours.timeout.as_millis() as u64,
             max_entries: config.neighbours.max,
@@ -102,6 +103,7 @@ fn is_same_after_restart(before: &Config, after: &Config) -> bool {
         timeouts: before.timeouts,
         defence: before.defence,
         nat64_prefix: before.nat64_prefix,
+        return_path: before.return_path,
         neighbours: before.neighbours,
         ..after.clone()
     };

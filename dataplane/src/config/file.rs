@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dpdk::LcoreId;
-use ipvs_core::{Defence, MAX_CONNS, OnUnserved};
+use ipvs_core::{Defence, MAX_CONNS, OnUnserved, ReturnPath};
 use packet::nat64::Nat64Prefix;
 use serde::Deserialize;
 
@@ -83,6 +83,7 @@ impl File {
             timeouts: self.timeouts.validate()?,
             defence: self.defence.validate(),
             nat64_prefix: self.nat64.validate()?,
+            return_path: self.conns.return_path(),
             neighbours: self.neighbours.validate(),
         })
     }
@@ -183,6 +184,14 @@ struct Conns {
     max_per_worker: u32,
     max_ipv6_per_worker: Option<u32>,
     max_dests: u32,
+    return_path: Option<ReturnPathWord>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ReturnPathWord {
+    Route,
+    Mac,
 }
 
 impl Default for Conns {
@@ -191,6 +200,7 @@ impl Default for Conns {
             max_per_worker: 1 << 20,
             max_ipv6_per_worker: None,
             max_dests: 1 << 20,
+            return_path: None,
         }
     }
 }
@@ -208,6 +218,14 @@ impl Conns {
             }
         }
         Ok(())
+    }
+
+    fn return_path(&self) -> ReturnPath {
+        match self.return_path {
+            None => ReturnPath::RouteOrMac,
+            Some(ReturnPathWord::Route) => ReturnPath::Route,
+            Some(ReturnPathWord::Mac) => ReturnPath::Mac,
+        }
     }
 
     fn max_ipv6(&self) -> u32 {

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 /// Sections whose keys can change while the daemon runs.
 const LIVE_SECTIONS: &[&str] = &["defence", "nat64", "neighbours", "timeouts"];
 /// The other keys that can.
-const LIVE_KEYS: &[&str] = &["[daemon] log"];
+const LIVE_KEYS: &[&str] = &["[conns] return_path", "[daemon] log"];
 
 /// All keys of a file with their values, under the names that messages have for them:
 /// `[timeouts] udp`, `[[device]] dpdk0 mtu`, `[[worker]] lcore 1 cpu`.

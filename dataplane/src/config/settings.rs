@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dpdk::{LcoreId, QueueId};
-use ipvs_core::{Defence, Timeouts};
+use ipvs_core::{Defence, ReturnPath, Timeouts};
 use packet::MacAddr;
 use packet::nat64::Nat64Prefix;
 
@@ -43,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) defence: Defence,
     /// The prefix by which NAT shows IPv4 clients to IPv6 dests.
     pub(crate) nat64_prefix: Nat64Prefix,
+    /// Where answers to clients go.
+    pub(crate) return_path: ReturnPath,
     /// The neighbour table.
     pub(crate) neighbours: NeighbourConfig,
 }

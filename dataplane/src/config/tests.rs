@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use dpdk::LcoreId;
-use ipvs_core::{OnUnserved, Timeouts};
+use ipvs_core::{OnUnserved, ReturnPath, Timeouts};
 
 use super::settings::DEFAULT_SOCKET;
 use super::{Config, Idle};
@@ -30,6 +30,24 @@ fn one_device_is_enough_and_the_rest_has_defaults() {
         "two CPUs are too few to poll on one"
     );
     assert_eq!(config.devices[0].address.kernel_interface(), Some("veth0"));
+}
+
+#[test]
+fn answers_go_by_the_route_else_to_the_mac_address_unless_the_file_says_one() {
+    let path = |text: &str| {
+        let config = parse(&format!("{SMALLEST}{text}")).unwrap();
+        config.return_path
+    };
+    assert_eq!(path(""), ReturnPath::RouteOrMac);
+    let cases = [("route", ReturnPath::Route), ("mac", ReturnPath::Mac)];
+    for (word, expected) in cases {
+        assert_eq!(
+            path(&format!("[conns]\nreturn_path = \"{word}\"\n")),
+            expected
+        );
+    }
+    let error = error_of(&format!("{SMALLEST}[conns]\nreturn_path = \"arp\"\n"));
+    assert!(error.contains("arp") && error.contains("mac"), "{error}");
 }
 
 #[test]

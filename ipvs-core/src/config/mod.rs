@@ -36,5 +36,5 @@ pub(crate) use service::FTP_CONTROL_PORT;
 pub(crate) use service::tests as service_tests;
 pub use service::{MAX_SERVICES, Service, ServiceId, ServiceKey};
 pub use service_table::ServiceTable;
-pub use snapshot::{Defence, OnUnserved, Snapshot};
+pub use snapshot::{Defence, OnUnserved, ReturnPath, Snapshot};
 pub use timeouts::Timeouts;

@@ -22,6 +22,21 @@ pub struct Snapshot {
     /// The prefix of NAT64, by which IPv4 clients appear to IPv6 dests, and the mapping the other
     /// way round.
     pub nat64_prefix: Nat64Prefix,
+    /// Where answers to clients go.
+    pub return_path: ReturnPath,
+}
+
+/// Where answers to clients go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReturnPath {
+    /// By the route. Without one, to where the client's packets came from.
+    #[default]
+    RouteOrMac,
+    /// By the route, or not at all.
+    Route,
+    /// Out of the port that the client's packets came in by, to the MAC address that they came
+    /// from: `fast_xmit` of DPVS.
+    Mac,
 }
 
 /// What packets that nobody serves come to.

@@ -5,6 +5,7 @@ use packet::checksum::Delta;
 use zerocopy::FromZeros;
 
 use super::flags::ConnFlags;
+use super::way_back::WayBackId;
 use crate::config::{DestId, FwdMode};
 use crate::direction::Direction;
 use crate::tcp_state::TcpState;
@@ -251,13 +252,33 @@ impl<A: Address> Conn<A> {
         }
     }
 
-    /// Caches a next hop. Next hops from before routes changed are forgotten.
+    /// Caches a next hop. Next hops from before routes changed are forgotten, except the way back.
     pub const fn set_nexthop(&mut self, direction: Direction, generation: u16, id: NexthopId) {
         if self.net_generation != generation {
-            self.nexthops = [NO_NEXTHOP; 2];
+            let way_back = self.way_back();
+            self.forget_nexthops();
+            if let Some(way_back) = way_back {
+                self.keep_way_back(way_back);
+            }
             self.net_generation = generation;
         }
         self.nexthops[direction as usize] = id.0;
+    }
+
+    /// Forgets all next hops and the way back. The client's next packet takes the slow path.
+    pub const fn forget_nexthops(&mut self) {
+        self.nexthops = [NO_NEXTHOP; 2];
+    }
+
+    /// Where the client's packets came from, if that is in use or noted.
+    #[inline]
+    pub const fn way_back(&self) -> Option<WayBackId> {
+        WayBackId::of_cached(self.nexthops[Direction::Outbound as usize])
+    }
+
+    /// Notes where the client's packets came from, in the place of the next hop towards it.
+    pub const fn keep_way_back(&mut self, way_back: WayBackId) {
+        self.nexthops[Direction::Outbound as usize] = way_back.noted();
     }
 }
 

@@ -54,9 +54,18 @@ impl ConnFlags {
     /// The client shook hands with the director, by a SYN cookie.
     pub const SYN_PROXIED: Self = Self(1 << 12);
 
-    /// The packets of a conn with any of these do not take the fast path of NAT.
-    pub const SLOW_PATH: Self =
-        Self(Self::DR_TUNNEL.0 | Self::NAT64.0 | Self::EDITED.0 | Self::SYN_PROXIED.0);
+    /// The client's packets come from where its answers go back to without a route. It is compared
+    /// with each packet, so that answers follow a client that comes by another router.
+    pub const BY_WAY_BACK: Self = Self(1 << 13);
+
+    /// The packets of a conn with any of these do not take the fast path of NAT as they are.
+    pub const SLOW_PATH: Self = Self(
+        Self::DR_TUNNEL.0
+            | Self::NAT64.0
+            | Self::EDITED.0
+            | Self::SYN_PROXIED.0
+            | Self::BY_WAY_BACK.0,
+    );
 
     /// The flags of a new conn.
     pub(super) const fn of_mode(fwdmode: FwdMode) -> Self {
@@ -105,6 +114,12 @@ impl ConnFlags {
     #[inline]
     pub const fn is_full_nat(self) -> bool {
         self.0 & MODE_MASK == mode::FULL_NAT << MODE_SHIFT
+    }
+
+    /// Whether the way back is all that keeps packets from the fast path of NAT.
+    #[inline]
+    pub const fn is_slow_by_way_back_only(self) -> bool {
+        self.0 & Self::SLOW_PATH.0 == Self::BY_WAY_BACK.0
     }
 
     /// DR: the packet keeps its IP header, and only the frame is addressed to the dest.

@@ -10,6 +10,7 @@ mod ext;
 mod flags;
 mod index;
 mod table;
+mod way_back;
 mod wheel;
 
 pub use crate::direction::Direction;
@@ -19,3 +20,5 @@ pub use flags::ConnFlags;
 pub use index::MAX_CONNS;
 pub(crate) use table::LEAVING_TOGETHER;
 pub use table::{ConnTable, Found, Leaving, Lookup, TableFull};
+pub use way_back::WayBackId;
+pub(crate) use way_back::WaysBack;

@@ -7,6 +7,7 @@ use packet::PacketBuf;
 use sapool::WorkerId;
 
 use crate::config::{DestId, Event, Service, ServiceId, Snapshot};
+use crate::conn::WaysBack;
 use crate::drop_reason::DropReason;
 use crate::engine_config::{EngineConfig, Origin};
 use crate::io::Io;
@@ -45,6 +46,7 @@ pub(crate) struct Shared<B> {
     pub(crate) expectation_cursor: usize,
     pub(crate) scheduling: Scheduling,
     pub(crate) neigh_queue: NeighQueue<B>,
+    pub(crate) ways_back: WaysBack,
     pub(crate) icmp_limit: inet::RateLimit,
     pub(crate) identifications: Identifications,
     reset_limit: inet::RateLimit,
@@ -72,6 +74,7 @@ impl<B: PacketBuf> Shared<B> {
             expectation_cursor: 0,
             scheduling: Scheduling::new(stats.max_dests(), all_stats.len()),
             neigh_queue: NeighQueue::new(config.max_held, config.max_held_per_neighbour),
+            ways_back: WaysBack::new(),
             icmp_limit: ICMP_ERROR_LIMIT,
             identifications: Identifications::new(
                 config.worker,

@@ -109,6 +109,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             laddr: seen,
             lport: 0,
             class: sapool::class_of(dest.low_bits(), DATA_PORT) as u32,
+            way_back: conn
+                .way_back()
+                .and_then(|id| self.shared.ways_back.ends(id)),
         };
         let dest = dest.to_ip();
         let mut port = named.port;
@@ -146,6 +149,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             laddr: client,
             lport: 0,
             class: 0,
+            way_back: None,
         };
         self.expect(client, vip, named.port, &expected, found);
         if is_translated {

@@ -118,7 +118,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         {
             if let Some(packet) = miss.packet.take() {
                 match self.create_active_call(&packet, flow, expected, io) {
-                    Ok(found) => self.forward(packet, flow, found, io),
+                    Ok(found) => {
+                        if let Some((neighbour, port)) = expected.way_back {
+                            self.note_neighbour(found.id, neighbour, port);
+                        }
+                        self.forward(packet, flow, found, io);
+                    }
                     Err(reason) => self.reject_unserved(packet, flow, None, reason, io),
                 }
             }
@@ -241,6 +246,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Ok(found) => found,
             Err(reason) => return self.reject_unserved(packet, flow, None, reason, io),
         };
+        if found.direction == Direction::Inbound {
+            self.note_way_back(found.id, &packet);
+        }
         let flags = self.family.conns.get(found.id).flags;
         // A conn whose payload is edited finds its next hop on the slow path.
         if !flags.has(ConnFlags::EDITED) {

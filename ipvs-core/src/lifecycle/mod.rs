@@ -1,7 +1,8 @@
 //! The life of a conn: made, changed by its packets, taken apart. No packet is sent here.
 //!
 //! `create` makes one, `bind` chooses its dest and local address, `isn` its sequence numbers.
-//! `transition` follows its state and timeout. `unbind` gives back what it held: counters,
+//! `transition` follows its state and timeout, `way_back` where its client's packets come from.
+//! `unbind` gives back what it held: counters,
 //! template, local port. LVS calls the last two steps bind and unbind, too.
 
 pub(crate) mod bind;
@@ -9,5 +10,6 @@ pub(crate) mod create;
 mod isn;
 mod transition;
 mod unbind;
+mod way_back;
 
 pub(crate) use create::Unserved;

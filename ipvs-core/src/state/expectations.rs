@@ -6,6 +6,8 @@ use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 use std::net::{IpAddr, Ipv6Addr};
 
+use packet::{MacAddr, PortId};
+
 use crate::config::{DestId, FTP_CONTROL_PORT, Protocol, ServiceKey};
 use crate::state::shared_table::{self, SharedTable};
 use crate::time::{Span, Tick};
@@ -33,6 +35,8 @@ pub(crate) struct Expectation {
     pub(crate) laddr: IpAddr,
     /// The class of dests towards which `lport` is reserved (see `sapool`).
     pub(crate) class: u32,
+    /// Where the packets of the client's control conn come from, if no route leads to it.
+    pub(crate) way_back: Option<(MacAddr, PortId)>,
 }
 
 impl Expectation {
@@ -55,7 +59,9 @@ struct ExpectationEntry {
     ports: AtomicU32,
     class: AtomicU32,
     laddr: [AtomicU64; 2],
-    reserved: [AtomicU64; 7],
+    /// The MAC address in the upper 48 bits, the port in the lower 16 bits. 0 if there is none.
+    way_back: AtomicU64,
+    reserved: [AtomicU64; 6],
 }
 
 /// The expectations of one worker.
@@ -141,6 +147,7 @@ impl ExpectationEntry {
             lport: ports as u16,
             laddr: load_addr(&self.laddr),
             class: self.class.load(Relaxed),
+            way_back: way_back_of(self.way_back.load(Relaxed)),
         }
     }
 
@@ -153,7 +160,24 @@ impl ExpectationEntry {
         self.ports.store(ports, Relaxed);
         store_addr(&self.laddr, expected.laddr);
         self.class.store(expected.class, Relaxed);
+        self.way_back.store(to_bits(expected.way_back), Relaxed);
     }
+}
+
+const fn way_back_of(bits: u64) -> Option<(MacAddr, PortId)> {
+    if bits == 0 {
+        return None;
+    }
+    let [a, b, c, d, e, f, high, low] = bits.to_be_bytes();
+    let port = PortId(u16::from_be_bytes([high, low]));
+    Some((MacAddr([a, b, c, d, e, f]), port))
+}
+
+fn to_bits(way_back: Option<(MacAddr, PortId)>) -> u64 {
+    way_back.map_or(0, |(MacAddr([a, b, c, d, e, f]), PortId(port))| {
+        let [high, low] = port.to_be_bytes();
+        u64::from_be_bytes([a, b, c, d, e, f, high, low])
+    })
 }
 
 fn load_addr(words: &[AtomicU64; 2]) -> IpAddr {
@@ -186,6 +210,7 @@ mod tests {
             lport: 1025,
             laddr: [192, 168, 100, 200].into(),
             class: 3,
+            way_back: Some((MacAddr([2, 0, 0, 0, 9, 1]), PortId(3))),
         };
         assert_eq!(table.insert(5, &expected, now), None);
         assert_eq!(table.find(5, now), Some(expected));

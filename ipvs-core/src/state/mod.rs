@@ -1,9 +1,9 @@
 //! What a worker remembers besides its conns, and what it counts.
 //!
 //! Local ports ([`Laddrs`]), packets that wait for a neighbour ([`NeighQueue`]), fragments
-//! ([`Fragments`]) and their numbers ([`Identifications`]), and the state per service and per dest. Persistence templates and the
-//! expectations of FTP lie in tables that other workers read in place (`shared_table`).
-//! [`WorkerStats`] has the counters.
+//! ([`Fragments`]) and their numbers ([`Identifications`]), and the state per service and per dest.
+//! Persistence templates and the expectations of FTP lie in tables that other workers read in place
+//! (`shared_table`). [`WorkerStats`] has the counters.
 
 mod atomics;
 mod dest_cache;

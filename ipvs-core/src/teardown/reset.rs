@@ -65,13 +65,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let Way::Known { id: nexthop, .. } = way else {
             return;
         };
-        let Some(port) = self
-            .shared
-            .snapshot
-            .net
-            .nexthop(nexthop)
-            .map(|hop| hop.port)
-        else {
+        let Some(port) = self.shared.nexthop(nexthop).map(|hop| hop.port) else {
             return;
         };
         let tuple = conn.rewritten(direction);

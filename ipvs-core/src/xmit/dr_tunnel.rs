@@ -92,7 +92,12 @@ impl<B: PacketBuf> Shared<B> {
         flow: &Flow<A>,
         io: &mut impl Io<B>,
     ) -> Result<(), B> {
-        let known = known_nexthop(&self.snapshot.net, conn, Direction::Inbound);
+        let known = known_nexthop(
+            &self.snapshot.net,
+            &self.ways_back,
+            conn,
+            Direction::Inbound,
+        );
         let Some((nexthop, macs)) = known else {
             return Err(packet);
         };

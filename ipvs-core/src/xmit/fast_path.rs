@@ -28,6 +28,10 @@ impl<B: PacketBuf> Shared<B> {
             self.rewrite_fast(conn, packet, flow, direction, io)
         } else if conn.flags.has(ConnFlags::DR_TUNNEL) {
             self.forward_dr_tunnel_fast(conn, packet, flow, io)
+        } else if conn.flags.is_slow_by_way_back_only()
+            && self.follows_way_back(conn, &packet, direction)
+        {
+            self.rewrite_fast(conn, packet, flow, direction, io)
         } else {
             Err(packet)
         }
@@ -42,7 +46,8 @@ impl<B: PacketBuf> Shared<B> {
         direction: Direction,
         io: &mut impl Io<B>,
     ) -> Result<(), B> {
-        let Some((nexthop, macs)) = known_nexthop(&self.snapshot.net, conn, direction) else {
+        let known = known_nexthop(&self.snapshot.net, &self.ways_back, conn, direction);
+        let Some((nexthop, macs)) = known else {
             return Err(packet);
         };
         let Some((network, l4)) = split(packet.bytes_mut(), flow) else {

@@ -6,6 +6,7 @@ use inet::{icmp, icmpv6};
 use packet::PacketBuf;
 use packet::ip::IpFacts;
 
+use crate::config::Protocol;
 use crate::ctx::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
@@ -51,8 +52,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// The address of ours that an error about a packet comes from.
+    /// The address of ours that an error about a packet comes from. A VIP may be an address of the
+    /// kernel only, which announces it.
     fn error_source(&self, packet: &B, ip: &IpFacts<A>) -> Option<IpAddr> {
+        let services = &self.shared.snapshot.services;
+        let protocol = Protocol::from_number(ip.protocol);
+        if protocol.is_some_and(|protocol| services.is_vip(protocol, ip.dst.to_ip())) {
+            return Some(ip.dst.to_ip());
+        }
         let net = &self.shared.snapshot.net;
         let ifindex = net.device_of(packet.port())?.ifindex;
         net.error_source(ifindex, ip.dst.to_ip(), ip.src.to_ip())

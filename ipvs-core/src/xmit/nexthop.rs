@@ -4,7 +4,7 @@ use inet::{MacPair, Net, Nexthop, NexthopId};
 use packet::{PacketBuf, PortId};
 
 use crate::config::Event;
-use crate::conn::{Conn, ConnId};
+use crate::conn::{Conn, ConnFlags, ConnId, WayBackId, WaysBack};
 use crate::ctx::{Forwarder, Shared};
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
@@ -44,10 +44,22 @@ impl Way {
 #[inline(always)]
 pub(super) fn known_nexthop<'n, A: Family>(
     net: &'n Net,
+    ways_back: &'n WaysBack,
     conn: &Conn<A>,
     direction: Direction,
 ) -> Option<(&'n Nexthop, &'n MacPair)> {
-    net.resolved(conn.nexthop(direction, net.generation)?)
+    let id = conn.nexthop(direction, net.generation)?;
+    match net.resolved(id) {
+        None => nexthop_back(ways_back, id),
+        known => known,
+    }
+}
+
+/// The next hop that leads back to where a client's packets come from, if `id` is one.
+#[inline(never)]
+fn nexthop_back(ways_back: &WaysBack, id: NexthopId) -> Option<(&Nexthop, &MacPair)> {
+    let nexthop = ways_back.get(WayBackId::of_nexthop(id.0)?)?;
+    Some((nexthop, nexthop.macs.as_ref()?))
 }
 
 /// Whether a packet may be forwarded, by its time to live and its length. Called before anything in
@@ -75,8 +87,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// the change costs the fast path nothing, and a denied client's conn never comes to a cached
     /// next hop.
     pub(crate) fn way_of(&mut self, id: ConnId, direction: Direction) -> Result<Way, DropReason> {
+        let (net, ways_back) = (&self.shared.snapshot.net, &self.shared.ways_back);
         let conn = self.family.conns.get(id);
-        if known_nexthop(&self.shared.snapshot.net, conn, direction).is_none() {
+        if known_nexthop(net, ways_back, conn, direction).is_none() {
             self.check_access(conn)?;
             self.renew_timeout(id);
         }
@@ -92,9 +105,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if !self.knows_nexthop_by_dest(id, direction) {
             return self.find_way(id, direction);
         }
-        let net = &self.shared.snapshot.net;
-        let id = self.family.conns.get(id).nexthop(direction, net.generation);
-        let known = id.and_then(|id| Some((id, net.nexthop(id)?.mtu)));
+        let generation = self.shared.snapshot.net.generation;
+        let id = self.family.conns.get(id).nexthop(direction, generation);
+        let known = id.and_then(|id| Some((id, self.shared.nexthop(id)?.mtu)));
         let (id, mtu) = known.ok_or(DropReason::NoRoute)?;
         Ok(Way::Known { id, mtu })
     }
@@ -103,8 +116,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// same dest has found.
     pub(crate) fn knows_nexthop_by_dest(&mut self, id: ConnId, direction: Direction) -> bool {
         let net = &self.shared.snapshot.net;
+        let ways_back = &self.shared.ways_back;
         let conn = self.family.conns.get_mut(id);
-        if known_nexthop(net, conn, direction).is_some() {
+        if known_nexthop(net, ways_back, conn, direction).is_some() {
             return true;
         }
         if direction == Direction::Outbound {
@@ -119,14 +133,24 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return false;
         };
         conn.set_nexthop(direction, net.generation, known);
-        known_nexthop(net, conn, direction).is_some()
+        known_nexthop(net, ways_back, conn, direction).is_some()
     }
 
     #[cold]
     fn find_way(&mut self, id: ConnId, direction: Direction) -> Result<Way, DropReason> {
+        if direction == Direction::Outbound && self.prefers_way_back(id) {
+            return self.way_back_of(id);
+        }
         let net = &self.shared.snapshot.net;
         let dst = self.family.conns.get(id).destination(direction).to_ip();
-        let hop = net.route_to(dst).ok_or(DropReason::NoRoute)?;
+        let Some(hop) = net.route_to(dst) else {
+            let is_answer = direction == Direction::Outbound;
+            // A route may say that the address is the director's or the kernel's.
+            if is_answer && net.routes.lookup(dst).is_none() {
+                return self.way_back_of(id);
+            }
+            return Err(DropReason::NoRoute);
+        };
         let known = net
             .nexthop_of(hop.ifindex, hop.neighbour)
             .and_then(|id| net.nexthop(id).map(|nexthop| (id, nexthop)))
@@ -144,7 +168,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if nexthop.mtu == hop.mtu {
             let conn = self.family.conns.get_mut(id);
             conn.set_nexthop(direction, net.generation, nexthop_id);
-            if direction == Direction::Inbound {
+            if direction == Direction::Outbound {
+                conn.flags.put(ConnFlags::BY_WAY_BACK, false);
+            } else {
                 let notes = &mut self.shared.dest_cache;
                 notes.set_nexthop(conn.dest(), dst, net.generation, nexthop_id);
             }
@@ -153,6 +179,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             id: nexthop_id,
             mtu: hop.mtu,
         })
+    }
+
+    fn way_back_of(&mut self, id: ConnId) -> Result<Way, DropReason> {
+        let (id, mtu) = self.take_way_back(id)?;
+        Ok(Way::Known { id, mtu })
     }
 
     /// Sends a packet, or queues it for its neighbour.
@@ -165,10 +196,16 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 }
 
 impl<B: PacketBuf> Shared<B> {
+    /// A next hop of a route, or back to a client.
+    pub(crate) fn nexthop(&self, id: NexthopId) -> Option<&Nexthop> {
+        let of_route = self.snapshot.net.nexthop(id);
+        of_route.or_else(|| self.ways_back.get(WayBackId::of_nexthop(id.0)?))
+    }
+
     /// Sends a packet to a next hop whose MAC address is known.
     #[inline]
     fn transmit_to(&self, packet: B, id: NexthopId, io: &mut impl Io<B>) {
-        match self.snapshot.net.nexthop(id) {
+        match self.nexthop(id) {
             Some(nexthop) => self.transmit(packet, nexthop, io),
             None => self.drop(packet, DropReason::NoRoute),
         }

@@ -38,7 +38,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     fn forward_common(&mut self, mut packet: B, flow: &Flow<A>, found: Found, io: &mut impl Io<B>) {
         let conn = self.family.conns.get_mut(found.id);
         let net = &self.shared.snapshot.net;
-        let known = known_nexthop(net, conn, found.direction);
+        let known = known_nexthop(net, &self.shared.ways_back, conn, found.direction);
         let Some((&Nexthop { mtu, port, .. }, macs)) = known else {
             return self.forward_first(packet, flow, found, io);
         };
@@ -83,16 +83,20 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         found: Found,
         io: &mut impl Io<B>,
     ) {
-        let conn = self.family.conns.get(found.id);
-        if conn.flags.has(ConnFlags::SYN_PROXIED) {
+        let flags = self.family.conns.get(found.id).flags;
+        if flags.has(ConnFlags::BY_WAY_BACK) && found.direction == Direction::Inbound {
+            self.note_way_back(found.id, &packet);
+        }
+        if flags.has(ConnFlags::SYN_PROXIED) {
             return self.forward_syn_proxied(packet, flow, found, io);
         }
         // Whether such a packet may be cut is asked before its IP header is replaced.
-        if conn.flags.has(ConnFlags::EDITED) && conn.flags.has(ConnFlags::NAT64) {
+        if flags.has(ConnFlags::EDITED) && flags.has(ConnFlags::NAT64) {
             return self.forward_by_way(packet, flow, found, io);
         }
-        let net = &self.shared.snapshot.net;
-        let Some((&nexthop, _)) = known_nexthop(net, conn, found.direction) else {
+        let (net, ways_back) = (&self.shared.snapshot.net, &self.shared.ways_back);
+        let conn = self.family.conns.get(found.id);
+        let Some((&nexthop, _)) = known_nexthop(net, ways_back, conn, found.direction) else {
             return self.forward_first(packet, flow, found, io);
         };
         match self.rewrite(&mut packet, flow, found, Limit::strict(nexthop.mtu)) {
@@ -107,13 +111,16 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[cold]
     #[inline(never)]
     fn forward_first(&mut self, packet: B, flow: &Flow<A>, found: Found, io: &mut impl Io<B>) {
+        if found.direction == Direction::Inbound {
+            self.note_way_back(found.id, &packet);
+        }
         let way = match self.way_of(found.id, found.direction) {
             Ok(way) => way,
             Err(reason) => return self.shared.drop(packet, reason),
         };
         let conn = self.family.conns.get(found.id);
-        let net = &self.shared.snapshot.net;
-        let is_known = known_nexthop(net, conn, found.direction).is_some();
+        let (net, ways_back) = (&self.shared.snapshot.net, &self.shared.ways_back);
+        let is_known = known_nexthop(net, ways_back, conn, found.direction).is_some();
         if is_known && !conn.flags.has(ConnFlags::EDITED) {
             self.forward(packet, flow, found, io);
         } else {

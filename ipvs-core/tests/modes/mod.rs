@@ -7,6 +7,7 @@ mod ipsec;
 mod nat;
 mod snat;
 mod tunnel;
+mod way_back;
 
 use ipvs_core::{FwdMode, Protocol};
 pub(crate) use snat::director as snat_director;

@@ -106,6 +106,26 @@ fn fullnat_gives_the_dest_a_local_port_to_connect_to() {
     director.rejects(LAN, &other.frame(FROM_DEST), DropReason::NoConn);
 }
 
+/// DPVS's `fast_xmit`: no route leads to the client, so the dest's call goes to where the packets
+/// of the client's control conn come from.
+#[test]
+fn the_dest_s_call_reaches_a_client_without_a_route() {
+    let mut director = director(FwdMode::FullNat);
+    let net = &mut director.snapshot.net;
+    net.routes
+        .remove_all(|route| route.prefix.contains("10.0.0.48".parse().unwrap()));
+    net.invalidate_nexthops();
+    director.publish();
+    control(&mut director);
+    let to = announce(&mut director, 1001);
+    let call = frames::tcp("192.168.100.2:20", &to).flags("S").seq(7);
+    let seen = director.to_client(&call.frame(FROM_DEST));
+    assert_eq!(
+        (seen.to, seen.dst.as_str()),
+        (CLIENT_MAC, "10.0.0.48:40001")
+    );
+}
+
 /// RFC 959, 3.2: port 20 is the default. Servers without privileges use other ports.
 #[test]
 fn the_dest_may_connect_from_any_port() {
