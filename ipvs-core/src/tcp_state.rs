@@ -87,6 +87,15 @@ impl TcpState {
         matches!(self, TimeWait | Close)
     }
 
+    /// Whether one end has closed, and the other one still sends in this direction.
+    #[inline]
+    pub(crate) const fn is_half_closed_towards(self, direction: Direction) -> bool {
+        match direction {
+            Direction::Inbound => matches!(self, FinWait),
+            Direction::Outbound => matches!(self, CloseWait),
+        }
+    }
+
     /// The state after a segment.
     #[inline]
     pub const fn next(self, direction: Direction, kind: SegmentKind) -> Self {

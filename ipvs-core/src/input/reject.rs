@@ -2,8 +2,7 @@
 //! go back by the port and to the MAC address that the packet came from.
 
 use packet::ip::DEFAULT_TTL;
-use packet::ipv4::L2_LEN;
-use packet::tcp::{DATA_OFFSET_AT, TcpFlags};
+use packet::tcp::TcpFlags;
 use packet::{ChecksumState, PacketBuf};
 
 use crate::config::{OnUnserved, Protocol};
@@ -138,15 +137,11 @@ fn reset_for<A: Family, B: PacketBuf>(packet: &B, flow: &Flow<A>) -> Option<NewS
     }
     let frame = packet.bytes();
     let is_for_many = frame.first()? & 1 == 1;
-    let tcp = flow.l4(frame);
-    let segment = Segment::read(tcp).ok()?;
+    let segment = Segment::read(flow.l4(frame)).ok()?;
     if segment.has_rst() || is_for_many {
         return None;
     }
-    let header_len = usize::from(tcp.get(DATA_OFFSET_AT)? >> 4) * 4;
-    let l4_len = usize::from(flow.total_len) + L2_LEN - usize::from(flow.l4_at);
-    let data_len = l4_len.saturating_sub(header_len) as u32;
-    Some(reset_to(segment, data_len))
+    Some(reset_to(segment, flow.data_len(frame)))
 }
 
 /// The numbers of a reset for a segment with `data_len` bytes: RFC 9293, 3.10.7.1.

@@ -22,6 +22,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.set_active(id, state == TcpState::Established);
     }
 
+    /// One end has closed, and the other one goes on: as long as it sends, the conn is as good as
+    /// an established one (RFC 9293, 3.6), and so is its timeout.
+    #[cold]
+    pub(crate) fn keep_half_closed(&mut self, id: ConnId) {
+        let of_service = self.service_timeout_s(self.family.conns.get(id));
+        let usual = self.shared.snapshot.timeouts.tcp_s[TcpState::Established as usize];
+        self.set_timeout(id, clamp(of_service.unwrap_or(usual)));
+    }
+
     /// Changes the timeout. A shorter one counts at once, a longer one from the next packet on.
     pub(crate) fn set_timeout(&mut self, id: ConnId, timeout_s: u16) {
         let conn = self.family.conns.get_mut(id);

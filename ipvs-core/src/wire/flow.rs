@@ -4,6 +4,8 @@ use crate::config::Protocol;
 use crate::tuple::Tuple;
 use crate::wire::family::Family;
 use packet::ip::proto::{ICMP, SCTP, TCP, UDP};
+use packet::ipv4::L2_LEN;
+use packet::tcp::DATA_OFFSET_AT;
 
 /// A packet with ports, or an echo message: what a conn is looked up by, and where its L4 header
 /// is.
@@ -40,6 +42,14 @@ impl<A> Flow<A> {
     #[inline(always)]
     pub(crate) fn l4<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
         frame.get(usize::from(self.l4_at)..).unwrap_or_default()
+    }
+
+    /// Bytes of data in a TCP segment.
+    pub(crate) fn data_len(&self, frame: &[u8]) -> u32 {
+        let offset = self.l4(frame).get(DATA_OFFSET_AT).copied();
+        let header_len = offset.map_or(0, |offset| u32::from(offset >> 4) * 4);
+        let headers_len = u32::from(self.l4_at) + header_len;
+        (L2_LEN as u32 + u32::from(self.total_len)).saturating_sub(headers_len)
     }
 
     /// As [`Self::l4`], for writing.

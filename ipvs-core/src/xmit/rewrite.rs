@@ -141,6 +141,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if segment.has_rst() && !self.may_reset(segment, found.id, found.direction) {
             return Ok(());
         }
+        let has_data = flow.data_len(packet.bytes()) > 0;
+        let goes_on = state.is_half_closed_towards(found.direction) && has_data;
         let conn = self.family.conns.get_mut(found.id);
         let next = state.next(found.direction, segment.kind());
         match found.direction {
@@ -154,6 +156,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         if next != state {
             self.set_tcp_state(found.id, next);
+        } else if goes_on {
+            self.keep_half_closed(found.id);
         }
         Ok(())
     }

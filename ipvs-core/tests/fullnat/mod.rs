@@ -2,6 +2,7 @@
 
 mod conn_states;
 mod conns;
+mod half_closed;
 mod handoff;
 mod round_trip;
 mod segments;
