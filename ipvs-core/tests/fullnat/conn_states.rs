@@ -188,7 +188,7 @@ fn the_conns_of_a_removed_dest_go_on_and_no_new_ones_come() {
     let syn = frames::tcp("10.0.0.48:40001", VIP)
         .flags("S")
         .frame(FROM_CLIENT);
-    director.refuses(WAN, &syn, DropReason::NoDest);
+    director.rejects(WAN, &syn, DropReason::NoDest);
     let data = frames::tcp(CLIENT, VIP).flags("PA").seq(1001).ack(5001);
     let seen = director.to_dest(&data.payload(b"GET").frame(FROM_CLIENT));
     assert_eq!((&*seen.dst, &*seen.payload), (DEST, &b"GET"[..]));
