@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::{Api, BoxStream, convert};
+use super::{Api, BoxStream, convert, field};
 
 /// Entries that are made ahead of the client.
 const AHEAD: usize = 256;
@@ -58,7 +58,7 @@ fn message(key: &ServiceKey, list: v1::AccessList, prefix: Prefix) -> v1::Access
     v1::AccessEntry {
         service: Some(convert::service_key_message(key)),
         list: list.into(),
-        address: Some(convert::ip_message(prefix.addr())),
+        address: Some(field::ip_message(prefix.addr())),
         prefix_len: Some(prefix.prefix_len().into()),
     }
 }

@@ -3,7 +3,7 @@
 use proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::{Api, convert};
+use super::{Api, convert, field};
 use crate::desired::Address;
 use crate::publish::State;
 
@@ -36,7 +36,7 @@ impl v1::address_service_server::AddressService for Api {
         request: Request<v1::Address>,
     ) -> Result<Response<v1::Empty>, Status> {
         let message = request.get_ref();
-        let addr = convert::ip(message.address.as_ref(), "address")?;
+        let addr = field::ip(message.address.as_ref(), "address")?;
         self.control
             .write(|state| state.desired.del_address(addr, &message.device))
             .await?;
@@ -48,10 +48,10 @@ impl v1::address_service_server::AddressService for Api {
         request: Request<v1::FlushAddressesRequest>,
     ) -> Result<Response<v1::Empty>, Status> {
         let message = request.into_inner();
-        let family = convert::known(message.family, "family")?;
+        let family = field::known(message.family, "family")?;
         self.control
             .write_all(move |desired, _| {
-                let is_meant = |addr| convert::is_of(family, addr);
+                let is_meant = |addr| field::is_of(family, addr);
                 Ok(desired.flush_addresses(&message.device, is_meant)?)
             })
             .await?;
@@ -63,13 +63,13 @@ impl v1::address_service_server::AddressService for Api {
         request: Request<v1::ListAddressesRequest>,
     ) -> Result<Response<v1::ListAddressesResponse>, Status> {
         let device = &request.get_ref().device;
-        let family = convert::known(request.get_ref().family, "family")?;
+        let family = field::known(request.get_ref().family, "family")?;
         let addresses = self.control.read(|state| {
             if !device.is_empty() {
                 state.desired.device(device)?;
             }
             let shown = state.desired.addresses.values().filter(|address| {
-                convert::is_of(family, address.addr)
+                field::is_of(family, address.addr)
                     && (device.is_empty() || state.desired.device_name(address.ifindex) == device)
             });
             Ok::<_, Status>(shown.map(|address| message(state, address)).collect())
@@ -100,10 +100,10 @@ fn message(state: &State, address: &Address) -> v1::Address {
         }
     });
     v1::Address {
-        address: Some(convert::ip_message(address.addr)),
+        address: Some(field::ip_message(address.addr)),
         prefix_len: address.prefix_len.into(),
         device: state.desired.device_name(address.ifindex).to_owned(),
-        broadcast: address.broadcast.map(convert::ip_message),
+        broadcast: address.broadcast.map(field::ip_message),
         scope: convert::scope_message(address.scope).into(),
         sapool: address.sapool,
         valid_lft: 0,

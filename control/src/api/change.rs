@@ -7,8 +7,9 @@ use ipvs_core::ServiceKey;
 use proto::v1;
 use tonic::Status;
 
-use super::convert::{dest, ip, known, port, prefix, service, service_key};
+use super::convert::{dest, service, service_key};
 use super::edit;
+use super::field::{ip, known, port, prefix};
 use crate::desired::{AccessList, Change, Desired};
 
 /// What a message asks for.

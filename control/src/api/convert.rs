@@ -1,16 +1,12 @@
 //! Messages of the API to our own types and back, each in one place.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-use inet::{Prefix, RouteScope};
-use ipvs_core::{
-    DeviceName, Encapsulation, EndRange, FwdMode, Match, Protocol, ServiceKey, TcpState, Timeouts,
-};
-use packet::MacAddr;
+use inet::RouteScope;
+use ipvs_core::{Encapsulation, FwdMode, Protocol, ServiceKey, TcpState, Timeouts};
 use proto::v1;
 use tonic::Status;
 
-use super::{options, scheduler};
+use super::field::{ip, ip_message, known, optional_ip, port, prefix_len};
+use super::{matcher, options, scheduler};
 use crate::desired::{AddressRequest, DestRequest, ServiceRequest};
 use crate::telemetry::Counts;
 
@@ -18,87 +14,6 @@ use crate::telemetry::Counts;
 const DEFAULT_WEIGHT: u32 = 1;
 /// Conn timeouts are kept in 16 bits.
 const LONGEST_TIMEOUT_S: u32 = 65_535;
-
-pub(super) fn ip(message: Option<&v1::IpAddress>, what: &str) -> Result<IpAddr, Status> {
-    let bytes = message
-        .map(|message| message.bytes.as_slice())
-        .unwrap_or_default();
-    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
-        .map_err(|_| Status::invalid_argument(format!("{what}: give an IPv4 or IPv6 address")))
-}
-
-pub(super) fn optional_ip(
-    message: Option<&v1::IpAddress>,
-    what: &str,
-) -> Result<Option<IpAddr>, Status> {
-    message.map(|message| ip(Some(message), what)).transpose()
-}
-
-pub(super) fn ip_message(addr: IpAddr) -> v1::IpAddress {
-    let bytes = match addr {
-        IpAddr::V4(addr) => addr.octets().to_vec(),
-        IpAddr::V6(addr) => addr.octets().to_vec(),
-    };
-    v1::IpAddress { bytes }
-}
-
-pub(super) fn mac(bytes: &[u8]) -> Result<MacAddr, Status> {
-    let mac = <[u8; 6]>::try_from(bytes).map(MacAddr).map_err(|_| {
-        let len = bytes.len();
-        Status::invalid_argument(format!(
-            "invalid MAC address of {len} bytes: expected 6 bytes"
-        ))
-    })?;
-    if mac.is_multicast() || mac == MacAddr::ZERO {
-        return Err(Status::invalid_argument(format!(
-            "invalid MAC address '{mac}': expected a unicast address, e.g. 02:00:00:00:00:01"
-        )));
-    }
-    Ok(mac)
-}
-
-pub(super) fn port(port: u32, what: &str) -> Result<u16, Status> {
-    u16::try_from(port)
-        .map_err(|_| Status::invalid_argument(format!("{what} {port} is out of range: 0 to 65535")))
-}
-
-pub(super) fn prefix_len(len: u32, addr: IpAddr) -> Result<u8, Status> {
-    let most = if addr.is_ipv4() { 32 } else { 128 };
-    u8::try_from(len)
-        .ok()
-        .filter(|len| *len <= most)
-        .ok_or_else(|| {
-            Status::invalid_argument(format!("prefix length {len} is out of range: 0 to {most}"))
-        })
-}
-
-/// The prefix of an address. Without a length it is the address alone, but for 0.0.0.0 and `::`, which
-/// then stand for all addresses.
-pub(super) fn prefix(addr: IpAddr, len: Option<u32>) -> Result<Prefix, Status> {
-    let len = match len {
-        Some(len) => prefix_len(len, addr)?,
-        None if addr.is_unspecified() => 0,
-        None => Prefix::host(addr).prefix_len(),
-    };
-    Prefix::new(addr, len).ok_or_else(|| {
-        Status::invalid_argument(format!(
-            "invalid prefix '{addr}/{len}': expected e.g. 10.0.0.0/8"
-        ))
-    })
-}
-
-/// The value of an enum field.
-///
-/// # Errors
-/// If it is a number of a later version. Its default would be something else than what was asked.
-pub(super) fn known<E: TryFrom<i32>>(number: i32, field: &str) -> Result<E, Status> {
-    E::try_from(number).map_err(|_| {
-        Status::invalid_argument(format!(
-            "unknown {field} {number}: expected one of the values in dpvsd's .proto files"
-        ))
-    })
-}
 
 pub(super) fn scope(scope: v1::Scope) -> Option<RouteScope> {
     match scope {
@@ -157,82 +72,12 @@ pub(super) fn service_key(message: Option<&v1::ServiceKey>) -> Result<ServiceKey
         }
     };
     match &message.r#match {
-        Some(given) => {
-            let matcher = matcher(given)?;
-            let any = if is_ipv6(protocol, &matcher) {
-                Ipv6Addr::UNSPECIFIED.into()
-            } else {
-                Ipv4Addr::UNSPECIFIED.into()
-            };
-            Ok(ServiceKey {
-                matcher: Some(matcher),
-                ..ServiceKey::vip(protocol, any, 0)
-            })
-        }
+        Some(given) => matcher::service_key(protocol, given),
         None => Ok(ServiceKey::vip(
             protocol,
             ip(message.address.as_ref(), "VIP")?,
             port(message.port, "port")?,
         )),
-    }
-}
-
-/// Whether the ranges of a match service are of IPv6.
-fn is_ipv6(protocol: Protocol, matcher: &Match) -> bool {
-    let ranges = [&matcher.src, &matcher.dst];
-    let mut ranges = ranges.into_iter().flatten();
-    protocol == Protocol::IcmpV6 || ranges.any(|range| range.addrs.0.is_ipv6())
-}
-
-fn matcher(message: &v1::Match) -> Result<Match, Status> {
-    let device = |name: &str| match name {
-        "" => Ok(None),
-        name => DeviceName::new(name).map(Some).ok_or_else(|| {
-            Status::invalid_argument(format!("'{name}' is too long for a device's name"))
-        }),
-    };
-    Ok(Match {
-        src: message.src.as_ref().map(end_range).transpose()?,
-        dst: message.dst.as_ref().map(end_range).transpose()?,
-        iif: device(&message.iif)?,
-        oif: device(&message.oif)?,
-    })
-}
-
-fn end_range(message: &v1::EndRange) -> Result<EndRange, Status> {
-    let addrs = (
-        ip(message.first.as_ref(), "first address of a range")?,
-        ip(message.last.as_ref(), "last address of a range")?,
-    );
-    let ports = (
-        port(message.first_port, "port")?,
-        port(message.last_port, "port")?,
-    );
-    if addrs.0.is_ipv4() != addrs.1.is_ipv4() || addrs.0 > addrs.1 || ports.0 > ports.1 {
-        return Err(Status::invalid_argument(format!(
-            "range {}-{}:{}-{}: the first must not be above the last",
-            addrs.0, addrs.1, ports.0, ports.1
-        )));
-    }
-    Ok(EndRange { addrs, ports })
-}
-
-fn match_message(matcher: &Match) -> v1::Match {
-    let range = |range: &EndRange| v1::EndRange {
-        first: Some(ip_message(range.addrs.0)),
-        last: Some(ip_message(range.addrs.1)),
-        first_port: range.ports.0.into(),
-        last_port: range.ports.1.into(),
-    };
-    let device = |name: &Option<DeviceName>| {
-        let name = name.as_ref().map(DeviceName::as_str);
-        name.unwrap_or_default().to_owned()
-    };
-    v1::Match {
-        src: matcher.src.as_ref().map(range),
-        dst: matcher.dst.as_ref().map(range),
-        iif: device(&matcher.iif),
-        oif: device(&matcher.oif),
     }
 }
 
@@ -247,7 +92,7 @@ pub(super) fn service_key_message(key: &ServiceKey) -> v1::ServiceKey {
         protocol: protocol_message(key.protocol).into(),
         address: Some(ip_message(key.addr)),
         port: key.port.into(),
-        r#match: key.matcher.as_ref().map(match_message),
+        r#match: matcher::message(key),
     }
 }
 
@@ -372,14 +217,5 @@ pub(super) const fn rates_message(counts: &Counts) -> v1::Rates {
         out_packets: counts.out_packets,
         in_bytes: counts.in_bytes,
         out_bytes: counts.out_bytes,
-    }
-}
-
-/// Whether an address is of the family that was asked for.
-pub(super) const fn is_of(family: v1::Family, addr: IpAddr) -> bool {
-    match family {
-        v1::Family::Any => true,
-        v1::Family::Inet => addr.is_ipv4(),
-        v1::Family::Inet6 => addr.is_ipv6(),
     }
 }

@@ -10,7 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::BoxStream;
-use super::{Api, convert, request_message};
+use super::{Api, convert, field, request_message};
 use crate::desired::{DestEntry, ServiceEntry};
 use crate::publish::Control;
 use crate::publish::State;
@@ -86,8 +86,8 @@ impl Api {
                 .as_ref()
                 .map(|key| convert::service_key(Some(key)))
                 .transpose()?,
-            client: convert::optional_ip(request.client.as_ref(), "client")?,
-            client_port: convert::port(request.client_port, "client port")?,
+            client: field::optional_ip(request.client.as_ref(), "client")?,
+            client_port: field::port(request.client_port, "client port")?,
         };
         let lcores: Vec<u32> = self
             .control
@@ -140,7 +140,7 @@ async fn send_conns(
 }
 
 fn conn_message(lcore: u32, conn: &ConnInfo) -> v1::Conn {
-    let addr = |end: (IpAddr, u16)| Some(convert::ip_message(end.0));
+    let addr = |end: (IpAddr, u16)| Some(field::ip_message(end.0));
     v1::Conn {
         lcore,
         protocol: convert::protocol_message(conn.protocol).into(),
@@ -171,7 +171,7 @@ fn service_message(rates: &Rates, state: &State, service: &ServiceEntry) -> v1::
             .laddrs
             .iter()
             .map(|laddr| v1::Laddr {
-                address: Some(convert::ip_message(laddr.addr)),
+                address: Some(field::ip_message(laddr.addr)),
                 device: state.desired.device_name(laddr.ifindex).to_owned(),
                 port_conflicts: state
                     .usage_of(laddr.id)

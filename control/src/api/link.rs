@@ -8,7 +8,7 @@ use packet::{MacAddr, PortId};
 use proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::{Api, convert};
+use super::{Api, field};
 use crate::platform::{LinkInfo, Platform, PlatformError};
 use crate::publish::WorkerHandle;
 
@@ -49,7 +49,7 @@ impl v1::link_service_server::LinkService for Api {
     ) -> Result<Response<v1::Empty>, Status> {
         let message = request.into_inner();
         let mac = (!message.mac.is_empty())
-            .then(|| convert::mac(&message.mac))
+            .then(|| field::mac(&message.mac))
             .transpose()?;
         let _writer = self.control.writer().await;
         let device = self

@@ -5,9 +5,11 @@ mod address;
 mod change;
 mod convert;
 mod edit;
+mod field;
 mod ipvs;
 mod ipvs_list;
 mod link;
+mod matcher;
 mod memory;
 mod neighbour;
 mod options;
@@ -107,7 +109,8 @@ impl From<ServiceError> for Status {
             | ServiceError::NotUnicast(_)
             | ServiceError::PortKept { .. }
             | ServiceError::OtherFamily { .. }
-            | ServiceError::MatchesAll(_)
+            | ServiceError::WanOtherFamily { .. }
+            | ServiceError::IcmpOtherFamily { .. }
             | ServiceError::PortOfSnat { .. }
             | ServiceError::NoDevice { .. }
             | ServiceError::ModeOfMatch { .. }

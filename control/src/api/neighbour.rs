@@ -4,7 +4,7 @@ use inet::neighbour::NeighbourState;
 use proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::{Api, convert};
+use super::{Api, field};
 
 #[tonic::async_trait]
 impl v1::neighbour_service_server::NeighbourService for Api {
@@ -13,9 +13,9 @@ impl v1::neighbour_service_server::NeighbourService for Api {
         request: Request<v1::Neighbour>,
     ) -> Result<Response<v1::Empty>, Status> {
         let message = request.get_ref();
-        let addr = convert::ip(message.address.as_ref(), "neighbour")?;
+        let addr = field::ip(message.address.as_ref(), "neighbour")?;
         crate::desired::require_host(addr)?;
-        let mac = convert::mac(&message.mac)?;
+        let mac = field::mac(&message.mac)?;
         let change = self.control.write(|state| {
             let ifindex = state.desired.device(&message.device)?.ifindex;
             if state.desired.address(addr).is_some() {
@@ -35,7 +35,7 @@ impl v1::neighbour_service_server::NeighbourService for Api {
         request: Request<v1::Neighbour>,
     ) -> Result<Response<v1::Empty>, Status> {
         let message = request.get_ref();
-        let addr = convert::ip(message.address.as_ref(), "neighbour")?;
+        let addr = field::ip(message.address.as_ref(), "neighbour")?;
         let change = self.control.write(|state| {
             let ifindex = state.desired.device(&message.device)?.ifindex;
             if state.neighbours.remove(ifindex, addr) {
@@ -57,12 +57,12 @@ impl v1::neighbour_service_server::NeighbourService for Api {
         request: Request<v1::FlushNeighboursRequest>,
     ) -> Result<Response<v1::Empty>, Status> {
         let name = &request.get_ref().device;
-        let family = convert::known(request.get_ref().family, "family")?;
+        let family = field::known(request.get_ref().family, "family")?;
         let change = self.control.write(|state| {
             let device = (!name.is_empty())
                 .then(|| state.desired.device(name))
                 .transpose()?;
-            let is_meant = |addr| convert::is_of(family, addr);
+            let is_meant = |addr| field::is_of(family, addr);
             let ifindex = device.map(|device| device.ifindex);
             state.neighbours.flush(ifindex, is_meant);
             Ok::<_, Status>(())
@@ -76,19 +76,19 @@ impl v1::neighbour_service_server::NeighbourService for Api {
         request: Request<v1::ListNeighboursRequest>,
     ) -> Result<Response<v1::ListNeighboursResponse>, Status> {
         let name = &request.get_ref().device;
-        let family = convert::known(request.get_ref().family, "family")?;
+        let family = field::known(request.get_ref().family, "family")?;
         let neighbours = self.control.read(|state| {
             let device = (!name.is_empty())
                 .then(|| state.desired.device(name))
                 .transpose()?;
             let shown = state.neighbours.iter().filter(|neighbour| {
-                convert::is_of(family, neighbour.addr)
+                field::is_of(family, neighbour.addr)
                     && device.is_none_or(|device| device.ifindex == neighbour.ifindex)
             });
             Ok::<_, Status>(
                 shown
                     .map(|neighbour| v1::Neighbour {
-                        address: Some(convert::ip_message(neighbour.addr)),
+                        address: Some(field::ip_message(neighbour.addr)),
                         mac: neighbour.mac.map(|mac| mac.0.to_vec()).unwrap_or_default(),
                         device: state.desired.device_name(neighbour.ifindex).to_owned(),
                         state: neighbour.state.to_string(),

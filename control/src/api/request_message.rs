@@ -2,7 +2,7 @@
 
 use proto::v1;
 
-use super::{convert, options, scheduler};
+use super::{convert, field, options, scheduler};
 use crate::desired::{DestRequest, ServiceRequest};
 
 /// A service with its options, and nothing of what it has counted.
@@ -22,7 +22,7 @@ pub(super) fn service(request: &ServiceRequest) -> v1::VirtualService {
 pub(super) fn dest(request: &DestRequest) -> v1::Dest {
     let (tunnel_type, tunnel_port) = convert::tunnel_message(request.fwdmode);
     v1::Dest {
-        address: Some(convert::ip_message(request.addr)),
+        address: Some(field::ip_message(request.addr)),
         port: request.port.into(),
         fwd_mode: convert::fwdmode_message(request.fwdmode).into(),
         tunnel_type: tunnel_type.into(),

@@ -4,7 +4,7 @@ use inet::{Device, Prefix, Route};
 use proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::{Api, convert};
+use super::{Api, convert, field};
 use crate::desired::RouteRequest;
 
 #[tonic::async_trait]
@@ -39,10 +39,10 @@ impl v1::route_service_server::RouteService for Api {
         request: Request<v1::FlushRoutesRequest>,
     ) -> Result<Response<v1::Empty>, Status> {
         let message = request.into_inner();
-        let family = convert::known(message.family, "family")?;
+        let family = field::known(message.family, "family")?;
         self.control
             .write_all(move |desired, _| {
-                let is_meant = |addr| convert::is_of(family, addr);
+                let is_meant = |addr| field::is_of(family, addr);
                 Ok(desired.flush_routes(&message.device, is_meant)?)
             })
             .await?;
@@ -53,22 +53,22 @@ impl v1::route_service_server::RouteService for Api {
         &self,
         request: Request<v1::ListRoutesRequest>,
     ) -> Result<Response<v1::ListRoutesResponse>, Status> {
-        let family = convert::known(request.get_ref().family, "family")?;
+        let family = field::known(request.get_ref().family, "family")?;
         // The lock is held only while the table is copied.
         let (routes, devices) = self
             .control
             .read(|state| (state.desired.routes.clone(), state.desired.devices.clone()));
         let shown = routes
             .iter()
-            .filter(|route| convert::is_of(family, route.prefix.addr()));
+            .filter(|route| field::is_of(family, route.prefix.addr()));
         let routes = shown.map(|route| message(&devices, route)).collect();
         Ok(Response::new(v1::ListRoutesResponse { routes }))
     }
 }
 
 fn prefix(message: &v1::Route) -> Result<Prefix, Status> {
-    let addr = convert::ip(message.address.as_ref(), "prefix")?;
-    convert::prefix(addr, message.prefix_len)
+    let addr = field::ip(message.address.as_ref(), "prefix")?;
+    field::prefix(addr, message.prefix_len)
 }
 
 fn route(message: &v1::Route) -> Result<RouteRequest, Status> {
@@ -77,13 +77,13 @@ fn route(message: &v1::Route) -> Result<RouteRequest, Status> {
     })?;
     Ok(RouteRequest {
         prefix: prefix(message)?,
-        gateway: convert::optional_ip(message.gateway.as_ref(), "via")?
+        gateway: field::optional_ip(message.gateway.as_ref(), "via")?
             .filter(|gateway| !gateway.is_unspecified()),
-        src: convert::optional_ip(message.src.as_ref(), "src")?.filter(|src| !src.is_unspecified()),
+        src: field::optional_ip(message.src.as_ref(), "src")?.filter(|src| !src.is_unspecified()),
         device: Some(message.device.clone()).filter(|name| !name.is_empty()),
         mtu: Some(mtu).filter(|mtu| *mtu != 0),
         metric: message.metric,
-        scope: convert::scope(convert::known(message.scope, "scope")?),
+        scope: convert::scope(field::known(message.scope, "scope")?),
     })
 }
 
@@ -93,10 +93,10 @@ fn message(devices: &[Device], route: &Route) -> v1::Route {
         .find(|device| device.ifindex == route.ifindex)
         .map(|device| device.name.clone());
     v1::Route {
-        address: Some(convert::ip_message(route.prefix.addr())),
+        address: Some(field::ip_message(route.prefix.addr())),
         prefix_len: Some(route.prefix.prefix_len().into()),
-        gateway: route.gateway.map(convert::ip_message),
-        src: route.src.map(convert::ip_message),
+        gateway: route.gateway.map(field::ip_message),
+        src: route.src.map(field::ip_message),
         device: device.unwrap_or_default(),
         mtu: route.mtu.into(),
         metric: route.metric,

@@ -21,8 +21,8 @@ pub struct ServiceKey {
     pub addr: IpAddr,
     /// The vport, in host byte order; 0 for all ports.
     pub port: u16,
-    /// The packets that the service matches, if it has no VIP. `addr` and `port` are 0.0.0.0:0
-    /// then.
+    /// The packets that the service matches, if it has no VIP. `addr` is 0.0.0.0 or `::` then, by
+    /// the family of these packets, and `port` is 0.
     pub matcher: Option<Match>,
 }
 

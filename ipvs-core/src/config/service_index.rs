@@ -52,13 +52,13 @@ impl ServiceIndex {
             self.nat_dests.add(end);
             self.nat_dest_addrs.add(of_any_port(end));
         }
+        self.nat64 += usize::from(service.is_nat64());
         if service.key.matcher.is_some() {
             self.matching += 1;
             return;
         }
         self.vips.add(vip_of(service));
         self.any_port += usize::from(service.key.port == 0);
-        self.nat64 += usize::from(service.is_nat64());
         self.hashed += usize::from(service.scheduler.is_by_hash());
         self.ftp += usize::from(service.is_ftp());
         ftp_dests_of(service).for_each(|end| self.ftp_dests.add(end));
@@ -71,13 +71,13 @@ impl ServiceIndex {
             self.nat_dests.remove(&end);
             self.nat_dest_addrs.remove(&of_any_port(end));
         }
+        self.nat64 -= usize::from(service.is_nat64());
         if service.key.matcher.is_some() {
             self.matching -= 1;
             return;
         }
         self.vips.remove(&vip_of(service));
         self.any_port -= usize::from(service.key.port == 0);
-        self.nat64 -= usize::from(service.is_nat64());
         self.hashed -= usize::from(service.scheduler.is_by_hash());
         self.ftp -= usize::from(service.is_ftp());
         ftp_dests_of(service).for_each(|end| self.ftp_dests.remove(&end));

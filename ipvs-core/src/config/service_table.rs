@@ -142,7 +142,7 @@ impl ServiceTable {
         !self.match_services.is_empty()
     }
 
-    /// The first service that matches a packet. For a packet to the director itself, services of
+    /// The first service that matches a packet of its address family. For a packet to the director itself, services of
     /// SNAT are skipped; for any other packet, only services of SNAT count.
     pub fn matching(
         &self,
@@ -153,6 +153,7 @@ impl ServiceTable {
         self.match_services.iter().find(|service| {
             let matches = |matcher: Match| matcher.has(packet);
             service.key.protocol == protocol
+                && service.key.addr.is_ipv4() == packet.src.0.is_ipv4()
                 && service.leads_out() != is_to_us
                 && service.key.matcher.is_some_and(matches)
         })

@@ -4,8 +4,9 @@ use packet::PacketBuf;
 use packet::ip::IpFacts;
 
 use crate::config::Protocol;
-use crate::ctx::Engine;
+use crate::ctx::{Engine, Miss};
 use crate::io::Io;
+use crate::lifecycle::service_of;
 use crate::wire::{Family, Flow, family, icmp_quote};
 
 impl<B: PacketBuf> Engine<B> {
@@ -13,11 +14,12 @@ impl<B: PacketBuf> Engine<B> {
     #[cold]
     pub(super) fn hand_over_nat64(&mut self) {
         let mut at = 0;
-        while let Some(flow) = self.v4.misses.get(at).map(|item| item.flow) {
-            if self.is_nat64(&flow) {
-                if let Some(packet) = self.v4.misses.remove(at).packet {
+        while at < self.v4.misses.len() {
+            if self.is_nat64(at) {
+                let miss = self.v4.misses.remove(at);
+                if let Some(packet) = miss.packet {
                     self.v6_batch
-                        .admit(&self.v6.conns, packet, flow.to_mapped());
+                        .admit(&self.v6.conns, packet, miss.flow.to_mapped());
                 }
             } else {
                 at += 1;
@@ -43,17 +45,20 @@ impl<B: PacketBuf> Engine<B> {
         self.v4.stray_fragments = strays;
     }
 
-    /// Whether an IPv4 packet belongs to a NAT64 conn, or may make one.
-    fn is_nat64(&mut self, flow: &Flow<[u8; 4]>) -> bool {
+    /// Whether the packet of this miss belongs to a NAT64 conn, or may make one.
+    fn is_nat64(&mut self, miss: usize) -> bool {
+        let Miss { packet, flow, .. } = &self.v4.misses[miss];
+        let (Some(packet), flow) = (packet, *flow) else {
+            return false;
+        };
         let tuple = &flow.tuple;
         if <[u8; 4]>::check_hosts(tuple.src, tuple.dst).is_err() {
             return false;
         }
-        let services = &self.shared.snapshot.services;
-        let of_vip = services.of_vip(flow.protocol(), tuple.dst, tuple.dport);
-        of_vip.is_some_and(|service| service.is_nat64())
+        let service = service_of(&self.shared.snapshot, packet, &flow);
+        service.is_some_and(|service| service.is_nat64())
             || self.v6.conns.find(&tuple.to_mapped()).is_some()
-            || self.is_expected_by_nat64(flow)
+            || self.is_expected_by_nat64(&flow)
     }
 
     /// Whether it may be an FTP data conn of a service with dests of both families.

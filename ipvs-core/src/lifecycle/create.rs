@@ -234,7 +234,7 @@ fn opening_segment(protocol: Protocol, l4: &[u8]) -> Result<Option<Segment>, Dro
 
 /// The service of the packet's VIP and port, or one that matches the packet.
 #[inline]
-fn service_of<'a, A: Family, B: PacketBuf>(
+pub(crate) fn service_of<'a, A: Family, B: PacketBuf>(
     snapshot: &'a Snapshot,
     packet: &B,
     flow: &Flow<A>,

@@ -12,4 +12,4 @@ mod transition;
 mod unbind;
 mod way_back;
 
-pub(crate) use create::Unserved;
+pub(crate) use create::{Unserved, service_of};

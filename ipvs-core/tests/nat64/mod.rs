@@ -3,6 +3,7 @@
 mod forwarding;
 mod fragments;
 mod icmp_errors;
+mod match_services;
 mod nat_mode;
 
 use ipvs_core::{FwdMode, Protocol};

@@ -1,10 +1,10 @@
 //! `-H`: a service that is named by the packets it takes,
 //! `proto=tcp,src-range=A-B[:P-Q],dst-range=...,iif=D,oif=D`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use cli::{CliError, ip_message, ip_or_zero};
-use proto::v1::{EndRange, Match, Protocol, ServiceKey};
+use cli::{CliError, ip_message};
+use proto::v1::{EndRange, Family, Match, Protocol, ServiceKey};
 
 const WORDS: [&str; 6] = ["proto", "af", "src-range", "dst-range", "iif", "oif"];
 
@@ -15,7 +15,7 @@ const WORDS: [&str; 6] = ["proto", "af", "src-range", "dst-range", "iif", "oif"]
 pub(super) fn parse(text: &str) -> Result<ServiceKey, CliError> {
     let mut protocol = None;
     let mut matcher = Match::default();
-    let mut wants_ipv6 = None;
+    let (mut wants_ipv6, mut src, mut dst) = (None, None, None);
     for part in text.split(',') {
         let Some((word, value)) = part.split_once('=') else {
             return Err(unknown(part));
@@ -23,8 +23,8 @@ pub(super) fn parse(text: &str) -> Result<ServiceKey, CliError> {
         match word {
             "proto" => protocol = Some(parse_protocol(value)?),
             "af" => wants_ipv6 = Some(parse_family(value)?),
-            "src-range" => matcher.src = Some(parse_range(value)?),
-            "dst-range" => matcher.dst = Some(parse_range(value)?),
+            "src-range" => src = Range::parse(value)?,
+            "dst-range" => dst = Range::parse(value)?,
             "iif" => value.clone_into(&mut matcher.iif),
             "oif" => value.clone_into(&mut matcher.oif),
             _ => return Err(unknown(word)),
@@ -33,7 +33,21 @@ pub(super) fn parse(text: &str) -> Result<ServiceKey, CliError> {
     let protocol = protocol.ok_or_else(|| {
         CliError::usage(format!("no protocol in '{text}': give one, e.g. proto=tcp"))
     })?;
-    check_family(text, protocol, &matcher, wants_ipv6)?;
+    let is_ipv6 = family(text, protocol, [src, dst], wants_ipv6)?;
+    let has_device = !matcher.iif.is_empty() || !matcher.oif.is_empty();
+    if is_ipv6.is_none() && src.is_none() && dst.is_none() && !has_device {
+        return Err(CliError::usage(format!(
+            "'{text}' says no packets: give src-range=, dst-range=, iif=, oif= or af=, e.g. \
+             proto=tcp,src-range=192.168.100.0-192.168.100.254,oif=dpdk1"
+        )));
+    }
+    matcher.src = src.map(|range| range.of_family(is_ipv6));
+    matcher.dst = dst.map(|range| range.of_family(is_ipv6));
+    matcher.family = match is_ipv6 {
+        Some(true) => Family::Inet6.into(),
+        Some(false) => Family::Inet.into(),
+        None => Family::Any.into(),
+    };
     Ok(ServiceKey {
         protocol: protocol.into(),
         r#match: Some(matcher),
@@ -76,20 +90,21 @@ fn parse_family(name: &str) -> Result<bool, CliError> {
     }
 }
 
-/// Refuses a service whose ranges, protocol and `af` are not all of one family.
-fn check_family(
+/// Whether a service is for IPv6, as its ranges, protocol and `af` say; `None` if none of them does.
+/// All that do must agree.
+fn family(
     text: &str,
     protocol: Protocol,
-    matcher: &Match,
+    ranges: [Option<Range>; 2],
     wants_ipv6: Option<bool>,
-) -> Result<(), CliError> {
+) -> Result<Option<bool>, CliError> {
     let of_protocol = match protocol {
         Protocol::Icmp => Some(false),
         Protocol::Icmpv6 => Some(true),
         _ => None,
     };
-    let ranges = [&matcher.src, &matcher.dst].into_iter().flatten();
-    let of_ranges = ranges.map(|range| ip_or_zero(range.first.as_ref()).is_ipv6());
+    let addrs = ranges.into_iter().flatten().filter_map(|range| range.addrs);
+    let of_ranges = addrs.map(|(first, _)| first.is_ipv6());
     let mut said = of_ranges.chain(of_protocol).chain(wants_ipv6);
     let first = said.next();
     if said.any(|other| Some(other) != first) {
@@ -97,32 +112,61 @@ fn check_family(
             "'{text}' mixes IPv4 and IPv6: a service has one family"
         )));
     }
-    Ok(())
+    Ok(first)
 }
 
-/// Parses `A`, `A-B`, `A-B:P` and `A-B:P-Q`. IPv6 addresses before ports stand in brackets:
-/// `[A-B]:P-Q` or `[A]-[B]:P`.
-fn parse_range(text: &str) -> Result<EndRange, CliError> {
-    let wrong = || {
-        CliError::usage(format!(
-            "invalid address range '{text}': expected e.g. 192.168.100.0-192.168.100.254 \
-             or 10.0.0.1-10.0.0.9:80-90"
-        ))
-    };
-    let (addrs, ports) = split_ports(text);
-    let (first, last) = addrs.split_once('-').unwrap_or((addrs, addrs));
-    let (first_port, last_port) = ports.split_once('-').unwrap_or((ports, ports));
-    let addr = |text: &str| {
-        let bare = text.trim_start_matches('[').trim_end_matches(']');
-        bare.parse::<IpAddr>().map_err(|_| wrong())
-    };
-    let port = |text: &str| text.parse::<u16>().map_err(|_| wrong());
-    Ok(EndRange {
-        first: Some(ip_message(addr(first)?)),
-        last: Some(ip_message(addr(last)?)),
-        first_port: port(first_port)?.into(),
-        last_port: port(last_port)?.into(),
-    })
+/// A range of addresses and ports.
+#[derive(Debug, Clone, Copy)]
+struct Range {
+    /// First and last; `None` for all.
+    addrs: Option<(IpAddr, IpAddr)>,
+    /// First and last; 0 and 0 for all.
+    ports: (u16, u16),
+}
+
+impl Range {
+    /// Parses `A`, `A-B`, `A-B:P`, `A-B:P-Q` and `:P-Q`. IPv6 addresses before ports stand in
+    /// brackets: `[A-B]:P-Q` or `[A]-[B]:P`. Nothing at all is no range.
+    fn parse(text: &str) -> Result<Option<Self>, CliError> {
+        let wrong = || {
+            CliError::usage(format!(
+                "invalid address range '{text}': expected e.g. 192.168.100.0-192.168.100.254, \
+                 10.0.0.1-10.0.0.9:80-90 or :80-90"
+            ))
+        };
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let (addrs, ports) = split_ports(text);
+        let (first, last) = addrs.split_once('-').unwrap_or((addrs, addrs));
+        let (first_port, last_port) = ports.split_once('-').unwrap_or((ports, ports));
+        let addr = |text: &str| {
+            let bare = text.trim_start_matches('[').trim_end_matches(']');
+            bare.parse::<IpAddr>().map_err(|_| wrong())
+        };
+        let port = |text: &str| text.parse::<u16>().map_err(|_| wrong());
+        let addrs = match addrs {
+            "" => None,
+            _ => Some((addr(first)?, addr(last)?)),
+        };
+        let ports = (port(first_port)?, port(last_port)?);
+        Ok(Some(Self { addrs, ports }))
+    }
+
+    /// The range for the API, where all addresses are written as 0.0.0.0 or `::`.
+    fn of_family(self, is_ipv6: Option<bool>) -> EndRange {
+        let any = match is_ipv6 {
+            Some(true) => Ipv6Addr::UNSPECIFIED.into(),
+            _ => Ipv4Addr::UNSPECIFIED.into(),
+        };
+        let (first, last) = self.addrs.unwrap_or((any, any));
+        EndRange {
+            first: Some(ip_message(first)),
+            last: Some(ip_message(last)),
+            first_port: self.ports.0.into(),
+            last_port: self.ports.1.into(),
+        }
+    }
 }
 
 /// Splits a range into addresses and ports. `0-0` stands for all ports.
@@ -139,6 +183,43 @@ fn split_ports(text: &str) -> (&str, &str) {
 mod tests {
     use super::*;
     use crate::output::matcher::{saved, shown};
+
+    /// What DPVS's own -S writes of a service without ranges, and the forms of its help: 0.0.0.0
+    /// is any address.
+    #[test]
+    fn what_is_not_given_is_any() {
+        let parsed = |text: &str| {
+            let key = parse(text).unwrap();
+            saved(key.protocol(), &key.r#match.unwrap())
+        };
+        for (text, read) in [
+            ("proto=tcp,af=ipv4,oif=dpdk1", "proto=tcp,af=ipv4,oif=dpdk1"),
+            ("proto=tcp,oif=dpdk1,af=ipv6", "proto=tcp,af=ipv6,oif=dpdk1"),
+            ("proto=icmpv6,oif=dpdk1", "proto=icmpv6,af=ipv6,oif=dpdk1"),
+            ("proto=tcp,src-range=,af=ipv4", "proto=tcp,af=ipv4"),
+            (
+                "proto=tcp,src-range=0.0.0.0-0.0.0.0:0-0,iif=,oif=dpdk1",
+                "proto=tcp,src-range=0.0.0.0-0.0.0.0:0-0,oif=dpdk1",
+            ),
+            (
+                "proto=udp,dst-range=:1-1024",
+                "proto=udp,dst-range=0.0.0.0-0.0.0.0:1-1024",
+            ),
+            (
+                "proto=udp,dst-range=:53,af=ipv6",
+                "proto=udp,dst-range=[::-::]:53-53",
+            ),
+            (
+                "proto=udp,dst-range=[::],src-range=:53",
+                "proto=udp,src-range=[::-::]:53-53,dst-range=[::-::]:0-0",
+            ),
+        ] {
+            assert_eq!(parsed(text), read, "{text}");
+            assert_eq!(parsed(read), read);
+        }
+        let error = parse("proto=tcp").unwrap_err();
+        assert!(error.text.contains("src-range="), "{error}");
+    }
 
     /// The tutorial's line, and the form of ipvsadm's list.
     #[test]

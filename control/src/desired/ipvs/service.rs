@@ -118,9 +118,6 @@ impl Desired {
     }
 
     fn check_matcher(&self, service: ServiceKey, matcher: &Match) -> Result<(), ServiceError> {
-        if matcher.src.is_none() && matcher.dst.is_none() {
-            return Err(ServiceError::MatchesAll(service));
-        }
         for name in [matcher.iif, matcher.oif].into_iter().flatten() {
             if self.device(name.as_str()).is_err() {
                 let device = name.as_str().to_owned();

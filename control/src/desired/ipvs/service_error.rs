@@ -134,6 +134,26 @@ pub enum ServiceError {
         /// The dest's forwarding mode
         fwdmode: &'static str,
     },
+    /// A WAN address of the other address family.
+    #[error(
+        "WAN address {addr} of service {service}: SNAT (-J) changes the source only, so the packets and the WAN address are of one address family"
+    )]
+    WanOtherFamily {
+        /// The service
+        service: ServiceKey,
+        /// WAN address
+        addr: IpAddr,
+    },
+    /// A dest of the other address family for ICMP.
+    #[error(
+        "dest {addr} of service {service}: ICMP is IPv4's and ICMPv6 is IPv6's: give a dest of the service's address family"
+    )]
+    IcmpOtherFamily {
+        /// The service
+        service: ServiceKey,
+        /// RIP
+        addr: IpAddr,
+    },
     /// Hash target qid for a service that is not UDP.
     #[error(
         "service {0}: hash target qid is the QUIC connection ID, which only UDP services see: name a UDP service (-u), or use --hash-target sip"
@@ -194,11 +214,6 @@ pub enum ServiceError {
         /// The dest's forwarding mode
         fwdmode: &'static str,
     },
-    /// A match service with an address and port.
-    #[error(
-        "service {0}: say which packets it is for: src-range=, dst-range=, e.g. -H proto=tcp,src-range=192.168.100.0-192.168.100.254,oif=dpdk1"
-    )]
-    MatchesAll(ServiceKey),
     /// A match service names a device that does not exist.
     #[error("service {service}: no device {device}: `dpip link show` lists them")]
     NoDevice {

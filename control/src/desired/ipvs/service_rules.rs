@@ -167,14 +167,22 @@ impl DestRequest {
         if !is_host(addr) {
             return Err(ServiceError::NotUnicast(addr));
         }
-        let is_other_family = addr.is_ipv4() != key.addr.is_ipv4();
-        if is_other_family && (key.matcher.is_some() || !self.fwdmode.joins_families()) {
-            return Err(ServiceError::OtherFamily {
-                service,
-                addr,
-                fwdmode,
-            });
+        if addr.is_ipv4() == key.addr.is_ipv4() {
+            return Ok(());
         }
-        Ok(())
+        if self.fwdmode == FwdMode::Snat {
+            return Err(ServiceError::WanOtherFamily { service, addr });
+        }
+        if matches!(key.protocol, Protocol::Icmp | Protocol::IcmpV6) {
+            return Err(ServiceError::IcmpOtherFamily { service, addr });
+        }
+        if self.fwdmode.joins_families() {
+            return Ok(());
+        }
+        Err(ServiceError::OtherFamily {
+            service,
+            addr,
+            fwdmode,
+        })
     }
 }
