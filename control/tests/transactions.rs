@@ -231,3 +231,42 @@ async fn until_a_dest_weighs(director: &Director, weight: u16) {
         })
         .await;
 }
+
+/// `-C`, `--set` and `-Z` are part of the whole: if a later change is refused, they are undone.
+#[tokio::test]
+async fn flushing_and_timeouts_belong_to_the_transaction() {
+    let director = director().await;
+    two_arm(&director).await;
+    let before = director.everything().await;
+    let mut ipvs = director.ipvs().await;
+    let timeouts = v1::Timeouts {
+        tcp_s: 77,
+        ..Default::default()
+    };
+    let changes = |service: &str| {
+        tokio_stream::iter([
+            change(Change::FlushServices(v1::Empty {})),
+            change(Change::SetTimeouts(timeouts)),
+            change(Change::ZeroCounters(v1::ZeroCountersRequest::default())),
+            change(Change::DelService(key(service, 80))),
+        ])
+    };
+    refused(
+        ipvs.apply(changes(VIP)).await,
+        Code::NotFound,
+        "change 4: no service",
+    );
+    assert_eq!(director.everything().await, before);
+
+    let changes = [
+        change(Change::FlushServices(v1::Empty {})),
+        change(Change::SetTimeouts(timeouts)),
+        change(Change::AddService(service(VIP, 81, "rr"))),
+    ];
+    ipvs.apply(tokio_stream::iter(changes)).await.unwrap();
+    let services = director.services().await;
+    assert_eq!(services.len(), 1);
+    assert_eq!(services[0].key, Some(key(VIP, 81)));
+    let set = ipvs.get_timeouts(v1::Empty {}).await.unwrap().into_inner();
+    assert_eq!(set.tcp_s, 77);
+}

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use args::Command;
 use cli::CliError;
 use client::connect;
-use proto::v1::{AccessList, Empty, ZeroCountersRequest};
+use proto::v1::AccessList;
 
 fn main() -> ExitCode {
     cli::run("ipvsadm-rs", async { run(cli::arguments()?).await })
@@ -24,7 +24,6 @@ async fn run(args: Vec<String>) -> Result<(), CliError> {
     let line = args::parse(&args)?;
     // A wrong line is refused before the daemon is asked anything.
     args::check(&line)?;
-    let service = request::service(&line)?;
     let change = request::change(&line)?;
     let socket = cli::socket_path(line.get("socket").map(str::to_owned));
     match line.command {
@@ -40,22 +39,12 @@ async fn run(args: Vec<String>) -> Result<(), CliError> {
         }
         Command::GetLaddr => list::laddrs(&mut connect(&socket).await?, &line).await,
         Command::Restore => {
-            let changes = restore::changes(&restore::text(&line)?)?;
+            let text = restore::text(&line)?;
+            if line.has("keep-going") {
+                return restore::apply_each(&mut connect(&socket).await?, &text).await;
+            }
+            let changes = restore::changes(&text)?;
             restore::apply(&mut connect(&socket).await?, changes).await
-        }
-        Command::SetTimeouts => {
-            let timeouts = request::timeouts(&line)?;
-            connect(&socket).await?.set_timeouts(timeouts).await?;
-            Ok(())
-        }
-        Command::Clear => {
-            connect(&socket).await?.flush_services(Empty {}).await?;
-            Ok(())
-        }
-        Command::Zero => {
-            let request = ZeroCountersRequest { key: service };
-            connect(&socket).await?.zero_counters(request).await?;
-            Ok(())
         }
         command => match change {
             Some(change) => restore::apply_one(&mut connect(&socket).await?, change).await,

@@ -1,4 +1,5 @@
-//! `-R`: many lines as one change. All of them are carried out, or none.
+//! `-R`: many lines as one change. All of them are carried out, or none; with `--keep-going` all
+//! that can be.
 
 use std::io::Read;
 
@@ -25,16 +26,13 @@ pub(crate) fn text(line: &Line) -> Result<String, CliError> {
     }
 }
 
-/// The changes that lines of `-S` ask for, each with the number of its line. Empty lines and
-/// comments are skipped, but count as lines.
+/// The changes that lines of `-S` ask for, each with the number of its line.
 ///
 /// # Errors
 /// If a line is wrong. The message says which.
 pub(crate) fn changes(text: &str) -> Result<Vec<(usize, Change)>, CliError> {
-    text.lines()
-        .zip(1..)
-        .filter(|(line, _)| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
-        .map(|(line, number)| {
+    lines(text)
+        .map(|(number, line)| {
             let at = |error: CliError| CliError {
                 text: format!("line {number}: {} (nothing was restored)", error.text),
                 ..error
@@ -44,13 +42,21 @@ pub(crate) fn changes(text: &str) -> Result<Vec<(usize, Change)>, CliError> {
         .collect()
 }
 
+/// The lines with their numbers. Empty lines and comments are skipped, but count as lines.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let is_meant = |line: &str| !line.is_empty() && !line.starts_with('#');
+    let lines = (1..).zip(text.lines().map(str::trim));
+    lines.filter(move |(_, line)| is_meant(line))
+}
+
 fn change(text: &str) -> Result<Change, CliError> {
-    let line = args::parse(
-        &text
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect::<Vec<_>>(),
-    )?;
+    let mut words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
+    // ipvsadm(8): the lines of a script may be fed to -R too.
+    let first = words.first().map_or("", String::as_str);
+    if matches!(first.rsplit('/').next(), Some("ipvsadm" | "ipvsadm-rs")) {
+        words.remove(0);
+    }
+    let line = args::parse(&words)?;
     args::check(&line)?;
     request::change(&line)?.ok_or_else(|| {
         CliError::usage(format!(
@@ -82,6 +88,57 @@ pub(crate) async fn apply(
             ..error
         }
     })
+}
+
+/// Carries out all lines that can be, in their order.
+///
+/// # Errors
+/// If some were refused. The message lists them.
+pub(crate) async fn apply_each(client: &mut Client, text: &str) -> Result<(), CliError> {
+    let (mut changes, mut refused) = (Vec::new(), Vec::new());
+    for (number, line) in lines(text) {
+        match change(line) {
+            Ok(change) => changes.push((number, change)),
+            Err(error) => refused.push((number, error.text)),
+        }
+    }
+    let all = changes.len() + refused.len();
+    let mut rest = &changes[..];
+    // All at once; after a refusal in ever larger parts again. So neither many lines nor many
+    // refusals take long.
+    let mut size = rest.len();
+    while let [(first, _), ..] = rest {
+        let (part, later) = rest.split_at(size.min(rest.len()));
+        let part: Vec<_> = part.iter().map(|(_, change)| change.clone()).collect();
+        let Err(status) = client.apply(tokio_stream::iter(part)).await else {
+            rest = later;
+            size = size.saturating_mul(2);
+            continue;
+        };
+        let error = CliError::from(status);
+        match split_number(&error.text) {
+            (Some(1), sentence) => {
+                refused.push((*first, sentence.to_owned()));
+                rest = &rest[1..];
+                size = 1;
+            }
+            // The changes before the refused one are carried out first.
+            (Some(number), _) if number > 1 => size = number - 1,
+            _ => return Err(error),
+        }
+    }
+    if refused.is_empty() {
+        return Ok(());
+    }
+    refused.sort_unstable();
+    let done = all - refused.len();
+    let listed = refused
+        .iter()
+        .map(|(line, why)| format!("\n  line {line}: {why}"));
+    Err(CliError::failed(format!(
+        "restored {done} of {all} lines, not these:{}",
+        listed.collect::<String>()
+    )))
 }
 
 /// Sends the one change of a command line.
@@ -125,10 +182,21 @@ mod tests {
         assert!(changes("").unwrap().is_empty());
     }
 
+    /// ipvsadm(8) and the scripts in DPVS's pages.
+    #[test]
+    fn lines_may_begin_with_the_program_s_name_and_flush_and_set_timeouts() {
+        let text =
+            "ipvsadm -C\n/sbin/ipvsadm --set 90 3 300\n ./ipvsadm-rs -A -t 10.0.0.1:80\n-Z\n";
+        let kinds: Vec<_> = changes(text).unwrap();
+        assert_eq!(kinds.len(), 4);
+        assert!(changes("ipvsadm-save -A -t 10.0.0.1:80").is_err());
+    }
+
     #[test]
     fn the_wrong_line_is_named() {
         for (wrong, part) in [
-            ("-C", "'flush' cannot be restored"),
+            ("-ln", "'list' cannot be restored"),
+            ("-R", "'restore' cannot be restored"),
             ("-a -t 10.0.0.100:80", "'real-server'"),
             ("-A -t 10.0.0.100:80 junk", "unexpected argument 'junk'"),
             ("-A -t 10.0.0.100:http-nonsense", "http-nonsense"),

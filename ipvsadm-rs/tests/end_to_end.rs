@@ -27,6 +27,14 @@ fn tutorial() -> Daemon {
     daemon
 }
 
+/// What `-S` prints below the timeouts.
+fn rules(daemon: &Daemon) -> String {
+    let saved = daemon.run("-S -n");
+    let (first, rules) = saved.split_once('\n').unwrap();
+    assert_eq!(first, "--set 0 0 0");
+    rules.to_owned()
+}
+
 const LISTED: &str = "\
 IP Virtual Server version 0.1.0 (size=0)
 Prot LocalAddress:Port Scheduler Flags
@@ -92,7 +100,7 @@ UDP      [2001:db8::100]:53             192.0.2.7
 "
     );
     assert_eq!(
-        daemon.run("-S"),
+        rules(&daemon),
         lines.map(|line| format!("{line}\n")).concat()
     );
     daemon.run("-V -t 10.0.0.100:80 -k 2001:db8::1");
@@ -168,7 +176,7 @@ TCP  10.0.0.101:80 sh (sh-port)
 UDP  10.0.0.100:443 conhash qid
 "
     );
-    let saved = daemon.run("-S -n");
+    let saved = rules(&daemon);
     assert_eq!(
         saved,
         "\
@@ -181,7 +189,7 @@ UDP  10.0.0.100:443 conhash qid
     for line in saved.lines() {
         assert_eq!(again.run(line), "", "{line}");
     }
-    assert_eq!(again.run("-S -n"), saved);
+    assert_eq!(rules(&again), saved);
     // `-E` without flags clears them.
     daemon.run("-E -t 10.0.0.100:80 -s mh");
     assert!(daemon.run("-ln").contains("TCP  10.0.0.100:80 mh\n"));
@@ -194,7 +202,7 @@ fn services_dests_and_local_addresses_change_and_go() {
     daemon.run("-e -t 10.0.0.100:80 -r 192.168.100.2 -b -w 7 -x 100 -y 50");
     daemon.run("-d -t 10.0.0.100:80 -r 192.168.100.3");
     assert_eq!(
-        daemon.run("-S -n"),
+        rules(&daemon),
         "\
 -A -t 10.0.0.100:80 -s wrr --conn-timeout 120
 -a -t 10.0.0.100:80 -r 192.168.100.2:80 -b -w 7 -x 100 -y 50
@@ -208,7 +216,7 @@ fn services_dests_and_local_addresses_change_and_go() {
     let zeroed = daemon.state.lock().unwrap().zeroed.clone();
     assert!(zeroed.len() == 2 && zeroed[0].is_some() && zeroed[1].is_none());
     daemon.run("-D -t 10.0.0.100:80");
-    assert_eq!(daemon.run("-S"), "");
+    assert_eq!(rules(&daemon), "");
 }
 
 #[test]
@@ -256,8 +264,57 @@ fn a_wrong_line_is_named_and_nothing_is_restored() {
             "{wrong}: {code}: {sentence}"
         );
         assert!(sentence.contains("(nothing was restored)"), "{sentence}");
-        assert_eq!(daemon.run("-S"), "", "all or nothing");
+        assert_eq!(rules(&daemon), "", "all or nothing");
     }
+}
+
+/// ipvsadm(8): what a script does line by line, -R does too.
+#[test]
+fn timeouts_drains_and_flushes_are_saved_and_restored() {
+    let daemon = tutorial();
+    daemon.run("--set 90 3 300");
+    daemon.run("-e -t 10.0.0.100:80 -r 192.168.100.2 -b -w 0 --drain 30");
+    let saved = daemon.run("-S");
+    assert!(saved.starts_with("--set 90 3 300\n"), "{saved}");
+    assert!(saved.contains("-r 192.168.100.2:80 -b -w 0 --drain 30\n"));
+
+    let again = fake::start();
+    again.run("-A -t 10.0.0.7:80");
+    let script = format!("ipvsadm -C\n{}", saved.replace("-A ", "/sbin/ipvsadm -A "));
+    assert_eq!(again.feed("-R", &script), (0, String::new()));
+    assert_eq!(again.run("-S"), saved);
+}
+
+#[test]
+fn what_can_be_restored_is_and_the_rest_is_listed() {
+    let daemon = tutorial();
+    let good = |last| format!("-a -t 10.0.0.100:80 -r 192.168.100.{last} -b\n");
+    let lines = [
+        "-A -t 10.0.0.100:80 -s rr\n".to_owned(),
+        good(10),
+        "-A -t 10.0.0.101:80 --pe sip\n".to_owned(),
+        good(11),
+        good(12),
+        "-D -t 10.0.0.200:80\n-D -t 10.0.0.201:80\n".to_owned(),
+        "# the rest\n".to_owned(),
+        (13..=30).map(good).collect(),
+    ];
+    let (status, text) = daemon.feed("-R --keep-going", &lines.concat());
+    let expected = [
+        "ipvsadm-rs: restored 21 of 25 lines, not these:",
+        "  line 1: service exists",
+        "  line 3: there is no --pe: persistence goes by the client's address (-p) or the QUIC \
+        connection ID (-s conhash --hash-target qid)",
+        "  line 6: no such service",
+        "  line 7: no such service",
+    ];
+    assert_eq!((status, text.trim_end()), (1, &*expected.join("\n")));
+    let rules = rules(&daemon);
+    for last in 10..=30 {
+        let dest = format!("-r 192.168.100.{last}:80 ");
+        assert_eq!(rules.matches(&dest).count(), 1, "{dest}");
+    }
+    assert_eq!(daemon.feed("-R --keep-going", "-C\n"), (0, String::new()));
 }
 
 fn conns() -> Daemon {

@@ -7,7 +7,7 @@ use ipvs_core::ServiceKey;
 use proto::v1;
 use tonic::Status;
 
-use super::convert::{dest, service, service_key};
+use super::convert::{dest, optional_service_key, service, service_key, timeouts};
 use super::edit;
 use super::field::{ip, known, port, prefix};
 use crate::desired::{AccessList, Change, Desired};
@@ -104,6 +104,11 @@ fn change(message: v1::change::Change) -> Result<Change, Status> {
         Message::AddAccess(message) => {
             let (key, list, prefix) = access_entry(message)?;
             Change::AddAccess(key, list, prefix)
+        }
+        Message::FlushServices(v1::Empty {}) => Change::FlushServices,
+        Message::SetTimeouts(message) => Change::SetTimeouts(timeouts(message)?),
+        Message::ZeroCounters(message) => {
+            Change::ZeroCounters(optional_service_key(message.key.as_ref())?)
         }
         Message::DelAccess(message) => {
             let (key, list, prefix) = access_entry(message)?;

@@ -7,7 +7,7 @@ use tonic::Status;
 
 use super::field::{ip, ip_message, known, optional_ip, port, prefix_len};
 use super::{matcher, options, scheduler};
-use crate::desired::{AddressRequest, DestRequest, ServiceRequest};
+use crate::desired::{AddressRequest, DestRequest, ServiceRequest, TimeoutsRequest};
 use crate::telemetry::Counts;
 
 /// The weight of a dest that is given none: ipvsadm's default.
@@ -172,14 +172,19 @@ pub(super) const fn tunnel_message(fwdmode: FwdMode) -> (v1::TunnelType, u16) {
     }
 }
 
-pub(super) fn check_timeouts(wanted: &v1::Timeouts) -> Result<(), Status> {
-    let all = [wanted.tcp_s, wanted.tcp_fin_s, wanted.udp_s];
-    match all.into_iter().find(|secs| *secs > LONGEST_TIMEOUT_S) {
-        Some(secs) => Err(Status::invalid_argument(format!(
+pub(super) fn timeouts(message: v1::Timeouts) -> Result<TimeoutsRequest, Status> {
+    let wanted = |secs: u32| match secs {
+        0 => Ok(None),
+        1..=LONGEST_TIMEOUT_S => Ok(Some(secs)),
+        _ => Err(Status::invalid_argument(format!(
             "timeout {secs} is out of range: 1 to {LONGEST_TIMEOUT_S} seconds, or 0 to leave it as it is"
         ))),
-        None => Ok(()),
-    }
+    };
+    Ok(TimeoutsRequest {
+        tcp_s: wanted(message.tcp_s)?,
+        tcp_fin_s: wanted(message.tcp_fin_s)?,
+        udp_s: wanted(message.udp_s)?,
+    })
 }
 
 pub(super) const fn timeouts_message(timeouts: &Timeouts) -> v1::Timeouts {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipvs_core::{TcpState, Timeouts};
 use proto::v1;
 use proto::v1::change::Change as Message;
 use tokio::sync::OwnedSemaphorePermit;
@@ -112,15 +111,8 @@ impl v1::ipvs_service_server::IpvsService for Api {
     }
 
     async fn set_timeouts(&self, request: Request<v1::Timeouts>) -> Done {
-        let wanted = request.into_inner();
-        convert::check_timeouts(&wanted)?;
-        let set = self.control.write(|state| {
-            set_timeouts(&mut state.desired.timeouts, &wanted);
-            state.desired.dirty.timeouts = true;
-            Ok::<_, Status>(())
-        });
-        set.await?;
-        Ok(Response::new(v1::Empty {}))
+        self.change(Message::SetTimeouts(request.into_inner()))
+            .await
     }
 
     async fn apply(&self, request: Request<Streaming<v1::Change>>) -> Done {
@@ -207,23 +199,4 @@ fn numbered(number: usize, status: &Status) -> Status {
         status.code(),
         format!("change {number}: {}", status.message()),
     )
-}
-
-fn set_timeouts(timeouts: &mut Timeouts, wanted: &v1::Timeouts) {
-    let tcp = [
-        (wanted.tcp_s, TcpState::Established),
-        (wanted.tcp_fin_s, TcpState::FinWait),
-    ];
-    for (secs, state) in tcp.into_iter().filter(|(secs, _)| *secs != 0) {
-        timeouts.tcp_s[state as usize] = secs;
-    }
-    if wanted.udp_s != 0 {
-        // A conn without an answer never outlives one with an answer.
-        timeouts.udp_oneway_s = if timeouts.udp_oneway_s == timeouts.udp_s {
-            wanted.udp_s
-        } else {
-            timeouts.udp_oneway_s.min(wanted.udp_s)
-        };
-        timeouts.udp_s = wanted.udp_s;
-    }
 }

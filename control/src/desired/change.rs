@@ -9,7 +9,7 @@ use super::Desired;
 use crate::desired::ipvs::LaddrError;
 use crate::desired::ipvs::ServiceError;
 use crate::desired::ipvs::{AccessError, AccessList};
-use crate::desired::ipvs::{DestRequest, ServiceRequest};
+use crate::desired::ipvs::{DestRequest, ServiceRequest, TimeoutsRequest};
 use crate::telemetry::Rates;
 
 /// A change, not yet checked against what there is.
@@ -35,6 +35,12 @@ pub enum Change {
     AddAccess(ServiceKey, AccessList, Prefix),
     /// -V, -Y
     DelAccess(ServiceKey, AccessList, Prefix),
+    /// -C
+    FlushServices,
+    /// --set
+    SetTimeouts(TimeoutsRequest),
+    /// -Z of one service, or of all
+    ZeroCounters(Option<ServiceKey>),
 }
 
 /// Why a change was refused.
@@ -68,6 +74,9 @@ impl Desired {
             Change::DelLaddr(key, addr) => self.del_laddr(&key, addr)?,
             Change::AddAccess(key, list, prefix) => self.add_access(&key, list, prefix)?,
             Change::DelAccess(key, list, prefix) => self.del_access(&key, list, prefix)?,
+            Change::FlushServices => self.flush_services(),
+            Change::SetTimeouts(request) => self.set_timeouts(&request),
+            Change::ZeroCounters(key) => self.zero_counters(key.as_ref(), |id| rates.counts(id))?,
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ pub use change::{Change, ChangeError};
 pub use ids::IdPool;
 pub use ipvs::{
     AccessError, AccessList, DestEntry, DestRequest, LaddrError, Removal, ServiceEntry,
-    ServiceError, ServiceRequest,
+    ServiceError, ServiceRequest, TimeoutsRequest,
 };
 use ipvs::{Drain, RemovedService};
 pub(crate) use net::require_host;

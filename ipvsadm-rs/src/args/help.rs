@@ -11,7 +11,7 @@ const INDENT: &str = "        ";
 const MATCH: &str = "\
 MATCH is proto=PROTO and ranges or devices, with commas between:
   proto=tcp|udp|sctp|icmp|icmpv6,af=ipv4|ipv6,src-range=RANGE,dst-range=RANGE,iif=DEVICE,oif=DEVICE
-  RANGE is IP[-IP][:PORT[-PORT]]
+  RANGE is [IP[-IP]][:PORT[-PORT]]; 0.0.0.0 and :: are all addresses
 ";
 
 /// Everything that `--help` prints.
@@ -103,7 +103,7 @@ mod tests {
             "  -P, --add-laddr SERVICE -z LIP -F DEVICE\n        add a local address",
             "  -Q, --del-laddr SERVICE -z LIP [-F DEVICE]\n",
             "  --set TCP TCPFIN UDP\n",
-            "  -R, --restore [FILE]\n",
+            "  -R, --restore [--keep-going] [FILE]\n",
             "  -B, --get-blklst [SERVICE] [-n] [--json]\n",
         ] {
             assert!(text.contains(line), "{line}{text}");

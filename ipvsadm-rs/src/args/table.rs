@@ -201,6 +201,8 @@ pub(super) const TABLE: OptionTable<Meaning> = OptionTable {
         option("2", "whtlst", Value("IP[/LENGTH]"),
             NeededBy(&[Command::AddAllowed, Command::DelAllowed], &[]), "clients that are allowed"),
 
+        option("", "keep-going", Nothing, TakenBy(&[Command::Restore]),
+            "carry out all lines that can be, and list the others"),
         option("n", "numeric", Nothing, TakenBy(NUMERIC),
             "show ports as numbers (-S always does)"),
         option("c", "connection", Nothing, TakenBy(LIST), "list connections"),

@@ -91,7 +91,7 @@ pub(crate) async fn version(socket: &str) -> Result<(), CliError> {
     ))
 }
 
-/// `-S`: prints services in the order in which they were added, so that `-R` keeps the order.
+/// `-S`: prints the timeouts, and the services in the order in which they were added, so that `-R` keeps the order.
 pub(crate) async fn save(client: &mut Client) -> Result<(), CliError> {
     let services = services(client, None).await?;
     let access = access::all(client, None).await?;
@@ -102,7 +102,9 @@ pub(crate) async fn save(client: &mut Client) -> Result<(), CliError> {
     let lines = services
         .iter()
         .map(|service| save::save(service, &of(service)));
-    cli::print(&lines.collect::<String>())
+    let timeouts = client.get_timeouts(Empty {}).await?.into_inner();
+    let timeouts = save::save_timeouts(&timeouts);
+    cli::print(&std::iter::once(timeouts).chain(lines).collect::<String>())
 }
 
 /// `-G`: prints the local addresses of services.

@@ -3,7 +3,9 @@
 //! Ports are numbers even without `-n`, so that a file means the same on every machine.
 
 use cli::ip_or_zero;
-use proto::v1::{AccessEntry, AccessList, Dest, FwdMode, Protocol, TunnelType, VirtualService};
+use proto::v1::{
+    AccessEntry, AccessList, Dest, FwdMode, Protocol, Timeouts, TunnelType, VirtualService,
+};
 
 use super::access::prefix;
 use super::endpoint::endpoint;
@@ -41,6 +43,16 @@ pub(crate) fn save(service: &VirtualService, access: &[AccessEntry]) -> String {
     text
 }
 
+/// The line that restores the timeouts.
+pub(crate) fn save_timeouts(timeouts: &Timeouts) -> String {
+    let Timeouts {
+        tcp_s,
+        tcp_fin_s,
+        udp_s,
+    } = timeouts;
+    format!("--set {tcp_s} {tcp_fin_s} {udp_s}\n")
+}
+
 /// The option that names a service.
 fn name_of(service: &VirtualService) -> String {
     let key = service.key.clone().unwrap_or_default();
@@ -76,7 +88,11 @@ fn save_dest(service: &str, dest: &Dest) -> String {
             line.push_str(&format!(" --tun-type gue --tun-port {}", dest.tunnel_port));
         }
     }
-    for (option, value) in [("-x", dest.upper_threshold), ("-y", dest.lower_threshold)] {
+    for (option, value) in [
+        ("-x", dest.upper_threshold),
+        ("-y", dest.lower_threshold),
+        ("--drain", dest.drain_s),
+    ] {
         if value > 0 {
             line.push_str(&format!(" {option} {value}"));
         }
@@ -155,6 +171,7 @@ mod tests {
         service.dests[0].upper_threshold = 100;
         service.dests[0].lower_threshold = 50;
         service.dests[1].weight = Some(0);
+        service.dests[1].drain_s = 30;
         service
     }
 
@@ -165,7 +182,7 @@ mod tests {
             "-A -t 10.0.0.100:80 -s rr -p 600 --conn-timeout 120 --conn-limit 1000 \
             --conn-rate-limit 50 -M 255.255.255.0 -j 1000 --proxy-protocol v2 --expire-quiescent
 -a -t 10.0.0.100:80 -r 192.168.100.2:80 -b -w 1 -x 100 -y 50
--a -t 10.0.0.100:80 -r 192.168.100.3:80 -b -w 0
+-a -t 10.0.0.100:80 -r 192.168.100.3:80 -b -w 0 --drain 30
 --add-laddr -z 192.168.100.200 -t 10.0.0.100:80 -F dpdk0
 "
         );

@@ -1,7 +1,6 @@
 //! Requests to the daemon, made from the options of a command line.
 //!
-//! [`service`] names a service, [`change`] is the change that a command line asks for,
-//! [`timeouts`] are those of `--set`. [`number()`] is the value of an option that takes a number.
+//! [`service`] names a service, [`change`] is the change that a command line asks for. [`number()`] is the value of an option that takes a number.
 //! One file for each thing that a line can name.
 
 mod access;
@@ -16,7 +15,9 @@ mod tests;
 mod virtual_service;
 
 use cli::{CliError, ip_message};
-use proto::v1::{self, AccessList, Change, Protocol, ServiceKey, Timeouts};
+use proto::v1::{
+    self, AccessList, Change, Empty, Protocol, ServiceKey, Timeouts, ZeroCountersRequest,
+};
 
 use crate::args::{Command, Line, SERVICE_OPTIONS, conflict};
 pub(crate) use number::number;
@@ -65,13 +66,16 @@ pub(crate) fn change(line: &Line) -> Result<Option<Change>, CliError> {
         Command::DelAllowed => {
             Kind::DelAccess(access::entry(line, service_key, AccessList::Allow)?)
         }
+        Command::Clear => Kind::FlushServices(Empty {}),
+        Command::SetTimeouts => Kind::SetTimeouts(timeouts(line)?),
+        Command::Zero => Kind::ZeroCounters(ZeroCountersRequest { key }),
         _ => return Ok(None),
     };
     Ok(Some(Change { change: Some(kind) }))
 }
 
 /// The timeouts of `--set TCP TCPFIN UDP`, in seconds.
-pub(crate) fn timeouts(line: &Line) -> Result<Timeouts, CliError> {
+fn timeouts(line: &Line) -> Result<Timeouts, CliError> {
     let seconds: Option<Vec<u32>> = line.words.iter().map(|word| word.parse().ok()).collect();
     match seconds.as_deref() {
         Some(&[tcp_s, tcp_fin_s, udp_s]) => Ok(Timeouts {

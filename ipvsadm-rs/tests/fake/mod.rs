@@ -108,6 +108,9 @@ impl State {
             }
             Kind::AddAccess(entry) => self.access.push(entry),
             Kind::DelAccess(entry) => self.access.retain(|old| *old != entry),
+            Kind::FlushServices(_) => self.services.clear(),
+            Kind::SetTimeouts(timeouts) => self.timeouts = timeouts,
+            Kind::ZeroCounters(request) => self.zeroed.push(request.key),
         }
         Ok(())
     }

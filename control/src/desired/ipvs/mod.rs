@@ -2,7 +2,8 @@
 //!
 //! `service` and `dest` have the calls, `service_rules` what may stand together, `service_error`
 //! why a change was refused. `laddr` joins a service and an address of the director. `leaving` are
-//! removed dests that still have conns, `drain` ends these at a deadline.
+//! removed dests that still have conns, `drain` ends these at a deadline. `timeouts` are those of
+//! conns.
 
 mod access;
 mod dest;
@@ -12,6 +13,7 @@ mod leaving;
 mod service;
 mod service_error;
 mod service_rules;
+mod timeouts;
 
 pub use access::{AccessError, AccessList};
 pub use dest::{DestEntry, DestRequest};
@@ -21,3 +23,4 @@ pub use leaving::Removal;
 pub(in crate::desired) use leaving::RemovedService;
 pub use service::{ServiceEntry, ServiceRequest};
 pub use service_error::ServiceError;
+pub use timeouts::TimeoutsRequest;
