@@ -30,6 +30,12 @@ fn choose_socket(option: Option<String>, variable: Option<String>) -> String {
 /// If the daemon does not answer. The message says what to do.
 pub async fn connect(socket: &str) -> Result<Channel, CliError> {
     let unreachable = |error: tonic::transport::Error| {
+        if is_denied(&error) {
+            return CliError::failed(format!(
+                "no permission to use dpvsd's socket {socket}: try again as root, or as a user \
+                 who may write to it"
+            ));
+        }
         CliError::failed(format!(
             "cannot reach dpvsd at {socket}: {}. Are you sure that dpvsd is running? \
              Start it with `dpvsd --config FILE`, or name its socket with --socket",
@@ -43,6 +49,15 @@ pub async fn connect(socket: &str) -> Result<Channel, CliError> {
     connected.map_err(unreachable)
 }
 
+/// Whether the socket is there, and this user may not use it.
+fn is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |cause| cause.source());
+    causes.any(|cause| {
+        let error = cause.downcast_ref::<std::io::Error>();
+        error.is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +69,15 @@ mod tests {
         assert_eq!(choose_socket(None, named("/b")), "/b");
         assert_eq!(choose_socket(None, named("")), DEFAULT_SOCKET);
         assert_eq!(choose_socket(None, None), DEFAULT_SOCKET);
+    }
+
+    #[test]
+    fn a_socket_of_somebody_else_is_told_from_one_that_is_missing() {
+        let wrapped = |kind: std::io::ErrorKind| {
+            tonic::Status::from_error(Box::new(std::io::Error::from(kind)))
+        };
+        assert!(is_denied(&wrapped(std::io::ErrorKind::PermissionDenied)));
+        assert!(!is_denied(&wrapped(std::io::ErrorKind::NotFound)));
     }
 
     #[tokio::test]

@@ -112,7 +112,7 @@ UDP      [2001:db8::100]:53             192.0.2.7
             .contains("TCP  10.0.0.101:80  persistent 300\n")
     );
     daemon.run("-e -t 10.0.0.100:80 -r 192.168.100.2 -b -w 0 --drain 30");
-    let drains = "inhibited drains within 30s\n";
+    let drains = "0          0          drains within 30s\n";
     assert!(daemon.run("-ln").contains(drains));
 }
 

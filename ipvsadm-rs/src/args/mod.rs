@@ -189,7 +189,8 @@ mod tests {
             ("-A -1 ::1", "-H proto=icmpv6"),
             ("-A -t 1.1.1.1:80 --pe sip", "the client's address (-p)"),
             ("-A -u 1.1.1.1:443 --quic", "--hash-target qid"),
-            ("-A -t 1.1.1.1:80 --dest-check tcp", "keepalived"),
+            ("-A -t 1.1.1.1:80 --dest-check tcp", "-r RIP -w 0"),
+            ("-ln --detail-conn", "-lnc shows"),
             ("--stop-daemon", "do not share conns"),
             (
                 "--start-daemon master --mcast-interface eth0",

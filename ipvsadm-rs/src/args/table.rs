@@ -61,8 +61,10 @@ const NO_ENGINE: &str = "persistence goes by the client's address (-p) or the QU
      (-s conhash --hash-target qid)";
 const NO_QUIC: &str =
     "any UDP service may be QUIC: -s conhash --hash-target qid follows its connection IDs";
-const NO_CHECK: &str =
-    "real servers are checked from outside, by keepalived's TCP_CHECK, HTTP_GET and others";
+const NO_CHECK: &str = "the director checks no real servers: let a script that checks one take it \
+     out with -e SERVICE -r RIP -w 0, and back with -w 1";
+const NO_DETAIL: &str = "-lnc shows the lcore, timeout, state and all four ends of each connection, \
+     and --json the same for programs";
 const NO_SYNC: &str =
     "directors do not share conns: with -s mh or conhash another one chooses the same dests";
 
@@ -227,6 +229,7 @@ pub(super) const TABLE: OptionTable<Meaning> = OptionTable {
         absent("", "pe", Value("NAME"), NO_ENGINE),
         absent("", "quic", Nothing, NO_QUIC),
         absent("", "dest-check", Value("CHECK"), NO_CHECK),
+        absent("", "detail-conn", Nothing, NO_DETAIL),
         absent("", "start-daemon", Nothing, NO_SYNC),
         absent("", "stop-daemon", Nothing, NO_SYNC),
         absent("", "daemon", Nothing, NO_SYNC),

@@ -10,12 +10,8 @@ pub(super) fn dest_row(name: &str, dest: &Dest, columns: Columns, numbers: Numbe
     let (active, inactive) = (dest.active_conns, dest.inactive_conns);
     let rest = match columns {
         Columns::Plain => {
-            let flags = match (dest.weight() == 0, dest.overloaded) {
-                (true, true) => " inhibited,overload",
-                (true, false) => " inhibited",
-                (false, true) => " overload",
-                (false, false) => "",
-            };
+            // DPVS's `inhibited` is for dests that a check of its own has taken out.
+            let flags = if dest.overloaded { " overload" } else { "" };
             let drain = match dest.drain_s {
                 0 => String::new(),
                 secs => format!(" drains within {secs}s"),

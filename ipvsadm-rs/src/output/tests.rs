@@ -193,7 +193,7 @@ fn flags_tell_what_is_special() {
     let shown = shown(&service, Columns::Plain);
     for line in [
         "TCP  10.0.0.100:80 rr conn-timeout 120\n",
-        "FullNat 0      0          0          inhibited,overload\n",
+        "FullNat 0      0          0          overload\n",
         "FullNat 1      0          0          overload\n",
     ] {
         assert!(shown.contains(line), "{shown}");

@@ -16,7 +16,14 @@ pub(super) fn entry(
 ) -> Result<AccessEntry, CliError> {
     let text = line.get(option(list)).unwrap_or_default();
     if text.starts_with("ipset:") {
-        return Err(CliError::unsupported(&format!("'{text}'")));
+        let letter = match list {
+            AccessList::Deny => "-U SERVICE -k",
+            AccessList::Allow => "-O SERVICE -2",
+        };
+        return Err(CliError::usage(format!(
+            "there are no ipsets, so no '{text}': add each of its networks, e.g. {letter} \
+             192.0.2.0/24, or all of them by lines for -R"
+        )));
     }
     let (addr, prefix_len) = cli::parse_prefix(text).map_err(|error| {
         let expected = match error {

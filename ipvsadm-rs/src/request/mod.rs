@@ -34,8 +34,13 @@ pub(crate) fn service(line: &Line) -> Result<Option<ServiceKey>, CliError> {
         [(_, text)] => return matcher::parse(text).map(Some),
     };
     let (addr, port) = endpoint::endpoint(text, protocol)?;
-    let port = port
-        .ok_or_else(|| CliError::usage(format!("no port in '{text}': give one, e.g. {text}:80")))?;
+    if port.is_none() && line.command == Command::AddService && !line.has("persistent") {
+        return Err(CliError::usage(format!(
+            "no port in '{text}': give one, e.g. {text}:80, or -p with a service for all ports"
+        )));
+    }
+    // ipvsadm(8): without a port the service is for all ports, which is port 0.
+    let port = port.unwrap_or(0);
     Ok(Some(ServiceKey {
         protocol: protocol.into(),
         address: Some(ip_message(addr)),

@@ -79,7 +79,31 @@ fn complaints_are_ipvsadm_s() {
         refusal("-l --stats --rate"),
         "The option 'stats' conflicts with the 'rate' option in the 'list' command"
     );
+    let ipset = refusal("-U -t 1.1.1.1:80 -k ipset:bad");
+    assert!(ipset.contains("-U SERVICE -k 192.0.2.0/24"), "{ipset}");
     assert!(refusal("-l --cpu 1").ends_with("is not supported yet"));
+}
+
+/// ipvsadm(8): "If a virtual service is to be persistent, a port of zero may be given, and is what
+/// no port at all means."
+#[test]
+fn a_persistent_service_without_a_port_is_for_all_ports() {
+    for text in [
+        "-A -t 10.0.0.100 -p",
+        "-E -t 10.0.0.100 -s wrr",
+        "-D -t 10.0.0.100",
+        "-l -t ::1",
+    ] {
+        let line = line(text);
+        args::check(&line).unwrap();
+        assert_eq!(service(&line).unwrap().unwrap().port, 0, "{text}");
+    }
+    let dest = change(&line("-a -t 10.0.0.100 -r 192.168.100.2 -g")).unwrap();
+    let Some(v1::change::Change::AddDest(request)) = dest.unwrap().change else {
+        panic!()
+    };
+    assert_eq!(request.service.unwrap().port, 0);
+    assert_eq!(request.dest.unwrap().port, 0);
 }
 
 /// The tutorial's NAT section has `-A` where `-a` is meant. It must be refused.
@@ -142,13 +166,16 @@ fn endpoints_have_numbers_in_range() {
     assert_eq!(parsed("10.0.0.1").unwrap(), (addr, None));
     assert_eq!(parsed("10.0.0.1:80").unwrap(), (addr, Some(80)));
     assert_eq!(parsed("[::1]:80").unwrap().1, Some(80));
+    // ipvsadm(8): "or the host name". RFC 6761 has both of these.
+    assert!(parsed("localhost:80").unwrap().0.is_loopback());
+    assert!(parsed("localhost").unwrap().0.is_loopback());
     for (wrong, part) in [
         ("10.0.0.1:65536", "invalid port '65536'"),
         ("10.0.0.1:", "invalid port ''"),
         ("10.0.0.1:-1", "invalid port '-1'"),
         ("10.0.0.1:no-such-port", "invalid port 'no-such-port'"),
         ("10.0.0:80", "invalid address"),
-        ("www.example.com:80", "invalid address"),
+        ("no-such-host.invalid:80", "invalid address"),
         ("", "invalid address"),
     ] {
         let error = parsed(wrong).unwrap_err();

@@ -11,7 +11,7 @@ pub enum ServiceError {
     #[error("service {0} exists: change it with -E, or delete it first with -D")]
     Exists(ServiceKey),
     /// The service does not exist.
-    #[error("no service {0}: add it first with -A (`ipvsadm-rs -ln` lists them)")]
+    #[error("no service {0}: `ipvsadm-rs -ln` lists those that there are")]
     Missing(ServiceKey),
     /// A service on any port has no persistence.
     #[error(
@@ -173,7 +173,9 @@ pub enum ServiceError {
         port: u16,
     },
     /// The dest does not exist.
-    #[error("service {service} has no dest {addr}:{port}: add it with -a")]
+    #[error(
+        "service {service} has no dest {addr}:{port}: `ipvsadm-rs -ln` lists those that it has"
+    )]
     DestMissing {
         /// The service
         service: ServiceKey,
