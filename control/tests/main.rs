@@ -17,6 +17,7 @@ mod match_services;
 mod options;
 mod publishing;
 mod reconfiguring;
+mod routing;
 mod rules;
 mod stock_clients;
 mod transactions;

@@ -78,7 +78,10 @@ async fn unknown_numbers_of_addresses_routes_and_neighbours_are_refused() {
     let flush = v1::FlushNeighboursRequest { device, family };
     let result = neighbours.flush_neighbours(flush).await;
     refused(result, invalid, "unknown family 99");
-    let list = v1::ListRoutesRequest { family };
+    let list = v1::ListRoutesRequest {
+        family,
+        ..Default::default()
+    };
     refused(routes.list_routes(list).await, invalid, "unknown family 99");
     assert_eq!(director.everything().await, before);
 }

@@ -30,7 +30,9 @@ pub(crate) async fn run(context: &Context, verb: Verb, words: Words) -> Result<(
             client.flush_addresses(request).await?;
             Ok(())
         }
-        Verb::Add | Verb::Set | Verb::Del => change(context, verb, parse(words)?).await,
+        Verb::Add | Verb::Set | Verb::Replace | Verb::Del => {
+            change(context, verb, parse(words, verb)?).await
+        }
     }
 }
 
@@ -62,7 +64,7 @@ async fn change(context: &Context, verb: Verb, request: Address) -> Result<(), C
     let mut client = client(context).await?;
     match verb {
         Verb::Add => client.add_address(request).await?,
-        Verb::Set => client.set_address(request).await?,
+        Verb::Set | Verb::Replace => client.set_address(request).await?,
         _ => client.del_address(request).await?,
     };
     Ok(())
@@ -77,7 +79,7 @@ fn named(device: String) -> Result<String, CliError> {
     Ok(device)
 }
 
-fn parse(mut words: Words) -> Result<Address, CliError> {
+fn parse(mut words: Words, verb: Verb) -> Result<Address, CliError> {
     let mut address = Address::default();
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -92,7 +94,9 @@ fn parse(mut words: Words) -> Result<Address, CliError> {
             _ if address.address.is_none() && looks_like_addr(&word) => {
                 let (addr, len) = parse_prefix(&word)?;
                 address.address = Some(ip_message(addr));
-                address.prefix_len = len;
+                // ip-address(8): without a length, `del` means the address whatever its length.
+                let is_any = verb == Verb::Del && !word.contains('/');
+                address.prefix_len = if is_any { 0 } else { len };
             }
             _ => return Err(unknown(&word, KEYWORDS)),
         }
@@ -196,9 +200,8 @@ mod tests {
     use super::*;
 
     fn parsed(line: &str) -> Result<Address, CliError> {
-        parse(Words::new(
-            line.split_whitespace().map(str::to_owned).collect(),
-        ))
+        let words = line.split_whitespace().map(str::to_owned).collect();
+        parse(Words::new(words), Verb::Add)
     }
 
     /// The words that an address could be written with.
@@ -227,6 +230,16 @@ mod tests {
         ] {
             assert_eq!(written(&parsed(line).unwrap()), meant, "{line}");
         }
+    }
+
+    /// ip-address(8)
+    #[test]
+    fn an_address_is_deleted_with_its_length_or_whatever_its_length() {
+        let len = |text: &str| {
+            let words = ["dev", "dpdk0", text].map(str::to_owned).to_vec();
+            parse(Words::new(words), Verb::Del).unwrap().prefix_len
+        };
+        assert_eq!((len("10.0.0.1"), len("10.0.0.1/24")), (0, 24));
     }
 
     #[test]

@@ -7,7 +7,7 @@ Usage:
     dpip [OPTIONS] OBJECT { COMMAND | help }
 Parameters:
     OBJECT  := { link | addr | route | neigh | eal-mem }
-    COMMAND := { add | del | set | show | flush }
+    COMMAND := { add | del | set | replace | show | flush }
 Options:
 ";
 
@@ -19,7 +19,7 @@ pub(crate) fn all() -> String {
 const ADDR: &str = "\
 Usage:
     dpip addr show [ dev STRING ]
-    dpip addr { add | set } IFADDR dev STRING [ LIFETIME ] [ SCOPE ] [ FLAGS ]
+    dpip addr { add | set | replace } IFADDR dev STRING [ LIFETIME ] [ SCOPE ] [ FLAGS ]
     dpip addr del IFADDR dev STRING
     dpip addr flush dev STRING
     dpip addr help
@@ -35,9 +35,10 @@ Parameters:
 const ROUTE: &str = "\
 Usage:
     dpip route show [ dev IFNAME ]
+    dpip -6 route show [ dev IFNAME ]
     dpip route help
     dpip route flush dev IFNAME
-    dpip route { add | del | set } ROUTE
+    dpip route { add | del | set | replace } ROUTE
 Parameters:
     ROUTE      := PREFIX [ via ADDR ] [ dev IFNAME ] [ OPTIONS ]
     PREFIX     := { ADDR/PLEN | ADDR | default }
@@ -56,7 +57,7 @@ Examples:
 const NEIGH: &str = "\
 Usage:
     dpip neigh show [ dev DEVICE ]
-    dpip neigh { add | del } ADDR lladdr LLADDR dev DEVICE
+    dpip neigh { add | replace | del } ADDR lladdr LLADDR dev DEVICE
     dpip neigh flush [ dev DEVICE ]
     dpip neigh help
 ";
@@ -71,6 +72,7 @@ Usage:
     dpip link set DEV-NAME ITEM VALUE
     ---supported items---
     promisc [on|off], forward2kni [on|off], link [up|down], allmulticast [on|off], addr MAC
+    up and down alone mean link up and link down
 Examples:
     dpip link show
     dpip -s -v link show dpdk0

@@ -22,7 +22,7 @@ use words::{Words, hint};
 const LATER: &[&str] = &[
     "vlan", "tunnel", "qsch", "cls", "ipv6", "iftraf", "ipset", "flow", "maddr", "lldp",
 ];
-const COMMANDS: &[&str] = &["add", "del", "set", "show", "flush", "help"];
+const COMMANDS: &[&str] = &["add", "del", "set", "replace", "show", "flush", "help"];
 const OBJECTS: &[&str] = &["link", "addr", "route", "neigh", "eal-mem"];
 
 /// What to do with an object.
@@ -31,6 +31,7 @@ enum Verb {
     Add,
     Del,
     Set,
+    Replace,
     Show,
     Flush,
 }
@@ -105,9 +106,10 @@ fn verb(object: &str, word: &str) -> Result<Verb, CliError> {
         "add" => Ok(Verb::Add),
         "del" => Ok(Verb::Del),
         "set" | "change" => Ok(Verb::Set),
+        "replace" => Ok(Verb::Replace),
         "show" | "list" => Ok(Verb::Show),
         "flush" => Ok(Verb::Flush),
-        "create" | "destroy" | "enable" | "disable" | "replace" | "test" => {
+        "create" | "destroy" | "enable" | "disable" | "test" => {
             Err(CliError::unsupported(&format!("'dpip {object} {word}'")))
         }
         _ => {

@@ -20,7 +20,7 @@ pub(crate) async fn run(context: &Context, verb: Verb, words: Words) -> Result<(
             Ok(())
         }
         Verb::Set => Err(CliError::unsupported("'dpip neigh set'")),
-        Verb::Add | Verb::Del => change(context, verb, parse(words)?).await,
+        Verb::Add | Verb::Replace | Verb::Del => change(context, verb, parse(words)?).await,
     }
 }
 
@@ -44,7 +44,7 @@ async fn show(context: &Context, device: String) -> Result<(), CliError> {
 async fn change(context: &Context, verb: Verb, request: Neighbour) -> Result<(), CliError> {
     if request.address.is_none()
         || request.device.is_empty()
-        || (verb == Verb::Add && request.mac.is_empty())
+        || (verb != Verb::Del && request.mac.is_empty())
     {
         return Err(CliError::failed(
             "address, lladdr or device is missing: give all, \
@@ -52,10 +52,10 @@ async fn change(context: &Context, verb: Verb, request: Neighbour) -> Result<(),
         ));
     }
     let mut client = client(context).await?;
-    if verb == Verb::Add {
-        client.add_neighbour(request).await?;
-    } else {
+    if verb == Verb::Del {
         client.del_neighbour(request).await?;
+    } else {
+        client.add_neighbour(request).await?;
     }
     Ok(())
 }
@@ -83,14 +83,25 @@ fn text(neighbour: &Neighbour) -> String {
     if neighbour.mac.is_empty() {
         format!(
             "ip: {addr:<48} mac:incomplate                       state: {:<12}   {tail}",
-            neighbour.state
+            state(neighbour)
         )
     } else {
         format!(
             "ip: {addr:<48} mac: {}   state: {:<12}  {tail}",
             cli::mac(&neighbour.mac),
-            neighbour.state
+            state(neighbour)
         )
+    }
+}
+
+/// The state by DPVS's name. `--json` has the names of RFC 4861.
+fn state(neighbour: &Neighbour) -> &str {
+    match neighbour.state.as_str() {
+        "INCOMPLETE" => "SEND",
+        "STALE" => "DELAY",
+        "FAILED" => "NONE",
+        "PERMANENT" => "REACHABLE",
+        same => same,
     }
 }
 
@@ -144,7 +155,7 @@ mod tests {
         assert_eq!(
             text(&neighbour),
             format!(
-                "ip: {addr} mac: 02:00:00:00:00:01   state: PERMANENT     dev: dpdk0  core: 0  \
+                "ip: {addr} mac: 02:00:00:00:00:01   state: REACHABLE     dev: dpdk0  core: 0  \
                 static\n"
             )
         );
@@ -154,7 +165,7 @@ mod tests {
         assert_eq!(
             text(&neighbour),
             format!(
-                "ip: {addr} mac:incomplate                       state: INCOMPLETE     dev: \
+                "ip: {addr} mac:incomplate                       state: SEND           dev: \
                 dpdk0  core: 0  \n"
             )
         );

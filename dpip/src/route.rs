@@ -1,7 +1,5 @@
 //! `dpip route`: the routing table.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use cli::{CliError, ip_message, ip_or_zero};
 use proto::v1::route_service_client::RouteServiceClient;
 use proto::v1::{Family, FlushRoutesRequest, ListRoutesRequest, Route};
@@ -24,12 +22,12 @@ pub(crate) async fn run(context: &Context, verb: Verb, words: Words) -> Result<(
                     "a device is missing: give one, e.g. `dpip route flush dev dpdk0`",
                 ));
             }
-            let family = context.options.family.into();
+            let family = family(context).into();
             let request = FlushRoutesRequest { device, family };
             client(context).await?.flush_routes(request).await?;
             Ok(())
         }
-        Verb::Add | Verb::Set | Verb::Del => {
+        Verb::Add | Verb::Set | Verb::Replace | Verb::Del => {
             let is_v6 = context.options.family == Family::Inet6;
             change(context, verb, parse(words, is_v6)?).await
         }
@@ -41,12 +39,19 @@ async fn client(context: &Context) -> Result<RouteServiceClient<Channel>, CliErr
     Ok(client.max_decoding_message_size(cli::MAX_ANSWER_BYTES))
 }
 
+/// The family of a table: IPv4 if none is named, as in ip-route(8) and DPVS.
+const fn family(context: &Context) -> Family {
+    match context.options.family {
+        Family::Any => Family::Inet,
+        named => named,
+    }
+}
+
 async fn show(context: &Context, device: String) -> Result<(), CliError> {
-    let family = context.options.family.into();
-    let request = ListRoutesRequest { family };
+    let family = family(context).into();
+    let request = ListRoutesRequest { family, device };
     let answer = client(context).await?.list_routes(request).await?;
-    let mut routes = answer.into_inner().routes;
-    routes.retain(|route| device.is_empty() || route.device == device);
+    let routes = answer.into_inner().routes;
     if context.options.json {
         cli::print_json(&routes.iter().map(json).collect())
     } else {
@@ -65,6 +70,7 @@ async fn change(context: &Context, verb: Verb, request: Route) -> Result<(), Cli
     match verb {
         Verb::Add => client.add_route(request).await?,
         Verb::Set => client.set_route(request).await?,
+        Verb::Replace => client.replace_route(request).await?,
         _ => client.del_route(request).await?,
     };
     Ok(())
@@ -100,14 +106,12 @@ fn parse(mut words: Words, is_v6: bool) -> Result<Route, CliError> {
 
 fn text(route: &Route) -> String {
     let addr = ip_or_zero(route.address.as_ref());
-    let (family, none) = if addr.is_ipv4() {
-        ("inet", Ipv4Addr::UNSPECIFIED.into())
-    } else {
-        ("inet6", Ipv6Addr::UNSPECIFIED.into())
-    };
-    let or_none = |addr: &Option<_>| cli::ip(addr.as_ref()).unwrap_or(none);
+    if addr.is_ipv6() {
+        return text6(route);
+    }
+    let or_none = |addr: &Option<_>| ip_or_zero(addr.as_ref());
     format!(
-        "{family} {addr}/{} via {} src {} dev {} mtu {} tos 0 scope {} metric {} proto auto\n",
+        "inet {addr}/{} via {} src {} dev {} mtu {} tos 0 scope {} metric {} proto auto\n",
         route.prefix_len(),
         or_none(&route.gateway),
         or_none(&route.src),
@@ -116,6 +120,27 @@ fn text(route: &Route) -> String {
         scope_name(route.scope()),
         route.metric,
     )
+}
+
+/// In DPVS's form of IPv6, which leaves out what there is not. It has no metric, so that stands
+/// behind all else.
+fn text6(route: &Route) -> String {
+    let mut text = match route.prefix_len() {
+        0 => "inet6 default".to_owned(),
+        len => format!("inet6 {}/{len}", ip_or_zero(route.address.as_ref())),
+    };
+    for (word, addr) in [("via", &route.gateway), ("src", &route.src)] {
+        if let Some(addr) = cli::ip(addr.as_ref()) {
+            text.push_str(&format!(" {word} {addr}"));
+        }
+    }
+    let (device, mtu) = (&route.device, route.mtu);
+    let scope = scope_name(route.scope());
+    text.push_str(&format!(" dev {device} mtu {mtu} scope {scope}"));
+    if route.metric != 0 {
+        text.push_str(&format!(" metric {}", route.metric));
+    }
+    text + "\n"
 }
 
 fn json(route: &Route) -> Value {
@@ -214,7 +239,6 @@ mod tests {
             ("192.168.100.200/32 dev dpdk0 mtu 1500 scope host"),
             ("192.168.100.0/24 dev dpdk0 mtu 1500 scope link"),
             ("10.0.0.0/16 dev dpdk1 mtu 1500 scope link"),
-            ("2001:db8:1::/64 dev dpdk1 mtu 1500 scope link"),
         ]
         .map(|line| text(&parsed(line).unwrap()))
         .concat();
@@ -227,9 +251,26 @@ inet 192.168.100.200/32 via 0.0.0.0 src 0.0.0.0 dev dpdk0 mtu 1500 tos 0 scope h
 inet 192.168.100.0/24 via 0.0.0.0 src 0.0.0.0 dev dpdk0 mtu 1500 tos 0 scope link metric 0 proto \
     auto
 inet 10.0.0.0/16 via 0.0.0.0 src 0.0.0.0 dev dpdk1 mtu 1500 tos 0 scope link metric 0 proto auto
-inet6 2001:db8:1::/64 via :: src :: dev dpdk1 mtu 1500 tos 0 scope link metric 0 proto auto
 "
         );
+    }
+
+    /// `inet6 default|PREFIX [via G] [src S] dev D [mtu N] scope S`
+    #[test]
+    fn routes_of_ipv6_are_shown_as_dpvs_shows_them() {
+        for (line, shown) in [
+            (
+                "2001:db8:1::/64 dev dpdk1 mtu 1500 scope link",
+                "inet6 2001:db8:1::/64 dev dpdk1 mtu 1500 scope link\n",
+            ),
+            (
+                "default via 2001:db8:1::1 src 2001:db8:1::5 dev dpdk0 mtu 1400 metric 5",
+                "inet6 default via 2001:db8:1::1 src 2001:db8:1::5 dev dpdk0 mtu 1400 scope global \
+                metric 5\n",
+            ),
+        ] {
+            assert_eq!(text(&parsed(line).unwrap()), shown);
+        }
     }
 
     #[test]

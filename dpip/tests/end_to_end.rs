@@ -71,6 +71,17 @@ inet 0.0.0.0/0 via 10.140.31.254 src 10.140.16.48 dev dpdk0 mtu 1500 tos 0 scope
     assert!(!daemon.run("route show dev dpdk1").contains("dpdk0"));
     daemon.run("route set 10.0.0.0/16 dev dpdk1 metric 5");
     assert!(daemon.run("route list").contains("metric 5"));
+    daemon.run("route replace 10.0.0.0/16 dev dpdk1 metric 6");
+    assert!(daemon.run("route list").contains("metric 6"));
+    // As in ip-route(8), IPv4 and IPv6 are two tables.
+    daemon.run("route add 2001:db8:1::/64 dev dpdk1");
+    assert!(!daemon.run("route show").contains("inet6"));
+    assert!(
+        daemon
+            .run("-6 route show")
+            .starts_with("inet6 2001:db8:1::/64 dev dpdk1 mtu 0")
+    );
+    daemon.run("-6 route del 2001:db8:1::/64");
     daemon.run("route del 10.0.0.0/16");
     daemon.run("route flush dev dpdk0");
     assert_eq!(daemon.run("--json route show").trim(), "[]");
@@ -222,7 +233,7 @@ fn what_is_wrong_is_said_with_its_exit_status() {
             "'dpip vlan' is not supported yet",
         ),
         ("eal-mem show seg", 2, "is not supported yet"),
-        ("addr replace 10.0.0.1 dev dpdk0", 2, "is not supported yet"),
+        ("addr test 10.0.0.1 dev dpdk0", 2, "is not supported yet"),
         ("link show bond0 status", 2, "is not supported yet"),
         ("--bogus addr show", 1, "unknown option '--bogus'"),
     ] {

@@ -118,10 +118,17 @@ pub struct RouteTable {
     v4: Arc<Family<u32, 33>>,
     v6: Arc<Family<u128, 129>>,
     /// The order in which the routes were made, for show.
-    order: Arc<Vec<(Prefix, IfIndex)>>,
+    order: Arc<Vec<RouteKey>>,
 }
 
-/// There is already a route to the same prefix by the same device: this one.
+/// What tells routes apart: of several with the same prefix, the metric chooses.
+type RouteKey = (Prefix, IfIndex, u32);
+
+const fn key_of(route: &Route) -> RouteKey {
+    (route.prefix, route.ifindex, route.metric)
+}
+
+/// There is already a route with the same prefix, device and metric: this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RouteExists(pub Route);
 
@@ -139,41 +146,39 @@ impl RouteTable {
     /// Adds a route.
     ///
     /// # Errors
-    /// If there is one to the same prefix by the same device.
+    /// If there is one with the same prefix, device and metric.
     pub fn insert(&mut self, route: Route) -> Result<(), RouteExists> {
-        if let Some(existing) = self.get(&route.prefix, Some(route.ifindex)) {
+        if let Some(existing) = self.same(&route) {
             return Err(RouteExists(*existing));
         }
         self.put(route);
-        Arc::make_mut(&mut self.order).push((route.prefix, route.ifindex));
+        Arc::make_mut(&mut self.order).push(key_of(&route));
         Ok(())
     }
 
-    /// Changes the route with the same prefix and device, or adds it.
+    /// Changes the route with the same prefix, device and metric, or adds it.
     pub fn replace(&mut self, route: Route) {
-        if self.take(&route.prefix, Some(route.ifindex)).is_none() {
-            Arc::make_mut(&mut self.order).push((route.prefix, route.ifindex));
+        let is_it = |other: &Route| key_of(other) == key_of(&route);
+        if self.take(&route.prefix, is_it).is_none() {
+            Arc::make_mut(&mut self.order).push(key_of(&route));
         }
         self.put(route);
     }
 
-    /// Removes a route, or the first to the prefix if no device is given.
-    pub fn remove(&mut self, prefix: &Prefix, ifindex: Option<IfIndex>) -> Option<Route> {
-        let route = self.take(prefix, ifindex)?;
+    /// Removes the first route to a prefix, in the order of the metrics, for which `is_it` is true.
+    pub fn remove(&mut self, prefix: &Prefix, is_it: impl Fn(&Route) -> bool) -> Option<Route> {
+        let route = self.take(prefix, is_it)?;
         let order = Arc::make_mut(&mut self.order);
-        order.retain(|entry| *entry != (route.prefix, route.ifindex));
+        order.retain(|entry| *entry != key_of(&route));
         Some(route)
     }
 
     /// Removes all routes for which `is_meant` is true, and returns how many.
     pub fn remove_all(&mut self, is_meant: impl Fn(&Route) -> bool) -> usize {
-        let gone: HashSet<(Prefix, IfIndex)> = self
-            .iter()
-            .filter(|route| is_meant(route))
-            .map(|route| (route.prefix, route.ifindex))
-            .collect();
-        for (prefix, ifindex) in &gone {
-            self.take(prefix, Some(*ifindex));
+        let meant = self.iter().filter(|route| is_meant(route));
+        let gone: HashSet<RouteKey> = meant.map(key_of).collect();
+        for key in &gone {
+            self.take(&key.0, |route| key_of(route) == *key);
         }
         if !gone.is_empty() {
             Arc::make_mut(&mut self.order).retain(|key| !gone.contains(key));
@@ -181,25 +186,29 @@ impl RouteTable {
         gone.len()
     }
 
-    /// The route to a prefix by a device, or the first to the prefix if no device is given.
-    pub fn get(&self, prefix: &Prefix, ifindex: Option<IfIndex>) -> Option<&Route> {
+    /// All routes to a prefix, lowest metric first.
+    pub fn to(&self, prefix: &Prefix) -> &[Route] {
         let len = prefix.prefix_len();
-        let routes = match prefix.addr() {
+        match prefix.addr() {
             IpAddr::V4(addr) => self.v4.of(addr.to_bits(), len),
             IpAddr::V6(addr) => self.v6.of(addr.to_bits(), len),
-        };
-        routes
-            .iter()
-            .find(|route| ifindex.is_none_or(|ifindex| route.ifindex == ifindex))
+        }
+    }
+
+    /// The route with the same prefix, device and metric.
+    pub fn same(&self, route: &Route) -> Option<&Route> {
+        let mut routes = self.to(&route.prefix).iter();
+        routes.find(|other| key_of(other) == key_of(route))
     }
 
     /// All routes, longest prefix first, those of the same length in the order they were made.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
         let mut order: Vec<_> = self.order.iter().collect();
-        order.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.prefix_len()));
-        order
-            .into_iter()
-            .filter_map(|(prefix, ifindex)| self.get(prefix, Some(*ifindex)))
+        order.sort_by_key(|(prefix, ..)| std::cmp::Reverse(prefix.prefix_len()));
+        order.into_iter().filter_map(|key| {
+            let mut routes = self.to(&key.0).iter();
+            routes.find(|route| key_of(route) == *key)
+        })
     }
 
     fn put(&mut self, route: Route) {
@@ -209,8 +218,7 @@ impl RouteTable {
         }
     }
 
-    fn take(&mut self, prefix: &Prefix, ifindex: Option<IfIndex>) -> Option<Route> {
-        let is_it = |route: &Route| ifindex.is_none_or(|ifindex| route.ifindex == ifindex);
+    fn take(&mut self, prefix: &Prefix, is_it: impl Fn(&Route) -> bool) -> Option<Route> {
         let len = prefix.prefix_len();
         match prefix.addr() {
             IpAddr::V4(addr) => Arc::make_mut(&mut self.v4).take(addr.to_bits(), len, is_it),
@@ -247,10 +255,8 @@ mod tests {
             table.lookup([8, 8, 8, 8].into()).map(|route| route.ifindex),
             Some(IfIndex(2))
         );
-        table.remove(
-            &Prefix::new([0, 0, 0, 0].into(), 0).unwrap(),
-            Some(IfIndex(2)),
-        );
+        let all = Prefix::new([0, 0, 0, 0].into(), 0).unwrap();
+        table.remove(&all, |route| route.ifindex == IfIndex(2));
         assert_eq!(
             table.lookup([8, 8, 8, 8].into()).map(|route| route.ifindex),
             Some(IfIndex(1))
@@ -271,6 +277,28 @@ mod tests {
             table.iter().map(|route| route.mtu).collect::<Vec<_>>(),
             [9000]
         );
+    }
+
+    /// ip-route(8): prefix and metric tell routes apart, so a second default route waits for the
+    /// first to go.
+    #[test]
+    fn routes_of_one_device_may_differ_in_their_metric() {
+        let mut table = RouteTable::default();
+        let gateway = |last: u8, metric| Route {
+            gateway: Some([10, 0, 0, last].into()),
+            ..route([0, 0, 0, 0], 0, metric, 1)
+        };
+        table.insert(gateway(2, 100)).unwrap();
+        table.insert(gateway(1, 0)).unwrap();
+        let used = |table: &RouteTable| table.lookup([8, 8, 8, 8].into()).copied();
+        assert_eq!(used(&table), Some(gateway(1, 0)));
+        assert_eq!(table.iter().count(), 2);
+        let all = gateway(1, 0).prefix;
+        let by_metric = table.remove(&all, |route| route.metric == 100);
+        assert_eq!(by_metric, Some(gateway(2, 100)));
+        table.insert(gateway(2, 100)).unwrap();
+        assert_eq!(table.remove(&all, |_| true), Some(gateway(1, 0)));
+        assert_eq!(used(&table), Some(gateway(2, 100)));
     }
 
     #[test]
@@ -302,7 +330,7 @@ mod tests {
         table.insert(route([10, 0, 0, 0], 8, 0, 1)).unwrap();
         let published = table.clone();
         table.insert(route([10, 1, 0, 0], 16, 0, 2)).unwrap();
-        table.remove(&Prefix::new([10, 0, 0, 0].into(), 8).unwrap(), None);
+        table.remove(&Prefix::new([10, 0, 0, 0].into(), 8).unwrap(), |_| true);
         let device = |table: &RouteTable| {
             table
                 .lookup([10, 1, 2, 3].into())
@@ -365,7 +393,9 @@ mod tests {
                     prefix.addr().is_ipv4() == dst.is_ipv4() && prefix.contains(dst)
                 };
                 let matching = model.iter().filter(holds);
-                let expected = matching.max_by_key(|route| route.prefix.prefix_len());
+                let expected = matching.max_by_key(|route| {
+                    (route.prefix.prefix_len(), std::cmp::Reverse(route.metric))
+                });
                 prop_assert_eq!(table.lookup(dst), expected);
             }
         }

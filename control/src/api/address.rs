@@ -37,8 +37,15 @@ impl v1::address_service_server::AddressService for Api {
     ) -> Result<Response<v1::Empty>, Status> {
         let message = request.get_ref();
         let addr = field::ip(message.address.as_ref(), "address")?;
+        let prefix_len = match message.prefix_len {
+            0 => None,
+            len => Some(field::prefix_len(len, addr)?),
+        };
         self.control
-            .write(|state| state.desired.del_address(addr, &message.device))
+            .write(|state| {
+                let desired = &mut state.desired;
+                desired.del_address(addr, prefix_len, &message.device)
+            })
             .await?;
         Ok(Response::new(v1::Empty {}))
     }

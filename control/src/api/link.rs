@@ -246,6 +246,7 @@ fn worker_stats_message(stats: &Arc<WorkerStats>, worker: &WorkerHandle) -> v1::
         rx_bursts: loops.rx_bursts.get(),
         rx_bursts_empty: loops.rx_bursts_empty.get(),
         rx_bursts_full: loops.rx_bursts_full.get(),
+        rx_bursts_to_half: loops.rx_bursts_to_half.get(),
         rx_bytes: loops.rx_bytes.get(),
         tx_bytes: loops.tx_bytes.get(),
         loop_worst_ns: loops.worst_ns(),

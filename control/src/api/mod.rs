@@ -59,7 +59,9 @@ impl From<AddressError> for Status {
     fn from(error: AddressError) -> Self {
         let text = error.to_string();
         match error {
-            AddressError::NoDevice(_) | AddressError::Missing { .. } => Self::not_found(text),
+            AddressError::NoDevice(_)
+            | AddressError::Missing { .. }
+            | AddressError::OtherPrefixLen { .. } => Self::not_found(text),
             AddressError::Exists { .. } => Self::already_exists(text),
             AddressError::InUse { .. } => Self::failed_precondition(text),
             AddressError::TooMany => Self::resource_exhausted(text),
@@ -74,7 +76,9 @@ impl From<RouteError> for Status {
     fn from(error: RouteError) -> Self {
         let text = error.to_string();
         match error {
-            RouteError::NoDevice(_) | RouteError::Missing(_) => Self::not_found(text),
+            RouteError::NoDevice(_) | RouteError::Missing(_) | RouteError::NoneAs(_) => {
+                Self::not_found(text)
+            }
             RouteError::Exists { .. } => Self::already_exists(text),
             RouteError::OfAddress { .. } => Self::failed_precondition(text),
             _ => Self::invalid_argument(text),

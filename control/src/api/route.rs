@@ -1,11 +1,13 @@
 //! `dpip route`.
 
+use std::net::IpAddr;
+
 use inet::{Device, Prefix, Route};
 use proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::{Api, convert, field};
-use crate::desired::RouteRequest;
+use crate::desired::{RouteFilter, RouteRequest};
 
 #[tonic::async_trait]
 impl v1::route_service_server::RouteService for Api {
@@ -25,11 +27,21 @@ impl v1::route_service_server::RouteService for Api {
         Ok(Response::new(v1::Empty {}))
     }
 
-    async fn del_route(&self, request: Request<v1::Route>) -> Result<Response<v1::Empty>, Status> {
-        let prefix = prefix(request.get_ref())?;
-        let device = Some(request.get_ref().device.as_str()).filter(|name| !name.is_empty());
+    async fn replace_route(
+        &self,
+        request: Request<v1::Route>,
+    ) -> Result<Response<v1::Empty>, Status> {
+        let request = route(request.get_ref())?;
         self.control
-            .write(|state| state.desired.del_route(&prefix, device))
+            .write(|state| state.desired.replace_route(&request))
+            .await?;
+        Ok(Response::new(v1::Empty {}))
+    }
+
+    async fn del_route(&self, request: Request<v1::Route>) -> Result<Response<v1::Empty>, Status> {
+        let wanted = filter(request.get_ref())?;
+        self.control
+            .write(|state| state.desired.del_route(&wanted))
             .await?;
         Ok(Response::new(v1::Empty {}))
     }
@@ -54,13 +66,21 @@ impl v1::route_service_server::RouteService for Api {
         request: Request<v1::ListRoutesRequest>,
     ) -> Result<Response<v1::ListRoutesResponse>, Status> {
         let family = field::known(request.get_ref().family, "family")?;
+        let device = request.into_inner().device;
         // The lock is held only while the table is copied.
-        let (routes, devices) = self
-            .control
-            .read(|state| (state.desired.routes.clone(), state.desired.devices.clone()));
-        let shown = routes
-            .iter()
-            .filter(|route| field::is_of(family, route.prefix.addr()));
+        let (routes, devices) = self.control.read(|state| {
+            if !device.is_empty() {
+                state.desired.device(&device)?;
+            }
+            let desired = &state.desired;
+            Ok::<_, Status>((desired.routes.clone(), desired.devices.clone()))
+        })?;
+        let is_meant = |route: &&Route| {
+            let by = devices.iter().find(|other| other.ifindex == route.ifindex);
+            field::is_of(family, route.prefix.addr())
+                && (device.is_empty() || by.is_some_and(|by| by.name == device))
+        };
+        let shown = routes.iter().filter(is_meant);
         let routes = shown.map(|route| message(&devices, route)).collect();
         Ok(Response::new(v1::ListRoutesResponse { routes }))
     }
@@ -71,14 +91,27 @@ fn prefix(message: &v1::Route) -> Result<Prefix, Status> {
     field::prefix(addr, message.prefix_len)
 }
 
+fn filter(message: &v1::Route) -> Result<RouteFilter, Status> {
+    Ok(RouteFilter {
+        prefix: prefix(message)?,
+        device: Some(message.device.clone()).filter(|name| !name.is_empty()),
+        gateway: gateway(message)?,
+        metric: Some(message.metric).filter(|metric| *metric != 0),
+    })
+}
+
+fn gateway(message: &v1::Route) -> Result<Option<IpAddr>, Status> {
+    let gateway = field::optional_ip(message.gateway.as_ref(), "via")?;
+    Ok(gateway.filter(|gateway| !gateway.is_unspecified()))
+}
+
 fn route(message: &v1::Route) -> Result<RouteRequest, Status> {
     let mtu = u16::try_from(message.mtu).map_err(|_| {
         Status::invalid_argument(format!("mtu {} is out of range: 68 to 9000", message.mtu))
     })?;
     Ok(RouteRequest {
         prefix: prefix(message)?,
-        gateway: field::optional_ip(message.gateway.as_ref(), "via")?
-            .filter(|gateway| !gateway.is_unspecified()),
+        gateway: gateway(message)?,
         src: field::optional_ip(message.src.as_ref(), "src")?.filter(|src| !src.is_unspecified()),
         device: Some(message.device.clone()).filter(|name| !name.is_empty()),
         mtu: Some(mtu).filter(|mtu| *mtu != 0),

@@ -26,7 +26,9 @@ pub use ipvs::{
 };
 use ipvs::{Drain, RemovedService};
 pub(crate) use net::require_host;
-pub use net::{Address, AddressError, AddressRequest, LaddrEntry, RouteError, RouteRequest};
+pub use net::{
+    Address, AddressError, AddressRequest, LaddrEntry, RouteError, RouteFilter, RouteRequest,
+};
 pub use ordered::Ordered;
 
 /// Something that the workers have to do once a change is final, in order.

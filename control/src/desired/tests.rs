@@ -133,11 +133,11 @@ fn an_address_brings_its_network_s_route_and_takes_it_away() {
         .unwrap();
     let network = Prefix::new(ip("10.0.0.0"), 16).unwrap();
     assert_eq!(
-        desired.routes.get(&network, None).map(|route| route.src),
+        desired.routes.to(&network).first().map(|route| route.src),
         Some(Some(ip("10.0.0.1")))
     );
-    desired.del_address(ip("10.0.0.1"), "dpdk1").unwrap();
-    assert!(desired.routes.get(&network, None).is_none());
+    desired.del_address(ip("10.0.0.1"), None, "dpdk1").unwrap();
+    assert!(desired.routes.to(&network).is_empty());
     assert_eq!(desired.routes.iter().count(), 1);
 }
 
@@ -181,7 +181,7 @@ fn invalid_addresses_are_refused_with_the_way_out() {
     let laddr = ip("192.168.100.200");
     refuses(
         &mut desired,
-        |desired| desired.del_address(laddr, "dpdk0"),
+        |desired| desired.del_address(laddr, None, "dpdk0"),
         "--del-laddr",
     );
 }
@@ -201,7 +201,7 @@ fn invalid_routes_are_refused_with_the_way_out() {
     let of_vip = Prefix::host(ip("10.0.0.100"));
     refuses(
         &mut desired,
-        |desired| desired.del_route(&of_vip, None),
+        |desired| desired.del_route(&any_to(of_vip)),
         "dpip addr del",
     );
 }
@@ -342,15 +342,16 @@ fn a_network_s_route_lives_as_long_as_an_address_in_it() {
     let src = |desired: &Desired| {
         desired
             .routes
-            .get(&network, None)
+            .to(&network)
+            .first()
             .and_then(|route| route.src)
     };
     assert_eq!(src(&desired), Some(ip("10.0.0.1")));
-    desired.del_address(ip("10.0.0.1"), "dpdk1").unwrap();
+    desired.del_address(ip("10.0.0.1"), None, "dpdk1").unwrap();
     assert_eq!(src(&desired), Some(ip("10.0.0.2")));
-    desired.del_address(ip("10.0.0.3"), "dpdk1").unwrap();
+    desired.del_address(ip("10.0.0.3"), None, "dpdk1").unwrap();
     assert_eq!(src(&desired), Some(ip("10.0.0.2")));
-    desired.del_address(ip("10.0.0.2"), "dpdk1").unwrap();
+    desired.del_address(ip("10.0.0.2"), None, "dpdk1").unwrap();
     assert_eq!(desired.routes.iter().count(), 0);
 }
 
@@ -363,7 +364,7 @@ fn the_operator_s_own_route_to_a_network_outlives_its_addresses() {
     desired
         .add_address(&address("10.0.0.1", 24, "dpdk1"))
         .unwrap();
-    desired.del_address(ip("10.0.0.1"), "dpdk1").unwrap();
+    desired.del_address(ip("10.0.0.1"), None, "dpdk1").unwrap();
     assert_eq!(desired.routes.iter().count(), 1);
 }
 
@@ -383,7 +384,7 @@ fn routes_go_with_the_address_that_is_their_src() {
     desired
         .add_route(&route("10.8.0.0", 16, Some("dpdk1"), None))
         .unwrap();
-    desired.del_address(ip("10.0.0.1"), "dpdk1").unwrap();
+    desired.del_address(ip("10.0.0.1"), None, "dpdk1").unwrap();
     let left: Vec<_> = desired
         .routes
         .iter()
@@ -441,4 +442,13 @@ fn the_quic_connection_id_is_refused_as_hash_target_of_tcp() {
     let mut over_udp = by_quic;
     over_udp.key.protocol = Protocol::Udp;
     desired.add_service(over_udp).unwrap();
+}
+
+fn any_to(prefix: Prefix) -> RouteFilter {
+    RouteFilter {
+        prefix,
+        device: None,
+        gateway: None,
+        metric: None,
+    }
 }

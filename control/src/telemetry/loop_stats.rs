@@ -18,6 +18,8 @@ pub struct LoopStats {
     pub rx_bursts_empty: Counter,
     /// Of those, with as many packets as fit
     pub rx_bursts_full: Counter,
+    /// Of those, with at least one packet and at most half as many as fit
+    pub rx_bursts_to_half: Counter,
     /// Bytes received
     pub rx_bytes: Counter,
     /// Bytes sent
@@ -34,6 +36,7 @@ impl Default for LoopStats {
             rx_bursts: Counter::default(),
             rx_bursts_empty: Counter::default(),
             rx_bursts_full: Counter::default(),
+            rx_bursts_to_half: Counter::default(),
             rx_bytes: Counter::default(),
             tx_bytes: Counter::default(),
             worst_ns: Counter::default(),
@@ -62,6 +65,8 @@ impl LoopStats {
         self.rx_bursts.add(1);
         self.rx_bursts_empty.add(u64::from(packets == 0));
         self.rx_bursts_full.add(u64::from(packets == most));
+        let is_to_half = packets != 0 && packets <= most / 2;
+        self.rx_bursts_to_half.add(u64::from(is_to_half));
     }
 
     /// The longest turn in nanoseconds.

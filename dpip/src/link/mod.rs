@@ -39,10 +39,15 @@ pub(crate) async fn run(context: &Context, verb: Verb, words: Words) -> Result<(
             Ok(())
         }
         Verb::Add | Verb::Del => Err(CliError::unsupported("'dpip link add' and 'del' (bonding)")),
-        Verb::Flush => Err(CliError::failed(
-            "invalid command 'flush': links can only be shown and set",
-        )),
+        Verb::Flush => Err(invalid("flush")),
+        Verb::Replace => Err(invalid("replace")),
     }
+}
+
+fn invalid(command: &str) -> CliError {
+    CliError::failed(format!(
+        "invalid command '{command}': links can only be shown and set"
+    ))
 }
 
 /// Parses `[ dev ] [ NAME ]`. The result is empty for all devices.
@@ -76,8 +81,12 @@ fn parse_set(mut words: Words) -> Result<SetLinkRequest, CliError> {
     };
     let mut item = words.next().ok_or_else(usage)?;
     loop {
-        let value = words.value(&item)?;
-        match item.as_str() {
+        // ip-link(8) has `set DEVICE up`, DPVS `set DEVICE link up`.
+        let (item_name, value) = match item.as_str() {
+            "up" | "down" => ("link", item.clone()),
+            other => (other, words.value(other)?),
+        };
+        match item_name {
             "promisc" => request.promiscuous = Some(switch(&value, "on", "off")?),
             "allmulticast" => request.all_multicast = Some(switch(&value, "on", "off")?),
             "forward2kni" => request.forward_to_kni = Some(switch(&value, "on", "off")?),
@@ -86,7 +95,7 @@ fn parse_set(mut words: Words) -> Result<SetLinkRequest, CliError> {
             later if LATER.contains(&later) => {
                 return Err(CliError::unsupported(&format!("'{later}'")));
             }
-            _ => return Err(unknown(&item, ITEMS)),
+            _ => return Err(unknown(item_name, ITEMS)),
         }
         match words.next() {
             Some(next) => item = next,
@@ -117,6 +126,9 @@ mod tests {
     fn items_are_set_and_unknown_ones_named() {
         assert_eq!(parsed("dpdk0 promisc on").unwrap().promiscuous, Some(true));
         assert_eq!(parsed("dev dpdk0 link down").unwrap().up, Some(false));
+        assert_eq!(parsed("dpdk0 up").unwrap().up, Some(true));
+        let down = parsed("dpdk0 promisc on down").unwrap();
+        assert_eq!((down.up, down.promiscuous), (Some(false), Some(true)));
         let two = parsed("dpdk0 allmulticast off forward2kni on").unwrap();
         assert_eq!(
             (two.all_multicast, two.forward_to_kni),

@@ -27,21 +27,38 @@ pub(super) fn worker(worker: &Worker, stats: bool, verbose: bool) -> String {
 
 fn loop_columns(stats: &WorkerStats) -> String {
     let drops: u64 = stats.drops.iter().map(|drop| drop.packets).sum();
-    let rows = [
+    let shown = |rows: &[(&'static str, u64)]| {
+        let rows = rows.iter().map(|(name, value)| (*name, value.to_string()));
+        columns(&rows.collect::<Vec<_>>(), 20, 4)
+    };
+    let bursts = [
         ("lcore_loop", stats.loops),
         ("pktburst", stats.rx_bursts),
         ("zpktburst", stats.rx_bursts_empty),
         ("fpktburst", stats.rx_bursts_full),
-        ("worst_loop_ns", stats.loop_worst_ns),
-        ("p99_loop_ns", stats.loop_p99_ns),
-        ("conns", counter(stats, "conns")),
+    ];
+    let few = [
+        ("z2hpktburst", stats.rx_bursts_to_half),
+        ("h2fpktburst", above_half(stats)),
         ("dropped", drops),
+    ];
+    let rest = [
         ("ipackets", counter(stats, "received")),
         ("ibytes", stats.rx_bytes),
         ("opackets", counter(stats, "transmitted")),
         ("obytes", stats.tx_bytes),
+        // DPVS does not have these.
+        ("worst_loop_ns", stats.loop_worst_ns),
+        ("p99_loop_ns", stats.loop_p99_ns),
+        ("conns", counter(stats, "conns")),
     ];
-    columns(&rows.map(|(name, value)| (name, value.to_string())), 20, 4)
+    shown(&bursts) + &shown(&few) + &shown(&rest)
+}
+
+/// Receive bursts that were more than half full, and not full.
+const fn above_half(stats: &WorkerStats) -> u64 {
+    let others = stats.rx_bursts_empty + stats.rx_bursts_to_half + stats.rx_bursts_full;
+    stats.rx_bursts.saturating_sub(others)
 }
 
 /// Where the packets went. The numbers add up to those that came in.
@@ -122,7 +139,8 @@ pub(super) fn worker_json(worker: &Worker) -> Value {
         "loops": stats.loops, "loop_worst_ns": stats.loop_worst_ns,
         "loop_p99_ns": stats.loop_p99_ns,
         "rx_bursts": stats.rx_bursts, "rx_bursts_empty": stats.rx_bursts_empty,
-        "rx_bursts_full": stats.rx_bursts_full, "rx_bytes": stats.rx_bytes,
+        "rx_bursts_full": stats.rx_bursts_full, "rx_bursts_to_half": stats.rx_bursts_to_half,
+        "rx_bytes": stats.rx_bytes,
         "tx_bytes": stats.tx_bytes,
     });
     if let Some(object) = shown.as_object_mut() {
@@ -169,6 +187,10 @@ mod tests {
                     drop("bad_checksum", "checksum is wrong", 0),
                 ],
                 loops: 1_000,
+                rx_bursts: 100,
+                rx_bursts_empty: 50,
+                rx_bursts_full: 20,
+                rx_bursts_to_half: 13,
                 loop_worst_ns: 9_000,
                 loop_p99_ns: 800,
                 ..WorkerStats::default()
@@ -209,6 +231,26 @@ mod tests {
             json["events_lost"], 4,
             "whatever the daemon counts is shown"
         );
+    }
+
+    /// `lcore_loop pktburst zpktburst fpktburst`, `z2hpktburst h2fpktburst dropped`,
+    /// `ipackets ibytes opackets obytes`: scripts count lines and columns.
+    #[test]
+    fn the_columns_of_dpvs_are_where_dpvs_has_them() {
+        let text = worker(&example_worker(), true, false);
+        let lines: Vec<Vec<_>> = text
+            .lines()
+            .skip(2)
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        assert_eq!(
+            lines[0],
+            ["lcore_loop", "pktburst", "zpktburst", "fpktburst"]
+        );
+        assert_eq!(lines[1], ["1000", "100", "50", "20"]);
+        assert_eq!(lines[2], ["z2hpktburst", "h2fpktburst", "dropped"]);
+        assert_eq!(lines[3], ["13", "17", "3"]);
+        assert_eq!(lines[4], ["ipackets", "ibytes", "opackets", "obytes"]);
     }
 
     #[test]

@@ -125,6 +125,10 @@ impl RouteService for Fake {
         })
     }
 
+    async fn replace_route(&self, request: Request<Route>) -> Answer<Empty> {
+        self.set_route(request).await
+    }
+
     async fn del_route(&self, request: Request<Route>) -> Answer<Empty> {
         let route = request.into_inner();
         self.change(|state| state.routes.retain(|old| old.address != route.address))
@@ -135,8 +139,14 @@ impl RouteService for Fake {
         self.change(|state| state.routes.retain(|old| old.device != device))
     }
 
-    async fn list_routes(&self, _: Request<ListRoutesRequest>) -> Answer<ListRoutesResponse> {
-        let routes = self.0.lock().unwrap().routes.clone();
+    async fn list_routes(&self, request: Request<ListRoutesRequest>) -> Answer<ListRoutesResponse> {
+        let mut routes = self.0.lock().unwrap().routes.clone();
+        let ListRoutesRequest { family, device } = request.into_inner();
+        let is_v6 = family == i32::from(Family::Inet6);
+        routes.retain(|route| {
+            let len = route.address.as_ref().map_or(4, |addr| addr.bytes.len());
+            (len == 16) == is_v6 && (device.is_empty() || route.device == device)
+        });
         Ok(Response::new(ListRoutesResponse { routes }))
     }
 }

@@ -76,6 +76,16 @@ pub enum AddressError {
         /// Where it was looked for
         device: String,
     },
+    /// It is there with another prefix length
+    #[error("{addr} has prefix length {prefix_len} on {device}: delete {addr}/{prefix_len}")]
+    OtherPrefixLen {
+        /// The address
+        addr: IpAddr,
+        /// Its prefix length
+        prefix_len: u8,
+        /// Where it is
+        device: String,
+    },
     /// Services use it as a local address
     #[error(
         "{addr} is a local address of {services} service(s): take it out of them first (`ipvsadm-rs --del-laddr`)"
@@ -172,12 +182,26 @@ impl Desired {
         Ok(())
     }
 
-    /// Takes an address away, with the routes it made.
+    /// Takes an address away, with the routes it made. A prefix length of `None` is any.
     ///
     /// # Errors
     /// If it is not there, or a service needs it.
-    pub fn del_address(&mut self, addr: IpAddr, device: &str) -> Result<(), AddressError> {
+    pub fn del_address(
+        &mut self,
+        addr: IpAddr,
+        prefix_len: Option<u8>,
+        device: &str,
+    ) -> Result<(), AddressError> {
         let ifindex = self.device(device)?.ifindex;
+        if let (Some(wanted), Some(address)) = (prefix_len, self.address(addr))
+            && wanted != address.prefix_len
+        {
+            return Err(AddressError::OtherPrefixLen {
+                addr,
+                prefix_len: address.prefix_len,
+                device: self.device_name(address.ifindex).to_owned(),
+            });
+        }
         if self
             .address(addr)
             .is_none_or(|address| address.ifindex != ifindex)
@@ -255,7 +279,7 @@ impl Desired {
         self.remove_routes_from(addr);
         let (host, network) = self.routes_of(&address);
         if self.is_auto(&host) {
-            self.routes.remove(&host.prefix, Some(host.ifindex));
+            self.remove_auto(&host);
         }
         if let Some(network) = network {
             self.leave_network(addr, network);
@@ -281,7 +305,7 @@ impl Desired {
         match heir {
             Some(_) => self.routes.replace(Route { src: heir, ..route }),
             None => {
-                self.routes.remove(&route.prefix, Some(route.ifindex));
+                self.remove_auto(&route);
             }
         }
     }
@@ -289,8 +313,13 @@ impl Desired {
     /// Whether the route to this prefix by this device was made by an address.
     fn is_auto(&self, route: &Route) -> bool {
         self.routes
-            .get(&route.prefix, Some(route.ifindex))
+            .same(route)
             .is_some_and(|existing| existing.auto)
+    }
+
+    fn remove_auto(&mut self, route: &Route) {
+        let is_it = |other: &Route| other.auto && other.ifindex == route.ifindex;
+        self.routes.remove(&route.prefix, is_it);
     }
 
     fn refuse_used(&self, addr: IpAddr) -> Result<(), AddressError> {

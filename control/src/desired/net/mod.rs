@@ -12,4 +12,4 @@ pub(in crate::desired) use address::is_host;
 pub(crate) use address::require_host;
 pub use address::{Address, AddressError, AddressRequest};
 pub use laddr_entry::LaddrEntry;
-pub use route::{RouteError, RouteRequest};
+pub use route::{RouteError, RouteFilter, RouteRequest};

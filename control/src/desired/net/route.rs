@@ -25,6 +25,19 @@ pub struct RouteRequest {
     pub scope: Option<RouteScope>,
 }
 
+/// Which route to delete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteFilter {
+    /// Destination
+    pub prefix: Prefix,
+    /// The device's name; `None` for any
+    pub device: Option<String>,
+    /// The next hop; `None` for any
+    pub gateway: Option<IpAddr>,
+    /// The metric; `None` for any
+    pub metric: Option<u32>,
+}
+
 /// Why a route was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
@@ -48,17 +61,24 @@ pub enum RouteError {
     },
     /// It is there already
     #[error(
-        "a route to {prefix} by {device} exists: change it with `dpip route set`, or delete it first"
+        "a route to {prefix} by {device} with metric {metric} exists: change it with `dpip route set`, or delete it first"
     )]
     Exists {
         /// Destination
         prefix: Prefix,
         /// The device
         device: String,
+        /// The metric
+        metric: u32,
     },
     /// It is not there
     #[error("no route to {0}: `dpip route show` lists them")]
     Missing(Prefix),
+    /// There are routes to the prefix, but not as they were described
+    #[error(
+        "no route to {0} with this device, gateway and metric: `dpip route show` lists those that there are"
+    )]
+    NoneAs(Prefix),
     /// An address made it
     #[error(
         "the route to {prefix} belongs to an address of {device}: delete that with `dpip addr del`"
@@ -105,21 +125,22 @@ impl Desired {
         self.routes.insert(route).map_err(|_| RouteError::Exists {
             prefix: route.prefix,
             device: self.device_name(route.ifindex).to_owned(),
+            metric: route.metric,
         })?;
         self.count_src(&route, 1);
         self.dirty.net = true;
         Ok(())
     }
 
-    /// Adds a route, or changes the one with the same prefix and device.
+    /// Adds a route, or changes the one with the same prefix, device and metric.
     ///
     /// # Errors
     /// If it is refused; nothing has changed then.
     pub fn set_route(&mut self, request: &RouteRequest) -> Result<(), RouteError> {
         let route = self.validate_route(request)?;
-        self.refuse_auto(&route.prefix, Some(route.ifindex))?;
-        let before = self.routes.get(&route.prefix, Some(route.ifindex)).copied();
+        let before = self.routes.same(&route).copied();
         if let Some(before) = before {
+            self.refuse_auto(&before)?;
             self.count_src(&before, -1);
         }
         self.count_src(&route, 1);
@@ -128,19 +149,52 @@ impl Desired {
         Ok(())
     }
 
-    /// Takes a route away.
+    /// Adds a route. It takes the place of those with the same prefix and metric, whatever their
+    /// device is (ip-route(8)).
+    ///
+    /// # Errors
+    /// If it is refused; nothing has changed then.
+    pub fn replace_route(&mut self, request: &RouteRequest) -> Result<(), RouteError> {
+        let route = self.validate_route(request)?;
+        let routes = self.routes.to(&route.prefix).iter();
+        let replaced = routes.filter(|other| other.metric == route.metric);
+        let replaced: Vec<Route> = replaced.copied().collect();
+        replaced.iter().try_for_each(|old| self.refuse_auto(old))?;
+        for old in replaced {
+            self.routes.remove(&old.prefix, |other| *other == old);
+            self.count_src(&old, -1);
+        }
+        self.count_src(&route, 1);
+        self.routes.replace(route);
+        self.dirty.net = true;
+        Ok(())
+    }
+
+    /// Removes the first route to a prefix, in the order of the metrics, that is as described.
     ///
     /// # Errors
     /// If it is not there, or an address made it.
-    pub fn del_route(&mut self, prefix: &Prefix, device: Option<&str>) -> Result<(), RouteError> {
+    pub fn del_route(&mut self, wanted: &RouteFilter) -> Result<(), RouteError> {
+        let prefix = &wanted.prefix;
+        let device = wanted.device.as_deref();
         let ifindex = device
             .map(|name| self.device(name).map(|device| device.ifindex))
             .transpose()?;
-        self.refuse_auto(prefix, ifindex)?;
-        let route = self
-            .routes
-            .remove(prefix, ifindex)
-            .ok_or(RouteError::Missing(*prefix))?;
+        let is_it = |route: &Route| {
+            ifindex.is_none_or(|ifindex| route.ifindex == ifindex)
+                && (wanted.gateway.is_none() || route.gateway == wanted.gateway)
+                && wanted.metric.is_none_or(|metric| route.metric == metric)
+        };
+        let routes = self.routes.to(prefix);
+        let Some(route) = routes.iter().find(|route| is_it(route)).copied() else {
+            return Err(if routes.is_empty() {
+                RouteError::Missing(*prefix)
+            } else {
+                RouteError::NoneAs(*prefix)
+            });
+        };
+        self.refuse_auto(&route)?;
+        self.routes.remove(prefix, |other| *other == route);
         self.count_src(&route, -1);
         self.dirty.net = true;
         Ok(())
@@ -177,7 +231,7 @@ impl Desired {
         let with_src = |route: &&Route| !route.auto && route.src == Some(src);
         let gone: Vec<Route> = self.routes.iter().filter(with_src).copied().collect();
         for route in gone {
-            self.routes.remove(&route.prefix, Some(route.ifindex));
+            self.routes.remove(&route.prefix, |other| *other == route);
             self.count_src(&route, -1);
         }
     }
@@ -193,16 +247,14 @@ impl Desired {
         }
     }
 
-    fn refuse_auto(&self, prefix: &Prefix, ifindex: Option<IfIndex>) -> Result<(), RouteError> {
-        match self.routes.get(prefix, ifindex) {
-            Some(route) if route.auto && route.scope == RouteScope::Host => {
-                Err(RouteError::OfAddress {
-                    prefix: *prefix,
-                    device: self.device_name(route.ifindex).to_owned(),
-                })
-            }
-            _ => Ok(()),
+    fn refuse_auto(&self, route: &Route) -> Result<(), RouteError> {
+        if route.auto && route.scope == RouteScope::Host {
+            return Err(RouteError::OfAddress {
+                prefix: route.prefix,
+                device: self.device_name(route.ifindex).to_owned(),
+            });
         }
+        Ok(())
     }
 
     fn validate_route(&self, request: &RouteRequest) -> Result<Route, RouteError> {
