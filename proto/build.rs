@@ -11,6 +11,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "route",
     ];
     let files = nouns.map(|noun| format!("proto/dpvs/v1/{noun}.proto"));
-    tonic_prost_build::configure().compile_protos(&files, &["proto".to_string()])?;
+    let out_dir = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
+    tonic_prost_build::configure()
+        .file_descriptor_set_path(out_dir.join("dpvs.v1.bin"))
+        .compile_protos(&files, &["proto".to_string()])?;
     Ok(())
 }

@@ -14,5 +14,5 @@ mod telemetry;
 
 pub use platform::{LinkInfo, LinkStats, Platform, PlatformError, PoolInfo};
 pub use publish::{ConnTableSize, Control, ControlConfig, LiveConfig, WorkerHandle};
-pub use socket::serve;
+pub use socket::{ServeError, serve};
 pub use telemetry::{Counts, LoopStats};

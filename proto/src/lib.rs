@@ -9,4 +9,7 @@
 /// Version 1 of the API.
 pub mod v1 {
     tonic::include_proto!("dpvs.v1");
+
+    /// All `.proto` files in their encoded form, for server reflection.
+    pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("dpvs.v1");
 }

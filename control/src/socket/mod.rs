@@ -9,4 +9,4 @@ mod connection;
 mod reject_truncated;
 mod server;
 
-pub use server::serve;
+pub use server::{ServeError, serve};
