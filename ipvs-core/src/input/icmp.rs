@@ -9,10 +9,11 @@ use crate::drop_reason::DropReason;
 use crate::input::handoff::PortOwner;
 use crate::io::Io;
 use crate::wire::{
-    Family, ICMP_HEADER_LEN, Quoted, ends_of_error, family, read_quoted, restore_quoted,
+    Family, ICMP_HEADER_LEN, Quoted, ends_of_error, family, icmp_quote, read_quoted, restore_quoted,
 };
 use crate::xmit::Way;
 use packet::ip::IpFacts;
+use packet::ipv4::L2_LEN;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     pub(crate) fn receive_icmp(&mut self, mut packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
@@ -97,6 +98,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Ok(way) => way,
             Err(reason) => return self.shared.drop(packet, reason),
         };
+        let ip = &self.trimmed(&mut packet, *ip, found, way);
         if self
             .family
             .conns
@@ -116,6 +118,18 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.deliver(packet, way, io);
     }
 
+    /// Cuts an error that is too long for its way (RFC 1812, 4.3.2.3; RFC 4443, 2.4 (c)). Returns
+    /// the facts of its header.
+    fn trimmed(&self, packet: &mut B, ip: IpFacts<A>, found: Found, way: Way) -> IpFacts<A> {
+        let total_len = ip.total_len.saturating_add_signed(self.growth(&ip, found));
+        if total_len <= way.mtu() {
+            return ip;
+        }
+        icmp_quote::trim(packet, &ip);
+        let total_len = (packet.bytes().len() - L2_LEN) as u16;
+        IpFacts { total_len, ..ip }
+    }
+
     /// Translates an error for its receiver. The quoted packet becomes the one that the receiver
     /// had sent.
     fn translate(&self, frame: &mut [u8], ip: &IpFacts<A>, quoted: &Quoted<A>, found: Found) {
@@ -130,10 +144,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         };
         let dest_delta = self.family.dest_delta(found.id);
         restore_quoted(icmp, quoted, conn, found.direction, dest_delta);
-        icmp[2..4].fill(0);
-        let pseudo = A::icmp_pseudo_header(src, dst, icmp.len() as u16);
-        let sum = !checksum::fold(checksum::sum(icmp) + pseudo);
-        icmp[2..4].copy_from_slice(&sum.to_be_bytes());
+        icmp_quote::write_checksum(icmp, src, dst);
     }
 
     /// An error for a dest of DR or tunnel mode, which has sent the quoted packet from the VIP
@@ -149,7 +160,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let conn = self.family.conns.get(found.id);
         let passed = self.shared.wrap_for_dest(&mut packet, conn, &quoted.tuple);
         match passed {
-            Ok(()) => self.deliver(packet, way, io),
+            Ok(()) => self.deliver_or_cut(packet, way, io),
             Err(reason) => self.shared.drop(packet, reason),
         }
     }

@@ -138,9 +138,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let icmp = &mut frame[icmp_at..];
         icmp[..4].copy_from_slice(&[kind, code, 0, 0]);
         icmp[4..8].copy_from_slice(&rest.to_be_bytes());
-        let pseudo = A::icmp_pseudo_header(vip, client, icmp_len);
-        let sum = !checksum::fold(checksum::sum(icmp) + pseudo);
-        icmp[2..4].copy_from_slice(&sum.to_be_bytes());
+        icmp_quote::write_checksum(icmp, vip, client);
         Ok(())
     }
 }

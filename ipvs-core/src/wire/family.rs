@@ -340,6 +340,11 @@ pub(crate) fn grow(frame: &mut [u8], by: u16) {
     }
 }
 
+/// Takes `by` bytes off the length of a frame's IP packet.
+pub(crate) fn shrink(frame: &mut [u8], by: u16) {
+    grow(frame, by.wrapping_neg());
+}
+
 /// Length in bytes of the IP header of packets from `src`.
 #[inline]
 pub(crate) fn header_len<A: Family>(src: A) -> usize {

@@ -1,6 +1,7 @@
 //! The packet that an ICMP error quotes, and how our rewrite of it is undone.
 
-use packet::checksum::Delta;
+use packet::PacketBuf;
+use packet::checksum::{self, Delta};
 use packet::ip::IpFacts;
 use packet::ipv4::L2_LEN;
 use packet::nat64::Nat64Prefix;
@@ -10,7 +11,7 @@ use crate::conn::Conn;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::tuple::Tuple;
-use crate::wire::family::Family;
+use crate::wire::family::{self, Family};
 use crate::wire::stateless::in_family_of;
 use crate::wire::{echo, tcp};
 
@@ -68,6 +69,40 @@ pub(crate) fn read_quoted<A: Family>(icmp: &[u8]) -> Result<Option<Quoted<A>>, D
         l4_at: ICMP_HEADER_LEN + l4_at,
         tuple,
     }))
+}
+
+/// Cuts an error that its way does not take down to the longest that one may be. The checksum is
+/// computed anew: it was right before. Extensions behind the quoted packet are lost, and so is the
+/// length by which they are found (RFC 4884, 3 and 5).
+pub(crate) fn trim<A: Family, B: PacketBuf>(packet: &mut B, ip: &IpFacts<A>) {
+    // All errors of ICMP have the length at byte 5, two of ICMPv6 at byte 4.
+    let (longest, length_at) = if family::is_ipv4(packet.bytes()) {
+        (LONGEST_ICMP_ERROR, 5)
+    } else {
+        (LONGEST_ICMPV6_ERROR, 4)
+    };
+    let Some(by) = ip.total_len.checked_sub(longest as u16) else {
+        return;
+    };
+    packet.truncate(L2_LEN + longest);
+    family::shrink(packet.bytes_mut(), by);
+    let icmp = ip.l4_mut(packet.bytes_mut());
+    let has_length = length_at == 5 || icmp.first().is_some_and(|kind| *kind == 1 || *kind == 3);
+    if let Some(length) = icmp.get_mut(length_at).filter(|_| has_length) {
+        *length = 0;
+    }
+    write_checksum(icmp, ip.src, ip.dst);
+}
+
+/// Writes the checksum of an ICMP message between these addresses.
+pub(crate) fn write_checksum<A: Family>(icmp: &mut [u8], src: A, dst: A) {
+    if icmp.len() < ICMP_HEADER_LEN {
+        return;
+    }
+    icmp[2..4].fill(0);
+    let pseudo = A::icmp_pseudo_header(src, dst, icmp.len() as u16);
+    let sum = !checksum::fold(checksum::sum(icmp) + pseudo);
+    icmp[2..4].copy_from_slice(&sum.to_be_bytes());
 }
 
 /// The tuple that the receiver of an error sent its packet with. An error that goes outbound is

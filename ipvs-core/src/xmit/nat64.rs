@@ -1,7 +1,6 @@
 //! NAT64 and NAT46: the IP header of one family replaces that of the other (RFC 7915).
 
 use packet::PacketBuf;
-use packet::checksum;
 use packet::ip::{IpFacts, NewHeader};
 use packet::ipv4::{self, L2_LEN};
 use packet::ipv6;
@@ -155,9 +154,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let icmp = &mut frame[icmp_at..];
         icmp[..4].copy_from_slice(&[error.kind, error.code, 0, 0]);
         icmp[4..8].copy_from_slice(&error.rest.to_be_bytes());
-        let pseudo = A::icmp_pseudo_header(src, dst, icmp_len);
-        let sum = !checksum::fold(checksum::sum(icmp) + pseudo);
-        icmp[2..4].copy_from_slice(&sum.to_be_bytes());
+        icmp_quote::write_checksum(icmp, src, dst);
         Ok(())
     }
 

@@ -266,7 +266,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// Bytes by which the rewrite makes a packet longer, or shorter if negative.
-    pub(super) fn growth(&self, ip: &IpFacts<A>, found: Found) -> i16 {
+    pub(crate) fn growth(&self, ip: &IpFacts<A>, found: Found) -> i16 {
         let conn = self.family.conns.get(found.id);
         if conn.flags.has(ConnFlags::DR_TUNNEL) {
             return tunnel::overhead(conn, conn.fwdmode()) as i16;
