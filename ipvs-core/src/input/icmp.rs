@@ -109,7 +109,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return self.forward_error_to_dest(packet, quoted, found, way, io);
         }
         if A::HAS_NAT64 && self.family.conns.get(found.id).flags.has(ConnFlags::NAT64) {
-            return match self.translate_nat64_error(&mut packet, ip, quoted, found) {
+            return match self.translate_nat64_error(&mut packet, ip, quoted, found, way) {
                 Ok(()) => self.deliver(packet, way, io),
                 Err(reason) => self.shared.drop(packet, reason),
             };

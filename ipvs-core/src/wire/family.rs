@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use packet::PacketBuf;
 use packet::checksum::{self, Delta};
-use packet::eth::EtherType;
+use packet::eth::{ETHERTYPE_AT, EtherType};
 use packet::ip::{IpFacts, NewHeader};
 use packet::ipv4::{self, Ipv4Error, L2_LEN};
 use packet::ipv6::{self, Ipv6Error};
@@ -318,11 +318,11 @@ pub(crate) fn options_len<A>(frame: &[u8], ip: &IpFacts<A>) -> u16 {
     ipv6::fragmentable_at(header).map_or(0, |at| l4_at.saturating_sub(at as u16))
 }
 
-/// Type of service of IPv4, or traffic class of IPv6.
-pub(crate) fn traffic_class(frame: &[u8]) -> u8 {
-    match frame.get(L2_LEN..) {
-        Some([first, second, ..]) if first >> 4 == 4 => *second,
-        Some([first, second, ..]) => first << 4 | second >> 4,
+/// Type of service of IPv4, or traffic class of IPv6. `ip` begins with the header.
+pub(crate) fn traffic_class(ip: &[u8]) -> u8 {
+    match ip {
+        [first, second, ..] if first >> 4 == 4 => *second,
+        [first, second, ..] => first << 4 | second >> 4,
         _ => 0,
     }
 }
@@ -357,16 +357,21 @@ pub(crate) fn header_len<A: Family>(src: A) -> usize {
 
 /// Writes the EtherType and an IP header into a frame that has room for them.
 pub(crate) fn write_header<A: Family>(frame: &mut [u8], new: &NewHeader<A>) {
-    if let Some((ethertype, header)) = frame
-        .get_mut(12..)
-        .and_then(<[u8]>::split_first_chunk_mut::<2>)
+    write_ethertype(frame, new.src);
+    write_ip_header(frame.get_mut(L2_LEN..).unwrap_or_default(), new);
+}
+
+/// Writes the EtherType of packets from `src`.
+pub(crate) fn write_ethertype<A: Family>(frame: &mut [u8], src: A) {
+    if let Some(place) = frame
+        .get_mut(ETHERTYPE_AT..)
+        .and_then(<[u8]>::first_chunk_mut)
     {
-        *ethertype = if new.src.to_ip().is_ipv4() {
+        *place = if src.to_ip().is_ipv4() {
             ETHERTYPE_IPV4
         } else {
             ETHERTYPE_IPV6
         };
-        write_ip_header(header, new);
     }
 }
 

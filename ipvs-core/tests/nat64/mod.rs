@@ -1,5 +1,6 @@
 //! NAT64 and NAT46: clients of one address family, dests of the other (RFC 7915).
 
+mod error_details;
 mod forwarding;
 mod fragments;
 mod icmp_errors;

@@ -25,7 +25,9 @@ impl IcmpError {
     }
 
     /// What an error of ICMP says in ICMPv6. `None` if nothing there says it: RFC 7915, 4.2.
-    pub fn to_v6(self) -> Option<Self> {
+    /// `quoted_len` is the length of the packet that it is about. `mtus` are those of the links to
+    /// the IPv4 and to the IPv6 side.
+    pub fn to_v6(self, quoted_len: u16, mtus: (u16, u16)) -> Option<Self> {
         match (self.kind, self.code) {
             // Codes 6 to 8, 11 and 12 are other ways to say that there is no route: RFC 1122,
             // 3.2.2.1.
@@ -43,7 +45,13 @@ impl IcmpError {
                 Some(Self::new(v6::DEST_UNREACHABLE, v6::CODE_PORT, 0))
             }
             (v4::DEST_UNREACHABLE, v4::CODE_FRAGMENTATION_NEEDED) => {
-                let mtu = (self.rest & 0xffff) + LONGER;
+                let told = match self.rest & 0xffff {
+                    0 => plateau_below(quoted_len),
+                    mtu => mtu,
+                };
+                let mtu = (told + LONGER)
+                    .min(u32::from(mtus.0) + LONGER)
+                    .min(mtus.1.into());
                 Some(Self::new(
                     v6::PACKET_TOO_BIG,
                     0,
@@ -62,8 +70,9 @@ impl IcmpError {
         }
     }
 
-    /// What an error of ICMPv6 says in ICMP. `None` if nothing there says it: RFC 7915, 5.2.
-    pub fn to_v4(self) -> Option<Self> {
+    /// What an error of ICMPv6 says in ICMP. `None` if nothing there says it: RFC 7915, 5.2. `mtus`
+    /// are those of the links to the IPv6 and to the IPv4 side.
+    pub fn to_v4(self, mtus: (u16, u16)) -> Option<Self> {
         let unreachable = |code| Some(Self::new(v4::DEST_UNREACHABLE, code, 0));
         match (self.kind, self.code) {
             // Code 2 says beyond the scope of the source address: RFC 4443, 3.1.
@@ -73,7 +82,11 @@ impl IcmpError {
             (v6::DEST_UNREACHABLE, v6::CODE_PROHIBITED) => unreachable(v4::CODE_HOST_PROHIBITED),
             (v6::DEST_UNREACHABLE, v6::CODE_PORT) => unreachable(v4::CODE_PORT),
             (v6::PACKET_TOO_BIG, _) => {
-                let mtu = self.rest.saturating_sub(LONGER).min(0xffff);
+                let mtu = self
+                    .rest
+                    .min(mtus.0.into())
+                    .saturating_sub(LONGER)
+                    .min(mtus.1.into());
                 let code = v4::CODE_FRAGMENTATION_NEEDED;
                 Some(Self::new(v4::DEST_UNREACHABLE, code, mtu))
             }
@@ -85,6 +98,14 @@ impl IcmpError {
             _ => None,
         }
     }
+}
+
+/// The MTU of a link that did not take a packet of this length, from a router that did not tell it:
+/// the next lower plateau of RFC 1191, 7.1.
+fn plateau_below(len: u16) -> u32 {
+    const PLATEAUS: [u16; 10] = [32_000, 17_914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68];
+    let below = PLATEAUS.into_iter().find(|plateau| *plateau < len);
+    below.unwrap_or(68).into()
 }
 
 /// Offset of a field of the IPv4 header, in the IPv6 header: RFC 7915, figure 3.
@@ -117,6 +138,32 @@ const fn pointer_to_v4(at: u32) -> Option<u32> {
 mod tests {
     use super::*;
 
+    /// The links on both sides.
+    const LINKS: (u16, u16) = (1500, 1500);
+
+    /// RFC 7915, 4.2: the least of what the router says, the IPv6 link, and the IPv4 link, each in
+    /// bytes of IPv6. A router that says nothing (RFC 1191, 5) means the next lower plateau.
+    #[test]
+    fn the_mtu_is_the_least_on_the_way() {
+        let mtu = |told, quoted_len, links| {
+            let error = IcmpError::new(3, 4, told).to_v6(quoted_len, links);
+            error.map(|error| error.rest)
+        };
+        assert_eq!(mtu(1500, 1500, (9000, 1500)), Some(1500));
+        assert_eq!(mtu(1480, 1500, (1300, 1500)), Some(1320));
+        assert_eq!(mtu(0, 1500, LINKS), Some(1500), "1492 and 20");
+        assert_eq!(mtu(0, 1492, LINKS), Some(1280), "1006 and 20 are too few");
+        assert_eq!(mtu(0, 9000, (9000, 9000)), Some(8186));
+        let to_v4 = |told, links| {
+            IcmpError::new(2, 0, told)
+                .to_v4(links)
+                .map(|error| error.rest)
+        };
+        assert_eq!(to_v4(1500, (1500, 1500)), Some(1480));
+        assert_eq!(to_v4(9000, (1400, 9000)), Some(1380));
+        assert_eq!(to_v4(9000, (9000, 1300)), Some(1300));
+    }
+
     /// RFC 7915, 4.2, row by row
     #[test]
     fn from_icmp() {
@@ -145,7 +192,7 @@ mod tests {
         ] {
             let expected = expected.map(|(kind, code, rest)| IcmpError::new(kind, code, rest));
             assert_eq!(
-                IcmpError::new(kind, code, rest).to_v6(),
+                IcmpError::new(kind, code, rest).to_v6(1500, LINKS),
                 expected,
                 "{kind}/{code}"
             );
@@ -172,7 +219,7 @@ mod tests {
         ] {
             let expected = expected.map(|(kind, code, rest)| IcmpError::new(kind, code, rest));
             assert_eq!(
-                IcmpError::new(kind, code, rest).to_v4(),
+                IcmpError::new(kind, code, rest).to_v4(LINKS),
                 expected,
                 "{kind}/{code}"
             );

@@ -1,10 +1,9 @@
-//! NAT64 and NAT46: the IP header of one family replaces that of the other (RFC 7915).
+//! The IP header of one family replaces that of the other (RFC 7915, 4.1 and 5.1).
 
 use packet::PacketBuf;
 use packet::ip::{IpFacts, NewHeader};
 use packet::ipv4::{self, L2_LEN};
 use packet::ipv6;
-use packet::translate::IcmpError;
 
 use crate::config::Protocol;
 use crate::conn::Found;
@@ -12,10 +11,7 @@ use crate::ctx::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::state::Part;
 use crate::tuple::Tuple;
-use crate::wire::{
-    Family, Flow, LONGEST_ICMP_ERROR, LONGEST_ICMPV6_ERROR, Quoted, UDP_CHECKSUM, ends_of_error,
-    family, give_checksum, icmp_quote, resize_head,
-};
+use crate::wire::{Family, Flow, UDP_CHECKSUM, family, give_checksum, resize_head};
 
 /// IPv4 packets up to this length leave without DF, so that routers may fragment them: RFC 7915,
 /// 5.1.
@@ -25,7 +21,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Replaces the IP header. Returns the flow with the new offset and length; the L4 header is
     /// rewritten later, as in any other packet.
     #[inline(never)]
-    pub(super) fn replace_network(
+    pub(in crate::xmit) fn replace_network(
         &mut self,
         packet: &mut B,
         flow: &Flow<A>,
@@ -62,7 +58,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Replaces the IP header of a fragment whose L4 header is not rewritten. Extension headers are
     /// left out, as in a whole packet (RFC 7915, 5.1). The first fragment has told their length, by
     /// which the offsets of later ones move.
-    pub(super) fn replace_network_of_fragment(
+    pub(in crate::xmit) fn replace_network_of_fragment(
         &mut self,
         packet: &mut B,
         ip: &IpFacts<A>,
@@ -84,78 +80,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Computes the UDP checksum where IPv6 asks for one. Called when the whole packet is
     /// rewritten.
     #[inline(never)]
-    pub(super) fn complete_replaced(&self, packet: &mut B, flow: &Flow<A>, found: Found) {
+    pub(in crate::xmit) fn complete_replaced(&self, packet: &mut B, flow: &Flow<A>, found: Found) {
         let to = self.family.conns.get(found.id).rewritten(found.direction);
         if flow.protocol() == Protocol::Udp && !to.src.is_mapped() {
             give_checksum(packet.bytes_mut(), &to, usize::from(flow.l4_at));
         }
-    }
-
-    /// Translates an ICMP error about a packet of a NAT64 conn, and the packet that it quotes, into
-    /// the other family.
-    pub(crate) fn translate_nat64_error(
-        &self,
-        packet: &mut B,
-        ip: &IpFacts<A>,
-        quoted: &Quoted<A>,
-        found: Found,
-    ) -> Result<(), DropReason> {
-        let conn = self.family.conns.get(found.id);
-        let prefix = self.shared.snapshot.nat64_prefix;
-        let (src, dst) = ends_of_error(conn, found.direction, ip.src, prefix);
-        let sent = icmp_quote::as_sent(conn, found.direction);
-        let (outer_len, inner_len) = (family::header_len(src), family::header_len(sent.src));
-        let error = translate_kind(packet.bytes(), ip).ok_or(DropReason::IcmpUntranslatable)?;
-        // Everything in front of the quoted L4 header is written anew.
-        let icmp_at = L2_LEN + outer_len;
-        let l4_at = icmp_at + icmp_quote::ICMP_HEADER_LEN + inner_len;
-        resize_head(packet, usize::from(ip.l4_at) + quoted.l4_at, l4_at)?;
-        let longest = if src.is_mapped() {
-            LONGEST_ICMP_ERROR
-        } else {
-            LONGEST_ICMPV6_ERROR
-        };
-        packet.truncate(L2_LEN + longest);
-        let frame = packet.bytes_mut();
-        let dest_delta = self.family.dest_delta(found.id);
-        icmp_quote::restore_l4(
-            &mut frame[l4_at..],
-            quoted,
-            conn,
-            found.direction,
-            dest_delta,
-        );
-        let quoted_header = NewHeader {
-            ttl: quoted.ip.ttl,
-            identification: quoted.ip.identification as u16,
-            dont_fragment: quoted.ip.dont_fragment,
-            ..NewHeader::of_ours(
-                sent.src,
-                sent.dst,
-                quoted.ip.protocol,
-                quoted.ip.total_len + L2_LEN as u16 - u16::from(quoted.ip.l4_at),
-            )
-        };
-        family::write_ip_header(
-            &mut frame[icmp_at + icmp_quote::ICMP_HEADER_LEN..],
-            &quoted_header,
-        );
-        let icmp_len = (frame.len() - icmp_at) as u16;
-        let protocol = if src.is_mapped() {
-            Protocol::Icmp
-        } else {
-            Protocol::IcmpV6
-        };
-        let header = NewHeader {
-            ttl: ip.ttl - 1,
-            ..NewHeader::of_ours(src, dst, protocol.number(), icmp_len)
-        };
-        family::write_header(frame, &header);
-        let icmp = &mut frame[icmp_at..];
-        icmp[..4].copy_from_slice(&[error.kind, error.code, 0, 0]);
-        icmp[4..8].copy_from_slice(&error.rest.to_be_bytes());
-        icmp_quote::write_checksum(icmp, src, dst);
-        Ok(())
     }
 
     fn piece_of(&self, ip: &IpFacts<A>) -> Piece {
@@ -176,11 +105,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         piece: Option<Piece>,
     ) -> Result<(), DropReason> {
         let ttl = A::ttl(packet.bytes()) - 1;
-        let traffic_class = family::traffic_class(packet.bytes());
+        let traffic_class = family::traffic_class(packet.bytes().get(L2_LEN..).unwrap_or_default());
         let new = L2_LEN + family::header_len(to.src);
         resize_head(packet, old_l4_at, new + fragment_header_len(to, piece))?;
         if let Some(piece) = piece {
-            write_piece(packet.bytes_mut(), to, l4_len, (ttl, traffic_class), piece);
+            let frame = packet.bytes_mut();
+            family::write_ethertype(frame, to.src);
+            let ip = frame.get_mut(L2_LEN..).unwrap_or_default();
+            write_piece(ip, to, l4_len, (ttl, traffic_class), piece);
             return Ok(());
         }
         let dont_fragment = l4_len + (new - L2_LEN) as u16 > MAY_BE_FRAGMENTED;
@@ -202,10 +134,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
 /// The part of a packet that a fragment is.
 #[derive(Debug, Clone, Copy)]
-struct Piece {
-    offset: u16,
-    more: bool,
-    identification: u32,
+pub(super) struct Piece {
+    pub(super) offset: u16,
+    pub(super) more: bool,
+    pub(super) identification: u32,
 }
 
 /// The offset of a later fragment once the extension headers are left out. A fragment that begins
@@ -220,7 +152,7 @@ fn offset_without(options_len: u16, offset: u16, protocol: u8) -> Result<u16, Dr
 }
 
 /// Bytes of the fragment header that IPv6 needs.
-fn fragment_header_len<A: Family>(to: &Tuple<A>, piece: Option<Piece>) -> usize {
+pub(super) fn fragment_header_len<A: Family>(to: &Tuple<A>, piece: Option<Piece>) -> usize {
     if piece.is_some() && !to.src.is_mapped() {
         ipv6::FRAGMENT_HEADER_LEN
     } else {
@@ -228,9 +160,9 @@ fn fragment_header_len<A: Family>(to: &Tuple<A>, piece: Option<Piece>) -> usize 
     }
 }
 
-/// Writes the IP header of a fragment: RFC 7915, 4.1 and 5.1.1.
-fn write_piece<A: Family>(
-    frame: &mut [u8],
+/// Writes the IP header of a fragment at the start of `ip`: RFC 7915, 4.1 and 5.1.1.
+pub(super) fn write_piece<A: Family>(
+    ip: &mut [u8],
     to: &Tuple<A>,
     l4_len: u16,
     (ttl, traffic_class): (u8, u8),
@@ -249,8 +181,7 @@ fn write_piece<A: Family>(
         dont_fragment: false,
         ..NewHeader::of_ours(to.src, to.dst, protocol, payload_len)
     };
-    family::write_header(frame, &header);
-    let ip = frame.get_mut(L2_LEN..).unwrap_or_default();
+    family::write_ip_header(ip, &header);
     if is_v4 {
         if let Some(header) = ip.first_chunk_mut() {
             ipv4::set_fragment(header, piece.offset, piece.more);
@@ -260,21 +191,5 @@ fn write_piece<A: Family>(
         .and_then(<[u8]>::first_chunk_mut)
     {
         *place = ipv6::fragment_header(to.protocol, piece.offset, piece.more, piece.identification);
-    }
-}
-
-/// The type, code and third word of an error in the other family. `None` if it has no counterpart.
-fn translate_kind<A: Family>(frame: &[u8], ip: &IpFacts<A>) -> Option<IcmpError> {
-    let icmp = frame.get(usize::from(ip.l4_at)..)?;
-    let [kind, code, _, _, rest @ ..] = icmp.first_chunk::<{ icmp_quote::ICMP_HEADER_LEN }>()?;
-    let error = IcmpError {
-        kind: *kind,
-        code: *code,
-        rest: u32::from_be_bytes(*rest),
-    };
-    if family::is_ipv4(frame) {
-        error.to_v6()
-    } else {
-        error.to_v4()
     }
 }
