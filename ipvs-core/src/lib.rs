@@ -119,6 +119,7 @@ pub use drop_reason::DropReason;
 pub use engine_config::{BATCH, EngineConfig, Keys, Origin};
 pub use io::Io;
 pub use sapool::WorkerId;
+pub use sched::{OverloadMarks, Thresholds};
 pub use state::{Counter, CounterInfo, DestStats, ServiceStats, SharedState, WorkerStats};
 pub use tcp_state::TcpState;
 pub use time::{Now, Span, Tick};

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipvs_core::{ConnInfo, ConnPage, ServiceKey};
+use ipvs_core::{ConnInfo, ConnPage, ServiceKey, Thresholds};
 use proto::v1;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -212,11 +212,14 @@ fn dest_message(
         .drain_left_s(&service.request.key, end, state.now_ms);
     let (active, inactive) = rates.conns(dest.id);
     let counts = dest.counts(rates.counts(dest.id));
+    let thresholds = Thresholds {
+        upper: request.upper_threshold,
+        lower: request.lower_threshold,
+    };
     v1::Dest {
         active_conns: active,
         inactive_conns: inactive,
-        overloaded: request.upper_threshold != 0
-            && active + inactive >= u64::from(request.upper_threshold),
+        overloaded: rates.is_overloaded(dest.id, thresholds),
         counters: Some(convert::counters_message(&counts)),
         rates: Some(convert::rates_message(&rates.rates(dest.id))),
         persistent_conns: rates.persistent_conns(dest.id),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ipvs_core::{DestId, WorkerStats};
+use ipvs_core::{DestId, OverloadMarks, Thresholds, WorkerStats};
 use parking_lot::Mutex;
 
 use crate::telemetry::counts::Counts;
@@ -82,6 +82,13 @@ impl Rates {
                 inactive + stats.inactive_conns.get(),
             )
         })
+    }
+
+    /// Whether a dest with these thresholds takes no new conns, as the workers see it.
+    pub(crate) fn is_overloaded(&self, id: DestId, thresholds: Thresholds) -> bool {
+        let (active, inactive) = self.conns(id);
+        let all = self.workers.iter().map(|stats| &stats.overloads);
+        OverloadMarks::is_overloaded(all, id, thresholds, active + inactive)
     }
 
     /// Per second, between the last two samples.

@@ -11,10 +11,10 @@ use crate::conn::WaysBack;
 use crate::drop_reason::DropReason;
 use crate::engine_config::{EngineConfig, Origin};
 use crate::io::Io;
-use crate::sched::Scheduling;
+use crate::sched::{Load, Scheduling};
 use crate::state::{
     DestCache, Identifications, Laddrs, NeighQueue, ServiceState, SharedState, WorkerStats,
-    service_state_of,
+    load_of, service_state_of,
 };
 use crate::time::Now;
 
@@ -72,7 +72,14 @@ impl<B: PacketBuf> Shared<B> {
             service_states: Vec::new(),
             template_cursor: 0,
             expectation_cursor: 0,
-            scheduling: Scheduling::new(stats.max_dests(), all_stats.len()),
+            scheduling: Scheduling::new(
+                stats.max_dests(),
+                Arc::clone(&stats.overloads),
+                all_stats
+                    .iter()
+                    .map(|stats| Arc::clone(&stats.overloads))
+                    .collect(),
+            ),
             neigh_queue: NeighQueue::new(config.max_held, config.max_held_per_neighbour),
             ways_back: WaysBack::new(),
             icmp_limit: ICMP_ERROR_LIMIT,
@@ -128,6 +135,11 @@ impl<B: PacketBuf> Shared<B> {
     /// Whether one more reset may be sent now to somebody without a conn.
     pub(crate) fn allows_reset(&mut self) -> bool {
         self.reset_limit.allow(self.now.ns / 1_000_000)
+    }
+
+    /// The conns of a dest over all workers.
+    pub(crate) fn load_of(&self, dest: DestId) -> Load {
+        load_of(&self.all_stats, dest)
     }
 
     /// Drops a packet and counts the reason.

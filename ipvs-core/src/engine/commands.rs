@@ -41,6 +41,7 @@ impl<B: PacketBuf> Engine<B> {
                 None => Ok(()),
             },
             Command::EndConns(dest) => {
+                self.shared.dest_cache.set_ending(dest);
                 self.v4.dest_removals.add(dest);
                 Ok(())
             }

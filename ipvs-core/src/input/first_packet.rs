@@ -95,6 +95,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if let Err(aside) = A::check_hosts(src, dst) {
             return self.take_aside_miss(miss, aside, io);
         }
+        self.end_what_gives_way(miss, io);
         let has_syn_proxy = self.shared.snapshot.services.has_syn_proxy();
         let mut syn_proxied = None;
         if has_syn_proxy && miss.flow.protocol() == Protocol::Tcp {
@@ -136,6 +137,19 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 }
             }
             Err(unserved) => self.refuse_conn(miss, unserved, syn_proxied.as_ref(), io),
+        }
+    }
+
+    /// Ends the conn that a packet has and that gives way to a new one. Its dest is told, and the
+    /// client knows.
+    fn end_what_gives_way(&mut self, miss: &Miss<A, B>, io: &mut impl Io<B>) {
+        let Miss { flow, lookup, .. } = miss;
+        if let Some(packet) = &miss.packet
+            && let Some(found) = self.family.conns.find_again(lookup, &flow.tuple)
+            && self.gives_way(packet, flow, found.id)
+        {
+            self.reset_dest_if_established(found.id, io);
+            self.end(found.id, io);
         }
     }
 

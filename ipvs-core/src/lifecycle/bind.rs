@@ -10,9 +10,9 @@ use packet::nat64::Nat64Prefix;
 use crate::config::{Dest, DestId, Encapsulation, FwdMode, Laddr, Protocol, Service};
 use crate::conn::{Conn, ConnFlags, Endpoints, RewriteDeltas};
 use crate::drop_reason::DropReason;
-use crate::sched::{self, Arrival, Load, Scheduling};
+use crate::sched::{self, Arrival, Scheduling};
 use crate::simd::prefetch;
-use crate::state::{DestCache, Laddrs, ServiceState, SharedState, WorkerStats};
+use crate::state::{DestCache, Laddrs, ServiceState, SharedState, WorkerStats, load_of};
 use crate::time::Now;
 use crate::tuple::Tuple;
 use crate::wire::{Family, Flow, in_family_of};
@@ -75,6 +75,10 @@ impl Binding<'_> {
         let (remote, rport) = self.remote(flow, dest)?;
         let client = (flow.tuple.src, flow.tuple.sport);
         let seen = self.source_towards_dest(client, service, dest, (remote, rport))?;
+        if dest.upper_threshold != 0 {
+            let load = load_of(self.all_stats, dest.id);
+            self.scheduling.limited_conn_opens(dest, now.tick(), load);
+        }
         let sport = match dest.fwdmode {
             FwdMode::Tunnel(Encapsulation::Gue(port)) => port,
             _ => rport,
@@ -117,13 +121,7 @@ impl Binding<'_> {
         l4: &[u8],
         service: &'s Service,
     ) -> Result<&'s Dest, DropReason> {
-        let load_of = |id: DestId| {
-            let stats = self.all_stats.iter().map(|stats| stats.dest(id));
-            stats.fold(Load::default(), |load, stats| Load {
-                active: load.active + stats.active_conns.get(),
-                inactive: load.inactive + stats.inactive_conns.get(),
-            })
-        };
+        let load_of = |id: DestId| load_of(self.all_stats, id);
         let arrival = Arrival {
             client: (flow.tuple.src.to_ip(), flow.tuple.sport),
             daddr: flow.tuple.dst.to_ip(),

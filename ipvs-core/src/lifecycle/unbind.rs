@@ -33,6 +33,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         };
         was.sub(1);
         self.shared.scheduling.conn_closed(conn.dest(), was_active);
+        if self.shared.scheduling.is_limited(conn.dest()) {
+            let (now, load) = (self.shared.now.tick(), self.shared.load_of(conn.dest()));
+            let scheduling = &self.shared.scheduling;
+            scheduling.limited_conn_closed(conn.dest(), now, load);
+        }
         self.return_port(conn, io);
     }
 

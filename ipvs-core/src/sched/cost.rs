@@ -46,7 +46,8 @@ impl Cost {
             SchedulerKind::Sed => Self::new(false, conns(1), weight),
             SchedulerKind::Nq => Self::new(load.active > 0, conns(1), weight),
             SchedulerKind::Fo => by_rank,
-            SchedulerKind::Ovf if load.active < u64::from(weight) => by_rank,
+            // ip_vs_ovf passes a dest over when its active conns exceed its weight.
+            SchedulerKind::Ovf if load.active <= u64::from(weight) => by_rank,
             SchedulerKind::Ovf => Self::NEVER,
             _ => Self::new(false, conns(0), weight),
         }

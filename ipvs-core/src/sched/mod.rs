@@ -11,6 +11,7 @@ mod cost;
 mod loads;
 mod locality;
 mod overload;
+mod overload_marks;
 mod rotation;
 mod slots;
 #[cfg(test)]
@@ -18,10 +19,12 @@ mod tests;
 mod tournament;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use loads::Loads;
 use locality::Locality;
 use overload::Overload;
+pub use overload_marks::{OverloadMarks, Thresholds};
 
 use crate::config::{Dest, DestId, HashTarget, SchedulerKind, Service, hashing};
 use crate::engine_config::BATCH;
@@ -58,11 +61,15 @@ pub(crate) struct Scheduling {
 }
 
 impl Scheduling {
-    /// `workers` is the number of workers that make conns, including this one.
-    pub(crate) fn new(max_dests: usize, workers: usize) -> Self {
+    /// `own` are the marks of this worker, `all` those of all workers that make conns.
+    pub(crate) fn new(
+        max_dests: usize,
+        own: Arc<OverloadMarks>,
+        all: Box<[Arc<OverloadMarks>]>,
+    ) -> Self {
         Self {
-            overload: Overload::new(max_dests),
-            loads: Loads::new(max_dests, workers),
+            loads: Loads::new(max_dests, all.len()),
+            overload: Overload::new(max_dests, own, all),
             locality: Locality::default(),
         }
     }
@@ -70,6 +77,22 @@ impl Scheduling {
     /// Bytes of memory of what is remembered of so many dests.
     pub(crate) const fn bytes_for(max_dests: usize) -> usize {
         Overload::bytes_for(max_dests) + Loads::bytes_for(max_dests)
+    }
+
+    /// This worker is about to make a conn to a dest with thresholds. `load` is the sum over all
+    /// workers, without that conn.
+    pub(crate) fn limited_conn_opens(&self, dest: &Dest, now: Tick, load: Load) {
+        self.overload.conn_opens(dest, now, load);
+    }
+
+    /// Whether a dest had thresholds when this worker made a conn to it last.
+    pub(crate) fn is_limited(&self, dest: DestId) -> bool {
+        self.overload.is_limited(dest)
+    }
+
+    /// A conn of this worker to a dest with thresholds has ended.
+    pub(crate) fn limited_conn_closed(&self, dest: DestId, now: Tick, load: Load) {
+        self.overload.conn_closed(dest, now, load);
     }
 
     /// This worker made a conn of the dest. It is inactive at first.

@@ -44,11 +44,11 @@ mod tests {
     use super::*;
     use crate::config::service_tests::service_with;
     use crate::config::{DestId, SchedulerKind};
-    use crate::sched::tests::{arrival, at};
-    use crate::sched::{Load, Scheduling, schedule};
+    use crate::sched::tests::{arrival, at, memory};
+    use crate::sched::{Load, schedule};
 
     fn choose(service: &Service, next_dest: &mut u32) -> Option<u32> {
-        let (arrival, mut memory) = (arrival("10.0.0.1:1"), Scheduling::new(64, 1));
+        let (arrival, mut memory) = (arrival("10.0.0.1:1"), memory(64, 1));
         schedule(service, &arrival, next_dest, &mut memory, |_| {
             Load::default()
         })
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn a_dest_at_its_upper_threshold_is_passed_over_until_it_is_below_the_lower() {
         let mut service = service_with(SchedulerKind::Rr, &[1, 0]);
-        let (mut next_dest, mut memory) = (0, Scheduling::new(64, 1));
+        let (mut next_dest, mut memory) = (0, memory(64, 1));
         let mut millis = 0;
         let mut takes = |service: &Service, conns| {
             // A result is valid for one tick, which is less than 2 ms.

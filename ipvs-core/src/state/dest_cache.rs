@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use inet::NexthopId;
 
-use crate::config::{DestId, ServiceId};
+use crate::config::{Dest, DestId, Service, ServiceId};
 use crate::simd::prefetch;
 
 /// 32 bytes, aligned: two notes share a cache line, and no note lies across two lines.
@@ -14,6 +14,10 @@ use crate::simd::prefetch;
 struct Note {
     nexthop: Option<Known>,
     service: ServiceId,
+    /// The index of the dest in its service when it was looked for last.
+    place: u16,
+    /// The conns of the dest were told to end.
+    is_ending: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +40,8 @@ impl DestCache {
         let note = Note {
             nexthop: None,
             service: ServiceId(0),
+            place: 0,
+            is_ending: false,
         };
         Self {
             notes: vec![note; max_dests].into(),
@@ -64,7 +70,36 @@ impl DestCache {
     /// Sets the service of a dest.
     #[inline]
     pub(crate) fn set_service(&mut self, dest: DestId, service: ServiceId) {
-        self.notes[dest.0 as usize].service = service;
+        let note = &mut self.notes[dest.0 as usize];
+        (note.service, note.is_ending) = (service, false);
+    }
+
+    /// Notes that the conns of a dest were told to end. A dest with this id gets no conn from now
+    /// on, until the id is another dest's.
+    pub(crate) fn set_ending(&mut self, dest: DestId) {
+        if let Some(note) = self.notes.get_mut(dest.0 as usize) {
+            note.is_ending = true;
+        }
+    }
+
+    /// Whether the conns of a dest were told to end.
+    pub(crate) fn is_ending(&self, dest: DestId) -> bool {
+        self.notes
+            .get(dest.0 as usize)
+            .is_some_and(|note| note.is_ending)
+    }
+
+    /// The dest of a service with this id. All dests are searched only if they have changed since.
+    pub(crate) fn find<'s>(&mut self, service: &'s Service, id: DestId) -> Option<&'s Dest> {
+        let note = self.notes.get_mut(id.0 as usize)?;
+        let noted = service.dests.get(usize::from(note.place));
+        if let Some(dest) = noted.filter(|dest| dest.id == id) {
+            return Some(dest);
+        }
+        let mut dests = (0..=u16::MAX).zip(&service.dests);
+        let (place, dest) = dests.find(|(_, dest)| dest.id == id)?;
+        note.place = place;
+        Some(dest)
     }
 
     /// The next hop of a dest. `None` if it is not known, or routes have changed since

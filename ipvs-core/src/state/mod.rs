@@ -31,4 +31,5 @@ pub(crate) use laddrs::Laddrs;
 pub(crate) use neigh_queue::{Enqueued, NeighQueue, NeighbourKey};
 pub(crate) use service_state::{ServiceState, service_state_of};
 pub use shared_state::SharedState;
+pub(crate) use stats::load_of;
 pub use stats::{Counter, CounterInfo, DestStats, ServiceStats, WorkerStats};

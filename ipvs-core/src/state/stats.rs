@@ -2,10 +2,12 @@
 
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
 
 use crate::config::{DestId, MAX_SERVICES, ServiceId};
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
+use crate::sched::{Load, OverloadMarks};
 
 /// A counter with one writer: adding is a plain load and store, never a locked instruction.
 #[derive(Debug, Default, zerocopy::FromBytes)]
@@ -114,6 +116,8 @@ macro_rules! worker_stats {
             $(#[doc = $text] pub $name: Counter,)*
             /// Packets dropped, indexed by `DropReason as usize`.
             pub drops: [Counter; DropReason::COUNT],
+            /// Which dests this worker saw overloaded.
+            pub overloads: Arc<OverloadMarks>,
             /// Per dest, indexed by `DestId`.
             dests: Box<[DestStats]>,
             /// Per service, indexed by `ServiceId`.
@@ -138,6 +142,7 @@ macro_rules! worker_stats {
                 Self {
                     $($name: Counter::default(),)*
                     drops: [const { Counter(AtomicU64::new(0)) }; DropReason::COUNT],
+                    overloads: Arc::new(OverloadMarks::new(max_dests)),
                     dests: dest_counters(max_dests),
                     services: service_counters(),
                 }
@@ -170,6 +175,15 @@ worker_stats! {
     "Events lost because control did not take them in time." events_lost "events-lost";
 }
 
+/// The conns of a dest over all workers.
+pub(crate) fn load_of(all_stats: &[Arc<WorkerStats>], dest: DestId) -> Load {
+    let of_workers = all_stats.iter().map(|stats| stats.dest(dest));
+    of_workers.fold(Load::default(), |load, stats| Load {
+        active: load.active + stats.active_conns.get(),
+        inactive: load.inactive + stats.inactive_conns.get(),
+    })
+}
+
 fn dest_counters(max_dests: usize) -> Box<[DestStats]> {
     <[DestStats] as zerocopy::FromZeros>::new_box_zeroed_with_elems(max_dests)
         .expect("the size of the dest counters was checked when the config was read")
@@ -183,7 +197,9 @@ fn service_counters() -> Box<[ServiceStats]> {
 impl WorkerStats {
     /// Bytes of memory of the counters of so many dests, and of all services.
     pub(crate) const fn bytes_for(max_dests: usize) -> usize {
-        max_dests * size_of::<DestStats>() + MAX_SERVICES as usize * size_of::<ServiceStats>()
+        max_dests * size_of::<DestStats>()
+            + OverloadMarks::bytes_for(max_dests)
+            + MAX_SERVICES as usize * size_of::<ServiceStats>()
     }
 
     /// Has the kernel provide the memory of the counters of these dests and services, so that the

@@ -26,10 +26,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if conn.flags.has(ConnFlags::SYN_PROXIED) && conn.tcp_state() == TcpState::SynSent {
             return self.reset_waiting_client(id, io);
         }
-        if conn.protocol != Protocol::Tcp.number()
-            || conn.tcp_state() != TcpState::Established
-            || conn.flags.has(ConnFlags::DR_TUNNEL)
-        {
+        if !has_ends_to_reset(&conn) {
             return;
         }
         // A RST counts at once only with the sequence number that the receiver expects next (RFC
@@ -37,10 +34,19 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let [client_ack, dest_ack] = conn.acks;
         let client_expects = client_ack.wrapping_add(self.family.dest_delta(id));
         let for_client = (client_expects, dest_ack.wrapping_sub(conn.seq_delta));
-        let dest_expects = dest_ack.wrapping_add(self.family.header_shift(id));
-        let for_dest = (dest_expects, client_ack);
         self.send_reset(id, &conn, Direction::Outbound, for_client, io);
-        self.send_reset(id, &conn, Direction::Inbound, for_dest, io);
+        self.reset_dest_if_established(id, io);
+    }
+
+    /// Sends a RST to the dest of an established TCP conn.
+    pub(crate) fn reset_dest_if_established(&mut self, id: ConnId, io: &mut impl Io<B>) {
+        let conn = *self.family.conns.get(id);
+        if has_ends_to_reset(&conn) {
+            let [client_ack, dest_ack] = conn.acks;
+            let dest_expects = dest_ack.wrapping_add(self.family.header_shift(id));
+            let numbers = (dest_expects, client_ack);
+            self.send_reset(id, &conn, Direction::Inbound, numbers, io);
+        }
     }
 
     /// The client has shaken hands with the SYN proxy, and the dest did not answer.
@@ -75,6 +81,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             self.deliver(packet, way, io);
         }
     }
+}
+
+/// Whether the director knows the numbers by which it can reset the ends of a conn.
+fn has_ends_to_reset<A: Family>(conn: &Conn<A>) -> bool {
+    conn.protocol == Protocol::Tcp.number()
+        && conn.tcp_state() == TcpState::Established
+        && !conn.flags.has(ConnFlags::DR_TUNNEL)
 }
 
 /// Writes a whole RST segment, except for the MAC addresses. RFC 9293, 3.10.7.

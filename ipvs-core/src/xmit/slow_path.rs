@@ -24,12 +24,23 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Forwards any packet of a conn.
     #[inline(always)]
     pub(crate) fn forward(&mut self, packet: B, flow: &Flow<A>, found: Found, io: &mut impl Io<B>) {
+        if found.direction == Direction::Inbound && self.gives_way(&packet, flow, found.id) {
+            return self.open_anew(packet, flow);
+        }
         let flags = self.family.conns.get(found.id).flags;
         if flags.has(ConnFlags::SLOW_PATH) {
             self.forward_special(packet, flow, found, io);
         } else {
             self.forward_common(packet, flow, found, io);
         }
+    }
+
+    /// Treats a packet of a conn that gives way as one without a conn.
+    #[cold]
+    #[inline(never)]
+    fn open_anew(&mut self, packet: B, flow: &Flow<A>) {
+        let lookup = self.family.conns.begin(&flow.tuple);
+        self.family.misses.push(Miss::new(packet, *flow, lookup));
     }
 
     /// Forwards a packet of a NAT conn that needs addresses, ports and numbers rewritten, and no

@@ -1,6 +1,8 @@
 //! Which dest a conn goes to, and whether it may be made at all.
 
+mod reuse;
 mod schedulers;
 mod service_options;
 mod templates;
+mod thresholds;
 mod timeouts;

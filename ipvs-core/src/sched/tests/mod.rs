@@ -62,6 +62,14 @@ fn client(n: u32) -> Arrival<'static> {
     }
 }
 
+/// What one of so many workers remembers of dests.
+pub(super) fn memory(max_dests: usize, workers: usize) -> Scheduling {
+    let all: Box<[_]> = (0..workers)
+        .map(|_| Arc::new(OverloadMarks::new(max_dests)))
+        .collect();
+    Scheduling::new(max_dests, Arc::clone(&all[0]), all)
+}
+
 /// A worker. The counters of the dests are shared by all workers of a test.
 struct Worker {
     memory: Scheduling,
@@ -78,7 +86,7 @@ impl Worker {
     /// One of two workers.
     fn new() -> Self {
         Self {
-            memory: Scheduling::new(128, 2),
+            memory: memory(128, 2),
             next_dest: 0,
         }
     }
@@ -86,7 +94,7 @@ impl Worker {
     /// The only worker that makes conns.
     fn alone() -> Self {
         Self {
-            memory: Scheduling::new(128, 1),
+            memory: memory(128, 1),
             ..Self::new()
         }
     }
@@ -293,7 +301,7 @@ fn a_choice_costs_the_same_for_1000_dests_as_for_2() {
     for kind in all_kinds() {
         for (dests, workers) in [(2, 2), (1000, 2), (1000, 1)] {
             let service = service_with(kind, &vec![1000; dests]);
-            let mut memory = Scheduling::new(dests, workers);
+            let mut memory = memory(dests, workers);
             let mut next_dest = 0;
             let reads = Cell::new(0);
             let counters: Vec<_> = (0..dests).map(|_| Cell::new(Load::default())).collect();

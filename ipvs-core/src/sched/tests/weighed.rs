@@ -28,9 +28,10 @@ fn each_scheduler_chooses_the_dest_of_its_rule() {
         (Fo, &[1, 9, 5], &[0, 999, 0], Some(1)),
         (Fo, &[5, 5], &[0, 0], Some(0)),
         (Ovf, &[2, 4, 3], &[0, 3, 0], Some(1)),
-        (Ovf, &[2, 4, 3], &[0, 4, 0], Some(2)),
-        (Ovf, &[2, 4, 3], &[1, 4, 3], Some(0)),
-        (Ovf, &[2, 4, 3], &[2, 4, 3], None),
+        (Ovf, &[2, 4, 3], &[0, 4, 0], Some(1)),
+        (Ovf, &[2, 4, 3], &[0, 5, 0], Some(2)),
+        (Ovf, &[2, 4, 3], &[2, 5, 4], Some(0)),
+        (Ovf, &[2, 4, 3], &[3, 5, 4], None),
     ] {
         assert_eq!(
             chosen_with(kind, weights, active),
