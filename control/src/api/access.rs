@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::{Api, BoxStream, convert, field};
+use super::convert::field;
+use super::{Api, BoxStream, convert};
 
 /// Entries that are made ahead of the client.
 const AHEAD: usize = 256;

@@ -3,7 +3,8 @@
 use proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::{Api, convert, field};
+use super::convert::field;
+use super::{Api, convert};
 use crate::desired::Address;
 use crate::publish::State;
 

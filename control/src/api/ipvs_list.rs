@@ -10,7 +10,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::BoxStream;
-use super::{Api, convert, field, request_message};
+use super::convert::field;
+use super::{Api, convert, request_message};
 use crate::desired::{DestEntry, ServiceEntry};
 use crate::publish::Control;
 use crate::publish::State;

@@ -2,7 +2,8 @@
 
 use proto::v1;
 
-use super::{convert, field, options, scheduler};
+use super::convert::field;
+use super::{convert, options, scheduler};
 use crate::desired::{DestRequest, ServiceRequest};
 
 /// A service with its options, and nothing of what it has counted.

@@ -6,7 +6,8 @@ use inet::{Device, Prefix, Route};
 use proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::{Api, convert, field};
+use super::convert::field;
+use super::{Api, convert};
 use crate::desired::{RouteFilter, RouteRequest};
 
 #[tonic::async_trait]

@@ -1,12 +1,17 @@
 //! Messages of the API to our own types and back, each in one place.
+//!
+//! `field` has single fields, such as addresses and enums; `matcher` has match services.
+
+pub(super) mod field;
+mod matcher;
 
 use inet::RouteScope;
 use ipvs_core::{Encapsulation, FwdMode, Protocol, ServiceKey, TcpState, Timeouts};
 use proto::v1;
 use tonic::Status;
 
-use super::field::{ip, ip_message, known, optional_ip, port, prefix_len};
-use super::{matcher, options, scheduler};
+use self::field::{ip, ip_message, known, optional_ip, port, prefix_len};
+use super::{options, scheduler};
 use crate::desired::{AddressRequest, DestRequest, ServiceRequest, TimeoutsRequest};
 use crate::telemetry::Counts;
 
@@ -15,7 +20,7 @@ const DEFAULT_WEIGHT: u32 = 1;
 /// Conn timeouts are kept in 16 bits.
 const LONGEST_TIMEOUT_S: u32 = 65_535;
 
-pub(super) fn scope(scope: v1::Scope) -> Option<RouteScope> {
+pub(in crate::api) fn scope(scope: v1::Scope) -> Option<RouteScope> {
     match scope {
         v1::Scope::Unspecified => None,
         v1::Scope::Host => Some(RouteScope::Host),
@@ -25,7 +30,7 @@ pub(super) fn scope(scope: v1::Scope) -> Option<RouteScope> {
     }
 }
 
-pub(super) fn scope_message(scope: RouteScope) -> v1::Scope {
+pub(in crate::api) fn scope_message(scope: RouteScope) -> v1::Scope {
     match scope {
         RouteScope::Host => v1::Scope::Host,
         RouteScope::KniHost => v1::Scope::KniHost,
@@ -34,7 +39,7 @@ pub(super) fn scope_message(scope: RouteScope) -> v1::Scope {
     }
 }
 
-pub(super) fn address(message: &v1::Address) -> Result<AddressRequest, Status> {
+pub(in crate::api) fn address(message: &v1::Address) -> Result<AddressRequest, Status> {
     let addr = ip(message.address.as_ref(), "address")?;
     if message.valid_lft != 0 || message.preferred_lft != 0 {
         return Err(Status::unimplemented(
@@ -51,7 +56,7 @@ pub(super) fn address(message: &v1::Address) -> Result<AddressRequest, Status> {
     })
 }
 
-pub(super) fn service_key(message: Option<&v1::ServiceKey>) -> Result<ServiceKey, Status> {
+pub(in crate::api) fn service_key(message: Option<&v1::ServiceKey>) -> Result<ServiceKey, Status> {
     let message =
         message.ok_or_else(|| Status::invalid_argument("name the service: -t or -u VIP:PORT"))?;
     let protocol = match known(message.protocol, "protocol")? {
@@ -81,13 +86,13 @@ pub(super) fn service_key(message: Option<&v1::ServiceKey>) -> Result<ServiceKey
     }
 }
 
-pub(super) fn optional_service_key(
+pub(in crate::api) fn optional_service_key(
     message: Option<&v1::ServiceKey>,
 ) -> Result<Option<ServiceKey>, Status> {
     message.map(|key| service_key(Some(key))).transpose()
 }
 
-pub(super) fn service_key_message(key: &ServiceKey) -> v1::ServiceKey {
+pub(in crate::api) fn service_key_message(key: &ServiceKey) -> v1::ServiceKey {
     v1::ServiceKey {
         protocol: protocol_message(key.protocol).into(),
         address: Some(ip_message(key.addr)),
@@ -96,7 +101,7 @@ pub(super) fn service_key_message(key: &ServiceKey) -> v1::ServiceKey {
     }
 }
 
-pub(super) const fn protocol_message(protocol: Protocol) -> v1::Protocol {
+pub(in crate::api) const fn protocol_message(protocol: Protocol) -> v1::Protocol {
     match protocol {
         Protocol::Tcp => v1::Protocol::Tcp,
         Protocol::Udp => v1::Protocol::Udp,
@@ -106,7 +111,7 @@ pub(super) const fn protocol_message(protocol: Protocol) -> v1::Protocol {
     }
 }
 
-pub(super) fn service(message: &v1::VirtualService) -> Result<ServiceRequest, Status> {
+pub(in crate::api) fn service(message: &v1::VirtualService) -> Result<ServiceRequest, Status> {
     let key = service_key(message.key.as_ref())?;
     Ok(ServiceRequest {
         key,
@@ -115,7 +120,7 @@ pub(super) fn service(message: &v1::VirtualService) -> Result<ServiceRequest, St
     })
 }
 
-pub(super) fn dest(message: Option<&v1::Dest>) -> Result<DestRequest, Status> {
+pub(in crate::api) fn dest(message: Option<&v1::Dest>) -> Result<DestRequest, Status> {
     let message =
         message.ok_or_else(|| Status::invalid_argument("name the real server: -r RIP:PORT"))?;
     let fwdmode = fwdmode(message)?;
@@ -164,7 +169,7 @@ fn encapsulation(message: &v1::Dest) -> Result<Encapsulation, Status> {
 }
 
 /// Mode, type and port of a tunnel, as the API carries them.
-pub(super) const fn tunnel_message(fwdmode: FwdMode) -> (v1::TunnelType, u16) {
+pub(in crate::api) const fn tunnel_message(fwdmode: FwdMode) -> (v1::TunnelType, u16) {
     match fwdmode {
         FwdMode::Tunnel(Encapsulation::Gre) => (v1::TunnelType::Gre, 0),
         FwdMode::Tunnel(Encapsulation::Gue(port)) => (v1::TunnelType::Gue, port),
@@ -172,7 +177,7 @@ pub(super) const fn tunnel_message(fwdmode: FwdMode) -> (v1::TunnelType, u16) {
     }
 }
 
-pub(super) fn timeouts(message: v1::Timeouts) -> Result<TimeoutsRequest, Status> {
+pub(in crate::api) fn timeouts(message: v1::Timeouts) -> Result<TimeoutsRequest, Status> {
     let wanted = |secs: u32| match secs {
         0 => Ok(None),
         1..=LONGEST_TIMEOUT_S => Ok(Some(secs)),
@@ -187,7 +192,7 @@ pub(super) fn timeouts(message: v1::Timeouts) -> Result<TimeoutsRequest, Status>
     })
 }
 
-pub(super) const fn timeouts_message(timeouts: &Timeouts) -> v1::Timeouts {
+pub(in crate::api) const fn timeouts_message(timeouts: &Timeouts) -> v1::Timeouts {
     v1::Timeouts {
         tcp_s: timeouts.tcp_s[TcpState::Established as usize],
         tcp_fin_s: timeouts.tcp_s[TcpState::FinWait as usize],
@@ -195,7 +200,7 @@ pub(super) const fn timeouts_message(timeouts: &Timeouts) -> v1::Timeouts {
     }
 }
 
-pub(super) const fn fwdmode_message(fwdmode: FwdMode) -> v1::FwdMode {
+pub(in crate::api) const fn fwdmode_message(fwdmode: FwdMode) -> v1::FwdMode {
     match fwdmode {
         FwdMode::FullNat => v1::FwdMode::FullNat,
         FwdMode::Nat => v1::FwdMode::Nat,
@@ -205,7 +210,7 @@ pub(super) const fn fwdmode_message(fwdmode: FwdMode) -> v1::FwdMode {
     }
 }
 
-pub(super) const fn counters_message(counts: &Counts) -> v1::Counters {
+pub(in crate::api) const fn counters_message(counts: &Counts) -> v1::Counters {
     v1::Counters {
         conns: counts.conns,
         in_packets: counts.in_packets,
@@ -215,7 +220,7 @@ pub(super) const fn counters_message(counts: &Counts) -> v1::Counters {
     }
 }
 
-pub(super) const fn rates_message(counts: &Counts) -> v1::Rates {
+pub(in crate::api) const fn rates_message(counts: &Counts) -> v1::Rates {
     v1::Rates {
         conns: counts.conns,
         in_packets: counts.in_packets,

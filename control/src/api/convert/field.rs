@@ -7,7 +7,7 @@ use packet::MacAddr;
 use proto::v1;
 use tonic::Status;
 
-pub(super) fn ip(message: Option<&v1::IpAddress>, what: &str) -> Result<IpAddr, Status> {
+pub(in crate::api) fn ip(message: Option<&v1::IpAddress>, what: &str) -> Result<IpAddr, Status> {
     let bytes = message
         .map(|message| message.bytes.as_slice())
         .unwrap_or_default();
@@ -16,14 +16,14 @@ pub(super) fn ip(message: Option<&v1::IpAddress>, what: &str) -> Result<IpAddr, 
         .map_err(|_| Status::invalid_argument(format!("{what}: give an IPv4 or IPv6 address")))
 }
 
-pub(super) fn optional_ip(
+pub(in crate::api) fn optional_ip(
     message: Option<&v1::IpAddress>,
     what: &str,
 ) -> Result<Option<IpAddr>, Status> {
     message.map(|message| ip(Some(message), what)).transpose()
 }
 
-pub(super) fn ip_message(addr: IpAddr) -> v1::IpAddress {
+pub(in crate::api) fn ip_message(addr: IpAddr) -> v1::IpAddress {
     let bytes = match addr {
         IpAddr::V4(addr) => addr.octets().to_vec(),
         IpAddr::V6(addr) => addr.octets().to_vec(),
@@ -31,7 +31,7 @@ pub(super) fn ip_message(addr: IpAddr) -> v1::IpAddress {
     v1::IpAddress { bytes }
 }
 
-pub(super) fn mac(bytes: &[u8]) -> Result<MacAddr, Status> {
+pub(in crate::api) fn mac(bytes: &[u8]) -> Result<MacAddr, Status> {
     let mac = <[u8; 6]>::try_from(bytes).map(MacAddr).map_err(|_| {
         let len = bytes.len();
         Status::invalid_argument(format!(
@@ -46,12 +46,12 @@ pub(super) fn mac(bytes: &[u8]) -> Result<MacAddr, Status> {
     Ok(mac)
 }
 
-pub(super) fn port(port: u32, what: &str) -> Result<u16, Status> {
+pub(in crate::api) fn port(port: u32, what: &str) -> Result<u16, Status> {
     u16::try_from(port)
         .map_err(|_| Status::invalid_argument(format!("{what} {port} is out of range: 0 to 65535")))
 }
 
-pub(super) fn prefix_len(len: u32, addr: IpAddr) -> Result<u8, Status> {
+pub(in crate::api) fn prefix_len(len: u32, addr: IpAddr) -> Result<u8, Status> {
     let most = if addr.is_ipv4() { 32 } else { 128 };
     u8::try_from(len)
         .ok()
@@ -63,7 +63,7 @@ pub(super) fn prefix_len(len: u32, addr: IpAddr) -> Result<u8, Status> {
 
 /// The prefix of an address. Without a length it is the address alone, but for 0.0.0.0 and `::`, which
 /// then stand for all addresses.
-pub(super) fn prefix(addr: IpAddr, len: Option<u32>) -> Result<Prefix, Status> {
+pub(in crate::api) fn prefix(addr: IpAddr, len: Option<u32>) -> Result<Prefix, Status> {
     let len = match len {
         Some(len) => prefix_len(len, addr)?,
         None if addr.is_unspecified() => 0,
@@ -80,7 +80,7 @@ pub(super) fn prefix(addr: IpAddr, len: Option<u32>) -> Result<Prefix, Status> {
 ///
 /// # Errors
 /// If it is a number of a later version. Its default would be something else than what was asked.
-pub(super) fn known<E: TryFrom<i32>>(number: i32, field: &str) -> Result<E, Status> {
+pub(in crate::api) fn known<E: TryFrom<i32>>(number: i32, field: &str) -> Result<E, Status> {
     E::try_from(number).map_err(|_| {
         Status::invalid_argument(format!(
             "unknown {field} {number}: expected one of the values in dpvsd's .proto files"
@@ -89,7 +89,7 @@ pub(super) fn known<E: TryFrom<i32>>(number: i32, field: &str) -> Result<E, Stat
 }
 
 /// Whether an address is of the family that was asked for.
-pub(super) const fn is_of(family: v1::Family, addr: IpAddr) -> bool {
+pub(in crate::api) const fn is_of(family: v1::Family, addr: IpAddr) -> bool {
     match family {
         v1::Family::Any => true,
         v1::Family::Inet => addr.is_ipv4(),
