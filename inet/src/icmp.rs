@@ -52,11 +52,13 @@ pub enum Unreachable {
     Prohibited = v4::CODE_PROHIBITED,
 }
 
-/// Turns an echo request into its reply (RFC 1122, 3.2.2.6): addresses swapped, the data kept.
+/// Turns an echo request into its reply (RFC 1122, 3.2.2.6): addresses swapped, the data kept. The
+/// first fragment of a request becomes the first one of the reply, see
+/// [`echo_reply_fragment_in_place`].
 ///
 /// Checksums are changed by what changes in the headers (RFC 1624), so that a wrong one stays
-/// wrong. Returns `false`, and changes nothing, if the packet is not a whole echo request from a
-/// host that can get a reply.
+/// wrong. Returns `false`, and changes nothing, if the packet is not an echo request from a host
+/// that can get a reply.
 pub fn echo_reply_in_place<B: PacketBuf>(packet: &mut B) -> bool {
     let Some(ip) = read(packet.bytes()) else {
         return false;
@@ -66,8 +68,8 @@ pub fn echo_reply_in_place<B: PacketBuf>(packet: &mut B) -> bool {
     let message = packet.bytes().get(icmp_at..end).unwrap_or_default();
     let is_request = IcmpHeader::new_checked(message)
         .is_some_and(|icmp| icmp.kind() == v4::ECHO_REQUEST && icmp.code() == 0);
-    let is_whole = ip.protocol == proto::ICMP && !ip.is_fragment;
-    if !(is_request && is_whole && can_be_answered(&ip, packet.bytes())) {
+    let has_header = ip.protocol == proto::ICMP && ip.fragment_offset == 0;
+    if !(is_request && has_header && can_be_answered(&ip, packet.bytes())) {
         return false;
     }
     packet.truncate(end);
@@ -84,6 +86,34 @@ pub fn echo_reply_in_place<B: PacketBuf>(packet: &mut B) -> bool {
     ethernet.swap_addrs();
     ipv4::make_reply(header, DEFAULT_TTL);
     icmp.replace_kind(v4::ECHO_REPLY, 0);
+    true
+}
+
+/// Turns a later fragment of an echo request into that of its reply. All fragments of a reply have
+/// the identification of the request, so whoever sent it reassembles them; nothing has to be
+/// reassembled here (RFC 1122, 3.3.2). The caller knows that it is of an echo request.
+///
+/// Returns `false`, and changes nothing, if it is from no host that can get a reply.
+pub fn echo_reply_fragment_in_place<B: PacketBuf>(packet: &mut B) -> bool {
+    let Some(ip) = read(packet.bytes()) else {
+        return false;
+    };
+    if !can_be_answered(&ip, packet.bytes()) {
+        return false;
+    }
+    packet.truncate(eth::HEADER_LEN + usize::from(ip.total_len));
+    let Some((ethernet, header)) = packet.bytes_mut().split_at_mut_checked(eth::HEADER_LEN) else {
+        return false;
+    };
+    let views = (
+        EthHeaderMut::new_checked(ethernet),
+        header.first_chunk_mut(),
+    );
+    let (Some(mut ethernet), Some(header)) = views else {
+        return false;
+    };
+    ethernet.swap_addrs();
+    ipv4::make_reply(header, DEFAULT_TTL);
     true
 }
 

@@ -43,8 +43,8 @@ pub fn echo_reply_in_place<B: PacketBuf>(packet: &mut B) -> bool {
     let message = packet.bytes().get(icmp_at..).unwrap_or_default();
     let is_request = IcmpHeader::new_checked(message)
         .is_some_and(|icmp| icmp.kind() == v6::ECHO_REQUEST && icmp.code() == 0);
-    let is_whole = ip.protocol == proto::ICMPV6 && !ip.is_fragment;
-    if !(is_request && is_whole && is_host(&ip.src) && !ipv6::is_multicast(&ip.dst)) {
+    let has_header = ip.protocol == proto::ICMPV6 && ip.fragment_offset == 0;
+    if !(is_request && has_header && is_host(&ip.src) && !ipv6::is_multicast(&ip.dst)) {
         return false;
     }
     let (headers, message) = packet.bytes_mut().split_at_mut(icmp_at);
@@ -60,6 +60,30 @@ pub fn echo_reply_in_place<B: PacketBuf>(packet: &mut B) -> bool {
     ethernet.swap_addrs();
     ipv6::make_reply(header, DEFAULT_TTL);
     icmp.replace_kind(v6::ECHO_REPLY, 0);
+    true
+}
+
+/// Turns a later fragment of an echo request into that of its reply, see
+/// [`crate::icmp::echo_reply_fragment_in_place`].
+///
+/// Returns `false`, and changes nothing, if it is from no host that can get a reply.
+pub fn echo_reply_fragment_in_place<B: PacketBuf>(packet: &mut B) -> bool {
+    let Ok(ip) = ipv6::check(packet) else {
+        return false;
+    };
+    if !is_host(&ip.src) || ipv6::is_multicast(&ip.dst) {
+        return false;
+    }
+    let (ethernet, header) = packet.bytes_mut().split_at_mut(eth::HEADER_LEN);
+    let views = (
+        EthHeaderMut::new_checked(ethernet),
+        header.first_chunk_mut(),
+    );
+    let (Some(mut ethernet), Some(header)) = views else {
+        return false;
+    };
+    ethernet.swap_addrs();
+    ipv6::make_reply(header, DEFAULT_TTL);
     true
 }
 

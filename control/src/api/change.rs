@@ -7,9 +7,9 @@ use ipvs_core::ServiceKey;
 use proto::v1;
 use tonic::Status;
 
+use super::convert::field::{ip, known, port, prefix};
 use super::convert::{dest, optional_service_key, service, service_key, timeouts};
 use super::edit;
-use super::convert::field::{ip, known, port, prefix};
 use crate::desired::{AccessList, Change, Desired};
 
 /// What a message asks for.

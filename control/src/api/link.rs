@@ -8,8 +8,8 @@ use packet::{MacAddr, PortId};
 use proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::convert::field;
 use super::Api;
+use super::convert::field;
 use crate::platform::{LinkInfo, Platform, PlatformError};
 use crate::publish::WorkerHandle;
 

@@ -4,8 +4,8 @@ use inet::neighbour::NeighbourState;
 use proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::convert::field;
 use super::Api;
+use super::convert::field;
 
 #[tonic::async_trait]
 impl v1::neighbour_service_server::NeighbourService for Api {

@@ -24,7 +24,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let has_options = size_of::<A>() == 16 && ip.protocol == ipv6::DEST_OPTIONS;
         if ip.protocol == Protocol::Tcp.number() && ip.fragment_offset == 8 {
             self.shared.drop(packet, DropReason::TinyFragment);
-        } else if has_ports || has_options {
+        } else if ip.protocol == A::ICMP.number() && ip.fragment_offset == 0 {
+            self.receive_first_icmp_fragment(packet, ip, io);
+        } else if has_ports || has_options || self.may_be_echo(ip) {
             self.family.has_fragments = true;
             self.family.later_fragments.push(packet);
         } else if self.is_local(ip.dst) {
@@ -32,6 +34,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         } else {
             self.shared.to_kernel(packet, io);
         }
+    }
+
+    /// Whether a later fragment may be of an echo message that is ours.
+    fn may_be_echo(&self, ip: &IpFacts<A>) -> bool {
+        let has_snat = self.shared.snapshot.services.has_match_services();
+        ip.protocol == A::ICMP.number() && (has_snat || self.is_local(ip.dst))
     }
 
     pub(super) fn is_local(&self, addr: A) -> bool {
@@ -103,6 +111,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         tuple: &Tuple<A>,
         io: &mut impl Io<B>,
     ) {
+        // The port of who is asked is 0, see [`crate::wire::tuple`].
+        let is_request = tuple.protocol == A::ICMP.number() && tuple.dport == 0;
+        if is_request && self.is_local(ip.dst) {
+            return self.answer_echo_fragment(packet, io);
+        }
         let owner = self.shared.port_owner(&packet, ip.dst, tuple.dport);
         if let PortOwner::Other(worker) = owner {
             // The first fragment was handed to that worker, too.
@@ -127,7 +140,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// No conn is known. A fragment for the director is dropped; the kernel may know the way of any
     /// other.
-    fn give_up_later_fragment(&self, packet: B, dst: A, io: &mut impl Io<B>) {
+    pub(super) fn give_up_later_fragment(&self, packet: B, dst: A, io: &mut impl Io<B>) {
         if self.is_local(dst) {
             self.shared.drop(packet, DropReason::Fragment);
         } else {

@@ -9,14 +9,14 @@ use crate::drop_reason::DropReason;
 use crate::input::handoff::PortOwner;
 use crate::io::Io;
 use crate::wire::{
-    Family, ICMP_HEADER_LEN, Quoted, ends_of_error, family, icmp_quote, read_quoted, restore_quoted,
+    Family, ICMP_HEADER_LEN, Quoted, ends_of_error, icmp_quote, read_quoted, restore_quoted,
 };
 use crate::xmit::Way;
 use packet::ip::IpFacts;
 use packet::ipv4::L2_LEN;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    pub(crate) fn receive_icmp(&mut self, mut packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
+    pub(crate) fn receive_icmp(&mut self, packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
         let icmp = ip.l4(packet.bytes());
         let Some(&[kind, ..]) = icmp.first_chunk::<ICMP_HEADER_LEN>() else {
             return self.shared.drop(packet, DropReason::IcmpMalformed);
@@ -41,11 +41,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             self.receive_icmp_error(packet, ip, io);
         } else if kind == A::ECHO_REPLY || !is_to_us {
             self.receive_echo(packet, ip, kind, io);
-        } else if echo_reply_in_place(&mut packet) {
-            self.shared.stats.transmitted.add(1);
-            io.transmit(packet.port(), packet);
         } else {
-            self.shared.drop(packet, DropReason::IcmpMalformed);
+            self.answer_echo(packet, io);
         }
     }
 
@@ -163,13 +160,5 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Ok(()) => self.deliver_or_cut(packet, way, io),
             Err(reason) => self.shared.drop(packet, reason),
         }
-    }
-}
-
-fn echo_reply_in_place<B: PacketBuf>(packet: &mut B) -> bool {
-    if family::is_ipv4(packet.bytes()) {
-        inet::icmp::echo_reply_in_place(packet)
-    } else {
-        inet::icmpv6::echo_reply_in_place(packet)
     }
 }

@@ -1,6 +1,7 @@
 //! What is longer than its way takes leaves in fragments where that is allowed, and fragments of
 //! different senders are never taken for those of one packet.
 
+mod echo;
 mod identification;
 mod long_errors;
 mod too_long;

@@ -5,7 +5,7 @@ mod blind_resets;
 mod dr;
 mod ipsec;
 mod nat;
-mod snat;
+pub(crate) mod snat;
 mod tunnel;
 mod way_back;
 
