@@ -94,7 +94,7 @@ async fn a_replaced_route_may_leave_by_another_device() {
     };
     routes.replace_route(other).await.unwrap();
     let left = (ip("192.168.100.1"), 0, "dpdk0".to_owned());
-    assert_eq!(defaults(&director).await, [left.clone()]);
+    assert_eq!(defaults(&director).await, std::slice::from_ref(&left));
     routes
         .replace_route(by_gateway("10.0.0.1", 7))
         .await
