@@ -73,6 +73,28 @@ fn local_ports_run_out_with_a_reason() {
     assert_eq!(director.receive(WAN, &syn(sapool::PORTS)).len(), 1);
 }
 
+/// As long as one of the local addresses has ports, no conn is refused.
+#[test]
+fn a_local_address_whose_ports_are_used_up_leaves_its_turn_to_the_next() {
+    let mut director = Setup {
+        max_conns: 140_000,
+        laddrs: vec![LADDR, "192.168.100.201"],
+        ..Setup::default()
+    }
+    .build();
+    let mut of_each = std::collections::BTreeMap::new();
+    for n in 0..2 * sapool::PORTS {
+        let client = format!("10.0.{}.{}:{}", n >> 16, n >> 12 & 15, 1000 + (n & 0xfff));
+        let syn = frames::tcp(&client, VIP).flags("S").frame(FROM_CLIENT);
+        let (_, sent) = only(director.receive(WAN, &syn));
+        *of_each.entry(sent[26..30].to_vec()).or_insert(0) += 1;
+    }
+    assert_eq!(
+        of_each.into_values().collect::<Vec<_>>(),
+        [sapool::PORTS; 2]
+    );
+}
+
 #[test]
 fn a_full_table_recycles_the_half_open_and_keeps_the_established() {
     let mut director = Setup {

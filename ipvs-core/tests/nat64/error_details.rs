@@ -201,3 +201,16 @@ fn a_quoted_first_fragment_is_one_in_the_other_family() {
     assert!(is_right(&told));
     assert_eq!(seen(&told).icmp, Some((11, 0)));
 }
+
+/// RFC 768: 0 means that there is none, in the quoted datagram too. None can come from here, so a
+/// router that sends such an error makes it up.
+#[rstest]
+fn a_quoted_datagram_without_a_checksum_has_none_afterwards(#[values(true, false)] is_nat64: bool) {
+    let (mut director, sent) = asked(is_nat64, b"ask");
+    let mut quoted = sent[L2_LEN..].to_vec();
+    let checksum_at = quoted.len() - 3 - 2;
+    quoted[checksum_at..checksum_at + 2].fill(0);
+    let (_, told) = only(director.receive(LAN, &time_exceeded(is_nat64, &quoted)));
+    assert!(is_right(&told));
+    assert_eq!(told[told.len() - 5..told.len() - 3], [0, 0]);
+}
