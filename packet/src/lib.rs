@@ -27,6 +27,7 @@ pub mod eth;
 mod field;
 pub mod icmp;
 pub mod ip;
+pub mod options;
 pub mod ports;
 pub mod sctp;
 pub mod tcp;

@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use crate::ip::proto::UDP;
 pub use crate::ip::proto::UOA as PROTOCOL;
 
-/// The option's type: not copied into fragments, class control, number 31.
-const OPTION: u8 = 0x1f;
+/// The IPv4 option's type: not copied into fragments, class control, number 31.
+pub const OPTION: u8 = 0x1f;
 /// The versions of the header of its own. They say which family the address in it has.
 const VERSION_OF_V4: u8 = 1;
 const VERSION_OF_V6: u8 = 2;

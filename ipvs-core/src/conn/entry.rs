@@ -211,10 +211,10 @@ impl<A: Address> Conn<A> {
         TcpState::from_bits(self.state)
     }
 
-    /// Whether it is established, and no TOA is pending.
+    /// Whether it is established and known to be so to the dest, and no TOA is pending.
     #[inline]
     pub const fn is_settled(&self) -> bool {
-        self.state == TcpState::Established as u8 && !self.flags.has(ConnFlags::TOA_PENDING)
+        self.state == TcpState::Established as u8 && !self.flags.has(ConnFlags::UNSETTLED)
     }
 
     /// Changes the TCP state.

@@ -57,7 +57,13 @@ impl ConnFlags {
     /// The client's packets come from where its answers go back to without a route. It is compared
     /// with each packet, so that answers follow a client that comes by another router.
     pub const BY_WAY_BACK: Self = Self(1 << 13);
+    /// The dest has said nothing yet but its SYN. It takes the client's address from the TOA of the
+    /// segment that ends the handshake, so a client's own TOA must not pass. Only the modes that
+    /// rewrite know this flag.
+    pub const HANDSHAKE: Self = Self(1 << 14);
 
+    /// The segments of a conn with any of these change something about it.
+    pub const UNSETTLED: Self = Self(Self::TOA_PENDING.0 | Self::HANDSHAKE.0);
     /// The packets of a conn with any of these do not take the fast path of NAT as they are.
     pub const SLOW_PATH: Self = Self(
         Self::DR_TUNNEL.0

@@ -163,19 +163,22 @@ impl<B: PacketBuf> Engine<B> {
     #[cold]
     fn take_aside(&mut self, mut packet: B, aside: Aside, io: &mut impl Io<B>) {
         match aside {
-            Aside::Icmp | Aside::Fragment | Aside::Ipsec => match <[u8; 4]>::check(&mut packet) {
-                Ok(ip) if aside == Aside::Ipsec => self.v4().receive_ipsec(packet, &ip, io),
-                Ok(ip) if ip.is_fragment => self.v4().receive_fragment(packet, &ip, io),
-                Ok(ip) if self.is_error_about_nat64(&packet, &ip) => {
-                    self.v6().receive_icmp(packet, &family::mapped(ip), io);
-                }
-                Ok(ip) => {
-                    if let Some(packet) = self.relay_tunnel_error(packet, &ip, io) {
-                        self.v4().receive_icmp(packet, &ip, io);
+            Aside::Icmp | Aside::Fragment | Aside::Ipsec | Aside::Uoa => {
+                match <[u8; 4]>::check(&mut packet) {
+                    Ok(ip) if aside == Aside::Uoa => self.v4().receive_uoa(packet, &ip, io),
+                    Ok(ip) if aside == Aside::Ipsec => self.v4().receive_ipsec(packet, &ip, io),
+                    Ok(ip) if ip.is_fragment => self.v4().receive_fragment(packet, &ip, io),
+                    Ok(ip) if self.is_error_about_nat64(&packet, &ip) => {
+                        self.v6().receive_icmp(packet, &family::mapped(ip), io);
                     }
+                    Ok(ip) => {
+                        if let Some(packet) = self.relay_tunnel_error(packet, &ip, io) {
+                            self.v4().receive_icmp(packet, &ip, io);
+                        }
+                    }
+                    Err(reason) => self.shared.drop(packet, reason),
                 }
-                Err(reason) => self.shared.drop(packet, reason),
-            },
+            }
             Aside::Kernel => self.shared.to_kernel(packet, io),
             Aside::Drop(reason) => self.shared.drop(packet, reason),
         }
@@ -200,6 +203,7 @@ impl<B: PacketBuf> Engine<B> {
                 }
             }
             Err(Aside::Ipsec) => self.v6().receive_ipsec(packet, &ip, io),
+            Err(Aside::Uoa) => self.v6().receive_uoa(packet, &ip, io),
             Err(Aside::Fragment) => self.v6().receive_fragment(packet, &ip, io),
             Err(Aside::Drop(reason)) => self.shared.drop(packet, reason),
             Err(_) => self.shared.to_kernel(packet, io),

@@ -2,7 +2,8 @@
 //!
 //! `first_packet` makes conns, `handoff` hands packets to other workers. `fragments`, `icmp`,
 //! `echo`, `tunnel_errors` and `ipsec` find the conn of a packet by other means than its ports.
-//! `arp_nd` answers neighbours, `reject` those whom nobody serves.
+//! `arp_nd` answers neighbours, `reject` those whom nobody serves, and `uoa` lets nobody tell clients
+//! but the director.
 
 mod arp_nd;
 mod echo;
@@ -13,3 +14,4 @@ mod icmp;
 mod ipsec;
 mod reject;
 mod tunnel_errors;
+mod uoa;

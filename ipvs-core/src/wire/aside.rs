@@ -11,6 +11,8 @@ pub(crate) enum Aside {
     Fragment,
     /// AH or ESP
     Ipsec,
+    /// UOA's own protocol.
+    Uoa,
     /// For the kernel, by way of kni.
     Kernel,
     /// To be dropped, for this reason.

@@ -2,7 +2,7 @@
 
 use packet::eth::EtherType;
 use packet::ip::IpFacts;
-use packet::ip::proto::{AH, ESP, ICMP, ICMPV6, SCTP, TCP, UDP};
+use packet::ip::proto::{AH, ESP, ICMP, ICMPV6, SCTP, TCP, UDP, UOA};
 use packet::{ChecksumState, MacAddr, PacketBuf, ipv4, ipv6, sctp};
 
 use crate::drop_reason::DropReason;
@@ -157,6 +157,7 @@ fn flow_by_ports<A: Family, B: PacketBuf>(
         }
         SCTP => sctp::ports(l4).ok_or(DropReason::SctpMalformed)?,
         ESP | AH => return Err(Aside::Ipsec),
+        UOA => return Err(Aside::Uoa),
         number if number == icmp => return Err(Aside::Icmp),
         _ => return Err(Aside::Kernel),
     };

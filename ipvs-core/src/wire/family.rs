@@ -345,6 +345,16 @@ pub(crate) fn shrink(frame: &mut [u8], by: u16) {
     grow(frame, by.wrapping_neg());
 }
 
+/// Replaces UOA that the sender put into the IPv4 options itself: it could claim any address.
+#[inline]
+pub(crate) fn blank_uoa(frame: &mut [u8]) {
+    let ip = frame.get_mut(L2_LEN..).unwrap_or_default();
+    // Version 4 and more than five words of header.
+    if matches!(ip.first(), Some(0x46..=0x4f)) {
+        ipv4::blank_option(ip, packet::uoa::OPTION);
+    }
+}
+
 /// Length in bytes of the IP header of packets from `src`.
 #[inline]
 pub(crate) fn header_len<A: Family>(src: A) -> usize {

@@ -185,29 +185,39 @@ pub(crate) fn put_number(frame: &mut [u8], l4_at: usize, at: usize, new: u32) {
 
 /// Subtracts `shift` from the edges of the SACK blocks, and updates the checksum.
 pub(crate) fn shift_sack(frame: &mut [u8], l4_at: usize, shift: u32) {
-    change_options(frame, l4_at, |options| {
-        tcp_options::translate_sack(options, shift)
-    });
+    let tcp = frame.get_mut(l4_at..).unwrap_or_default();
+    change_options(tcp, |options| tcp_options::translate_sack(options, shift));
+}
+
+/// Whether data follows the header.
+pub(crate) fn has_payload(tcp: &[u8]) -> bool {
+    let header_len = tcp.get(12).map_or(0, |offset| usize::from(offset >> 4) * 4);
+    tcp.len() > header_len
 }
 
 /// Replaces the option of TCP Fast Open by NOPs, and updates the checksum.
 pub(crate) fn strip_fast_open(frame: &mut [u8], l4_at: usize) {
-    change_options(frame, l4_at, tcp_options::strip_fast_open);
+    let tcp = frame.get_mut(l4_at..).unwrap_or_default();
+    change_options(tcp, |options| Ok(tcp_options::strip_fast_open(options)));
+}
+
+/// Replaces TOA that the sender put there itself by NOPs, and updates the checksum.
+pub(crate) fn strip_toa(tcp: &mut [u8]) {
+    change_options(tcp, |options| Ok(tcp_options::strip_toa(options)));
 }
 
 /// Adds to both timestamps, and updates the checksum.
 pub(crate) fn shift_timestamps(frame: &mut [u8], l4_at: usize, value: u32, echo: u32) {
-    change_options(frame, l4_at, |options| {
+    let tcp = frame.get_mut(l4_at..).unwrap_or_default();
+    change_options(tcp, |options| {
         tcp_options::translate_timestamps(options, value, echo)
     });
 }
 
 fn change_options(
-    frame: &mut [u8],
-    l4_at: usize,
+    tcp: &mut [u8],
     change: impl FnOnce(&mut [u8]) -> Result<Delta, tcp_options::BadOptions>,
 ) {
-    let tcp = frame.get_mut(l4_at..).unwrap_or_default();
     let Some((header, rest)) = tcp.split_first_chunk_mut::<{ TCP_HEADER_LEN }>() else {
         return;
     };
@@ -241,9 +251,6 @@ fn edit_options<A: Family>(
             return Ok(Delta::ZERO);
         }
         Direction::Inbound if segment.has_syn() => tcp_options::strip_timestamps(options),
-        Direction::Inbound if conn.flags.has(ConnFlags::TOA_PENDING) => {
-            tcp_options::strip_toa(options)
-        }
         Direction::Inbound => return Ok(Delta::ZERO),
         Direction::Outbound if segment.has_syn() => tcp_options::lower_mss(options, grown_by(conn)),
         Direction::Outbound => tcp_options::translate_sack(options, conn.seq_delta),

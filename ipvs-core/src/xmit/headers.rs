@@ -3,7 +3,7 @@
 use crate::conn::{Conn, ConnFlags};
 use crate::direction::Direction;
 use crate::state::Identifications;
-use crate::wire::{Family, Flow, tcp};
+use crate::wire::{Family, Flow, family, tcp};
 
 /// Rewrites addresses and ports of a datagram.
 #[inline(always)]
@@ -33,6 +33,9 @@ pub(super) fn rewrite_network<A: Family>(
     // NAT64 has replaced the whole header before.
     if A::HAS_NAT64 && conn.flags.has(ConnFlags::NAT64) {
         return;
+    }
+    if direction == Direction::Inbound {
+        family::blank_uoa(bytes);
     }
     let to = conn.rewritten(direction);
     A::rewrite(bytes, to.src, to.dst, conn.l3_delta(direction));

@@ -123,6 +123,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             self.reopen(flow, found, segment);
         }
         let conn = self.family.conns.get_mut(found.id);
+        if found.direction == Direction::Inbound && !conn.is_settled() {
+            tcp::strip_toa(l4);
+        }
+        let has_payload = tcp::has_payload(l4);
         tcp::rewrite_tcp(
             l4,
             segment,
@@ -152,7 +156,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 }
                 inbound_segment(packet, flow, segment, conn, mtu, &self.shared.stats)
             }
-            Direction::Outbound => self.outbound_segment(segment, found.id),
+            Direction::Outbound => self.outbound_segment(segment, has_payload, found.id),
         }
         if next != state {
             self.set_tcp_state(found.id, next);
@@ -163,9 +167,18 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// What a segment to the client changes in its conn.
-    fn outbound_segment(&mut self, segment: Segment, id: ConnId) {
+    fn outbound_segment(&mut self, segment: Segment, has_payload: bool, id: ConnId) {
         let has_header = self.family.has_proxy_header(id);
         let conn = self.family.conns.get_mut(id);
+        if conn.flags.has(ConnFlags::HANDSHAKE) {
+            let is_answer = segment.ack != conn.acks[Direction::Outbound as usize];
+            // A dest that awaits the end of the handshake answers what is out of its window by an
+            // ACK of the client's SYN alone (RFC 9293, 3.10.7.4).
+            let says_more = is_answer || has_payload || segment.has_fin();
+            let is_over =
+                says_more && segment.has_ack() && !segment.has_syn() && !segment.has_rst();
+            conn.flags.put(ConnFlags::HANDSHAKE, !is_over);
+        }
         if segment.has_ack() {
             conn.acks[Direction::Outbound as usize] = segment.ack;
         }
@@ -175,6 +188,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             // No TOA where a PROXY header tells the dest who the client is.
             let has_toa = conn.flags.is_full_nat() && !has_header;
             conn.flags.put(ConnFlags::TOA_PENDING, has_toa);
+            conn.flags.put(ConnFlags::HANDSHAKE, true);
         }
     }
 
@@ -214,7 +228,8 @@ const fn note_syn<A: Family>(segment: Segment, conn: &mut Conn<A>) {
 }
 
 /// What a segment to the dest changes in its conn. As DPVS does, segments carry TOA until the
-/// client acknowledges more than the dest's SYN.
+/// client acknowledges more than the dest's SYN. Before the dest has sent more, such a number is
+/// made up.
 #[inline]
 fn inbound_segment<A: Family, B: PacketBuf>(
     packet: &mut B,
@@ -228,7 +243,8 @@ fn inbound_segment<A: Family, B: PacketBuf>(
         return;
     }
     if conn.flags.has(ConnFlags::TOA_PENDING) {
-        if segment.ack == conn.acks[Direction::Inbound as usize] {
+        let is_first_ack = segment.ack == conn.acks[Direction::Inbound as usize];
+        if is_first_ack || conn.flags.has(ConnFlags::HANDSHAKE) {
             // An option moves the data, and the offsets of later fragments would not fit.
             if flow.is_fragment {
                 stats.toa_no_space.add(1);

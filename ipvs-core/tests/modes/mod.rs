@@ -3,6 +3,7 @@
 mod any_mode;
 mod blind_resets;
 mod dr;
+mod forged_client;
 mod ipsec;
 mod nat;
 pub(crate) mod snat;

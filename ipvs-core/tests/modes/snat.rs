@@ -349,3 +349,14 @@ fn a_persistent_host_of_two_services_keeps_a_dest_of_each() {
     let kept = [7, 8].map(|id| templates_of(&director, DestId(id)));
     assert_eq!(kept, [1, 1]);
 }
+
+/// A server in the world with DPVS's toa module would believe it.
+#[test]
+fn a_host_s_toa_does_not_leave() {
+    let mut director = director(Protocol::Tcp);
+    let syn = frames::tcp(HOST, WORLD).flags("S").seq(1000);
+    let syn = syn.options(&[2, 4, 5, 0xb4, 254, 8, 0, 1, 1, 2, 3, 4]);
+    let seen = director.to_client(&syn.frame(FROM_DEST));
+    assert_eq!(seen.options, [2, 4, 5, 0xb4, 1, 1, 1, 1, 1, 1, 1, 1]);
+    assert!(seen.checksums_right);
+}

@@ -311,6 +311,7 @@ fn learned(client: End, frame: &[u8]) -> Session {
         seq_delta: 0,
         state: TcpState::None,
         toa_until: None,
+        is_in_handshake: false,
         next_seq: [0; 2],
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct Session {
     pub(super) state: TcpState,
     /// Segments that acknowledge no more than this carry TOA
     pub(super) toa_until: Option<u32>,
+    /// The dest has said nothing yet but its SYN
+    pub(super) is_in_handshake: bool,
     /// What each end has to send next, as the other one has acknowledged it, by the direction that
     /// it sends in and in its own numbers
     pub(super) next_seq: [u32; 2],
@@ -29,6 +31,10 @@ impl Session {
         }
         (out.src, out.dst) = (self.local, self.dest);
         if let Some(tcp) = &mut out.tcp {
+            let is_taken = self.state == TcpState::Established && !self.is_in_handshake;
+            if !is_taken || self.toa_until.is_some() {
+                blank(&mut tcp.options, |option| matches!(option, Opt::Toa(_)));
+            }
             if fwdmode == FwdMode::FullNat {
                 self.translate_inbound(tcp);
             }
@@ -81,13 +87,11 @@ impl Session {
             });
             return;
         }
-        if self.toa_until.is_some() {
-            blank(&mut tcp.options, |option| matches!(option, Opt::Toa(_)));
-        }
         if !tcp.ack_flag || tcp.rst {
             return;
         }
-        if self.toa_until == Some(tcp.ack) {
+        let is_first_ack = self.toa_until == Some(tcp.ack);
+        if is_first_ack || self.toa_until.is_some() && self.is_in_handshake {
             if 20 + option_bytes(&tcp.options).len() + usize::from(TOA_LEN) <= 60 {
                 tcp.options.insert(0, Opt::Toa(self.client));
             }
@@ -102,6 +106,13 @@ impl Session {
         out.ttl -= 1;
         (out.src, out.dst) = (VIP_END, self.client);
         if let Some(tcp) = &mut out.tcp {
+            let is_handshake = matches!(self.state, TcpState::SynSent | TcpState::SynRecv);
+            if tcp.kind() == SegmentKind::Syn && is_handshake {
+                self.is_in_handshake = true;
+            } else if tcp.ack_flag && !tcp.syn && !tcp.rst {
+                // Every packet here has a payload.
+                self.is_in_handshake = false;
+            }
             if fwdmode == FwdMode::FullNat {
                 self.translate_outbound(tcp);
             }

@@ -2,7 +2,7 @@
 
 use crate::checksum::{self, Delta};
 use crate::ip::header::{IpFacts, NewHeader};
-use crate::{ChecksumState, PacketBuf, eth, udp};
+use crate::{ChecksumState, PacketBuf, eth, options, udp};
 
 /// Bytes of an Ethernet header.
 pub const L2_LEN: usize = eth::HEADER_LEN;
@@ -309,6 +309,17 @@ pub fn grow(header: &mut [u8; HEADER_LEN], by: u16) {
 fn apply<const N: usize>(header: &mut [u8; HEADER_LEN], changes: [Delta; N]) {
     let checksum = Delta::apply_all(changes, u16::from_be_bytes([header[10], header[11]]));
     header[10..12].copy_from_slice(&checksum.to_be_bytes());
+}
+
+/// Replaces the options of this kind by padding. `ip` begins with the header, which was checked.
+pub fn blank_option(ip: &mut [u8], kind: u8) {
+    let Some((header, rest)) = ip.split_first_chunk_mut::<HEADER_LEN>() else {
+        return;
+    };
+    let options_len = (usize::from(header[0] & 0x0f) * 4).saturating_sub(HEADER_LEN);
+    if let Some(options) = rest.get_mut(..options_len) {
+        apply(header, [options::blank(options, kind)]);
+    }
 }
 
 /// Makes the packet a fragment. `offset` is where its payload was in the whole packet, in bytes,
