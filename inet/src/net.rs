@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use packet::{MacAddr, PortId};
@@ -187,6 +187,16 @@ impl Net {
             ifindex: route.ifindex,
             neighbour,
             mtu,
+        })
+    }
+
+    /// Whether this is the broadcast address of a link: RFC 919, 7. Links with a prefix of 31 bits
+    /// have none (RFC 3021, 2.1).
+    pub fn is_link_broadcast(&self, dst: Ipv4Addr) -> bool {
+        self.routes.lookup(dst.into()).is_some_and(|route| {
+            let len = route.prefix.prefix_len();
+            let hosts = u32::MAX.checked_shr(len.into()).unwrap_or(0);
+            route.scope == RouteScope::Link && len <= 30 && dst.to_bits() & hosts == hosts
         })
     }
 

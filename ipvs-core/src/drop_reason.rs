@@ -32,6 +32,8 @@ macro_rules! drop_reasons {
 drop_reasons! {
     FrameTooShort => "the frame ends before its headers do",
     NotForUs => "the destination MAC address is another host's",
+    GroupSource => "the source MAC address is a group's, which no frame may come from (IEEE 802.3)",
+    FrameToGroup => "a packet to a single host, in a frame to a group of hosts (RFC 1122, 3.3.6)",
     NdMalformed => "a length, the checksum or an option of the neighbour discovery message is wrong",
     ArpMalformed => "the ARP packet is not Ethernet over IPv4, or is cut",
     Ipv4Malformed => "a length or the version in the IPv4 header is wrong",

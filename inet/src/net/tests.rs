@@ -202,3 +202,28 @@ fn a_published_view_does_not_change_with_its_successor() {
         "a neighbour is one of a device"
     );
 }
+
+/// RFC 919, 7; RFC 3021, 2.1: links of two addresses have no broadcast.
+#[test]
+fn the_last_address_of_a_link_is_its_broadcast() {
+    let mut net = two_arm();
+    for prefix in [([10, 1, 0, 0], 31), ([10, 2, 0, 0], 32)] {
+        let route = route(prefix, 2, RouteScope::Link);
+        net.routes.insert(route).unwrap();
+    }
+    for (dst, expected) in [
+        ("10.0.255.255", true),
+        ("192.168.100.255", true),
+        ("10.0.0.255", false),
+        ("10.0.0.100", false),
+        ("10.1.0.1", false),
+        ("10.2.0.0", false),
+        ("8.8.255.255", false),
+    ] {
+        assert_eq!(
+            net.is_link_broadcast(dst.parse().unwrap()),
+            expected,
+            "{dst}"
+        );
+    }
+}

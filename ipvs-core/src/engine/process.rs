@@ -1,15 +1,16 @@
 //! A burst of packets goes in, and each packet comes to exactly one end.
 
 use inet::Net;
-use packet::{MacAddr, PacketBuf, PortId};
+use packet::{MacAddr, PacketBuf, PortId, ipv6};
 
 use crate::ctx::{Engine, Forwarder};
+use crate::drop_reason::DropReason;
 use crate::engine_config::{BATCH, Origin};
 use crate::io::Io;
 use crate::time::Now;
 use crate::wire::{
     Addressee, Aside, Class, Family, classify, family, flow_of_ipv6, is_neighbour_discovery,
-    plain_flow,
+    is_to_group, plain_flow,
 };
 
 /// The device that a packet came from. It is looked up once per run of packets from the same port.
@@ -179,8 +180,21 @@ impl<B: PacketBuf> Engine<B> {
                     Err(reason) => self.shared.drop(packet, reason),
                 }
             }
+            Aside::ToGroup => self.take_frame_to_group(packet, io),
             Aside::Kernel => self.shared.to_kernel(packet, io),
             Aside::Drop(reason) => self.shared.drop(packet, reason),
+        }
+    }
+
+    /// An IPv4 packet in a frame to a group: only a broadcast of the link may come so (RFC 1122,
+    /// 3.3.6). It goes to the kernel.
+    #[cold]
+    fn take_frame_to_group(&self, mut packet: B, io: &mut impl Io<B>) {
+        let net = &self.shared.snapshot.net;
+        match <[u8; 4]>::check(&mut packet) {
+            Ok(ip) if net.is_link_broadcast(ip.dst.into()) => self.shared.to_kernel(packet, io),
+            Ok(_) => self.shared.drop(packet, DropReason::FrameToGroup),
+            Err(reason) => self.shared.drop(packet, reason),
         }
     }
 
@@ -194,6 +208,9 @@ impl<B: PacketBuf> Engine<B> {
         // Before classification: neighbour discovery uses multicast and unspecified addresses.
         if is_neighbour_discovery(packet.bytes(), &ip) {
             return self.shared.receive_nd(packet, io);
+        }
+        if is_to_group(packet.bytes()) && !ipv6::is_multicast(&ip.dst) {
+            return self.shared.drop(packet, DropReason::FrameToGroup);
         }
         match flow_of_ipv6(&packet, &ip) {
             Ok(flow) => self.v6_batch.admit(&self.v6.conns, packet, flow),

@@ -13,6 +13,8 @@ pub(crate) enum Aside {
     Ipsec,
     /// UOA's own protocol.
     Uoa,
+    /// An IPv4 packet to a single host, in a frame to a group of hosts.
+    ToGroup,
     /// For the kernel, by way of kni.
     Kernel,
     /// To be dropped, for this reason.

@@ -1,6 +1,6 @@
 //! The first stage: what kind of packet this is, one packet at a time.
 
-use packet::eth::EtherType;
+use packet::eth::{EtherType, SRC_AT};
 use packet::ip::IpFacts;
 use packet::ip::proto::{AH, ESP, ICMP, ICMPV6, SCTP, TCP, UDP, UOA};
 use packet::{ChecksumState, MacAddr, PacketBuf, ipv4, ipv6, sctp};
@@ -14,26 +14,30 @@ use crate::wire::flow::Flow;
 const ETHERTYPE_IPV4: [u8; 2] = EtherType::IPV4.to_be_bytes();
 const ETHERTYPE_IPV6: [u8; 2] = EtherType::IPV6.to_be_bytes();
 const ETHERTYPE_ARP: [u8; 2] = EtherType::ARP.to_be_bytes();
+/// The bit of a MAC address's first byte that says it is a group's: IEEE 802, 8.2.2.
+const GROUP: u8 = 1;
 
 /// The MAC address that a frame must have for the fast path. It is compared with the first eight
-/// bytes of the frame, read as one number; the two bytes of the source address in it are shifted
-/// out.
+/// bytes of the frame, read as one number. Of the source address in it, only the bit of groups
+/// counts, which must not be set (IEEE 802.3, 3.2.3).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Addressee(u64);
 
 impl Addressee {
-    /// Matches no frame: the lowest bit is set, and the shift clears that bit of every frame.
-    pub(crate) const NOBODY: Self = Self(1);
+    /// The bits that count.
+    const MASK: u64 = u64::from_le_bytes([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, GROUP, 0]);
+    /// Matches no frame: a bit is set that does not count.
+    pub(crate) const NOBODY: Self = Self(1 << 63);
 
     pub(crate) const fn new(mac: MacAddr) -> Self {
         let [a, b, c, d, e, f] = mac.0;
-        Self(u64::from_le_bytes([0, 0, a, b, c, d, e, f]))
+        Self(u64::from_le_bytes([a, b, c, d, e, f, 0, 0]))
     }
 
     #[inline(always)]
     fn has(self, ethernet: &[u8; ipv4::L2_LEN]) -> bool {
         let first = ethernet.first_chunk().copied().unwrap_or_default();
-        u64::from_le_bytes(first) << 16 == self.0
+        u64::from_le_bytes(first) & Self::MASK == self.0
     }
 }
 
@@ -83,21 +87,32 @@ pub(crate) fn classify<B: PacketBuf>(packet: &mut B, mac: MacAddr) -> Class {
     let Some(ethernet) = packet.bytes().first_chunk::<{ ipv4::L2_LEN }>() else {
         return Class::Aside(Aside::Drop(DropReason::FrameTooShort));
     };
-    let is_group = ethernet[0] & 1 == 1;
-    if ethernet[..6] != mac.0 && !is_group {
+    let is_to_group = is_to_group(ethernet);
+    if ethernet[..6] != mac.0 && !is_to_group {
         return Class::Aside(Aside::Drop(DropReason::NotForUs));
     }
+    if ethernet[SRC_AT] & GROUP != 0 {
+        return Class::Aside(Aside::Drop(DropReason::GroupSource));
+    }
     match [ethernet[12], ethernet[13]] {
-        ETHERTYPE_IPV4 => classify_ipv4(packet).map_or_else(Class::Aside, Class::Flow),
+        ETHERTYPE_IPV4 => classify_ipv4(packet, is_to_group).map_or_else(Class::Aside, Class::Flow),
         ETHERTYPE_IPV6 => Class::Ipv6,
         ETHERTYPE_ARP => Class::Arp,
         _ => Class::Aside(Aside::Kernel),
     }
 }
 
-fn classify_ipv4<B: PacketBuf>(packet: &mut B) -> Result<Flow<[u8; 4]>, Aside> {
+/// Whether a frame is for a group of hosts, such as all.
+pub(crate) fn is_to_group(frame: &[u8]) -> bool {
+    frame.first().is_some_and(|first| first & GROUP != 0)
+}
+
+fn classify_ipv4<B: PacketBuf>(packet: &mut B, is_to_group: bool) -> Result<Flow<[u8; 4]>, Aside> {
     let ip = <[u8; 4]>::check(packet)?;
     <[u8; 4]>::check_hosts(ip.src, ip.dst)?;
+    if is_to_group {
+        return Err(Aside::ToGroup);
+    }
     if ip.is_fragment && (ip.fragment_offset != 0 || !matches!(ip.protocol, TCP | UDP | SCTP)) {
         return Err(Aside::Fragment);
     }

@@ -23,7 +23,7 @@ mod udp;
 
 pub(crate) use aside::Aside;
 pub(crate) use classify::{
-    Addressee, Class, classify, flow_of_ipv6, is_neighbour_discovery, plain_flow,
+    Addressee, Class, classify, flow_of_ipv6, is_neighbour_discovery, is_to_group, plain_flow,
 };
 pub(crate) use echo::{identifier, put_identifier, tuple};
 pub(crate) use family::Family;

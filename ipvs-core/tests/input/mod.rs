@@ -1,9 +1,10 @@
 //! What comes in besides TCP segments and UDP datagrams that are whole: ICMP, ARP, fragments, SCTP,
-//! malformed frames, and floods.
+//! malformed frames, frames to groups, and floods.
 
 mod director_errors;
 mod flood;
 mod fragments;
+mod group_frames;
 mod icmp;
 mod malformed;
 mod neighbours;
