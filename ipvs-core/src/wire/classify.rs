@@ -1,6 +1,6 @@
 //! The first stage: what kind of packet this is, one packet at a time.
 
-use packet::eth::{EtherType, SRC_AT};
+use packet::eth::{ETHERTYPE_AT, EtherType, SRC_AT};
 use packet::ip::IpFacts;
 use packet::ip::proto::{AH, ESP, ICMP, ICMPV6, SCTP, TCP, UDP, UOA};
 use packet::{ChecksumState, MacAddr, PacketBuf, ipv4, ipv6, sctp};
@@ -10,6 +10,7 @@ use crate::tuple::Tuple;
 use crate::wire::aside::Aside;
 use crate::wire::family::Family;
 use crate::wire::flow::Flow;
+use crate::wire::priority_tag::remove_priority_tag;
 
 const ETHERTYPE_IPV4: [u8; 2] = EtherType::IPV4.to_be_bytes();
 const ETHERTYPE_IPV6: [u8; 2] = EtherType::IPV6.to_be_bytes();
@@ -80,7 +81,7 @@ pub(crate) enum Class {
     Aside(Aside),
 }
 
-/// Classifies any packet. `mac` is that of the device that received it.
+/// Classifies any packet, and removes a priority tag. `mac` is that of the device that received it.
 #[cold]
 #[inline(never)]
 pub(crate) fn classify<B: PacketBuf>(packet: &mut B, mac: MacAddr) -> Class {
@@ -94,12 +95,19 @@ pub(crate) fn classify<B: PacketBuf>(packet: &mut B, mac: MacAddr) -> Class {
     if ethernet[SRC_AT] & GROUP != 0 {
         return Class::Aside(Aside::Drop(DropReason::GroupSource));
     }
-    match [ethernet[12], ethernet[13]] {
+    remove_priority_tag(packet);
+    match ethertype(packet.bytes()) {
         ETHERTYPE_IPV4 => classify_ipv4(packet, is_to_group).map_or_else(Class::Aside, Class::Flow),
         ETHERTYPE_IPV6 => Class::Ipv6,
         ETHERTYPE_ARP => Class::Arp,
         _ => Class::Aside(Aside::Kernel),
     }
+}
+
+fn ethertype(frame: &[u8]) -> [u8; 2] {
+    let rest = frame.get(ETHERTYPE_AT..);
+    let ethertype = rest.and_then(<[u8]>::first_chunk);
+    ethertype.copied().unwrap_or_default()
 }
 
 /// Whether a frame is for a group of hosts, such as all.

@@ -2,8 +2,8 @@
 //!
 //! [`Family`] is what IPv4 and IPv6 differ in. `classify` says what a packet is, a [`Flow`] if it
 //! may belong to a conn. `tcp`, `tcp_options` and `tcp_build` rewrite and write segments, `tunnel`
-//! puts a packet into another, `icmp_quote` undoes our rewrite in what an error quotes. No state is
-//! kept here.
+//! puts a packet into another, `icmp_quote` undoes our rewrite in what an error quotes,
+//! `priority_tag` takes a tag off a frame. No state is kept here.
 
 mod aside;
 pub(crate) mod classify;
@@ -13,6 +13,7 @@ mod flow;
 mod head;
 pub(crate) mod icmp_quote;
 mod payload_edit;
+mod priority_tag;
 mod stateless;
 mod syn_cookie;
 pub(crate) mod tcp;

@@ -8,6 +8,7 @@ mod group_frames;
 mod icmp;
 mod malformed;
 mod neighbours;
+mod priority_tags;
 mod routers_errors;
 mod sctp;
 mod sctp_fragments;
