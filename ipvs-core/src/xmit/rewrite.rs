@@ -260,5 +260,7 @@ fn inbound_segment<A: Family, B: PacketBuf>(
         }
         conn.flags.put(ConnFlags::TOA_PENDING, false);
     }
-    conn.acks[Direction::Inbound as usize] = segment.ack;
+    if !conn.flags.has(ConnFlags::HANDSHAKE) {
+        conn.acks[Direction::Inbound as usize] = segment.ack;
+    }
 }

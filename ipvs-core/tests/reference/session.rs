@@ -63,6 +63,8 @@ impl Session {
             Direction::Inbound if tcp.opens() && self.state == TcpState::SynSent => {
                 self.next_seq[0] = tcp.seq.wrapping_add(1);
             }
+            // In the handshake only the dest's SYN can be acknowledged.
+            Direction::Inbound if self.is_in_handshake => {}
             Direction::Inbound if tcp.ack_flag && !tcp.syn && !tcp.rst => {
                 self.next_seq[1] = tcp.ack;
             }
