@@ -43,6 +43,7 @@ pub mod net;
 pub mod prefix;
 pub mod rate_limit;
 pub mod route;
+mod scope;
 pub mod sharded;
 mod sources;
 
@@ -54,4 +55,5 @@ pub use net::{Hop, MacPair, Net, Nexthop, NexthopId};
 pub use prefix::{InvalidPrefix, Prefix};
 pub use rate_limit::RateLimit;
 pub use route::{Route, RouteScope, RouteTable};
+pub use scope::is_link_local;
 pub use sharded::Sharded;

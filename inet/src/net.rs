@@ -108,7 +108,7 @@ pub struct Net {
     pub devices: Arc<[Device]>,
     /// All routes, including those made for addresses
     pub routes: RouteTable,
-    local_addrs: Arc<HashMap<IpAddr, LocalAddr>>,
+    local_addrs: Arc<HashMap<IpAddr, LocalAddr, BuildHasherDefault<MixHasher>>>,
     sources: Arc<Sources>,
     nexthops: Chunked<Nexthop>,
     nexthop_ids: Sharded<NeighbourShard, SHARDS>,
@@ -192,11 +192,15 @@ impl Net {
 
     /// Whether this is the broadcast address of a link: RFC 919, 7. Links with a prefix of 31 bits
     /// have none (RFC 3021, 2.1).
-    pub fn is_link_broadcast(&self, dst: Ipv4Addr) -> bool {
-        self.routes.lookup(dst.into()).is_some_and(|route| {
+    pub fn is_link_broadcast(&self, addr: Ipv4Addr) -> bool {
+        // The longest prefix with a broadcast leaves two bits to hosts. Most addresses need no
+        // look-up.
+        let may_be = addr.to_bits() & 0b11 == 0b11;
+        let route = may_be.then(|| self.routes.lookup(addr.into())).flatten();
+        route.is_some_and(|route| {
             let len = route.prefix.prefix_len();
             let hosts = u32::MAX.checked_shr(len.into()).unwrap_or(0);
-            route.scope == RouteScope::Link && len <= 30 && dst.to_bits() & hosts == hosts
+            route.scope == RouteScope::Link && len <= 30 && addr.to_bits() & hosts == hosts
         })
     }
 
@@ -231,7 +235,7 @@ impl Net {
 
     /// Replaces all addresses. Control calls it.
     pub fn set_local_addrs(&mut self, addrs: impl IntoIterator<Item = LocalAddr>) {
-        let addrs: HashMap<_, _> = addrs.into_iter().map(|local| (local.addr, local)).collect();
+        let addrs: HashMap<_, _, _> = addrs.into_iter().map(|local| (local.addr, local)).collect();
         self.sources = Arc::new(Sources::of(addrs.values()));
         self.local_addrs = Arc::new(addrs);
     }

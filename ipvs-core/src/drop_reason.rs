@@ -43,6 +43,8 @@ drop_reasons! {
     Ipv6Extensions => "more IPv6 extension headers, or longer ones, than are walked (8 headers, about 200 bytes)",
     Ipv6SourceRoute => "an IPv6 routing header with segments left (RFC 5095)",
     Ipv6Martian => "the IPv6 source address cannot be one (multicast, loopback, unspecified, IPv4-mapped)",
+    OwnSource => "the source address is one of the director's own",
+    LinkLocalSource => "a client with a link-local address: no service serves it, since its packets must not leave the link (RFC 4291, 2.5.6)",
     LandAttack => "source and destination of the packet are the same",
     TtlExpired => "the time to live ran out here",
     Fragment => "a fragment whose first one did not come in time, or belongs to no conn; of SCTP also a first one whose last did not",

@@ -4,12 +4,18 @@ use crate::ports;
 
 /// Bytes of the common header: ports, verification tag, checksum.
 pub const HEADER_LEN: usize = 12;
+const VERIFICATION_TAG: std::ops::Range<usize> = 4..8;
 const CHECKSUM: std::ops::Range<usize> = 8..12;
+/// Types of chunks: RFC 9260, 3.2.
+const INIT: u8 = 1;
+const ABORT: u8 = 6;
+const SHUTDOWN_COMPLETE: u8 = 14;
 
-/// What the first chunk of a packet does to a conn: RFC 9260, 3.2.
+/// What the chunks of a packet do to a conn: RFC 9260, 3.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// INIT opens a conn. It is the only chunk of its packet (RFC 9260, 3.3.2).
+    /// INIT opens a conn. It is the only chunk of its packet (RFC 9260, 6.10), and the packet has
+    /// no verification tag (8.5.1).
     Init,
     /// ABORT or SHUTDOWN COMPLETE ends the conn.
     End,
@@ -22,13 +28,30 @@ pub fn ports(sctp: &[u8]) -> Option<(u16, u16)> {
     ports::read(sctp.first_chunk::<HEADER_LEN>()?)
 }
 
-/// What the first chunk does to a conn.
+/// What the chunks do to a conn. Others may stand before ABORT (RFC 9260, 6.10).
 pub fn kind(sctp: &[u8]) -> Kind {
-    match sctp.get(HEADER_LEN) {
-        Some(1) => Kind::Init,
-        Some(6 | 14) => Kind::End,
+    let mut chunks = chunk_types(sctp);
+    if chunks.any(|chunk| matches!(chunk, ABORT | SHUTDOWN_COMPLETE)) {
+        return Kind::End;
+    }
+    let mut chunks = chunk_types(sctp);
+    let is_init = chunks.next() == Some(INIT) && chunks.next().is_none();
+    match sctp.get(VERIFICATION_TAG) {
+        Some([0, 0, 0, 0]) if is_init => Kind::Init,
         _ => Kind::Other,
     }
+}
+
+/// The types of the chunks, up to one whose length is wrong. The last one may be cut.
+fn chunk_types(sctp: &[u8]) -> impl Iterator<Item = u8> {
+    let mut rest = sctp.get(HEADER_LEN..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let [kind, _, high, low] = *rest.first_chunk()?;
+        // Chunks begin at multiples of 4 bytes (RFC 9260, 3.2).
+        let len = usize::from(u16::from_be_bytes([high, low])).next_multiple_of(4);
+        rest = rest.get(len..).filter(|_| len > 0).unwrap_or_default();
+        Some(kind)
+    })
 }
 
 /// Whether the checksum is right (RFC 9260, 6.8 and appendix A). `sctp` is the whole packet.
@@ -236,6 +259,23 @@ mod tests {
             packet[12] = chunk;
             assert_eq!(kind(&packet), expected);
         }
+        let with = |chunks: &[[u8; 4]]| [&init()[..HEADER_LEN], &chunks.concat()].concat();
+        let (abort, ack) = ([ABORT, 0, 0, 4], [3, 0, 0, 4]);
+        let init = [INIT, 0, 0, 4];
+        for (chunks, expected) in [
+            (&[ack, abort][..], Kind::End),
+            (&[[3, 0, 0, 5], [0, 0, 0, 0], abort], Kind::End),
+            (&[[3, 0, 0, 0], abort], Kind::Other),
+            (&[[3, 0, 0, 99], abort], Kind::Other),
+            (&[init], Kind::Init),
+            (&[init, ack], Kind::Other),
+            (&[ack, init], Kind::Other),
+        ] {
+            assert_eq!(kind(&with(chunks)), expected, "{chunks:?}");
+        }
+        let mut tagged = with(&[init]);
+        tagged[VERIFICATION_TAG].copy_from_slice(&[0, 0, 0, 1]);
+        assert_eq!(kind(&tagged), Kind::Other);
         assert_eq!(kind(&packet[..12]), Kind::Other);
         assert_eq!(ports(&packet[..11]), None);
     }

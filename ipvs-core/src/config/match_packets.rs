@@ -46,6 +46,16 @@ impl Match {
     }
 }
 
+impl Match {
+    /// Whether a packet between these addresses may match, whatever its ports and devices are.
+    pub(crate) fn may_have(&self, src: IpAddr, dst: IpAddr) -> bool {
+        let within = |range: &Option<EndRange>, addr| {
+            range.is_none_or(|range| range.addrs.0 <= addr && addr <= range.addrs.1)
+        };
+        within(&self.src, src) && within(&self.dst, dst)
+    }
+}
+
 impl fmt::Display for Match {
     /// As `ipvsadm -ln` shows it, after the protocol.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

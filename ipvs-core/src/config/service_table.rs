@@ -159,6 +159,17 @@ impl ServiceTable {
         })
     }
 
+    /// Whether SNAT may translate a packet between these addresses. For fragments, whose ports are
+    /// not known.
+    pub(crate) fn may_lead_out(&self, protocol: Protocol, src: IpAddr, dst: IpAddr) -> bool {
+        self.match_services.iter().any(|service| {
+            let may_match = |matcher: Match| matcher.may_have(src, dst);
+            service.key.protocol == protocol
+                && service.leads_out()
+                && service.key.matcher.is_some_and(may_match)
+        })
+    }
+
     /// The service with this id, among those that match packets.
     pub fn matching_by_id(&self, id: ServiceId) -> Option<&Arc<Service>> {
         self.match_services.iter().find(|service| service.id == id)

@@ -92,7 +92,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// The first step: makes the conn, if the packet may have one.
     fn begin_conn(&mut self, miss: &mut Miss<A, B>, io: &mut impl Io<B>) {
         let Tuple { src, dst, .. } = miss.flow.tuple;
-        if let Err(aside) = A::check_hosts(src, dst) {
+        let possible = A::check_hosts(src, dst).and_then(|()| self.check_source(&miss.flow));
+        if let Err(aside) = possible {
             return self.take_aside_miss(miss, aside, io);
         }
         self.end_what_gives_way(miss, io);

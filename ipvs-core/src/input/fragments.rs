@@ -150,7 +150,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// The fragment came before its first one, or that one is not ours.
     fn await_first_fragment(&mut self, mut packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
-        if !self.is_local(ip.dst) && !self.may_be_from_nat_dest(ip) {
+        if !self.is_local(ip.dst) && !self.may_be_translated(ip) {
             return self.shared.to_kernel(packet, io);
         }
         packet.set_mark(self.shared.hand_overs(&packet));
@@ -161,10 +161,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// Whether it may be a reply in NAT mode. Only the ports would tell.
-    fn may_be_from_nat_dest(&self, ip: &IpFacts<A>) -> bool {
-        let (src, services) = (ip.src.to_ip(), &self.shared.snapshot.services);
-        let is_known = |protocol| services.is_nat_dest_addr(protocol, src);
+    /// Whether it may be a reply in NAT mode, or a packet for SNAT. Only the ports would tell.
+    fn may_be_translated(&self, ip: &IpFacts<A>) -> bool {
+        let (src, dst) = (ip.src.to_ip(), ip.dst.to_ip());
+        let services = &self.shared.snapshot.services;
+        let is_known = |protocol| {
+            services.is_nat_dest_addr(protocol, src) || services.may_lead_out(protocol, src, dst)
+        };
         match Protocol::from_number(ip.protocol) {
             Some(protocol) => is_known(protocol),
             // Destination options hide the protocol (RFC 8200, 4.1).

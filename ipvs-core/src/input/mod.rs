@@ -2,7 +2,7 @@
 //!
 //! `first_packet` makes conns, `handoff` hands packets to other workers. `fragments`, `icmp`,
 //! `echo`, `tunnel_errors` and `ipsec` find the conn of a packet by other means than its ports.
-//! `arp_nd` answers neighbours, `reject` those whom nobody serves, and `uoa` lets nobody tell clients
+//! `sources` keeps packets with an impossible source from making conns. `arp_nd` answers neighbours, `reject` those whom nobody serves, and `uoa` lets nobody tell clients
 //! but the director.
 
 mod arp_nd;
@@ -13,5 +13,6 @@ mod handoff;
 mod icmp;
 mod ipsec;
 mod reject;
+mod sources;
 mod tunnel_errors;
 mod uoa;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use inet::is_link_local;
 use packet::checksum;
 use packet::{ChecksumState, PacketBuf, sctp};
 
@@ -267,6 +268,10 @@ fn match_service_of<'a, A: Family, B: PacketBuf>(
         return None;
     }
     let is_to_us = local.is_some();
+    // RFC 4291, 2.5.6; RFC 3927, 2.7: such packets are not forwarded.
+    if !is_to_us && is_link_local(dst) {
+        return None;
+    }
     let hop = snapshot.net.route_to(dst);
     let oif = hop.and_then(|hop| snapshot.net.device(hop.ifindex));
     let facts = MatchFacts {

@@ -57,7 +57,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         Ok(())
     }
 
-    /// What the first chunk of a packet means for its conn.
+    /// What the chunks of a packet mean for its conn.
     fn note_chunk(&mut self, kind: Kind, found: Found) {
         let conn = self.family.conns.get_mut(found.id);
         let is_over = conn.tcp_state() == TcpState::Close;

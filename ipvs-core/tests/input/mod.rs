@@ -6,6 +6,7 @@ mod flood;
 mod fragments;
 mod group_frames;
 mod icmp;
+mod impossible_sources;
 mod malformed;
 mod neighbours;
 mod priority_tags;

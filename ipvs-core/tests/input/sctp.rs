@@ -134,6 +134,49 @@ fn a_tunnel_ipv6_and_nat64_forward_sctp() {
     }
 }
 
+/// The packet with these chunks of four bytes each.
+fn with_chunks(chunks: &[u8], src: &str, dst: &str, macs: testkit::frames::Macs) -> Vec<u8> {
+    let mut frame = packet_of(DATA, src, dst, macs);
+    let l4 = &mut frame[L2_LEN + 20..];
+    for (place, kind) in l4[12..].chunks_mut(4).zip(chunks) {
+        place.copy_from_slice(&[*kind, 0, 0, 4]);
+    }
+    let sum = sctp_checksum(l4);
+    l4[8..12].copy_from_slice(&sum);
+    frame
+}
+
+/// RFC 9260, 6.10: control chunks may stand before ABORT in the same packet.
+#[rstest]
+fn an_abort_behind_other_chunks_ends_the_association(
+    #[values(FwdMode::FullNat, FwdMode::Nat)] fwdmode: FwdMode,
+) {
+    const SACK: u8 = 3;
+    const ERROR: u8 = 9;
+    let mut director = director(fwdmode);
+    director.receive(WAN, &packet_of(INIT, CLIENT, VIP, FROM_CLIENT));
+    let chunks = [SACK, ERROR, ABORT, SACK, SACK];
+    let abort = with_chunks(&chunks, CLIENT, VIP, FROM_CLIENT);
+    assert_eq!(director.receive(WAN, &abort).len(), 1);
+    assert_eq!(director.states(), ["CLOSED"]);
+}
+
+/// RFC 9260, 6.10 and 8.5.1: an INIT is alone in its packet, and the packet has no verification
+/// tag. Otherwise its receiver discards it.
+#[test]
+fn an_init_that_its_receiver_discards_opens_nothing() {
+    let mut director = director(FwdMode::FullNat);
+    let bundled = with_chunks(&[INIT, DATA], CLIENT, VIP, FROM_CLIENT);
+    director.refuses(WAN, &bundled, DropReason::SctpNotInit);
+    let mut tagged = packet_of(INIT, CLIENT, VIP, FROM_CLIENT);
+    let l4 = &mut tagged[L2_LEN + 20..];
+    l4[7] = 1;
+    let sum = sctp_checksum(l4);
+    l4[8..12].copy_from_slice(&sum);
+    director.refuses(WAN, &tagged, DropReason::SctpNotInit);
+    assert!(director.states().is_empty());
+}
+
 /// Cuts a packet into two fragments, the first with `at` bytes.
 fn cut(frame: &[u8], at: usize) -> [Vec<u8>; 2] {
     let l4_at = L2_LEN + 20;

@@ -34,7 +34,9 @@ const NAT46: Ends = [CLIENT, VIP, OTHER_PORT6, LADDR6];
 fn chunk(kind: u8, len: usize, src: &str, dst: &str) -> Vec<u8> {
     let port = |end: &str| end.parse::<SocketAddr>().unwrap().port().to_be_bytes();
     let head = [port(src), port(dst)].concat();
-    let mut l4 = [&head[..], &[7; 8], &[kind, 0]].concat();
+    // RFC 9260, 8.5.1: an INIT has no verification tag.
+    let tag = if kind == INIT { [0; 4] } else { [7; 4] };
+    let mut l4 = [&head[..], &tag, &[7; 4], &[kind, 0]].concat();
     l4.extend((len as u16 - 12).to_be_bytes());
     l4.extend((0..=250).cycle().take(len - 16));
     let sum = sctp_checksum(&l4);

@@ -360,3 +360,53 @@ fn a_host_s_toa_does_not_leave() {
     assert_eq!(seen.options, [2, 4, 5, 0xb4, 1, 1, 1, 1, 1, 1, 1, 1]);
     assert!(seen.checksums_right);
 }
+
+/// RFC 4291, 2.5.6; RFC 3927, 2.7: what is link-local stays on its link.
+#[test]
+fn packets_to_link_local_addresses_do_not_leave() {
+    let mut director = director(Protocol::Udp);
+    let link = Route {
+        prefix: Prefix::new([0, 0, 0, 0].into(), 0).unwrap(),
+        ifindex: IfIndex(2),
+        gateway: Some("10.0.0.48".parse().unwrap()),
+        src: None,
+        mtu: 1500,
+        metric: 0,
+        scope: RouteScope::Global,
+        auto: false,
+    };
+    director.snapshot.net.routes.insert(link).unwrap();
+    director.publish();
+    let frame = frames::udp(HOST, "169.254.169.254:80", b"", FROM_DEST);
+    assert_eq!(director.receive(LAN, &frame), []);
+    assert_eq!(director.wire.to_kernel.len(), 1);
+}
+
+/// The first fragment has the ports. One that overtakes it waits, and does not leave with the
+/// host's own address.
+#[rstest::rstest]
+fn fragments_leave_together_in_any_order(
+    #[values([0, 1, 2], [1, 0, 2], [2, 1, 0])] order: [usize; 3],
+) {
+    let mut director = director(Protocol::Udp);
+    let whole = frames::udp(HOST, "10.0.0.48:53", &[7; 60], FROM_DEST);
+    let fragments = [0, 24, 48].map(|from: usize| {
+        let (l4_at, end) = (34, 34 + (from + 24).min(68));
+        let mut fragment = [&whole[..l4_at], &whole[l4_at + from..end]].concat();
+        let more = u16::from(from < 48) << 13;
+        let total_len = (fragment.len() - 14) as u16;
+        fragment[16..18].copy_from_slice(&total_len.to_be_bytes());
+        fragment[20..22].copy_from_slice(&((from / 8) as u16 | more).to_be_bytes());
+        frames::repair_ip(&mut fragment);
+        fragment
+    });
+    let mut sent = Vec::new();
+    for at in order {
+        sent.extend(director.receive(LAN, &fragments[at]));
+    }
+    assert!(director.wire.to_kernel.is_empty());
+    assert_eq!(sent.len(), 3);
+    for (port, frame) in sent {
+        assert_eq!((port, &frame[26..30]), (WAN, &[192, 168, 100, 200][..]));
+    }
+}
