@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use packet::ftp::{Named, Text};
+use packet::ftp::{self, Named, Text};
 
 /// A range of the payload, and the text that takes its place.
 pub(super) struct Replacement {
@@ -26,9 +26,9 @@ impl Replacement {
         Some(Self { place, text })
     }
 
-    /// Replaces the whole line.
+    /// Replaces the first line, but not its end.
     pub(super) fn of_line(payload: &[u8], text: Text) -> Option<Self> {
-        let place = 0..payload.strip_suffix(b"\r\n")?.len();
+        let place = 0..ftp::first_line_len(payload);
         Some(Self { place, text })
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! `first_packet` makes conns, `handoff` hands packets to other workers. `fragments`, `icmp`,
 //! `echo`, `tunnel_errors` and `ipsec` find the conn of a packet by other means than its ports.
-//! `sources` keeps packets with an impossible source from making conns. `arp_nd` answers neighbours, `reject` those whom nobody serves, and `uoa` lets nobody tell clients
-//! but the director.
+//! `sources` keeps packets with an impossible source from making conns. `arp_nd` answers
+//! neighbours, `reject` those whom nobody serves, and `uoa` lets nobody tell clients but the
+//! director.
 
 mod arp_nd;
 mod echo;

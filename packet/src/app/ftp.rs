@@ -1,13 +1,16 @@
 //! The lines of an FTP control conn that announce data conns: RFC 959, 4.1.2 and 4.2.2, and RFC
 //! 2428. Also what they become for an end of the other address family: RFC 6384.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::ops::Range;
+
+use crate::app::ftp_line;
 
 /// Bytes of the longest text that replaces another: `EPRT |2|`, an IPv6 address, `|65535|`.
 const LONGEST_TEXT: usize = 56;
-/// Bytes of the longest line that is read. No line that names an end is longer.
-const LONGEST_LINE: usize = 256;
+/// Bytes of a verb with an address, and of a code with the space behind it.
+const VERB_LEN: usize = 4;
+const CODE_LEN: usize = 4;
 
 /// How a line writes an address and a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,21 +34,23 @@ pub struct Named {
     pub style: Style,
 }
 
-/// Reads where a client listens: `PORT` or `EPRT`. `None` unless the payload is exactly one such
-/// line.
+/// Reads where a client listens: `PORT` or `EPRT`, if the payload begins with such a line.
 pub fn read_command(payload: &[u8]) -> Option<Named> {
-    let line = line(payload)?;
-    let (verb, rest) = line.split_at_checked(5)?;
-    let style = if verb.eq_ignore_ascii_case("PORT ") {
-        Style::Numbers
-    } else if verb.eq_ignore_ascii_case("EPRT ") {
-        Style::Extended
-    } else {
-        return None;
+    let line = ftp_line::first(payload);
+    let (verb, rest) = line.split_at_checked(VERB_LEN)?;
+    let at = ftp_line::skip_spaces(line, VERB_LEN);
+    let is = |word: &[u8]| verb.eq_ignore_ascii_case(word);
+    let style = match rest.first()? {
+        b' ' | b'\t' if is(b"PORT") => Style::Numbers,
+        b' ' | b'\t' if is(b"EPRT") => Style::Extended,
+        _ => return None,
     };
-    let text = rest.trim();
-    let from = verb.len() + (rest.len() - rest.trim_start().len());
-    end(text, from, style).filter(|named| named.addr.is_some())
+    let end = match style {
+        Style::Numbers => ftp_line::find_numbers(payload, at).filter(|end| end.2.start == at)?,
+        Style::Extended => ftp_line::fields(payload, at)?,
+    };
+    let named = Named::of(end, style);
+    named.addr.is_some().then_some(named)
 }
 
 /// The address family of the data conn that a client asks for with `EPSV` (RFC 2428, 2).
@@ -74,7 +79,7 @@ pub enum Passive {
 
 /// Reads `PASV` or `EPSV`. `None` unless the payload is exactly one such line.
 pub fn read_passive(payload: &[u8]) -> Option<Passive> {
-    let mut words = line(payload)?.split_ascii_whitespace();
+    let mut words = ftp_line::only(payload)?.split_ascii_whitespace();
     let (verb, argument) = (words.next()?, words.next());
     let is = |word: &str, other| word.eq_ignore_ascii_case(other);
     let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
@@ -92,76 +97,40 @@ pub fn read_passive(payload: &[u8]) -> Option<Passive> {
 
 /// Whether a server's answer is one line which says that the command succeeded: RFC 959, 4.2.
 pub fn is_done(payload: &[u8]) -> bool {
-    line(payload)
+    ftp_line::only(payload)
         .and_then(|line| line.as_bytes().first_chunk())
         .is_some_and(|code| matches!(code, [b'2', b'0'..=b'9', b'0'..=b'9', b' ']))
 }
 
-/// Reads where a server listens: the answer 227 to `PASV`, or 229 to `EPSV`.
+/// Reads where a server listens: the answer 227 to `PASV`, or 229 to `EPSV`, if the payload begins
+/// with such a line. The numbers of 227 need no brackets (RFC 1123, 4.1.2.6).
 pub fn read_reply(payload: &[u8]) -> Option<Named> {
-    let line = line(payload)?;
-    let style = match line.get(..4)? {
-        "227 " => Style::Numbers,
-        "229 " => Style::Extended,
+    let line = ftp_line::first(payload);
+    let (end, style) = match line.get(..CODE_LEN)? {
+        b"227 " => (ftp_line::find_numbers(payload, CODE_LEN)?, Style::Numbers),
+        b"229 " => {
+            let open = line.iter().position(|byte| *byte == b'(')?;
+            (ftp_line::fields(payload, open + 1)?, Style::Extended)
+        }
         _ => return None,
     };
-    let open = line.find('(')?;
-    let close = open + line[open..].find(')')?;
-    end(&line[open + 1..close], open + 1, style)
+    Some(Named::of(end, style))
 }
 
-/// The only line of a payload, without its end. `None` if there is not exactly one whole line.
-fn line(payload: &[u8]) -> Option<&str> {
-    let line = payload.strip_suffix(b"\r\n")?;
-    if line.len() > LONGEST_LINE {
-        return None;
+impl Named {
+    const fn of((addr, port, place): ftp_line::End, style: Style) -> Self {
+        Self {
+            addr,
+            port,
+            place,
+            style,
+        }
     }
-    let text = std::str::from_utf8(line).ok()?;
-    let is_one = text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-    is_one.then_some(text)
 }
 
-fn end(text: &str, at: usize, style: Style) -> Option<Named> {
-    let (addr, port) = match style {
-        Style::Numbers => numbers(text)?,
-        Style::Extended => extended(text)?,
-    };
-    Some(Named {
-        addr,
-        port,
-        place: at..at + text.len(),
-        style,
-    })
-}
-
-fn numbers(text: &str) -> Option<(Option<IpAddr>, u16)> {
-    let mut bytes = [0; 6];
-    let mut words = text.split(',');
-    for byte in &mut bytes {
-        *byte = words.next()?.trim().parse().ok()?;
-    }
-    let [a, b, c, d, high, low] = bytes;
-    let addr = Ipv4Addr::new(a, b, c, d).into();
-    words
-        .next()
-        .is_none()
-        .then_some((Some(addr), u16::from_be_bytes([high, low])))
-}
-
-fn extended(text: &str) -> Option<(Option<IpAddr>, u16)> {
-    let delimiter = text.chars().next()?;
-    let mut words = text[delimiter.len_utf8()..].split(delimiter);
-    let (family, addr, port, last) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    if !last.is_empty() || words.next().is_some() {
-        return None;
-    }
-    let addr: Option<IpAddr> = match (family, addr) {
-        ("", "") => None,
-        ("1", addr) => Some(addr.parse().ok().filter(IpAddr::is_ipv4)?),
-        ("2", addr) => Some(addr.parse().ok().filter(IpAddr::is_ipv6)?),
-        _ => return None,
-    };
-    Some((addr, port.parse().ok()?))
+/// Bytes of the first line of a payload without its end.
+pub fn first_line_len(payload: &[u8]) -> usize {
+    ftp_line::first(payload).len()
 }
 
 /// A text to write into a line.
@@ -271,9 +240,23 @@ mod tests {
             ),
             ("PORT 10,0,0,48,156\r\n", None),
             ("PORT 10,0,0,48,156,256\r\n", None),
-            ("PORT 10,0,0,48,1,2,3\r\n", None),
             ("PORT 10,0,0,48,156,64", None),
-            ("PORT 10,0,0,48,156,64\r\nQUIT\r\n", None),
+            (
+                "PORT 10,0,0,48,156,64\r\nQUIT\r\n",
+                named("10.0.0.48", 40_000, 5..21, Numbers),
+            ),
+            (
+                "PORT\t10,0,0,48,156,64\n",
+                named("10.0.0.48", 40_000, 5..21, Numbers),
+            ),
+            (
+                "eprt |1|132.235.1.2|6275| \r\n",
+                named("132.235.1.2", 6275, 5..25, Extended),
+            ),
+            ("PORT x10,0,0,48,156,64\r\n", None),
+            ("PORTS 10,0,0,48,156,64\r\n", None),
+            ("QUIT\r\nPORT 10,0,0,48,156,64\r\n", None),
+            ("EPRT |1|132.235.1.2|6275\r\n", None),
             ("EPRT |1|::1|5282|\r\n", None),
             ("EPRT |||5282|\r\n", None),
             ("EPRT |3|1.1.1.1|5282|\r\n", None),
@@ -296,8 +279,35 @@ mod tests {
                 "229 Entering Extended Passive Mode (|||6446|)\r\n",
                 named("", 6446, 36..44, Extended),
             ),
+            (
+                "227 Entering Passive Mode 172,16,0,3,200,1\r\n",
+                named("172.16.0.3", 51_201, 26..42, Numbers),
+            ),
+            (
+                "227 =172,16,0,3,200,1\r\n",
+                named("172.16.0.3", 51_201, 5..21, Numbers),
+            ),
+            (
+                "227 IPv4 mode 2: (172, 16, 0, 3, 200, 1)\n",
+                named("172.16.0.3", 51_201, 18..39, Numbers),
+            ),
+            (
+                "227 mode passif activ\u{e9} (172,16,0,3,200,1)\r\n150 x\r\n",
+                named("172.16.0.3", 51_201, 25..41, Numbers),
+            ),
+            (
+                "227 (1,2,3,4,5,6\r\n",
+                named("1.2.3.4", 1286, 5..16, Numbers),
+            ),
+            (
+                "229 Extended (|||6446|\r\n",
+                named("", 6446, 14..22, Extended),
+            ),
             ("227 no\r\n", None),
-            ("227 (1,2,3,4,5,6\r\n", None),
+            ("227 (1,2,3,4,5\r\n", None),
+            ("227 (1,2,3,4,5,256)\r\n", None),
+            ("227 (1,2,3,4,5,6", None),
+            ("229 |||6446|\r\n", None),
             ("227-(1,2,3,4,5,6)\r\n", None),
             ("226 (1,2,3,4,5,6)\r\n", None),
         ] {
@@ -337,6 +347,7 @@ mod tests {
         for (line, expected) in [
             ("PASV\r\n", Some(Pasv)),
             ("pasv \r\n", Some(Pasv)),
+            ("PASV\n", Some(Pasv)),
             ("EPSV\r\n", Some(Epsv(Network::Same))),
             ("EPSV 1\r\n", Some(Epsv(Network::V4))),
             ("epsv 2 \r\n", Some(Epsv(Network::V6))),

@@ -4,5 +4,6 @@
 //! client's address, and [`quic`] the connection IDs that name a server.
 
 pub mod ftp;
+mod ftp_line;
 pub mod proxy;
 pub mod quic;

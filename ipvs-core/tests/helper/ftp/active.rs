@@ -50,6 +50,21 @@ fn nat_lets_the_dest_connect_to_the_client(#[case] line: &str) {
     assert_eq!((seen.src.as_str(), seen.seq), ("10.0.0.100:20", 8));
 }
 
+/// ip_vs_ftp reads the first line of a segment up to the last number, however it ends.
+#[rstest]
+#[case("port\t10,0,0,48,156,65", "\n")]
+#[case("PORT 10,0,0,48,156,65", " \r\nRETR file\r\n")]
+#[case("EPRT |1|10.0.0.48|40001|", " \r\nRETR file\r\n")]
+fn the_client_s_line_is_read_however_it_ends(#[case] line: &str, #[case] rest: &str) {
+    let mut director = director(FwdMode::FullNat);
+    control(&mut director);
+    let seen = says(&mut director, 1001, 5001, &format!("{line}{rest}"));
+    let said = text(&seen);
+    assert!(said.contains("192,168,100,200,") || said.contains("|192.168.100.200|"));
+    assert!(!said.contains("10,0,0,48") && !said.contains("10.0.0.48"));
+    assert!(said.ends_with(rest), "{said}");
+}
+
 /// With FullNAT the dest connects to a local port.
 #[test]
 fn fullnat_gives_the_dest_a_local_port_to_connect_to() {

@@ -76,6 +76,30 @@ fn pasv_names_the_vip_and_numbers_follow(
     assert_eq!(director.wire.to_kernel.len(), 2);
 }
 
+/// RFC 1123, 4.1.2.6: the numbers of 227 are found wherever they stand. ip_vs_ftp reads the first
+/// line of a segment up to the last number.
+#[rstest]
+#[case("227 Entering Passive Mode #\r\n")]
+#[case("227 Data will come to # \r\n")]
+#[case("227 =#\r\n")]
+#[case("227 (#).\n")]
+#[case("227 mode 2 passif (#) d'accord\r\n150 second line\r\n")]
+fn a_reply_to_pasv_is_read_however_it_is_written(
+    #[values(FwdMode::Nat, FwdMode::FullNat)] fwdmode: FwdMode,
+    #[case] reply: &str,
+) {
+    let mut director = director(fwdmode);
+    let control = control(&mut director);
+    says(&mut director, 1001, 5001, "PASV\r\n");
+    let line = reply.replace('#', "192,168,100,2,200,1");
+    let acked = 1007 + control.delta;
+    let seen = answers(&mut director, &control, 5001, acked, &line);
+    assert_eq!(text(&seen), reply.replace('#', "10,0,0,100,200,1"));
+    let data = frames::tcp("10.0.0.48:40001", "10.0.0.100:51201").flags("S");
+    let seen = director.to_dest(&data.frame(FROM_CLIENT));
+    assert_eq!(seen.dst, "192.168.100.2:51201");
+}
+
 #[test]
 fn epsv_names_no_address_and_is_let_through_as_it_is() {
     let mut director = director(FwdMode::Nat);
