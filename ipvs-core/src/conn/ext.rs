@@ -159,10 +159,13 @@ impl SeqShift {
 
     /// What is subtracted from an acknowledgment of the receiver.
     pub(crate) const fn of_ack(&self, ack: u32) -> u32 {
-        if is_after(ack, self.at.wrapping_add(self.after)) {
-            self.after
-        } else {
+        if !is_after(ack, self.at.wrapping_add(self.before)) {
             self.before
+        } else if is_after(self.at, ack.wrapping_sub(self.after)) {
+            // A part of what was added: nothing of the sender's segment.
+            ack.wrapping_sub(self.at)
+        } else {
+            self.after
         }
     }
 
@@ -232,6 +235,20 @@ impl ConnExts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn acknowledgments_in_front_of_an_edited_line_and_within_it_are_told_apart() {
+        let back = |shift: &SeqShift, ack: u32| ack.wrapping_sub(shift.of_ack(ack));
+        let mut shorter = SeqShift::default();
+        shorter.note(5001, -3);
+        assert_eq!([5001, 5048].map(|ack| back(&shorter, ack)), [5001, 5051]);
+        let mut longer = SeqShift::default();
+        longer.note(1001, 5);
+        let acks = [1001, 1003, 1006, 1030];
+        assert_eq!(acks.map(|ack| back(&longer, ack)), [1001, 1001, 1001, 1025]);
+        longer.note(1025, 4);
+        assert_eq!([1030, 1060].map(|ack| back(&longer, ack)), [1025, 1051]);
+    }
 
     #[test]
     fn what_few_conns_have_beside_is_one_cache_line() {

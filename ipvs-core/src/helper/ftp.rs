@@ -71,10 +71,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 Direction::Inbound => 0,
                 Direction::Outbound => self.family.conns.get(found.id).seq_delta,
             };
-            let back = other.of_ack(segment.ack.wrapping_sub(delta));
-            let ack = segment.ack.wrapping_sub(back);
-            tcp::put_number(frame, l4_at, tcp::ACK_NUMBER, ack);
-            tcp::shift_sack(frame, l4_at, back);
+            tcp::map_acks(frame, l4_at, |number| {
+                number.wrapping_sub(other.of_ack(number.wrapping_sub(delta)))
+            });
         }
         Ok(grown)
     }

@@ -181,23 +181,39 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             note_first_data(ext, segment.ack.wrapping_sub(seq_delta));
             return Ok(());
         }
+        if matches!(ext.header, HeaderState::AwaitsSynAck | HeaderState::Due) {
+            return Ok(());
+        }
         let first = ext.first_data.wrapping_add(seq_delta);
         let acked = segment.ack.wrapping_sub(first);
-        match ext.header {
-            HeaderState::AwaitsSynAck | HeaderState::Due => return Ok(()),
-            HeaderState::Placed if acked == 0 || acked >= HALF => return Ok(()),
-            // A part of the header is acknowledged: nothing of the client's data yet.
-            HeaderState::Placed if acked < u32::from(ext.inserted) => {
-                tcp::put_number(packet.bytes_mut(), l4_at, tcp::ACK_NUMBER, first);
-                return Ok(());
-            }
-            HeaderState::Placed | HeaderState::Acked => ext.header = HeaderState::Acked,
+        if ext.header == HeaderState::Placed
+            && (1..HALF).contains(&acked)
+            && acked >= u32::from(ext.inserted)
+        {
+            ext.header = HeaderState::Acked;
         }
-        let shift = ext.shift();
-        let ack = segment.ack.wrapping_sub(shift);
-        tcp::put_number(packet.bytes_mut(), l4_at, tcp::ACK_NUMBER, ack);
-        tcp::shift_sack(packet.bytes_mut(), l4_at, shift);
+        if ext.inserted != ext.stripped {
+            let ext = *ext;
+            tcp::map_acks(packet.bytes_mut(), l4_at, |number| {
+                number_of_client(&ext, first, number)
+            });
+        }
         Ok(())
+    }
+}
+
+/// What the dest acknowledges, as a number of the client. `first` is where the header begins. What
+/// ends within the header acknowledges nothing of the client's data.
+const fn number_of_client(ext: &ConnExt, first: u32, number: u32) -> u32 {
+    let offset = number.wrapping_sub(first);
+    // Once the header is acknowledged, numbers may be any distance from it.
+    let is_acked = matches!(ext.header, HeaderState::Acked);
+    if is_acked || offset < HALF && offset >= ext.inserted as u32 {
+        number.wrapping_sub(ext.shift())
+    } else if offset < HALF {
+        first
+    } else {
+        number
     }
 }
 

@@ -164,12 +164,16 @@ pub(crate) fn rewrite_tcp<A: Family>(
     Ok(())
 }
 
+#[inline]
+const fn field(header: &[u8; TCP_HEADER_LEN], at: usize) -> u32 {
+    u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+}
+
 /// Replaces a number in the header. Returns the change of the checksum.
 #[inline]
 fn put_u32(header: &mut [u8; TCP_HEADER_LEN], at: usize, value: u32) -> Delta {
-    let field = &mut header[at..at + 4];
-    let old = u32::from_be_bytes([field[0], field[1], field[2], field[3]]);
-    field.copy_from_slice(&value.to_be_bytes());
+    let old = field(header, at);
+    header[at..at + 4].copy_from_slice(&value.to_be_bytes());
     Delta::of_u32(old, value)
 }
 
@@ -193,6 +197,18 @@ pub(crate) fn shift_sack(frame: &mut [u8], l4_at: usize, shift: u32) {
 pub(crate) fn has_payload(tcp: &[u8]) -> bool {
     let header_len = tcp.get(12).map_or(0, |offset| usize::from(offset >> 4) * 4);
     tcp.len() > header_len
+}
+
+/// Replaces the acknowledgment number and each edge of the SACK blocks by other numbers, and
+/// updates the checksum. Each has its own, since an edit of the stream may lie between them.
+pub(crate) fn map_acks(frame: &mut [u8], l4_at: usize, map: impl Fn(u32) -> u32) {
+    let tcp = frame.get_mut(l4_at..).unwrap_or_default();
+    if let Some(header) = tcp.first_chunk_mut::<{ TCP_HEADER_LEN }>() {
+        let ack = map(field(header, ACK_NUMBER));
+        let delta = put_u32(header, ACK_NUMBER, ack);
+        apply_delta(header, delta);
+    }
+    change_options(tcp, |options| tcp_options::map_sack(options, map));
 }
 
 /// Replaces the option of TCP Fast Open by NOPs, and updates the checksum.

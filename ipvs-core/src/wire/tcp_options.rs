@@ -124,12 +124,15 @@ pub(super) fn lower_mss(options: &mut [u8], by: u16) -> Result<Delta, BadOptions
 
 /// Subtracts `seq_delta` from the edges of the dest's SACK blocks.
 pub(super) fn translate_sack(options: &mut [u8], seq_delta: u32) -> Result<Delta, BadOptions> {
+    map_sack(options, |edge| edge.wrapping_sub(seq_delta))
+}
+
+/// Replaces each edge of the SACK blocks by another number.
+pub(super) fn map_sack(options: &mut [u8], map: impl Fn(u32) -> u32) -> Result<Delta, BadOptions> {
     edit(options, |kind, option| {
         if let (SACK, [_, _, edges @ ..]) = (kind, option) {
             for edge in edges.as_chunks_mut::<4>().0 {
-                *edge = u32::from_be_bytes(*edge)
-                    .wrapping_sub(seq_delta)
-                    .to_be_bytes();
+                *edge = map(u32::from_be_bytes(*edge)).to_be_bytes();
             }
         }
     })

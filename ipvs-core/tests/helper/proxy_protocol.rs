@@ -81,8 +81,6 @@ fn the_first_byte_comes_after_the_header_and_numbers_follow(
     // An acknowledgment within the header acknowledges none of the client's bytes.
     assert_eq!(acknowledges(&mut director, &opened, 5, &[]).ack, 1001);
     assert_eq!(acknowledges(&mut director, &opened, len, &[]).ack, 1001);
-    let sack =
-        |from: u32, to: u32| [&[1, 1, 5, 10][..], &from.to_be_bytes(), &to.to_be_bytes()].concat();
     let blocks = sack(isn + 1 + len + 10, isn + 1 + len + 18);
     let seen = acknowledges(&mut director, &opened, len + 4, &blocks);
     assert_eq!((seen.ack, seen.options), (1005, sack(1011, 1019)));
@@ -100,6 +98,53 @@ fn the_first_byte_comes_after_the_header_and_numbers_follow(
         (isn + 1 + len, 16),
         "without a second header"
     );
+}
+
+fn sack(from: u32, to: u32) -> Vec<u8> {
+    [&[1, 1, 5, 10][..], &from.to_be_bytes(), &to.to_be_bytes()].concat()
+}
+
+/// RFC 2018, 3: the edges are numbers of the client's stream, also while the header is lost.
+#[rstest]
+fn sack_blocks_are_translated_before_the_header_is_acknowledged(
+    #[values(FwdMode::FullNat, FwdMode::Nat)] fwdmode: FwdMode,
+) {
+    let setup = Setup {
+        fwdmode,
+        ..Setup::default()
+    };
+    let mut director = director(setup, Version::V2, false);
+    let opened = director.open();
+    let first = opened.isn_at_dest + 1;
+    says(&mut director, 1001, b"GET / HTTP/1.0\r\n");
+    says(&mut director, 1017, b"more");
+    // The first segment is lost, the second one has arrived.
+    let block = sack(first + 28 + 16, first + 28 + 20);
+    let seen = acknowledges(&mut director, &opened, 0, &block);
+    assert_eq!((seen.ack, seen.options), (1001, sack(1017, 1021)));
+    let seen = acknowledges(&mut director, &opened, 28 + 20, &[]);
+    assert_eq!(seen.ack, 1021);
+    // A later one, after the header was acknowledged.
+    let block = sack(first + 28 + 30, first + 28 + 40);
+    let seen = acknowledges(&mut director, &opened, 28 + 20, &block);
+    assert_eq!((seen.ack, seen.options), (1021, sack(1031, 1041)));
+}
+
+/// RFC 9293, 3.4: numbers go around. A stream may be longer than the half of them.
+#[test]
+fn numbers_far_behind_the_header_are_translated() {
+    let mut director = tcp(Version::V2, false);
+    let opened = director.open();
+    says(&mut director, 1001, b"GET");
+    acknowledges(&mut director, &opened, 28 + 3, &[]);
+    const FAR: u32 = 3_000_000_000;
+    let seen = says(&mut director, 1001 + FAR, b"on");
+    let first = opened.isn_at_dest.wrapping_add(1);
+    assert_eq!(seen.seq, first.wrapping_add(28 + FAR));
+    let ack = first.wrapping_add(28 + FAR + 2);
+    let segment = frames::tcp(DEST, &opened.laddr).flags("A").seq(5001);
+    let segment = segment.ack(ack).frame(FROM_DEST);
+    assert_eq!(director.to_client(&segment).ack, 1001 + FAR + 2);
 }
 
 #[test]

@@ -100,6 +100,33 @@ fn a_reply_to_pasv_is_read_however_it_is_written(
     assert_eq!(seen.dst, "192.168.100.2:51201");
 }
 
+/// RFC 2018, 3. The segment with the edited line is lost, and the client has the one behind it: the
+/// acknowledgment is in front of the edit, the block behind it.
+#[rstest]
+fn sack_blocks_behind_an_edited_line_are_translated(
+    #[values(FwdMode::Nat, FwdMode::FullNat)] fwdmode: FwdMode,
+) {
+    let mut director = director(fwdmode);
+    let control = control(&mut director);
+    let acked = 1007 + control.delta;
+    says(&mut director, 1001, 5001, "PASV\r\n");
+    let line = "227 Entering Passive Mode (192,168,100,2,200,1).\r\n";
+    let len = line.len() as u32;
+    let seen = answers(&mut director, &control, 5001, acked, line);
+    let shorter = len - seen.payload.len() as u32;
+    let next = answers(&mut director, &control, 5001 + len, acked, "150 here\r\n");
+    let block =
+        |from: u32, to: u32| [&[1, 1, 5, 10][..], &from.to_be_bytes(), &to.to_be_bytes()].concat();
+    let lost = frames::tcp(CLIENT, VIP_FTP).flags("A").seq(1007).ack(5001);
+    let lost = lost.options(&block(next.seq, next.seq + 10));
+    let seen = director.to_dest(&lost.frame(FROM_CLIENT));
+    assert_eq!(next.seq, 5001 + len - shorter);
+    assert_eq!(seen.ack, 5001);
+    let edges = block(5001 + len, 5001 + len + 10);
+    assert!(seen.options.ends_with(&edges), "{:?}", seen.options);
+    assert!(seen.checksums_right);
+}
+
 #[test]
 fn epsv_names_no_address_and_is_let_through_as_it_is() {
     let mut director = director(FwdMode::Nat);
