@@ -61,7 +61,8 @@ struct ExpectationEntry {
     laddr: [AtomicU64; 2],
     /// The MAC address in the upper 48 bits, the port in the lower 16 bits. 0 if there is none.
     way_back: AtomicU64,
-    reserved: [AtomicU64; 6],
+    generation: AtomicU32,
+    reserved: [AtomicU32; 11],
 }
 
 /// The expectations of one worker.
@@ -130,6 +131,9 @@ impl shared_table::Entry for ExpectationEntry {
     }
     fn expires(&self) -> &AtomicU32 {
         &self.expires
+    }
+    fn generation(&self) -> &AtomicU32 {
+        &self.generation
     }
 }
 

@@ -2,9 +2,8 @@
 //! lock.
 //!
 //! The writer stores the key of a slot last, and a reader loads it first. After reading the rest,
-//! the reader loads the key again, since the slot may have been reused for another key in between.
-//! If the same key was removed and stored again between the two loads, the reader does not notice:
-//! it may have read a part of the old entry and a part of the new one.
+//! the reader looks whether the slot was freed in between: each time, its generation changes. The
+//! key alone would not tell, since the same key may have been removed and stored again.
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -21,6 +20,8 @@ pub(crate) trait Entry: Zeroed {
     /// The [`Tick`] when the entry expires. When a bucket is full, the entry with the least time
     /// left is replaced.
     fn expires(&self) -> &AtomicU32;
+    /// Counts how often the entry was freed. Only the table changes it.
+    fn generation(&self) -> &AtomicU32;
 }
 
 /// The table of one worker.
@@ -62,15 +63,20 @@ impl<S: Entry> SharedTable<S> {
         slots.find(|slot| slot.key().load(Acquire) == key)
     }
 
-    /// What `read` returns for the slot with this key. `None` if the slot was reused in the
-    /// meantime. Called by any worker.
+    /// What `read` returns for the slot with this key. `None` if the slot was freed in the meantime.
+    /// Called by any worker.
     pub(crate) fn read<T>(&self, key: u64, read: impl FnOnce(&S) -> T) -> Option<T> {
         let slot = self.find(key)?;
+        // Pairs with the store in `clear`: with the new generation, the old key is not seen.
+        let generation = slot.generation().load(Acquire);
+        if slot.key().load(Acquire) != key {
+            return None;
+        }
         let value = read(slot);
         // Pairs with the fence in `clear`: a reader that has seen data of a later entry also sees
-        // that the key has changed.
+        // that the generation has changed.
         fence(Acquire);
-        (slot.key().load(Relaxed) == key).then_some(value)
+        (slot.generation().load(Relaxed) == generation).then_some(value)
     }
 
     /// A slot for a new key: a free one, or the one with the least time left.
@@ -95,7 +101,9 @@ impl<S: Entry> SharedTable<S> {
         let was_used = slot.key().load(Relaxed) != 0;
         if was_used {
             slot.key().store(0, Relaxed);
-            // The key must be cleared before the next entry is written into the slot.
+            let generation = slot.generation().load(Relaxed).wrapping_add(1);
+            slot.generation().store(generation, Release);
+            // Both must be stored before the next entry is written into the slot.
             fence(Release);
             self.count(u32::MAX);
         }

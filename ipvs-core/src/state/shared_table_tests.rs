@@ -15,6 +15,8 @@ struct Number {
     key: AtomicU64,
     expires: AtomicU32,
     number: AtomicU32,
+    generation: AtomicU32,
+    reserved: AtomicU32,
 }
 
 impl Entry for Number {
@@ -23,6 +25,9 @@ impl Entry for Number {
     }
     fn expires(&self) -> &AtomicU32 {
         &self.expires
+    }
+    fn generation(&self) -> &AtomicU32 {
+        &self.generation
     }
 }
 
@@ -51,6 +56,20 @@ fn a_reader_gets_nothing_if_the_slot_is_reused_meanwhile() {
     });
     assert_eq!(taken_meanwhile, None);
     assert_eq!(table.read(2, number), Some(20));
+}
+
+#[test]
+fn a_reader_gets_nothing_if_the_key_is_replaced_by_itself_meanwhile() {
+    let table = SharedTable::new(1);
+    put(&table, 1, 10);
+    let replaced_meanwhile = table.read(1, |slot| {
+        table.clear(slot);
+        slot.number.store(20, Relaxed);
+        table.publish(slot, 1);
+        number(slot)
+    });
+    assert_eq!(replaced_meanwhile, None);
+    assert_eq!(table.read(1, number), Some(20));
 }
 
 #[test]

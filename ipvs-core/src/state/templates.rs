@@ -27,7 +27,7 @@ struct TemplateEntry {
     expires: AtomicU32,
     /// Number of this worker's conns that use the template.
     conns: AtomicU32,
-    reserved: AtomicU32,
+    generation: AtomicU32,
 }
 
 /// The templates of one worker.
@@ -168,6 +168,9 @@ impl shared_table::Entry for TemplateEntry {
     }
     fn expires(&self) -> &AtomicU32 {
         &self.expires
+    }
+    fn generation(&self) -> &AtomicU32 {
+        &self.generation
     }
 }
 
