@@ -30,7 +30,7 @@ pub enum TcpState {
     LastAck,
     /// A dest has opened an FTP data conn, and the client's answer is awaited
     Listen,
-    /// Never entered. IPVS lists it, and so `[timeouts] tcp_synack` is accepted
+    /// Never entered: the SYN proxy keeps no conn for a client's SYN. IPVS lists it
     SynAck,
 }
 

@@ -212,6 +212,12 @@ pub(crate) enum Invalid {
         /// What the file says.
         secs: u32,
     },
+    /// A timeout of a state that no conn enters.
+    #[error(
+        "[timeouts] tcp_synack has no effect, since no conn enters the state SYNACK: the SYN proxy \
+         answers a SYN without a conn. Remove the key"
+    )]
+    TimeoutOfNoState,
     /// The NAT64 prefix is not an IPv6 prefix.
     #[error("[nat64] prefix: invalid IPv6 prefix '{0}': expected e.g. \"64:ff9b::/96\"")]
     Nat64Text(String),

@@ -124,6 +124,10 @@ fn values_out_of_range_and_contradictions_are_refused() {
             "[timeouts] udp = 0 is out of range",
         ),
         (
+            "[timeouts]\ntcp_synack = 30\n",
+            "[timeouts] tcp_synack has no effect",
+        ),
+        (
             "[conns]\nmax_dests = 0\n",
             "[conns] max_dests = 0 is out of range: expected 1 to 4294967295",
         ),

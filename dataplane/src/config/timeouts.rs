@@ -38,6 +38,9 @@ impl RawTimeouts {
     pub(super) fn validate(&self) -> Result<Timeouts, Invalid> {
         let mut timeouts = Timeouts::default();
         for (key, &secs) in &self.0 {
+            if matches!(key, TimeoutKey::TcpSynack) {
+                return Err(Invalid::TimeoutOfNoState);
+            }
             let (name, field) = key.field(&mut timeouts);
             if !(1..=65_535).contains(&secs) {
                 return Err(Invalid::Timeout { key: name, secs });

@@ -279,12 +279,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         self.forget_expectation(flow);
         self.set_tcp_state(id, TcpState::Listen);
-        self.set_timeout(id, self.call_timeout_s());
     }
 
     /// Seconds that a data conn waits for the client's SYN-ACK.
     fn call_timeout_s(&self) -> u16 {
-        let timeout_s = self.shared.snapshot.timeouts.tcp_s[TcpState::SynRecv as usize];
+        let timeout_s = self.shared.snapshot.timeouts.tcp_s[TcpState::Listen as usize];
         u16::try_from(timeout_s).unwrap_or(u16::MAX)
     }
 

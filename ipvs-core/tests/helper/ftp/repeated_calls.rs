@@ -1,6 +1,6 @@
 //! A data conn between the same ends as an earlier one.
 
-use ipvs_core::{DropReason, FwdMode};
+use ipvs_core::{DropReason, FwdMode, TcpState};
 use rstest::rstest;
 use testkit::director::*;
 use testkit::frames::{self, Seen};
@@ -21,6 +21,33 @@ fn dest_sends(director: &mut Director, to: &str, flags: &str, seq: u32) -> Seen 
 fn client_sends(director: &mut Director, flags: &str, seq: u32) -> Seen {
     let segment = frames::tcp(LISTENING, VIP_DATA).flags(flags).seq(seq);
     director.to_dest(&segment.ack(8).frame(FROM_CLIENT))
+}
+
+/// `[timeouts] tcp_listen` (DPVS: `listen_timeout`) is the time of the state LISTEN, for the first
+/// call and for one that opens a conn again that is over.
+#[test]
+fn a_call_waits_for_the_client_as_long_as_tcp_listen_says() {
+    for listen_s in [5, 120] {
+        let mut director = director(FwdMode::Nat);
+        director.snapshot.timeouts.tcp_s[TcpState::Listen as usize] = listen_s;
+        director.publish();
+        control(&mut director);
+        says(&mut director, 1001, 5001, EPRT);
+        dest_sends(&mut director, LISTENING, "S", 7);
+        let expires_in_s = |director: &mut Director| {
+            let conns = director.conns();
+            let call = conns.iter().find(|conn| conn.state == "LISTEN");
+            call.unwrap().expires_in_s
+        };
+        let expected = listen_s - 1..=listen_s;
+        assert!(expected.contains(&expires_in_s(&mut director)));
+        client_sends(&mut director, "SA", 70);
+        dest_sends(&mut director, LISTENING, "FA", 8);
+        client_sends(&mut director, "FA", 71);
+        says(&mut director, 1001 + EPRT.len() as u32, 5001, EPRT);
+        dest_sends(&mut director, LISTENING, "S", 900);
+        assert!(expected.contains(&expires_in_s(&mut director)), "again");
+    }
 }
 
 /// RFC 9293, 3.3.1. A conn is named by its two ends, so there cannot be two between the same ends.
@@ -53,8 +80,9 @@ fn no_data_conn_is_made_between_the_ends_of_one_that_goes_on() {
     let call = frames::tcp(DEST_DATA, &third).flags("S").seq(9);
     director.rejects(LAN, &call.frame(FROM_DEST), DropReason::FtpCallInUse);
     assert_eq!(in_use.used(), 4);
+    // The call from the other port still waits for the client.
     director.wait_s(62);
-    assert_eq!((director.conns().len(), in_use.used()), (2, 2));
+    assert_eq!((director.conns().len(), in_use.used()), (3, 3));
     director.wait_s(2000);
     assert_eq!((director.conns().len(), in_use.used()), (0, 0));
 }
