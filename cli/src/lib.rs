@@ -8,6 +8,7 @@
 
 mod connect;
 mod convert;
+mod done;
 mod error;
 mod nearest;
 mod options;
@@ -20,6 +21,7 @@ pub use connect::{DEFAULT_SOCKET, MAX_ANSWER_BYTES, SOCKET_VARIABLE, connect, so
 pub use convert::{
     PrefixError, host_prefix_len, ip, ip_message, ip_or_zero, mac, parse_addr, parse_prefix,
 };
+pub use done::done;
 pub use error::CliError;
 pub use nearest::{did_you_mean, nearest};
 pub use options::{HELP_WIDTH, Item, Opt, OptionError, OptionTable, Takes};

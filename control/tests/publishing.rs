@@ -52,7 +52,7 @@ async fn a_slow_worker_gets_the_newest_snapshot_and_its_commands_in_order() {
     });
     director.stall(true);
     let mut ipvs = director.ipvs().await;
-    for port in 80..120 {
+    for port in 80..90 {
         ipvs.add_service(service(VIP, port, "rr")).await.unwrap();
         ipvs.add_dest(dest(VIP, port, "192.168.100.2", 80))
             .await
@@ -73,12 +73,12 @@ async fn a_slow_worker_gets_the_newest_snapshot_and_its_commands_in_order() {
     director.stall(false);
     director
         .until_workers(
-            "20 services with a dest and 20 without, pools given back",
+            "5 services with a dest and 5 without, pools given back",
             |worker| {
                 let services = worker.snapshot.services.iter();
-                services.filter(|service| service.dests.len() == 1).count() == 20
-                    && worker.snapshot.services.iter().count() == 40
-                    && worker.count(|seen| matches!(seen, Seen::RemoveLaddr(_))) == 20
+                services.filter(|service| service.dests.len() == 1).count() == 5
+                    && worker.snapshot.services.iter().count() == 10
+                    && worker.count(|seen| matches!(seen, Seen::RemoveLaddr(_))) == 5
             },
         )
         .await;
@@ -210,4 +210,45 @@ async fn an_address_that_another_host_uses_is_announced_once_and_the_conflict_is
             .all(|conflict| conflict.mac == [2, 0, 0, 0, 0, 9])
     );
     assert_eq!(announced(&director.workers[0].lock(), [0x08, 0x06]), 2);
+}
+
+/// Whoever made a change may send packets at once. Nothing here waits for the workers.
+#[tokio::test]
+async fn a_call_returns_when_all_workers_obey() {
+    let director = director().await;
+    let mut ipvs = director.ipvs().await;
+    let obey = |is: &dyn Fn(&WorkerState) -> bool| {
+        director.workers.iter().all(|worker| is(&worker.lock()))
+    };
+    for port in 1..20 {
+        ipvs.add_service(service(VIP, port, "mh")).await.unwrap();
+        let has = |worker: &WorkerState| worker.service(&core_key(VIP, port as u16)).is_some();
+        assert!(obey(&has), "port {port}");
+    }
+    let changes = (20..50).map(|port| change(Change::AddService(service(VIP, port, "rr"))));
+    let changes: Vec<_> = changes.collect();
+    ipvs.apply(tokio_stream::iter(changes)).await.unwrap();
+    assert!(obey(&|worker| worker.service(&core_key(VIP, 49)).is_some()));
+    let vip = address(VIP, 32, "dpdk1");
+    director.addresses().await.add_address(vip).await.unwrap();
+    assert!(obey(
+        &|worker| worker.snapshot.net.local_addrs().count() == 1
+    ));
+    ipvs.flush_services(proto::v1::Empty {}).await.unwrap();
+    assert!(obey(&|worker| worker.snapshot.services.iter().count() == 0));
+}
+
+#[tokio::test]
+async fn a_call_does_not_wait_for_a_worker_for_ever_and_says_which_one_is_late() {
+    let director = director().await;
+    director
+        .until_workers("the first snapshot", |worker| !worker.seen.is_empty())
+        .await;
+    director.workers[1].lock().stalled = true;
+    let mut ipvs = director.ipvs().await;
+    let began = std::time::Instant::now();
+    let answer = ipvs.add_service(service(VIP, 80, "rr")).await.unwrap();
+    assert!(began.elapsed() >= std::time::Duration::from_millis(100));
+    let warning = answer.metadata().get("dpvs-warning").unwrap();
+    assert!(warning.to_str().unwrap().contains("worker cpu2 does not"));
 }

@@ -27,7 +27,7 @@ pub(crate) async fn run(context: &Context, verb: Verb, words: Words) -> Result<(
             let family = context.options.family.into();
             let request = FlushAddressesRequest { device, family };
             let mut client = client(context).await?;
-            client.flush_addresses(request).await?;
+            cli::done(client.flush_addresses(request).await)?;
             Ok(())
         }
         Verb::Add | Verb::Set | Verb::Replace | Verb::Del => {
@@ -62,12 +62,11 @@ async fn change(context: &Context, verb: Verb, request: Address) -> Result<(), C
     }
     named(request.device.clone())?;
     let mut client = client(context).await?;
-    match verb {
-        Verb::Add => client.add_address(request).await?,
-        Verb::Set | Verb::Replace => client.set_address(request).await?,
-        _ => client.del_address(request).await?,
-    };
-    Ok(())
+    cli::done(match verb {
+        Verb::Add => client.add_address(request).await,
+        Verb::Set | Verb::Replace => client.set_address(request).await,
+        _ => client.del_address(request).await,
+    })
 }
 
 fn named(device: String) -> Result<String, CliError> {

@@ -16,7 +16,7 @@ pub(crate) async fn run(context: &Context, verb: Verb, words: Words) -> Result<(
             let device = words.device_only()?;
             let family = context.options.family.into();
             let request = FlushNeighboursRequest { device, family };
-            client(context).await?.flush_neighbours(request).await?;
+            cli::done(client(context).await?.flush_neighbours(request).await)?;
             Ok(())
         }
         Verb::Set => Err(CliError::unsupported("'dpip neigh set'")),
@@ -53,9 +53,9 @@ async fn change(context: &Context, verb: Verb, request: Neighbour) -> Result<(),
     }
     let mut client = client(context).await?;
     if verb == Verb::Del {
-        client.del_neighbour(request).await?;
+        cli::done(client.del_neighbour(request).await)?;
     } else {
-        client.add_neighbour(request).await?;
+        cli::done(client.add_neighbour(request).await)?;
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ pub(crate) async fn run(context: &Context, verb: Verb, words: Words) -> Result<(
             }
             let family = family(context).into();
             let request = FlushRoutesRequest { device, family };
-            client(context).await?.flush_routes(request).await?;
+            cli::done(client(context).await?.flush_routes(request).await)?;
             Ok(())
         }
         Verb::Add | Verb::Set | Verb::Replace | Verb::Del => {
@@ -67,13 +67,12 @@ async fn change(context: &Context, verb: Verb, request: Route) -> Result<(), Cli
         ));
     }
     let mut client = client(context).await?;
-    match verb {
-        Verb::Add => client.add_route(request).await?,
-        Verb::Set => client.set_route(request).await?,
-        Verb::Replace => client.replace_route(request).await?,
-        _ => client.del_route(request).await?,
-    };
-    Ok(())
+    cli::done(match verb {
+        Verb::Add => client.add_route(request).await,
+        Verb::Set => client.set_route(request).await,
+        Verb::Replace => client.replace_route(request).await,
+        _ => client.del_route(request).await,
+    })
 }
 
 fn parse(mut words: Words, is_v6: bool) -> Result<Route, CliError> {

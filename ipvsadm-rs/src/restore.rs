@@ -76,8 +76,7 @@ pub(crate) async fn apply(
 ) -> Result<(), CliError> {
     let (numbers, changes): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
     let result = client.apply(tokio_stream::iter(changes)).await;
-    result.map(drop).map_err(|status| {
-        let error = CliError::from(status);
+    cli::done(result).map_err(|error| {
         let (change, sentence) = split_number(&error.text);
         let place = change
             .and_then(|change| numbers.get(change.checked_sub(1)?))
@@ -147,8 +146,7 @@ pub(crate) async fn apply_each(client: &mut Client, text: &str) -> Result<(), Cl
 /// If the daemon refuses the change.
 pub(crate) async fn apply_one(client: &mut Client, change: Change) -> Result<(), CliError> {
     let result = client.apply(tokio_stream::iter([change])).await;
-    result.map(drop).map_err(|status| {
-        let error = CliError::from(status);
+    cli::done(result).map_err(|error| {
         let sentence = split_number(&error.text).1.to_owned();
         CliError {
             text: sentence,

@@ -18,7 +18,7 @@ impl v1::address_service_server::AddressService for Api {
         self.control
             .write(|state| state.desired.add_address(&request))
             .await?;
-        Ok(Response::new(v1::Empty {}))
+        Ok(self.done().await)
     }
 
     async fn set_address(
@@ -29,7 +29,7 @@ impl v1::address_service_server::AddressService for Api {
         self.control
             .write(|state| state.desired.set_address(&request))
             .await?;
-        Ok(Response::new(v1::Empty {}))
+        Ok(self.done().await)
     }
 
     async fn del_address(
@@ -48,7 +48,7 @@ impl v1::address_service_server::AddressService for Api {
                 desired.del_address(addr, prefix_len, &message.device)
             })
             .await?;
-        Ok(Response::new(v1::Empty {}))
+        Ok(self.done().await)
     }
 
     async fn flush_addresses(
@@ -63,7 +63,7 @@ impl v1::address_service_server::AddressService for Api {
                 Ok(desired.flush_addresses(&message.device, is_meant)?)
             })
             .await?;
-        Ok(Response::new(v1::Empty {}))
+        Ok(self.done().await)
     }
 
     async fn list_addresses(

@@ -42,7 +42,7 @@ impl v1::ipvs_service_server::IpvsService for Api {
             Ok(())
         });
         flush.await?;
-        Ok(Response::new(v1::Empty {}))
+        Ok(self.done().await)
     }
 
     async fn list_services(
@@ -59,7 +59,7 @@ impl v1::ipvs_service_server::IpvsService for Api {
             Ok(desired.zero_counters(key.as_ref(), |id| rates.counts(id))?)
         });
         zero.await?;
-        Ok(Response::new(v1::Empty {}))
+        Ok(self.done().await)
     }
 
     async fn add_dest(&self, request: Request<v1::DestRequest>) -> Done {
@@ -127,7 +127,7 @@ impl v1::ipvs_service_server::IpvsService for Api {
             Ok(())
         });
         apply.await?;
-        Ok(Response::new(v1::Empty {}))
+        Ok(self.done().await)
     }
 
     async fn get_version(&self, _: Request<v1::Empty>) -> Result<Response<v1::Version>, Status> {
@@ -153,7 +153,7 @@ impl Api {
                 Ok::<_, Status>(state.desired.carry_out(change, rates)?)
             })
             .await?;
-        Ok(Response::new(v1::Empty {}))
+        Ok(self.done().await)
     }
 
     /// Receives all changes of a transaction, and the permits for the memory that they take.

@@ -77,7 +77,7 @@ impl v1::link_service_server::LinkService for Api {
             state.neighbours.touch_device(device.ifindex);
             Ok::<_, Status>(())
         })?;
-        Ok(Response::new(v1::Empty {}))
+        Ok(self.done().await)
     }
 
     async fn list_workers(

@@ -4,6 +4,7 @@ mod access;
 mod address;
 mod change;
 mod convert;
+mod done;
 mod edit;
 mod ipvs;
 mod ipvs_list;

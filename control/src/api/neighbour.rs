@@ -28,7 +28,7 @@ impl v1::neighbour_service_server::NeighbourService for Api {
             Ok(())
         });
         change.await?;
-        Ok(Response::new(v1::Empty {}))
+        Ok(self.done().await)
     }
 
     async fn del_neighbour(
@@ -50,7 +50,7 @@ impl v1::neighbour_service_server::NeighbourService for Api {
             }
         });
         change.await?;
-        Ok(Response::new(v1::Empty {}))
+        Ok(self.done().await)
     }
 
     async fn flush_neighbours(
@@ -69,7 +69,7 @@ impl v1::neighbour_service_server::NeighbourService for Api {
             Ok::<_, Status>(())
         });
         change.await?;
-        Ok(Response::new(v1::Empty {}))
+        Ok(self.done().await)
     }
 
     async fn list_neighbours(

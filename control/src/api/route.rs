@@ -17,7 +17,7 @@ impl v1::route_service_server::RouteService for Api {
         self.control
             .write(|state| state.desired.add_route(&request))
             .await?;
-        Ok(Response::new(v1::Empty {}))
+        Ok(self.done().await)
     }
 
     async fn set_route(&self, request: Request<v1::Route>) -> Result<Response<v1::Empty>, Status> {
@@ -25,7 +25,7 @@ impl v1::route_service_server::RouteService for Api {
         self.control
             .write(|state| state.desired.set_route(&request))
             .await?;
-        Ok(Response::new(v1::Empty {}))
+        Ok(self.done().await)
     }
 
     async fn replace_route(
@@ -36,7 +36,7 @@ impl v1::route_service_server::RouteService for Api {
         self.control
             .write(|state| state.desired.replace_route(&request))
             .await?;
-        Ok(Response::new(v1::Empty {}))
+        Ok(self.done().await)
     }
 
     async fn del_route(&self, request: Request<v1::Route>) -> Result<Response<v1::Empty>, Status> {
@@ -44,7 +44,7 @@ impl v1::route_service_server::RouteService for Api {
         self.control
             .write(|state| state.desired.del_route(&wanted))
             .await?;
-        Ok(Response::new(v1::Empty {}))
+        Ok(self.done().await)
     }
 
     async fn flush_routes(
@@ -59,7 +59,7 @@ impl v1::route_service_server::RouteService for Api {
                 Ok(desired.flush_routes(&message.device, is_meant)?)
             })
             .await?;
-        Ok(Response::new(v1::Empty {}))
+        Ok(self.done().await)
     }
 
     async fn list_routes(

@@ -22,6 +22,9 @@ const TICK: Duration = Duration::from_millis(1);
 const SAMPLE_EVERY: Duration = Duration::from_secs(2);
 /// Dests that are sampled before other tasks run.
 const SAMPLED_AT_ONCE: usize = 512;
+/// How long the caller of a change waits for the workers. It is the time that a worker is idle and
+/// sleeps at most, many times over.
+const OBEY_WITHIN: Duration = Duration::from_millis(100);
 /// How long a worker may take to answer before the caller gets an error.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
@@ -222,6 +225,21 @@ impl Control {
         self.changed.notify_one();
         drop(before);
         Ok(())
+    }
+
+    /// Publishes all changes so far, and waits until all workers forward by them. Returns the
+    /// lcores of the workers that take longer than [`OBEY_WITHIN`].
+    pub(crate) async fn until_workers_obey(&self) -> Vec<u32> {
+        self.tick();
+        let (snapshot, began) = (self.read(|state| state.workers.published()), Instant::now());
+        loop {
+            let late = self.read(|state| state.workers.later_than(snapshot));
+            if late.is_empty() || began.elapsed() >= OBEY_WITHIN {
+                return late;
+            }
+            tokio::time::sleep(TICK).await;
+            self.tick();
+        }
     }
 
     /// The next page of a worker's conns; `None` if the worker does not answer in time.

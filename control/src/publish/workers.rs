@@ -181,6 +181,12 @@ impl Workers {
         self.workers.iter().all(|worker| worker.obeys >= snapshot)
     }
 
+    /// The lcores of the workers that do not forward by this snapshot or a later one.
+    pub(crate) fn later_than(&self, snapshot: u64) -> Vec<u32> {
+        let late = self.workers.iter().filter(|worker| worker.obeys < snapshot);
+        late.map(|worker| worker.handle.lcore).collect()
+    }
+
     /// Has all workers end the conns of a dest.
     pub(crate) fn end_conns(&mut self, id: DestId) {
         for worker in &mut self.workers {

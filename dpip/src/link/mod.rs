@@ -35,7 +35,7 @@ pub(crate) async fn run(context: &Context, verb: Verb, words: Words) -> Result<(
         Verb::Set => {
             let request = parse_set(words)?;
             let mut client = LinkServiceClient::new(context.connect().await?);
-            client.set_link(request).await?;
+            cli::done(client.set_link(request).await)?;
             Ok(())
         }
         Verb::Add | Verb::Del => Err(CliError::unsupported("'dpip link add' and 'del' (bonding)")),
