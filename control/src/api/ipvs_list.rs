@@ -171,6 +171,7 @@ fn service_message(rates: &Rates, state: &State, service: &ServiceEntry) -> v1::
         laddrs: service
             .laddrs
             .iter()
+            .chain(&service.wans)
             .map(|laddr| v1::Laddr {
                 address: Some(field::ip_message(laddr.addr)),
                 device: state.desired.device_name(laddr.ifindex).to_owned(),

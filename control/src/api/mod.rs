@@ -62,7 +62,9 @@ impl From<AddressError> for Status {
             | AddressError::Missing { .. }
             | AddressError::OtherPrefixLen { .. } => Self::not_found(text),
             AddressError::Exists { .. } => Self::already_exists(text),
-            AddressError::InUse { .. } => Self::failed_precondition(text),
+            AddressError::InUse { .. } | AddressError::IsWan { .. } => {
+                Self::failed_precondition(text)
+            }
             AddressError::TooMany => Self::resource_exhausted(text),
             AddressError::NotUnicast { .. } | AddressError::PrefixLen(_) => {
                 Self::invalid_argument(text)
@@ -135,9 +137,9 @@ impl From<LaddrError> for Status {
             LaddrError::Address(error) => error.into(),
             LaddrError::Exists { .. } => Self::already_exists(error.to_string()),
             LaddrError::Missing { .. } => Self::not_found(error.to_string()),
-            LaddrError::NotShared { .. } | LaddrError::Elsewhere { .. } => {
-                Self::failed_precondition(error.to_string())
-            }
+            LaddrError::NotShared { .. }
+            | LaddrError::Elsewhere { .. }
+            | LaddrError::IsWan { .. } => Self::failed_precondition(error.to_string()),
         }
     }
 }

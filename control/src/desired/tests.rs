@@ -1,7 +1,9 @@
 use std::net::Ipv4Addr;
 
 use inet::{Prefix, RouteScope};
-use ipvs_core::{FwdMode, HashTarget, Protocol, SchedulerKind, ServiceOptions, WorkerStats};
+use ipvs_core::{
+    EndRange, FwdMode, HashTarget, Match, Protocol, SchedulerKind, ServiceOptions, WorkerStats,
+};
 use packet::{MacAddr, PortId};
 
 use super::*;
@@ -451,4 +453,74 @@ fn any_to(prefix: Prefix) -> RouteFilter {
         gateway: None,
         metric: None,
     }
+}
+
+/// A WAN address knows that a dest uses it, and each command says which one ends that.
+#[test]
+fn a_wan_address_goes_with_its_dest_only() {
+    let mut desired = desired();
+    let mut wan = address("203.0.113.7", 32, "dpdk1");
+    wan.sapool = true;
+    desired.add_address(&wan).unwrap();
+    let snat = |first_port| {
+        let hosts = EndRange {
+            addrs: (ip("192.168.0.0"), ip("192.168.0.255")),
+            ports: (first_port, 65_535),
+        };
+        let matcher = Match {
+            src: Some(hosts),
+            dst: None,
+            iif: None,
+            oif: None,
+        };
+        ServiceKey {
+            matcher: Some(matcher),
+            ..ServiceKey::vip(Protocol::Tcp, ip("0.0.0.0"), 0)
+        }
+    };
+    for key in [snat(0), snat(1)] {
+        let request = ServiceRequest { key, ..service() };
+        desired.add_service(request).unwrap();
+        let mut request = dest("203.0.113.7", 0);
+        request.fwdmode = FwdMode::Snat;
+        desired.add_dest(&key, request, &rates()).unwrap();
+    }
+    let del_address = |desired: &mut Desired| desired.del_address(wan.addr, None, "dpdk1");
+    for dests in ["2 dest(s)", "1 dest(s)"] {
+        refuses(&mut desired, del_address, dests);
+        refuses(
+            &mut desired,
+            del_address,
+            "`ipvsadm-rs -d -H MATCH -r 203.0.113.7:0`",
+        );
+        for key in [snat(0), snat(1)] {
+            let del_laddr = |desired: &mut Desired| desired.del_laddr(&key, wan.addr);
+            let is_left = desired.service(&key).is_ok();
+            let words = if is_left {
+                "-r 203.0.113.7:0"
+            } else {
+                "no service"
+            };
+            refuses(&mut desired, del_laddr, words);
+        }
+        let key = if dests == "2 dest(s)" {
+            snat(0)
+        } else {
+            snat(1)
+        };
+        if dests == "2 dest(s)" {
+            desired.del_service(&key).unwrap();
+        } else {
+            desired.del_dest(&key, (wan.addr, 0), None).unwrap();
+        }
+    }
+    assert!(desired.address(wan.addr).is_some(), "dpip made it");
+    del_address(&mut desired).unwrap();
+    desired.add_address(&wan).unwrap();
+    let mut request = dest("203.0.113.7", 0);
+    request.fwdmode = FwdMode::Snat;
+    desired.add_dest(&snat(1), request, &rates()).unwrap();
+    let compiled = Arc::make_mut(desired.services.get_mut(&snat(1)).unwrap()).compile();
+    assert_eq!(compiled.laddrs.len(), 1);
+    assert_eq!(compiled.laddrs[0].id, desired.laddrs[&wan.addr].id);
 }

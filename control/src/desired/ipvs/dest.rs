@@ -121,13 +121,13 @@ impl Desired {
         };
         let Some(entry) = self.entry_for(key, request, rates) else {
             if wan.is_some() {
-                self.release_laddr(addr);
+                self.release_wan(addr);
             }
             return Err(ServiceError::TooManyDests(addr));
         };
         let service = self.service_mut(key)?;
         service.dests.insert((addr, port), entry);
-        service.laddrs.extend(wan);
+        service.wans.extend(wan);
         self.drain(*key, (addr, port), request.drain_s);
         Ok(())
     }
@@ -147,7 +147,7 @@ impl Desired {
         Some(DestEntry::new(id, request, rates))
     }
 
-    /// Takes the WAN address of a SNAT dest into use by one more service.
+    /// Takes the WAN address of a SNAT dest into use by one more dest.
     fn take_wan_address(&mut self, addr: IpAddr) -> Result<Laddr, ServiceError> {
         let ifindex = self
             .address(addr)
@@ -155,12 +155,20 @@ impl Desired {
             .map(|address| address.ifindex);
         match (ifindex, self.laddrs.get_mut(&addr)) {
             (Some(ifindex), Some(entry)) => {
-                entry.services += 1;
+                entry.wans += 1;
                 let id = entry.id;
                 Ok(Laddr { id, addr, ifindex })
             }
             _ => Err(ServiceError::NoWanAddress(addr)),
         }
+    }
+
+    /// A SNAT dest does not use its WAN address any more. The address stays: `dpip` made it.
+    pub(super) fn release_wan(&mut self, addr: IpAddr) {
+        if let Some(entry) = self.laddrs.get_mut(&addr) {
+            entry.wans = entry.wans.saturating_sub(1);
+        }
+        self.remove_if_unused(addr);
     }
 
     /// Changes a dest's weight, thresholds and fwdmode.
@@ -225,7 +233,7 @@ impl Desired {
         };
         let is_wan = dest.request.fwdmode == FwdMode::Snat;
         if is_wan {
-            service.laddrs.retain(|laddr| laddr.addr != end.0);
+            service.wans.retain(|wan| wan.addr != end.0);
         }
         let leaving = self.leave(*key, dest, ends_conns);
         self.service_mut(key)?.leaving.push(leaving);
@@ -233,7 +241,7 @@ impl Desired {
             self.drain(*key, end, drain_s);
         }
         if is_wan {
-            self.release_laddr(end.0);
+            self.release_wan(end.0);
         }
         Ok(())
     }

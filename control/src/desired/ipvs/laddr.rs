@@ -37,6 +37,16 @@ pub enum LaddrError {
         /// The service
         service: ServiceKey,
     },
+    /// It is the WAN address of a SNAT dest
+    #[error(
+        "{addr} is no local address but the WAN address of a dest of service {service}: delete the dest (`ipvsadm-rs -d ... -r {addr}:0`)"
+    )]
+    IsWan {
+        /// The address
+        addr: IpAddr,
+        /// The service
+        service: ServiceKey,
+    },
     /// Its ports belong to the director itself
     #[error(
         "{addr} is an address of {device} without sapool: delete it there (`dpip addr del {addr}/{prefix_len} dev {device}`), --add-laddr makes it itself"
@@ -72,7 +82,8 @@ impl Desired {
     ) -> Result<(), LaddrError> {
         require_host(addr)?;
         let service = self.service(key)?;
-        if service.laddrs.iter().any(|laddr| laddr.addr == addr) {
+        let mut all = service.laddrs.iter().chain(&service.wans);
+        if all.any(|laddr| laddr.addr == addr) {
             return Err(LaddrError::Exists {
                 addr,
                 service: *key,
@@ -124,6 +135,14 @@ impl Desired {
     /// If the service does not have it.
     pub fn del_laddr(&mut self, key: &ServiceKey, addr: IpAddr) -> Result<(), LaddrError> {
         let service = self.service(key)?;
+        if service.wans.iter().any(|wan| wan.addr == addr)
+            && service.laddrs.iter().all(|laddr| laddr.addr != addr)
+        {
+            return Err(LaddrError::IsWan {
+                addr,
+                service: *key,
+            });
+        }
         if !service.laddrs.iter().any(|laddr| laddr.addr == addr) {
             return Err(LaddrError::Missing {
                 addr,
@@ -142,7 +161,16 @@ impl Desired {
             return;
         };
         entry.services = entry.services.saturating_sub(1);
-        if entry.services == 0 && self.address(addr).is_some_and(|address| !address.by_dpip) {
+        self.remove_if_unused(addr);
+    }
+
+    /// Removes an address that `--add-laddr` made, if nothing refers to it any more.
+    pub(in crate::desired) fn remove_if_unused(&mut self, addr: IpAddr) {
+        let is_used = self
+            .laddrs
+            .get(&addr)
+            .is_none_or(|entry| entry.services + entry.wans > 0);
+        if !is_used && self.address(addr).is_some_and(|address| !address.by_dpip) {
             self.remove_address(addr);
         }
     }

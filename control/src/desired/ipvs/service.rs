@@ -38,6 +38,8 @@ pub struct ServiceEntry {
     pub(crate) leaving: Vec<Leaving>,
     /// In the order they were added
     pub laddrs: Vec<Laddr>,
+    /// The WAN addresses of its SNAT dests, in the order they were added
+    pub(crate) wans: Vec<Laddr>,
     /// Deny and allow lists
     pub(crate) access: Access,
     /// What removed dests had counted, less what -Z has cleared
@@ -108,6 +110,7 @@ impl Desired {
             dests: Ordered::default(),
             leaving,
             laddrs: Vec::new(),
+            wans: Vec::new(),
             access: Access::default(),
             removed: Counts::default(),
             compiled: None,
@@ -169,6 +172,9 @@ impl Desired {
         self.dirty.services.insert(*key);
         for laddr in &service.laddrs {
             self.release_laddr(laddr.addr);
+        }
+        for wan in &service.wans {
+            self.release_wan(wan.addr);
         }
         let service = Arc::unwrap_or_clone(service);
         let ends_conns = service.request.options.expires_quiescent;
@@ -242,7 +248,7 @@ impl ServiceEntry {
                 plan: Plan::new(request.scheduler, &dests),
                 dests,
                 leaving: leaving.map(|leaving| leaving.dest.compile()).collect(),
-                laddrs: laddrs.clone(),
+                laddrs: laddrs.iter().chain(&self.wans).copied().collect(),
                 options: request.options,
                 access: self.access.clone(),
             })

@@ -96,6 +96,16 @@ pub enum AddressError {
         /// How many services use it
         services: usize,
     },
+    /// SNAT dests use it as their WAN address
+    #[error(
+        "{addr} is the WAN address of {dests} dest(s): delete them first (`ipvsadm-rs -d -H MATCH -r {addr}:0`)"
+    )]
+    IsWan {
+        /// The address
+        addr: IpAddr,
+        /// How many dests use it
+        dests: usize,
+    },
     /// Not an address of a host
     #[error("{addr} cannot be the address of a host: use a unicast address")]
     NotUnicast {
@@ -328,6 +338,10 @@ impl Desired {
                 addr,
                 services: laddr.services,
             }),
+            Some(laddr) if laddr.wans > 0 => Err(AddressError::IsWan {
+                addr,
+                dests: laddr.wans,
+            }),
             _ => Ok(()),
         }
     }
@@ -360,6 +374,7 @@ impl Desired {
             id,
             ifindex,
             services: 0,
+            wans: 0,
         };
         self.laddrs.insert(addr, entry);
         self.effects.push(Effect::AddPools(id, addr));

@@ -10,6 +10,8 @@ pub struct LaddrEntry {
     pub id: LaddrId,
     /// Its device
     pub ifindex: IfIndex,
-    /// How many services use it
+    /// How many services have it as a local address
     pub services: usize,
+    /// How many SNAT dests have it as their WAN address
+    pub wans: usize,
 }
