@@ -45,9 +45,12 @@ pub(super) fn endpoint(text: &str, protocol: Protocol) -> Result<(IpAddr, Option
     let addr = host.parse().ok().or_else(|| resolve(host));
     let addr: IpAddr = addr.ok_or_else(no_endpoint)?;
     if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(CliError::usage(format!(
-            "invalid port '{port}' in '{text}': expected 1 to 65535"
-        )));
+        let number = port.parse().map_err(|_| {
+            CliError::usage(format!(
+                "invalid port '{port}' in '{text}': expected 1 to 65535"
+            ))
+        })?;
+        return Ok((addr, Some(number)));
     }
     match PortNames::of_this_machine().port(protocol, port) {
         Some(port) => Ok((addr, Some(port))),
