@@ -146,6 +146,48 @@ fn checksum(sctp: &[u8]) -> u32 {
     crc32c::crc32c_append(sum, after)
 }
 
+/// Bytes of a packet that has nothing but an ABORT without causes (RFC 9260, 3.3.7).
+pub const ABORT_LEN: usize = HEADER_LEN + 4;
+
+/// The verification tag: the one that the receiver has chosen (RFC 9260, 8.5).
+pub fn verification_tag(sctp: &[u8]) -> Option<u32> {
+    sctp.get(4..)?
+        .first_chunk()
+        .copied()
+        .map(u32::from_be_bytes)
+}
+
+/// The tag that the sender of an INIT has chosen (RFC 9260, 3.3.2). `None` for other packets.
+pub fn tag_of_init(sctp: &[u8]) -> Option<u32> {
+    initiate_tag(sctp, 1)
+}
+
+/// The same for an INIT ACK (RFC 9260, 3.3.3).
+pub fn tag_of_init_ack(sctp: &[u8]) -> Option<u32> {
+    initiate_tag(sctp, 2)
+}
+
+fn initiate_tag(sctp: &[u8], chunk: u8) -> Option<u32> {
+    let [kind, _, _, _, tag @ ..] = *sctp.get(HEADER_LEN..)?.first_chunk::<8>()?;
+    (kind == chunk).then_some(u32::from_be_bytes(tag))
+}
+
+/// Whether a packet that begins with ABORT or SHUTDOWN COMPLETE has the T bit: its verification
+/// tag is the one that its sender's peer has got, since the sender does not know its own (RFC
+/// 9260, 8.5.1).
+pub fn is_tag_reflected(sctp: &[u8]) -> bool {
+    matches!(sctp.get(HEADER_LEN..), Some([6 | 14, flags, ..]) if flags & 1 == 1)
+}
+
+/// Writes a whole packet with an ABORT for the association of this tag.
+pub fn write_abort(packet: &mut [u8; ABORT_LEN], (sport, dport): (u16, u16), tag: u32) {
+    packet[..4].copy_from_slice(&ports::to_be_bytes(sport, dport));
+    packet[4..8].copy_from_slice(&tag.to_be_bytes());
+    packet[HEADER_LEN..].copy_from_slice(&[6, 0, 0, 4]);
+    let sum = checksum(packet);
+    packet[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -249,6 +291,26 @@ mod tests {
             assert!(!rewrite_first_part(&mut changed[..part], whole_len, 1, 2));
             assert_eq!(changed, packet);
         }
+    }
+
+    /// RFC 9260, 3.3.2, 3.3.7 and 8.5.1
+    #[test]
+    fn tags_are_read_and_written() {
+        let packet = init();
+        assert_eq!(verification_tag(&packet), Some(0));
+        assert_eq!(tag_of_init(&packet), Some(0x3bb9_9c46));
+        assert_eq!(tag_of_init_ack(&packet), None);
+        assert_eq!(tag_of_init(&packet[..19]), None);
+        let mut abort = [0; ABORT_LEN];
+        write_abort(&mut abort, (80, 32_836), 0x3bb9_9c46);
+        assert!(is_checksum_right(&abort));
+        assert_eq!(ports(&abort), Some((80, 32_836)));
+        assert_eq!((kind(&abort), is_tag_reflected(&abort)), (Kind::End, false));
+        assert_eq!(verification_tag(&abort), Some(0x3bb9_9c46));
+        abort[13] = 1;
+        assert!(is_tag_reflected(&abort));
+        abort[12] = 0;
+        assert!(!is_tag_reflected(&abort), "the E bit of DATA");
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub struct Conn<A> {
     pub seq_delta: u32,
     /// The latest acknowledgment of each end, by the [`Direction`] it came in. While TOA is
     /// pending, the client's is the number of the dest's first data byte. The dest's is in its own,
-    /// translated numbers.
+    /// translated numbers. For SCTP, the verification tags that client and dest have chosen.
     pub acks: [u32; 2],
 }
 

@@ -1,9 +1,10 @@
 //! Answers to packets that nobody serves, so that their senders need not wait for a timeout. They
 //! go back by the port and to the MAC address that the packet came from.
 
-use packet::ip::DEFAULT_TTL;
+use packet::ip::{DEFAULT_TTL, NewHeader};
+use packet::ipv4::L2_LEN;
 use packet::tcp::TcpFlags;
-use packet::{ChecksumState, PacketBuf};
+use packet::{ChecksumState, PacketBuf, sctp};
 
 use crate::config::{OnUnserved, Protocol};
 use crate::conn::ConnExt;
@@ -11,7 +12,7 @@ use crate::ctx::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
 use crate::lifecycle::create;
-use crate::wire::{Family, Flow, NewSegment, Segment, swap_macs};
+use crate::wire::{Family, Flow, NewSegment, Segment, family, swap_macs};
 use crate::xmit::Refusal;
 
 const RST: u8 = TcpFlags::RST.0;
@@ -55,7 +56,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 };
                 return self.answer_by(reset, packet, flow, reason, io);
             }
-            Protocol::Udp | Protocol::Sctp => Refusal::PortUnreachable,
+            Protocol::Sctp => return self.abort(packet, flow, reason, io),
+            Protocol::Udp => Refusal::PortUnreachable,
             Protocol::Icmp | Protocol::IcmpV6 => Refusal::Prohibited,
         };
         match A::check(&mut packet) {
@@ -92,6 +94,33 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if !reset.write(&mut packet, &back, DEFAULT_TTL) {
             return self.shared.drop(packet, reason);
         }
+        self.send_answer(packet, reason, io);
+    }
+
+    /// Drops an INIT, and answers it by an ABORT with the tag of its sender (RFC 9260, 5.1). SCTP
+    /// pays no attention to most ICMP errors (RFC 9260, 10).
+    fn abort(&mut self, mut packet: B, flow: &Flow<A>, reason: DropReason, io: &mut impl Io<B>) {
+        let tag = sctp::tag_of_init(flow.l4(packet.bytes())).filter(|tag| *tag != 0);
+        let Some(tag) = tag.filter(|_| self.tells_unserved() && self.shared.allows_reset()) else {
+            return self.shared.drop(packet, reason);
+        };
+        let back = flow.tuple.reversed();
+        let l4_at = L2_LEN + family::header_len(back.src);
+        packet.truncate(l4_at + sctp::ABORT_LEN);
+        let frame = packet.bytes_mut();
+        let len = sctp::ABORT_LEN as u16;
+        let header = NewHeader::of_ours(back.src, back.dst, back.protocol, len);
+        family::write_header(frame, &header);
+        let place = frame.get_mut(l4_at..).and_then(<[u8]>::first_chunk_mut);
+        let Some(place) = place else {
+            return self.shared.drop(packet, reason);
+        };
+        sctp::write_abort(place, (back.sport, back.dport), tag);
+        self.send_answer(packet, reason, io);
+    }
+
+    /// Counts a packet as dropped, and sends the answer that it has become to its sender.
+    fn send_answer(&self, mut packet: B, reason: DropReason, io: &mut impl Io<B>) {
         swap_macs(packet.bytes_mut());
         self.shared.stats.drops_by(reason).add(1);
         self.shared.count_originated();

@@ -45,7 +45,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             // The checksum is computed anew below: a wrong one must not become right.
             return Err(DropReason::SctpBadChecksum);
         }
-        let kind = sctp::kind(l4);
         let conn = self.family.conns.get_mut(found.id);
         conn.touch(self.shared.now.tick());
         let identifications = &self.shared.identifications;
@@ -53,13 +52,22 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let to = conn.rewritten(found.direction);
         let l4 = packet.bytes_mut().get_mut(l4_at..).unwrap_or_default();
         sctp::rewrite(l4, to.sport, to.dport);
-        self.note_chunk(kind, found);
+        self.note_chunk(l4, found);
         Ok(())
     }
 
     /// What the chunks of a packet mean for its conn.
-    fn note_chunk(&mut self, kind: Kind, found: Found) {
+    fn note_chunk(&mut self, packet: &[u8], found: Found) {
+        let kind = sctp::kind(packet);
+        if kind == Kind::End && !self.may_end(packet, found) {
+            return;
+        }
         let conn = self.family.conns.get_mut(found.id);
+        if found.direction == Direction::Outbound
+            && let Some(dest_tag) = sctp::tag_of_init_ack(packet)
+        {
+            conn.acks = [sctp::verification_tag(packet).unwrap_or_default(), dest_tag];
+        }
         let is_over = conn.tcp_state() == TcpState::Close;
         let is_answered = conn.flags.has(ConnFlags::ANSWERED);
         match (kind, found.direction) {
@@ -94,7 +102,25 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if !sctp::rewrite_first_part(l4, whole_len, to.sport, to.dport) {
             return Err(DropReason::Fragment);
         }
-        self.note_chunk(sctp::kind(l4), found);
+        self.note_chunk(l4, found);
         Ok(())
+    }
+
+    /// Whether the receiver of an ABORT or SHUTDOWN COMPLETE takes it for one of its peer, by the
+    /// verification tag (RFC 9260, 8.5.1). Anyone can send one with forged addresses. The dest's
+    /// INIT ACK has told both tags.
+    fn may_end(&self, packet: &[u8], found: Found) -> bool {
+        let conn = self.family.conns.get(found.id);
+        if !conn.flags.has(ConnFlags::ANSWERED) {
+            return true;
+        }
+        let [of_client, of_dest] = conn.acks;
+        let is_to_dest = found.direction == Direction::Inbound;
+        let expected = if is_to_dest != sctp::is_tag_reflected(packet) {
+            of_dest
+        } else {
+            of_client
+        };
+        sctp::verification_tag(packet) == Some(expected)
     }
 }

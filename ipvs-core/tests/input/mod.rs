@@ -12,6 +12,7 @@ mod neighbours;
 mod priority_tags;
 mod routers_errors;
 mod sctp;
+mod sctp_aborts;
 mod sctp_fragments;
 mod strays;
 mod unserved;

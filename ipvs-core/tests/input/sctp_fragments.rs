@@ -449,8 +449,12 @@ fn a_cut_packet_moves_its_conn_as_a_whole_one(#[values(V4, V6)] ends: Ends) {
     assert_eq!(director.states(), ["INIT"], "it has not left yet");
     pass(&mut director, LAN, &answer[1..], 1);
     assert_eq!(director.states(), ["ESTABLISHED"]);
-    let abort = cut(&chunk(ABORT, 300, client, vip), 160, 1, client, vip);
-    pass(&mut director, WAN, &abort, 1);
+    // RFC 9260, 8.5.1: it has the tag that the INIT ACK has named.
+    let mut abort = chunk(ABORT, 300, client, vip);
+    abort.copy_within(16..20, 4);
+    let sum = sctp_checksum(&abort);
+    abort[8..12].copy_from_slice(&sum);
+    pass(&mut director, WAN, &cut(&abort, 160, 1, client, vip), 1);
     assert_eq!(director.states(), ["CLOSED"]);
 }
 
