@@ -72,8 +72,9 @@ pub(super) fn next_dr_tunnel<A: Family>(conn: &mut Conn<A>, segment: Segment) ->
         return state;
     }
     let next = state.next_dr_tunnel(kind);
-    // A forged segment must not move the window, unless it opens the conn.
-    if is_near | (next == TcpState::SynRecv) {
+    // A forged segment must not move the window of an established conn.
+    let is_first = matches!(state, TcpState::None | TcpState::SynSent);
+    if is_near | is_first | (next == TcpState::SynRecv) {
         *latest = segment.seq;
     }
     next
