@@ -85,7 +85,11 @@ struct Slot {
 /// The neighbours that clients' packets came from. If there are more than slots, the one noted
 /// longest ago gives way; conns that used it note where their next packet comes from.
 #[derive(Debug)]
-pub(crate) struct WaysBack(Box<[Slot]>);
+pub(crate) struct WaysBack {
+    slots: Box<[Slot]>,
+    /// The neighbour noted last, and its id. Most packets in a row come from the same one.
+    latest: Option<(u64, WayBackId)>,
+}
 
 impl WaysBack {
     pub(crate) fn new() -> Self {
@@ -99,7 +103,31 @@ impl WaysBack {
             noted_at: Tick(0),
             is_used: false,
         };
-        Self((0..WayBackId::SLOTS).map(slot).collect())
+        Self {
+            slots: (0..WayBackId::SLOTS).map(slot).collect(),
+            latest: None,
+        }
+    }
+
+    /// Notes once more the neighbour noted last. `None` if it is another one.
+    #[inline]
+    pub(crate) fn note_again(
+        &mut self,
+        neighbour: MacAddr,
+        port: PortId,
+        now: Tick,
+    ) -> Option<WayBackId> {
+        let (_, id) = self
+            .latest
+            .filter(|(key, _)| *key == key_of(neighbour, port))?;
+        let slot = self.slots.get_mut(id.slot())?;
+        slot.noted_at = now;
+        Some(id)
+    }
+
+    /// The devices may have other addresses and MTUs from now on.
+    pub(crate) const fn expect_changes(&mut self) {
+        self.latest = None;
     }
 
     /// Notes that a packet came from this neighbour by this port, whose device has these addresses
@@ -115,8 +143,9 @@ impl WaysBack {
             port,
             mtu,
         };
-        let first = set_of(neighbour, port) * IN_SET;
-        let set = &mut self.0[first..first + IN_SET];
+        let key = key_of(neighbour, port);
+        let first = set_of(key) * IN_SET;
+        let set = &mut self.slots[first..first + IN_SET];
         let found = set.iter().position(|slot| slot.nexthop == nexthop);
         let age = |slot: &Slot| {
             if slot.is_used {
@@ -136,6 +165,7 @@ impl WaysBack {
             slot.is_used = true;
         }
         slot.noted_at = now;
+        self.latest = Some((key, slot.id));
         slot.id
     }
 
@@ -148,16 +178,21 @@ impl WaysBack {
     /// How frames are sent back. `None` if the slot was given to another neighbour.
     #[inline]
     pub(crate) fn get(&self, id: WayBackId) -> Option<&Nexthop> {
-        let slot = self.0.get(id.slot())?;
+        let slot = self.slots.get(id.slot())?;
         (slot.id == id && slot.is_used).then_some(&slot.nexthop)
     }
 }
 
-fn set_of(neighbour: MacAddr, port: PortId) -> usize {
+/// A neighbour and a port as one number.
+#[inline]
+const fn key_of(neighbour: MacAddr, port: PortId) -> u64 {
     let [a, b, c, d, e, f] = neighbour.0;
     let [high, low] = port.0.to_be_bytes();
-    let bits = u64::from_be_bytes([high, low, a, b, c, d, e, f]);
-    (bits.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize % SETS
+    u64::from_be_bytes([high, low, a, b, c, d, e, f])
+}
+
+const fn set_of(key: u64) -> usize {
+    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize % SETS
 }
 
 #[cfg(test)]
@@ -206,8 +241,8 @@ mod tests {
     #[test]
     fn the_neighbour_noted_longest_ago_gives_way() {
         let mut ways = WaysBack::new();
-        let set = set_of(mac(0), OURS.0);
-        let mut of_set = (0..=u16::MAX).filter(|number| set_of(mac(*number), OURS.0) == set);
+        let set_of = |number| set_of(key_of(mac(number), OURS.0));
+        let mut of_set = (0..=u16::MAX).filter(|number| set_of(*number) == set_of(0));
         let mut next = || mac(of_set.next().unwrap());
         let macs = [next(), next(), next(), next()];
         let ids = [0, 1, 2, 3].map(|at: usize| ways.note(macs[at], OURS, Tick(at as u32)));

@@ -29,6 +29,7 @@ impl<B: PacketBuf> Engine<B> {
         match command {
             Command::Publish(snapshot) => {
                 let old = std::mem::replace(&mut self.shared.snapshot, snapshot);
+                self.shared.ways_back.expect_changes();
                 self.shared.release_neigh_queue(io);
                 io.event(Event::Retired(old))
             }

@@ -32,12 +32,18 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if conn.way_back().is_none() && by_route.is_some_and(|hop| net.nexthop(hop).is_some()) {
             return;
         }
-        let Some(device) = net.device_of(port) else {
-            return;
-        };
-        let ours = (port, device.mac, device.mtu);
+        let now = self.shared.now.tick();
         let ways_back = &mut self.shared.ways_back;
-        let way_back = ways_back.note(neighbour, ours, self.shared.now.tick());
+        let way_back = match ways_back.note_again(neighbour, port, now) {
+            Some(way_back) => way_back,
+            None => {
+                let Some(device) = net.device_of(port) else {
+                    return;
+                };
+                let ours = (port, device.mac, device.mtu);
+                ways_back.note(neighbour, ours, now)
+            }
+        };
         if conn.way_back() == Some(way_back) {
             return;
         }

@@ -203,6 +203,26 @@ fn a_forgotten_router_is_noted_with_the_client_s_next_packet() {
     assert_eq!(to_whom(director.receive(LAN, &answer)), ROUTER);
 }
 
+/// `dpip link set dpdk1 addr`: answers come from the device's new address.
+#[test]
+fn answers_come_from_the_device_s_new_mac_address() {
+    let mut director = setup(Protocol::Udp, FwdMode::FullNat).build();
+    let ask = |to| frames::udp(FAR, VIP, b"ask", (ROUTER, to));
+    let there = director.to_dest(&ask(WAN_MAC));
+    let answer = frames::udp(DEST, &there.src, b"answer", FROM_DEST);
+    assert_eq!(director.to_client(&answer).from, WAN_MAC);
+    let new = MacAddr([2, 0, 0, 0, 7, 7]);
+    let net = &mut director.snapshot.net;
+    let mut devices = net.devices.to_vec();
+    devices[1].mac = new;
+    net.devices = devices.into();
+    net.invalidate_nexthops();
+    director.publish();
+    director.to_dest(&ask(new));
+    let seen = director.to_client(&answer);
+    assert_eq!((seen.from, seen.to), (new, ROUTER));
+}
+
 /// What the director itself tells a client: errors of the dest, and the SYN proxy's answers.
 #[test]
 fn errors_and_cookies_go_back_without_a_route() {
