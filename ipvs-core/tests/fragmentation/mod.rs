@@ -2,6 +2,7 @@
 //! different senders are never taken for those of one packet.
 
 mod echo;
+mod elsewhere;
 mod identification;
 mod long_errors;
 mod too_long;
