@@ -12,7 +12,7 @@ use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::tuple::Tuple;
 use crate::wire::family::{self, Family};
-use crate::wire::stateless::in_family_of;
+use crate::wire::nat64::in_family_of;
 use crate::wire::{echo, tcp};
 
 /// Bytes of an ICMP header, in front of the quoted packet.
