@@ -101,3 +101,69 @@ async fn a_removed_dest_loses_at_the_deadline_what_is_left() {
         .await;
     assert!(director.services().await[0].draining.is_empty());
 }
+
+/// The local addresses of a service, and those that leave it.
+async fn laddrs(director: &Director) -> (usize, Vec<v1::Laddr>) {
+    let service = director.services().await.remove(0);
+    (service.laddrs.len(), service.leaving_laddrs)
+}
+
+fn has_laddr(worker: &WorkerState) -> bool {
+    let addr = LIP.parse().unwrap();
+    worker.snapshot.net.local_addr(addr).is_some()
+}
+
+/// A conn that uses a local address needs it to answer ARP.
+#[tokio::test]
+async fn a_local_address_goes_with_its_last_conn_or_by_force() {
+    for force in [false, true] {
+        let director = director().await;
+        two_arm(&director).await;
+        let used = director.take_port(LIP).await;
+        let mut ipvs = director.ipvs().await;
+        let mut request = laddr(VIP, 80, LIP, "dpdk0");
+        request.laddr.as_mut().unwrap().force = force;
+        ipvs.del_laddr(request).await.unwrap();
+        let (left, leaving) = laddrs(&director).await;
+        assert_eq!((left, leaving.len(), leaving[0].conns), (0, 1, 1));
+        assert!(
+            director
+                .workers
+                .iter()
+                .all(|worker| has_laddr(&worker.lock()))
+        );
+        let is_told = |worker: &WorkerState| {
+            worker
+                .seen
+                .contains(&Seen::EndConnsOfLaddr(LIP.parse().unwrap()))
+        };
+        assert_eq!(
+            director
+                .workers
+                .iter()
+                .any(|worker| is_told(&worker.lock())),
+            force
+        );
+        director.give_port_back(used);
+        director
+            .until_workers("the address is gone", |worker| !has_laddr(worker))
+            .await;
+        assert_eq!(laddrs(&director).await.1.len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_local_address_that_is_used_again_before_it_went_stays() {
+    let director = director().await;
+    two_arm(&director).await;
+    director.take_port(LIP).await;
+    let mut ipvs = director.ipvs().await;
+    ipvs.del_laddr(laddr(VIP, 80, LIP, "dpdk0")).await.unwrap();
+    ipvs.add_laddr(laddr(VIP, 80, LIP, "dpdk0")).await.unwrap();
+    assert_eq!(laddrs(&director).await, (1, Vec::new()));
+    let pools = director.workers[0]
+        .lock()
+        .count(|seen| matches!(seen, Seen::AddLaddr(..)));
+    assert_eq!(pools, 2, "new pools take over the ports in use");
+    director.until_workers("the address", has_laddr).await;
+}

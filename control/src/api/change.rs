@@ -98,8 +98,9 @@ fn change(message: v1::change::Change) -> Result<Change, Status> {
             Change::AddLaddr(key, addr, device)
         }
         Message::DelLaddr(message) => {
+            let force = message.laddr.as_ref().is_some_and(|laddr| laddr.force);
             let (key, addr, _) = laddr(message)?;
-            Change::DelLaddr(key, addr)
+            Change::DelLaddr(key, addr, force)
         }
         Message::AddAccess(message) => {
             let (key, list, prefix) = access_entry(message)?;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipvs_core::{ConnInfo, ConnPage, ServiceKey, Thresholds};
+use ipvs_core::{ConnInfo, ConnPage, LaddrId, ServiceKey, Thresholds};
 use proto::v1;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -172,22 +172,30 @@ fn service_message(rates: &Rates, state: &State, service: &ServiceEntry) -> v1::
             .laddrs
             .iter()
             .chain(&service.wans)
-            .map(|laddr| v1::Laddr {
-                address: Some(field::ip_message(laddr.addr)),
-                device: state.desired.device_name(laddr.ifindex).to_owned(),
-                port_conflicts: state
-                    .usage_of(laddr.id)
-                    .iter()
-                    .map(|usage| usage.missed())
-                    .sum(),
-                conns: state
-                    .usage_of(laddr.id)
-                    .iter()
-                    .map(|usage| usage.used())
-                    .sum(),
-            })
+            .map(|laddr| laddr_message(state, laddr.id, laddr.addr))
+            .collect(),
+        leaving_laddrs: state
+            .desired
+            .leaving_laddrs
+            .iter()
+            .filter(|laddr| laddr.service == service.request.key)
+            .map(|laddr| laddr_message(state, laddr.id, laddr.addr))
             .collect(),
         ..request_message::service(&service.request)
+    }
+}
+
+fn laddr_message(state: &State, id: LaddrId, addr: IpAddr) -> v1::Laddr {
+    let ifindex = state.desired.address(addr).map(|address| address.ifindex);
+    let usage = state.usage_of(id).iter();
+    v1::Laddr {
+        address: Some(field::ip_message(addr)),
+        device: ifindex
+            .map(|ifindex| state.desired.device_name(ifindex).to_owned())
+            .unwrap_or_default(),
+        port_conflicts: usage.clone().map(|usage| usage.missed()).sum(),
+        conns: usage.map(|usage| usage.used()).sum(),
+        ..v1::Laddr::default()
     }
 }
 

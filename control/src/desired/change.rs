@@ -29,8 +29,8 @@ pub enum Change {
     DelDest(ServiceKey, (IpAddr, u16), Option<u32>),
     /// --add-laddr, on a device
     AddLaddr(ServiceKey, IpAddr, String),
-    /// --del-laddr
-    DelLaddr(ServiceKey, IpAddr),
+    /// --del-laddr; whether conns that use an address that goes end at once
+    DelLaddr(ServiceKey, IpAddr, bool),
     /// -U, -O
     AddAccess(ServiceKey, AccessList, Prefix),
     /// -V, -Y
@@ -71,7 +71,7 @@ impl Desired {
             Change::EditDest(key, request) => self.edit_dest(&key, request, rates)?,
             Change::DelDest(key, end, drain_s) => self.del_dest(&key, end, drain_s)?,
             Change::AddLaddr(key, addr, device) => self.add_laddr(&key, addr, &device)?,
-            Change::DelLaddr(key, addr) => self.del_laddr(&key, addr)?,
+            Change::DelLaddr(key, addr, force) => self.del_laddr(&key, addr, force)?,
             Change::AddAccess(key, list, prefix) => self.add_access(&key, list, prefix)?,
             Change::DelAccess(key, list, prefix) => self.del_access(&key, list, prefix)?,
             Change::FlushServices => self.flush_services(),

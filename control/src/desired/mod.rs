@@ -27,7 +27,8 @@ pub use ipvs::{
 use ipvs::{Drain, RemovedService};
 pub(crate) use net::require_host;
 pub use net::{
-    Address, AddressError, AddressRequest, LaddrEntry, RouteError, RouteFilter, RouteRequest,
+    Address, AddressError, AddressRequest, LaddrEntry, LeavingLaddr, RouteError, RouteFilter,
+    RouteRequest,
 };
 pub use ordered::Ordered;
 
@@ -40,6 +41,8 @@ pub enum Effect {
     RemovePools(LaddrId),
     /// End the conns of a dest
     EndConns(DestId),
+    /// End the conns that use a local address
+    EndConnsOfLaddr(IpAddr),
     /// Forget a removed dest when no worker has anything left of it
     Leave(Removal),
     /// Tell the neighbours that an address is ours
@@ -71,6 +74,8 @@ pub struct Desired {
     pub(crate) route_srcs: AHashMap<IpAddr, usize>,
     pub(crate) services: Ordered<ServiceKey, Arc<ServiceEntry>>,
     pub(crate) laddrs: AHashMap<IpAddr, LaddrEntry>,
+    /// Those that go when no conn uses them any more
+    pub(crate) leaving_laddrs: Vec<LeavingLaddr>,
     pub(crate) timeouts: Timeouts,
     pub(crate) service_ids: IdPool,
     pub(crate) dest_ids: IdPool,
@@ -103,6 +108,7 @@ impl Desired {
             route_srcs: AHashMap::new(),
             services: Ordered::default(),
             laddrs: AHashMap::new(),
+            leaving_laddrs: Vec::new(),
             timeouts,
             service_ids: IdPool::new(MAX_SERVICES),
             dest_ids: IdPool::new(max_dests),

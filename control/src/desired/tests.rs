@@ -252,11 +252,23 @@ fn a_local_address_goes_with_its_last_service() {
     desired
         .add_laddr(&other, ip("192.168.100.200"), "dpdk0")
         .unwrap();
-    desired.del_laddr(&KEY, ip("192.168.100.200")).unwrap();
+    desired
+        .del_laddr(&KEY, ip("192.168.100.200"), false)
+        .unwrap();
     assert!(desired.address(ip("192.168.100.200")).is_some());
     desired.del_service(&other).unwrap();
-    assert!(desired.address(ip("192.168.100.200")).is_none());
     assert!(desired.effects.contains(&Effect::RemovePools(LaddrId(0))));
+    // It answers ARP until its last conn has ended.
+    assert!(desired.address(ip("192.168.100.200")).is_some());
+    let before = desired.effects.len();
+    desired.remove_address(ip("192.168.100.200"));
+    assert!(desired.address(ip("192.168.100.200")).is_none());
+    assert_eq!(
+        desired.effects.len(),
+        before,
+        "its pools are on their way back"
+    );
+    assert!(desired.leaving_laddrs.is_empty());
 }
 
 /// DPVS and LVS: the conns of a removed dest go on, and a dest that is added again has them.
@@ -413,7 +425,7 @@ fn sapool_can_be_switched_on_and_off_again() {
         desired.set_address(&plain),
         Err(AddressError::InUse { services: 1, .. })
     ));
-    desired.del_laddr(&KEY, ip("10.0.0.1")).unwrap();
+    desired.del_laddr(&KEY, ip("10.0.0.1"), false).unwrap();
     desired.set_address(&plain).unwrap();
     assert_eq!(
         desired.effects,
@@ -494,7 +506,7 @@ fn a_wan_address_goes_with_its_dest_only() {
             "`ipvsadm-rs -d -H MATCH -r 203.0.113.7:0`",
         );
         for key in [snat(0), snat(1)] {
-            let del_laddr = |desired: &mut Desired| desired.del_laddr(&key, wan.addr);
+            let del_laddr = |desired: &mut Desired| desired.del_laddr(&key, wan.addr, false);
             let is_left = desired.service(&key).is_ok();
             let words = if is_left {
                 "-r 203.0.113.7:0"

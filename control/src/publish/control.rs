@@ -233,8 +233,11 @@ impl Control {
         self.tick();
         let (snapshot, began) = (self.read(|state| state.workers.published()), Instant::now());
         loop {
-            let late = self.read(|state| state.workers.later_than(snapshot));
-            if late.is_empty() || began.elapsed() >= OBEY_WITHIN {
+            let (late, is_settled) = self.read(|state| {
+                let late = state.workers.later_than(snapshot);
+                (late, !state.has_idle_laddr())
+            });
+            if late.is_empty() && is_settled || began.elapsed() >= OBEY_WITHIN {
                 return late;
             }
             tokio::time::sleep(TICK).await;

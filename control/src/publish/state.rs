@@ -37,6 +37,8 @@ pub(crate) struct State {
     pub(crate) now_ms: u64,
     /// Removed dests, each with the first snapshot that lacks it
     leaving: VecDeque<(Removal, u64)>,
+    /// Local addresses whose pools workers give back, each with the first snapshot without it
+    leaving_pools: AHashMap<LaddrId, u64>,
     /// Ids of local addresses that no worker uses any more
     gone_laddrs: Vec<LaddrId>,
     waiting_pages: AHashMap<u64, oneshot::Sender<Box<ConnPage>>>,
@@ -65,6 +67,7 @@ impl State {
             is_unpublished: false,
             now_ms: 0,
             leaving: VecDeque::new(),
+            leaving_pools: AHashMap::new(),
             gone_laddrs: Vec::new(),
             waiting_pages: AHashMap::new(),
             next_token: 0,
@@ -118,9 +121,37 @@ impl State {
     pub(crate) fn do_what_is_due(&mut self, now_ms: u64, rates: &Rates) {
         self.desired.end_drains(now_ms, rates);
         self.forget_dests(rates);
+        self.remove_idle_laddrs();
         for id in self.gone_laddrs.drain(..) {
+            self.leaving_pools.remove(&id);
             self.desired.laddr_ids.give_back(id.0);
         }
+    }
+
+    /// Removes local addresses that no service has and no conn uses any more.
+    fn remove_idle_laddrs(&mut self) {
+        let leaving = &self.desired.leaving_laddrs;
+        let idle = leaving.iter().filter(|laddr| self.is_idle(laddr.id));
+        let idle: Vec<IpAddr> = idle.map(|laddr| laddr.addr).collect();
+        for addr in idle {
+            self.desired.remove_address(addr);
+        }
+    }
+
+    /// Whether no worker can take a port of a local address any more, and none is in use.
+    fn is_idle(&self, id: LaddrId) -> bool {
+        let without = self.leaving_pools.get(&id);
+        let used = self.usage_of(id).iter().map(|usage| usage.used());
+        without.is_some_and(|without| self.workers.all_obey(*without)) && used.sum::<u64>() == 0
+    }
+
+    /// Whether an address is about to go that no conn uses: a matter of moments.
+    pub(crate) fn has_idle_laddr(&self) -> bool {
+        let leaving = &self.desired.leaving_laddrs;
+        leaving.iter().any(|laddr| {
+            let used = self.usage_of(laddr.id).iter().map(|usage| usage.used());
+            used.sum::<u64>() == 0
+        })
     }
 
     /// Forgets removed dests that no worker has anything left of.
@@ -202,7 +233,11 @@ impl State {
         for effect in effects {
             match effect {
                 Effect::AddPools(..) => {}
-                Effect::RemovePools(id) => self.workers.remove_laddr(id),
+                Effect::RemovePools(id) => {
+                    self.leaving_pools.insert(id, self.workers.published());
+                    self.workers.remove_laddr(id);
+                }
+                Effect::EndConnsOfLaddr(addr) => self.workers.end_conns_of_laddr(addr),
                 Effect::EndConns(id) => self.workers.end_conns(id),
                 Effect::Leave(removal) => {
                     self.leaving.push_back((removal, self.workers.published()));

@@ -194,6 +194,13 @@ impl Workers {
         }
     }
 
+    /// Has all workers end the conns that use a local address.
+    pub(crate) fn end_conns_of_laddr(&mut self, addr: IpAddr) {
+        for worker in 0..self.workers.len() {
+            self.send(worker, Command::EndConnsOfLaddr(addr));
+        }
+    }
+
     /// Has all workers give back their port pools of a local address.
     pub(crate) fn remove_laddr(&mut self, id: LaddrId) {
         self.leaving_laddrs.insert(id, self.workers.len());

@@ -207,6 +207,22 @@ impl Director {
         until(what, || is(&self.workers[0].lock())).await;
     }
 
+    /// A conn of the second worker uses a port of a local address, once the worker has it.
+    pub(crate) async fn take_port(&self, laddr: &str) -> (ipvs_core::LaddrId, u16) {
+        let addr = laddr.parse().unwrap();
+        let taken = std::cell::Cell::new(None);
+        until("a port", || {
+            taken.set(self.workers[1].lock().take_port(addr));
+            taken.get().is_some()
+        })
+        .await;
+        taken.get().unwrap()
+    }
+
+    pub(crate) fn give_port_back(&self, port: (ipvs_core::LaddrId, u16)) {
+        self.workers[1].lock().give_port_back(port);
+    }
+
     pub(crate) fn stall(&self, stalled: bool) {
         for worker in &self.workers {
             worker.lock().stalled = stalled;

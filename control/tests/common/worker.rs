@@ -18,6 +18,7 @@ pub(crate) enum Seen {
     AddLaddr(LaddrId, IpAddr),
     RemoveLaddr(LaddrId),
     EndConns(DestId),
+    EndConnsOfLaddr(IpAddr),
     LimitNeighbourQueue(u16),
     Transmit(PortId, Vec<u8>),
 }
@@ -58,6 +59,30 @@ pub(super) fn spawn(
 }
 
 impl WorkerState {
+    /// A conn uses a port of a local address.
+    pub(crate) fn take_port(&mut self, addr: IpAddr) -> Option<(LaddrId, u16)> {
+        let is_it = |seen: &Seen| match seen {
+            Seen::AddLaddr(id, of) if *of == addr => Some(*id),
+            _ => None,
+        };
+        let id = self.seen.iter().rev().find_map(is_it)?;
+        let port = self.pools.get_mut(&id)?.take(0)?;
+        self.has_conns = true;
+        Some((id, port))
+    }
+
+    /// The conn that used a port of a local address has ended.
+    pub(crate) fn give_port_back(&mut self, (id, port): (LaddrId, u16)) {
+        for event in &mut self.held {
+            if let Event::LaddrGone(of, pool) = event
+                && *of == id
+            {
+                pool.put(0, port);
+            }
+        }
+        self.has_conns = false;
+    }
+
     pub(crate) fn service(&self, key: &ipvs_core::ServiceKey) -> Option<&Arc<Service>> {
         self.snapshot.services.get(key)
     }
@@ -122,6 +147,10 @@ impl WorkerState {
             }
             Command::LimitNeighbourQueue(packets) => {
                 self.seen.push(Seen::LimitNeighbourQueue(packets));
+                None
+            }
+            Command::EndConnsOfLaddr(addr) => {
+                self.seen.push(Seen::EndConnsOfLaddr(addr));
                 None
             }
             Command::ListConns(page) => Some(Event::Conns(self.fill(page))),

@@ -32,6 +32,8 @@ pub enum Command {
     RemoveLaddr(LaddrId),
     /// End all conns of this dest. No new conns come to it: it is not in the snapshot.
     EndConns(DestId),
+    /// End all conns that use a port of this local address, which gives out no more.
+    EndConnsOfLaddr(IpAddr),
     /// Hold at most so many packets per neighbour that is not resolved yet.
     LimitNeighbourQueue(u16),
     /// Copy conns into the page, and send it back as [`Event::Conns`].

@@ -50,6 +50,10 @@ impl<B: PacketBuf> Engine<B> {
                 self.shared.neigh_queue.set_longest(packets);
                 Ok(())
             }
+            Command::EndConnsOfLaddr(addr) => {
+                self.v4.dest_removals.waiting_laddrs.push(addr);
+                Ok(())
+            }
             Command::ListConns(mut page) => {
                 self.fill(&mut page);
                 io.event(Event::Conns(page))

@@ -1,4 +1,6 @@
-//! Dests whose conns a worker is to end.
+//! Dests and local addresses whose conns a worker is to end.
+
+use std::net::IpAddr;
 
 use crate::config::DestId;
 
@@ -9,6 +11,9 @@ use crate::config::DestId;
 pub(crate) struct DestRemovals {
     pub(crate) walking: Vec<DestId>,
     pub(crate) waiting: Vec<DestId>,
+    /// Local addresses whose conns are to end with this walk, and with the next one. These are few.
+    pub(crate) walking_laddrs: Vec<IpAddr>,
+    pub(crate) waiting_laddrs: Vec<IpAddr>,
     pub(crate) cursor: u32,
     /// The conn tables are done, and the templates of `walking` are next. In the state of IPv6 only.
     pub(crate) is_over: bool,

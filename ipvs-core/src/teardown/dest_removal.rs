@@ -1,9 +1,11 @@
 //! Ends all conns of a dest, and its persistence templates. They are found by walking the tables, a
 //! few slots per call.
 
+use std::net::IpAddr;
+
 use packet::PacketBuf;
 
-use crate::conn::ConnId;
+use crate::conn::{ConnFlags, ConnId};
 use crate::ctx::{Engine, Forwarder};
 use crate::io::Io;
 use crate::wire::Family;
@@ -19,6 +21,8 @@ impl<B: PacketBuf> Engine<B> {
             for dest in self.v4.dest_removals.walking.drain(..) {
                 self.v6.dest_removals.add(dest);
             }
+            let laddrs = self.v4.dest_removals.walking_laddrs.drain(..);
+            self.v6.dest_removals.waiting_laddrs.extend(laddrs);
         }
         if self.v6().walk(io) {
             self.v6.dest_removals.is_over = true;
@@ -39,6 +43,7 @@ impl<B: PacketBuf> Engine<B> {
             Some(next) => walk.template_cursor = next,
             None => {
                 walk.walking.clear();
+                walk.walking_laddrs.clear();
                 (walk.is_over, walk.template_cursor) = (false, 0);
             }
         }
@@ -53,10 +58,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if closing.is_over {
             return false;
         }
-        if closing.walking.is_empty() {
-            if closing.waiting.is_empty() {
+        if closing.walking.is_empty() && closing.walking_laddrs.is_empty() {
+            if closing.waiting.is_empty() && closing.waiting_laddrs.is_empty() {
                 return false;
             }
+            std::mem::swap(&mut closing.walking_laddrs, &mut closing.waiting_laddrs);
             std::mem::swap(&mut closing.walking, &mut closing.waiting);
             closing.walking.sort_unstable();
             closing.cursor = 0;
@@ -67,9 +73,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             .scan(self.family.dest_removals.cursor, REACH);
         let mut found = [None::<ConnId>; REACH as usize];
         let walking = &self.family.dest_removals.walking;
+        let laddrs = &self.family.dest_removals.walking_laddrs;
         let of_closed_dests = ids.filter(|id| {
-            let dest = self.family.conns.get(*id).dest();
-            walking.binary_search(&dest).is_ok()
+            let conn = self.family.conns.get(*id);
+            let uses = |laddr: &IpAddr| {
+                conn.flags.has(ConnFlags::LOCAL_PORT) && conn.local().0.to_ip() == *laddr
+            };
+            walking.binary_search(&conn.dest()).is_ok() || laddrs.iter().any(uses)
         });
         for (slot, id) in found.iter_mut().zip(of_closed_dests) {
             *slot = Some(id);

@@ -198,3 +198,21 @@ fn the_conns_of_a_removed_dest_go_on_and_no_new_ones_come() {
     director.wait_s(60);
     assert_eq!(director.states(), ["ESTABLISHED"]);
 }
+
+/// `--del-laddr --force`: the conns of a local address end, those of another one go on.
+#[test]
+fn the_conns_of_a_local_address_end_on_order_with_resets() {
+    let mut director = Setup {
+        laddrs: vec![LADDR, "192.168.100.201"],
+        ..Setup::default()
+    }
+    .build();
+    let first = director.open();
+    let second = director.open_between("10.0.0.48:40001", VIP, DEST);
+    assert!(first.laddr.starts_with(LADDR) && !second.laddr.starts_with(LADDR));
+    director.command(ipvs_core::Command::EndConnsOfLaddr(LADDR.parse().unwrap()));
+    assert_eq!(director.wait_s(1).len(), 2, "a reset to each end");
+    let conns = director.conns();
+    assert_eq!(conns.len(), 1);
+    assert_eq!(conns[0].laddr.0.to_string(), "192.168.100.201");
+}

@@ -101,7 +101,7 @@ mod tests {
         let text = text();
         for line in [
             "  -P, --add-laddr SERVICE -z LIP -F DEVICE\n        add a local address",
-            "  -Q, --del-laddr SERVICE -z LIP [-F DEVICE]\n",
+            "  -Q, --del-laddr SERVICE -z LIP [-F DEVICE] [--force]\n",
             "  --set TCP TCPFIN UDP\n",
             "  -R, --restore [--keep-going] [FILE]\n",
             "  -B, --get-blklst [SERVICE] [-n] [--json]\n",

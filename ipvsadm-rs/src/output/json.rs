@@ -38,6 +38,7 @@ pub(crate) fn service(service: &VirtualService) -> Value {
         "rate": five(rates(service.rates)),
         "dests": service.dests.iter().map(dest).collect::<Value>(),
         "draining": service.draining.iter().map(dest).collect::<Value>(),
+        "leaving_laddrs": service.leaving_laddrs.iter().map(laddr).collect::<Value>(),
         "laddrs": service.laddrs.iter().map(laddr).collect::<Value>(),
     })
 }

@@ -1,7 +1,7 @@
 //! The local addresses of services.
 
 use cli::ip_or_zero;
-use proto::v1::VirtualService;
+use proto::v1::{Laddr, VirtualService};
 
 use super::endpoint::endpoint;
 use super::matcher;
@@ -23,16 +23,25 @@ pub(crate) fn laddrs(services: &[VirtualService]) -> String {
             None => endpoint(ip_or_zero(key.address.as_ref()), key.port),
         };
         text.push_str(&row([&name, &service.laddrs.len().to_string(), "", "", ""]));
-        for laddr in &service.laddrs {
-            let addr = ip_or_zero(laddr.address.as_ref()).to_string();
-            text.push_str(&row([
-                "",
-                "",
-                &addr,
-                &laddr.port_conflicts.to_string(),
-                &laddr.conns.to_string(),
-            ]));
-        }
+        let rows = |laddrs: &[Laddr], note: &str| {
+            let rows = laddrs.iter().map(|laddr| {
+                let addr = ip_or_zero(laddr.address.as_ref()).to_string();
+                let conflicts = laddr.port_conflicts.to_string();
+                row([
+                    "",
+                    "",
+                    &addr,
+                    &conflicts,
+                    &format!("{:<10}{note}", laddr.conns),
+                ])
+            });
+            rows.collect::<String>()
+        };
+        text.push_str(&rows(&service.laddrs, ""));
+        text.push_str(&rows(
+            &service.leaving_laddrs,
+            " deleted, goes with its last conn",
+        ));
     }
     text
 }

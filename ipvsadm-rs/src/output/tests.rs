@@ -239,3 +239,18 @@ fn conns_are_shown_as_dpvs_shows_them() {
         192.21.6.11:80\n"
     );
 }
+
+/// A deleted local address stands below the others as long as it has conns.
+#[test]
+fn a_local_address_that_goes_is_shown_with_its_conns() {
+    let mut listed = tutorial();
+    listed.leaving_laddrs = std::mem::take(&mut listed.laddrs);
+    listed.leaving_laddrs[0].conns = 3;
+    let text = laddrs(&[listed]);
+    let last = text.lines().last().unwrap_or_default();
+    assert!(last.contains("192.168.100.200"), "{text}");
+    assert!(
+        last.ends_with("3          deleted, goes with its last conn"),
+        "{text}"
+    );
+}

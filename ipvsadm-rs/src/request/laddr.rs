@@ -17,6 +17,7 @@ pub(super) fn laddr(line: &Line, service: Option<ServiceKey>) -> Result<LaddrReq
     let laddr = Laddr {
         address: Some(ip_message(addr)),
         device: line.get("ifname").unwrap_or_default().to_owned(),
+        force: line.has("force"),
         ..Laddr::default()
     };
     Ok(LaddrRequest {

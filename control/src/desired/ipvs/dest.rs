@@ -121,7 +121,7 @@ impl Desired {
         };
         let Some(entry) = self.entry_for(key, request, rates) else {
             if wan.is_some() {
-                self.release_wan(addr);
+                self.release_wan(addr, *key);
             }
             return Err(ServiceError::TooManyDests(addr));
         };
@@ -153,6 +153,8 @@ impl Desired {
             .address(addr)
             .filter(|address| address.sapool)
             .map(|address| address.ifindex);
+        self.stay(addr)
+            .map_err(|_| ServiceError::NoWanAddress(addr))?;
         match (ifindex, self.laddrs.get_mut(&addr)) {
             (Some(ifindex), Some(entry)) => {
                 entry.wans += 1;
@@ -164,11 +166,11 @@ impl Desired {
     }
 
     /// A SNAT dest does not use its WAN address any more. The address stays: `dpip` made it.
-    pub(super) fn release_wan(&mut self, addr: IpAddr) {
+    pub(super) fn release_wan(&mut self, addr: IpAddr, service: ServiceKey) {
         if let Some(entry) = self.laddrs.get_mut(&addr) {
             entry.wans = entry.wans.saturating_sub(1);
         }
-        self.remove_if_unused(addr);
+        self.leave_if_unused(addr, service);
     }
 
     /// Changes a dest's weight, thresholds and fwdmode.
@@ -241,7 +243,7 @@ impl Desired {
             self.drain(*key, end, drain_s);
         }
         if is_wan {
-            self.release_wan(end.0);
+            self.release_wan(end.0, *key);
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use ipvs_core::{Laddr, ServiceKey};
 
 use super::ServiceError;
 use crate::desired::net::{Address, AddressError, require_host};
-use crate::desired::{Desired, NoDevice};
+use crate::desired::{Desired, Effect, LeavingLaddr, NoDevice};
 
 /// Why a local address was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -104,7 +104,7 @@ impl Desired {
                     device: device.to_owned(),
                 });
             }
-            Some(_) => {}
+            Some(_) => self.stay(addr)?,
             None => self.insert_address(Address {
                 addr,
                 prefix_len: Prefix::host(addr).prefix_len(),
@@ -128,12 +128,17 @@ impl Desired {
         Ok(())
     }
 
-    /// Takes a local address from a service; from the director too if this was its last use and
-    /// `--add-laddr` had made it.
+    /// Takes a local address from a service. If this was its last use and `--add-laddr` had made
+    /// it, it leaves the director with its last conn; these end at once by `force`.
     ///
     /// # Errors
     /// If the service does not have it.
-    pub fn del_laddr(&mut self, key: &ServiceKey, addr: IpAddr) -> Result<(), LaddrError> {
+    pub fn del_laddr(
+        &mut self,
+        key: &ServiceKey,
+        addr: IpAddr,
+        force: bool,
+    ) -> Result<(), LaddrError> {
         let service = self.service(key)?;
         if service.wans.iter().any(|wan| wan.addr == addr)
             && service.laddrs.iter().all(|laddr| laddr.addr != addr)
@@ -152,26 +157,36 @@ impl Desired {
         self.service_mut(key)?
             .laddrs
             .retain(|laddr| laddr.addr != addr);
-        self.release_laddr(addr);
+        self.release_laddr(addr, *key);
+        let entry = self.laddrs.get(&addr);
+        if force && entry.is_some_and(|entry| entry.is_leaving) {
+            self.effects.push(Effect::EndConnsOfLaddr(addr));
+        }
         Ok(())
     }
 
-    pub(in crate::desired) fn release_laddr(&mut self, addr: IpAddr) {
+    pub(in crate::desired) fn release_laddr(&mut self, addr: IpAddr, service: ServiceKey) {
         let Some(entry) = self.laddrs.get_mut(&addr) else {
             return;
         };
         entry.services = entry.services.saturating_sub(1);
-        self.remove_if_unused(addr);
+        self.leave_if_unused(addr, service);
     }
 
-    /// Removes an address that `--add-laddr` made, if nothing refers to it any more.
-    pub(in crate::desired) fn remove_if_unused(&mut self, addr: IpAddr) {
-        let is_used = self
-            .laddrs
-            .get(&addr)
-            .is_none_or(|entry| entry.services + entry.wans > 0);
-        if !is_used && self.address(addr).is_some_and(|address| !address.by_dpip) {
-            self.remove_address(addr);
+    /// Lets an address leave that `--add-laddr` made, if nothing refers to it any more. It answers
+    /// ARP until its last conn has ended. `service` is the last that used it.
+    pub(in crate::desired) fn leave_if_unused(&mut self, addr: IpAddr, service: ServiceKey) {
+        if self.address(addr).is_none_or(|address| address.by_dpip) {
+            return;
+        }
+        let Some(entry) = self.laddrs.get_mut(&addr) else {
+            return;
+        };
+        if entry.services + entry.wans == 0 && !entry.is_leaving {
+            entry.is_leaving = true;
+            let id = entry.id;
+            self.effects.push(Effect::RemovePools(id));
+            self.leaving_laddrs.push(LeavingLaddr { addr, id, service });
         }
     }
 }

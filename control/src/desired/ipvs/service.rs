@@ -171,10 +171,10 @@ impl Desired {
             .ok_or(ServiceError::Missing(*key))?;
         self.dirty.services.insert(*key);
         for laddr in &service.laddrs {
-            self.release_laddr(laddr.addr);
+            self.release_laddr(laddr.addr, *key);
         }
         for wan in &service.wans {
-            self.release_wan(wan.addr);
+            self.release_wan(wan.addr, *key);
         }
         let service = Arc::unwrap_or_clone(service);
         let ends_conns = service.request.options.expires_quiescent;

@@ -184,6 +184,7 @@ impl Desired {
             return self.add_address(request);
         }
         self.set_sapool(request.addr, request.sapool)?;
+        self.stay(request.addr)?;
         if let Some(address) = self.addresses.get_mut(&request.addr) {
             address.broadcast = request.broadcast;
             address.scope = request.scope;
@@ -281,7 +282,7 @@ impl Desired {
         Ok(())
     }
 
-    pub(in crate::desired) fn remove_address(&mut self, addr: IpAddr) {
+    pub(crate) fn remove_address(&mut self, addr: IpAddr) {
         let Some(address) = self.addresses.remove(&addr) else {
             return;
         };
@@ -364,6 +365,18 @@ impl Desired {
         Ok(())
     }
 
+    /// An address that was about to leave is used again. It gets new pools, to which the workers
+    /// move the ports in use.
+    pub(in crate::desired) fn stay(&mut self, addr: IpAddr) -> Result<(), AddressError> {
+        let entry = self.laddrs.get(&addr).filter(|entry| entry.is_leaving);
+        let Some(ifindex) = entry.map(|entry| entry.ifindex) else {
+            return Ok(());
+        };
+        self.share_ports(addr, ifindex)?;
+        self.leaving_laddrs.retain(|leaving| leaving.addr != addr);
+        Ok(())
+    }
+
     fn share_ports(&mut self, addr: IpAddr, ifindex: IfIndex) -> Result<(), AddressError> {
         let id = self
             .laddr_ids
@@ -375,6 +388,7 @@ impl Desired {
             ifindex,
             services: 0,
             wans: 0,
+            is_leaving: false,
         };
         self.laddrs.insert(addr, entry);
         self.effects.push(Effect::AddPools(id, addr));
@@ -382,7 +396,13 @@ impl Desired {
     }
 
     fn unshare_ports(&mut self, addr: IpAddr) {
-        if let Some(laddr) = self.laddrs.remove(&addr) {
+        let Some(laddr) = self.laddrs.remove(&addr) else {
+            return;
+        };
+        if laddr.is_leaving {
+            // The workers know.
+            self.leaving_laddrs.retain(|leaving| leaving.addr != addr);
+        } else {
             self.effects.push(Effect::RemovePools(laddr.id));
         }
     }

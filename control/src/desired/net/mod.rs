@@ -11,5 +11,5 @@ mod route;
 pub(in crate::desired) use address::is_host;
 pub(crate) use address::require_host;
 pub use address::{Address, AddressError, AddressRequest};
-pub use laddr_entry::LaddrEntry;
+pub use laddr_entry::{LaddrEntry, LeavingLaddr};
 pub use route::{RouteError, RouteFilter, RouteRequest};
