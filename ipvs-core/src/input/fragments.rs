@@ -11,7 +11,7 @@ use crate::input::handoff::PortOwner;
 use crate::io::Io;
 use crate::state::{FirstFragment, Whole};
 use crate::tuple::Tuple;
-use crate::wire::{Family, Flow, family};
+use crate::wire::Family;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// A fragment without ports, or of a protocol without ports.
@@ -40,25 +40,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     fn may_be_echo(&self, ip: &IpFacts<A>) -> bool {
         let has_snat = self.shared.snapshot.services.has_match_services();
         ip.protocol == A::ICMP.number() && (has_snat || self.is_local(ip.dst))
-    }
-
-    pub(super) fn is_local(&self, addr: A) -> bool {
-        self.shared.snapshot.net.local_addr(addr.to_ip()).is_some()
-    }
-
-    /// Notes a first fragment, for the later ones of its packet.
-    #[cold]
-    pub(crate) fn note_fragment(&mut self, packet: &mut B, flow: &Flow<A>) {
-        if let Ok(ip) = A::check(packet) {
-            self.family.has_fragments = true;
-            let first = FirstFragment {
-                tuple: flow.tuple,
-                options_len: family::options_len(packet.bytes(), &ip),
-                identification: self.shared.identifications.next(),
-            };
-            let now = self.shared.now.tick();
-            self.family.fragments.note(now, Whole::of(&ip), first);
-        }
     }
 
     /// Forwards later fragments. Called at the end of a batch, when its first fragments have found
@@ -136,16 +117,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let services = &self.shared.snapshot.services;
         Protocol::from_number(tuple.protocol)
             .is_some_and(|protocol| services.is_nat_dest(protocol, tuple.src.to_ip(), tuple.sport))
-    }
-
-    /// No conn is known. A fragment for the director is dropped; the kernel may know the way of any
-    /// other.
-    pub(super) fn give_up_later_fragment(&self, packet: B, dst: A, io: &mut impl Io<B>) {
-        if self.is_local(dst) {
-            self.shared.drop(packet, DropReason::Fragment);
-        } else {
-            self.shared.to_kernel(packet, io);
-        }
     }
 
     /// The fragment came before its first one, or that one is not ours.
