@@ -300,3 +300,58 @@ async fn timeouts_change_one_by_one() {
         })
         .await;
 }
+
+/// A real server is another machine: packets for one of the director's own addresses would come
+/// back to it.
+#[tokio::test]
+async fn an_address_of_the_director_is_no_dest_and_a_dest_s_no_address_of_the_director() {
+    let director = director().await;
+    two_arm(&director).await;
+    let before = director.everything().await;
+    let mut ipvs = director.ipvs().await;
+    let mut addresses = director.addresses().await;
+    for own in [VIP, LIP] {
+        let added = ipvs.add_dest(dest(VIP, 80, own, 8080)).await;
+        refused(
+            added,
+            Code::FailedPrecondition,
+            "an address of this director",
+        );
+    }
+    let real = "192.168.100.2";
+    let added = addresses.add_address(address(real, 24, "dpdk0")).await;
+    refused(
+        added,
+        Code::FailedPrecondition,
+        "the address of a real server",
+    );
+    let set = addresses.set_address(address(real, 24, "dpdk0")).await;
+    refused(
+        set,
+        Code::FailedPrecondition,
+        "the address of a real server",
+    );
+    let added = ipvs.add_laddr(laddr(VIP, 80, real, "dpdk0")).await;
+    refused(
+        added,
+        Code::FailedPrecondition,
+        "the address of a real server",
+    );
+    assert_eq!(director.everything().await, before);
+
+    // As soon as no service has the dest any more, the address is free.
+    ipvs.add_service(service(VIP, 81, "rr")).await.unwrap();
+    ipvs.add_dest(dest(VIP, 81, real, 80)).await.unwrap();
+    ipvs.del_dest(dest(VIP, 80, real, 80)).await.unwrap();
+    let added = addresses.add_address(address(real, 24, "dpdk0")).await;
+    refused(
+        added,
+        Code::FailedPrecondition,
+        "the address of a real server",
+    );
+    ipvs.del_service(key(VIP, 81)).await.unwrap();
+    addresses
+        .add_address(address(real, 24, "dpdk0"))
+        .await
+        .unwrap();
+}

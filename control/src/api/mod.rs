@@ -62,7 +62,7 @@ impl From<AddressError> for Status {
             | AddressError::Missing { .. }
             | AddressError::OtherPrefixLen { .. } => Self::not_found(text),
             AddressError::Exists { .. } => Self::already_exists(text),
-            AddressError::InUse { .. } | AddressError::IsWan { .. } => {
+            AddressError::InUse { .. } | AddressError::IsWan { .. } | AddressError::OfDest(_) => {
                 Self::failed_precondition(text)
             }
             AddressError::TooMany => Self::resource_exhausted(text),
@@ -92,7 +92,9 @@ impl From<ServiceError> for Status {
         let text = error.to_string();
         match error {
             ServiceError::Missing(_) | ServiceError::DestMissing { .. } => Self::not_found(text),
-            ServiceError::NoWanAddress(_) => Self::failed_precondition(text),
+            ServiceError::NoWanAddress(_) | ServiceError::DestIsOurs { .. } => {
+                Self::failed_precondition(text)
+            }
             ServiceError::Exists(_) | ServiceError::DestExists { .. } => Self::already_exists(text),
             ServiceError::PortZero(_)
             | ServiceError::DestPortZero(_)

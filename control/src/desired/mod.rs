@@ -24,7 +24,7 @@ pub use ipvs::{
     AccessError, AccessList, DestEntry, DestRequest, LaddrError, Removal, ServiceEntry,
     ServiceError, ServiceRequest, TimeoutsRequest,
 };
-use ipvs::{Drain, RemovedService};
+use ipvs::{DestAddrs, Drain, RemovedService};
 pub(crate) use net::require_host;
 pub use net::{
     Address, AddressError, AddressRequest, LaddrEntry, LeavingLaddr, RouteError, RouteFilter,
@@ -73,6 +73,7 @@ pub struct Desired {
     /// How many routes of the operator have this address as `src`
     pub(crate) route_srcs: AHashMap<IpAddr, usize>,
     pub(crate) services: Ordered<ServiceKey, Arc<ServiceEntry>>,
+    pub(crate) dest_addrs: DestAddrs,
     pub(crate) laddrs: AHashMap<IpAddr, LaddrEntry>,
     /// Those that go when no conn uses them any more
     pub(crate) leaving_laddrs: Vec<LeavingLaddr>,
@@ -107,6 +108,7 @@ impl Desired {
             routes: RouteTable::default(),
             route_srcs: AHashMap::new(),
             services: Ordered::default(),
+            dest_addrs: DestAddrs::default(),
             laddrs: AHashMap::new(),
             leaving_laddrs: Vec::new(),
             timeouts,

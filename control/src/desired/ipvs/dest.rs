@@ -117,7 +117,10 @@ impl Desired {
         }
         let wan = match request.fwdmode {
             FwdMode::Snat => Some(self.take_wan_address(addr)?),
-            _ => None,
+            _ => {
+                self.refuse_own_address(key, addr)?;
+                None
+            }
         };
         let Some(entry) = self.entry_for(key, request, rates) else {
             if wan.is_some() {
@@ -125,11 +128,24 @@ impl Desired {
             }
             return Err(ServiceError::TooManyDests(addr));
         };
+        self.dest_addrs.add(&entry);
         let service = self.service_mut(key)?;
         service.dests.insert((addr, port), entry);
         service.wans.extend(wan);
         self.drain(*key, (addr, port), request.drain_s);
         Ok(())
+    }
+
+    /// Packets for a dest that is the director itself would come back to it.
+    fn refuse_own_address(&self, key: &ServiceKey, addr: IpAddr) -> Result<(), ServiceError> {
+        match self.address(addr) {
+            Some(address) => Err(ServiceError::DestIsOurs {
+                service: *key,
+                addr,
+                device: self.device_name(address.ifindex).to_owned(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// The entry of a new dest: the one it had before it was removed, or one under a new number.
@@ -233,6 +249,8 @@ impl Desired {
         let Some(dest) = service.dests.remove(&end) else {
             return Ok(());
         };
+        self.dest_addrs.remove(&dest);
+        let service = self.service_mut(key)?;
         let is_wan = dest.request.fwdmode == FwdMode::Snat;
         if is_wan {
             service.wans.retain(|wan| wan.addr != end.0);

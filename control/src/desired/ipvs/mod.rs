@@ -1,12 +1,13 @@
 //! Services, dests, local addresses and access lists as operators asked for them: `ipvsadm-rs`.
 //!
-//! `service` and `dest` have the calls, `service_rules` what may stand together, `service_error`
+//! `service` and `dest` have the calls, `dest_addrs` the addresses of all dests, `service_rules` what may stand together, `service_error`
 //! why a change was refused. `laddr` joins a service and an address of the director. `leaving` are
 //! removed dests that still have conns, `drain` ends these at a deadline. `timeouts` are those of
 //! conns.
 
 mod access;
 mod dest;
+mod dest_addrs;
 mod drain;
 mod laddr;
 mod leaving;
@@ -17,6 +18,7 @@ mod timeouts;
 
 pub use access::{AccessError, AccessList};
 pub use dest::{DestEntry, DestRequest};
+pub(in crate::desired) use dest_addrs::DestAddrs;
 pub(in crate::desired) use drain::Drain;
 pub use laddr::LaddrError;
 pub use leaving::Removal;

@@ -180,6 +180,7 @@ impl Desired {
         let ends_conns = service.request.options.expires_quiescent;
         let mut leaving = service.leaving;
         for dest in service.dests.values() {
+            self.dest_addrs.remove(dest);
             leaving.push(self.leave(*key, dest.clone(), ends_conns));
         }
         self.keep_service_id(*key, service.id, leaving);

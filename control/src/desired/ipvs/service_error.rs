@@ -119,6 +119,18 @@ pub enum ServiceError {
         /// The dest's forwarding mode
         fwdmode: &'static str,
     },
+    /// A dest that is an address of the director.
+    #[error(
+        "dest {addr} of service {service}: it is an address of this director, on {device}, and its packets would come back here: give the address of a real server, or delete this one first (`dpip addr del {addr} dev {device}`)"
+    )]
+    DestIsOurs {
+        /// The service
+        service: ServiceKey,
+        /// RIP
+        addr: IpAddr,
+        /// The device that has the address
+        device: String,
+    },
     /// A drain of a dest with a weight above 0.
     #[error("dest {0}: a dest drains with weight 0: give -w 0 beside --drain")]
     DrainWithWeight(IpAddr),

@@ -112,6 +112,11 @@ pub enum AddressError {
         /// The address
         addr: IpAddr,
     },
+    /// A real server has it
+    #[error(
+        "{0} is the address of a real server (`ipvsadm-rs -ln` shows of which services): delete that there first, or use another address"
+    )]
+    OfDest(IpAddr),
     /// A prefix longer than the address, or none
     #[error("prefix length {0} is out of range: 1 to 32 for IPv4, 1 to 128 for IPv6")]
     PrefixLen(u8),
@@ -263,6 +268,9 @@ impl Desired {
         &mut self,
         address: Address,
     ) -> Result<(), AddressError> {
+        if self.dest_addrs.has(address.addr) {
+            return Err(AddressError::OfDest(address.addr));
+        }
         if address.sapool {
             self.share_ports(address.addr, address.ifindex)?;
         }
