@@ -76,8 +76,8 @@ async fn options_that_cannot_work_are_refused() {
     let mut ipvs = director.ipvs().await;
     for (message, words) in [
         (
-            with(|service| service.persistence_s = 70_000),
-            "at most 65535",
+            with(|service| service.persistence_s = 31 * 86_400 + 1),
+            "at most 2678400",
         ),
         (
             with(|service| service.persistence_prefix_len = 24),

@@ -8,8 +8,11 @@ pub struct Now {
     pub ns: u64,
 }
 
-/// A coarse moment in units of 2^20 ns (about 1.05 ms). It wraps after 52 days, so only differences
-/// below half of that have a meaning.
+/// log2 of the nanoseconds of a [`Tick`].
+const TICK_SHIFT: u32 = 21;
+
+/// A coarse moment in units of 2^21 ns (about 2.1 ms). It wraps after 104 days, so only differences
+/// below half of that have a meaning. The longest timeout is 31 days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tick(pub u32);
 
@@ -19,7 +22,7 @@ pub struct Tick(pub u32);
 pub struct Span(pub u32);
 
 impl Span {
-    /// The longest span between two ticks: half of the range of a tick, 26 days.
+    /// The longest span between two ticks: half of the range of a tick, 52 days.
     pub const MAX: Self = Self(u32::MAX / 2);
 
     /// Longer than the time between any two ticks: the age of an entry that is not in use.
@@ -27,7 +30,7 @@ impl Span {
 
     /// A span of this many seconds. A longer one than [`Self::MAX`] is clamped.
     pub const fn from_secs(secs: u32) -> Self {
-        let ticks = ((secs as u64) * 1_000_000_000) >> 20;
+        let ticks = ((secs as u64) * 1_000_000_000) >> TICK_SHIFT;
         if ticks > Self::MAX.0 as u64 {
             Self::MAX
         } else {
@@ -37,7 +40,7 @@ impl Span {
 
     /// Whole seconds.
     pub const fn as_secs(self) -> u32 {
-        (((self.0 as u64) << 20) / 1_000_000_000) as u32
+        (((self.0 as u64) << TICK_SHIFT) / 1_000_000_000) as u32
     }
 }
 
@@ -45,7 +48,7 @@ impl Now {
     /// This moment as a tick.
     #[inline]
     pub const fn tick(self) -> Tick {
-        Tick((self.ns >> 20) as u32)
+        Tick((self.ns >> TICK_SHIFT) as u32)
     }
 
     /// The moment this many seconds after the fixed one.

@@ -8,8 +8,8 @@ use packet::uoa::Mode;
 use proto::v1;
 use tonic::Status;
 
-/// Timeouts of conns and templates are kept in 16 bits.
-const LONGEST_TIMEOUT_S: u32 = 65_535;
+/// ipvsadm(8): 31 days.
+const LONGEST_TIMEOUT_S: u32 = 31 * 24 * 3600;
 
 /// The options of a request.
 pub(super) fn options(

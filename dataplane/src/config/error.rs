@@ -205,7 +205,7 @@ pub(crate) enum Invalid {
         last: u32,
     },
     /// A timeout is too short or too long.
-    #[error("[timeouts] {key} = {secs} is out of range: expected 1 to 65535 seconds")]
+    #[error("[timeouts] {key} = {secs} is out of range: expected 1 to 2678400 seconds (31 days)")]
     Timeout {
         /// The key.
         key: &'static str,

@@ -7,6 +7,9 @@ use serde::Deserialize;
 
 use super::error::Invalid;
 
+/// ipvsadm(8): 31 days.
+const LONGEST_S: u32 = 31 * 24 * 3600;
+
 /// The section as it is written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
@@ -42,7 +45,7 @@ impl RawTimeouts {
                 return Err(Invalid::TimeoutOfNoState);
             }
             let (name, field) = key.field(&mut timeouts);
-            if !(1..=65_535).contains(&secs) {
+            if !(1..=LONGEST_S).contains(&secs) {
                 return Err(Invalid::Timeout { key: name, secs });
             }
             *field = secs;

@@ -5,6 +5,7 @@ use packet::checksum::Delta;
 use zerocopy::FromZeros;
 
 use super::flags::ConnFlags;
+use super::idle_timeout::IdleTimeout;
 use super::way_back::WayBackId;
 use crate::config::{DestId, FwdMode};
 use crate::direction::Direction;
@@ -77,8 +78,8 @@ pub struct Conn<A> {
     nexthops: [u32; 2],
     dest: u32,
     last_seen: u32,
-    /// Seconds without a packet until the conn expires
-    pub timeout_s: u16,
+    /// The time without a packet until the conn expires
+    pub(crate) timeout: IdleTimeout,
     /// [`inet::Net::generation`] when the next hops were looked up
     pub net_generation: u16,
     /// Added to the client's sequence numbers on the way to the dest
@@ -121,7 +122,7 @@ impl<A: Address> Conn<A> {
             nexthops: [NO_NEXTHOP; 2],
             dest: dest.0,
             last_seen: now.0,
-            timeout_s: 0,
+            timeout: IdleTimeout::ZERO,
             net_generation: 0,
             seq_delta: 0,
             acks: [0; 2],
@@ -238,7 +239,7 @@ impl<A: Address> Conn<A> {
     /// When it expires unless a packet comes.
     #[inline]
     pub const fn deadline(&self) -> Tick {
-        Tick(self.last_seen).after(Span::from_secs(self.timeout_s as u32))
+        Tick(self.last_seen).after(Span::from_secs(self.timeout.as_secs()))
     }
 
     /// The cached next hop of a direction, if it was looked up since routes changed last. The

@@ -8,6 +8,7 @@
 mod entry;
 mod ext;
 mod flags;
+mod idle_timeout;
 mod index;
 mod table;
 mod way_back;
@@ -17,6 +18,7 @@ pub use crate::direction::Direction;
 pub use entry::{Conn, ConnId, Endpoints, RewriteDeltas};
 pub(crate) use ext::{ConnExt, ConnExts, FtpFlags, HeaderState, SeqShift};
 pub use flags::ConnFlags;
+pub(crate) use idle_timeout::IdleTimeout;
 pub use index::MAX_CONNS;
 pub(crate) use table::LEAVING_TOGETHER;
 pub use table::{ConnTable, Found, Leaving, Lookup, TableFull};

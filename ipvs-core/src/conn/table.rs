@@ -450,11 +450,11 @@ mod tests {
 
     use super::*;
     use crate::config::{DestId, FwdMode};
-    use crate::conn::{Endpoints, RewriteDeltas};
+    use crate::conn::{Endpoints, IdleTimeout, RewriteDeltas};
 
     const KEY: HashKey = HashKey([1, 2, 3, 4]);
 
-    fn conn(n: u32, timeout_s: u16) -> Conn<[u8; 4]> {
+    fn conn(n: u32, timeout_s: u32) -> Conn<[u8; 4]> {
         let [_, a, b, c] = n.to_be_bytes();
         let ends = Endpoints {
             inbound: Tuple {
@@ -477,7 +477,7 @@ mod tests {
             l4: Delta::ZERO,
         };
         let mut conn = Conn::new(&ends, deltas, DestId(0), FwdMode::FullNat, Tick(0));
-        conn.timeout_s = timeout_s;
+        conn.timeout = IdleTimeout::from_secs(timeout_s);
         conn
     }
 

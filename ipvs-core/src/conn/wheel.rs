@@ -14,7 +14,7 @@ use crate::time::Tick;
 /// way and put off again.
 const SLOTS: u32 = 8192;
 /// log2 of a slot's ticks: 134 ms, the most by which a conn outlives its timeout.
-const SLOT_SHIFT: u32 = 7;
+const SLOT_SHIFT: u32 = 6;
 const SLOT_TICKS: u32 = 1 << SLOT_SHIFT;
 
 const NIL: u32 = u32::MAX;

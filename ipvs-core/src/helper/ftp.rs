@@ -10,7 +10,7 @@ use packet::PacketBuf;
 use packet::ftp::{self};
 
 use crate::config::{Dest, Protocol};
-use crate::conn::{Conn, ConnFlags, ConnId, Endpoints, Found, FtpFlags, SeqShift};
+use crate::conn::{Conn, ConnFlags, ConnId, Endpoints, Found, FtpFlags, IdleTimeout, SeqShift};
 use crate::ctx::Forwarder;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
@@ -227,7 +227,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let mut dests = service.dests.iter().chain(&service.leaving);
         let dest = dests.find(is_it).ok_or(DropReason::NoDest)?;
         let mut conn = active_data_conn(self.shared.now, flow, expected, dest)?;
-        conn.timeout_s = self.call_timeout_s();
+        conn.timeout = self.call_timeout();
         let service_id = service.id;
         let earlier = self.earlier_data_conn(&conn.tuple(Direction::Inbound))?;
         self.shared.claim_expectation_port(expected, &flow.tuple)?;
@@ -281,10 +281,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         self.set_tcp_state(id, TcpState::Listen);
     }
 
-    /// Seconds that a data conn waits for the client's SYN-ACK.
-    fn call_timeout_s(&self) -> u16 {
+    /// How long a data conn waits for the client's SYN-ACK.
+    fn call_timeout(&self) -> IdleTimeout {
         let timeout_s = self.shared.snapshot.timeouts.tcp_s[TcpState::Listen as usize];
-        u16::try_from(timeout_s).unwrap_or(u16::MAX)
+        IdleTimeout::from_secs(timeout_s)
     }
 
     /// The expected conn has come.

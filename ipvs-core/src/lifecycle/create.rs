@@ -9,7 +9,7 @@ use packet::{ChecksumState, PacketBuf, sctp};
 use crate::config::{
     DestId, MatchFacts, Persistence, Protocol, Service, ServiceId, ServiceOptions, Snapshot,
 };
-use crate::conn::{Conn, ConnExt, ConnFlags, ConnId, Lookup, TableFull};
+use crate::conn::{Conn, ConnExt, ConnFlags, ConnId, IdleTimeout, Lookup, TableFull};
 use crate::ctx::{Forwarder, Miss};
 use crate::drop_reason::DropReason;
 use crate::io::Io;
@@ -121,7 +121,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     ) {
         let is_dr_tunnel = conn.flags.has(ConnFlags::DR_TUNNEL);
         let timeout_s = self.first_timeout_s(protocol, options, is_dr_tunnel);
-        conn.timeout_s = u16::try_from(timeout_s).unwrap_or(u16::MAX);
+        conn.timeout = IdleTimeout::from_secs(timeout_s);
         if let Some(segment) = opening
             && conn.flags.is_full_nat()
         {

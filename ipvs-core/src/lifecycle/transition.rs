@@ -5,7 +5,7 @@ use std::sync::Arc;
 use packet::PacketBuf;
 
 use crate::config::{FTP_CONTROL_PORT, Protocol, Service};
-use crate::conn::{Conn, ConnFlags, ConnId, Found};
+use crate::conn::{Conn, ConnFlags, ConnId, Found, IdleTimeout};
 use crate::ctx::Forwarder;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
@@ -17,8 +17,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[inline(never)]
     pub(crate) fn set_tcp_state(&mut self, id: ConnId, state: TcpState) {
         self.family.conns.get_mut(id).set_tcp_state(state);
-        let timeout_s = self.tcp_timeout_s(self.family.conns.get(id), state);
-        self.set_timeout(id, timeout_s);
+        let timeout = self.tcp_timeout(self.family.conns.get(id), state);
+        self.set_timeout(id, timeout);
         self.set_active(id, state == TcpState::Established);
     }
 
@@ -26,16 +26,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// an established one (RFC 9293, 3.6), and so is its timeout.
     #[cold]
     pub(crate) fn keep_half_closed(&mut self, id: ConnId) {
-        let of_service = self.service_timeout_s(self.family.conns.get(id));
-        let usual = self.shared.snapshot.timeouts.tcp_s[TcpState::Established as usize];
-        self.set_timeout(id, clamp(of_service.unwrap_or(usual)));
+        let timeout = self.tcp_timeout(self.family.conns.get(id), TcpState::Established);
+        self.set_timeout(id, timeout);
     }
 
     /// Changes the timeout. A shorter one counts at once, a longer one from the next packet on.
-    pub(crate) fn set_timeout(&mut self, id: ConnId, timeout_s: u16) {
+    pub(crate) fn set_timeout(&mut self, id: ConnId, timeout: IdleTimeout) {
         let conn = self.family.conns.get_mut(id);
-        let is_shorter = timeout_s < conn.timeout_s;
-        conn.timeout_s = timeout_s;
+        let is_shorter = timeout < conn.timeout;
+        conn.timeout = timeout;
         if is_shorter {
             self.family.conns.reschedule(id);
         }
@@ -46,26 +45,26 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     pub(crate) fn renew_timeout(&mut self, id: ConnId) {
         let conn = self.family.conns.get(id);
         let state = conn.tcp_state();
-        let timeout_s = match Protocol::from_number(conn.protocol) {
+        let timeout = match Protocol::from_number(conn.protocol) {
             // What has just begun, or awaits an FTP data conn, has a timeout of its own.
             Some(Protocol::Tcp) if matches!(state, TcpState::None | TcpState::Listen) => return,
-            Some(Protocol::Tcp) => self.tcp_timeout_s(conn, state),
+            Some(Protocol::Tcp) => self.tcp_timeout(conn, state),
             Some(Protocol::Sctp) if state == TcpState::Close => {
-                clamp(self.shared.snapshot.timeouts.sctp_closed_s)
+                IdleTimeout::from_secs(self.shared.snapshot.timeouts.sctp_closed_s)
             }
-            _ => self.quiet_timeout_s(conn, conn.flags.has(ConnFlags::ANSWERED)),
+            _ => self.quiet_timeout(conn, conn.flags.has(ConnFlags::ANSWERED)),
         };
-        self.set_timeout(id, timeout_s);
+        self.set_timeout(id, timeout);
     }
 
-    /// Seconds without a packet until a TCP conn in this state expires.
-    fn tcp_timeout_s(&self, conn: &Conn<A>, state: TcpState) -> u16 {
+    /// The time without a packet until a TCP conn in this state expires.
+    fn tcp_timeout(&self, conn: &Conn<A>, state: TcpState) -> IdleTimeout {
         let of_service = match state {
             TcpState::Established => self.service_timeout_s(conn),
             _ => None,
         };
         let usual = self.shared.snapshot.timeouts.tcp_s[state as usize];
-        clamp(of_service.unwrap_or(usual))
+        IdleTimeout::from_secs(of_service.unwrap_or(usual))
     }
 
     /// Moves a conn between the dest's active and inactive conns.
@@ -87,17 +86,17 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         from.sub(1);
     }
 
-    /// Seconds without a packet until a conn of UDP, SCTP or echo expires.
-    pub(crate) fn quiet_timeout_s(&self, conn: &Conn<A>, answered: bool) -> u16 {
+    /// The time without a packet until a conn of UDP, SCTP or echo expires.
+    pub(crate) fn quiet_timeout(&self, conn: &Conn<A>, answered: bool) -> IdleTimeout {
         let timeouts = &self.shared.snapshot.timeouts;
         let is_sctp = conn.protocol == Protocol::Sctp.number();
         let usual = match (is_sctp, answered) {
             (false, true) => timeouts.udp_s,
             (false, false) => timeouts.udp_oneway_s,
             (true, true) => timeouts.sctp_s,
-            (true, false) => return clamp(timeouts.sctp_init_s),
+            (true, false) => return IdleTimeout::from_secs(timeouts.sctp_init_s),
         };
-        clamp(self.service_timeout_s(conn).unwrap_or(usual))
+        IdleTimeout::from_secs(self.service_timeout_s(conn).unwrap_or(usual))
     }
 
     /// The service's own timeout for established conns.
@@ -149,17 +148,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[cold]
     #[inline(never)]
     pub(crate) fn note_answer(&mut self, id: ConnId) {
-        let timeout_s = self.quiet_timeout_s(self.family.conns.get(id), true);
+        let timeout = self.quiet_timeout(self.family.conns.get(id), true);
         self.family
             .conns
             .get_mut(id)
             .flags
             .put(ConnFlags::ANSWERED, true);
-        self.set_timeout(id, timeout_s);
+        self.set_timeout(id, timeout);
         self.set_active(id, true);
     }
-}
-
-fn clamp(secs: u32) -> u16 {
-    u16::try_from(secs).unwrap_or(u16::MAX)
 }

@@ -70,8 +70,8 @@ mod tests {
         let (mut next_dest, mut memory) = (0, memory(64, 1));
         let mut millis = 0;
         let mut takes = |service: &Service, conns| {
-            // A result is valid for one tick, which is less than 2 ms.
-            millis += 2;
+            // A result is valid for one tick, which is less than 3 ms.
+            millis += 3;
             let arrival = at(arrival("10.0.0.1:1"), millis);
             let load = |_: DestId| Load {
                 active: conns,

@@ -5,7 +5,7 @@ use packet::PacketBuf;
 use packet::sctp::{self, Kind};
 
 use crate::config::Protocol;
-use crate::conn::{ConnFlags, Found};
+use crate::conn::{ConnFlags, Found, IdleTimeout};
 use crate::ctx::Forwarder;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
@@ -74,13 +74,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             (Kind::Init, Direction::Inbound) if is_over => {
                 conn.set_tcp_state(TcpState::None);
                 conn.flags.put(ConnFlags::ANSWERED, false);
-                let timeout_s = self.quiet_timeout_s(self.family.conns.get(found.id), false);
-                self.set_timeout(found.id, timeout_s);
+                let timeout = self.quiet_timeout(self.family.conns.get(found.id), false);
+                self.set_timeout(found.id, timeout);
             }
             (Kind::End, _) => {
                 conn.set_tcp_state(TcpState::Close);
                 let timeout_s = self.shared.snapshot.timeouts.sctp_closed_s;
-                self.set_timeout(found.id, u16::try_from(timeout_s).unwrap_or(u16::MAX));
+                self.set_timeout(found.id, IdleTimeout::from_secs(timeout_s));
                 self.set_active(found.id, false);
             }
             (_, Direction::Outbound) if !is_over && !is_answered => self.note_answer(found.id),

@@ -1,6 +1,6 @@
 //! A changed timeout holds for the conns that exist, from their next packet on, as in LVS.
 
-use ipvs_core::{FwdMode, Protocol, TcpState, Timeouts};
+use ipvs_core::{FwdMode, Persistence, Protocol, TcpState, Timeouts};
 use rstest::rstest;
 use testkit::director::*;
 use testkit::frames;
@@ -88,4 +88,41 @@ fn a_closing_conn_takes_up_a_new_timeout() {
     director.to_dest(&fin.frame(FROM_CLIENT));
     director.wait_s(50);
     assert_eq!(director.states(), ["CLOSE_WAIT"]);
+}
+
+/// Lets time pass in steps of 20 seconds.
+fn wait_days(director: &mut Director, days: u64) {
+    for _ in 0..days * 86_400 / 20 {
+        director.now.ns += 20_000_000_000;
+        for _ in 0..4 {
+            director.engine.housekeep(director.now, &mut director.wire);
+        }
+    }
+}
+
+/// ipvsadm(8): a timeout may be as long as 31 days.
+#[test]
+fn a_conn_and_the_dest_of_a_client_may_be_kept_for_31_days() {
+    const DAYS_31_S: u32 = 31 * 86_400;
+    let mut director = Setup {
+        protocol: Protocol::Udp,
+        dests: vec![DEST, "192.168.100.3:80"],
+        ..Setup::default()
+    }
+    .build();
+    director.edit(|service| {
+        service.options.conn_timeout_s = Some(DAYS_31_S);
+        service.options.persistence = Some(Persistence {
+            timeout_s: DAYS_31_S,
+            prefix_len: 32,
+        });
+    });
+    let ask = frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT);
+    only(director.receive(WAN, &ask));
+    let left = expires_in_s(&mut director);
+    assert!((DAYS_31_S - 1..DAYS_31_S + 128).contains(&left), "{left}");
+    wait_days(&mut director, 30);
+    assert_eq!(director.conns().len(), 1);
+    wait_days(&mut director, 2);
+    assert_eq!(director.conns().len(), 0);
 }

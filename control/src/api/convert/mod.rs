@@ -17,8 +17,8 @@ use crate::telemetry::Counts;
 
 /// The weight of a dest that is given none: ipvsadm's default.
 const DEFAULT_WEIGHT: u32 = 1;
-/// Conn timeouts are kept in 16 bits.
-const LONGEST_TIMEOUT_S: u32 = 65_535;
+/// ipvsadm(8): 31 days.
+const LONGEST_TIMEOUT_S: u32 = 31 * 24 * 3600;
 
 pub(in crate::api) fn scope(scope: v1::Scope) -> Option<RouteScope> {
     match scope {

@@ -15,7 +15,7 @@ fn sh_and_mh_without_fallback_refuse_the_clients_of_an_overloaded_dest() {
             .collect();
         loads(&counters, &[1, 1]);
         for (n, before) in (0..100).zip(chosen) {
-            let after = worker.choose(&service, &at(client(n), 2), &counters);
+            let after = worker.choose(&service, &at(client(n), 3), &counters);
             assert_eq!(after, before.filter(|dest| *dest == 1));
         }
     }

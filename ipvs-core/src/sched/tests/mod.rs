@@ -190,12 +190,12 @@ fn overloaded_dests_are_skipped_and_none_is_chosen_if_all_are() {
         }
         loads(&counters, &[10; 4]);
         for n in 0..50 {
-            let chosen = worker.choose(&service, &at(client(n), 2), &counters);
+            let chosen = worker.choose(&service, &at(client(n), 3), &counters);
             assert_eq!(chosen, None, "{kind:?}");
         }
         // Conns of other workers end: now below 3/4 of the upper threshold.
         loads(&counters, &[10, 7, 10, 10]);
-        let chosen = worker.choose(&service, &at(client(1), 4), &counters);
+        let chosen = worker.choose(&service, &at(client(1), 6), &counters);
         assert_eq!(chosen, Some(1), "{kind:?}");
     }
 }
@@ -216,7 +216,7 @@ fn a_threshold_applies_from_the_moment_it_is_set() {
         }
         service.plan = Plan::new(kind, &service.dests);
         for n in 0..10 {
-            let chosen = worker.choose(&service, &at(client(n), 2), &counters);
+            let chosen = worker.choose(&service, &at(client(n), 3), &counters);
             assert_eq!(chosen, Some(2), "{kind:?}");
         }
     }
