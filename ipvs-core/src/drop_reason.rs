@@ -79,7 +79,7 @@ drop_reasons! {
     NoDest => "the service has no dest that takes new conns",
     NoLaddr => "the service has no local address that can reach the dest",
     NoLocalPort => "all ports of the local addresses towards this dest are in use",
-    ConnTableFull => "the conn table is full and nothing half-open could be recycled",
+    ConnTableFull => "the conn table is full of conns that do not give way",
     MtuExceeded => "the packet is larger than the MTU of its way and must not be fragmented",
     NoRoute => "no route to the packet's new destination",
     NeighbourQueueFull => "too many packets wait for this neighbour",

@@ -236,6 +236,12 @@ impl<A: Address> Conn<A> {
         self.last_seen = now.0;
     }
 
+    /// When its last packet came.
+    #[inline]
+    pub const fn last_packet(&self) -> Tick {
+        Tick(self.last_seen)
+    }
+
     /// When it expires unless a packet comes.
     #[inline]
     pub const fn deadline(&self) -> Tick {

@@ -53,7 +53,6 @@ impl ConnFlags {
     pub const EDITED: Self = Self(1 << 11);
     /// The client shook hands with the director, by a SYN cookie.
     pub const SYN_PROXIED: Self = Self(1 << 12);
-
     /// The client's packets come from where its answers go back to without a route. It is compared
     /// with each packet, so that answers follow a client that comes by another router.
     pub const BY_WAY_BACK: Self = Self(1 << 13);
@@ -61,6 +60,9 @@ impl ConnFlags {
     /// segment that ends the handshake, so a client's own TOA must not pass. Only the modes that
     /// rewrite know this flag.
     pub const HANDSHAKE: Self = Self(1 << 14);
+    /// The conn was made by a packet that opens none, since the hash leads to the dest that the
+    /// conn has had before. It gives way first when the table is full.
+    pub const ADOPTED: Self = Self(1 << 15);
 
     /// The segments of a conn with any of these change something about it.
     pub const UNSETTLED: Self = Self(Self::TOA_PENDING.0 | Self::HANDSHAKE.0);

@@ -6,8 +6,9 @@
 use zerocopy::FromZeros;
 
 use super::index::{BucketPair, ConnRef, Full, Index, MAX_CONNS};
+use super::ring::ring_of;
 use super::wheel::{Visit, Wheel};
-use super::{Conn, ConnFlags, ConnId};
+use super::{Conn, ConnFlags, ConnId, IdleTimeout};
 use crate::direction::Direction;
 use crate::simd::{prefetch, prefetch_at};
 use crate::tcp_state::TcpState;
@@ -16,9 +17,6 @@ use crate::tuple::{Address, HashKey, Tuple};
 
 /// Expired conns whose memory is prefetched before the first of them is removed.
 pub(crate) const LEAVING_TOGETHER: usize = 16;
-
-/// Conns that are looked at in search of one that may be recycled.
-const RECYCLE_REACH: u32 = 64;
 
 /// The conn of a packet, and the packet's direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,11 +66,11 @@ pub struct TableFull;
 pub struct ConnTable<A> {
     conns: Box<[Conn<A>]>,
     index: Index,
-    wheel: Wheel,
+    pub(super) wheel: Wheel,
     key: HashKey,
     len: u32,
     /// Where the next search for a conn to recycle begins.
-    recycle_at: u32,
+    pub(super) recycle_at: u32,
 }
 
 impl<A: Address> ConnTable<A> {
@@ -276,7 +274,7 @@ impl<A: Address> ConnTable<A> {
             return Err(TableFull);
         }
         let outbound = self.begin(&conn.tuple(Direction::Outbound));
-        self.wheel.insert(id, conn.deadline());
+        self.wheel.insert(id, conn.deadline(), ring_of(&conn));
         self.conns[id.0 as usize] = conn;
         self.len += 1;
         self.fetch_next_free();
@@ -338,10 +336,35 @@ impl<A: Address> ConnTable<A> {
         })
     }
 
-    /// The timeout became shorter: schedules an earlier visit.
-    pub fn reschedule(&mut self, id: ConnId) {
+    /// Changes the TCP state of a conn, and its timeout. A shorter timeout counts at once, a longer
+    /// one from the next packet on.
+    pub(crate) fn change_state(&mut self, id: ConnId, state: TcpState, timeout: IdleTimeout) {
+        let conn = self.get_mut(id);
+        let before = ring_of(conn);
+        conn.set_tcp_state(state);
+        if ring_of(conn) == before {
+            return self.change_timeout(id, timeout);
+        }
+        conn.timeout = timeout;
+        self.reschedule(id);
+    }
+
+    /// Changes the timeout of a conn. A shorter one counts at once, a longer one from the next
+    /// packet on.
+    pub(crate) fn change_timeout(&mut self, id: ConnId, timeout: IdleTimeout) {
+        let conn = self.get_mut(id);
+        let is_shorter = timeout < conn.timeout;
+        conn.timeout = timeout;
+        if is_shorter {
+            self.reschedule(id);
+        }
+    }
+
+    /// Schedules the visit of a conn anew.
+    pub(super) fn reschedule(&mut self, id: ConnId) {
         self.wheel.remove(id);
-        self.wheel.insert(id, self.conns[id.0 as usize].deadline());
+        let conn = &self.conns[id.0 as usize];
+        self.wheel.insert(id, conn.deadline(), ring_of(conn));
     }
 
     /// Removes a conn.
@@ -387,29 +410,12 @@ impl<A: Address> ConnTable<A> {
                 return None;
             };
             *budget = budget.saturating_sub(1);
-            let deadline = self.conns[id.0 as usize].deadline();
+            let conn = &self.conns[id.0 as usize];
+            let deadline = conn.deadline();
             if now.reached(deadline) {
                 return Some(id);
             }
-            self.wheel.insert(id, deadline);
-        }
-        None
-    }
-
-    /// A half-open or one-way conn that a new one may replace, if there is one near.
-    pub fn recyclable(&mut self) -> Option<ConnId> {
-        let touched = self.wheel.touched();
-        for _ in 0..RECYCLE_REACH.min(touched) {
-            let id = ConnId(self.recycle_at);
-            self.recycle_at = if self.recycle_at + 1 < touched {
-                self.recycle_at + 1
-            } else {
-                0
-            };
-            let conn = self.get(id);
-            if conn.flags.has(ConnFlags::IN_USE) && is_half_open(conn) {
-                return Some(id);
-            }
+            self.wheel.insert(id, deadline, ring_of(conn));
         }
         None
     }
@@ -429,18 +435,6 @@ const fn found(conn: ConnRef) -> Found {
     Found {
         id: conn.id(),
         direction: conn.direction(),
-    }
-}
-
-/// Whether the conn has carried no packets in both directions yet.
-fn is_half_open<A: Address>(conn: &Conn<A>) -> bool {
-    if conn.protocol == crate::config::Protocol::Tcp.number() {
-        matches!(
-            conn.tcp_state(),
-            TcpState::None | TcpState::SynSent | TcpState::SynRecv
-        )
-    } else {
-        !conn.flags.has(ConnFlags::ANSWERED)
     }
 }
 
@@ -516,7 +510,7 @@ mod tests {
             table.insert(conn).unwrap();
         }
         assert_eq!(table.insert(conn(9, 10)), Err(TableFull));
-        assert_eq!(table.recyclable(), Some(ConnId(2)));
+        assert_eq!(table.recyclable(Tick(0), false), Some(ConnId(2)));
     }
 
     /// An IPv4 FullNAT conn takes at most 128 bytes with index, links and local port; an IPv6 one

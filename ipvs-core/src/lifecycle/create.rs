@@ -152,7 +152,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         options.conn_timeout_s.unwrap_or(usual)
     }
 
-    /// Puts the conn into the table. If the table is full, a half-open conn gives way.
+    /// Puts the conn into the table. If the table is full, another conn gives way.
     fn insert(
         &mut self,
         lookup: &Lookup,
@@ -176,7 +176,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         conn: Conn<A>,
         io: &mut impl Io<B>,
     ) -> Result<(ConnId, Lookup), DropReason> {
-        if let Some(victim) = self.family.conns.recyclable() {
+        let is_adopted = conn.flags.has(ConnFlags::ADOPTED);
+        let now = self.shared.now.tick();
+        if let Some(victim) = self.family.conns.recyclable(now, is_adopted) {
             self.shared.stats.conns_recycled.add(1);
             self.end(victim, io);
             if let Ok(inserted) = self.family.conns.insert_inbound(lookup, conn) {

@@ -16,9 +16,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Enters a TCP state.
     #[inline(never)]
     pub(crate) fn set_tcp_state(&mut self, id: ConnId, state: TcpState) {
-        self.family.conns.get_mut(id).set_tcp_state(state);
         let timeout = self.tcp_timeout(self.family.conns.get(id), state);
-        self.set_timeout(id, timeout);
+        self.family.conns.change_state(id, state, timeout);
         self.set_active(id, state == TcpState::Established);
     }
 
@@ -32,12 +31,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// Changes the timeout. A shorter one counts at once, a longer one from the next packet on.
     pub(crate) fn set_timeout(&mut self, id: ConnId, timeout: IdleTimeout) {
-        let conn = self.family.conns.get_mut(id);
-        let is_shorter = timeout < conn.timeout;
-        conn.timeout = timeout;
-        if is_shorter {
-            self.family.conns.reschedule(id);
-        }
+        self.family.conns.change_timeout(id, timeout);
     }
 
     /// Gives a conn the timeout that its state has now: that of the protocol or of the service may

@@ -161,7 +161,7 @@ worker_stats! {
     "Packets received from other workers." redirected_in "redirected-in";
     "Packets made by this worker, or on control's order." originated "originated";
     "Conns in the table now: a gauge." conns "conns";
-    "Half-open or one-way conns that gave way to a new one." conns_recycled "recycled-conns";
+    "Adopted, half-open, one-way or closing conns that gave way to a new one." conns_recycled "recycled-conns";
     "TOA options put into segments." toa_sent "toa-sent";
     "Segments sent without TOA, since their options left no room." toa_no_space "toa-no-space";
     "Segments sent without TOA, since they would exceed the MTU." toa_over_mtu "toa-over-mtu";

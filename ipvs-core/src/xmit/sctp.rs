@@ -72,15 +72,16 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let is_answered = conn.flags.has(ConnFlags::ANSWERED);
         match (kind, found.direction) {
             (Kind::Init, Direction::Inbound) if is_over => {
-                conn.set_tcp_state(TcpState::None);
                 conn.flags.put(ConnFlags::ANSWERED, false);
                 let timeout = self.quiet_timeout(self.family.conns.get(found.id), false);
-                self.set_timeout(found.id, timeout);
+                let conns = &mut self.family.conns;
+                conns.change_state(found.id, TcpState::None, timeout);
             }
             (Kind::End, _) => {
-                conn.set_tcp_state(TcpState::Close);
                 let timeout_s = self.shared.snapshot.timeouts.sctp_closed_s;
-                self.set_timeout(found.id, IdleTimeout::from_secs(timeout_s));
+                let timeout = IdleTimeout::from_secs(timeout_s);
+                let conns = &mut self.family.conns;
+                conns.change_state(found.id, TcpState::Close, timeout);
                 self.set_active(found.id, false);
             }
             (_, Direction::Outbound) if !is_over && !is_answered => self.note_answer(found.id),

@@ -113,6 +113,80 @@ fn a_full_table_recycles_the_half_open_and_keeps_the_established() {
     assert_eq!(director.engine.stats().conns_recycled.get(), 2);
 }
 
+/// A whole TCP conn of this client port, closed by both ends (RFC 9293, 3.6).
+fn open_and_close(director: &mut Director, port: u16) {
+    let client = format!("10.0.0.48:{port}");
+    let to_vip = |flags: &str, seq: u32, ack: u32| {
+        let segment = frames::tcp(&client, VIP).flags(flags).seq(seq).ack(ack);
+        segment.frame(FROM_CLIENT)
+    };
+    let syn = director.to_dest(&to_vip("S", 1000, 0));
+    let from_dest = |flags: &str, seq: u32, ack: u32| {
+        let segment = frames::tcp(DEST, &syn.src).flags(flags).seq(seq).ack(ack);
+        segment.frame(FROM_DEST)
+    };
+    let ack = syn.seq.wrapping_add(1);
+    director.to_client(&from_dest("SA", 5000, ack));
+    director.to_dest(&to_vip("A", 1001, 5001));
+    director.to_dest(&to_vip("FA", 1001, 5001));
+    director.to_client(&from_dest("FA", 5001, ack.wrapping_add(1)));
+    director.to_dest(&to_vip("A", 1002, 5002));
+}
+
+/// RFC 9293, 3.10.7.1 does not forbid that TIME_WAIT ends early, and a director that refuses new
+/// clients for it serves nobody. Established conns stay.
+#[test]
+fn in_a_full_table_the_conn_that_closed_first_gives_way() {
+    let mut director = Setup {
+        max_conns: 8,
+        ..Setup::default()
+    }
+    .build();
+    director.open();
+    for port in 1..=7 {
+        open_and_close(&mut director, port);
+        // One that is still spoken to is not younger for it.
+        director.now.ns += 200_000_000;
+    }
+    assert_eq!(director.conns().len(), 8);
+    for (port, oldest) in [(101, 1), (102, 2), (103, 3)] {
+        open_and_close(&mut director, port);
+        let conns = director.conns();
+        let has = |port: u16| conns.iter().any(|conn| conn.caddr.1 == port);
+        assert!(!has(oldest) && has(oldest + 1) && has(port), "{port}");
+        assert_eq!(conns.len(), 8);
+    }
+    assert!(director.states().contains(&"ESTABLISHED"));
+    assert_eq!(director.engine.stats().conns_recycled.get(), 3);
+}
+
+/// A conn that one end has closed may go on for long in the other direction (RFC 9293, 3.6): it
+/// gives way only if it is idle.
+#[test]
+fn a_half_closed_conn_gives_way_when_it_is_idle() {
+    let mut director = Setup {
+        max_conns: 1,
+        ..Setup::default()
+    }
+    .build();
+    let opened = director.open();
+    let data = |seq: u32| {
+        let segment = frames::tcp(DEST, &opened.syn.src).flags("PA").seq(seq);
+        segment.ack(opened.syn.seq.wrapping_add(2)).frame(FROM_DEST)
+    };
+    let fin = frames::tcp(CLIENT, VIP).flags("FA").seq(1001).ack(5001);
+    director.to_dest(&fin.frame(FROM_CLIENT));
+    director.wait_s(2);
+    director.to_client(&data(5001));
+    let syn = frames::tcp("10.0.0.48:9", VIP)
+        .flags("S")
+        .frame(FROM_CLIENT);
+    director.rejects(WAN, &syn, DropReason::ConnTableFull);
+    director.wait_s(2);
+    director.to_dest(&syn);
+    assert_eq!(director.conns().len(), 1);
+}
+
 /// The shell may pass more packets than the stages take at once. They leave in the order in which
 /// they came, each by its own conn.
 #[test]
