@@ -15,6 +15,7 @@ fn rich() -> v1::VirtualService {
         persistence_s: 600,
         persistence_prefix_len: 24,
         expire_quiescent: true,
+        no_adopt: true,
         conn_limit: 1000,
         conn_rate_limit: 50,
         proxy_protocol: "v2".into(),

@@ -19,6 +19,7 @@ async fn options_reach_the_workers_and_are_listed_as_given() {
         service.persistence_s = 600;
         service.persistence_prefix_len = 24;
         service.expire_quiescent = true;
+        service.no_adopt = true;
         service.conn_limit = 1000;
         service.conn_rate_limit = 50;
         service.proxy_protocol = "v2-insecure".into();
@@ -36,6 +37,7 @@ async fn options_reach_the_workers_and_are_listed_as_given() {
         }),
         is_one_packet: false,
         expires_quiescent: true,
+        refuses_adoption: true,
         conn_limit: Some(1000),
         conn_rate_limit: Some(50),
         proxy_protocol: Some(ProxyProtocol {

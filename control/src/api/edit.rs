@@ -18,7 +18,7 @@ macro_rules! fields {
 
 const SERVICE: &[Field<v1::VirtualService>] = fields! {
     key scheduler conn_timeout_s hash_target scheduler_flags persistence_s persistence_prefix_len
-    one_packet expire_quiescent conn_limit conn_rate_limit proxy_protocol syn_proxy syn_proxy_above
+    one_packet expire_quiescent no_adopt conn_limit conn_rate_limit proxy_protocol syn_proxy syn_proxy_above
     uoa uoa_max_trail
 };
 

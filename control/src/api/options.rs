@@ -21,6 +21,7 @@ pub(super) fn options(
         persistence: persistence(message, key)?,
         is_one_packet: message.one_packet,
         expires_quiescent: message.expire_quiescent,
+        refuses_adoption: message.no_adopt,
         conn_limit: given(message.conn_limit),
         conn_rate_limit: given(message.conn_rate_limit),
         proxy_protocol: proxy_protocol(&message.proxy_protocol)?,
@@ -106,6 +107,7 @@ pub(super) fn put(options: &ServiceOptions, message: &mut v1::VirtualService) {
     }
     message.one_packet = options.is_one_packet;
     message.expire_quiescent = options.expires_quiescent;
+    message.no_adopt = options.refuses_adoption;
     let proxy = PROXY_PROTOCOLS
         .iter()
         .find(|(_, proxy)| Some(*proxy) == options.proxy_protocol);

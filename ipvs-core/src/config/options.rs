@@ -21,6 +21,9 @@ pub struct ServiceOptions {
     pub uoa: Option<UoaOptions>,
     /// SYN proxy: the director completes the client's handshake before it contacts a dest.
     pub syn_proxy: Option<SynProxy>,
+    /// Whether a packet that opens no conn is refused even where a hash leads to its dest:
+    /// `--no-adopt`.
+    pub refuses_adoption: bool,
     /// Most conns at a time, over all workers.
     pub conn_limit: Option<u32>,
     /// Most new conns per second, over all workers.

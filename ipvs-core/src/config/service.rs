@@ -10,7 +10,7 @@ use crate::config::fwdmode::FwdMode;
 use crate::config::match_packets::Match;
 use crate::config::options::ServiceOptions;
 use crate::config::plan::Plan;
-use crate::config::scheduler_kind::SchedulerKind;
+use crate::config::scheduler_kind::{HashTarget, SchedulerKind};
 
 /// The key of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -98,6 +98,18 @@ impl Service {
     /// Whether its conns are FTP control conns, which announce data conns.
     pub fn is_ftp(&self) -> bool {
         self.key.is_ftp() && self.options.proxy_protocol.is_none()
+    }
+
+    /// Whether a packet without a conn may go where a hash leads, as the first packet of its conn
+    /// did: with mh and conhash, where the director need not know more of a conn than its dest.
+    /// Services may mix forwarding modes, so the mode of the dest must be looked at too.
+    pub fn adopts(&self) -> bool {
+        let is_by_hash = matches!(
+            self.scheduler,
+            SchedulerKind::Mh(_) | SchedulerKind::Conhash(HashTarget::Sip)
+        );
+        let may_pass = |dest: &Dest| !dest.fwdmode.sees_replies();
+        is_by_hash && !self.options.refuses_adoption && self.dests.first().is_some_and(may_pass)
     }
 
     /// Whether this is a service of SNAT: its dests are WAN addresses.

@@ -14,6 +14,16 @@ pub(crate) struct Miss<A, B> {
     /// The conn that this packet made, and where its outbound entry goes. `None` if it made none,
     /// or an earlier packet of the batch did.
     pub(crate) made: Option<(ConnId, Lookup)>,
+    pub(crate) adoption: Adoption,
+}
+
+/// What makes a conn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Adoption {
+    /// A packet of the conn: its first one, or any one that the service adopts
+    OfPacket,
+    /// An ICMP error about a packet of the conn, which the service adopts
+    ByError,
 }
 
 impl<A, B> Miss<A, B> {
@@ -23,6 +33,7 @@ impl<A, B> Miss<A, B> {
             flow,
             lookup,
             made: None,
+            adoption: Adoption::OfPacket,
         }
     }
 }

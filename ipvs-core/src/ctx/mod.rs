@@ -17,5 +17,5 @@ pub(crate) use batch::{Batch, Work};
 pub use engine::Engine;
 pub(crate) use family_state::{FamilyState, Forwarder};
 pub use footprint::Footprint;
-pub(crate) use miss::Miss;
+pub(crate) use miss::{Adoption, Miss};
 pub(crate) use shared::Shared;

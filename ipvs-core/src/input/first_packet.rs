@@ -183,6 +183,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             Unserved::Drop(DropReason::TcpNotSyn) => {
                 self.without_conn(packet, &miss.flow, io);
             }
+            // The conn is alive, and its next packet may find room.
+            Unserved::Drop(reason @ DropReason::ConnTableFull)
+                if is_amid_conn(&packet, &miss.flow) =>
+            {
+                self.shared.drop(packet, reason);
+            }
             Unserved::Drop(reason) => {
                 self.reject_unserved(packet, &miss.flow, syn_proxied, reason, io);
             }
@@ -321,4 +327,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             conns.find_again(outbound, &way_back).is_some()
         }
     }
+}
+
+/// Whether this is a segment that opens no conn, but might have been adopted.
+fn is_amid_conn<A: Family, B: PacketBuf>(packet: &B, flow: &Flow<A>) -> bool {
+    let segment = Segment::read(flow.l4(packet.bytes()));
+    flow.protocol() == Protocol::Tcp && segment.is_ok_and(|segment| !segment.opens())
 }

@@ -3,13 +3,15 @@
 use packet::PacketBuf;
 use packet::checksum;
 
+use crate::config::Protocol;
 use crate::conn::{ConnFlags, Found};
-use crate::ctx::Forwarder;
+use crate::ctx::{Adoption, Forwarder, Miss};
+use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::input::handoff::PortOwner;
 use crate::io::Io;
 use crate::wire::{
-    Family, ICMP_HEADER_LEN, Quoted, ends_of_error, icmp_quote, read_quoted, restore_quoted,
+    Family, Flow, ICMP_HEADER_LEN, Quoted, ends_of_error, icmp_quote, read_quoted, restore_quoted,
 };
 use crate::xmit::Way;
 use packet::ip::IpFacts;
@@ -78,7 +80,49 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let is_to_us = self.is_local(ip.dst);
         match self.shared.next_worker(&packet) {
             Some(worker) if is_to_us => self.shared.redirect(packet, worker, io),
-            _ => self.shared.to_kernel(packet, io),
+            _ => self.adopt_by_error(packet, ip, quoted, io),
+        }
+    }
+
+    /// An error about a packet whose conn no worker has. If the service adopts, the hash leads to
+    /// the dest that sent the packet. The kernel gets the others.
+    fn adopt_by_error(
+        &mut self,
+        packet: B,
+        ip: &IpFacts<A>,
+        quoted: &Quoted<A>,
+        io: &mut impl Io<B>,
+    ) {
+        let tuple = quoted.tuple.reversed();
+        let protocol = Protocol::from_number(tuple.protocol);
+        let service = protocol.and_then(|protocol| {
+            let services = &self.shared.snapshot.services;
+            services.of_vip(protocol, tuple.dst, tuple.dport)
+        });
+        if !service.is_some_and(|service| service.adopts()) {
+            return self.shared.to_kernel(packet, io);
+        }
+        let flow = Flow {
+            tuple,
+            total_len: ip.total_len,
+            l4_at: ip.l4_at,
+            is_fragment: false,
+        };
+        let lookup = self.family.conns.begin(&tuple);
+        let mut miss = Miss {
+            adoption: Adoption::ByError,
+            ..Miss::new(packet, flow, lookup)
+        };
+        let made = self.create_conn(&mut miss, None, io);
+        let Some(packet) = miss.packet else {
+            return;
+        };
+        match made {
+            Ok(id) => {
+                let direction = Direction::Inbound;
+                self.translate_error(packet, ip, quoted, Found { id, direction }, io);
+            }
+            Err(_) => self.shared.drop(packet, DropReason::IcmpNoConn),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::config::{
     DestId, MatchFacts, Persistence, Protocol, Service, ServiceId, ServiceOptions, Snapshot,
 };
 use crate::conn::{Conn, ConnExt, ConnFlags, ConnId, IdleTimeout, Lookup, TableFull};
-use crate::ctx::{Forwarder, Miss};
+use crate::ctx::{Adoption, Forwarder, Miss};
 use crate::drop_reason::DropReason;
 use crate::io::Io;
 use crate::lifecycle::bind::Binding;
@@ -49,7 +49,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         };
         let service = service.ok_or(Unserved::NoService)?;
         let l4 = flow.l4(packet.bytes());
-        let opening = opening_of(packet, flow, l4)?;
+        let opening = match miss.adoption {
+            Adoption::OfPacket => opening_of(service, packet, flow, l4)?,
+            Adoption::ByError => None,
+        };
         let options = &service.options;
         let client = flow.tuple.src;
         service.access.check(client)?;
@@ -86,7 +89,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             expected: expected.map(|expected| expected.dest),
         };
         let mut conn = choice.make_conn(now, flow, l4, service)?;
+        let is_adopted =
+            miss.adoption == Adoption::ByError || opening.is_some_and(|segment| !segment.opens());
         self.start(flow.protocol(), options, opening, &mut conn);
+        if is_adopted && let Err(reason) = adopt(&mut conn) {
+            self.return_port(&conn, io);
+            return Err(reason.into());
+        }
         let ext = conn.flags.has(ConnFlags::EDITED).then(|| {
             let is_ftp = service.is_ftp() && expected.is_none();
             ConnExt::for_service(options, is_ftp)
@@ -201,14 +210,30 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 }
 
-/// Checks whether a packet may open a conn. Returns its segment, if it is TCP.
+/// Makes a new conn one that is adopted. Only where replies do not pass the director does it need
+/// nothing of what the first packets said.
+#[cold]
+fn adopt<A: Family>(conn: &mut Conn<A>) -> Result<(), DropReason> {
+    if !conn.flags.has(ConnFlags::DR_TUNNEL) {
+        return Err(DropReason::TcpNotSyn);
+    }
+    conn.flags.put(ConnFlags::ADOPTED, true);
+    if conn.protocol == Protocol::Tcp.number() {
+        conn.set_tcp_state(TcpState::SynSent);
+    }
+    Ok(())
+}
+
+/// Checks whether a packet may open a conn, or have its conn adopted. Returns its segment, if it is
+/// TCP.
 #[inline]
 fn opening_of<A: Family, B: PacketBuf>(
+    service: &Service,
     packet: &B,
     flow: &Flow<A>,
     l4: &[u8],
 ) -> Result<Option<Segment>, DropReason> {
-    let opening = opening_segment(flow.protocol(), l4)?;
+    let opening = opening_segment(service, flow.protocol(), l4)?;
     // RFC 9260, 3.3.2: an INIT is alone in its packet, so it is never fragmented.
     if flow.protocol() == Protocol::Sctp && flow.is_fragment {
         return Err(DropReason::Fragment);
@@ -220,13 +245,18 @@ fn opening_of<A: Family, B: PacketBuf>(
     Ok(opening)
 }
 
-/// The segment of a packet that opens a conn. `None` for protocols without segments.
-fn opening_segment(protocol: Protocol, l4: &[u8]) -> Result<Option<Segment>, DropReason> {
+/// The segment of a packet that opens a conn, or has its conn adopted. `None` for protocols without
+/// segments.
+fn opening_segment(
+    service: &Service,
+    protocol: Protocol,
+    l4: &[u8],
+) -> Result<Option<Segment>, DropReason> {
     match protocol {
         Protocol::Tcp => {
             let segment = Segment::read(l4)?;
-            segment
-                .opens()
+            let is_taken = segment.opens() || !segment.has_syn() && service.adopts();
+            is_taken
                 .then_some(Some(segment))
                 .ok_or(DropReason::TcpNotSyn)
         }

@@ -1,5 +1,6 @@
 //! Which dest a conn goes to, and whether it may be made at all.
 
+mod adoption;
 mod reuse;
 mod schedulers;
 mod service_options;

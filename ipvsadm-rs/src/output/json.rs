@@ -27,6 +27,7 @@ pub(crate) fn service(service: &VirtualService) -> Value {
         "persistence_prefix_len": service.persistence_prefix_len,
         "one_packet": service.one_packet,
         "expire_quiescent": service.expire_quiescent,
+        "no_adopt": service.no_adopt,
         "conn_limit": service.conn_limit,
         "conn_rate_limit": service.conn_rate_limit,
         "uoa": service.uoa,

@@ -142,6 +142,7 @@ fn options(service: &VirtualService) -> String {
     for (option, is_on) in [
         ("--ops", service.one_packet),
         ("--expire-quiescent", service.expire_quiescent),
+        ("--no-adopt", service.no_adopt),
     ] {
         if is_on {
             text.push_str(&format!(" {option}"));
@@ -163,6 +164,7 @@ mod tests {
         service.persistence_s = 600;
         service.persistence_prefix_len = 24;
         service.expire_quiescent = true;
+        service.no_adopt = true;
         service.conn_limit = 1000;
         service.conn_rate_limit = 50;
         service.proxy_protocol = "v2".into();
@@ -180,7 +182,7 @@ mod tests {
         assert_eq!(
             save(&example(), &[]),
             "-A -t 10.0.0.100:80 -s rr -p 600 --conn-timeout 120 --conn-limit 1000 \
-            --conn-rate-limit 50 -M 255.255.255.0 -j 1000 --proxy-protocol v2 --expire-quiescent
+            --conn-rate-limit 50 -M 255.255.255.0 -j 1000 --proxy-protocol v2 --expire-quiescent --no-adopt
 -a -t 10.0.0.100:80 -r 192.168.100.2:80 -b -w 1 -x 100 -y 50
 -a -t 10.0.0.100:80 -r 192.168.100.3:80 -b -w 0 --drain 30
 --add-laddr -z 192.168.100.200 -t 10.0.0.100:80 -F dpdk0

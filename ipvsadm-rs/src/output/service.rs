@@ -93,6 +93,9 @@ fn options(service: &VirtualService) -> String {
     if service.expire_quiescent {
         text.push_str(" expire-quiescent");
     }
+    if service.no_adopt {
+        text.push_str(" no-adopt");
+    }
     text
 }
 

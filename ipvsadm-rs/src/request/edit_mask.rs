@@ -14,6 +14,8 @@ const SERVICE: &[(&str, &[&str])] = &[
     ("no-ops", &["one_packet"]),
     ("expire-quiescent", &["expire_quiescent"]),
     ("no-expire-quiescent", &["expire_quiescent"]),
+    ("no-adopt", &["no_adopt"]),
+    ("adopt", &["no_adopt"]),
     ("conn-limit", &["conn_limit"]),
     ("conn-rate-limit", &["conn_rate_limit"]),
     ("synproxy", &["syn_proxy", "syn_proxy_above"]),

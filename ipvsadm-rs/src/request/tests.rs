@@ -222,8 +222,8 @@ fn an_edit_names_the_fields_of_its_options() {
             &["key", "persistence_prefix_len"],
         ),
         (
-            "-E -u 10.0.0.100:80 --no-ops --no-expire-quiescent",
-            &["key", "one_packet", "expire_quiescent"],
+            "-E -u 10.0.0.100:80 --no-ops --no-expire-quiescent --adopt",
+            &["key", "one_packet", "expire_quiescent", "no_adopt"],
         ),
         ("-A -t 10.0.0.100:80 -s wrr", &[]),
         (

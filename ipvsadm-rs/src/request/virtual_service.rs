@@ -16,6 +16,7 @@ pub(super) fn virtual_service(
     for (on, off) in [
         ("ops", "no-ops"),
         ("expire-quiescent", "no-expire-quiescent"),
+        ("no-adopt", "adopt"),
     ] {
         if line.has(on) && line.has(off) {
             return Err(conflict(on, off, line.command));
@@ -33,6 +34,7 @@ pub(super) fn virtual_service(
         persistence_prefix_len: prefix_len(line)?,
         one_packet: line.has("ops"),
         expire_quiescent: line.has("expire-quiescent"),
+        no_adopt: line.has("no-adopt"),
         conn_limit: number(line, "conn-limit", u32::MAX)?.unwrap_or(0),
         conn_rate_limit: number(line, "conn-rate-limit", u32::MAX)?.unwrap_or(0),
         uoa: line.get("uoa").unwrap_or_default().to_owned(),
