@@ -129,3 +129,42 @@ async fn an_edit_of_a_dest_changes_the_fields_it_names() {
         "unknown field 'wait' in edit_mask",
     );
 }
+
+/// Outer sources are of the dest's family, and only tunnels have them. `-e -g` ends them.
+#[tokio::test]
+async fn the_outer_sources_of_a_tunnel_are_kept_and_end_with_it() {
+    let director = director().await;
+    let mut ipvs = director.ipvs().await;
+    ipvs.add_service(service(VIP, 80, "rr")).await.unwrap();
+    let spread = |addr: &str, mode: v1::FwdMode| {
+        let mut request = dest(VIP, 80, "192.168.100.2", 80);
+        let dest = request.dest.as_mut().unwrap();
+        dest.fwd_mode = mode.into();
+        dest.tunnel_spread = ip(addr);
+        dest.tunnel_spread_len = 16;
+        request
+    };
+    for (addr, mode) in [
+        ("fd00::", v1::FwdMode::Tunnel),
+        ("224.0.0.0", v1::FwdMode::Tunnel),
+        ("10.99.0.0", v1::FwdMode::Dr),
+    ] {
+        let refused = ipvs.add_dest(spread(addr, mode)).await.unwrap_err();
+        assert!(refused.message().contains("--tun-spread"), "{refused}");
+    }
+    let good = spread("10.99.0.0", v1::FwdMode::Tunnel);
+    ipvs.add_dest(good).await.unwrap();
+    let shown = director.services().await.remove(0).dests.remove(0);
+    assert_eq!(
+        (shown.tunnel_spread, shown.tunnel_spread_len),
+        (ip("10.99.0.0"), 16)
+    );
+    let mut edit = dest(VIP, 80, "192.168.100.2", 80);
+    if let Some(dest) = edit.dest.as_mut() {
+        dest.fwd_mode = v1::FwdMode::Dr.into();
+        dest.edit_mask = mask(&["fwd_mode", "tunnel_type", "tunnel_port"]);
+    }
+    ipvs.edit_dest(edit).await.unwrap();
+    let shown = director.services().await.remove(0).dests.remove(0);
+    assert_eq!((shown.tunnel_spread, shown.tunnel_spread_len), (None, 0));
+}

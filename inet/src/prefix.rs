@@ -36,6 +36,20 @@ impl Prefix {
         self.addr
     }
 
+    /// The address within whose other bits are the lowest bits of `bits`.
+    pub fn address_at(&self, bits: u64) -> IpAddr {
+        match self.addr {
+            IpAddr::V4(addr) => {
+                let mask = u32::MAX.checked_shr(self.len.into()).unwrap_or(0);
+                IpAddr::V4((addr.to_bits() | bits as u32 & mask).into())
+            }
+            IpAddr::V6(addr) => {
+                let mask = u128::MAX.checked_shr(self.len.into()).unwrap_or(0);
+                IpAddr::V6((addr.to_bits() | u128::from(bits) & mask).into())
+            }
+        }
+    }
+
     /// Leading bits that count.
     pub const fn prefix_len(&self) -> u8 {
         self.len

@@ -23,7 +23,8 @@ const SERVICE: &[Field<v1::VirtualService>] = fields! {
 };
 
 const DEST: &[Field<v1::Dest>] = fields! {
-    address port fwd_mode weight upper_threshold lower_threshold tunnel_type tunnel_port drain_s
+    address port fwd_mode weight upper_threshold lower_threshold tunnel_type tunnel_port tunnel_spread
+    tunnel_spread_len drain_s
 };
 
 /// What a service becomes. Fields that have no meaning without a field that was changed fall away
@@ -57,6 +58,10 @@ pub(super) fn service(
 pub(super) fn dest(before: &DestRequest, edit: &v1::Dest) -> Result<DestRequest, Status> {
     let mut after = request_message::dest(before);
     overlay(&mut after, edit, &edit.edit_mask, DEST)?;
+    let is_named = |name: &str| edit.edit_mask.iter().any(|named| named == name);
+    if after.fwd_mode() != v1::FwdMode::Tunnel && !is_named("tunnel_spread") {
+        (after.tunnel_spread, after.tunnel_spread_len) = (None, 0);
+    }
     if after.weight != Some(0) && !edit.edit_mask.iter().any(|named| named == "drain_s") {
         after.drain_s = 0;
     }

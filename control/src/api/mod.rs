@@ -108,6 +108,7 @@ impl From<ServiceError> for Status {
             | ServiceError::UoaNeedsFullNat { .. }
             | ServiceError::UoaOptionNeedsIpv4 { .. }
             | ServiceError::SynProxyNeedsTcp(_)
+            | ServiceError::TunnelSpread { .. }
             | ServiceError::SynProxyNeedsReplies { .. }
             | ServiceError::ProxyV1NeedsTcp(_)
             | ServiceError::ProxyOfSctp(_)

@@ -22,6 +22,7 @@ pub(super) fn service(request: &ServiceRequest) -> v1::VirtualService {
 /// A dest with its options, and nothing of what it has counted.
 pub(super) fn dest(request: &DestRequest) -> v1::Dest {
     let (tunnel_type, tunnel_port) = convert::tunnel_message(request.fwdmode);
+    let spread = request.tunnel_spread;
     v1::Dest {
         address: Some(field::ip_message(request.addr)),
         port: request.port.into(),
@@ -31,6 +32,8 @@ pub(super) fn dest(request: &DestRequest) -> v1::Dest {
         weight: Some(request.weight.into()),
         upper_threshold: request.upper_threshold,
         lower_threshold: request.lower_threshold,
+        tunnel_spread: spread.map(|prefix| field::ip_message(prefix.addr())),
+        tunnel_spread_len: spread.map_or(0, |prefix| prefix.prefix_len().into()),
         drain_s: request.drain_s.unwrap_or(0),
         ..v1::Dest::default()
     }

@@ -72,6 +72,7 @@ fn dest(addr: &str, port: u16) -> DestRequest {
         weight: 1,
         upper_threshold: 0,
         lower_threshold: 0,
+        tunnel_spread: None,
         drain_s: None,
     }
 }

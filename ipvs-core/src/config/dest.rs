@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use inet::IfIndex;
+use inet::{IfIndex, Prefix};
 
 use crate::config::fwdmode::FwdMode;
 
@@ -33,6 +33,9 @@ pub struct Dest {
     /// Once the upper threshold was reached, new conns only below this number; 0 for 3/4 of the
     /// upper threshold.
     pub lower_threshold: u32,
+    /// In tunnel mode: the outer source of each flow is an address of this prefix, which the flow's
+    /// hash chooses. Otherwise it is the director's address on the way to the dest.
+    pub tunnel_spread: Option<Prefix>,
 }
 
 /// A local address of a FullNAT service.

@@ -146,6 +146,7 @@ pub(crate) mod tests {
                 fwdmode: FwdMode::FullNat,
                 upper_threshold: 0,
                 lower_threshold: 0,
+                tunnel_spread: None,
             })
             .collect();
         Service {

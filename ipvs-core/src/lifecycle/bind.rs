@@ -1,6 +1,5 @@
 //! Binds a new conn: chooses its dest and the address that the dest sees.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use inet::Net;
@@ -14,7 +13,7 @@ use crate::sched::{self, Arrival, Scheduling};
 use crate::simd::prefetch;
 use crate::state::{DestCache, Laddrs, ServiceState, SharedState, WorkerStats, load_of};
 use crate::time::Now;
-use crate::tuple::Tuple;
+use crate::tuple::{HashKey, Tuple};
 use crate::wire::{Family, Flow, in_family_of};
 
 /// How many local addresses are tried for a port.
@@ -32,6 +31,8 @@ pub(super) struct Binding<'a> {
     pub(crate) laddrs: &'a mut Laddrs,
     pub(crate) net: &'a Net,
     pub(crate) nat64_prefix: Nat64Prefix,
+    /// The key by which flows are told apart on the way to a tunnel's dest
+    pub(crate) flow_key: &'a HashKey,
     /// The key of the client's persistence template, if the service is persistent
     pub(crate) template: Option<u64>,
     /// The dest of the control conn, for an FTP data conn
@@ -73,8 +74,7 @@ impl Binding<'_> {
         let dest = self.pick_dest(now, flow, l4, service)?;
         self.fetch(dest.id);
         let (remote, rport) = self.remote(flow, dest)?;
-        let client = (flow.tuple.src, flow.tuple.sport);
-        let seen = self.source_towards_dest(client, service, dest, (remote, rport))?;
+        let seen = self.source_towards_dest(flow, service, dest, (remote, rport))?;
         if dest.upper_threshold != 0 {
             let load = load_of(self.all_stats, dest.id);
             self.scheduling.limited_conn_opens(dest, now.tick(), load);
@@ -177,13 +177,14 @@ impl Binding<'_> {
     /// address in the dest's family, as every stateful translator does (RFC 6146).
     fn source_towards_dest<A: Family>(
         &mut self,
-        (client, port): (A, u16),
+        flow: &Flow<A>,
         service: &Service,
         dest: &Dest,
         (remote, rport): (A, u16),
     ) -> Result<DestSource<A>, DropReason> {
+        let (client, port) = (flow.tuple.src, flow.tuple.sport);
         let shown = match dest.fwdmode {
-            FwdMode::Tunnel(_) => return Ok(DestSource::itself(self.tunnel_source(dest.addr)?, 0)),
+            FwdMode::Tunnel(_) => return self.tunnel_source(flow, dest),
             FwdMode::DirectRoute => Some(client),
             FwdMode::Nat => in_family_of(dest.addr, client, self.nat64_prefix),
             FwdMode::FullNat | FwdMode::Snat => None,
@@ -204,11 +205,22 @@ impl Binding<'_> {
         })
     }
 
-    /// The director's address on the route to the tunnel's dest.
-    fn tunnel_source<A: Family>(&self, daddr: IpAddr) -> Result<A, DropReason> {
-        let hop = self.net.route_to(daddr).ok_or(DropReason::NoRoute)?;
-        let source = self.net.source_for(hop.ifindex, daddr);
-        source.and_then(A::of).ok_or(DropReason::NoTunnelSource)
+    /// The source of the tunnel's outer packets: the director's address on the route to the dest, or
+    /// one of the prefix that flows are spread over. Routers and the dest's NIC hash it.
+    fn tunnel_source<A: Family>(
+        &self,
+        flow: &Flow<A>,
+        dest: &Dest,
+    ) -> Result<DestSource<A>, DropReason> {
+        let source = match dest.tunnel_spread {
+            Some(prefix) => Some(prefix.address_at(flow.tuple.hash(self.flow_key))),
+            None => {
+                let hop = self.net.route_to(dest.addr).ok_or(DropReason::NoRoute)?;
+                self.net.source_for(hop.ifindex, dest.addr)
+            }
+        };
+        let source = source.and_then(A::of).ok_or(DropReason::NoTunnelSource)?;
+        Ok(DestSource::itself(source, 0))
     }
 
     /// Takes a port of the WAN address that was chosen.

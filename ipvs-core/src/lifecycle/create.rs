@@ -85,6 +85,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             laddrs: &mut self.shared.laddrs,
             net: &self.shared.snapshot.net,
             nat64_prefix: self.shared.snapshot.nat64_prefix,
+            flow_key: &self.shared.config.keys.sequence,
             template: template.map(|(key, _)| key),
             expected: expected.map(|expected| expected.dest),
         };

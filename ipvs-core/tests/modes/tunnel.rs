@@ -96,6 +96,33 @@ fn a_gue_tunnel_tells_flows_apart_by_the_source_port() {
     assert!(ports.len() > 15, "{ports:?}");
 }
 
+/// Katran and YANET choose the outer source by flow, so that the dest's NIC and the routers on the
+/// way tell flows apart.
+#[rstest]
+fn the_outer_source_is_spread_over_a_prefix_by_flow(
+    #[values(Encapsulation::IpIp, Encapsulation::Gre, Encapsulation::Gue(6080))]
+    encapsulation: Encapsulation,
+) {
+    let mut director = tunnel_director(encapsulation);
+    let prefix: inet::Prefix = "10.99.0.0/16".parse().unwrap();
+    director.edit(|service| service.dests[0].tunnel_spread = Some(prefix));
+    let mut sources = std::collections::BTreeSet::new();
+    for client in 40_000..40_020 {
+        let from = format!("10.0.0.48:{client}");
+        let sent = frames::udp(&from, VIP, b"ask", FROM_CLIENT);
+        let mut source_of = || {
+            let (_, received) = only(director.receive(WAN, &sent));
+            let (header, _) = outer(&received);
+            header.source
+        };
+        let source = source_of();
+        assert_eq!(source[..2], [10, 99]);
+        assert_eq!(source_of(), source, "a flow keeps its source");
+        sources.insert(source);
+    }
+    assert!(sources.len() > 15, "{sources:?}");
+}
+
 fn tunnel_director(encapsulation: Encapsulation) -> Director {
     Setup {
         fwdmode: FwdMode::Tunnel(encapsulation),

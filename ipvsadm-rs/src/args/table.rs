@@ -187,6 +187,8 @@ pub(super) const TABLE: OptionTable<Meaning> = OptionTable {
         option("J", "snat", Nothing, TakenBy(DESTS), "forward by SNAT: -H MATCH -r WANIP:0 -J"),
         option("", "tun-type", Value("ipip|gre|gue"), TakenBy(DESTS),
             "with -i: what packets are wrapped in"),
+        option("", "tun-spread", Value("PREFIX|off"), TakenBy(DESTS),
+            "with -i: the outer source of each flow is an address of PREFIX, chosen by its hash"),
         option("", "tun-port", Value("PORT"), TakenBy(DESTS),
             "with --tun-type gue: the port that the real server listens on"),
         option("w", "weight", Value("WEIGHT"), TakenBy(DESTS),

@@ -50,6 +50,8 @@ fn dest(dest: &Dest) -> Value {
         "port": dest.port,
         "forward": forward_name(dest.fwd_mode()),
         "weight": dest.weight(),
+        "tunnel_spread": cli::ip(dest.tunnel_spread.as_ref())
+            .map(|addr| format!("{addr}/{}", dest.tunnel_spread_len)),
         "upper_threshold": dest.upper_threshold,
         "lower_threshold": dest.lower_threshold,
         "active_conns": dest.active_conns,

@@ -88,6 +88,9 @@ fn save_dest(service: &str, dest: &Dest) -> String {
             line.push_str(&format!(" --tun-type gue --tun-port {}", dest.tunnel_port));
         }
     }
+    if let Some(addr) = cli::ip(dest.tunnel_spread.as_ref()) {
+        line.push_str(&format!(" --tun-spread {addr}/{}", dest.tunnel_spread_len));
+    }
     for (option, value) in [
         ("-x", dest.upper_threshold),
         ("-y", dest.lower_threshold),

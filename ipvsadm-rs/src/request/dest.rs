@@ -1,7 +1,7 @@
 //! `-a`, `-e` and `-d`: a dest of a service.
 
 use cli::{CliError, ip_message};
-use proto::v1::{Dest, DestRequest, FwdMode, ServiceKey, TunnelType};
+use proto::v1::{Dest, DestRequest, FwdMode, IpAddress, ServiceKey, TunnelType};
 
 use super::edit_mask;
 use super::endpoint::endpoint;
@@ -24,7 +24,10 @@ pub(super) fn dest(line: &Line, service: ServiceKey) -> Result<DestRequest, CliE
     }
     let fwd_mode = given.first().map_or(FwdMode::Dr, |(_, mode)| *mode);
     let (tunnel_type, tunnel_port) = tunnel(line, fwd_mode)?;
+    let (tunnel_spread, tunnel_spread_len) = tunnel_spread(line)?;
     let dest = Dest {
+        tunnel_spread,
+        tunnel_spread_len,
         address: Some(ip_message(addr)),
         // Without a port the dest has the port of the service. The tutorial relies on it.
         port: port.map_or(service.port, u32::from),
@@ -42,6 +45,20 @@ pub(super) fn dest(line: &Line, service: ServiceKey) -> Result<DestRequest, CliE
         service: Some(service),
         dest: Some(dest),
     })
+}
+
+/// `--tun-spread PREFIX`, or `off`: address and length, `None` without it.
+fn tunnel_spread(line: &Line) -> Result<(Option<IpAddress>, u32), CliError> {
+    let text = match line.get("tun-spread") {
+        None | Some("off") => return Ok((None, 0)),
+        Some(text) => text,
+    };
+    let (addr, len) = cli::parse_prefix(text).map_err(|_| {
+        CliError::usage(format!(
+            "invalid --tun-spread '{text}': expected a prefix, e.g. 10.99.0.0/16, or off"
+        ))
+    })?;
+    Ok((Some(ip_message(addr)), len))
 }
 
 /// Type and port of a tunnel: `--tun-type ipip|gue|gre`, and `--tun-port N` with gue. The port is 0

@@ -33,6 +33,7 @@ const DEST: &[(&str, &[&str])] = &[
     ("ipip", MODE),
     ("masquerading", MODE),
     ("snat", MODE),
+    ("tun-spread", &["tunnel_spread", "tunnel_spread_len"]),
     ("weight", &["weight"]),
     ("u-threshold", &["upper_threshold"]),
     ("l-threshold", &["lower_threshold"]),

@@ -227,6 +227,10 @@ fn an_edit_names_the_fields_of_its_options() {
         ),
         ("-A -t 10.0.0.100:80 -s wrr", &[]),
         (
+            "-e -t 10.0.0.100:80 -r 192.168.100.2 --tun-spread off",
+            &["address", "tunnel_spread", "tunnel_spread_len"],
+        ),
+        (
             "-e -t 10.0.0.100:80 -r 192.168.100.2 -w 0",
             &["address", "weight"],
         ),

@@ -76,6 +76,7 @@ pub const fn dest(id: u32, at: SocketAddr, fwdmode: FwdMode) -> Dest {
         fwdmode,
         upper_threshold: 0,
         lower_threshold: 0,
+        tunnel_spread: None,
     }
 }
 

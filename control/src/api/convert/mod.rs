@@ -5,7 +5,7 @@
 pub(super) mod field;
 mod matcher;
 
-use inet::RouteScope;
+use inet::{Prefix, RouteScope};
 use ipvs_core::{Encapsulation, FwdMode, Protocol, ServiceKey, TcpState, Timeouts};
 use proto::v1;
 use tonic::Status;
@@ -135,6 +135,7 @@ pub(in crate::api) fn dest(message: Option<&v1::Dest>) -> Result<DestRequest, St
         weight,
         upper_threshold: message.upper_threshold,
         lower_threshold: message.lower_threshold,
+        tunnel_spread: tunnel_spread(message)?,
         drain_s: Some(message.drain_s).filter(|secs| *secs > 0),
     })
 }
@@ -153,6 +154,14 @@ fn fwdmode(message: &v1::Dest) -> Result<FwdMode, Status> {
         v1::FwdMode::Snat => FwdMode::Snat,
         v1::FwdMode::Local => return Err(later("local")),
     })
+}
+
+fn tunnel_spread(message: &v1::Dest) -> Result<Option<Prefix>, Status> {
+    let Some(addr) = optional_ip(message.tunnel_spread.as_ref(), "tunnel spread")? else {
+        return Ok(None);
+    };
+    let len = prefix_len(message.tunnel_spread_len, addr)?;
+    Ok(Prefix::new(addr, len))
 }
 
 fn encapsulation(message: &v1::Dest) -> Result<Encapsulation, Status> {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use inet::Prefix;
 use ipvs_core::{Dest, DestId, FwdMode, Laddr, ServiceKey};
 
 use super::ServiceError;
@@ -23,6 +24,8 @@ pub struct DestRequest {
     pub upper_threshold: u32,
     /// Below it, an overloaded dest takes conns again; 0 for 3/4 of the upper threshold
     pub lower_threshold: u32,
+    /// In tunnel mode: the prefix of the outer source addresses
+    pub tunnel_spread: Option<Prefix>,
     /// With weight 0: conns that are left after so many seconds end
     pub drain_s: Option<u32>,
 }
@@ -76,6 +79,7 @@ impl DestEntry {
             fwdmode: request.fwdmode,
             upper_threshold: request.upper_threshold,
             lower_threshold: request.lower_threshold,
+            tunnel_spread: request.tunnel_spread,
         }
     }
 }

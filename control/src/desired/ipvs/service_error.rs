@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use inet::Prefix;
 use ipvs_core::ServiceKey;
 
 /// Why a service or dest was refused.
@@ -65,6 +66,17 @@ pub enum ServiceError {
         addr: IpAddr,
         /// The dest's forwarding mode
         fwdmode: &'static str,
+    },
+    /// A prefix of outer sources without a tunnel, or of addresses that cannot be such sources.
+    #[error(
+        "dest {addr}: --tun-spread {prefix} is for tunnels (-i), and needs unicast addresses of the dest's family, e.g. {}",
+        if addr.is_ipv4() { "10.99.0.0/16" } else { "fd00:99::/64" }
+    )]
+    TunnelSpread {
+        /// RIP
+        addr: IpAddr,
+        /// The prefix
+        prefix: Prefix,
     },
     /// UOA for a service that is not UDP.
     #[error("service {0}: UOA (--uoa) is for UDP services: to TCP, TOA tells the same")]

@@ -59,6 +59,23 @@ impl ServiceRequest {
 }
 
 impl DestRequest {
+    /// The outer sources of a tunnel are host addresses of the dest's family.
+    fn validate_spread(&self) -> Result<(), ServiceError> {
+        let Some(prefix) = self.tunnel_spread else {
+            return Ok(());
+        };
+        let is_tunnel = matches!(self.fwdmode, FwdMode::Tunnel(_));
+        let is_same_family = prefix.addr().is_ipv4() == self.addr.is_ipv4();
+        if is_tunnel && is_same_family && is_host(prefix.addr()) {
+            Ok(())
+        } else {
+            Err(ServiceError::TunnelSpread {
+                addr: self.addr,
+                prefix,
+            })
+        }
+    }
+
     /// Checks a dest of this service.
     pub(in crate::desired) fn validate(
         &self,
@@ -67,6 +84,7 @@ impl DestRequest {
         self.validate_address(&service.key)?;
         self.validate_options(&service.key, &service.options)?;
         self.validate_port(&service.key)?;
+        self.validate_spread()?;
         if self.drain_s.is_some() && self.weight != 0 {
             return Err(ServiceError::DrainWithWeight(self.addr));
         }
