@@ -147,7 +147,7 @@ fn pkg_config(args: &[&str]) -> Result<Vec<String>> {
 const FUNCTIONS: &[&str] = &[
     "dpvs_.*",
     "rte_eal_(init|remote_launch|wait_lcore)",
-    "rte_(get_next_lcore|lcore_to_socket_id|get_tsc_hz|strerror)",
+    "rte_(get_next_lcore|lcore_to_socket_id|get_tsc_hz|strerror|version)",
     "rte_eth_dev_(get_port_by_name|start|stop)",
     "rte_eth_dev_(default_mac_addr_set|set_link_up|set_link_down)",
     "rte_eth_(rx_queue_setup|tx_queue_setup|macaddr_get)",

@@ -14,6 +14,7 @@
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 #include <rte_cycles.h>
+#include <rte_version.h>
 
 /* rte_errno is a thread-local variable behind a macro. */
 int dpvs_errno(void);

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use control::{
-    ConnTableSize, Control, ControlConfig, LinkInfo, LiveConfig, Platform, PlatformError, PoolInfo,
-    WorkerHandle,
+    ConnTableSize, Control, ControlConfig, LinkHealth, LinkInfo, LiveConfig, Platform,
+    PlatformError, PoolInfo, WorkerHandle,
 };
 use inet::Device;
 use ipvs_core::{Command, Event, WorkerStats};
@@ -69,6 +69,9 @@ struct Ports;
 impl Platform for Ports {
     fn link(&self, _: PortId) -> LinkInfo {
         LinkInfo::default()
+    }
+    fn health(&self, _: PortId) -> LinkHealth {
+        LinkHealth::default()
     }
     fn pools(&self) -> Vec<PoolInfo> {
         Vec::new()

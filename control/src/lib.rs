@@ -12,7 +12,7 @@ mod publish;
 mod socket;
 mod telemetry;
 
-pub use platform::{LinkInfo, LinkStats, Platform, PlatformError, PoolInfo};
+pub use platform::{LinkHealth, LinkInfo, LinkStats, Platform, PlatformError, PoolInfo};
 pub use publish::{ConnTableSize, Control, ControlConfig, LiveConfig, WorkerHandle};
 pub use socket::{ServeError, serve};
 pub use telemetry::{Counts, LoopStats};

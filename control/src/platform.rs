@@ -60,6 +60,17 @@ pub struct LinkStats {
     pub mbuf_in_use: u64,
 }
 
+/// What is watched of a port while the daemon runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LinkHealth {
+    /// Carrier
+    pub up: bool,
+    /// Packets not received for want of descriptors
+    pub imissed: u64,
+    /// Packets not received for want of mbufs
+    pub rx_nombuf: u64,
+}
+
 /// A pool of the ports' memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PoolInfo {
@@ -92,6 +103,8 @@ pub struct PlatformError(pub String);
 pub trait Platform: Send + Sync {
     /// What a port is, can, and has counted.
     fn link(&self, port: PortId) -> LinkInfo;
+    /// The part of [`Self::link`] that is asked for every second.
+    fn health(&self, port: PortId) -> LinkHealth;
     /// Where packets are kept.
     fn pools(&self) -> Vec<PoolInfo>;
     /// Takes frames for other MAC addresses, or no longer.

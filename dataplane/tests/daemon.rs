@@ -4,7 +4,7 @@
 
 mod lab;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -26,11 +26,13 @@ struct Director {
 impl Director {
     fn start(more: &str) -> Self {
         let folder = Folder::new();
-        let daemon = Running::start(
-            dpvsd(&folder, more)
-                .stdout(Stdio::null())
-                .stderr(std::fs::File::create(folder.file("log")).unwrap()),
-        );
+        let log = std::fs::File::create(folder.file("log")).unwrap();
+        Self::logging_to(log.into(), folder, more)
+    }
+
+    fn logging_to(log: Stdio, folder: Folder, more: &str) -> Self {
+        let mut command = dpvsd(&folder, more);
+        let daemon = Running::start(command.stdout(Stdio::null()).stderr(log));
         let director = Self { daemon, folder };
         until(PATIENCE, "dpvsd to answer", || director.timeouts());
         director
@@ -39,6 +41,16 @@ impl Director {
     /// What `ipvsadm-rs -l --timeout` prints, if the daemon answers.
     fn timeouts(&self) -> Option<String> {
         timeouts(&self.folder)
+    }
+
+    /// Runs a tool, which must succeed. Returns its process id.
+    fn run(&self, tool: &str, args: &str) -> u32 {
+        let mut command = Command::new(program(tool));
+        command.args(args.split_whitespace());
+        command.env("DPVS_SOCKET", self.folder.file("dpvsd.sock"));
+        let mut child = command.spawn().unwrap();
+        assert!(child.wait().unwrap().success(), "{tool} {args}");
+        child.id()
     }
 
     /// Writes a new configuration and has it read.
@@ -186,6 +198,72 @@ fn the_log_level_changes_while_the_daemon_runs() {
         director.daemon.signal("HUP");
         director.log().contains("says nothing new").then_some(())
     });
+}
+
+#[test]
+fn the_log_says_what_was_started_and_who_changes_what() {
+    let director = Director::start(FEW_CONNS);
+    let config = director.folder.file("dpvsd.toml");
+    let started = format!(", configuration {}\n", config.display());
+    for line in [
+        concat!("dpvsd ", env!("CARGO_PKG_VERSION"), ", DPDK "),
+        &started,
+        "device dpdk0: MAC ",
+        ", driver net_null, queues 1, ",
+        "worker cpu1: CPU 1, NUMA node ",
+        ", dpdk0:rx0,tx0, room for 1280 conns\n",
+    ] {
+        director.until_logged(line);
+    }
+    for (tool, args, change) in [
+        (
+            "dpip",
+            "addr add 10.0.0.100/32 dev dpdk0",
+            "address 10.0.0.100/32 dev dpdk0 added",
+        ),
+        (
+            "dpip",
+            "route add 10.0.0.0/16 dev dpdk0",
+            "route 10.0.0.0/16 dev dpdk0 added",
+        ),
+        (
+            "dpip",
+            "neigh add 10.0.0.9 lladdr 02:00:00:00:00:09 dev dpdk0",
+            "neighbour 10.0.0.9 of dpdk0 is 02:00:00:00:00:09",
+        ),
+        (
+            "ipvsadm-rs",
+            "-A -t 10.0.0.100:80 -s rr",
+            "service TCP 10.0.0.100:80 added (rr)",
+        ),
+        (
+            "ipvsadm-rs",
+            "-a -t 10.0.0.100:80 -r 10.0.0.9 -g -w 3",
+            "service TCP 10.0.0.100:80: real server 10.0.0.9:80 added (DR (-g), weight 3)",
+        ),
+        ("ipvsadm-rs", "-C", "all services removed"),
+        ("dpip", "route flush dev dpdk0", "routes of dpdk0 removed"),
+    ] {
+        let pid = director.run(tool, args);
+        director.until_logged(&format!(": uid 0, pid {pid} ({tool}): {change}\n"));
+    }
+    assert!(!director.log().contains(" WARN "), "{}", director.log());
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_nothing_up() {
+    let (_reader, mut log) = std::io::pipe().unwrap();
+    // The size of a pipe, see pipe(7). The next byte would wait.
+    log.write_all(&[b'.'; 65_536]).unwrap();
+    let mut director = Director::logging_to(log.into(), Folder::new(), FEW_CONNS);
+    for _ in 0..8 {
+        director.run("ipvsadm-rs", "-Z");
+    }
+    director.reload(&format!("{FEW_CONNS}[timeouts]\nudp = 33\n"));
+    until(PATIENCE, "the reload", || {
+        director.timeouts().filter(|text| text.ends_with(" 33\n"))
+    });
+    assert!(director.daemon.terminate(PATIENCE));
 }
 
 #[test]

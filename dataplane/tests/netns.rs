@@ -52,10 +52,39 @@ fn a_director_serves_on_when_the_disk_of_its_log_is_full() {
         log_is_full: true,
         ..More::default()
     });
-    // Dests before local addresses: that is worth a warning, which cannot be written.
+    // Each change is a line, which cannot be written.
     lab.set_up();
     lab.start_web();
     lab.fetch_from_both();
+}
+
+#[test]
+fn packets_lost_for_want_of_something_are_logged_once_with_the_service() {
+    let lab = Lab::new(1);
+    let log = || std::fs::read_to_string(lab.folder.file("dpvsd.log")).unwrap();
+    // The tutorial's order: real servers come before local addresses.
+    lab.set_up();
+    lab.ipvsadm("-A -t 10.0.0.100:8080 -s rr");
+    lab.ipvsadm("-A -t 10.0.0.100:8081 -s rr");
+    lab.ipvsadm("-a -t 10.0.0.100:8081 -r 192.168.100.2 -b");
+    assert!(!log().contains(" WARN "), "nothing is wrong yet: {}", log());
+    for (port, reason) in [(8080, "NoDest"), (8081, "NoLaddr")] {
+        let url = format!("http://10.0.0.100:{port}/");
+        let start = format!("packets dropped, {reason}: ");
+        until(PATIENCE, &start, || {
+            lab.client.output(&["curl", "-s", "--max-time", "1", &url]);
+            log().contains(&start).then_some(())
+        });
+        let text = log();
+        let mut lines = text.lines().filter(|line| line.contains(&start));
+        let line = lines.next().unwrap();
+        assert!(line.contains(" WARN "), "{line}");
+        assert!(
+            line.ends_with(&format!(". It is TCP 10.0.0.100:{port}")),
+            "{line}"
+        );
+        assert_eq!(lines.count(), 0, "once a minute at most");
+    }
 }
 
 #[test]

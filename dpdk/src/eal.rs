@@ -1,6 +1,6 @@
 //! The environment abstraction layer (EAL): started once, it provides lcores and memory.
 
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -138,6 +138,13 @@ impl Eal {
     fn is_worker(&self, lcore: LcoreId) -> bool {
         self.worker_lcores().contains(&lcore)
     }
+}
+
+/// The release of DPDK that the process runs with, e.g. `DPDK 22.11.7`.
+pub fn version() -> String {
+    // SAFETY: the function returns a string that is never freed, before EAL has started too.
+    let text = unsafe { CStr::from_ptr(sys::rte_version()) };
+    text.to_string_lossy().into_owned()
 }
 
 extern "C" fn run_boxed(arg: *mut c_void) -> c_int {

@@ -3,9 +3,10 @@
 use proto::v1;
 use tonic::{Request, Response, Status};
 
+use super::caller::{log_change, of_device};
 use super::convert::field;
 use super::{Api, convert};
-use crate::desired::Address;
+use crate::desired::{Address, AddressRequest};
 use crate::publish::State;
 
 #[tonic::async_trait]
@@ -18,6 +19,7 @@ impl v1::address_service_server::AddressService for Api {
         self.control
             .write(|state| state.desired.add_address(&request))
             .await?;
+        log_change(format_args!("address {} added", text(&request)));
         Ok(self.done().await)
     }
 
@@ -29,6 +31,7 @@ impl v1::address_service_server::AddressService for Api {
         self.control
             .write(|state| state.desired.set_address(&request))
             .await?;
+        log_change(format_args!("address {} set", text(&request)));
         Ok(self.done().await)
     }
 
@@ -48,6 +51,7 @@ impl v1::address_service_server::AddressService for Api {
                 desired.del_address(addr, prefix_len, &message.device)
             })
             .await?;
+        log_change(format_args!("address {addr} of {} removed", message.device));
         Ok(self.done().await)
     }
 
@@ -56,6 +60,7 @@ impl v1::address_service_server::AddressService for Api {
         request: Request<v1::FlushAddressesRequest>,
     ) -> Result<Response<v1::Empty>, Status> {
         let message = request.into_inner();
+        let whose = of_device(&message.device);
         let family = field::known(message.family, "family")?;
         self.control
             .write_all(move |desired, _| {
@@ -63,6 +68,7 @@ impl v1::address_service_server::AddressService for Api {
                 Ok(desired.flush_addresses(&message.device, is_meant)?)
             })
             .await?;
+        log_change(format_args!("addresses{whose} removed"));
         Ok(self.done().await)
     }
 
@@ -84,6 +90,17 @@ impl v1::address_service_server::AddressService for Api {
         })?;
         Ok(Response::new(v1::ListAddressesResponse { addresses }))
     }
+}
+
+fn text(request: &AddressRequest) -> String {
+    let AddressRequest {
+        addr,
+        prefix_len,
+        device,
+        ..
+    } = request;
+    let sapool = if request.sapool { " sapool" } else { "" };
+    format!("{addr}/{prefix_len} dev {device}{sapool}")
 }
 
 fn message(state: &State, address: &Address) -> v1::Address {

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use proto::v1;
 use proto::v1::change::Change as Message;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio_stream::StreamExt;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::caller::log_change;
 use super::change::{Wanted, wanted};
+use super::change_text::ChangeLog;
 use super::{Api, BoxStream, convert};
 
 /// The longest pause between two changes of a transaction.
@@ -42,6 +44,7 @@ impl v1::ipvs_service_server::IpvsService for Api {
             Ok(())
         });
         flush.await?;
+        log_change("all services removed");
         Ok(self.done().await)
     }
 
@@ -59,6 +62,10 @@ impl v1::ipvs_service_server::IpvsService for Api {
             Ok(desired.zero_counters(key.as_ref(), |id| rates.counts(id))?)
         });
         zero.await?;
+        match key {
+            Some(key) => log_change(format_args!("service {key}: counters set to zero")),
+            None => log_change("all counters set to zero"),
+        }
         Ok(self.done().await)
     }
 
@@ -117,16 +124,25 @@ impl v1::ipvs_service_server::IpvsService for Api {
 
     async fn apply(&self, request: Request<Streaming<v1::Change>>) -> Done {
         let (changes, _room) = self.receive(request.into_inner()).await?;
+        let (log, logged) = oneshot::channel();
         let apply = self.control.write_all(move |desired, rates| {
+            let mut made = ChangeLog::default();
             for (change, number) in changes.into_iter().zip(1..) {
                 let change = change.complete(desired);
                 change
-                    .and_then(|change| Ok(desired.carry_out(change, rates)?))
+                    .and_then(|change| {
+                        made.note(&change);
+                        Ok(desired.carry_out(change, rates)?)
+                    })
                     .map_err(|status| numbered(number, &status))?;
             }
+            // The receiver is there until this is done.
+            let _ = log.send(made.lines());
             Ok(())
         });
         apply.await?;
+        let lines = logged.await.unwrap_or_default();
+        lines.iter().for_each(log_change);
         Ok(self.done().await)
     }
 
@@ -146,13 +162,14 @@ impl v1::ipvs_service_server::IpvsService for Api {
 impl Api {
     async fn change(&self, message: Message) -> Done {
         let wanted = wanted(message)?;
-        self.control
-            .write(|state| {
-                let change = wanted.complete(&state.desired)?;
-                let rates = &self.control.rates;
-                Ok::<_, Status>(state.desired.carry_out(change, rates)?)
-            })
-            .await?;
+        let made = self.control.write(|state| {
+            let change = wanted.complete(&state.desired)?;
+            let mut made = ChangeLog::default();
+            made.note(&change);
+            state.desired.carry_out(change, &self.control.rates)?;
+            Ok::<_, Status>(made.lines())
+        });
+        made.await?.iter().for_each(log_change);
         Ok(self.done().await)
     }
 

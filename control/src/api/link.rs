@@ -9,6 +9,7 @@ use proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::Api;
+use super::caller::log_change;
 use super::convert::field;
 use crate::platform::{LinkInfo, Platform, PlatformError};
 use crate::publish::WorkerHandle;
@@ -77,6 +78,11 @@ impl v1::link_service_server::LinkService for Api {
             state.neighbours.touch_device(device.ifindex);
             Ok::<_, Status>(())
         })?;
+        log_change(format_args!(
+            "device {} set:{}",
+            device.name,
+            text(&message, mac)
+        ));
         Ok(self.done().await)
     }
 
@@ -107,6 +113,27 @@ impl v1::link_service_server::LinkService for Api {
         }
         Ok(Response::new(v1::ListWorkersResponse { workers }))
     }
+}
+
+/// What a request sets, as `dpip link set` has it.
+fn text(message: &v1::SetLinkRequest, mac: Option<MacAddr>) -> String {
+    let word = |on| if on { "on" } else { "off" };
+    let switches = [
+        ("promisc", message.promiscuous),
+        ("allmulticast", message.all_multicast),
+        ("forward2kni", message.forward_to_kni),
+        ("link", message.up),
+    ];
+    let set = switches
+        .into_iter()
+        .filter_map(|(name, on)| Some((name, on?)));
+    let mut text: String = set
+        .map(|(name, on)| format!(" {name} {}", word(on)))
+        .collect();
+    if let Some(mac) = mac {
+        text.push_str(&format!(" addr {mac}"));
+    }
+    text
 }
 
 /// Changes of a port.

@@ -2,7 +2,9 @@
 
 mod access;
 mod address;
+mod caller;
 mod change;
+mod change_text;
 mod convert;
 mod done;
 mod edit;
@@ -15,6 +17,8 @@ mod options;
 mod request_message;
 mod route;
 mod scheduler;
+
+pub(crate) use caller::Caller;
 
 use std::sync::Arc;
 

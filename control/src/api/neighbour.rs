@@ -5,6 +5,7 @@ use proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::Api;
+use super::caller::{log_change, of_device};
 use super::convert::field;
 
 #[tonic::async_trait]
@@ -28,6 +29,10 @@ impl v1::neighbour_service_server::NeighbourService for Api {
             Ok(())
         });
         change.await?;
+        log_change(format_args!(
+            "neighbour {addr} of {} is {mac}",
+            message.device
+        ));
         Ok(self.done().await)
     }
 
@@ -50,6 +55,10 @@ impl v1::neighbour_service_server::NeighbourService for Api {
             }
         });
         change.await?;
+        log_change(format_args!(
+            "neighbour {addr} of {} removed",
+            message.device
+        ));
         Ok(self.done().await)
     }
 
@@ -69,6 +78,7 @@ impl v1::neighbour_service_server::NeighbourService for Api {
             Ok::<_, Status>(())
         });
         change.await?;
+        log_change(format_args!("neighbours{} removed", of_device(name)));
         Ok(self.done().await)
     }
 

@@ -6,6 +6,7 @@ use inet::{Device, Prefix, Route};
 use proto::v1;
 use tonic::{Request, Response, Status};
 
+use super::caller::{log_change, of_device};
 use super::convert::field;
 use super::{Api, convert};
 use crate::desired::{RouteFilter, RouteRequest};
@@ -17,6 +18,7 @@ impl v1::route_service_server::RouteService for Api {
         self.control
             .write(|state| state.desired.add_route(&request))
             .await?;
+        log_change(format_args!("route {} added", text(&request)));
         Ok(self.done().await)
     }
 
@@ -25,6 +27,7 @@ impl v1::route_service_server::RouteService for Api {
         self.control
             .write(|state| state.desired.set_route(&request))
             .await?;
+        log_change(format_args!("route {} set", text(&request)));
         Ok(self.done().await)
     }
 
@@ -36,6 +39,7 @@ impl v1::route_service_server::RouteService for Api {
         self.control
             .write(|state| state.desired.replace_route(&request))
             .await?;
+        log_change(format_args!("route {} replaced", text(&request)));
         Ok(self.done().await)
     }
 
@@ -44,6 +48,8 @@ impl v1::route_service_server::RouteService for Api {
         self.control
             .write(|state| state.desired.del_route(&wanted))
             .await?;
+        let whose = of_device(wanted.device.as_deref().unwrap_or_default());
+        log_change(format_args!("route {}{whose} removed", wanted.prefix));
         Ok(self.done().await)
     }
 
@@ -52,6 +58,7 @@ impl v1::route_service_server::RouteService for Api {
         request: Request<v1::FlushRoutesRequest>,
     ) -> Result<Response<v1::Empty>, Status> {
         let message = request.into_inner();
+        let whose = of_device(&message.device);
         let family = field::known(message.family, "family")?;
         self.control
             .write_all(move |desired, _| {
@@ -59,6 +66,7 @@ impl v1::route_service_server::RouteService for Api {
                 Ok(desired.flush_routes(&message.device, is_meant)?)
             })
             .await?;
+        log_change(format_args!("routes{whose} removed"));
         Ok(self.done().await)
     }
 
@@ -119,6 +127,17 @@ fn route(message: &v1::Route) -> Result<RouteRequest, Status> {
         metric: message.metric,
         scope: convert::scope(field::known(message.scope, "scope")?),
     })
+}
+
+fn text(request: &RouteRequest) -> String {
+    let mut text = request.prefix.to_string();
+    if let Some(gateway) = request.gateway {
+        text.push_str(&format!(" via {gateway}"));
+    }
+    if let Some(device) = &request.device {
+        text.push_str(&format!(" dev {device}"));
+    }
+    text
 }
 
 fn message(devices: &[Device], route: &Route) -> v1::Route {

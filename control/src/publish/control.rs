@@ -11,10 +11,11 @@ use tonic::Status;
 
 use crate::desired::Desired;
 use crate::platform::Platform;
+use crate::publish::concerned::concerned_services;
 use crate::publish::live_config::LiveConfig;
 use crate::publish::state::State;
 use crate::publish::workers::WorkerHandle;
-use crate::telemetry::Rates;
+use crate::telemetry::{Alerts, Rates, Subject};
 
 /// Time between two looks at the rings of the workers.
 const TICK: Duration = Duration::from_millis(1);
@@ -25,6 +26,8 @@ const SAMPLED_AT_ONCE: usize = 512;
 /// How long the caller of a change waits for the workers. It is the time that a worker is idle and
 /// sleeps at most, many times over.
 const OBEY_WITHIN: Duration = Duration::from_millis(100);
+/// Time between two looks at what goes wrong.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// How long a worker may take to answer before the caller gets an error.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
@@ -57,6 +60,7 @@ impl std::fmt::Debug for ControlConfig {
 pub struct Control {
     pub(crate) platform: Arc<dyn Platform>,
     pub(crate) rates: Rates,
+    alerts: Mutex<Alerts>,
     /// Held while the desired state is changed, however long that takes. One writer at a time.
     writer: tokio::sync::Mutex<()>,
     /// Held for moments only: packets in neighbour queues wait for it, too.
@@ -75,7 +79,7 @@ impl std::fmt::Debug for Control {
 impl Control {
     /// A control plane that has published its devices.
     pub fn new(config: ControlConfig) -> Arc<Self> {
-        let worker_stats = config
+        let worker_stats: Vec<_> = config
             .workers
             .iter()
             .map(|worker| Arc::clone(&worker.stats))
@@ -84,7 +88,8 @@ impl Control {
         let desired = Desired::new(config.devices, live.timeouts, config.max_dests);
         let control = Self {
             platform: config.platform,
-            rates: Rates::new(worker_stats),
+            rates: Rates::new(worker_stats.clone()),
+            alerts: Mutex::new(Alerts::new(worker_stats)),
             writer: tokio::sync::Mutex::new(()),
             state: Mutex::new(State::new(
                 desired,
@@ -125,6 +130,7 @@ impl Control {
             () = shutdown => {}
             () = self.tick_forever() => {}
             () = self.sample_forever() => {}
+            () = self.watch_forever() => {}
         }
     }
 
@@ -161,6 +167,30 @@ impl Control {
             }
         }
         self.rates.sample(ids);
+    }
+
+    async fn watch_forever(&self) {
+        let mut rounds = tokio::time::interval(WATCH_EVERY);
+        rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            rounds.tick().await;
+            self.watch();
+        }
+    }
+
+    /// Logs what goes wrong, each thing once a minute at most.
+    fn watch(&self) {
+        let devices = self.read(|state| state.desired.devices.clone());
+        let platform = self.platform.as_ref();
+        let due = self.alerts.lock().poll(self.now_ms(), &devices, platform);
+        for alert in due {
+            let services =
+                concerned_services(&alert, &self.read(|state| state.published().clone()));
+            match alert.subject {
+                Subject::LinkUp(_) => tracing::info!("{alert}"),
+                _ => tracing::warn!("{alert}{services}"),
+            }
+        }
     }
 
     /// Takes over what has changed in the configuration file. Called by the daemon when it has read

@@ -5,6 +5,7 @@
 //! reload of the configuration file may change, `workers` the rings to the workers and what
 //! does not fit into them yet. Nothing here waits for a worker.
 
+mod concerned;
 mod control;
 mod live_config;
 mod state;

@@ -1,16 +1,13 @@
 //! The state behind the lock: what is desired, what is known, what was published.
 
-use ahash::{AHashMap, AHashSet};
+use ahash::AHashMap;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use inet::neighbour::{ConflictTable, NeighbourConfig};
 use inet::{AddressConflict, IfIndex, LocalAddr, NeighbourTable, Net};
-use ipvs_core::{
-    Command, ConnPage, Defence, FwdMode, LaddrId, Protocol, ReturnPath, Service, ServiceKey,
-    Snapshot,
-};
+use ipvs_core::{Command, ConnPage, Defence, LaddrId, ReturnPath, Snapshot};
 use packet::nat64::Nat64Prefix;
 use sapool::{PoolShare, PoolUsage, PortPool, WorkerId};
 use tokio::sync::oneshot;
@@ -43,8 +40,6 @@ pub(crate) struct State {
     gone_laddrs: Vec<LaddrId>,
     waiting_pages: AHashMap<u64, oneshot::Sender<Box<ConnPage>>>,
     next_token: u64,
-    /// Services with dests and without a local address, for which the warning was logged
-    lacking_laddr: AHashSet<ServiceKey>,
 }
 
 impl State {
@@ -71,7 +66,6 @@ impl State {
             gone_laddrs: Vec::new(),
             waiting_pages: AHashMap::new(),
             next_token: 0,
-            lacking_laddr: AHashSet::new(),
             desired,
         }
     }
@@ -329,12 +323,8 @@ impl State {
                 Some(service) => compiled.push(Arc::make_mut(service).compile()),
                 None => {
                     self.snapshot.services.remove(&key);
-                    self.lacking_laddr.remove(&key);
                 }
             }
-        }
-        for service in &compiled {
-            self.warn_without_laddr(service);
         }
         self.snapshot.services.insert_all(compiled);
         let (dests, services) = (&self.desired.dest_ids, &self.desired.service_ids);
@@ -353,31 +343,5 @@ impl State {
         }));
         net.invalidate_nexthops();
         self.conflicts.retain(|addr| net.local_addr(addr).is_some());
-    }
-
-    /// Logs once that a service lacks a local address.
-    fn warn_without_laddr(&mut self, service: &Service) {
-        let key = service.key;
-        let needs_laddr = |dest: &ipvs_core::Dest| match dest.fwdmode {
-            FwdMode::FullNat => true,
-            // Most IPv6 clients have no IPv4 address by which the dest could see them.
-            FwdMode::Nat => key.addr.is_ipv6() && dest.addr.is_ipv4(),
-            _ => false,
-        };
-        if !service.dests.iter().any(needs_laddr) || !service.laddrs.is_empty() {
-            self.lacking_laddr.remove(&key);
-        } else if self.lacking_laddr.insert(key) {
-            let option = match key.protocol {
-                Protocol::Tcp => "-t",
-                Protocol::Udp => "-u",
-                Protocol::Sctp => "--sctp-service",
-                // A match service needs no local address.
-                Protocol::Icmp | Protocol::IcmpV6 => return,
-            };
-            let vip = std::net::SocketAddr::new(key.addr, key.port);
-            tracing::warn!(
-                "service {key} has no local address: add one with `ipvsadm-rs --add-laddr -z LIP {option} {vip} -F DEV`"
-            );
-        }
     }
 }

@@ -16,6 +16,8 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
+use crate::api::Caller;
+
 use crate::socket::authority::Frames;
 
 /// Connections at once. One more closes the oldest: our own clients are short-lived, so the oldest
@@ -62,7 +64,8 @@ async fn accept_all(listener: &UnixListener, accepted: &mpsc::Sender<io::Result<
 
 async fn accept(listener: &UnixListener, open: &Arc<OpenConnections>) -> io::Result<Connection> {
     let socket = listener.accept().await?.0;
-    let process = socket.peer_cred().ok().and_then(|peer| peer.pid());
+    let peer = socket.peer_cred().ok();
+    let process = peer.and_then(|peer| peer.pid());
     let socket = socket.into_std()?;
     let number = open.add(process.unwrap_or(0), Handle(socket.try_clone()?));
     Ok(Connection {
@@ -72,6 +75,10 @@ async fn accept(listener: &UnixListener, open: &Arc<OpenConnections>) -> io::Res
             deadline: Box::pin(tokio::time::sleep(PREFACE_WITHIN)),
         }),
         frames: Frames::new(),
+        caller: Caller {
+            uid: peer.map(|peer| peer.uid()),
+            pid: process,
+        },
         open: Arc::clone(open),
         number,
     })
@@ -151,6 +158,7 @@ pub(crate) struct Connection {
     socket: UnixStream,
     awaited: Option<Awaited>,
     frames: Frames,
+    caller: Caller,
     open: Arc<OpenConnections>,
     number: u64,
 }
@@ -169,8 +177,10 @@ struct Awaited {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = ();
-    fn connect_info(&self) {}
+    type ConnectInfo = Caller;
+    fn connect_info(&self) -> Caller {
+        self.caller
+    }
 }
 
 impl AsyncRead for Connection {

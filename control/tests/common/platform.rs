@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use control::{LinkInfo, Platform, PlatformError, PoolInfo};
+use control::{LinkHealth, LinkInfo, Platform, PlatformError, PoolInfo};
 use packet::{MacAddr, PortId};
 use parking_lot::Mutex;
 
@@ -31,6 +31,12 @@ impl FakePlatform {
 impl Platform for FakePlatform {
     fn link(&self, port: PortId) -> LinkInfo {
         self.links.lock()[usize::from(port.0)].clone()
+    }
+    fn health(&self, port: PortId) -> LinkHealth {
+        LinkHealth {
+            up: self.link(port).up,
+            ..LinkHealth::default()
+        }
     }
     fn pools(&self) -> Vec<PoolInfo> {
         vec![PoolInfo {

@@ -16,6 +16,7 @@ use crate::devices::{self, DpdkPlatform, Memory, PortStartError, StartedPort};
 use crate::kni::{self, KniThread};
 use crate::worker::{self, Wired, Worker};
 
+use super::banner;
 use super::check;
 use super::machine::Machine;
 use super::progress::Progress;
@@ -55,6 +56,7 @@ type Stop = Arc<CachePadded<AtomicBool>>;
 /// # Errors
 /// With a sentence for the user if something does not start.
 pub(super) fn run(config: &Config, machine: &Machine, reload: Reload) -> Result<(), DaemonError> {
+    banner::say_version(reload.path());
     let listener = socket::listen(&config.socket)?;
     let progress = Progress::begin();
     progress.step("starting DPDK and its drivers");
@@ -75,6 +77,8 @@ pub(super) fn run(config: &Config, machine: &Machine, reload: Reload) -> Result<
         handles,
         kni_thread,
     } = worker::wire(config, keys()?, &eal, &mut ports, netdevs, pool);
+    banner::say_ports(&ports);
+    banner::say_workers(config, &handles);
     let control = Control::new(control_config(config, handles, ports, pool));
     let stop = Stop::default();
     let lcores = launch(&eal, workers, &stop)?;

@@ -7,8 +7,13 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFilter;
 
+use super::log_queue::LogQueue;
+
 /// Changes what is logged.
-pub(super) struct Logging(Box<dyn Fn(EnvFilter) + Send + Sync>);
+pub(super) struct Logging {
+    set: Box<dyn Fn(EnvFilter) + Send + Sync>,
+    queue: LogQueue,
+}
 
 impl fmt::Debug for Logging {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,22 +25,30 @@ impl Logging {
     /// Logs to standard error from now on. A line that cannot be written is lost: logging never
     /// costs the service.
     pub(super) fn start(log: &LogFilter) -> Self {
+        let queue = LogQueue::to_stderr();
+        let output = queue.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_env_filter(filter(log))
             .with_ansi(std::io::stderr().is_terminal())
-            .with_writer(std::io::stderr)
+            .with_writer(move || output.clone())
             // It would report a failed write by `eprintln!`, which panics for the same reason.
             .log_internal_errors(false)
             .with_filter_reloading();
         let handle = subscriber.reload_handle();
         subscriber.init();
         // It fails only when there is no subscriber any more, and this one is never replaced.
-        Self(Box::new(move |filter| drop(handle.reload(filter))))
+        let set = Box::new(move |filter| drop(handle.reload(filter)));
+        Self { set, queue }
+    }
+
+    /// Where the lines go.
+    pub(super) fn queue(&self) -> LogQueue {
+        self.queue.clone()
     }
 
     /// Logs this from now on.
     pub(super) fn set(&self, log: &LogFilter) {
-        (self.0)(filter(log));
+        (self.set)(filter(log));
     }
 }
 

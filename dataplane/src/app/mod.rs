@@ -4,10 +4,12 @@
 //! `check` looks for what is missing on this `machine`, `daemon` starts and stops everything,
 //! `serve` answers on the control socket meanwhile, and `reload` reads the file again.
 
+mod banner;
 mod cgroup;
 mod check;
 mod cli;
 mod daemon;
+mod log_queue;
 mod logging;
 mod machine;
 mod progress;

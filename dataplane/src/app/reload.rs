@@ -1,5 +1,7 @@
 //! SIGHUP: the configuration file is read again.
 
+use std::path::Path;
+
 use control::{Control, LiveConfig};
 use inet::neighbour::NeighbourConfig;
 
@@ -31,6 +33,11 @@ impl Reload {
             latest: started.clone(),
             started,
         }
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.cli.config
     }
 
     /// Reads the file again. What can change while the daemon runs changes, and for each other key

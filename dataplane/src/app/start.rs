@@ -55,8 +55,11 @@ fn start(cli: Cli) -> Result<(), StartError> {
     signals::survive_hangup().map_err(StartError::Signals)?;
     let logging = Logging::start(&loaded.config.log);
     let config = loaded.config.clone();
+    let lines = logging.queue();
     let reload = Reload::new(cli, machine.clone(), logging, loaded);
-    Ok(daemon::run(&config, &machine, reload)?)
+    let ended = daemon::run(&config, &machine, reload);
+    lines.flush();
+    Ok(ended?)
 }
 
 /// Prints what the check found. Notes are printed only if a check was asked for.

@@ -1,6 +1,6 @@
 //! The ports as control sees them: what it may ask and what it may set.
 
-use control::{LinkInfo, LinkStats, Platform, PlatformError, PoolInfo};
+use control::{LinkHealth, LinkInfo, LinkStats, Platform, PlatformError, PoolInfo};
 use dpdk::port::PortStats;
 use dpdk::{Mempool, Port, PortError};
 use packet::{MacAddr, PortId};
@@ -79,6 +79,18 @@ impl Platform for DpdkPlatform {
                 .map(|(name, value)| ((*name).to_owned(), value.clone()))
                 .collect(),
             xstats: port.xstats(),
+        }
+    }
+
+    fn health(&self, id: PortId) -> LinkHealth {
+        let Some(started) = self.find(id) else {
+            return LinkHealth::default();
+        };
+        let stats = started.port.stats();
+        LinkHealth {
+            up: started.port.link().up,
+            imissed: stats.imissed,
+            rx_nombuf: stats.rx_nombuf,
         }
     }
 

@@ -39,9 +39,9 @@ pub(crate) struct StartedPort {
     /// The device as control and the workers see it.
     pub(crate) device: Device,
     /// Number of receive queues in use, and of transmit queues.
-    pub(super) queues: u16,
+    pub(crate) queues: u16,
     /// The name of its kni netdev; empty if it has none.
-    pub(super) kni: String,
+    pub(crate) kni: String,
 }
 
 /// Finds, configures and starts every device of the configuration. `begins` is told the name of
