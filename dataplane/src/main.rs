@@ -4,10 +4,12 @@
 //! What is decided about packets is in `ipvs-core`, what operators may ask for in `control`. The
 //! rooms here, from the top down: `app` (the parts of `main`), `worker` (the run loop, and the
 //! rings between everything that runs), `kni` (packets to and from the kernel), `devices` (ports),
-//! `steering` (replies find the worker of their conn), `config`.
+//! `steering` (replies find the worker of their conn), `convert` (DPVS's configuration file),
+//! `config`.
 
 mod app;
 mod config;
+mod convert;
 mod devices;
 mod kni;
 mod steering;

@@ -127,6 +127,54 @@ fn sizes_beyond_the_memory_are_refused_by_the_check_and_at_start() {
 }
 
 #[test]
+fn the_file_and_the_options_of_dpvs_are_recognised_and_the_file_is_converted() {
+    let folder = Folder::new();
+    let dpvs_conf = "global_defs {\n    log_level INFO\n}\nnetif_defs {\n\
+                     <init> device dpdk0 {\n        rx {\n            rss all\n        }\n    }\n}\n";
+    let dpvs_conf = folder.write("dpvs.conf", dpvs_conf);
+    let dpvs_conf = dpvs_conf.to_str().unwrap();
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_dpvsd"))
+            .args(args)
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    let (status, _, said) = run(&["--config", dpvs_conf]);
+    assert_eq!(status, Some(1));
+    let convert = format!("`dpvsd convert {dpvs_conf} > dpvs.toml`");
+    assert!(
+        said.contains("is a configuration file of DPVS: ") && said.contains(&convert),
+        "{said}"
+    );
+    let (status, _, said) = run(&["-c", dpvs_conf, "-p", "/p", "-x", "/x", "--", "-l", "0-1"]);
+    assert_eq!(status, Some(2));
+    assert!(
+        said.contains("these are options of dpvs. -c FILE is --config FILE here"),
+        "{said}"
+    );
+    let (status, toml, said) = run(&["convert", dpvs_conf]);
+    assert_eq!((status, said.as_str()), (Some(0), ""));
+    assert!(toml.contains("[daemon]\nlog = \"info\"\n"), "{toml}");
+    assert!(
+        toml.contains("# line 7, netif_defs/device/rx/rss all: "),
+        "{toml}"
+    );
+    // What is written can be checked. Only the NIC is not there.
+    let toml = folder.write("dpvs.toml", &toml);
+    let (_, _, said) = run(&["--check", "--config", toml.to_str().unwrap()]);
+    assert!(
+        said.contains("there is no PCI device ffff:ff:1f.7"),
+        "{said}"
+    );
+}
+
+#[test]
 fn sighup_changes_what_can_change_and_names_each_key_that_needs_a_restart() {
     let director = Director::start(FEW_CONNS);
     assert_eq!(

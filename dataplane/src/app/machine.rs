@@ -116,6 +116,22 @@ impl Machine {
         ranges.flatten().collect()
     }
 
+    /// The addresses of all NICs, in their order.
+    pub(super) fn pci_nics(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.root.join("sys/bus/pci/devices"));
+        let names = entries.into_iter().flatten().flatten();
+        let mut nics: Vec<String> = names
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|address| {
+                // PCI's class of network controllers
+                let class = self.read(&format!("sys/bus/pci/devices/{address}/class"));
+                class.is_some_and(|class| class.starts_with("0x02"))
+            })
+            .collect();
+        nics.sort();
+        nics
+    }
+
     /// Whether the machine has this PCI device.
     pub(super) fn has_pci_device(&self, address: &str) -> bool {
         self.exists(&format!("sys/bus/pci/devices/{address}"))

@@ -2,15 +2,14 @@
 
 use std::fmt::Display;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::config::{Config, ConfigError};
+use crate::convert::{self, ConvertError};
 
 use super::check::{self, Severity};
-use super::cli::Cli;
+use super::cli::{Cli, Invocation};
 use super::daemon::{self, DaemonError};
 use super::logging::Logging;
 use super::machine::Machine;
@@ -22,6 +21,17 @@ use super::signals;
 enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    Convert(#[from] ConvertError),
+    #[error("the result needs a change before it can be used: {0}")]
+    Converted(ConfigError),
+    #[error(
+        "these are options of dpvs. -c FILE is --config FILE here, with a file that \
+         `dpvsd convert FILE` makes of dpvs.conf. -x SOCKET is --socket PATH. There is no pid file \
+         (-p). What stands behind -- are lcores, [eal] main_lcore and [[worker]] in the file, or \
+         [eal] extra_args. `dpvsd --help` lists all options"
+    )]
+    OfDpvs,
     #[error("{} cannot be started here: see above", .0.display())]
     Check(PathBuf),
     #[error("cannot take signals: {0}")]
@@ -32,13 +42,32 @@ enum StartError {
 
 /// All of `dpvsd`.
 pub(crate) fn main() -> ExitCode {
-    match start(Cli::parse()) {
+    let done = match Invocation::parse() {
+        Invocation::Run(cli) => start(cli),
+        Invocation::Convert(file) => convert(&file),
+        Invocation::OfDpvs => Err(StartError::OfDpvs),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&error);
-            ExitCode::FAILURE
+            ExitCode::from(if matches!(error, StartError::OfDpvs) {
+                2
+            } else {
+                1
+            })
         }
     }
+}
+
+/// Writes the TOML that a file of DPVS means to standard output.
+fn convert(file: &Path) -> Result<(), StartError> {
+    let machine = Machine::this();
+    let text = convert::convert_file(file, &check::nics_for_dpdk(&machine))?;
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    let path = Path::new("what is written");
+    Config::parse(path, &text, machine.cpus().len()).map_err(StartError::Converted)?;
+    Ok(())
 }
 
 fn start(cli: Cli) -> Result<(), StartError> {

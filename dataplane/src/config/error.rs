@@ -18,6 +18,12 @@ pub(crate) enum ConfigError {
         /// The reason of the system.
         why: std::io::Error,
     },
+    /// The file is DPVS's own, which is not TOML.
+    #[error(
+        "{path} is a configuration file of DPVS: \
+         `dpvsd convert {path} > dpvs.toml` writes the TOML that it means", path = .0.display()
+    )]
+    OfDpvs(PathBuf),
     /// A line is not TOML, or holds a key or a value that no section has.
     #[error("{path}:{line}: {what}", path = path.display())]
     Line {
@@ -205,12 +211,14 @@ pub(crate) enum Invalid {
         last: u32,
     },
     /// A timeout is too short or too long.
-    #[error("[timeouts] {key} = {secs} is out of range: expected 1 to 2678400 seconds (31 days)")]
+    #[error("[timeouts] {key} = {secs} is out of range: expected 1 to {most} seconds")]
     Timeout {
         /// The key.
         key: &'static str,
         /// What the file says.
         secs: u32,
+        /// The longest that is possible.
+        most: u32,
     },
     /// A timeout of a state that no conn enters.
     #[error(

@@ -24,7 +24,7 @@ const USUAL_DESCRIPTORS: u64 = 1024;
 /// rings to the kernel and to other workers.
 const SPARE_MBUFS: u64 = 8192;
 /// Most mbufs in an lcore's cache: `RTE_MEMPOOL_CACHE_MAX_SIZE` of DPDK.
-const MAX_MBUF_CACHE: u32 = 512;
+pub(crate) const MAX_MBUF_CACHE: u32 = 512;
 /// The default room for conns with IPv6 at one end or both is this part of that for IPv4.
 const IPV6_SHARE: u32 = 4;
 

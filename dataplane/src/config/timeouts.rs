@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::error::Invalid;
 
-/// ipvsadm(8): 31 days.
-const LONGEST_S: u32 = 31 * 24 * 3600;
+/// The longest timeout, see ipvsadm(8): 31 days.
+pub(crate) const LONGEST_TIMEOUT_S: u32 = 31 * 24 * 3600;
 
 /// The section as it is written.
 #[derive(Debug, Default, Deserialize)]
@@ -45,8 +45,13 @@ impl RawTimeouts {
                 return Err(Invalid::TimeoutOfNoState);
             }
             let (name, field) = key.field(&mut timeouts);
-            if !(1..=LONGEST_S).contains(&secs) {
-                return Err(Invalid::Timeout { key: name, secs });
+            if !(1..=LONGEST_TIMEOUT_S).contains(&secs) {
+                let most = LONGEST_TIMEOUT_S;
+                return Err(Invalid::Timeout {
+                    key: name,
+                    secs,
+                    most,
+                });
             }
             *field = secs;
         }

@@ -11,6 +11,7 @@ mod resources;
 mod tests;
 
 pub(super) use finding::{Finding, Severity};
+pub(super) use nics::nics_for_dpdk;
 pub(super) use resources::memory_of;
 
 use crate::config::Config;

@@ -20,6 +20,16 @@ pub(super) fn check(config: &Config, machine: &Machine) -> Vec<Finding> {
     config.devices.iter().flat_map(of_device).collect()
 }
 
+/// The PCI addresses of the NICs that DPDK can drive, in the order in which it finds them.
+pub(in crate::app) fn nics_for_dpdk(machine: &Machine) -> Vec<String> {
+    let mut nics = machine.pci_nics();
+    nics.retain(|address| {
+        let driver = machine.pci_driver(address).unwrap_or_default();
+        DPDK_DRIVERS.contains(&driver.as_str()) || SHARED_DRIVERS.contains(&driver.as_str())
+    });
+    nics
+}
+
 fn check_nic(device: &DeviceConfig, address: &str, machine: &Machine) -> Option<Finding> {
     let name = &device.name;
     if !machine.has_pci_device(address) {
