@@ -9,8 +9,8 @@ use super::tree::Item;
 enum Means {
     /// A number of this section and key, within a range.
     Number(&'static str, &'static str, (u32, u32)),
-    /// A switch of this section and key, which is on where the item is there.
-    Switch(&'static str, &'static str),
+    /// This word for a section and key, where the item is there.
+    Word(&'static str, &'static str, &'static str),
     /// A timeout in seconds.
     Timeout(&'static str),
     /// What is logged.
@@ -21,7 +21,7 @@ enum Means {
     Nothing(&'static str),
 }
 
-use Means::{ConnPool, LogLevel, Nothing, Number, Switch, Timeout};
+use Means::{ConnPool, LogLevel, Nothing, Number, Timeout, Word};
 
 /// Items by their path. A path of a block holds for all items in it that are not listed.
 const TABLE: &[(&str, Means)] = &[
@@ -113,7 +113,7 @@ const TABLE: &[(&str, Means)] = &[
     ),
     (
         "ipvs_defs/conn/fast_xmit_close",
-        Nothing("answers go by the routes: `dpip route add`"),
+        Word("conns", "return_path", "\"route\""),
     ),
     (
         "ipvs_defs/conn/redirect",
@@ -121,7 +121,7 @@ const TABLE: &[(&str, Means)] = &[
     ),
     (
         "ipvs_defs/udp/defence_udp_drop",
-        Switch("defence", "udp_drop"),
+        Word("defence", "udp_drop", "true"),
     ),
     (
         "ipvs_defs/udp/uoa_mode",
@@ -143,7 +143,7 @@ const TABLE: &[(&str, Means)] = &[
     ),
     (
         "ipvs_defs/tcp/defence_tcp_drop",
-        Switch("defence", "tcp_drop"),
+        Word("defence", "tcp_drop", "true"),
     ),
     ("ipvs_defs/tcp/timeout/none", Timeout("tcp_none")),
     (
@@ -194,7 +194,7 @@ pub(super) fn convert(item: &Item, path: &str, output: &mut Output) {
                 output.set(section, key, number.to_string());
             }
         }
-        Some(Switch(section, key)) => output.set(section, key, "true".into()),
+        Some(Word(section, key, word)) => output.set(section, key, (*word).to_owned()),
         Some(Timeout(key)) => {
             if let Some(secs) = output.number(item, path, (1, LONGEST_TIMEOUT_S)) {
                 output.set("timeouts", key, secs.to_string());

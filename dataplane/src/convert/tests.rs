@@ -1,5 +1,7 @@
 use std::path::Path;
 
+use ipvs_core::ReturnPath;
+
 use super::tree::{self, SyntaxError};
 use super::{ConvertError, convert, is_of_dpvs};
 use crate::config::{Config, DeviceAddress};
@@ -66,7 +68,10 @@ worker_defs {
 }
 neigh_defs { timeout 30 }
 ipvs_defs {
-    conn { <init> conn_pool_size 2097152 }
+    conn {
+        <init> conn_pool_size 2097152
+        <init> fast_xmit_close
+    }
     udp {
         defence_udp_drop
         timeout { normal 200 }
@@ -112,6 +117,7 @@ fn what_dpvs_conf_means_is_in_the_toml() {
         .collect();
     assert_eq!(queues, [1, 0, 0, 1]);
     assert_eq!(config.max_conns, 1_048_576);
+    assert_eq!(config.return_path, ReturnPath::Route);
     assert_eq!(config.neighbours.timeout.as_secs(), 30);
     assert_eq!(config.timeouts.udp_s, 200);
     assert!(config.defence.udp_drop && !config.defence.tcp_drop);
@@ -124,9 +130,9 @@ fn each_item_without_a_counterpart_is_a_comment_with_its_line() {
         "# line 5, global_defs/log_file /var/log/dpvs.log: the log goes to standard error",
         "# line 14, netif_defs/device/rx/rss all: ",
         "# line 40, worker_defs/worker/port/isol_rx_cpu_ids 9: ",
-        "# line 68, ipvs_defs/tcp/timeout/established 31535999: out of range here",
-        "# line 69, ipvs_defs/tcp/synproxy/synack_options/mss 1452: the SYN proxy",
-        "# line 72, sa_pool/pool_hash_size 16: ",
+        "# line 71, ipvs_defs/tcp/timeout/established 31535999: out of range here",
+        "# line 72, ipvs_defs/tcp/synproxy/synack_options/mss 1452: the SYN proxy",
+        "# line 75, sa_pool/pool_hash_size 16: ",
     ] {
         assert!(toml.contains(note), "{note}\n{toml}");
     }
