@@ -17,7 +17,7 @@ const UDP: u8 = 17;
 /// Look-ups of an iteration: enough to make small and large tables comparable.
 const LOOK_UPS: usize = 8192;
 /// The timeout of a conn.
-const TIMEOUT_S: u16 = 60;
+const TIMEOUT_S: u32 = 60;
 
 fn inbound(flow: u32) -> Tuple<[u8; 4]> {
     let (addr, port) = client(flow);
@@ -46,7 +46,7 @@ fn conn(flow: u32) -> Conn<[u8; 4]> {
         l4: Delta::ZERO,
     };
     let mut conn = Conn::new(&ends, deltas, DestId(flow % 16), FwdMode::FullNat, Tick(0));
-    conn.timeout_s = TIMEOUT_S;
+    conn.set_timeout_s(TIMEOUT_S);
     conn
 }
 
@@ -158,7 +158,7 @@ fn expiry(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("conn expiry");
     group.sample_size(20);
     group.throughput(Throughput::Elements(CONNS.into()));
-    let late = Tick(Span::from_secs(2 * u32::from(TIMEOUT_S)).0);
+    let late = Tick(Span::from_secs(2 * TIMEOUT_S).0);
     group.bench_function("all due at once", |bencher| {
         bencher.iter_custom(|iterations| {
             on_fresh_tables(

@@ -242,6 +242,12 @@ impl<A: Address> Conn<A> {
         Tick(self.last_seen)
     }
 
+    /// Sets how many seconds without a packet the conn lives. For tests and benches that fill a
+    /// table.
+    pub const fn set_timeout_s(&mut self, secs: u32) {
+        self.timeout = IdleTimeout::from_secs(secs);
+    }
+
     /// When it expires unless a packet comes.
     #[inline]
     pub const fn deadline(&self) -> Tick {

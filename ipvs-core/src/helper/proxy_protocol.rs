@@ -14,7 +14,7 @@ use crate::config::ProxyProtocol;
 use crate::conn::{ConnFlags, Found};
 use crate::ctx::Forwarder;
 use crate::drop_reason::DropReason;
-use crate::wire::{Family, Flow, end_of, splice};
+use crate::wire::{Family, Flow, datagram_len, splice};
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Inserts the header into a datagram. Every datagram carries one.
@@ -26,7 +26,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         mtu: u16,
     ) -> Result<i16, DropReason> {
         let payload_at = usize::from(flow.l4_at) + udp::HEADER_LEN;
-        let payload = packet.bytes().get(payload_at..end_of(flow));
+        let l4 = flow.l4(packet.bytes());
+        let payload = l4.get(udp::HEADER_LEN..datagram_len(l4));
         let edit = self.header_for(found, Transport::Datagram, payload.unwrap_or_default());
         edit.put(packet, flow, payload_at, mtu)
     }

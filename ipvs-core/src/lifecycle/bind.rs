@@ -14,7 +14,7 @@ use crate::simd::prefetch;
 use crate::state::{DestCache, Laddrs, ServiceState, SharedState, WorkerStats, load_of};
 use crate::time::Now;
 use crate::tuple::{HashKey, Tuple};
-use crate::wire::{Family, Flow, in_family_of};
+use crate::wire::{Family, Flow, datagram_len, in_family_of};
 
 /// How many local addresses are tried for a port.
 const LADDRS_TRIED: usize = 16;
@@ -289,7 +289,7 @@ fn is_edited(service: &Service, fwdmode: FwdMode) -> bool {
 fn payload_of<'a, A>(flow: &Flow<A>, l4: &'a [u8]) -> &'a [u8] {
     match flow.protocol() {
         Protocol::Tcp | Protocol::Sctp | Protocol::Icmp | Protocol::IcmpV6 => &[],
-        Protocol::Udp => l4.get(8..).unwrap_or_default(),
+        Protocol::Udp => l4.get(8..datagram_len(l4)).unwrap_or_default(),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::io::Io;
 use crate::lifecycle::bind::Binding;
 use crate::state::{Expectation, limits, service_state_of, templates};
 use crate::tcp_state::TcpState;
-use crate::wire::{Family, Flow, Segment};
+use crate::wire::{Family, Flow, Segment, datagram_len};
 
 /// Why a packet makes no conn.
 pub(crate) enum Unserved {
@@ -330,13 +330,8 @@ pub(crate) fn verify_checksum<A: Family>(flow: &Flow<A>, l4: &[u8]) -> Result<()
         // RFC 768: no checksum at all is legal.
         Protocol::Udp if l4.get(6..8) == Some(&[0, 0]) => return Ok(()),
         Protocol::Udp => {
-            let len = l4
-                .get(4..6)
-                .map_or(0, |len| usize::from(u16::from_be_bytes([len[0], len[1]])));
-            (
-                DropReason::UdpBadChecksum,
-                l4.get(..len).ok_or(DropReason::UdpMalformed)?,
-            )
+            let datagram = l4.get(..datagram_len(l4)).unwrap_or_default();
+            (DropReason::UdpBadChecksum, datagram)
         }
     };
     let pseudo = A::pseudo_header(&flow.tuple, l4.len() as u16);

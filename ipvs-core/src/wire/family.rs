@@ -8,6 +8,7 @@ use packet::eth::{ETHERTYPE_AT, EtherType};
 use packet::ip::{IpFacts, NewHeader};
 use packet::ipv4::{self, Ipv4Error, L2_LEN};
 use packet::ipv6::{self, Ipv6Error};
+use packet::nat64::Nat64Prefix;
 
 use crate::config::Protocol;
 use crate::drop_reason::DropReason;
@@ -409,5 +410,21 @@ const fn readdressed<A, C>(new: &NewHeader<A>, src: C, dst: C) -> NewHeader<C> {
         traffic_class: new.traffic_class,
         identification: new.identification,
         dont_fragment: new.dont_fragment,
+    }
+}
+
+/// An address as a host of the family of `seer` sees it: itself, or translated by the prefix.
+/// `None` if it has no address in that family.
+pub(crate) fn in_family_of<A: Family>(seer: IpAddr, addr: A, prefix: Nat64Prefix) -> Option<A> {
+    if !A::HAS_NAT64 {
+        return Some(addr);
+    }
+    match (addr.to_ip(), seer) {
+        (IpAddr::V4(addr), IpAddr::V6(_)) => A::of(prefix.embed(addr).into()),
+        (IpAddr::V6(addr), IpAddr::V4(_)) => {
+            let addr = prefix.extract(addr)?;
+            A::of(addr.into()).filter(|_| !ipv4::is_martian_source(addr.octets()))
+        }
+        _ => Some(addr),
     }
 }

@@ -11,8 +11,7 @@ use crate::conn::Conn;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::tuple::Tuple;
-use crate::wire::family::{self, Family};
-use crate::wire::nat64::in_family_of;
+use crate::wire::family::{self, Family, in_family_of};
 use crate::wire::{echo, tcp};
 
 /// Bytes of an ICMP header, in front of the quoted packet.

@@ -12,7 +12,6 @@ pub(crate) mod family;
 mod flow;
 mod head;
 pub(crate) mod icmp_quote;
-mod nat64;
 mod payload_edit;
 mod priority_tag;
 mod syn_cookie;
@@ -20,22 +19,23 @@ pub(crate) mod tcp;
 mod tcp_build;
 pub(crate) mod tcp_options;
 pub(crate) mod tunnel;
+mod udp;
 
 pub(crate) use aside::Aside;
 pub(crate) use classify::{
     Addressee, Class, classify, flow_of_ipv6, is_neighbour_discovery, is_to_group, plain_flow,
 };
 pub(crate) use echo::{identifier, put_identifier, tuple};
-pub(crate) use family::Family;
+pub(crate) use family::{Family, in_family_of};
 pub(crate) use flow::Flow;
 pub(crate) use head::{resize_head, swap_macs};
 pub(crate) use icmp_quote::{
     ICMP_HEADER_LEN, LONGEST_ICMP_ERROR, LONGEST_ICMPV6_ERROR, Quoted, ends_of_error, read_quoted,
     restore_quoted,
 };
-pub(crate) use nat64::{UDP_CHECKSUM, give_checksum, in_family_of};
 pub(crate) use payload_edit::{end_of, splice};
 pub(crate) use syn_cookie::{CookieJar, SynOffer};
 pub(crate) use tcp::{Segment, Toa};
 pub(crate) use tcp_build::NewSegment;
 pub(crate) use tcp_options::{TCP_HEADER_LEN, Timestamps};
+pub(crate) use udp::{UDP_CHECKSUM, datagram_len, give_checksum};

@@ -8,9 +8,7 @@ use crate::config::Protocol;
 use crate::drop_reason::DropReason;
 use crate::wire::family::{self, Family};
 use crate::wire::flow::Flow;
-
-/// Where a UDP header has its length: RFC 768.
-const UDP_LEN: std::ops::Range<usize> = 4..6;
+use crate::wire::udp::{UDP_LEN, datagram_len};
 
 /// Offset of the end of the IP packet in its frame. Padding of Ethernet may follow.
 pub(crate) fn end_of<A>(flow: &Flow<A>) -> usize {
@@ -39,7 +37,8 @@ pub(crate) fn splice<A: Family, B: PacketBuf>(
         return Err(DropReason::MtuExceeded);
     }
     // The checksum is computed anew below: a wrong one must not become right.
-    check_checksum(packet.bytes(), flow)?;
+    let l4_len = covered_len(packet.bytes(), flow);
+    check_checksum(packet.bytes(), flow, l4_len)?;
     // The padding of a short frame does not belong to the packet.
     packet.truncate(end_of(flow));
     if new.len() >= stripped {
@@ -59,14 +58,27 @@ pub(crate) fn splice<A: Family, B: PacketBuf>(
         place.copy_from_slice(new);
     }
     family::grow(bytes, grown as u16);
-    complete(bytes, flow);
+    complete(bytes, flow, l4_len.wrapping_add_signed(grown.into()));
     Ok(grown)
 }
 
-/// Writes the length and the checksum of the edited L4 header.
-fn complete<A: Family>(frame: &mut [u8], flow: &Flow<A>) {
-    let l4 = flow.l4_mut(frame);
-    let len = l4.len() as u16;
+/// Bytes that the checksum of the L4 header covers: a segment ends with the packet, a datagram may
+/// end before.
+fn covered_len<A: Family>(frame: &[u8], flow: &Flow<A>) -> usize {
+    let l4 = frame.get(usize::from(flow.l4_at)..end_of(flow));
+    let l4 = l4.unwrap_or_default();
+    match flow.protocol() {
+        Protocol::Udp => datagram_len(l4),
+        _ => l4.len(),
+    }
+}
+
+/// Writes the length and the checksum of the edited L4 header, which covers `len` bytes now.
+fn complete<A: Family>(frame: &mut [u8], flow: &Flow<A>, len: usize) {
+    let Some(l4) = flow.l4_mut(frame).get_mut(..len) else {
+        return;
+    };
+    let len = len as u16;
     let is_udp = flow.protocol() == Protocol::Udp;
     let checksum_at = if is_udp { 6 } else { 16 };
     if is_udp {
@@ -82,9 +94,8 @@ fn complete<A: Family>(frame: &mut [u8], flow: &Flow<A>) {
     l4[checksum_at..checksum_at + 2].copy_from_slice(&sum.to_be_bytes());
 }
 
-fn check_checksum<A: Family>(frame: &[u8], flow: &Flow<A>) -> Result<(), DropReason> {
-    let l4 = frame.get(usize::from(flow.l4_at)..end_of(flow));
-    let l4 = l4.unwrap_or_default();
+fn check_checksum<A: Family>(frame: &[u8], flow: &Flow<A>, len: usize) -> Result<(), DropReason> {
+    let l4 = flow.l4(frame).get(..len).unwrap_or_default();
     let (is_none, reason) = match flow.protocol() {
         Protocol::Udp => (l4.get(6..8) == Some(&[0, 0]), DropReason::UdpBadChecksum),
         _ => (false, DropReason::TcpBadChecksum),

@@ -15,4 +15,5 @@ mod sctp;
 mod sctp_aborts;
 mod sctp_fragments;
 mod strays;
+mod udp_length;
 mod unserved;
