@@ -10,8 +10,7 @@ use tokio_stream::StreamExt;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::caller::log_change;
-use super::change::{Wanted, wanted};
-use super::change_text::ChangeLog;
+use super::change::{ChangeLog, Wanted, wanted};
 use super::{Api, BoxStream, convert};
 
 /// The longest pause between two changes of a transaction.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::scheduler::name_of;
+use crate::api::scheduler::name_of;
 use crate::desired::{AccessList, Change, DestRequest, ServiceRequest};
 
 /// The most changes of a transaction that are logged one by one.
@@ -92,7 +92,7 @@ const fn name(list: AccessList) -> &'static str {
 
 /// The changes of a transaction, for the log.
 #[derive(Debug, Default)]
-pub(super) struct ChangeLog {
+pub(in crate::api) struct ChangeLog {
     /// The first ones in words.
     texts: Vec<String>,
     /// How many there are of each kind.
@@ -101,7 +101,7 @@ pub(super) struct ChangeLog {
 
 impl ChangeLog {
     /// Notes a change.
-    pub(super) fn note(&mut self, change: &Change) {
+    pub(in crate::api) fn note(&mut self, change: &Change) {
         if self.texts.len() < MOST_LINES {
             self.texts.push(ChangeText(change).to_string());
         }
@@ -109,7 +109,7 @@ impl ChangeLog {
     }
 
     /// One line for each change, or their numbers if they are many.
-    pub(super) fn lines(self) -> Vec<String> {
+    pub(in crate::api) fn lines(self) -> Vec<String> {
         if self.counts.values().sum::<usize>() <= MOST_LINES {
             return self.texts;
         }

@@ -3,7 +3,7 @@
 use proto::v1;
 use tonic::Status;
 
-use super::{convert, request_message};
+use crate::api::{convert, request_message};
 use crate::desired::{DestRequest, ServiceRequest};
 
 /// A field of a message: its name, and how it is taken from one message into another.
@@ -29,7 +29,7 @@ const DEST: &[Field<v1::Dest>] = fields! {
 
 /// What a service becomes. Fields that have no meaning without a field that was changed fall away
 /// with it.
-pub(super) fn service(
+pub(in crate::api) fn service(
     before: &ServiceRequest,
     edit: &v1::VirtualService,
 ) -> Result<ServiceRequest, Status> {
@@ -55,7 +55,7 @@ pub(super) fn service(
 }
 
 /// What a dest becomes. A drain ends when the dest gets weight again.
-pub(super) fn dest(before: &DestRequest, edit: &v1::Dest) -> Result<DestRequest, Status> {
+pub(in crate::api) fn dest(before: &DestRequest, edit: &v1::Dest) -> Result<DestRequest, Status> {
     let mut after = request_message::dest(before);
     overlay(&mut after, edit, &edit.edit_mask, DEST)?;
     let is_named = |name: &str| edit.edit_mask.iter().any(|named| named == name);

@@ -1,4 +1,11 @@
 //! The changes of a transaction: one message of the stream of `Apply` each.
+//!
+//! `edit` changes the named fields of what is there, `text` writes changes into the log.
+
+mod edit;
+mod text;
+
+pub(super) use text::ChangeLog;
 
 use std::net::IpAddr;
 
@@ -7,9 +14,8 @@ use ipvs_core::ServiceKey;
 use proto::v1;
 use tonic::Status;
 
-use super::convert::field::{ip, known, port, prefix};
-use super::convert::{dest, optional_service_key, service, service_key, timeouts};
-use super::edit;
+use crate::api::convert::field::{ip, known, port, prefix};
+use crate::api::convert::{dest, optional_service_key, service, service_key, timeouts};
 use crate::desired::{AccessList, Change, Desired};
 
 /// What a message asks for.
