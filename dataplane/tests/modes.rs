@@ -553,7 +553,7 @@ fn snat_that_cannot_work_is_refused() {
             "say which with -H",
         ),
         (
-            "-A -s rr -H proto=tcp,oif=dpdk1".to_owned(),
+            "-A -s rr -H proto=tcp".to_owned(),
             "say which packets it is for",
         ),
         (format!("-A -s rr {service},oif=dpdk7"), "no device dpdk7"),

@@ -178,8 +178,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let prefix = self.shared.snapshot.nat64_prefix;
         let (src, dst) = ends_of_error(conn, found.direction, ip.src, prefix);
         let change = A::delta(ip.src, src).plus(A::delta(ip.dst, dst));
-        A::rewrite(frame, src, dst, change);
-        A::renumber(frame, &self.shared.identifications);
+        A::rewrite_whole(frame, src, dst, change, &self.shared.identifications);
         let Some(icmp) = frame.get_mut(usize::from(ip.l4_at)..) else {
             return;
         };

@@ -57,12 +57,18 @@ pub(crate) trait Family: Address {
     /// Decrements the time to live, which must be above 1.
     fn decrement_ttl(frame: &mut [u8]);
     /// Replaces both addresses and decrements the time to live. `l3` is the change of the header
-    /// checksum.
-    fn rewrite(frame: &mut [u8], src: Self, dst: Self, l3: Delta);
-    /// Gives a whole packet whose addresses were replaced another identification, if it may be
-    /// fragmented. The sender's own number may be in use by another one (RFC 6864, 4.3). IPv6 has
-    /// identifications in fragments only.
-    fn renumber(frame: &mut [u8], identifications: &Identifications);
+    /// checksum by the addresses.
+    ///
+    /// A whole packet that may be fragmented gets another identification, too: the sender's own
+    /// number may be in use by another one (RFC 6864, 4.3). IPv6 has identifications in fragments
+    /// only.
+    fn rewrite_whole(
+        frame: &mut [u8],
+        src: Self,
+        dst: Self,
+        l3: Delta,
+        identifications: &Identifications,
+    );
     /// Whether source and destination are possible for a conn. Asked for packets that found no
     /// conn, if classification did not ask before.
     fn check_hosts(src: Self, dst: Self) -> Result<(), Aside>;
@@ -130,17 +136,16 @@ impl Family for [u8; 4] {
         }
     }
 
-    #[inline]
-    fn rewrite(frame: &mut [u8], src: Self, dst: Self, l3: Delta) {
-        if let Some(header) = frame.get_mut(L2_LEN..).and_then(<[u8]>::first_chunk_mut) {
-            ipv4::rewrite(header, src, dst, l3);
-        }
-    }
-
     #[inline(always)]
-    fn renumber(frame: &mut [u8], identifications: &Identifications) {
+    fn rewrite_whole(
+        frame: &mut [u8],
+        src: Self,
+        dst: Self,
+        l3: Delta,
+        identifications: &Identifications,
+    ) {
         if let Some(header) = frame.get_mut(L2_LEN..).and_then(<[u8]>::first_chunk_mut) {
-            ipv4::renumber(header, || identifications.next_v4());
+            ipv4::rewrite(header, src, dst, l3, || identifications.next_v4());
         }
     }
 
@@ -240,14 +245,11 @@ impl Family for [u8; 16] {
     }
 
     #[inline]
-    fn rewrite(frame: &mut [u8], src: Self, dst: Self, _: Delta) {
+    fn rewrite_whole(frame: &mut [u8], src: Self, dst: Self, _: Delta, _: &Identifications) {
         if let Some(header) = frame.get_mut(L2_LEN..).and_then(<[u8]>::first_chunk_mut) {
             ipv6::rewrite(header, &src, &dst);
         }
     }
-
-    #[inline(always)]
-    fn renumber(_: &mut [u8], _: &Identifications) {}
 
     #[inline]
     fn check_hosts(_: Self, _: Self) -> Result<(), Aside> {

@@ -1,6 +1,7 @@
 //! The fast path: packets that change nothing in their conn but its last-seen tick. Nearly all
 //! packets are such.
 
+use inet::{MacPair, Nexthop};
 use packet::PacketBuf;
 use packet::udp;
 
@@ -28,25 +29,56 @@ impl<B: PacketBuf> Shared<B> {
             self.rewrite_fast(conn, packet, flow, direction, io)
         } else if conn.flags.has(ConnFlags::DR_TUNNEL) {
             self.forward_dr_tunnel_fast(conn, packet, flow, io)
-        } else if conn.flags.is_slow_by_way_back_only()
-            && self.follows_way_back(conn, &packet, direction)
-        {
-            self.rewrite_fast(conn, packet, flow, direction, io)
         } else {
-            Err(packet)
+            self.forward_back_fast(conn, packet, flow, direction, io)
         }
+    }
+
+    /// The fast path of conns whose answers go back to where the client's packets come from.
+    #[inline(never)]
+    fn forward_back_fast<A: Family>(
+        &self,
+        conn: &mut Conn<A>,
+        packet: B,
+        flow: &Flow<A>,
+        direction: Direction,
+        io: &mut impl Io<B>,
+    ) -> Result<(), B> {
+        if !conn.flags.is_slow_by_way_back_only()
+            || !self.follows_way_back(conn, &packet, direction)
+        {
+            return Err(packet);
+        }
+        let known = known_nexthop(&self.snapshot.net, &self.ways_back, conn, direction);
+        self.rewrite_known(known, conn, packet, flow, direction, io)
     }
 
     #[inline(never)]
     fn rewrite_fast<A: Family>(
         &self,
         conn: &mut Conn<A>,
+        packet: B,
+        flow: &Flow<A>,
+        direction: Direction,
+        io: &mut impl Io<B>,
+    ) -> Result<(), B> {
+        let net = &self.snapshot.net;
+        let id = conn.nexthop(direction, net.generation);
+        let known = id.and_then(|id| net.resolved(id));
+        self.rewrite_known(known, conn, packet, flow, direction, io)
+    }
+
+    /// Has a compiled copy for each of its two callers.
+    #[inline(always)]
+    fn rewrite_known<A: Family>(
+        &self,
+        known: Option<(&Nexthop, &MacPair)>,
+        conn: &mut Conn<A>,
         mut packet: B,
         flow: &Flow<A>,
         direction: Direction,
         io: &mut impl Io<B>,
     ) -> Result<(), B> {
-        let known = known_nexthop(&self.snapshot.net, &self.ways_back, conn, direction);
         let Some((nexthop, macs)) = known else {
             return Err(packet);
         };
@@ -74,8 +106,8 @@ impl<B: PacketBuf> Shared<B> {
             },
             _ => return Err(packet),
         }
-        A::rewrite(network, to.src, to.dst, conn.l3_delta(direction));
-        A::renumber(network, &self.identifications);
+        let (l3, identifications) = (conn.l3_delta(direction), &self.identifications);
+        A::rewrite_whole(network, to.src, to.dst, l3, identifications);
         macs.write(network);
         self.stats
             .count_packet(conn.dest(), direction, flow.total_len);

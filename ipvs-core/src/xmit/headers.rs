@@ -38,6 +38,11 @@ pub(super) fn rewrite_network<A: Family>(
         family::blank_uoa(bytes);
     }
     let to = conn.rewritten(direction);
-    A::rewrite(bytes, to.src, to.dst, conn.l3_delta(direction));
-    A::renumber(bytes, identifications);
+    A::rewrite_whole(
+        bytes,
+        to.src,
+        to.dst,
+        conn.l3_delta(direction),
+        identifications,
+    );
 }

@@ -187,11 +187,25 @@ fn addrs(header: &[u8; HEADER_LEN]) -> [u8; 8] {
 }
 
 /// Writes other addresses and decrements the TTL, which must be above 1. `delta` is what the
-/// addresses change in the checksum. A wrong checksum stays wrong.
-#[inline]
-pub fn rewrite(header: &mut [u8; HEADER_LEN], src: [u8; 4], dst: [u8; 4], delta: Delta) {
+/// addresses change in the checksum. A wrong checksum stays wrong. A whole packet that may be
+/// fragmented gets the next `identification`, as by [`renumber`].
+#[inline(always)]
+pub fn rewrite(
+    header: &mut [u8; HEADER_LEN],
+    src: [u8; 4],
+    dst: [u8; 4],
+    delta: Delta,
+    identification: impl FnOnce() -> u16,
+) {
     header[8] = header[8].wrapping_sub(1);
-    apply(header, [delta, TTL_DELTA]);
+    if is_whole_and_may_be_fragmented(header) {
+        let old = u16::from_be_bytes([header[4], header[5]]);
+        let new = identification();
+        header[4..6].copy_from_slice(&new.to_be_bytes());
+        apply(header, [delta, TTL_DELTA, Delta::of_u16(old, new)]);
+    } else {
+        apply(header, [delta, TTL_DELTA]);
+    }
     header[12..16].copy_from_slice(&src);
     header[16..20].copy_from_slice(&dst);
 }
@@ -341,13 +355,19 @@ pub(crate) const fn fragment_field(offset: u16, more: bool) -> u16 {
 /// stay as they are.
 #[inline(always)]
 pub fn renumber(header: &mut [u8; HEADER_LEN], identification: impl FnOnce() -> u16) {
-    let field = u16::from_be_bytes([header[6], header[7]]);
-    if field & (DONT_FRAGMENT | MORE_FRAGMENTS | FRAGMENT_OFFSET) == 0 {
+    if is_whole_and_may_be_fragmented(header) {
         set_identification(header, identification());
     }
 }
 
+#[inline(always)]
+fn is_whole_and_may_be_fragmented(header: &[u8; HEADER_LEN]) -> bool {
+    const ANY: u16 = (DONT_FRAGMENT | MORE_FRAGMENTS | FRAGMENT_OFFSET).to_be();
+    u16::from_ne_bytes([header[6], header[7]]) & ANY == 0
+}
+
 /// Replaces the identification.
+#[inline(always)]
 pub fn set_identification(header: &mut [u8; HEADER_LEN], identification: u16) {
     let old = u16::from_be_bytes([header[4], header[5]]);
     header[4..6].copy_from_slice(&identification.to_be_bytes());
@@ -382,7 +402,7 @@ mod tests {
         let mut header = HEADER;
         let (src, dst) = ([10, 0, 0, 1], [10, 0, 0, 2]);
         let delta = Delta::replace(&HEADER[12..], &[src, dst].concat());
-        rewrite(&mut header, src, dst, delta);
+        rewrite(&mut header, src, dst, delta, || 7);
         assert_eq!(checksum::fold(checksum::sum(&header)), 0xffff);
         assert_eq!(
             (header[8], &header[12..]),
