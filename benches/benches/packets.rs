@@ -120,6 +120,7 @@ fn rewrites(criterion: &mut Criterion) {
     let before = director.stats().toa_sent.get();
     bench_batch(criterion, "64 TCP segments with TOA", &mut director, &toa);
     assert!(director.stats().toa_sent.get() > before, "no TOA was sent");
+    answer_from_dests(&mut director, &toa);
     bench_batch(criterion, "64 TCP segments", &mut director, &segments);
 }
 
@@ -199,6 +200,18 @@ fn handshake(director: &mut Engine<VecBuf>, syns: &[Frame]) -> Vec<Segment> {
         .filter_map(|packet| Segment::read(packet.bytes()))
         .map(|syn_ack| syn_ack.answer(Segment::ACK, MOST_PAYLOAD))
         .collect()
+}
+
+/// The dests answer requests. From then on the conns are established for both ends.
+fn answer_from_dests(director: &mut Engine<VecBuf>, requests: &[Frame]) {
+    let at_dests = play(director, requests);
+    let answers: Vec<_> = at_dests
+        .iter()
+        .filter_map(|packet| Segment::read(packet.bytes()))
+        .map(|request| request.answer(Segment::ACK, MOST_PAYLOAD))
+        .map(|answer| answer.frame(LAN_MAC, LAN))
+        .collect();
+    assert_eq!(play(director, &answers).len(), answers.len());
 }
 
 /// How many SYNs are sent to a director.

@@ -319,7 +319,7 @@ pub fn grow(header: &mut [u8; HEADER_LEN], by: u16) {
     apply(header, [Delta::of_u16(old, new)]);
 }
 
-#[inline]
+#[inline(always)]
 fn apply<const N: usize>(header: &mut [u8; HEADER_LEN], changes: [Delta; N]) {
     let checksum = Delta::apply_all(changes, u16::from_be_bytes([header[10], header[11]]));
     header[10..12].copy_from_slice(&checksum.to_be_bytes());
