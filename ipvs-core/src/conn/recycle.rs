@@ -20,7 +20,7 @@ const IDLE: Span = Span::from_secs(1);
 impl<A: Address> ConnTable<A> {
     /// The conn that a new one replaces in a full table, if there is one: an adopted one, then one
     /// that is half-open or one-way, then one that is closing, the oldest first. A new conn that is
-    /// adopted itself replaces none but adopted ones. At most [`REACH`] conns are looked at.
+    /// adopted itself replaces none but adopted ones. At most 64 conns are looked at.
     pub fn recyclable(&mut self, now: Tick, is_adopted: bool) -> Option<ConnId> {
         let adopted = self.wheel.first_of(Ring::Adopted);
         if adopted.is_some() || is_adopted {

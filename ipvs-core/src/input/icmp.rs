@@ -200,7 +200,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let conn = self.family.conns.get(found.id);
         let passed = self.shared.wrap_for_dest(&mut packet, conn, &quoted.tuple);
         match passed {
-            Ok(()) => self.deliver_or_cut(packet, way, io),
+            Ok(()) => self.deliver_or_cut(packet, way, way.mtu(), io),
             Err(reason) => self.shared.drop(packet, reason),
         }
     }

@@ -28,7 +28,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if ip.ttl <= 1 {
             return self.refuse_or_drop(packet, found, DropReason::TtlExpired, io);
         }
-        let is_too_long = ip.total_len.saturating_add_signed(self.growth(ip, found)) > way.mtu();
+        let mtu = self.mtu_for(&packet, found, way.mtu());
+        let is_too_long = ip.total_len.saturating_add_signed(self.growth(ip, found)) > mtu;
         if is_too_long && !self.may_be_cut(&mut packet, found) {
             return self.refuse_or_drop(packet, found, DropReason::MtuExceeded, io);
         }
@@ -39,7 +40,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let conn = self.family.conns.get_mut(found.id);
         conn.touch(self.shared.now.tick());
         match self.rewrite_fragment(&mut packet, ip, found, part) {
-            Ok(()) => self.deliver_or_cut(packet, way, io),
+            Ok(()) => self.deliver_or_cut(packet, way, mtu, io),
             Err(reason) => self.shared.drop(packet, reason),
         }
     }

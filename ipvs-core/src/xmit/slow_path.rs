@@ -110,7 +110,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let Some((&nexthop, _)) = known_nexthop(net, ways_back, conn, found.direction) else {
             return self.forward_first(packet, flow, found, io);
         };
-        match self.rewrite(&mut packet, flow, found, Limit::strict(nexthop.mtu)) {
+        let limit = Limit::strict(self.mtu_for(&packet, found, nexthop.mtu));
+        match self.rewrite(&mut packet, flow, found, limit) {
             Ok(()) => self.shared.transmit(packet, &nexthop, io),
             Err(DropReason::MtuExceeded) => self.forward_by_way(packet, flow, found, io),
             Err(reason) => self.refuse_or_drop(packet, found, reason, io),
@@ -200,7 +201,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 if flags.has(ConnFlags::EDITED) {
                     self.send_uoa_ahead(packet.port(), found, way, io);
                 }
-                self.deliver_or_cut(packet, way, io);
+                self.deliver_or_cut(packet, way, limit.mtu, io);
             }
             Err(reason) => self.refuse_or_drop(packet, found, reason, io),
         }

@@ -2,7 +2,7 @@
 
 use packet::PacketBuf;
 use packet::ip::cut::Cut;
-use packet::ipv4::L2_LEN;
+use packet::ipv4::{self, L2_LEN};
 use packet::ipv6;
 
 use crate::config::FwdMode;
@@ -39,10 +39,27 @@ impl Limit {
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// How long a packet may be when it leaves by `way`.
     pub(super) fn limit_of(&self, packet: &mut B, found: Found, way: Way) -> Limit {
+        let mtu = self.mtu_for(packet, found, way.mtu());
         if self.may_be_cut(packet, found) {
-            Limit::with_cut(way.mtu())
+            Limit::with_cut(mtu)
         } else {
-            Limit::strict(way.mtu())
+            Limit::strict(mtu)
+        }
+    }
+
+    /// Largest IP packet in bytes that this packet may become on a way with this MTU. RFC 7915, 4:
+    /// an IPv4 packet without DF becomes IPv6 packets that every link takes, since nobody on the way
+    /// can fragment them and its sender does not listen for errors.
+    #[inline]
+    pub(super) fn mtu_for(&self, packet: &B, found: Found, mtu: u16) -> u16 {
+        let frame = packet.bytes();
+        let flags = self.family.conns.get(found.id).flags;
+        let is_translated = flags.has(ConnFlags::NAT64) && !flags.has(ConnFlags::DR_TUNNEL);
+        let becomes_ipv6 = A::HAS_NAT64 && is_translated && family::is_ipv4(frame);
+        if becomes_ipv6 && !ipv4::has_dont_fragment(frame) {
+            mtu.min(ipv6::LEAST_MTU)
+        } else {
+            mtu
         }
     }
 
@@ -58,27 +75,27 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         let conn = self.family.conns.get(found.id);
         let is_short = ip.total_len <= ipv6::LEAST_MTU;
-        if conn.flags.has(ConnFlags::NAT64) {
-            // RFC 7915, 5.1 and 5.1.1: such packets leave without DF.
-            return is_short || ip.is_fragment;
+        if matches!(conn.fwdmode(), FwdMode::Tunnel(_)) {
+            // RFC 2473, 7.1 (b) and RFC 4213, 3.2.1.
+            return is_short;
         }
-        // RFC 2473, 7.1 (b) and RFC 4213, 3.2.1.
-        is_short && matches!(conn.fwdmode(), FwdMode::Tunnel(_))
+        // RFC 7915, 5.1 and 5.1.1: such packets leave without DF.
+        conn.flags.has(ConnFlags::NAT64) && (is_short || ip.is_fragment)
     }
 
-    /// Sends a rewritten packet, in fragments if its way does not take it whole.
-    pub(crate) fn deliver_or_cut(&mut self, packet: B, way: Way, io: &mut impl Io<B>) {
-        if packet.bytes().len() > L2_LEN + usize::from(way.mtu()) {
-            self.deliver_cut(packet, way, io);
+    /// Sends a rewritten packet, in fragments of at most `mtu` bytes if it is longer.
+    pub(crate) fn deliver_or_cut(&mut self, packet: B, way: Way, mtu: u16, io: &mut impl Io<B>) {
+        if packet.bytes().len() > L2_LEN + usize::from(mtu) {
+            self.deliver_cut(packet, way, mtu, io);
         } else {
             self.deliver(packet, way, io);
         }
     }
 
     #[cold]
-    fn deliver_cut(&mut self, mut packet: B, way: Way, io: &mut impl Io<B>) {
+    fn deliver_cut(&mut self, mut packet: B, way: Way, mtu: u16, io: &mut impl Io<B>) {
         let identification = self.shared.identifications.next();
-        let Some(cut) = Cut::new(packet.bytes(), way.mtu(), identification) else {
+        let Some(cut) = Cut::new(packet.bytes(), mtu, identification) else {
             return self.shared.drop(packet, DropReason::MtuExceeded);
         };
         for n in 0..cut.count() - 1 {

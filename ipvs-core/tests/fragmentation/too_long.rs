@@ -69,8 +69,8 @@ fn fragments(director: &mut Director, frame: &[u8], mtu: u16) -> Vec<Vec<u8>> {
 #[case::nat(FwdMode::Nat, VIP, DEST, 1000, 1472)]
 #[case::dr(FwdMode::DirectRoute, VIP, DEST, 1000, 1472)]
 #[case::small_links(FwdMode::FullNat, VIP, DEST, 68, 500)]
-#[case::nat46(FwdMode::FullNat, VIP, DEST6, 1500, 1472)]
-#[case::nat46_by_nat(FwdMode::Nat, VIP, DEST6, 1500, 1472)]
+#[case::nat46(FwdMode::FullNat, VIP, DEST6, 1280, 1472)]
+#[case::nat46_by_nat(FwdMode::Nat, VIP, DEST6, 1280, 1472)]
 #[case::nat64_to_a_link_below_the_least_of_ipv6(FwdMode::FullNat, VIP6, DEST, 1000, 1232)]
 fn what_may_be_fragmented_arrives_in_fragments(
     #[case] fwdmode: FwdMode,
@@ -79,7 +79,9 @@ fn what_may_be_fragmented_arrives_in_fragments(
     #[case] mtu: u16,
     #[case] len: usize,
 ) {
-    let mut director = director(fwdmode, vip, dest, mtu);
+    // RFC 7915, 4: what NAT46 makes of a packet without DF fits every IPv6 link.
+    let lan_mtu = if dest == DEST6 { 1500 } else { mtu };
+    let mut director = director(fwdmode, vip, dest, lan_mtu);
     let payload = payload(len);
     for _ in 0..3 {
         let sent = fragments(&mut director, &asked(vip, &payload), mtu);
@@ -191,18 +193,30 @@ fn ipv6_senders_are_told_at_least_1280() {
 
 /// A packet that fits exactly is not cut (reported of other translators).
 #[rstest]
-#[case(FwdMode::FullNat, VIP, DEST6, 1472 - 20)]
-#[case(IPIP, VIP, DEST, 1472 - 20)]
-#[case(FwdMode::FullNat, VIP, DEST, 1472)]
+#[case::nat46(FwdMode::FullNat, VIP, DEST6, 1280 - 48, 1280)]
+#[case::tunnel(IPIP, VIP, DEST, 1472 - 20, 1500)]
+#[case::fullnat(FwdMode::FullNat, VIP, DEST, 1472, 1500)]
 fn what_fits_exactly_leaves_whole(
     #[case] fwdmode: FwdMode,
     #[case] vip: &'static str,
     #[case] dest: &'static str,
     #[case] len: usize,
+    #[case] longest: usize,
 ) {
     let mut director = director(fwdmode, vip, dest, 1500);
     let (_, frame) = only(director.receive(WAN, &asked(vip, &payload(len))));
-    assert_eq!(frame.len(), L2_LEN + 1500);
+    assert_eq!(frame.len(), L2_LEN + longest);
+}
+
+/// RFC 7915, 4: with DF the sender learns the path's MTU, so the link's own counts.
+#[test]
+fn a_packet_with_df_becomes_one_of_ipv6_as_long_as_the_link_takes() {
+    let mut director = director(FwdMode::FullNat, VIP, DEST6, 1500);
+    let mut frame = asked(VIP, &payload(1472 - 20));
+    frame[L2_LEN + 6] = 0x40;
+    frames::repair_ip(&mut frame);
+    let (_, sent) = only(director.receive(WAN, &frame));
+    assert_eq!(sent.len(), L2_LEN + 1500);
 }
 
 /// Answers, by a route that has an MTU of its own.

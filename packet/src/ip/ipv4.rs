@@ -264,6 +264,13 @@ pub fn has_reserved_flag(frame: &[u8]) -> bool {
     frame.get(L2_LEN + 6).is_some_and(|flags| flags & 0x80 != 0)
 }
 
+/// Whether the packet must not be fragmented: RFC 791, 3.1.
+#[inline(always)]
+pub fn has_dont_fragment(frame: &[u8]) -> bool {
+    let flag = DONT_FRAGMENT.to_be_bytes()[0];
+    frame.get(L2_LEN + 6).is_some_and(|flags| flags & flag != 0)
+}
+
 /// Writes the outer header of a tunnel in front of the inner header `inside`, and decrements the
 /// inner TTL, which must be above 1.
 ///
