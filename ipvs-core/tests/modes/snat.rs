@@ -123,6 +123,36 @@ fn hosts_share_the_wan_address_by_ports_and_give_them_back() {
     director.refuses(WAN, &all, DropReason::NoConn);
 }
 
+/// A WAN address may have services too. A local port that SNAT has chosen stays its own when a
+/// service gets the same number, and a client of the service reaches the service.
+#[test]
+fn a_reply_to_a_host_is_no_call_of_a_service_on_the_same_port() {
+    let mut director = director(Protocol::Tcp);
+    let syn = frames::tcp(HOST, WORLD).flags("S").seq(1000);
+    let seen = from_host(&mut director, &syn.frame(FROM_DEST));
+    let local: std::net::SocketAddr = seen.src.parse().unwrap();
+    let mut service = {
+        let mut services = director.snapshot.services.iter();
+        let full_nat = services.find(|service| service.key.matcher.is_none());
+        (**full_nat.unwrap()).clone()
+    };
+    service.id = ServiceId(5);
+    service.key = ServiceKey::vip(Protocol::Tcp, local.ip(), local.port());
+    director.snapshot.services.insert_all([Arc::new(service)]);
+    director.publish();
+
+    let reply = frames::tcp(WORLD, &seen.src)
+        .flags("SA")
+        .seq(5000)
+        .ack(1001);
+    let back = one(director.receive(WAN, &reply.frame(FROM_CLIENT)), LAN);
+    assert_eq!((back.src.as_str(), back.dst.as_str()), (WORLD, HOST));
+
+    let call = frames::tcp("10.0.0.48:5555", &seen.src).flags("S");
+    let to_dest = one(director.receive(WAN, &call.frame(FROM_CLIENT)), LAN);
+    assert_eq!(to_dest.dst, DEST);
+}
+
 /// RFC 3022, 2.2: the identifier of an echo request stands for the port.
 #[test]
 fn a_host_pings_the_world_and_hears_the_answer() {
