@@ -38,6 +38,11 @@ impl Span {
         }
     }
 
+    /// A span of this many milliseconds, rounded down to ticks.
+    pub const fn from_millis(millis: u32) -> Self {
+        Self(((millis as u64 * 1_000_000) >> TICK_SHIFT) as u32)
+    }
+
     /// Whole seconds.
     pub const fn as_secs(self) -> u32 {
         (((self.0 as u64) << TICK_SHIFT) / 1_000_000_000) as u32

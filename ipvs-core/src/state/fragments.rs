@@ -20,8 +20,8 @@ const MOST_WAITING: usize = 64;
 const MOST_OF_ONE: usize = 8;
 /// Most halves that wait at a time (see [`Half`]). In a flood, a new half replaces the oldest one.
 const MOST_HALVES: usize = 64;
-/// How long fragments and halves wait: about 200 ms.
-const PATIENCE: Span = Span(191);
+/// How long fragments and halves wait.
+const PATIENCE: Span = Span::from_millis(200);
 
 /// What all fragments of a packet have in common, and identifies it: RFC 791, 3.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
