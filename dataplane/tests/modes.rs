@@ -552,10 +552,6 @@ fn snat_that_cannot_work_is_refused() {
             "-a -t 10.0.0.100:80 -r 10.0.0.7 -J".to_owned(),
             "say which with -H",
         ),
-        (
-            "-A -s rr -H proto=tcp".to_owned(),
-            "say which packets it is for",
-        ),
         (format!("-A -s rr {service},oif=dpdk7"), "no device dpdk7"),
         (format!("-A -s rr {service}"), "exists"),
     ] {
