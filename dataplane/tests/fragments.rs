@@ -137,8 +137,9 @@ fn fragments_are_forwarded_one_by_one(
     #[case] mode: &str,
     #[case] outside: Addrs,
     #[case] inside: Addrs,
-    #[case] [client_mtu, server_mtu]: [u32; 2],
+    #[case] mtus: [u32; 2],
 ) {
+    let [client_mtu, server_mtu] = mtus;
     let mut lab = Lab::with_more(|_| More {
         sees_fragments: true,
         ..More::default()
