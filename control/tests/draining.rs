@@ -26,8 +26,8 @@ fn ends_conns(worker: &WorkerState) -> bool {
     worker.seen.contains(&Seen::EndConns(DestId(0)))
 }
 
-/// DPVS: a removed dest takes no new conns, and those it has go on. LVS, ip_vs_trash_get_dest: added
-/// again, they are its own again.
+/// DPVS: a removed dest takes no new conns, and those it has go on. LVS, ip_vs_trash_get_dest:
+/// added again, they are its own again.
 #[tokio::test]
 async fn a_removed_dest_drains_and_has_its_conns_when_it_comes_back() {
     let director = with_a_conn(service(VIP, 80, "rr")).await;

@@ -124,8 +124,8 @@ fn set_up(lab: &Lab, outside: &Addrs, inside: &Addrs, mode: &str) -> Server {
 
 /// Each fragment is forwarded by itself, with the same rewritten addresses as the first (RFC 791,
 /// 3.2). Where an IPv4 header becomes an IPv6 header, or a tunnel's header is added, packets get
-/// longer, so the kernels must use a smaller MTU (RFC 7915, 4; RFC 2003, 3.1): IPv4 fragments become
-/// IPv6 fragments of at most 1280 bytes.
+/// longer, so the kernels must use a smaller MTU (RFC 7915, 4; RFC 2003, 3.1): IPv4 fragments
+/// become IPv6 fragments of at most 1280 bytes.
 #[rstest]
 #[case::fullnat("-b", V4, V4, [CABLE_MTU; 2])]
 #[case::nat("-m", V4, V4, [CABLE_MTU; 2])]

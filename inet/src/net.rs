@@ -100,9 +100,10 @@ fn neighbour_key(ifindex: IfIndex, addr: IpAddr) -> NeighbourKey {
 #[derive(Debug, Clone, Default)]
 pub struct Net {
     /// Changes when a next hop that a conn remembers may have become wrong: a route or an address
-    /// changed, what conns look at with it (access lists, timeouts), or the ids of neighbours that were removed are about to be reused. It does not
-    /// change when a neighbour's MAC address is learned or changes. Nor does it change when a
-    /// neighbour is removed, since [`Self::nexthop`] then returns `None` for its id.
+    /// changed, what conns look at with it (access lists, timeouts), or the ids of neighbours that
+    /// were removed are about to be reused. It does not change when a neighbour's MAC address is
+    /// learned or changes. Nor does it change when a neighbour is removed, since [`Self::nexthop`]
+    /// then returns `None` for its id.
     pub generation: u16,
     /// All devices, indexed by `IfIndex - 1`
     pub devices: Arc<[Device]>,

@@ -147,8 +147,8 @@ const TRANSITIONS: [[[TcpState; 4]; 2]; TcpState::COUNT] = [
     // TIME_WAIT: a new SYN may open it again (RFC 9293, 3.6.1; RFC 6191).
     /* in  */ [[    Close, SynSent,     TimeWait,  TimeWait],
     /* out */  [    Close, TimeWait,    TimeWait,  TimeWait]],
-    // CLOSE: over by a reset; a new SYN opens it again. An end that goes on has not taken the reset,
-    // but answered it by a challenge ACK (RFC 5961, 3.2).
+    // CLOSE: over by a reset; a new SYN opens it again. An end that goes on has not taken the
+    // reset, but answered it by a challenge ACK (RFC 5961, 3.2).
     /* in  */ [[    Close, SynSent,     Close,     Established],
     /* out */  [    Close, Close,       Close,     Established]],
     // CLOSE_WAIT: the client has closed; the dest may still send, and then closes.

@@ -1,8 +1,8 @@
 //! The control socket: who may connect, how many at once, and what counts as a whole request.
 //!
-//! [`serve`] is the entrance. `connection` bounds connections, per process too,
-//! `authority` makes the requests of stock gRPC clients acceptable, and `reject_truncated` refuses a
-//! stream of requests that the client cut off. `known_caller` tells each call who makes it.
+//! [`serve`] is the entrance. `connection` bounds connections, per process too, `authority` makes
+//! the requests of stock gRPC clients acceptable, and `reject_truncated` refuses a stream of
+//! requests that the client cut off. `known_caller` tells each call who makes it.
 
 mod authority;
 mod connection;

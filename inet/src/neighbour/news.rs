@@ -22,7 +22,7 @@ pub struct NeighbourNews {
     /// Whether the news may replace another MAC address that is known. True for ARP. An
     /// advertisement has a flag that says so (RFC 4861, 7.2.5).
     pub overrides: bool,
-    /// Whether it answers a request of ours, so that the neighbour is proved to be there. Anyone may
-    /// announce a MAC address without being asked.
+    /// Whether it answers a request of ours, so that the neighbour is proved to be there. Anyone
+    /// may announce a MAC address without being asked.
     pub answers: bool,
 }

@@ -142,8 +142,8 @@ impl ServiceTable {
         !self.match_services.is_empty()
     }
 
-    /// The first service that matches a packet of its address family. For a packet to the director itself, services of
-    /// SNAT are skipped; for any other packet, only services of SNAT count.
+    /// The first service that matches a packet of its address family. For a packet to the director
+    /// itself, services of SNAT are skipped; for any other packet, only services of SNAT count.
     pub fn matching(
         &self,
         protocol: Protocol,

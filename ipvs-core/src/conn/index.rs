@@ -10,8 +10,8 @@ use crate::simd::{equal_lanes, prefetch_at};
 /// Entries per bucket: eight of 8 bytes fill a cache line.
 const WAYS: usize = 8;
 
-/// Most conns of a table. Their ids are below this: of 32 bits, one is the direction, and one number
-/// means none.
+/// Most conns of a table. Their ids are below this: of 32 bits, one is the direction, and one
+/// number means none.
 pub const MAX_CONNS: u32 = (1 << 31) - 1;
 
 /// Eight entries: the tags of their hashes, 0 for a free one, and their conns and directions.

@@ -21,8 +21,8 @@ const SLOT_SHIFT: u32 = 6;
 const SLOT_TICKS: u32 = 1 << SLOT_SHIFT;
 
 const NIL: u32 = u32::MAX;
-/// Set in a `prev` that is not a conn, but the list whose first conn this is. In the rings that give
-/// way, a `next` that is the list whose last conn this is.
+/// Set in a `prev` that is not a conn, but the list whose first conn this is. In the rings that
+/// give way, a `next` that is the list whose last conn this is.
 const IS_LIST: u32 = 1 << 31;
 
 #[derive(Debug, Clone, Copy, FromZeros)]

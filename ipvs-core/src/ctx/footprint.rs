@@ -11,7 +11,8 @@ const FIXED: usize = 2 << 20;
 /// The memory of one worker: its engine, its counters, and its shared tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Footprint {
-    /// Bytes that are touched before the first packet: conn tables, and what is remembered of dests.
+    /// Bytes that are touched before the first packet: conn tables, and what is remembered of
+    /// dests.
     pub at_start: usize,
     /// Bytes that are allocated. The rest of them is touched as it is used.
     pub allocated: usize,

@@ -165,9 +165,8 @@ fn reset_for<A: Family, B: PacketBuf>(packet: &B, flow: &Flow<A>) -> Option<NewS
         return None;
     }
     let frame = packet.bytes();
-    let is_for_many = frame.first()? & 1 == 1;
     let segment = Segment::read(flow.l4(frame)).ok()?;
-    if segment.has_rst() || is_for_many {
+    if segment.has_rst() {
         return None;
     }
     Some(reset_to(segment, flow.data_len(frame)))

@@ -205,8 +205,8 @@ impl Binding<'_> {
         })
     }
 
-    /// The source of the tunnel's outer packets: the director's address on the route to the dest, or
-    /// one of the prefix that flows are spread over. Routers and the dest's NIC hash it.
+    /// The source of the tunnel's outer packets: the director's address on the route to the dest,
+    /// or one of the prefix that flows are spread over. Routers and the dest's NIC hash it.
     fn tunnel_source<A: Family>(
         &self,
         flow: &Flow<A>,

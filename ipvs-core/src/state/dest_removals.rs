@@ -15,7 +15,8 @@ pub(crate) struct DestRemovals {
     pub(crate) walking_laddrs: Vec<IpAddr>,
     pub(crate) waiting_laddrs: Vec<IpAddr>,
     pub(crate) cursor: u32,
-    /// The conn tables are done, and the templates of `walking` are next. In the state of IPv6 only.
+    /// The conn tables are done, and the templates of `walking` are next. In the state of IPv6
+    /// only.
     pub(crate) is_over: bool,
     /// Where the walk through the templates goes on
     pub(crate) template_cursor: usize,

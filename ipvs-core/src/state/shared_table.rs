@@ -63,8 +63,8 @@ impl<S: Entry> SharedTable<S> {
         slots.find(|slot| slot.key().load(Acquire) == key)
     }
 
-    /// What `read` returns for the slot with this key. `None` if the slot was freed in the meantime.
-    /// Called by any worker.
+    /// What `read` returns for the slot with this key. `None` if the slot was freed in the
+    /// meantime. Called by any worker.
     pub(crate) fn read<T>(&self, key: u64, read: impl FnOnce(&S) -> T) -> Option<T> {
         let slot = self.find(key)?;
         // Pairs with the store in `clear`: with the new generation, the old key is not seen.

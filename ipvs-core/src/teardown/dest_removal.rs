@@ -14,8 +14,8 @@ use crate::wire::Family;
 const REACH: u32 = 256;
 
 impl<B: PacketBuf> Engine<B> {
-    /// Goes on with the removal of dests, first in IPv4's table, then in IPv6's, and last in that of
-    /// the templates.
+    /// Goes on with the removal of dests, first in IPv4's table, then in IPv6's, and last in that
+    /// of the templates.
     pub(crate) fn continue_dest_removals(&mut self, io: &mut impl Io<B>) {
         if self.v4().walk(io) {
             for dest in self.v4.dest_removals.walking.drain(..) {

@@ -48,8 +48,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// Largest IP packet in bytes that this packet may become on a way with this MTU. RFC 7915, 4:
-    /// an IPv4 packet without DF becomes IPv6 packets that every link takes, since nobody on the way
-    /// can fragment them and its sender does not listen for errors.
+    /// an IPv4 packet without DF becomes IPv6 packets that every link takes, since nobody on the
+    /// way can fragment them and its sender does not listen for errors.
     #[inline]
     pub(super) fn mtu_for(&self, packet: &B, found: Found, mtu: u16) -> u16 {
         let frame = packet.bytes();

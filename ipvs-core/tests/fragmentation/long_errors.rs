@@ -1,30 +1,17 @@
 //! ICMP errors that quote so much that their way does not take them (RFC 1812, 4.3.2.3: at most
 //! 576 bytes; RFC 4443, 2.4 (c): at most 1280).
 
-use ipvs_core::{DropReason, Encapsulation, FwdMode, Protocol};
+use ipvs_core::{DropReason, Encapsulation, FwdMode};
 use rstest::rstest;
 use testkit::director::*;
 use testkit::frames::{self, Seen};
 
-use super::{L2_LEN, payload};
+use super::{L2_LEN, director, payload};
 
 const IPIP: FwdMode = FwdMode::Tunnel(Encapsulation::IpIp);
 const GUE: FwdMode = FwdMode::Tunnel(Encapsulation::Gue(6080));
 const ROUTER: &str = "10.0.0.1";
 const ROUTER6: &str = "2001:db8:1::1";
-
-fn director(fwdmode: FwdMode, vip: &'static str, dest: &'static str, lan_mtu: u16) -> Director {
-    Setup {
-        protocol: Protocol::Udp,
-        fwdmode,
-        vip,
-        dests: vec![dest],
-        laddrs: vec![if dest == DEST { LADDR } else { LADDR6 }],
-        lan_mtu,
-        ..Setup::default()
-    }
-    .build()
-}
 
 /// A router's error about a long answer to the client, with an RFC 4884 length in its header.
 fn long_error(director: &mut Director, vip: &str) -> Vec<u8> {

@@ -10,9 +10,25 @@ mod too_long;
 use std::collections::BTreeMap;
 
 use etherparse::Ipv4Header;
+use ipvs_core::{FwdMode, Protocol};
+use testkit::director::*;
 use testkit::frames;
 
 const L2_LEN: usize = 14;
+
+/// A director for UDP, with this MTU towards the dests.
+fn director(fwdmode: FwdMode, vip: &'static str, dest: &'static str, lan_mtu: u16) -> Director {
+    Setup {
+        protocol: Protocol::Udp,
+        fwdmode,
+        vip,
+        dests: vec![dest],
+        laddrs: vec![if dest == DEST { LADDR } else { LADDR6 }],
+        lan_mtu,
+        ..Setup::default()
+    }
+    .build()
+}
 
 /// Allows that an IPv4 frame is fragmented, with this identification.
 fn may_be_fragmented(mut frame: Vec<u8>, identification: u16) -> Vec<u8> {

@@ -1,30 +1,16 @@
 //! Packets that are longer than the MTU of their way (RFC 791, 2.3; RFC 1812, 4.2.2.7).
 
 use inet::Route;
-use ipvs_core::{DropReason, Encapsulation, FwdMode, Protocol};
+use ipvs_core::{DropReason, Encapsulation, FwdMode};
 use rstest::rstest;
 use testkit::director::*;
 use testkit::frames::{self, Seen};
 
-use super::{L2_LEN, may_be_fragmented, payload, whole};
+use super::{L2_LEN, director, may_be_fragmented, payload, whole};
 
 const IPIP: FwdMode = FwdMode::Tunnel(Encapsulation::IpIp);
 const GRE: FwdMode = FwdMode::Tunnel(Encapsulation::Gre);
 const GUE: FwdMode = FwdMode::Tunnel(Encapsulation::Gue(6080));
-
-/// A director for UDP, with this MTU towards the dests.
-fn director(fwdmode: FwdMode, vip: &'static str, dest: &'static str, lan_mtu: u16) -> Director {
-    Setup {
-        protocol: Protocol::Udp,
-        fwdmode,
-        vip,
-        dests: vec![dest],
-        laddrs: vec![if dest == DEST { LADDR } else { LADDR6 }],
-        lan_mtu,
-        ..Setup::default()
-    }
-    .build()
-}
 
 /// The client's datagram, which may be fragmented if it is IPv4.
 fn asked(vip: &str, payload: &[u8]) -> Vec<u8> {

@@ -1,5 +1,5 @@
-//! Packets without a conn where a hash leads to their dest: after a restart of the director, or when
-//! an upstream router chooses another director. LVS: `net.ipv4.vs.sloppy_tcp`.
+//! Packets without a conn where a hash leads to their dest: after a restart of the director, or
+//! when an upstream router chooses another director. LVS: `net.ipv4.vs.sloppy_tcp`.
 
 use ipvs_core::{
     DropReason, Encapsulation, FwdMode, HashOptions, HashTarget, Protocol, SchedulerKind,

@@ -304,8 +304,8 @@ fn a_denied_client_s_next_packet_is_dropped(
     only(director.receive(WAN, &packets(1)));
 }
 
-/// The same of an established conn, whose packets take the fast path. Its dest is told when the conn
-/// expires.
+/// The same of an established conn, whose packets take the fast path. Its dest is told when the
+/// conn expires.
 #[test]
 fn a_denied_client_s_established_conn_stops_and_expires_with_a_reset_to_the_dest() {
     let mut director = Setup::default().build();

@@ -91,7 +91,8 @@ pub(crate) async fn version(socket: &str) -> Result<(), CliError> {
     ))
 }
 
-/// `-S`: prints the timeouts, and the services in the order in which they were added, so that `-R` keeps the order.
+/// `-S`: prints the timeouts, and the services in the order in which they were added, so that `-R`
+/// keeps the order.
 pub(crate) async fn save(client: &mut Client) -> Result<(), CliError> {
     let services = services(client, None).await?;
     let access = access::all(client, None).await?;

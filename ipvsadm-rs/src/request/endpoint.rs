@@ -7,8 +7,8 @@ use proto::v1::Protocol;
 
 use crate::names::{PortNames, SERVICES_FILE};
 
-/// The address of a host name, the one of IPv4 if there are both, as ipvsadm(8) has it. `None` if it
-/// cannot be a host name (RFC 1123 section 2.1), or has no address.
+/// The address of a host name, the one of IPv4 if there are both, as ipvsadm(8) has it. `None` if
+/// it cannot be a host name (RFC 1123 section 2.1), or has no address.
 fn resolve(name: &str) -> Option<IpAddr> {
     let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     let may_be =
@@ -21,8 +21,8 @@ fn resolve(name: &str) -> Option<IpAddr> {
     Some(first.ip())
 }
 
-/// Parses `ADDR`, `[ADDR6]`, `ADDR:PORT` and `[ADDR6]:PORT`. The address may be a host name, and the
-/// port a name in /etc/services.
+/// Parses `ADDR`, `[ADDR6]`, `ADDR:PORT` and `[ADDR6]:PORT`. The address may be a host name, and
+/// the port a name in /etc/services.
 pub(super) fn endpoint(text: &str, protocol: Protocol) -> Result<(IpAddr, Option<u16>), CliError> {
     let bare = text
         .strip_prefix('[')

@@ -90,8 +90,8 @@ fn parse_family(name: &str) -> Result<bool, CliError> {
     }
 }
 
-/// Whether a service is for IPv6, as its ranges, protocol and `af` say; `None` if none of them does.
-/// All that do must agree.
+/// Whether a service is for IPv6, as its ranges, protocol and `af` say; `None` if none of them
+/// does. All that do must agree.
 fn family(
     text: &str,
     protocol: Protocol,

@@ -1,7 +1,7 @@
 //! Requests to the daemon, made from the options of a command line.
 //!
-//! [`service`] names a service, [`change`] is the change that a command line asks for. [`number()`] is the value of an option that takes a number.
-//! One file for each thing that a line can name.
+//! [`service`] names a service, [`change`] is the change that a command line asks for. [`number()`]
+//! is the value of an option that takes a number. One file for each thing that a line can name.
 
 mod access;
 mod dest;

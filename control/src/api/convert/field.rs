@@ -61,8 +61,8 @@ pub(in crate::api) fn prefix_len(len: u32, addr: IpAddr) -> Result<u8, Status> {
         })
 }
 
-/// The prefix of an address. Without a length it is the address alone, but for 0.0.0.0 and `::`, which
-/// then stand for all addresses.
+/// The prefix of an address. Without a length it is the address alone, but for 0.0.0.0 and `::`,
+/// which then stand for all addresses.
 pub(in crate::api) fn prefix(addr: IpAddr, len: Option<u32>) -> Result<Prefix, Status> {
     let len = match len {
         Some(len) => prefix_len(len, addr)?,

@@ -1,9 +1,9 @@
 //! Services, dests, local addresses and access lists as operators asked for them: `ipvsadm-rs`.
 //!
-//! `service` and `dest` have the calls, `dest_addrs` the addresses of all dests, `service_rules` what may stand together, `service_error`
-//! why a change was refused. `laddr` joins a service and an address of the director. `leaving` are
-//! removed dests that still have conns, `drain` ends these at a deadline. `timeouts` are those of
-//! conns.
+//! `service` and `dest` have the calls, `dest_addrs` the addresses of all dests, `service_rules`
+//! what may stand together, `service_error` why a change was refused. `laddr` joins a service and
+//! an address of the director. `leaving` are removed dests that still have conns, `drain` ends
+//! these at a deadline. `timeouts` are those of conns.
 
 mod access;
 mod dest;
