@@ -16,6 +16,7 @@ use crate::io::Io;
 use crate::lifecycle::bind::Binding;
 use crate::state::{Expectation, limits, service_state_of, templates};
 use crate::tcp_state::TcpState;
+use crate::tuple::HashKey;
 use crate::wire::{Family, Flow, Segment, datagram_len};
 
 /// Why a packet makes no conn.
@@ -69,12 +70,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             now,
         )?;
         let service_id = service.id;
-        let hash_key = &self.shared.config.keys.conns;
-        let template = options.persistence.map(|persistence| {
-            let prefix_len = persistence.prefix_len;
-            let key = templates::key_of(client, service.id, prefix_len, hash_key);
-            (key, persistence)
-        });
+        let template = template_of(service, client, &self.shared.config.keys.conns);
         let choice = Binding {
             service_state,
             scheduling: &mut self.shared.scheduling,
@@ -106,14 +102,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if let Some(ext) = ext {
             *self.family.exts.get_mut(id) = ext;
         }
-        if let Some((
-            key,
-            Persistence {
+        if let Some((key, persistence)) = template {
+            let Persistence {
                 timeout_s,
                 prefix_len,
-            },
-        )) = template
-        {
+            } = persistence;
             self.family.exts.set_template_prefix_len(id, prefix_len);
             self.shared.hold_template(key, conn.dest(), timeout_s);
         }
@@ -209,6 +202,18 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         stats.inactive_conns.add(1);
         self.shared.scheduling.conn_opened(dest);
     }
+}
+
+/// The key of a client's persistence template, if the service has persistence.
+#[inline]
+fn template_of<A: Family>(
+    service: &Service,
+    client: A,
+    hash_key: &HashKey,
+) -> Option<(u64, Persistence)> {
+    let persistence = service.options.persistence?;
+    let key = templates::key_of(client, service.id, persistence.prefix_len, hash_key);
+    Some((key, persistence))
 }
 
 /// Makes a new conn one that is adopted. Only where replies do not pass the director does it need
