@@ -126,8 +126,63 @@ int dpvs_port_configure(uint16_t port, const struct dpvs_port_config *wanted)
         config.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
         config.rx_adv_conf.rss_conf.rss_hf =
             (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP) & info.flow_type_rss_offloads;
+        /* Not const in DPDK, but only read. */
+        config.rx_adv_conf.rss_conf.rss_key = (uint8_t *)(uintptr_t)wanted->rss_key;
+        config.rx_adv_conf.rss_conf.rss_key_len = wanted->rss_key_len;
     }
     return rte_eth_dev_configure(port, wanted->rx_queues, wanted->tx_queues, &config);
+}
+
+int dpvs_port_rss_table_set(uint16_t port, const uint16_t *queues, uint16_t len)
+{
+    struct rte_eth_rss_reta_entry64 groups[RTE_ETH_RSS_RETA_SIZE_512 * 4 / RTE_ETH_RETA_GROUP_SIZE];
+    uint16_t at;
+
+    if (len > RTE_ETH_RSS_RETA_SIZE_512 * 4)
+        return -EINVAL;
+    memset(groups, 0, sizeof(groups));
+    for (at = 0; at < len; at++) {
+        struct rte_eth_rss_reta_entry64 *group = &groups[at / RTE_ETH_RETA_GROUP_SIZE];
+        group->mask |= UINT64_C(1) << (at % RTE_ETH_RETA_GROUP_SIZE);
+        group->reta[at % RTE_ETH_RETA_GROUP_SIZE] = queues[at];
+    }
+    return rte_eth_dev_rss_reta_update(port, groups, len);
+}
+
+int dpvs_port_rss_table_get(uint16_t port, uint16_t *queues, uint16_t len)
+{
+    struct rte_eth_rss_reta_entry64 groups[RTE_ETH_RSS_RETA_SIZE_512 * 4 / RTE_ETH_RETA_GROUP_SIZE];
+    uint16_t at;
+    int failed;
+
+    if (len > RTE_ETH_RSS_RETA_SIZE_512 * 4)
+        return -EINVAL;
+    memset(groups, 0, sizeof(groups));
+    for (at = 0; at < len; at++)
+        groups[at / RTE_ETH_RETA_GROUP_SIZE].mask |=
+            UINT64_C(1) << (at % RTE_ETH_RETA_GROUP_SIZE);
+    failed = rte_eth_dev_rss_reta_query(port, groups, len);
+    for (at = 0; !failed && at < len; at++)
+        queues[at] = groups[at / RTE_ETH_RETA_GROUP_SIZE].reta[at % RTE_ETH_RETA_GROUP_SIZE];
+    return failed;
+}
+
+int dpvs_port_rss_get(uint16_t port, struct dpvs_port_rss *out)
+{
+    struct rte_eth_rss_conf conf;
+    int failed;
+
+    memset(&conf, 0, sizeof(conf));
+    conf.rss_key = out->key;
+    conf.rss_key_len = out->key_len;
+    failed = rte_eth_dev_rss_hash_conf_get(port, &conf);
+    if (failed)
+        return failed;
+    out->tcp4 = (conf.rss_hf & RTE_ETH_RSS_NONFRAG_IPV4_TCP) != 0;
+    out->udp4 = (conf.rss_hf & RTE_ETH_RSS_NONFRAG_IPV4_UDP) != 0;
+    out->tcp6 = (conf.rss_hf & RTE_ETH_RSS_NONFRAG_IPV6_TCP) != 0;
+    out->udp6 = (conf.rss_hf & RTE_ETH_RSS_NONFRAG_IPV6_UDP) != 0;
+    return 0;
 }
 
 #define HAS(capa, bit) (((capa) & (bit)) != 0)

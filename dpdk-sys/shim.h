@@ -84,10 +84,27 @@ struct dpvs_port_config {
     uint16_t tx_queues;
     uint16_t mtu;
     uint8_t rss; /* 1: spread packets over the queues by RSS, if the port can */
+    uint8_t rss_key_len;
+    const uint8_t *rss_key; /* NULL: the driver's own */
 };
 
 /* Configures the port, with the receive checksum offloads that it has. */
 int dpvs_port_configure(uint16_t port, const struct dpvs_port_config *config);
+
+/* How a started port spreads packets: its hash key, and whether it hashes ports too. */
+struct dpvs_port_rss {
+    uint8_t *key;
+    uint8_t key_len; /* room for the key, in bytes */
+    uint8_t tcp4;
+    uint8_t udp4;
+    uint8_t tcp6;
+    uint8_t udp6;
+};
+int dpvs_port_rss_get(uint16_t port, struct dpvs_port_rss *out);
+
+/* The redirection table: the queue by the low bits of the hash, `len` entries. */
+int dpvs_port_rss_table_set(uint16_t port, const uint16_t *queues, uint16_t len);
+int dpvs_port_rss_table_get(uint16_t port, uint16_t *queues, uint16_t len);
 
 /* What a port can do. Whether it has an offload is 0 or 1, independent of DPDK's release. */
 struct dpvs_port_info {

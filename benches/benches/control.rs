@@ -15,7 +15,7 @@ use benches::plane::{
     Plane, WorkerEnds, connect, dest_request, key, many_services, nth_dest, nth_vip, worker_rings,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
-use ipvs_core::{Engine, Event, Io, Now, Protocol, ServiceKey, WorkerId};
+use ipvs_core::{Engine, Event, Handoff, Io, Now, Protocol, ServiceKey, WorkerId};
 use packet::PortId;
 use proto::v1;
 use proto::v1::ipvs_service_client::IpvsServiceClient;
@@ -46,7 +46,7 @@ impl Io<VecBuf> for ToControl {
     fn transmit(&mut self, _: PortId, _: VecBuf) {}
     fn to_kernel(&mut self, _: VecBuf) {}
     fn copy_to_kernel(&mut self, _: &VecBuf) {}
-    fn redirect(&mut self, _: WorkerId, _: VecBuf) {}
+    fn redirect(&mut self, _: WorkerId, _: VecBuf, _: Handoff) {}
     fn allocate(&mut self, _: PortId, _: usize) -> Option<VecBuf> {
         None
     }

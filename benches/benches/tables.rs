@@ -10,7 +10,8 @@ use benches::frames::{VIP, shuffled};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use inet::route::RouteTable;
 use ipvs_core::Protocol;
-use sapool::{PoolShare, PortPool};
+use ipvs_core::WorkerId;
+use sapool::{PoolShare, PortPool, Towards};
 use testkit::director::config::{self, TO_DESTS};
 
 /// Look-ups of an iteration.
@@ -46,24 +47,30 @@ fn services(criterion: &mut Criterion) {
 
 fn ports(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("local port taken and given back");
-    let Some(share) = PoolShare::new(sapool::WorkerId(0), 1) else {
-        return;
-    };
-    for percent in [0, 50, 99] {
-        let mut pool = PortPool::new(share);
-        let mut taken: Vec<u16> = std::iter::from_fn(|| pool.take(3)).collect();
+    let towards = Towards { class: 3, base: 77 };
+    let workers = [1, 4, 16];
+    for (workers, percent) in workers
+        .into_iter()
+        .flat_map(|workers| [0, 50, 99].map(|percent| (workers, percent)))
+    {
+        let owners = testkit::director::config::owners(workers);
+        let mut pool = PortPool::new(&PoolShare::new(&owners, WorkerId(0), false));
+        let mut taken: Vec<u16> = std::iter::from_fn(|| pool.take(towards)).collect();
         let kept = taken.len() * percent / 100;
         for at in shuffled(taken.len() as u32, 1).iter().skip(kept) {
             pool.put(3, taken[*at as usize]);
         }
         taken.clear();
-        group.bench_function(format!("{percent} % in use"), |bencher| {
-            bencher.iter(|| {
-                if let Some(port) = black_box(pool.take(3)) {
-                    pool.put(3, port);
-                }
-            });
-        });
+        group.bench_function(
+            format!("{workers} workers, {percent} % in use"),
+            |bencher| {
+                bencher.iter(|| {
+                    if let Some(port) = black_box(pool.take(black_box(towards))) {
+                        pool.put(3, port);
+                    }
+                });
+            },
+        );
     }
     group.finish();
 }

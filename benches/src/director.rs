@@ -172,7 +172,8 @@ fn engine_for<B: PacketBuf>(
 ) -> Engine<B> {
     let config = EngineConfig {
         worker: ipvs_core::WorkerId(0),
-        workers: 1,
+        owners: Arc::new(ipvs_core::Owners::single()),
+        arrival: ipvs_core::Arrival::AsItComes,
         max_conns,
         max_conns_v6,
         keys: KEYS,
@@ -199,7 +200,12 @@ pub fn engine<B: PacketBuf>(spec: &Spec, now: Now, io: &mut impl Io<B>) -> Engin
     // Answers of the engine are not used.
     let mut command = |command| drop(engine.apply(now, command, io));
     for number in 0..LADDRS {
-        command(config::add_laddr(number, spec.family.laddr(number), 0, 1));
+        command(config::add_laddr(
+            number,
+            spec.family.laddr(number),
+            0,
+            &ipvs_core::Owners::single(),
+        ));
     }
     command(Command::Publish(Arc::new(snapshot(spec))));
     engine

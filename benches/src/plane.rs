@@ -73,6 +73,10 @@ impl Platform for Ports {
     fn health(&self, _: PortId) -> LinkHealth {
         LinkHealth::default()
     }
+    fn watch_steering(&self, _: PortId) -> Option<String> {
+        None
+    }
+
     fn pools(&self) -> Vec<PoolInfo> {
         Vec::new()
     }
@@ -109,8 +113,10 @@ impl Plane {
     ) -> Result<Self, Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
         let socket = folder.path().join("dpvsd.sock");
+        let workers_len = u16::try_from(workers.len())?;
         let control = Control::new(ControlConfig {
             devices,
+            owners: testkit::director::config::owners(workers_len),
             workers,
             platform: Arc::new(Ports),
             live: LiveConfig::default(),

@@ -23,8 +23,10 @@ pub struct LinkInfo {
     pub all_multicast: bool,
     /// As DPVS names them: `OF_RX_IP_CSUM`
     pub offloads: Vec<String>,
-    /// How replies find the worker of their conn
+    /// How packets reach the worker that owns them
     pub steering: String,
+    /// What is known of that, by name
+    pub steering_facts: Vec<(String, String)>,
     /// Name of the kni netdev, empty without
     pub kni: String,
     /// Counters
@@ -105,6 +107,9 @@ pub trait Platform: Send + Sync {
     fn link(&self, port: PortId) -> LinkInfo;
     /// The part of [`Self::link`] that is asked for every second.
     fn health(&self, port: PortId) -> LinkHealth;
+    /// Looks whether the port still brings packets to the workers that own them. Returns a sentence
+    /// if that has changed. Called every second.
+    fn watch_steering(&self, port: PortId) -> Option<String>;
     /// Where packets are kept.
     fn pools(&self) -> Vec<PoolInfo>;
     /// Takes frames for other MAC addresses, or no longer.

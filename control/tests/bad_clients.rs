@@ -93,6 +93,9 @@ async fn a_flood_of_requests_starves_nobody() {
                 let all = v1::ListServicesRequest::default();
                 drop(ipvs.list_services(all).await);
                 drop(ipvs.add_dest(dest(VIP, 81, "192.168.100.2", 80)).await);
+                // Calls to a director that has ended fail at once, and without a pause here the
+                // task could not be aborted any more.
+                tokio::task::yield_now().await;
             }
         }));
     }

@@ -22,5 +22,5 @@ pub use eal::{Eal, EalError, LcoreId};
 pub use errno::Errno;
 pub use mbuf::Mbuf;
 pub use mempool::{Mempool, MempoolError};
-pub use port::{Port, PortConfig, PortError, PortInfo};
+pub use port::{Port, PortConfig, PortError, PortInfo, Rss, RssFields};
 pub use queue::{QueueId, RxQueue, TxQueue};

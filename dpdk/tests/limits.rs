@@ -16,6 +16,7 @@ const LONG_FRAME: usize = 6000;
 const RING: u32 = 1024;
 
 const CONFIG: PortConfig = PortConfig {
+    rss_key: None,
     queues: 1,
     rx_desc: 256,
     tx_desc: 256,

@@ -30,6 +30,7 @@ fn packets_are_received_and_sent_and_every_mbuf_is_freed() -> Result<(), Box<dyn
     all_pools_are_listed(&pool);
 
     let config = PortConfig {
+        rss_key: None,
         queues: 1,
         rx_desc: 256,
         tx_desc: 256,

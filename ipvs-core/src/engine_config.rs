@@ -1,6 +1,8 @@
 //! What an engine is made with, and the size of its batches.
 
-use sapool::WorkerId;
+use std::sync::Arc;
+
+use rss::{Owners, WorkerId};
 
 use crate::tuple::HashKey;
 
@@ -13,8 +15,10 @@ pub const BATCH: usize = 64;
 pub struct EngineConfig {
     /// The number of this worker
     pub worker: WorkerId,
-    /// How many workers there are. It decides which worker owns which local port.
-    pub workers: u16,
+    /// Which worker owns which packet
+    pub owners: Arc<Owners>,
+    /// Which worker makes the conn of a client
+    pub arrival: Arrival,
     /// Most IPv4 conns at once
     pub max_conns: u32,
     /// Most conns at once of which an end has IPv6
@@ -25,6 +29,18 @@ pub struct EngineConfig {
     pub max_held: u32,
     /// Most packets that are queued for one neighbour: `unres_queue_length` of DPVS
     pub max_held_per_neighbour: u16,
+}
+
+/// How the first packet of a client comes to a worker, and so which worker makes the conn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// NICs have the key and the table of [`EngineConfig::owners`]. The owner by the hash makes the
+    /// conn. So a fragment or an ICMP error, which the NIC hashes in another way, finds it.
+    ByHash,
+    /// NICs have a way of their own, but all packets of a flow come to one worker. That worker
+    /// makes the conn. Only where the owner must be known by name does the hash decide: conns of
+    /// NAT services, and fragments.
+    AsItComes,
 }
 
 /// Secrets, so that nobody can choose tuples that collide, or guess sequence numbers.

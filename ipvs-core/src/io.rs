@@ -2,9 +2,20 @@
 
 use packet::{PacketBuf, PortId};
 
-use sapool::WorkerId;
+use rss::WorkerId;
 
 use crate::config::Event;
+
+/// Why a packet is handed to another worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handoff {
+    /// A TCP or UDP packet that a NIC would have brought to the right worker if it hashed as the
+    /// director does.
+    Misplaced,
+    /// No NIC could know: a fragment, an ICMP error, a reply of NAT, another protocol, or the packet
+    /// was handed over before.
+    Unforeseen,
+}
 
 /// The shell around the engine: NICs, the kernel, other workers, mbufs, control.
 ///
@@ -18,7 +29,7 @@ pub trait Io<B: PacketBuf> {
     /// Gives the kernel a copy of a packet (`dpip link set DEV forward2kni on`).
     fn copy_to_kernel(&mut self, packet: &B);
     /// Hands a packet to another worker.
-    fn redirect(&mut self, worker: WorkerId, packet: B);
+    fn redirect(&mut self, worker: WorkerId, packet: B, handoff: Handoff);
     /// A packet of `len` bytes for the director's own use. `None` if no mbuf is left.
     fn allocate(&mut self, port: PortId, len: usize) -> Option<B>;
     /// Sends an event to control.

@@ -29,7 +29,8 @@
 //!
 //! use ipvs_core::tuple::HashKey;
 //! use ipvs_core::{
-//!     Engine, EngineConfig, Event, Io, Keys, Now, Origin, SharedState, WorkerId, WorkerStats,
+//!     Arrival, Engine, EngineConfig, Event, Handoff, Io, Keys, Now, Origin, Owners, SharedState, WorkerId,
+//!     WorkerStats,
 //! };
 //! use packet::{PacketBuf, PortId};
 //! use testkit::VecBuf;
@@ -46,7 +47,7 @@
 //!         self.to_kernel += 1;
 //!     }
 //!     fn copy_to_kernel(&mut self, _: &VecBuf) {}
-//!     fn redirect(&mut self, _: WorkerId, _: VecBuf) {}
+//!     fn redirect(&mut self, _: WorkerId, _: VecBuf, _: Handoff) {}
 //!     fn allocate(&mut self, _: PortId, _: usize) -> Option<VecBuf> {
 //!         None
 //!     }
@@ -58,7 +59,8 @@
 //! let key = HashKey([1, 2, 3, 4]);
 //! let config = EngineConfig {
 //!     worker: WorkerId(0),
-//!     workers: 1,
+//!     owners: Arc::new(Owners::single()),
+//!     arrival: Arrival::AsItComes,
 //!     max_conns: 1024,
 //!     max_conns_v6: 1024,
 //!     keys: Keys { conns: key, sequence: key },
@@ -116,9 +118,9 @@ pub use config::{Persistence, ProxyProtocol, ServiceOptions, SynProxy, UoaOption
 pub use conn::MAX_CONNS;
 pub use ctx::{Engine, Footprint};
 pub use drop_reason::DropReason;
-pub use engine_config::{BATCH, EngineConfig, Keys, Origin};
-pub use io::Io;
-pub use sapool::WorkerId;
+pub use engine_config::{Arrival, BATCH, EngineConfig, Keys, Origin};
+pub use io::{Handoff, Io};
+pub use rss::{Owners, WorkerId};
 pub use sched::{OverloadMarks, Thresholds};
 pub use state::{Counter, CounterInfo, DestStats, ServiceStats, SharedState, WorkerStats};
 pub use tcp_state::TcpState;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::hash::Hash;
 use std::net::IpAddr;
 
+use rss::{Owners, WorkerId};
+
 /// An IP address as it lies in a header. The code is generic over IPv4 and IPv6.
 pub trait Address: Copy + Eq + Hash + Default + fmt::Debug + zerocopy::FromZeros {
     /// Hashes two addresses with a key, as a part of a tuple's hash.
@@ -22,6 +24,10 @@ pub trait Address: Copy + Eq + Hash + Default + fmt::Debug + zerocopy::FromZeros
     fn is_mapped(&self) -> bool;
     /// The low bits, in which neighbouring dests differ.
     fn low_bits(self) -> u32;
+    /// The entry of the redirection table for a packet with the destination port 0.
+    fn rss_base(owners: &Owners, src: Self, dst: Self, sport: u16) -> u16;
+    /// The worker that owns a packet with these ends.
+    fn rss_owner(owners: &Owners, src: (Self, u16), dst: (Self, u16)) -> WorkerId;
 }
 
 #[inline]
@@ -54,6 +60,20 @@ impl Address for [u8; 4] {
     fn low_bits(self) -> u32 {
         u32::from_be_bytes(self)
     }
+    #[inline]
+    fn rss_base(owners: &Owners, src: Self, dst: Self, sport: u16) -> u16 {
+        owners.base_v4(src, dst, sport)
+    }
+    #[inline]
+    fn rss_owner(owners: &Owners, src: (Self, u16), dst: (Self, u16)) -> WorkerId {
+        owners.of_v4(src.0, dst.0, src.1, dst.1)
+    }
+}
+
+/// The IPv4 addresses of a packet whose tuple is mapped into IPv6. Its NIC hashes those.
+fn mapped_pair(src: [u8; 16], dst: [u8; 16]) -> Option<[[u8; 4]; 2]> {
+    let last = |addr: [u8; 16]| [addr[12], addr[13], addr[14], addr[15]];
+    (src.is_mapped() && dst.is_mapped()).then(|| [last(src), last(dst)])
 }
 
 impl Address for [u8; 16] {
@@ -77,6 +97,18 @@ impl Address for [u8; 16] {
     #[inline]
     fn low_bits(self) -> u32 {
         u32::from_be_bytes([self[12], self[13], self[14], self[15]])
+    }
+    fn rss_base(owners: &Owners, src: Self, dst: Self, sport: u16) -> u16 {
+        match mapped_pair(src, dst) {
+            Some([src, dst]) => owners.base_v4(src, dst, sport),
+            None => owners.base_v6(src, dst, sport),
+        }
+    }
+    fn rss_owner(owners: &Owners, src: (Self, u16), dst: (Self, u16)) -> WorkerId {
+        match mapped_pair(src.0, dst.0) {
+            Some([from, to]) => owners.of_v4(from, to, src.1, dst.1),
+            None => owners.of_v6(src.0, dst.0, src.1, dst.1),
+        }
     }
 }
 
@@ -107,6 +139,12 @@ impl<A: Address> Tuple<A> {
             dport: self.sport,
             protocol: self.protocol,
         }
+    }
+
+    /// The worker that owns packets with this tuple, by the hash of the NIC.
+    #[inline]
+    pub fn owner(&self, owners: &Owners) -> WorkerId {
+        A::rss_owner(owners, (self.src, self.sport), (self.dst, self.dport))
     }
 
     /// The tuple with its addresses mapped into IPv6.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use allocation_counter::measure;
 use ipvs_core::tuple::HashKey;
-use ipvs_core::{Engine, EngineConfig, Footprint, Keys, Now, SharedState, WorkerId, WorkerStats};
+use ipvs_core::{
+    Arrival, Engine, EngineConfig, Footprint, Keys, Now, Owners, SharedState, WorkerId, WorkerStats,
+};
 use testkit::VecBuf;
 
 /// Bytes by which the footprint may be too large: what does not depend on any size is rounded up.
@@ -16,7 +18,8 @@ fn allocated(max_conns: u32, max_conns_v6: u32, max_dests: u32) -> u64 {
     let key = HashKey([1, 2, 3, 4]);
     let config = EngineConfig {
         worker: WorkerId(0),
-        workers: 1,
+        owners: Arc::new(Owners::single()),
+        arrival: Arrival::AsItComes,
         max_conns,
         max_conns_v6,
         keys: Keys {

@@ -16,3 +16,4 @@ mod modes;
 mod nat64;
 mod reference;
 mod scheduling;
+mod steering;

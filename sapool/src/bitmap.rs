@@ -26,13 +26,13 @@ pub(crate) struct Bitmaps<const SETS: usize> {
 }
 
 impl<const SETS: usize> Bitmaps<SETS> {
-    /// Sets in which all of `0..len` are free.
-    pub(crate) fn full(len: u32) -> Self {
-        debug_assert!(0 < len && len <= BITS * BITS * BITS);
+    /// Sets in which all of `first..len` are free.
+    pub(crate) fn full(first: u32, len: u32) -> Self {
+        debug_assert!(first < len && len <= BITS * BITS * BITS);
         let leaves = words_of_ones(len);
         let middle = words_of_ones(leaves.len() as u32);
         let roots = words_of_ones(middle.len() as u32);
-        Self {
+        let mut all = Self {
             ahead: [0; SETS],
             // The last leaf, so that the search begins at the first one.
             at: [leaves.len() as u16 - 1; SETS],
@@ -40,7 +40,11 @@ impl<const SETS: usize> Bitmaps<SETS> {
             middle,
             roots: roots.first().copied().unwrap_or([0; SETS]),
             len,
+        };
+        for set in 0..SETS {
+            (0..first).for_each(|index| all.clear(set, index));
         }
+        all
     }
 
     /// Bytes of memory of sets of `len` indices.
@@ -99,11 +103,6 @@ impl<const SETS: usize> Bitmaps<SETS> {
         let is_at = u32::from(self.at[set]) == index / BITS;
         is_at && self.ahead[set] & bit(index) != 0
             || self.leaves[word(index)][set] & bit(index) != 0
-    }
-
-    /// The number of sets in which an index, which is in range, is not free.
-    pub(crate) fn times_taken(&self, index: u32) -> usize {
-        (0..SETS).filter(|set| !self.is_free(*set, index)).count()
     }
 
     /// Takes this index, which is in range and free in the set.

@@ -1,22 +1,26 @@
-//! Pools of local ports: which worker may use which port of a local address, and so which worker
-//! the replies come to.
+//! Pools of local ports.
 //!
-//! Every worker has a [`PortPool`] for each local address, with the ports that [`owner_of`] gives
-//! to it. Any worker that receives a reply can tell from the port alone whose conn it belongs to.
+//! Every worker has a [`PortPool`] for each local address. It takes ports whose replies come to
+//! itself, by the arithmetic of [`rss::Owners`]. All workers share each address, and nobody has to
+//! ask anybody: a port towards a dest belongs to one worker, whichever took it.
+//!
 //! The crate is pure functions and plain memory. The engine calls it when a conn is made and when
 //! it ends.
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods)]
 
 mod bitmap;
+mod classed;
+mod port_map;
+mod share;
 mod usage;
-mod worker_id;
 
 use std::sync::Arc;
 
 use bitmap::Bitmaps;
+use classed::ClassedPorts;
+pub use share::PoolShare;
 pub use usage::PoolUsage;
-pub use worker_id::WorkerId;
 
 /// First port that is handed out. DPVS leaves the privileged ones and 1024 alone.
 pub const FIRST_PORT: u16 = 1025;
@@ -32,12 +36,6 @@ pub const CLASSES: usize = 16;
 /// Ports that [`PortPool::take_movable`] tries at most.
 const MOVABLE_TRIED: usize = 16;
 
-/// The worker that owns a local port, and so the conns that use it.
-#[inline]
-pub const fn owner_of(port: u16, workers: u16) -> WorkerId {
-    WorkerId(port % workers)
-}
-
 /// The class of a dest. Neighbouring addresses or ports, as real servers have them, fall into
 /// different classes.
 #[inline]
@@ -45,53 +43,27 @@ pub const fn class_of(daddr_low_bits: u32, dport: u16) -> usize {
     (daddr_low_bits.wrapping_add(dport as u32)) as usize % CLASSES
 }
 
-/// Which part of a local address's ports a worker owns.
+/// What a local port is taken towards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PoolShare {
-    /// The lowest port of the share.
-    first: u16,
-    workers: u16,
+pub struct Towards {
+    /// The class of the dest: [`class_of`].
+    pub class: usize,
+    /// The entry of the redirection table that replies reach without the local port:
+    /// [`rss::Owners::base_v4`] and `base_v6`. Without meaning for a single worker.
+    pub base: u16,
 }
 
-impl PoolShare {
-    /// The share of `worker` among `workers`. `None` if there is no such worker.
-    pub const fn new(worker: WorkerId, workers: u16) -> Option<Self> {
-        if worker.0 >= workers {
-            return None;
-        }
-        let ahead = (worker.0 + workers - owner_of(FIRST_PORT, workers).0) % workers;
-        Some(Self {
-            first: FIRST_PORT + ahead,
-            workers,
-        })
-    }
-
-    /// How many conns a pool of this share can serve at once, over all classes.
-    pub const fn capacity(self) -> u64 {
-        self.len() as u64 * CLASSES as u64
-    }
-
-    /// Bytes of memory of a pool of this share.
-    pub const fn pool_bytes(self) -> usize {
-        Bitmaps::<CLASSES>::bytes_for(self.len())
-    }
-
-    /// How many ports of each class are in the share.
-    const fn len(self) -> u32 {
-        (LAST_PORT - self.first) as u32 / self.workers as u32 + 1
-    }
-
-    const fn port(self, index: u32) -> u16 {
-        // index < len(), so this is at most LAST_PORT.
-        self.first + (index * self.workers as u32) as u16
-    }
-
-    fn index(self, port: u16) -> Option<u32> {
-        let above = port.checked_sub(self.first)?;
-        above
-            .is_multiple_of(self.workers)
-            .then_some(u32::from(above / self.workers))
-    }
+/// The free ports.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a pool is boxed, and the larger variant saves a step to its cache lines"
+)]
+enum Ports {
+    /// Of a single worker.
+    All(Bitmaps<CLASSES>),
+    /// Of one of several workers.
+    Classed(ClassedPorts),
 }
 
 /// One worker's ports of one local address.
@@ -103,25 +75,34 @@ impl PoolShare {
 #[derive(Debug)]
 #[repr(C)]
 pub struct PortPool {
-    free: Bitmaps<CLASSES>,
-    share: PoolShare,
+    ports: Ports,
+    sets: usize,
+    capacity: u64,
     usage: Arc<PoolUsage>,
 }
 
 impl PortPool {
     /// A pool with all ports of the share free. Control makes it, so that no worker has to wait for
     /// the memory.
-    pub fn new(share: PoolShare) -> Self {
+    pub fn new(share: &PoolShare) -> Self {
+        let ports = match &share.0 {
+            None => Ports::All(Bitmaps::full(
+                FIRST_PORT.into(),
+                u32::from(FIRST_PORT) + PORTS,
+            )),
+            Some(layout) => Ports::Classed(ClassedPorts::new(Arc::clone(layout), FIRST_PORT)),
+        };
         Self {
-            share,
-            free: Bitmaps::full(share.len()),
+            sets: share.0.as_ref().map_or(CLASSES, |layout| layout.sets()),
+            ports,
+            capacity: share.capacity(),
             usage: Arc::default(),
         }
     }
 
     /// How many conns the pool can serve at once, over all classes.
     pub const fn capacity(&self) -> u64 {
-        self.share.capacity()
+        self.capacity
     }
 
     /// The counters of the pool, which control may read at any time.
@@ -138,37 +119,48 @@ impl PortPool {
     /// caller can prefetch them. This call itself reads the line with the pointer to the counters.
     #[inline]
     pub fn lines(&self) -> ([&u64; 2], &u16, &PoolUsage) {
-        let (ahead, at) = self.free.lines();
-        (ahead, at, &self.usage)
+        match &self.ports {
+            Ports::All(free) => {
+                let (ahead, at) = free.lines();
+                (ahead, at, &self.usage)
+            }
+            Ports::Classed(free) => {
+                let (words, at) = free.lines();
+                (words, at, &self.usage)
+            }
+        }
     }
 
-    /// Takes a free port towards dests of `class`. If all are in use, counts that and returns
-    /// `None`.
+    /// Takes a free port whose replies come to this worker. If all are in use, counts that and
+    /// returns `None`.
     #[inline]
-    pub fn take(&mut self, class: usize) -> Option<u16> {
-        let Some(index) = self.free.take(class % CLASSES) else {
-            self.usage.count_miss();
-            return None;
+    pub fn take(&mut self, towards: Towards) -> Option<u16> {
+        let set = self.set_of(towards.class);
+        let taken = match &mut self.ports {
+            // The indices are the ports.
+            Ports::All(free) => free.take(set).map(|index| index as u16),
+            Ports::Classed(free) => free.take(set, towards.base),
         };
-        self.usage.count_taken();
-        Some(self.share.port(index))
+        match taken {
+            Some(_) => self.usage.count_taken(),
+            None => self.usage.count_miss(),
+        }
+        taken
     }
 
-    /// Takes a port towards dests of `class`, preferably one that is free towards all other classes
-    /// too, so that [`Self::move_to`] can move it. Only the next few ports are tried for that.
-    pub fn take_movable(&mut self, class: usize) -> Option<u16> {
-        let mut port = self.take(class)?;
+    /// Takes a port, preferably one that is free towards all other classes too, so that
+    /// [`Self::move_to`] can move it. Only the next few ports are tried for that.
+    pub fn take_movable(&mut self, towards: Towards) -> Option<u16> {
+        let mut port = self.take(towards)?;
         for _ in 1..MOVABLE_TRIED {
             if self.is_of_one_class(port) {
                 break;
             }
-            let Some(next) = self.free.take(class % CLASSES) else {
+            let Some(next) = self.take(towards) else {
                 break;
             };
-            if let Some(index) = self.share.index(port) {
-                self.free.put(class % CLASSES, index);
-            }
-            port = self.share.port(next);
+            self.put(towards.class, port);
+            port = next;
         }
         Some(port)
     }
@@ -176,47 +168,91 @@ impl PortPool {
     /// Moves a port that is in use towards class `from` to class `to`. Returns `false`, and changes
     /// nothing, if it is not in use towards `from`, or is already in use towards `to`.
     pub fn move_to(&mut self, to: usize, from: usize, port: u16) -> bool {
-        let (to, from) = (to % CLASSES, from % CLASSES);
-        let Some(index) = self.share.index(port) else {
-            return false;
-        };
-        if self.free.is_free(from, index) {
+        let (to, from) = (self.set_of(to), self.set_of(from));
+        if port < FIRST_PORT || self.ports.is_free(from, port) {
             return false;
         }
         if to != from {
-            if !self.free.is_free(to, index) {
+            if !self.ports.is_free(to, port) {
                 return false;
             }
-            self.free.clear(to, index);
-            self.free.put(from, index);
+            self.ports.clear(to, port);
+            self.ports.put(from, port);
         }
         true
     }
 
+    /// Takes this port, if it is free. For a port that another worker has announced.
+    pub fn claim(&mut self, class: usize, port: u16) -> bool {
+        let set = self.set_of(class);
+        let is_free = port >= FIRST_PORT && self.ports.is_free(set, port);
+        if is_free {
+            self.ports.clear(set, port);
+            self.usage.count_taken();
+        }
+        is_free
+    }
+
     /// Whether a port in use is in use towards one class alone.
     fn is_of_one_class(&self, port: u16) -> bool {
-        let index = self.share.index(port);
-        index.is_some_and(|index| self.free.times_taken(index) == 1)
+        let times = (0..self.sets).filter(|set| !self.ports.is_free(*set, port));
+        times.count() == 1
     }
 
     /// Takes over the ports that are in use in `old`: the two pools swap their bitmaps and their
     /// numbers of used ports. For a local address that is added again before the last conn of its
     /// earlier time has ended.
     pub fn take_over(&mut self, old: &mut Self) {
-        if self.share == old.share {
-            core::mem::swap(&mut self.free, &mut old.free);
+        if self.ports.is_like(&old.ports) {
+            core::mem::swap(&mut self.ports, &mut old.ports);
             self.usage.take_over(&old.usage);
         }
     }
 
-    /// Gives a port back. One that was not taken, or is not of this share, is left alone.
+    /// Gives a port back. One that was not taken is left alone.
     #[inline]
     pub fn put(&mut self, class: usize, port: u16) {
-        let Some(index) = self.share.index(port) else {
-            return;
-        };
-        if self.free.put(class % CLASSES, index) {
+        let set = self.set_of(class);
+        if port >= FIRST_PORT && self.ports.put(set, port) {
             self.usage.count_given_back();
+        }
+    }
+
+    #[inline]
+    const fn set_of(&self, class: usize) -> usize {
+        // A power of two.
+        class & (self.sets - 1)
+    }
+}
+
+impl Ports {
+    #[inline]
+    fn put(&mut self, set: usize, port: u16) -> bool {
+        match self {
+            Self::All(free) => free.put(set, port.into()),
+            Self::Classed(free) => free.put(set, port),
+        }
+    }
+
+    fn is_free(&self, set: usize, port: u16) -> bool {
+        match self {
+            Self::All(free) => free.is_free(set, port.into()),
+            Self::Classed(free) => free.is_free(set, port),
+        }
+    }
+
+    fn clear(&mut self, set: usize, port: u16) {
+        match self {
+            Self::All(free) => free.clear(set, port.into()),
+            Self::Classed(free) => free.clear(set, port),
+        }
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::All(_), Self::All(_)) => true,
+            (Self::Classed(one), Self::Classed(other)) => one.is_like(other),
+            _ => false,
         }
     }
 }

@@ -147,17 +147,12 @@ fn message(state: &State, address: &Address) -> v1::Address {
 }
 
 fn worker_use(state: &State, id: ipvs_core::LaddrId) -> Vec<v1::WorkerSapoolUse> {
-    let usages = state.usage_of(id);
-    let workers = u16::try_from(state.workers.len()).unwrap_or(u16::MAX);
     let lcores = state.workers.handles().map(|worker| worker.lcore);
-    let capacities = (0..workers)
-        .filter_map(|worker| sapool::PoolShare::new(sapool::WorkerId(worker), workers))
-        .map(|share| share.capacity());
-    usages
-        .iter()
+    state
+        .port_pools
+        .usage_of(id)
         .zip(lcores)
-        .zip(capacities)
-        .map(|((usage, lcore), capacity)| v1::WorkerSapoolUse {
+        .map(|((usage, capacity), lcore)| v1::WorkerSapoolUse {
             lcore,
             r#use: Some(v1::SapoolUse {
                 used: usage.used(),

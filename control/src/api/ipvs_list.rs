@@ -187,14 +187,18 @@ fn service_message(rates: &Rates, state: &State, service: &ServiceEntry) -> v1::
 
 fn laddr_message(state: &State, id: LaddrId, addr: IpAddr) -> v1::Laddr {
     let ifindex = state.desired.address(addr).map(|address| address.ifindex);
-    let usage = state.usage_of(id).iter();
+    let (mut port_conflicts, mut conns) = (0, 0);
+    for (usage, _) in state.port_pools.usage_of(id) {
+        port_conflicts += usage.missed();
+        conns += usage.used();
+    }
     v1::Laddr {
         address: Some(field::ip_message(addr)),
         device: ifindex
             .map(|ifindex| state.desired.device_name(ifindex).to_owned())
             .unwrap_or_default(),
-        port_conflicts: usage.clone().map(|usage| usage.missed()).sum(),
-        conns: usage.map(|usage| usage.used()).sum(),
+        port_conflicts,
+        conns,
         ..v1::Laddr::default()
     }
 }

@@ -194,6 +194,14 @@ impl PortChange {
     }
 }
 
+fn named_values(values: &[(String, String)]) -> Vec<v1::NamedValue> {
+    let named = |(name, value): &(String, String)| v1::NamedValue {
+        name: name.clone(),
+        value: value.clone(),
+    };
+    values.iter().map(named).collect()
+}
+
 fn link_message(device: &Device, info: &LinkInfo) -> v1::Link {
     let stats = &info.stats;
     v1::Link {
@@ -214,6 +222,7 @@ fn link_message(device: &Device, info: &LinkInfo) -> v1::Link {
         offloads: info.offloads.clone(),
         kni: info.kni.clone(),
         steering: info.steering.clone(),
+        steering_facts: named_values(&info.steering_facts),
         stats: Some(v1::LinkStats {
             ipackets: stats.ipackets,
             opackets: stats.opackets,
@@ -226,14 +235,7 @@ fn link_message(device: &Device, info: &LinkInfo) -> v1::Link {
             mbuf_available: stats.mbuf_available,
             mbuf_in_use: stats.mbuf_in_use,
         }),
-        details: info
-            .details
-            .iter()
-            .map(|(name, value)| v1::NamedValue {
-                name: name.clone(),
-                value: value.clone(),
-            })
-            .collect(),
+        details: named_values(&info.details),
         xstats: info
             .xstats
             .iter()

@@ -14,7 +14,7 @@ impl v1::memory_service_server::MemoryService for Api {
         let workers = self.control.read(|state| {
             let numbered = (0..).zip(state.workers.handles());
             let workers = numbered
-                .map(|(number, worker)| worker_message(worker, state.local_port_bytes(number)));
+                .map(|(number, worker)| worker_message(worker, state.port_pools.bytes_of(number)));
             workers.collect()
         });
         let pools = self.control.platform.pools();

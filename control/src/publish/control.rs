@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use inet::Device;
-use ipvs_core::{ConnPage, DestId, Snapshot};
+use ipvs_core::{ConnPage, DestId, Owners, Snapshot};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tonic::Status;
@@ -37,6 +37,8 @@ pub struct ControlConfig {
     pub devices: Vec<Device>,
     /// The workers
     pub workers: Vec<WorkerHandle>,
+    /// Which worker owns which packet, and so which local port
+    pub owners: Arc<Owners>,
     /// The ports
     pub platform: Arc<dyn Platform>,
     /// What can change later, by [`Control::reconfigure`]
@@ -101,6 +103,7 @@ impl Control {
                     ..Snapshot::default()
                 },
                 config.workers,
+                &config.owners,
             )),
             started: Instant::now(),
             changed: Notify::new(),
@@ -183,6 +186,11 @@ impl Control {
         let devices = self.read(|state| state.desired.devices.clone());
         let platform = self.platform.as_ref();
         let due = self.alerts.lock().poll(self.now_ms(), &devices, platform);
+        for device in &devices {
+            if let Some(changed) = platform.watch_steering(device.port) {
+                tracing::warn!("{}: {changed}", device.name);
+            }
+        }
         for alert in due {
             let services =
                 concerned_services(&alert, &self.read(|state| state.published().clone()));

@@ -8,6 +8,7 @@
 mod concerned;
 mod control;
 mod live_config;
+mod port_pools;
 mod state;
 mod workers;
 

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use inet::neighbour::{ConflictTable, NeighbourConfig};
 use inet::{AddressConflict, IfIndex, LocalAddr, NeighbourTable, Net};
-use ipvs_core::{Command, ConnPage, Defence, LaddrId, ReturnPath, Snapshot};
+use ipvs_core::{Command, ConnPage, Defence, LaddrId, Owners, ReturnPath, Snapshot};
 use packet::nat64::Nat64Prefix;
-use sapool::{PoolShare, PoolUsage, PortPool, WorkerId};
 use tokio::sync::oneshot;
 
 use crate::desired::{Desired, Effect, Removal};
+use crate::publish::port_pools::PortPools;
 use crate::publish::workers::{Report, WorkerHandle, Workers};
 use crate::telemetry::Rates;
 
@@ -25,8 +25,7 @@ pub(crate) struct State {
     /// Other hosts that use addresses of ours
     pub(crate) conflicts: ConflictTable,
     pub(crate) workers: Workers,
-    /// Use of the port pools of each local address, by worker
-    pool_usage: AHashMap<LaddrId, Vec<Arc<PoolUsage>>>,
+    pub(crate) port_pools: PortPools,
     snapshot: Snapshot,
     /// The snapshot has changed in a part that is not desired state, and is to be published.
     is_unpublished: bool,
@@ -49,12 +48,13 @@ impl State {
         neighbours: NeighbourConfig,
         snapshot: Snapshot,
         workers: Vec<WorkerHandle>,
+        owners: &Owners,
     ) -> Self {
         Self {
             neighbours: NeighbourTable::new(neighbours),
             conflicts: ConflictTable::default(),
             workers: Workers::new(workers),
-            pool_usage: AHashMap::new(),
+            port_pools: PortPools::new(owners),
             snapshot: Snapshot {
                 net: Net::new(desired.devices.clone()),
                 ..snapshot
@@ -89,16 +89,10 @@ impl State {
         self.is_unpublished = true;
     }
 
-    /// Use of a local address's port pools, by worker.
-    pub(crate) fn usage_of(&self, id: LaddrId) -> &[Arc<PoolUsage>] {
-        self.pool_usage.get(&id).map_or(&[], Vec::as_slice)
-    }
-
-    /// Bytes that a worker's ports of all local addresses take.
-    pub(crate) fn local_port_bytes(&self, worker: u16) -> usize {
-        let workers = u16::try_from(self.workers.len()).unwrap_or(u16::MAX);
-        PoolShare::new(WorkerId(worker), workers)
-            .map_or(0, |share| self.pool_usage.len() * share.pool_bytes())
+    /// Ports of a local address in use, over all workers.
+    fn ports_in_use(&self, id: LaddrId) -> u64 {
+        let usage = self.port_pools.usage_of(id);
+        usage.map(|(usage, _)| usage.used()).sum()
     }
 
     /// Takes the workers' events, does what is due, publishes what changed. Returns retired
@@ -135,17 +129,13 @@ impl State {
     /// Whether no worker can take a port of a local address any more, and none is in use.
     fn is_idle(&self, id: LaddrId) -> bool {
         let without = self.leaving_pools.get(&id);
-        let used = self.usage_of(id).iter().map(|usage| usage.used());
-        without.is_some_and(|without| self.workers.all_obey(*without)) && used.sum::<u64>() == 0
+        without.is_some_and(|without| self.workers.all_obey(*without)) && self.ports_in_use(id) == 0
     }
 
     /// Whether an address is about to go that no conn uses: a matter of moments.
     pub(crate) fn has_idle_laddr(&self) -> bool {
         let leaving = &self.desired.leaving_laddrs;
-        leaving.iter().any(|laddr| {
-            let used = self.usage_of(laddr.id).iter().map(|usage| usage.used());
-            used.sum::<u64>() == 0
-        })
+        leaving.iter().any(|laddr| self.ports_in_use(laddr.id) == 0)
     }
 
     /// Forgets removed dests that no worker has anything left of.
@@ -191,7 +181,7 @@ impl State {
             match report {
                 Report::Retired(snapshot) => retired.push(snapshot),
                 Report::LaddrGone(id) => {
-                    self.pool_usage.remove(&id);
+                    self.port_pools.remove(id);
                     self.gone_laddrs.push(id);
                 }
                 Report::Resolve { ifindex, addr } => self.neighbours.resolve(now_ms, ifindex, addr),
@@ -243,18 +233,11 @@ impl State {
     }
 
     fn add_pools(&mut self, id: LaddrId, addr: IpAddr) {
-        let workers = u16::try_from(self.workers.len()).unwrap_or(u16::MAX);
-        let mut usages = Vec::new();
-        for worker in 0..workers {
-            let Some(share) = PoolShare::new(WorkerId(worker), workers) else {
-                continue;
-            };
-            let pool = Box::new(PortPool::new(share));
-            usages.push(pool.usage());
-            self.workers
-                .send(usize::from(worker), Command::AddLaddr { id, addr, pool });
+        for (worker, pool) in self.port_pools.add(id, addr).into_iter().enumerate() {
+            let pool = Box::new(pool);
+            let command = Command::AddLaddr { id, addr, pool };
+            self.workers.send(worker, command);
         }
-        self.pool_usage.insert(id, usages);
     }
 
     /// Announces an address that another host uses, and says so, both at most as often as is

@@ -104,6 +104,7 @@ impl Director {
         }
         let control = Control::new(ControlConfig {
             devices: vec![device(0, true), device(1, false)],
+            owners: testkit::director::config::owners(setup.workers as u16),
             workers: handles,
             platform: platform.clone(),
             live: LiveConfig::default(),

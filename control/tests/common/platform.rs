@@ -38,6 +38,10 @@ impl Platform for FakePlatform {
             ..LinkHealth::default()
         }
     }
+    fn watch_steering(&self, _: PortId) -> Option<String> {
+        None
+    }
+
     fn pools(&self) -> Vec<PoolInfo> {
         vec![PoolInfo {
             name: "mbufs".into(),

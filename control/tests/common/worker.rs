@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipvs_core::{Command, ConnInfo, ConnPage, DestId, Event, LaddrId, Service, Snapshot};
 use packet::PortId;
 use parking_lot::Mutex;
-use sapool::PortPool;
+use sapool::{PortPool, Towards};
 
 /// An order, as far as tests ask for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,10 @@ impl WorkerState {
             _ => None,
         };
         let id = self.seen.iter().rev().find_map(is_it)?;
-        let port = self.pools.get_mut(&id)?.take(0)?;
+        let port = self
+            .pools
+            .get_mut(&id)?
+            .take(Towards { class: 0, base: 0 })?;
         self.has_conns = true;
         Some((id, port))
     }

@@ -12,8 +12,9 @@ use ipvs_core::Keys;
 use ipvs_core::tuple::HashKey;
 
 use crate::config::Config;
-use crate::devices::{self, DpdkPlatform, Memory, PortStartError, StartedPort};
+use crate::devices::{self, DpdkPlatform, Memory, PortStartError, Started};
 use crate::kni::{self, KniThread};
+use crate::steering;
 use crate::worker::{self, Wired, Worker};
 
 use super::banner;
@@ -63,11 +64,11 @@ pub(super) fn run(config: &Config, machine: &Machine, reload: Reload) -> Result<
     let eal = start_eal(config, machine)?;
     progress.step(format!("making {} mbufs", config.mbufs));
     let pool = mempool(config)?;
-    let mut ports = devices::start(config, &pool, |device| {
+    let mut started = devices::start(config, &steering::random_key()?, &pool, |device| {
         progress.step(format!("starting the port of {device}"));
     })?;
     progress.step("making the kni netdevs");
-    let netdevs = kni::create_netdevs(config, &ports)?;
+    let netdevs = kni::create_netdevs(config, &started.ports)?;
     progress.step(format!(
         "making the tables of {} workers",
         config.workers.len()
@@ -76,10 +77,10 @@ pub(super) fn run(config: &Config, machine: &Machine, reload: Reload) -> Result<
         workers,
         handles,
         kni_thread,
-    } = worker::wire(config, keys()?, &eal, &mut ports, netdevs, pool);
-    banner::say_ports(&ports);
+    } = worker::wire(config, keys()?, &eal, &mut started, netdevs, pool);
+    banner::say_ports(&started.ports);
     banner::say_workers(config, &handles);
-    let control = Control::new(control_config(config, handles, ports, pool));
+    let control = Control::new(control_config(config, handles, started, pool));
     let stop = Stop::default();
     let lcores = launch(&eal, workers, &stop)?;
     let kni_thread = spawn(kni_thread, &stop)?;
@@ -114,13 +115,15 @@ fn mempool(config: &Config) -> Result<Mempool, MempoolError> {
 fn control_config(
     config: &Config,
     handles: Vec<WorkerHandle>,
-    ports: Vec<StartedPort>,
+    started: Started,
     pool: Mempool,
 ) -> ControlConfig {
+    let devices = started.ports.iter().map(|port| &port.device);
     ControlConfig {
-        devices: ports.iter().map(|started| started.device.clone()).collect(),
+        devices: devices.cloned().collect(),
         workers: handles,
-        platform: Arc::new(DpdkPlatform::new(ports, pool)),
+        owners: started.owners,
+        platform: Arc::new(DpdkPlatform::new(started.ports, pool)),
         live: reload::live(config),
         max_dests: config.max_dests,
     }

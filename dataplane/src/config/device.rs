@@ -6,7 +6,7 @@ use packet::MacAddr;
 use serde::Deserialize;
 
 use super::error::Invalid;
-use super::settings::{DeviceAddress, DeviceConfig};
+use super::settings::{DeviceAddress, DeviceConfig, Steering};
 
 /// A section as it is written.
 #[derive(Debug, Deserialize)]
@@ -27,6 +27,8 @@ pub(super) struct RawDevice {
     kni: bool,
     kni_name: Option<String>,
     mac: Option<String>,
+    #[serde(default)]
+    steering: Steering,
 }
 
 const fn default_mtu() -> u16 {
@@ -91,6 +93,7 @@ impl RawDevice {
         }
         let mac = self.mac.map(|text| mac_address(&name, text));
         Ok(DeviceConfig {
+            steering: self.steering,
             address,
             rx_desc: self.rx_desc,
             tx_desc: self.tx_desc,

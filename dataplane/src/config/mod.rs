@@ -20,5 +20,7 @@ pub(crate) use error::{ConfigError, Invalid};
 pub(crate) use file::MAX_MBUF_CACHE;
 pub(crate) use load::{Loaded, read_file};
 pub(crate) use log_filter::LogFilter;
-pub(crate) use settings::{Config, DeviceAddress, DeviceConfig, Hugepages, Idle, WorkerPlan};
+pub(crate) use settings::{
+    Config, DeviceAddress, DeviceConfig, Hugepages, Idle, Steering, WorkerPlan,
+};
 pub(crate) use timeouts::LONGEST_TIMEOUT_S;

@@ -8,6 +8,7 @@ use dpdk::{LcoreId, QueueId};
 use ipvs_core::{Defence, ReturnPath, Timeouts};
 use packet::MacAddr;
 use packet::nat64::Nat64Prefix;
+use serde::Deserialize;
 
 /// Where the control socket is unless the file or the command line says otherwise.
 pub(crate) const DEFAULT_SOCKET: &str = "/run/dpvs-rs/dpvsd.sock";
@@ -121,6 +122,21 @@ pub(crate) struct DeviceConfig {
     pub(crate) kni: Option<String>,
     /// A MAC address to use instead of the port's own.
     pub(crate) mac: Option<MacAddr>,
+    /// How packets reach the worker that owns them.
+    pub(crate) steering: Steering,
+}
+
+/// How packets of a device reach the worker that owns them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Steering {
+    /// The best way that the NIC has.
+    #[default]
+    Auto,
+    /// The NIC brings them there, by RSS. Where it does not, they are handed over.
+    Rss,
+    /// The worker that receives a packet hands it over. The NIC spreads packets as it likes.
+    Ring,
 }
 
 /// A worker lcore and its queues.

@@ -15,4 +15,4 @@ mod ports;
 pub(crate) use eal_args::eal_args;
 pub(crate) use memory::Memory;
 pub(crate) use platform::DpdkPlatform;
-pub(crate) use ports::{PortStartError, StartedPort, start};
+pub(crate) use ports::{PortStartError, Started, StartedPort, start};

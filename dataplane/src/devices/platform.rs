@@ -5,8 +5,6 @@ use dpdk::port::PortStats;
 use dpdk::{Mempool, Port, PortError};
 use packet::{MacAddr, PortId};
 
-use crate::steering::Steering;
-
 use super::ports::StartedPort;
 
 /// The ports as control sees them.
@@ -72,7 +70,8 @@ impl Platform for DpdkPlatform {
             promiscuous: port.is_promiscuous(),
             all_multicast: port.is_all_multicast(),
             offloads: offloads.map(|name| (*name).to_owned()).collect(),
-            steering: Steering::of(started.queues).to_string(),
+            steering: started.steering.summary(),
+            steering_facts: started.steering.facts(),
             kni: started.kni.clone(),
             stats: self.stats(port.stats()),
             details: details
@@ -92,6 +91,14 @@ impl Platform for DpdkPlatform {
             imissed: stats.imissed,
             rx_nombuf: stats.rx_nombuf,
         }
+    }
+
+    fn watch_steering(&self, id: PortId) -> Option<String> {
+        let started = self.find(id)?;
+        let info = started.port.info().ok();
+        let driver = info.as_ref().map_or("of the port", |info| &info.driver);
+        let is_up = started.port.link().up;
+        started.steering.watch(&started.port, driver, is_up)
     }
 
     fn pools(&self) -> Vec<PoolInfo> {

@@ -1,9 +1,14 @@
 //! The daemon's ports are found and started once, before anything else runs.
 
-use dpdk::{Mempool, Port, PortConfig, PortError};
-use inet::{Device, IfIndex};
+use std::sync::Arc;
 
-use crate::config::{Config, DeviceConfig};
+use dpdk::{Mempool, Port, PortConfig, PortError, QueueId};
+use inet::{Device, IfIndex};
+use ipvs_core::{Arrival, Owners};
+use rss::Key;
+
+use crate::config::{Config, DeviceConfig, Steering, WorkerPlan};
+use crate::steering::{Candidate, SteeredPort, settle};
 
 /// A port could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +47,16 @@ pub(crate) struct StartedPort {
     pub(crate) queues: u16,
     /// The name of its kni netdev; empty if it has none.
     pub(crate) kni: String,
+    /// How it brings packets to their workers.
+    pub(crate) steering: SteeredPort,
+}
+
+/// The ports, and which worker owns which of their packets.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) ports: Vec<StartedPort>,
+    pub(crate) owners: Arc<Owners>,
+    pub(crate) arrival: Arrival,
 }
 
 /// Finds, configures and starts every device of the configuration. `begins` is told the name of
@@ -51,25 +66,63 @@ pub(crate) struct StartedPort {
 /// With the device and the step that failed.
 pub(crate) fn start(
     config: &Config,
+    key: &Key,
     pool: &Mempool,
     begins: impl Fn(&str),
-) -> Result<Vec<StartedPort>, PortStartError> {
+) -> Result<Started, PortStartError> {
     let numbered = config.devices.iter().zip(1..);
-    numbered
-        .map(|(device, index)| {
-            begins(&device.name);
-            let queues = config.queues_of(usize::from(index) - 1);
-            start_one(device, IfIndex(index), queues, pool)
-        })
-        .collect()
+    let ports = numbered.map(|(device, index)| {
+        begins(&device.name);
+        let queues = config.queues_of(usize::from(index) - 1);
+        start_one(device, IfIndex(index), queues, key, pool)
+    });
+    let ports: Vec<_> = ports.collect::<Result<_, _>>()?;
+    Ok(steer(config, key, ports))
+}
+
+/// Settles which worker owns which packet.
+fn steer(config: &Config, key: &Key, ports: Vec<(Port, Device)>) -> Started {
+    let candidates = ports.iter().zip(&config.devices).enumerate();
+    let candidates = candidates.map(|(at, ((port, _), device))| Candidate {
+        port,
+        may_rss: device.steering != Steering::Ring,
+        queues: queues_of_workers(config, at),
+    });
+    let workers = config.workers.len();
+    let settled = settle(key, workers as u16, &candidates.collect::<Vec<_>>());
+    let ports = ports.into_iter().zip(settled.ports).enumerate();
+    let ports = ports.map(|(at, ((port, device), steering))| StartedPort {
+        port,
+        device,
+        queues: config.queues_of(at),
+        kni: config.devices[at].kni.clone().unwrap_or_default(),
+        steering: SteeredPort::new(steering, workers),
+    });
+    Started {
+        ports: ports.collect(),
+        owners: settled.owners,
+        arrival: settled.arrival,
+    }
+}
+
+/// The queue that each worker has of a device.
+fn queues_of_workers(config: &Config, device: usize) -> Vec<QueueId> {
+    let queue_of = |worker: &WorkerPlan| {
+        let mut queues = worker.queues.iter();
+        queues
+            .find(|queue| queue.device == device)
+            .map(|queue| queue.queue)
+    };
+    config.workers.iter().filter_map(queue_of).collect()
 }
 
 fn start_one(
     config: &DeviceConfig,
     ifindex: IfIndex,
     queues: u16,
+    key: &Key,
     pool: &Mempool,
-) -> Result<StartedPort, PortStartError> {
+) -> Result<(Port, Device), PortStartError> {
     let failed = |why| PortStartError::Port {
         device: config.name.clone(),
         why,
@@ -83,6 +136,7 @@ fn start_one(
         tx_desc: config.tx_desc,
         mtu: config.mtu,
         promiscuous: config.promiscuous,
+        rss_key: (config.steering != Steering::Ring).then_some(key.0),
     };
     port.start(&port_config, pool).map_err(failed)?;
     if let Some(mac) = config.mac {
@@ -97,12 +151,7 @@ fn start_one(
         kni: config.kni.is_some(),
         forward_to_kni: false,
     };
-    Ok(StartedPort {
-        port,
-        device,
-        queues,
-        kni: config.kni.clone().unwrap_or_default(),
-    })
+    Ok((port, device))
 }
 
 /// Whether a port has as many queues as the workers need. That is known only once EAL has found it.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use crossbeam_utils::CachePadded;
 use dpdk::{Burst, Mbuf, Mempool, RxQueue, TxQueue};
-use ipvs_core::{DropReason, Event, Io, WorkerId, WorkerStats};
+use ipvs_core::{DropReason, Event, Handoff, Io, WorkerId, WorkerStats};
 use packet::{PacketBuf, PortId};
 
-use crate::steering::RedirectEnds;
+use crate::steering::{Arrivals, RedirectEnds};
 
 /// A worker's queues of one port.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(super) struct PortQueues {
     pub(super) rx: RxQueue,
     /// Where packets leave.
     pub(super) tx: TxQueue,
+    /// What comes in, for the proof of the port's steering.
+    pub(super) arrivals: Arc<CachePadded<Arrivals>>,
     /// Packets that wait for the next tx_burst.
     pub(super) pending: Burst,
 }
@@ -84,7 +87,10 @@ impl Shell {
     /// Receives a burst from the n-th port.
     #[inline]
     pub(super) fn rx_burst(&mut self, at: usize, burst: &mut Burst) -> usize {
-        self.queues[at].rx.burst(burst)
+        let queues = &mut self.queues[at];
+        let received = queues.rx.burst(burst);
+        queues.arrivals.received.add(received as u64);
+        received
     }
 
     /// Hands all pending packets to the NICs. Packets that they do not take are dropped, because to
@@ -102,6 +108,13 @@ impl Shell {
     pub(super) fn keep_alive(&mut self) {
         for queues in &mut self.queues {
             queues.tx.keep_alive();
+        }
+    }
+
+    fn count_misplaced(&self, port: PortId) {
+        let queues = self.by_port.get(usize::from(port.0)).copied().flatten();
+        if let Some(at) = queues {
+            self.queues[usize::from(at)].arrivals.misplaced.add(1);
         }
     }
 
@@ -192,7 +205,10 @@ impl Io<Mbuf> for Shell {
         }
     }
 
-    fn redirect(&mut self, worker: WorkerId, packet: Mbuf) {
+    fn redirect(&mut self, worker: WorkerId, packet: Mbuf, handoff: Handoff) {
+        if handoff == Handoff::Misplaced {
+            self.count_misplaced(packet.port());
+        }
         let ring = self
             .rings
             .redirect

@@ -15,11 +15,12 @@ use control::{ConnTableSize, LoopStats, WorkerHandle};
 use crossbeam_utils::CachePadded;
 use dpdk::{Burst, Eal, LcoreId, Mbuf, Mempool};
 use ipvs_core::{
-    Command, Engine, EngineConfig, Event, Keys, Now, SharedState, WorkerId, WorkerStats,
+    Arrival, Command, Engine, EngineConfig, Event, Keys, Now, Owners, SharedState, WorkerId,
+    WorkerStats,
 };
 
 use crate::config::{Config, WorkerPlan};
-use crate::devices::StartedPort;
+use crate::devices::{Started, StartedPort};
 use crate::kni::{KniNetdev, KniThread};
 use crate::steering::RedirectRings;
 
@@ -89,6 +90,8 @@ impl AllRings {
 /// What all workers have in common.
 struct Common<'a> {
     config: &'a Config,
+    owners: Arc<Owners>,
+    arrival: Arrival,
     keys: Keys,
     clock: Clock,
     stats: Vec<Arc<WorkerStats>>,
@@ -100,7 +103,7 @@ pub(crate) fn wire(
     config: &Config,
     keys: Keys,
     eal: &Eal,
-    ports: &mut [StartedPort],
+    started: &mut Started,
     netdevs: Vec<KniNetdev>,
     pool: Mempool,
 ) -> Wired {
@@ -109,6 +112,8 @@ pub(crate) fn wire(
     let new_state = |_| Arc::new(SharedState::new(max_conns));
     let common = Common {
         config,
+        owners: Arc::clone(&started.owners),
+        arrival: started.arrival,
         keys,
         clock: Clock::new(dpdk::tsc::tsc_hz()),
         stats: config.workers.iter().map(new_stats).collect(),
@@ -128,7 +133,7 @@ pub(crate) fn wire(
         let conn_table = conn_table_size(config, &engine);
         let stats = Arc::clone(&common.stats[number]);
         let shell = Shell::new(
-            take_queues(ports, plan),
+            take_queues(&mut started.ports, plan, number),
             ends.rings,
             pool,
             Arc::clone(&stats),
@@ -186,7 +191,8 @@ impl Common<'_> {
     fn engine_config(&self, worker: WorkerId) -> EngineConfig {
         EngineConfig {
             worker,
-            workers: self.config.workers.len() as u16,
+            owners: Arc::clone(&self.owners),
+            arrival: self.arrival,
             max_conns: self.config.max_conns,
             max_conns_v6: self.config.max_conns_v6,
             keys: self.keys,
@@ -197,7 +203,7 @@ impl Common<'_> {
 }
 
 /// The queues that a worker was given, one of every port. Ports are in the order of the devices.
-fn take_queues(ports: &mut [StartedPort], plan: &WorkerPlan) -> Vec<PortQueues> {
+fn take_queues(ports: &mut [StartedPort], plan: &WorkerPlan, worker: usize) -> Vec<PortQueues> {
     let taken = ports
         .iter_mut()
         .enumerate()
@@ -209,6 +215,7 @@ fn take_queues(ports: &mut [StartedPort], plan: &WorkerPlan) -> Vec<PortQueues> 
                 port: started.port.id(),
                 rx,
                 tx,
+                arrivals: started.steering.arrivals_of(worker),
                 pending: Burst::new(),
             })
         });

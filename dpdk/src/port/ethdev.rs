@@ -28,6 +28,9 @@ pub struct PortConfig {
     pub mtu: u16,
     /// Whether to take frames for other MAC addresses.
     pub promiscuous: bool,
+    /// The key by which packets are spread over the queues. The driver takes as much of it as its
+    /// key is long. `None` for the driver's own key.
+    pub rss_key: Option<[u8; 52]>,
 }
 
 /// Ports that were looked up. None is ever given back, because its queues may outlive its value.
@@ -73,7 +76,7 @@ impl Port {
         self.id
     }
 
-    fn check(&self, step: &'static str, result: c_int) -> Result<(), PortError> {
+    pub(super) fn check(&self, step: &'static str, result: c_int) -> Result<(), PortError> {
         if result >= 0 {
             Ok(())
         } else {
@@ -119,13 +122,22 @@ impl Port {
     }
 
     fn configure(&self, config: &PortConfig) -> Result<(), PortError> {
+        let key_len = match self.info()?.hash_key_size {
+            // The driver does not say. Most keys have 40 bytes.
+            0 => 40,
+            len => len,
+        };
+        let key = config.rss_key.as_ref();
+        let key = key.filter(|key| usize::from(key_len) <= key.len());
         let wanted = sys::dpvs_port_config {
             rx_queues: config.queues,
             tx_queues: config.queues,
             mtu: config.mtu,
             rss: u8::from(config.queues > 1),
+            rss_key_len: if key.is_some() { key_len } else { 0 },
+            rss_key: key.map_or(std::ptr::null(), |key| key.as_ptr()),
         };
-        // SAFETY: the port exists; the pointer is valid.
+        // SAFETY: the port exists; the pointers are valid, and DPDK copies the key.
         self.check("configuring it", unsafe {
             sys::dpvs_port_configure(self.id.0, &wanted)
         })

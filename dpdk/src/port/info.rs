@@ -16,6 +16,10 @@ pub struct PortInfo {
     pub socket: i32,
     /// Most queues, receive and transmit queues counted as pairs.
     pub max_queues: u16,
+    /// Entries of the redirection table, 0 without RSS.
+    pub reta_size: u16,
+    /// Bytes of the hash key, 0 if the driver does not say.
+    pub hash_key_size: u8,
     /// Checksums that the NIC verifies or fills in, in the words of `dpip link show`.
     pub offloads: Vec<&'static str>,
     /// Names and values of what else the driver says, for `dpip -v link show`.
@@ -37,6 +41,8 @@ pub(super) fn query(port: PortId) -> Result<PortInfo, Errno> {
         driver: driver.clone(),
         socket: raw.socket,
         max_queues: raw.max_rx_queues.min(raw.max_tx_queues),
+        reta_size: raw.reta_size,
+        hash_key_size: raw.hash_key_size,
         offloads: offloads(&raw),
         details: details(driver, &raw),
     })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto::v1::Link;
+use proto::v1::{Link, NamedValue};
 use serde_json::{Map, Value, json};
 
 use super::columns::{columns, per_second};
@@ -71,10 +71,19 @@ fn link_details(link: &Link) -> String {
         .map(|detail| (detail.name.as_str(), detail.value.clone()))
         .collect();
     format!(
-        "    kni {kni} steering {}\n{}",
+        "    kni {kni} steering {}\n{}{}",
         link.steering,
+        steering_facts(link),
         columns(&details, 32, 2)
     )
+}
+
+/// A line each: some are long.
+fn steering_facts(link: &Link) -> String {
+    let facts = link.steering_facts.iter();
+    facts
+        .map(|fact| format!("    {:<20}{}\n", fact.name, fact.value))
+        .collect()
 }
 
 fn link_stats(link: &Link) -> String {
@@ -114,11 +123,12 @@ pub(super) fn device_rates(old: &Link, new: &Link, elapsed: Duration) -> String 
 /// A device.
 pub(super) fn device_json(link: &Link) -> Value {
     let stats = link.stats.unwrap_or_default();
-    let details: Map<_, _> = link
-        .details
-        .iter()
-        .map(|detail| (detail.name.clone(), detail.value.clone().into()))
-        .collect();
+    let named = |values: &[NamedValue]| -> Map<String, Value> {
+        let pairs = values.iter();
+        pairs
+            .map(|pair| (pair.name.clone(), pair.value.clone().into()))
+            .collect()
+    };
     let xstats: Map<_, _> = link
         .xstats
         .iter()
@@ -133,6 +143,7 @@ pub(super) fn device_json(link: &Link) -> Value {
         "forward_to_kni": link.forward_to_kni,
         "mac": cli::mac(&link.mac), "offloads": link.offloads, "kni": link.kni,
         "steering": link.steering,
+        "steering_facts": named(&link.steering_facts),
         "stats": {
             "ipackets": stats.ipackets, "opackets": stats.opackets, "ibytes": stats.ibytes,
             "obytes": stats.obytes,
@@ -140,7 +151,7 @@ pub(super) fn device_json(link: &Link) -> Value {
             "rx_nombuf": stats.rx_nombuf,
             "mbuf_available": stats.mbuf_available, "mbuf_in_use": stats.mbuf_in_use,
         },
-        "details": details, "xstats": xstats,
+        "details": named(&link.details), "xstats": xstats,
     })
 }
 
@@ -167,6 +178,10 @@ mod tests {
             offloads: vec!["OF_RX_IP_CSUM".into(), "OF_TX_IP_CSUM".into()],
             kni: "dpdk0.kni".into(),
             steering: "redirect ring".into(),
+            steering_facts: vec![NamedValue {
+                name: "steering_ipv4".into(),
+                value: "redirect ring: the configuration says so".into(),
+            }],
             stats: Some(LinkStats {
                 ipackets: 11,
                 opackets: 22,
@@ -227,6 +242,7 @@ mod tests {
             text,
             format!(
                 "{HEAD}    kni dpdk0.kni steering redirect ring
+    steering_ipv4       redirect ring: the configuration says so
     driver_name
     net_af_packet{STATS}    xstats list:
         0     rx_good_packets: 11

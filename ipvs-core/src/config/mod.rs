@@ -35,6 +35,7 @@ pub(crate) use service::FTP_CONTROL_PORT;
 #[cfg(test)]
 pub(crate) use service::tests as service_tests;
 pub use service::{MAX_SERVICES, Service, ServiceId, ServiceKey};
+pub(crate) use service_index::MOST_VIPS;
 pub use service_table::ServiceTable;
 pub use snapshot::{Defence, OnUnserved, ReturnPath, Snapshot};
 pub use timeouts::Timeouts;

@@ -118,6 +118,11 @@ impl Service {
         self.key.matcher.is_some() && self.dests.iter().all(is_wan)
     }
 
+    /// Whether a dest is reached by NAT.
+    pub(crate) fn has_nat_dests(&self) -> bool {
+        self.dests.iter().any(|dest| dest.fwdmode == FwdMode::Nat)
+    }
+
     /// Whether the VIP and a dest are of different address families: NAT64 or NAT46.
     pub fn is_nat64(&self) -> bool {
         let is_other = |dest: &Dest| dest.addr.is_ipv4() != self.key.addr.is_ipv4();

@@ -1,7 +1,7 @@
 //! All services: those with a VIP, found by the destination of a packet, and those that match
 //! packets.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use inet::Sharded;
@@ -179,6 +179,22 @@ impl ServiceTable {
     /// or they are dropped.
     pub fn is_nat_dest(&self, protocol: Protocol, addr: IpAddr, port: u16) -> bool {
         self.index.is_nat_dest(protocol, addr, port)
+    }
+
+    /// Whether there are dests that are reached by NAT.
+    pub(crate) const fn has_nat_dests(&self) -> bool {
+        self.index.has_nat_dests()
+    }
+
+    /// The VIPs, each with the port of its service, to which the clients of a NAT dest with this
+    /// address and port have sent their packets, and whether these are all.
+    pub(crate) fn vips_of_nat_dest(
+        &self,
+        protocol: Protocol,
+        addr: IpAddr,
+        port: u16,
+    ) -> (impl Iterator<Item = SocketAddr>, bool) {
+        self.index.vips_of_nat_dest(protocol, addr, port)
     }
 
     /// Whether this is the address of a dest of a NAT service. For fragments, whose ports are not

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use packet::PacketBuf;
 
-use sapool::WorkerId;
+use rss::WorkerId;
 
 use crate::config::{DestId, Event, Service, ServiceId, Snapshot};
 use crate::conn::WaysBack;
 use crate::drop_reason::DropReason;
 use crate::engine_config::{EngineConfig, Origin};
-use crate::io::Io;
+use crate::io::{Handoff, Io};
 use crate::sched::{Load, Scheduling};
 use crate::state::{
     DestCache, Identifications, Laddrs, NeighQueue, ServiceState, SharedState, WorkerStats,
@@ -85,7 +85,7 @@ impl<B: PacketBuf> Shared<B> {
             icmp_limit: ICMP_ERROR_LIMIT,
             identifications: Identifications::new(
                 config.worker,
-                config.workers,
+                config.owners.workers(),
                 config.keys.sequence.0[0],
             ),
             reset_limit: RESET_LIMIT,
@@ -173,11 +173,22 @@ impl<B: PacketBuf> Shared<B> {
         }
     }
 
+    /// Hands a packet to another worker, which no NIC could have known.
+    pub(crate) fn redirect(&self, packet: B, worker: WorkerId, io: &mut impl Io<B>) {
+        self.redirect_for(packet, worker, Handoff::Unforeseen, io);
+    }
+
     /// Hands a packet to another worker.
-    pub(crate) fn redirect(&self, mut packet: B, worker: WorkerId, io: &mut impl Io<B>) {
+    pub(crate) fn redirect_for(
+        &self,
+        mut packet: B,
+        worker: WorkerId,
+        handoff: Handoff,
+        io: &mut impl Io<B>,
+    ) {
         packet.set_mark(self.hand_overs(&packet) + 1);
         self.stats.redirected.add(1);
-        io.redirect(worker, packet);
+        io.redirect(worker, packet, handoff);
     }
 
     /// Sends an event to control. An event that finds no room is counted as lost; its cause comes

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use packet::PacketBuf;
 use packet::ftp::{self};
+use sapool::Towards;
 
 use crate::config::{Dest, Protocol};
 use crate::conn::{Conn, ConnFlags, ConnId, Endpoints, Found, FtpFlags, IdleTimeout, SeqShift};
@@ -171,8 +172,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return Some(latest);
         }
         let id = self.shared.laddrs.id_of(expected.laddr)?;
-        let class = expected.class as usize;
-        self.shared.laddrs.take_movable_port(id, class)
+        let mapped = |addr| <[u8; 16]>::of(addr);
+        let (from, to) = (mapped(dest)?, mapped(expected.laddr)?);
+        let towards = Towards {
+            class: expected.class as usize,
+            base: <[u8; 16]>::rss_base(&self.shared.config.owners, from, to, DATA_PORT),
+        };
+        self.shared.laddrs.take_movable_port(id, towards)
     }
 
     fn expect(
@@ -202,10 +208,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             state.expectations.find(key, self.shared.now.tick())
         };
         let expected = self.shared.all_state.iter().find_map(find)?;
-        // A local port has an owner. The packet goes there first.
-        let workers = self.shared.config.workers;
+        // A packet to a local port has an owner. It goes there first.
+        let shared = &self.shared;
         let is_ours = expected.lport == 0
-            || sapool::owner_of(expected.lport, workers) == self.shared.config.worker;
+            || shared.config.owners.workers() == 1
+            || flow.tuple.owner(&shared.config.owners) == shared.config.worker;
         is_ours.then_some(expected)
     }
 
@@ -345,8 +352,10 @@ fn key_of(src: IpAddr, dst: IpAddr, port: u16, hash_key: &crate::tuple::HashKey)
 }
 
 impl<B: PacketBuf> crate::ctx::Shared<B> {
-    /// The local port was taken towards the usual data port. It moves to the port class of the port
-    /// that the dest really uses.
+    /// The local port was taken towards the usual data port. It moves to the class of the port that
+    /// the dest really uses. If replies from that port come to this worker and not to the one that
+    /// announced the port, the port is taken here too: there it is given back when it is no longer
+    /// expected.
     fn claim_expectation_port<A: Address>(
         &mut self,
         expected: &Expectation,
@@ -357,7 +366,12 @@ impl<B: PacketBuf> crate::ctx::Shared<B> {
             expected.class as usize,
             sapool::class_of(call.src.low_bits(), call.sport),
         );
-        let has_it = port == 0 || self.laddrs.move_port(addr, to, from, port);
+        let key = key_of(call.src.to_ip(), addr, port, &self.config.keys.conns);
+        let has_it = port == 0
+            || match self.state.expectations.get(key) {
+                Some(_) => self.laddrs.move_port(addr, to, from, port),
+                None => self.laddrs.claim_port(addr, to, port),
+            };
         has_it.then_some(()).ok_or(DropReason::NoLocalPort)
     }
 

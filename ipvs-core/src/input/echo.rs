@@ -91,7 +91,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             let lookup = self.family.conns.begin(&flow.tuple);
             return self.handle_miss(Miss::new(packet, flow, lookup), io);
         }
-        match self.shared.port_owner(&packet, ip.dst, identifier) {
+        match self.shared.port_owner(&packet, &flow.tuple) {
             PortOwner::Other(worker) => self.shared.redirect(packet, worker, io),
             _ => self.shared.to_kernel(packet, io),
         }

@@ -6,6 +6,7 @@
 //! memory of its own bucket.
 
 use packet::PacketBuf;
+use rss::WorkerId;
 
 use crate::config::{FwdMode, Protocol};
 use crate::conn::{ConnExt, ConnFlags, ConnId, Found, Lookup};
@@ -13,6 +14,7 @@ use crate::ctx::{Forwarder, Miss};
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::helper::Handshake;
+use crate::input::handoff::handoff_of;
 use crate::io::Io;
 use crate::lifecycle::Unserved;
 use crate::sched;
@@ -96,6 +98,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if let Err(aside) = possible {
             return self.take_aside_miss(miss, aside, io);
         }
+        if let Some(packet) = &miss.packet
+            && let Some(worker) = self.elsewhere(packet, &miss.flow)
+        {
+            return self.hand_over_miss(miss, worker, io);
+        }
         self.end_what_gives_way(miss, io);
         let has_syn_proxy = self.shared.snapshot.services.has_syn_proxy();
         let mut syn_proxied = None;
@@ -138,6 +145,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 }
             }
             Err(unserved) => self.refuse_conn(miss, unserved, syn_proxied.as_ref(), io),
+        }
+    }
+
+    /// A packet of another worker, unless an earlier packet of the batch has made its conn here.
+    #[cold]
+    fn hand_over_miss(&self, miss: &mut Miss<A, B>, worker: WorkerId, io: &mut impl Io<B>) {
+        if let Some(packet) = miss.packet.take() {
+            let handoff = handoff_of(&miss.flow);
+            self.shared.redirect_for(packet, worker, handoff, io);
         }
     }
 

@@ -7,7 +7,6 @@ use crate::config::Protocol;
 use crate::ctx::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::engine_config::Origin;
-use crate::input::handoff::PortOwner;
 use crate::io::Io;
 use crate::state::{FirstFragment, Whole};
 use crate::tuple::Tuple;
@@ -97,26 +96,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if is_request && self.is_local(ip.dst) {
             return self.answer_echo_fragment(packet, io);
         }
-        let owner = self.shared.port_owner(&packet, ip.dst, tuple.dport);
-        if let PortOwner::Other(worker) = owner {
-            // The first fragment was handed to that worker, too.
-            self.shared.redirect(packet, worker, io);
-        } else if self.is_from_nat_dest(tuple) {
-            // A reply of NAT mode goes around the workers, like its first fragment. It never leaves
-            // unchanged.
-            match self.shared.next_worker(&packet) {
-                Some(worker) => self.shared.redirect(packet, worker, io),
-                None => self.shared.drop(packet, DropReason::NatNoConn),
+        // The first fragment was handed to that worker, too.
+        match self.elsewhere_of_fragment(&packet, tuple) {
+            Some(worker) => self.shared.redirect(packet, worker, io),
+            // A reply of NAT mode never leaves unchanged.
+            None if self.is_from_nat_dest(tuple) => {
+                self.shared.drop(packet, DropReason::NatNoConn);
             }
-        } else {
-            self.give_up_later_fragment(packet, ip.dst, io);
+            None => self.give_up_later_fragment(packet, ip.dst, io),
         }
-    }
-
-    fn is_from_nat_dest(&self, tuple: &Tuple<A>) -> bool {
-        let services = &self.shared.snapshot.services;
-        Protocol::from_number(tuple.protocol)
-            .is_some_and(|protocol| services.is_nat_dest(protocol, tuple.src.to_ip(), tuple.sport))
     }
 
     /// The fragment came before its first one, or that one is not ours.

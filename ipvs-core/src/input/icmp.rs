@@ -61,8 +61,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// An error about a packet whose conn is not here. The owner of the local port has it, or in
-    /// NAT mode any worker may.
+    /// An error about a packet whose conn is not here. It is where the packets go that answer the
+    /// quoted one.
     fn error_without_conn(
         &mut self,
         packet: B,
@@ -70,17 +70,24 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         quoted: &Quoted<A>,
         io: &mut impl Io<B>,
     ) {
-        match self.shared.port_owner(&packet, ip.dst, quoted.tuple.sport) {
+        let answer = quoted.tuple.reversed();
+        match self.shared.port_owner(&packet, &answer) {
             PortOwner::Other(worker) => return self.shared.redirect(packet, worker, io),
             PortOwner::Ours | PortOwner::HandedOver => {
                 return self.shared.drop(packet, DropReason::IcmpNoConn);
             }
             PortOwner::Nobody => {}
         }
-        let is_to_us = self.is_local(ip.dst);
-        match self.shared.next_worker(&packet) {
-            Some(worker) if is_to_us => self.shared.redirect(packet, worker, io),
-            _ => self.adopt_by_error(packet, ip, quoted, io),
+        let next = if self.is_from_nat_dest(&answer) {
+            self.shared.next_of_nat(&packet, &answer)
+        } else if self.is_local(ip.dst) {
+            self.shared.next_of_client(&packet, &answer)
+        } else {
+            None
+        };
+        match next {
+            Some(worker) => self.shared.redirect(packet, worker, io),
+            None => self.adopt_by_error(packet, ip, quoted, io),
         }
     }
 

@@ -46,6 +46,7 @@ impl<B: PacketBuf> Engine<B> {
             return Some(packet);
         };
         let inner = packet.bytes().get(error.inner_at..).unwrap_or_default();
+        let mut client = None;
         if let Some(tuple) = inner_tuple::<[u8; 4]>(inner) {
             if let Some(found) = self.v4.conns.find(&tuple) {
                 return self.v4().send_error_to_client(packet, error, found, io);
@@ -53,17 +54,15 @@ impl<B: PacketBuf> Engine<B> {
             if let Some(found) = self.v6.conns.find(&tuple.to_mapped()) {
                 return self.v6().send_error_to_client(packet, error, found, io);
             }
-        } else if let Some(tuple) = inner_tuple::<[u8; 16]>(inner)
-            && let Some(found) = self.v6.conns.find(&tuple)
-        {
-            return self.v6().send_error_to_client(packet, error, found, io);
+            client = Some(tuple.to_mapped());
+        } else if let Some(tuple) = inner_tuple::<[u8; 16]>(inner) {
+            if let Some(found) = self.v6.conns.find(&tuple) {
+                return self.v6().send_error_to_client(packet, error, found, io);
+            }
+            client = Some(tuple);
         }
-        self.ask_others(packet, error, io)
-    }
-
-    /// Hands the error to the next worker, which may have the conn.
-    fn ask_others(&self, packet: B, error: TunnelError, io: &mut impl Io<B>) -> Option<B> {
-        match self.shared.next_worker(&packet) {
+        let next = client.and_then(|tuple| self.shared.next_of_client(&packet, &tuple));
+        match next {
             Some(worker) if !error.may_be_udp => {
                 self.shared.redirect(packet, worker, io);
                 None

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use inet::Net;
 use packet::checksum::Delta;
 use packet::nat64::Nat64Prefix;
+use rss::Owners;
+use sapool::Towards;
 
 use crate::config::{Dest, DestId, Encapsulation, FwdMode, Laddr, Protocol, Service};
 use crate::conn::{Conn, ConnFlags, Endpoints, RewriteDeltas};
@@ -29,6 +31,8 @@ pub(super) struct Binding<'a> {
     pub(crate) stats: &'a WorkerStats,
     pub(crate) dest_cache: &'a DestCache,
     pub(crate) laddrs: &'a mut Laddrs,
+    /// By which local ports are chosen
+    pub(crate) owners: &'a Owners,
     pub(crate) net: &'a Net,
     pub(crate) nat64_prefix: Nat64Prefix,
     /// The key by which flows are told apart on the way to a tunnel's dest
@@ -192,11 +196,10 @@ impl Binding<'_> {
         if let Some(client) = shown {
             return Ok(DestSource::itself(client, port));
         }
-        let class = sapool::class_of(remote.low_bits(), rport);
         let (addr, port) = if dest.fwdmode == FwdMode::Snat {
-            self.take_wan_port(service, dest, class)?
+            self.take_wan_port(service, dest, (remote, rport))?
         } else {
-            self.take_local_port(service, dest, class)?
+            self.take_local_port(service, dest, (remote, rport))?
         };
         Ok(DestSource {
             addr,
@@ -229,13 +232,13 @@ impl Binding<'_> {
         &mut self,
         service: &Service,
         dest: &Dest,
-        class: usize,
+        remote: (A, u16),
     ) -> Result<(A, u16), DropReason> {
         let wan = service.laddrs.iter().find(|laddr| laddr.addr == dest.addr);
         let (Some(wan), Some(addr)) = (wan, A::of(dest.addr)) else {
             return Err(DropReason::NoLaddr);
         };
-        let port = self.laddrs.take_port(wan.id, class);
+        let port = self.laddrs.take_port(wan.id, self.towards(remote, addr));
         Ok((addr, port.ok_or(DropReason::NoLocalPort)?))
     }
 
@@ -244,7 +247,7 @@ impl Binding<'_> {
         &mut self,
         service: &Service,
         dest: &Dest,
-        class: usize,
+        remote: (A, u16),
     ) -> Result<(A, u16), DropReason> {
         let mut reason = DropReason::NoLaddr;
         for laddr in laddrs_in_turn(service, self.service_state) {
@@ -253,7 +256,8 @@ impl Binding<'_> {
             else {
                 continue;
             };
-            let Some(port) = self.laddrs.take_port(laddr.id, class) else {
+            let towards = self.towards(remote, addr);
+            let Some(port) = self.laddrs.take_port(laddr.id, towards) else {
                 reason = DropReason::NoLocalPort;
                 continue;
             };
@@ -261,6 +265,19 @@ impl Binding<'_> {
             return Ok((addr, port));
         }
         Err(reason)
+    }
+
+    /// What a port of a local address is taken towards: replies must come to this worker.
+    #[inline]
+    fn towards<A: Family>(&self, (remote, rport): (A, u16), laddr: A) -> Towards {
+        let has_others = self.owners.workers() > 1;
+        Towards {
+            class: sapool::class_of(remote.low_bits(), rport),
+            base: match has_others {
+                true => A::rss_base(self.owners, remote, laddr, rport),
+                false => 0,
+            },
+        }
     }
 
     /// Prefetches the port pool whose turn is next. It was used last as many conns ago as there are

@@ -76,6 +76,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             scheduling: &mut self.shared.scheduling,
             all_stats: &self.shared.all_stats,
             all_state: &self.shared.all_state,
+            owners: &self.shared.config.owners,
             stats: &self.shared.stats,
             dest_cache: &self.shared.dest_cache,
             laddrs: &mut self.shared.laddrs,

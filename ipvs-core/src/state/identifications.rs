@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use sapool::WorkerId;
+use rss::WorkerId;
 
 /// How many identifications IPv4 has: RFC 791, 3.1.
 const COUNT: u32 = 1 << 16;

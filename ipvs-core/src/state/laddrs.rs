@@ -5,7 +5,7 @@ use std::hash::BuildHasherDefault;
 use std::net::IpAddr;
 
 use inet::hash::MixHasher;
-use sapool::PortPool;
+use sapool::{PortPool, Towards};
 
 use crate::config::LaddrId;
 use crate::simd::prefetch;
@@ -81,16 +81,24 @@ impl Laddrs {
         }
     }
 
-    /// Takes a port of the address towards dests of `class`.
+    /// Takes a port of the address.
     #[inline]
-    pub(crate) fn take_port(&mut self, id: LaddrId, class: usize) -> Option<u16> {
-        self.giving_pool(id)?.take(class)
+    pub(crate) fn take_port(&mut self, id: LaddrId, towards: Towards) -> Option<u16> {
+        self.giving_pool(id)?.take(towards)
     }
 
-    /// Takes a port of the address towards dests of `class`, preferably one that
-    /// [`Self::move_port`] can move to any other class later.
-    pub(crate) fn take_movable_port(&mut self, id: LaddrId, class: usize) -> Option<u16> {
-        self.giving_pool(id)?.take_movable(class)
+    /// Takes a port of the address, preferably one that [`Self::move_port`] can move to any other
+    /// class later.
+    pub(crate) fn take_movable_port(&mut self, id: LaddrId, towards: Towards) -> Option<u16> {
+        self.giving_pool(id)?.take_movable(towards)
+    }
+
+    /// Takes this port of the address, which another worker has announced. `false` if it is in use
+    /// here.
+    pub(crate) fn claim_port(&mut self, addr: IpAddr, class: usize, port: u16) -> bool {
+        let id = self.ids.get(&addr).copied();
+        let pool = id.and_then(|id| self.giving_pool(id));
+        pool.is_some_and(|pool| pool.claim(class, port))
     }
 
     /// Moves a port in use from class `from` to class `to`, even if the address is leaving. `false`
@@ -143,10 +151,14 @@ mod tests {
 
     use super::*;
 
+    /// The pool of the only worker.
     fn pool() -> Box<PortPool> {
-        Box::new(PortPool::new(
-            PoolShare::new(sapool::WorkerId(0), 1).unwrap(),
-        ))
+        let share = PoolShare::new(&rss::Owners::single(), rss::WorkerId(0), false);
+        Box::new(PortPool::new(&share))
+    }
+
+    const fn to(class: usize) -> Towards {
+        Towards { class, base: 0 }
     }
 
     #[test]
@@ -154,20 +166,20 @@ mod tests {
         let mut laddrs = Laddrs::default();
         let addr = IpAddr::from([192, 168, 100, 200]);
         assert!(laddrs.add(LaddrId(0), addr, pool()).is_none());
-        let used = laddrs.take_port(LaddrId(0), 0).unwrap();
+        let used = laddrs.take_port(LaddrId(0), to(0)).unwrap();
         assert!(laddrs.leave(LaddrId(0)).is_none(), "a conn uses it");
-        assert_eq!(laddrs.take_port(LaddrId(0), 0), None);
+        assert_eq!(laddrs.take_port(LaddrId(0), to(0)), None);
         let (old, idle) = laddrs.add(LaddrId(1), addr, pool()).unwrap();
         assert_eq!((old, idle.used()), (LaddrId(0), 0));
         let all = idle.capacity() / sapool::CLASSES as u64;
         let others: Vec<_> = (1..all)
-            .filter_map(|_| laddrs.take_port(LaddrId(1), 0))
+            .filter_map(|_| laddrs.take_port(LaddrId(1), to(0)))
             .collect();
         assert_eq!(others.len() as u64, all - 1);
         assert!(!others.contains(&used));
-        assert_eq!(laddrs.take_port(LaddrId(1), 0), None);
+        assert_eq!(laddrs.take_port(LaddrId(1), to(0)), None);
         laddrs.put_port(addr, 0, used);
-        assert_eq!(laddrs.take_port(LaddrId(1), 0), Some(used));
+        assert_eq!(laddrs.take_port(LaddrId(1), to(0)), Some(used));
     }
 
     #[test]
@@ -175,7 +187,7 @@ mod tests {
         let mut laddrs = Laddrs::default();
         let addr = IpAddr::from([192, 168, 100, 200]);
         laddrs.add(LaddrId(3), addr, pool());
-        let port = laddrs.take_port(LaddrId(3), 5).unwrap();
+        let port = laddrs.take_port(LaddrId(3), to(5)).unwrap();
         assert!(laddrs.leave(LaddrId(3)).is_none());
         let (id, pool) = laddrs.put_port(addr, 5, port).unwrap();
         assert_eq!((id, pool.used()), (LaddrId(3), 0));

@@ -1,6 +1,6 @@
 //! The state of a service that a worker keeps from one new conn to the next.
 
-use sapool::WorkerId;
+use rss::WorkerId;
 
 use crate::config::Service;
 use crate::state::limits::RateBucket;

@@ -2,7 +2,7 @@
 //! (RFC 791, RFC 1858, RFC 3128).
 
 use etherparse::Ipv4Header;
-use ipvs_core::{DropReason, Encapsulation, FwdMode, Origin, Protocol};
+use ipvs_core::{DropReason, Encapsulation, FwdMode, Origin, Protocol, WorkerId};
 use packet::PortId;
 use rstest::rstest;
 use testkit::VecBuf;
@@ -212,65 +212,51 @@ fn later_fragments_are_handed_over_as_the_first() {
         ..Setup::default()
     }
     .build();
-    let to_other_worker = frames::udp(DEST, "192.168.100.200:1025", &[9; 1200], FROM_DEST);
-    for fragment in cut(&to_other_worker, 800) {
+    let owners = config::owners(2);
+    let is_other_s = |port: &u16| {
+        owners.of_v4([192, 168, 100, 2], [192, 168, 100, 200], 80, *port) == WorkerId(1)
+    };
+    let port = (1025..).find(is_other_s).unwrap();
+    let reply = frames::udp(DEST, &format!("{LADDR}:{port}"), &[9; 1200], FROM_DEST);
+    for fragment in cut(&reply, 800) {
         assert_eq!(director.receive(LAN, &fragment), []);
     }
-    let workers: Vec<u16> = director
-        .wire
-        .redirected
-        .iter()
-        .map(|(worker, _)| *worker)
-        .collect();
+    let redirected = director.wire.redirected.iter();
+    let workers: Vec<u16> = redirected.map(|(worker, _)| *worker).collect();
     assert_eq!(workers, [1, 1]);
 }
 
-/// Three workers, of which the last has the client's conn. The first receives the dest's fragments
-/// in these batches, and all of them must reach the client.
-fn at_three_workers(batches: &[&[usize]], answer: &[Vec<u8>]) -> Vec<Director> {
-    let worker = |worker| {
-        Setup {
-            protocol: Protocol::Udp,
-            fwdmode: FwdMode::Nat,
-            worker,
-            workers: 3,
-            ..Setup::default()
-        }
-        .build()
+/// Three workers, one of which has the client's conn. The first receives the dest's fragments in
+/// these batches; what leaves the director.
+fn at_three_workers(batches: &[&[usize]], answer: &[Vec<u8>]) -> (Vec<Director>, Vec<Vec<u8>>) {
+    let setup = Setup {
+        protocol: Protocol::Udp,
+        fwdmode: FwdMode::Nat,
+        workers: 3,
+        ..Setup::default()
     };
-    let mut workers: Vec<Director> = [0, 1, 2].map(worker).into();
-    receive_all(&mut workers[2], WAN, &question(), LAN);
-    for batch in batches {
-        let batch = batch.iter().map(|at| VecBuf::new(LAN, &answer[*at]));
-        let Director {
-            engine, wire, now, ..
-        } = &mut workers[0];
-        engine.process(*now, Origin::Nic, batch, wire);
-        for from in 0..2 {
-            let handed = std::mem::take(&mut workers[from].wire.redirected);
-            assert!(handed.iter().all(|(to, _)| usize::from(*to) == from + 1));
-            let packets = handed.into_iter().map(|(_, packet)| packet);
-            let Director {
-                engine, wire, now, ..
-            } = &mut workers[from + 1];
-            engine.process(*now, Origin::Worker, packets, wire);
-        }
+    let mut workers = setup.build_all();
+    for fragment in question() {
+        receive_at(&mut workers, 2, WAN, &fragment);
     }
-    workers
+    let mut sent = Vec::new();
+    for batch in batches {
+        let batch: Vec<&[u8]> = batch.iter().map(|at| &answer[*at][..]).collect();
+        sent.extend(receive_batch_at(&mut workers, 0, LAN, &batch));
+    }
+    (workers, sent.into_iter().map(|(_, frame)| frame).collect())
 }
 
-/// With NAT a reply is handed from worker to worker until one has its conn. So are its later
-/// fragments, also those that came before the first.
+/// With NAT a reply is handed to the worker that has its conn. So are its later fragments, also
+/// those that came before the first.
 #[rstest]
 #[case::together(&[&[0, 1, 2][..]])]
 #[case::one_by_one(&[&[0][..], &[1], &[2]])]
 #[case::before_their_first(&[&[1, 0, 2][..]])]
 #[case::long_before_their_first(&[&[2][..], &[1], &[0]])]
-fn later_fragments_in_nat_mode_go_around_as_the_first(#[case] batches: &[&[usize]]) {
+fn later_fragments_in_nat_mode_follow_the_first(#[case] batches: &[&[usize]]) {
     let answer = frames::udp(DEST, CLIENT, &[9; 1000], FROM_DEST);
-    let workers = at_three_workers(batches, &cut(&answer, 400));
-    let sent = workers[2].wire.sent.iter();
-    let sent: Vec<_> = sent.map(|(_, frame)| frame.clone()).collect();
+    let (workers, sent) = at_three_workers(batches, &cut(&answer, 400));
     let seen = join(&sent);
     assert_eq!((seen.src.as_str(), seen.dst.as_str()), (VIP, CLIENT));
     assert!(seen.checksums_right);
@@ -284,13 +270,14 @@ fn later_fragments_in_nat_mode_go_around_as_the_first(#[case] batches: &[&[usize
 #[test]
 fn fragments_without_a_conn_at_any_worker_do_not_leave_the_director() {
     let answer = frames::udp(DEST, "10.0.0.77:5000", &[9; 1000], FROM_DEST);
-    let workers = at_three_workers(&[&[0, 1, 2]], &cut(&answer, 400));
+    let (workers, sent) = at_three_workers(&[&[0, 1, 2]], &cut(&answer, 400));
+    assert_eq!(sent, Vec::<Vec<u8>>::new());
     for Director { wire, engine, .. } in &workers {
         assert!(wire.to_kernel.is_empty() && wire.sent.is_empty() && wire.redirected.is_empty());
         assert_eq!(engine.stats().held.get(), 0);
     }
-    let dropped = workers[2].engine.stats().drops_by(DropReason::NatNoConn);
-    assert_eq!(dropped.get(), 3);
+    let dropped = |worker: &Director| worker.engine.stats().drops_by(DropReason::NatNoConn).get();
+    assert_eq!(workers.iter().map(dropped).sum::<u64>(), 3);
 }
 
 #[test]

@@ -78,7 +78,11 @@ fn a_reply_at_another_worker_is_handed_over() {
         ..setup6(Protocol::Udp, FwdMode::FullNat)
     }
     .build();
-    let reply = frames::udp(DEST6, "[2001:db8:100::200]:1025", b"", FROM_DEST);
+    let mut ends = (1025..).map(|port| format!("[{LADDR6}]:{port}"));
+    let end = ends
+        .find(|end| config::owner_of(2, DEST6, end) == 1)
+        .unwrap();
+    let reply = frames::udp(DEST6, &end, b"", FROM_DEST);
     assert_eq!(director.receive(LAN, &reply), []);
     assert_eq!(director.wire.redirected.pop().unwrap().0, 1);
 }

@@ -63,27 +63,32 @@ fn nat_lets_no_reply_out_that_belongs_to_no_conn() {
     assert_eq!(director.wire.to_kernel.len(), 1, "ssh is not the service");
 }
 
-/// A reply may come to any worker. It is handed on from worker to worker until one has its conn,
-/// and dropped if none has.
+/// A reply may come to any worker. It is handed to the one that the client's packets come to, and
+/// answered there if it has no conn.
 #[test]
-fn a_nat_reply_goes_around_the_workers() {
-    let mut director = Setup {
+fn a_nat_reply_goes_to_the_worker_that_the_client_s_packets_come_to() {
+    let setup = Setup {
         fwdmode: FwdMode::Nat,
-        worker: 1,
-        workers: 3,
+        workers: 8,
         ..Setup::default()
-    }
-    .build();
-    let stray = frames::tcp(DEST, CLIENT).flags("A").frame(FROM_DEST);
-    assert_eq!(director.receive(LAN, &stray), []);
-    let (worker, packet) = director.wire.redirected.pop().unwrap();
-    assert_eq!(worker, 2);
-    assert_eq!(director.receive_from(Origin::Worker, packet), []);
-    let (worker, packet) = director.wire.redirected.pop().unwrap();
-    assert_eq!(worker, 2, "the third of three is asked last");
-    let reset = one(director.receive_from(Origin::Worker, packet), LAN);
-    assert_eq!((reset.src.as_str(), reset.flags.as_str()), (CLIENT, "R"));
-    assert_eq!(director.drops()[DropReason::NatNoConn as usize], 1);
+    };
+    let mut workers = setup.build_all();
+    let owner = config::owners(8).of_v4([10, 0, 0, 48], [10, 0, 0, 100], 40_000, 80);
+    let at = usize::from(owner.next(8).0);
+    let stray = frames::tcp(DEST, "10.0.0.48:40000").flags("A");
+    let reset = one(
+        receive_at(&mut workers, at, LAN, &stray.frame(FROM_DEST)),
+        LAN,
+    );
+    assert_eq!(
+        (reset.src.as_str(), reset.flags.as_str()),
+        ("10.0.0.48:40000", "R")
+    );
+    assert_eq!(
+        workers[owner.index()].drops()[DropReason::NatNoConn as usize],
+        1
+    );
+    assert_eq!(handed_over(&workers), 1);
 }
 
 /// Two services share a dest. A client that uses the same port for both would get replies that

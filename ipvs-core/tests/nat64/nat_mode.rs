@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use inet::IfIndex;
-use ipvs_core::{DropReason, FwdMode, Origin, Protocol};
+use ipvs_core::{DropReason, FwdMode, Protocol};
 use packet::nat64::Nat64Prefix;
 use rstest::rstest;
 use testkit::director::*;
@@ -173,13 +173,12 @@ fn a_reply_at_another_worker_is_handed_over(
     };
     let mut workers: Vec<Director> = setup.build_all().into_iter().map(with_prefix).collect();
     let ask = frames::udp(client, vip, b"ask", FROM_CLIENT);
-    assert_eq!(workers[0].to_dest(&ask).src, seen);
+    let owner = config::owner_of(2, client, vip);
+    let at_dest = one(receive_at(&mut workers, 1 - owner, WAN, &ask), LAN);
+    assert_eq!(at_dest.src, seen);
     let answer = frames::udp(dest, seen, b"answer", FROM_DEST);
-    assert_eq!(workers[1].receive(LAN, &answer), []);
-    let (to, packet) = workers[1].wire.redirected.pop().unwrap();
-    assert_eq!(to, 0);
-    let sent = workers[0].receive_from(Origin::Worker, packet);
-    let back = one(sent, WAN);
+    let back = one(receive_at(&mut workers, 1 - owner, LAN, &answer), WAN);
+    assert_eq!(handed_over(&workers), 2);
     assert_eq!((back.src.as_str(), back.dst.as_str()), (vip, client));
     assert!(back.checksums_right);
 }

@@ -1,6 +1,6 @@
 //! Where packets go that are used again.
 
-use ipvs_core::{Event, Io, WorkerId};
+use ipvs_core::{Event, Handoff, Io, WorkerId};
 use packet::{PacketBuf, PortId};
 
 use crate::VecBuf;
@@ -23,7 +23,7 @@ impl Io<VecBuf> for Basket {
     }
     fn to_kernel(&mut self, _: VecBuf) {}
     fn copy_to_kernel(&mut self, _: &VecBuf) {}
-    fn redirect(&mut self, _: WorkerId, _: VecBuf) {}
+    fn redirect(&mut self, _: WorkerId, _: VecBuf, _: Handoff) {}
     fn allocate(&mut self, _: PortId, len: usize) -> Option<VecBuf> {
         let mut packet = self.spare.pop()?;
         packet.truncate(0);

@@ -3,6 +3,7 @@
 //! clients.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use inet::{Device, IfIndex, LocalAddr, Prefix, Route, RouteScope};
 
@@ -11,7 +12,11 @@ use ipvs_core::{
     ServiceId, ServiceKey, ServiceOptions,
 };
 use packet::{MacAddr, PortId};
-use sapool::{PoolShare, PortPool, WorkerId};
+use rss::{Key, Owners, WorkerId};
+
+use sapool::{PoolShare, PortPool};
+
+use crate::nic::Nic;
 
 /// The interface towards the dests
 pub const TO_DESTS: IfIndex = IfIndex(1);
@@ -111,15 +116,53 @@ pub fn service(
 }
 
 /// Gives a worker its share of a local address's ports.
-///
-/// # Panics
-/// If there is no such worker.
-pub fn add_laddr(id: u32, addr: IpAddr, worker: u16, workers: u16) -> Command {
-    let share =
-        PoolShare::new(WorkerId(worker), workers).expect("a worker below the number of workers");
+pub fn add_laddr(id: u32, addr: IpAddr, worker: u16, owners: &Owners) -> Command {
+    let share = PoolShare::new(owners, WorkerId(worker), addr.is_ipv6());
     Command::AddLaddr {
         id: LaddrId(id),
         addr,
-        pool: Box::new(PortPool::new(share)),
+        pool: Box::new(PortPool::new(&share)),
     }
+}
+
+/// The owners of packets in a director of so many workers: a table of 128 entries, as most NICs
+/// have, and a key without regularity.
+///
+/// # Panics
+/// If there are more workers than entries.
+pub fn owners(workers: u16) -> Arc<Owners> {
+    let table = Owners::in_turns(128, workers);
+    let owners = Owners::new(&rss_key(), table, workers);
+    Arc::new(owners.expect("a key without regularity"))
+}
+
+/// A NIC that hashes as [`owners`] does.
+pub fn nic(workers: u16) -> Nic {
+    Nic::new(&rss_key(), owners(workers).table())
+}
+
+/// A key of 52 bytes, as long as keys are.
+fn rss_key() -> Key {
+    let byte = |at: usize| (0x9e37_79b1_u32.wrapping_mul(at as u32 + 1) >> 24) as u8;
+    Key(std::array::from_fn(byte))
+}
+
+/// The number of the worker that owns packets between these ends, in a director of so many workers.
+///
+/// # Panics
+/// If the ends are no addresses with ports, or of two families.
+pub fn owner_of(workers: usize, src: &str, dst: &str) -> usize {
+    let end = |text: &str| text.parse::<SocketAddr>().expect("an address with a port");
+    let (src, dst) = (end(src), end(dst));
+    let owners = owners(workers as u16);
+    let owner = match (src.ip(), dst.ip()) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => {
+            owners.of_v4(from.octets(), to.octets(), src.port(), dst.port())
+        }
+        (IpAddr::V6(from), IpAddr::V6(to)) => {
+            owners.of_v6(from.octets(), to.octets(), src.port(), dst.port())
+        }
+        _ => panic!("{src} and {dst} are of two families"),
+    };
+    owner.index()
 }

@@ -18,6 +18,7 @@ mod noise;
 mod setup;
 mod wire;
 mod worker;
+mod workers;
 
 pub use addresses::*;
 pub use basket::Basket;
@@ -26,3 +27,4 @@ pub use noise::Random;
 pub use setup::{Setup, setup6};
 pub use wire::{Wire, one, only};
 pub use worker::Director;
+pub use workers::{handed_over, receive_at, receive_batch_at};

@@ -7,8 +7,8 @@ use inet::neighbour::NeighbourConfig;
 use inet::{Device, IfIndex, NeighbourTable, Net, Prefix, Route, RouteScope};
 use ipvs_core::tuple::HashKey;
 use ipvs_core::{
-    Engine, EngineConfig, FwdMode, Keys, Now, Protocol, SchedulerKind, Service, ServiceKey,
-    SharedState, Snapshot, WorkerStats,
+    Arrival, Engine, EngineConfig, FwdMode, Keys, Now, Protocol, SchedulerKind, Service,
+    ServiceKey, SharedState, Snapshot, WorkerStats,
 };
 
 use super::addresses::{
@@ -26,6 +26,8 @@ pub struct Setup {
     pub worker: u16,
     /// How many workers there are
     pub workers: u16,
+    /// Which worker makes the conn of a client
+    pub arrival: Arrival,
     /// Room for conns, of each family
     pub max_conns: u32,
     /// The protocol of the service
@@ -53,6 +55,7 @@ impl Default for Setup {
         Self {
             worker: 0,
             workers: 1,
+            arrival: Arrival::AsItComes,
             max_conns: 1024,
             protocol: Protocol::Tcp,
             fwdmode: FwdMode::FullNat,
@@ -120,7 +123,8 @@ impl Setup {
     fn engine_config(&self) -> EngineConfig {
         EngineConfig {
             worker: ipvs_core::WorkerId(self.worker),
-            workers: self.workers,
+            owners: config::owners(self.workers),
+            arrival: self.arrival,
             max_conns: self.max_conns,
             max_conns_v6: self.max_conns,
             keys: Keys {
@@ -148,8 +152,9 @@ impl Setup {
                 ..Snapshot::default()
             },
         };
+        let owners = config::owners(self.workers);
         for (id, laddr) in (0..).zip(&self.laddrs) {
-            director.command(config::add_laddr(id, ip(laddr), self.worker, self.workers));
+            director.command(config::add_laddr(id, ip(laddr), self.worker, &owners));
         }
         let service = Arc::new(self.service());
         director.snapshot.services.insert_all([service]);

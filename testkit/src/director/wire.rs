@@ -1,6 +1,6 @@
 //! What leaves a director, as bytes.
 
-use ipvs_core::{Event, Io, WorkerId};
+use ipvs_core::{Event, Handoff, Io, WorkerId};
 use packet::{PacketBuf, PortId};
 
 use crate::VecBuf;
@@ -15,6 +15,8 @@ pub struct Wire {
     pub to_kernel: Vec<Vec<u8>>,
     /// Packets handed to other workers, each with the worker's number
     pub redirected: Vec<(u16, VecBuf)>,
+    /// How many of all packets that were handed over a NIC would have brought to the right worker
+    pub misplaced: u64,
     /// What control was told
     pub events: Vec<Event>,
     /// Set by a test that wants no packet to be allocated
@@ -31,7 +33,8 @@ impl Io<VecBuf> for Wire {
     fn copy_to_kernel(&mut self, packet: &VecBuf) {
         self.to_kernel.push(packet.bytes().to_vec());
     }
-    fn redirect(&mut self, worker: WorkerId, packet: VecBuf) {
+    fn redirect(&mut self, worker: WorkerId, packet: VecBuf, handoff: Handoff) {
+        self.misplaced += u64::from(handoff == Handoff::Misplaced);
         self.redirected.push((worker.0, packet));
     }
     fn allocate(&mut self, port: PortId, len: usize) -> Option<VecBuf> {

@@ -13,6 +13,10 @@ impl Platform for Nic {
     fn health(&self, _: PortId) -> LinkHealth {
         *self.0.lock()
     }
+    fn watch_steering(&self, _: PortId) -> Option<String> {
+        None
+    }
+
     fn pools(&self) -> Vec<PoolInfo> {
         Vec::new()
     }

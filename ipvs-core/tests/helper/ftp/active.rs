@@ -8,8 +8,7 @@ use testkit::director::*;
 use testkit::frames;
 
 use super::{
-    DEST_FTP, EPRT, VIP_FTP, announce, answers, control, director, go_around, ports_in_use, says,
-    text,
+    DEST_FTP, EPRT, VIP_FTP, announce, answers, control, director, ports_in_use, says, text,
 };
 
 /// With NAT the line names the client correctly. The data conn of the dest comes to the client from
@@ -210,16 +209,17 @@ fn data_conns_from_any_port_find_their_worker(#[case] fwdmode: FwdMode) {
         ..Setup::default()
     }
     .build_all();
-    control(&mut workers[1]);
-    let line = says(&mut workers[1], 1001, 5001, EPRT);
+    let owner = config::owner_of(3, CLIENT, VIP_FTP);
+    control(&mut workers[owner]);
+    let line = says(&mut workers[owner], 1001, 5001, EPRT);
     let mut words = text(&line).split('|').skip(2);
     let to = format!("{}:{}", words.next().unwrap(), words.next().unwrap());
     let call = frames::tcp("192.168.100.2:2000", &to).flags("S").seq(7);
-    let sent = go_around(&mut workers, 0, LAN, &call.frame(FROM_DEST));
+    let sent = receive_at(&mut workers, 0, LAN, &call.frame(FROM_DEST));
     assert_eq!(one(sent, WAN).src, "10.0.0.100:2000");
     let answer = frames::tcp("10.0.0.48:40001", "10.0.0.100:2000").flags("SA");
     let answer = answer.seq(70).ack(8).frame(FROM_CLIENT);
-    let seen = one(go_around(&mut workers, 2, WAN, &answer), LAN);
+    let seen = one(receive_at(&mut workers, 2, WAN, &answer), LAN);
     assert_eq!((seen.src, seen.dst.as_str()), (to, "192.168.100.2:2000"));
     // A SYN belongs to no conn yet, so it is not handed around.
     let stray = frames::tcp("10.0.0.48:40002", "10.0.0.100:2000").flags("S");
@@ -251,18 +251,19 @@ fn data_conns_from_a_port_with_a_service_find_their_worker(#[case] fwdmode: FwdM
     workers
         .iter_mut()
         .for_each(|worker| serve_too(worker, 8080));
-    control(&mut workers[1]);
-    let line = says(&mut workers[1], 1001, 5001, EPRT);
+    let owner = config::owner_of(3, CLIENT, VIP_FTP);
+    control(&mut workers[owner]);
+    let line = says(&mut workers[owner], 1001, 5001, EPRT);
     let mut words = text(&line).split('|').skip(2);
     let to = format!("{}:{}", words.next().unwrap(), words.next().unwrap());
     let (dest, vip) = ("192.168.100.2:8080", "10.0.0.100:8080");
     let call = frames::tcp(dest, &to).flags("S").seq(7);
-    let sent = go_around(&mut workers, 0, LAN, &call.frame(FROM_DEST));
+    let sent = receive_at(&mut workers, 0, LAN, &call.frame(FROM_DEST));
     assert_eq!(one(sent, WAN).src, vip);
     for (flags, seq) in [("SA", 70), ("A", 71), ("PA", 71), ("FA", 71)] {
         let answer = frames::tcp("10.0.0.48:40001", vip).flags(flags).seq(seq);
         let answer = answer.ack(8).frame(FROM_CLIENT);
-        let seen = one(go_around(&mut workers, 2, WAN, &answer), LAN);
+        let seen = one(receive_at(&mut workers, 2, WAN, &answer), LAN);
         assert_eq!((&seen.src, seen.dst.as_str(), seen.ack), (&to, dest, 8));
     }
     // A segment that belongs to no conn is answered by the last worker.
@@ -271,12 +272,13 @@ fn data_conns_from_a_port_with_a_service_find_their_worker(#[case] fwdmode: FwdM
         [0, 1, 2].map(|at: usize| workers[at].drops()[reason])
     };
     let stray = frames::tcp("10.0.0.48:40002", vip).flags("A").ack(8);
-    let sent = go_around(&mut workers, 0, WAN, &stray.frame(FROM_CLIENT));
+    let sent = receive_at(&mut workers, 0, WAN, &stray.frame(FROM_CLIENT));
     assert_eq!(one(sent, WAN).flags, "R");
     assert_eq!(drops(&workers), [0, 0, 1]);
-    // SYNs of clients of the service are not handed around.
+    // SYNs of clients of the service make conns.
     let syn = frames::tcp("10.0.0.48:40003", vip).flags("S").seq(1);
-    assert_eq!(workers[0].to_dest(&syn.frame(FROM_CLIENT)).dst, dest);
+    let sent = receive_at(&mut workers, 0, WAN, &syn.frame(FROM_CLIENT));
+    assert_eq!(one(sent, LAN).dst, dest);
 }
 
 /// Adds a service with the same VIP and dest on another port.

@@ -5,10 +5,10 @@ mod nat64;
 mod passive;
 mod repeated_calls;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipvs_core::{Command, FwdMode, LaddrId, Origin};
-use packet::PortId;
+use ipvs_core::{Command, FwdMode, LaddrId, Owners, WorkerId};
 use sapool::{PoolShare, PoolUsage, PortPool};
 use testkit::director::*;
 use testkit::frames::{self, Seen};
@@ -80,29 +80,14 @@ fn ports_in_use(director: &mut Director) -> Arc<PoolUsage> {
 }
 
 fn ports_of_in_use(director: &mut Director, laddr: &str) -> Arc<PoolUsage> {
-    let pool = Box::new(PortPool::new(
-        PoolShare::new(sapool::WorkerId(0), 1).unwrap(),
-    ));
+    let addr: IpAddr = laddr.parse().unwrap();
+    let share = PoolShare::new(&Owners::single(), WorkerId(0), addr.is_ipv6());
+    let pool = Box::new(PortPool::new(&share));
     let usage = pool.usage();
     director.command(Command::AddLaddr {
         id: LaddrId(0),
-        addr: laddr.parse().unwrap(),
+        addr,
         pool,
     });
     usage
-}
-
-/// A packet comes to a worker and is handed from worker to worker, until one sends it.
-fn go_around(
-    workers: &mut [Director],
-    first: usize,
-    port: PortId,
-    frame: &[u8],
-) -> Vec<(PortId, Vec<u8>)> {
-    let (mut at, mut sent) = (first, workers[first].receive(port, frame));
-    while let Some((next, packet)) = workers[at].wire.redirected.pop() {
-        at = usize::from(next);
-        sent = workers[at].receive_from(Origin::Worker, packet);
-    }
-    sent
 }

@@ -6,7 +6,7 @@ use rstest::rstest;
 use testkit::director::*;
 use testkit::frames;
 
-use super::{control, director, go_around, ports_of_in_use, says, text};
+use super::{control, director, ports_of_in_use, says, text};
 
 /// Ends of an FTP conn between both families.
 struct Ends {
@@ -391,7 +391,8 @@ fn calls_from_the_other_family_find_their_worker(
     let [client, listening] = [40_000, 40_001].map(|port| end(ends.client, port));
     let [vip_ftp, vip] = [21, 2000].map(|port| end(ends.vip, port));
     let [dest_ftp, dest] = [21, 2000].map(|port| end(ends.dest, port));
-    workers[1].open_between(&client, &vip_ftp, &dest_ftp);
+    let owner = config::owner_of(3, &client, &vip_ftp);
+    workers[owner].open_between(&client, &vip_ftp, &dest_ftp);
     let family = if ends.client.contains(':') { 2 } else { 1 };
     let line = format!("EPRT |{family}|{}|40001|\r\n", ends.client);
     let says = frames::tcp(&client, &vip_ftp)
@@ -399,12 +400,12 @@ fn calls_from_the_other_family_find_their_worker(
         .seq(1001)
         .ack(5001);
     let says = says.payload(line.as_bytes()).frame(FROM_CLIENT);
-    let heard = workers[1].to_dest(&says);
+    let heard = workers[owner].to_dest(&says);
     let (to, _) = called(text(&heard), seen_as);
     let call = frames::tcp(&dest, &to).flags("S").seq(7);
-    let sent = go_around(&mut workers, 0, LAN, &call.frame(FROM_DEST));
+    let sent = receive_at(&mut workers, 0, LAN, &call.frame(FROM_DEST));
     assert_eq!(one(sent, WAN).src, vip);
     let answer = frames::tcp(&listening, &vip).flags("SA").seq(70).ack(8);
-    let sent = go_around(&mut workers, 2, WAN, &answer.frame(FROM_CLIENT));
+    let sent = receive_at(&mut workers, 2, WAN, &answer.frame(FROM_CLIENT));
     assert_eq!(one(sent, LAN).src, to);
 }

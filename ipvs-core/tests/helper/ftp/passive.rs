@@ -1,7 +1,7 @@
 //! Passive FTP (PASV and EPSV): the client opens the data conn. What workers know of data conns
 //! that are expected.
 
-use ipvs_core::{FwdMode, Origin, Protocol};
+use ipvs_core::{FwdMode, Protocol};
 use rstest::rstest;
 use testkit::director::*;
 use testkit::frames::{self, Seen};
@@ -196,9 +196,11 @@ fn other_workers_know_which_data_conns_are_expected() {
         ..Setup::default()
     }
     .build_all();
-    let control = control(&mut workers[0]);
+    let owner = config::owner_of(2, CLIENT, VIP_FTP);
+    let other = 1 - owner;
+    let control = control(&mut workers[owner]);
     answers(
-        &mut workers[0],
+        &mut workers[owner],
         &control,
         5001,
         1001,
@@ -206,21 +208,18 @@ fn other_workers_know_which_data_conns_are_expected() {
     );
     let data = frames::tcp("10.0.0.48:40001", "10.0.0.100:6446").flags("S");
     assert_eq!(
-        workers[1].to_dest(&data.frame(FROM_CLIENT)).dst,
+        workers[other].to_dest(&data.frame(FROM_CLIENT)).dst,
         "192.168.100.2:6446"
     );
     // The dest's SYN comes to one worker and the client's answer to the other, which hands it over.
-    says(&mut workers[0], 1001, 5001, "PORT 10,0,0,48,156,65\r\n");
+    says(&mut workers[owner], 1001, 5001, "PORT 10,0,0,48,156,65\r\n");
     let call = frames::tcp("192.168.100.2:20", "10.0.0.48:40001").flags("S");
-    workers[1].to_client(&call.frame(FROM_DEST));
+    workers[other].to_client(&call.frame(FROM_DEST));
     let answer = frames::tcp("10.0.0.48:40001", "10.0.0.100:20")
         .flags("SA")
         .seq(70)
         .ack(1);
-    assert_eq!(workers[0].receive(WAN, &answer.frame(FROM_CLIENT)), []);
-    let (worker, packet) = workers[0].wire.redirected.pop().unwrap();
-    assert_eq!(worker, 1);
-    let sent = workers[1].receive_from(Origin::Worker, packet);
+    let sent = receive_at(&mut workers, owner, WAN, &answer.frame(FROM_CLIENT));
     assert_eq!(Seen::parse(&only(sent).1).dst, "192.168.100.2:20");
 }
 

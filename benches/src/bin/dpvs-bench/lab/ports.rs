@@ -122,6 +122,7 @@ fn start_port(name: &str, pool: &Mempool) -> Result<(PortId, RxQueue, Out), Erro
         tx_desc: 512,
         mtu: 1500,
         promiscuous: false,
+        rss_key: None,
     };
     let mut port = Port::by_name(name)?;
     port.start(&config, pool)?;

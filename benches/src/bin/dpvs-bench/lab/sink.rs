@@ -1,7 +1,7 @@
 //! What the engine sends to: two ports, and control if there is one.
 
 use dpdk::{Burst, Mbuf, Mempool, TxQueue};
-use ipvs_core::{Event, Io, WorkerId};
+use ipvs_core::{Event, Handoff, Io, WorkerId};
 use packet::{PacketBuf, PortId};
 
 use benches::frames::{FRAME_LEN, Frame};
@@ -74,7 +74,7 @@ impl Io<Mbuf> for Sink {
     }
     fn to_kernel(&mut self, _: Mbuf) {}
     fn copy_to_kernel(&mut self, _: &Mbuf) {}
-    fn redirect(&mut self, _: WorkerId, _: Mbuf) {}
+    fn redirect(&mut self, _: WorkerId, _: Mbuf, _: Handoff) {}
     fn allocate(&mut self, port: PortId, len: usize) -> Option<Mbuf> {
         let mut packet = self.pool.alloc()?;
         packet.set_port(port);
@@ -107,7 +107,7 @@ impl Io<Mbuf> for Recorder {
     }
     fn to_kernel(&mut self, _: Mbuf) {}
     fn copy_to_kernel(&mut self, _: &Mbuf) {}
-    fn redirect(&mut self, _: WorkerId, _: Mbuf) {}
+    fn redirect(&mut self, _: WorkerId, _: Mbuf, _: Handoff) {}
     fn allocate(&mut self, _: PortId, _: usize) -> Option<Mbuf> {
         None
     }

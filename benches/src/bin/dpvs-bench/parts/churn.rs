@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use dpdk::{Burst, Mbuf, Mempool};
-use ipvs_core::{Engine, Event, Io, Now, Origin, TcpState, Timeouts, WorkerId};
+use ipvs_core::{Engine, Event, Handoff, Io, Now, Origin, TcpState, Timeouts, WorkerId};
 use packet::{PacketBuf, PortId};
 use serde_json::{Map, Value, json};
 
@@ -173,7 +173,7 @@ impl Io<Mbuf> for Peers {
     }
     fn to_kernel(&mut self, _: Mbuf) {}
     fn copy_to_kernel(&mut self, _: &Mbuf) {}
-    fn redirect(&mut self, _: WorkerId, _: Mbuf) {}
+    fn redirect(&mut self, _: WorkerId, _: Mbuf, _: Handoff) {}
     fn allocate(&mut self, _: PortId, _: usize) -> Option<Mbuf> {
         None
     }

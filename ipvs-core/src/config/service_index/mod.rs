@@ -1,30 +1,21 @@
 //! Facts about all services together, so that a worker need not look at each.
 
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
-use std::net::IpAddr;
+mod ends;
+mod nat_dests;
 
-use inet::Sharded;
-use inet::hash::MixHasher;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Protocol;
-use crate::config::dest::Dest;
-use crate::config::fwdmode::FwdMode;
 use crate::config::service::Service;
-
-/// Number of shards of [`Ends`].
-const SHARDS: usize = 256;
-
-/// Protocol, address and port of packets. Port 0 stands for all ports.
-type End = (Protocol, IpAddr, u16);
-/// Number of services for each end.
-type Shard = HashMap<End, u32, BuildHasherDefault<MixHasher>>;
+use ends::{End, Ends};
+pub(crate) use nat_dests::MOST_VIPS;
+use nat_dests::{NatDests, nat_dests_of};
 
 /// Facts about all services, updated when a service is added or removed. Cloning copies pointers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ServiceIndex {
     /// Dests of NAT services. Their packets must not be forwarded untranslated.
-    nat_dests: Ends,
+    nat_dests: NatDests,
     /// Addresses of the dests of NAT services, for later fragments, which have no ports.
     nat_dest_addrs: Ends,
     /// VIPs, without ports.
@@ -48,8 +39,8 @@ pub(super) struct ServiceIndex {
 impl ServiceIndex {
     /// Adds the facts of a service.
     pub(crate) fn add(&mut self, service: &Service) {
-        for end in nat_dests_of(service) {
-            self.nat_dests.add(end);
+        self.nat_dests.add(service);
+        for (end, _) in nat_dests_of(service) {
             self.nat_dest_addrs.add(of_any_port(end));
         }
         self.nat64 += usize::from(service.is_nat64());
@@ -67,8 +58,8 @@ impl ServiceIndex {
 
     /// Removes the facts of a service that was added.
     pub(crate) fn remove(&mut self, service: &Service) {
-        for end in nat_dests_of(service) {
-            self.nat_dests.remove(&end);
+        self.nat_dests.remove(service);
+        for (end, _) in nat_dests_of(service) {
             self.nat_dest_addrs.remove(&of_any_port(end));
         }
         self.nat64 -= usize::from(service.is_nat64());
@@ -102,6 +93,12 @@ impl ServiceIndex {
         self.hashed > 0
     }
 
+    /// Whether there are dests that are reached by NAT.
+    #[inline]
+    pub(super) const fn has_nat_dests(&self) -> bool {
+        !self.nat_dests.is_empty()
+    }
+
     /// Whether there are FTP services.
     #[inline]
     pub(crate) const fn has_ftp(&self) -> bool {
@@ -130,6 +127,24 @@ impl ServiceIndex {
             || self.any_port + self.matching > 0 && self.nat_dests.contains(&(protocol, addr, 0))
     }
 
+    /// The VIPs, each with the port of its service, to which the clients of a NAT dest with this
+    /// address and port have sent their packets, and whether these are all.
+    pub(super) fn vips_of_nat_dest(
+        &self,
+        protocol: Protocol,
+        addr: IpAddr,
+        port: u16,
+    ) -> (impl Iterator<Item = SocketAddr>, bool) {
+        let (of_port, is_port_known) = self.nat_dests.vips((protocol, addr, port));
+        let (of_any, is_any_known) = self.nat_dests.vips((protocol, addr, 0));
+        let with_port = move |vip: SocketAddr| match vip.port() {
+            0 => SocketAddr::new(vip.ip(), port),
+            _ => vip,
+        };
+        let all = of_port.chain(of_any).map(with_port);
+        (all, is_port_known && is_any_known)
+    }
+
     /// Whether this is the address of a dest of a NAT service.
     pub(crate) fn is_nat_dest_addr(&self, protocol: Protocol, addr: IpAddr) -> bool {
         self.nat_dest_addrs.contains(&(protocol, addr, 0))
@@ -144,57 +159,16 @@ const fn of_any_port((protocol, addr, _): End) -> End {
     (protocol, addr, 0)
 }
 
-fn nat_dests_of(service: &Service) -> impl Iterator<Item = End> {
-    let protocol = service.key.protocol;
-    let of_nat = |dest: &&Dest| dest.fwdmode == FwdMode::Nat;
-    let dests = service.dests.iter().filter(of_nat);
-    dests.map(move |dest| (protocol, dest.addr, dest.port))
-}
-
 fn ftp_dests_of(service: &Service) -> impl Iterator<Item = End> {
     let dests = service.dests.iter().chain(&service.leaving);
     let dests = dests.filter(|_| service.is_ftp());
     dests.map(|dest| (Protocol::Tcp, dest.addr, 0))
 }
 
-/// A set of ends, each with the number of services that have it.
-#[derive(Debug, Clone, Default)]
-struct Ends {
-    shards: Sharded<Shard, SHARDS>,
-}
-
-impl Ends {
-    fn contains(&self, end: &End) -> bool {
-        self.shards.of(hash_of(end)).contains_key(end)
-    }
-
-    fn add(&mut self, end: End) {
-        *self.shards.of_mut(hash_of(&end)).entry(end).or_default() += 1;
-    }
-
-    fn remove(&mut self, end: &End) {
-        let shard = self.shards.of_mut(hash_of(end));
-        if let Some(services) = shard.get_mut(end) {
-            *services -= 1;
-            if *services == 0 {
-                shard.remove(end);
-            }
-        }
-    }
-}
-
-fn hash_of((_, addr, port): &End) -> usize {
-    let low = match addr {
-        IpAddr::V4(addr) => addr.to_bits(),
-        IpAddr::V6(addr) => addr.to_bits() as u32,
-    };
-    let spread = (low ^ u32::from(*port) << 16).wrapping_mul(0x9E37_79B1);
-    (spread >> 24) as usize
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::fwdmode::FwdMode;
     use crate::config::scheduler_kind::SchedulerKind;
     use crate::config::service_tests::service_with;
 
@@ -237,7 +211,11 @@ mod tests {
         let mut index = ServiceIndex::default();
         index.add(&service);
         assert!(index.has_any_port());
-        assert!(index.is_nat_dest(Protocol::Tcp, service.dests[0].addr, 4711));
+        let addr = service.dests[0].addr;
+        assert!(index.is_nat_dest(Protocol::Tcp, addr, 4711));
+        let (vips, are_all) = index.vips_of_nat_dest(Protocol::Tcp, addr, 4711);
+        let vip = SocketAddr::new(service.key.addr, 4711);
+        assert_eq!((vips.collect::<Vec<_>>(), are_all), (vec![vip], true));
         index.remove(&service);
         assert!(!index.has_any_port());
     }

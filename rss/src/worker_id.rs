@@ -1,6 +1,6 @@
 //! Workers, by number.
 
-/// A worker, counted from 0. Its number decides which local ports are its own.
+/// A worker, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 #[repr(transparent)]
 pub struct WorkerId(pub u16);
