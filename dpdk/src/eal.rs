@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dpdk_sys as sys;
 
 use crate::errno::Errno;
+use crate::release::{OtherRelease, Release};
 
 /// The number of an lcore: a thread of EAL, pinned to a CPU. Its CPU may have another number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +33,9 @@ pub enum EalError {
     /// An argument holds a NUL byte.
     #[error("invalid EAL argument {0:?}: it holds a NUL byte, remove it")]
     BadArgument(String),
+    /// The libraries are those of a DPDK with another ABI.
+    #[error(transparent)]
+    Release(OtherRelease),
     /// DPDK refused to start, and has printed why.
     #[error(
         "EAL did not start: {0}. DPDK's own messages are above; \
@@ -62,10 +66,15 @@ impl Eal {
     /// any DPDK program, with the program's name first.
     ///
     /// # Errors
-    /// If it was started before, or DPDK refuses.
+    /// If it was started before, the libraries have another ABI than the headers, or DPDK refuses.
     pub fn init(args: &[String]) -> Result<Self, EalError> {
         if STARTED.swap(true, Ordering::SeqCst) {
             return Err(EalError::StartedAlready);
+        }
+        if let Err(other @ OtherRelease::OtherAbi { .. }) =
+            Release::COMPILED.fits(Release::running())
+        {
+            return Err(EalError::Release(other));
         }
         let strings = args
             .iter()

@@ -15,6 +15,7 @@ pub mod memory;
 pub mod mempool;
 pub mod port;
 pub mod queue;
+pub mod release;
 pub mod tsc;
 
 pub use burst::Burst;

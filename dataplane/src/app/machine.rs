@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use dpdk::release::{OtherRelease, Release};
+
 use super::cgroup;
 
 /// A machine. In tests it is a folder that looks like a machine's root.
@@ -10,6 +12,7 @@ use super::cgroup;
 pub(super) struct Machine {
     root: PathBuf,
     can_reserve: fn(usize) -> bool,
+    other_dpdk: Option<OtherRelease>,
 }
 
 /// Free hugepages of one size.
@@ -28,7 +31,15 @@ impl Machine {
         Self {
             root: root.into(),
             can_reserve: |_| true,
+            other_dpdk: None,
         }
+    }
+
+    /// The same machine with other libraries of DPDK.
+    #[cfg(test)]
+    pub(super) fn with_other_dpdk(self, other: OtherRelease) -> Self {
+        let other_dpdk = Some(other);
+        Self { other_dpdk, ..self }
     }
 
     /// This machine.
@@ -36,7 +47,13 @@ impl Machine {
         Self {
             root: "/".into(),
             can_reserve: dpdk::memory::can_reserve,
+            other_dpdk: Release::COMPILED.fits(Release::running()).err(),
         }
+    }
+
+    /// The release of DPDK that the daemon runs with, if it was compiled against another.
+    pub(super) const fn other_dpdk(&self) -> Option<OtherRelease> {
+        self.other_dpdk
     }
 
     /// Whether the kernel would promise so much memory.

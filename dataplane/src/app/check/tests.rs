@@ -4,6 +4,8 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use dpdk::release::{OtherRelease, Release};
+
 use crate::app::machine::Machine;
 use crate::config::Config;
 
@@ -48,9 +50,13 @@ fn machine() -> (TempDir, Machine) {
 
 fn findings(text: &str) -> Vec<String> {
     let (_dir, machine) = machine();
+    findings_of(text, &machine)
+}
+
+fn findings_of(text: &str, machine: &Machine) -> Vec<String> {
     let text = format!("[daemon]\nsocket = \"/tmp/x.sock\"\n{text}");
     let config = Config::parse(Path::new("t.toml"), &text, 4).unwrap();
-    check(&config, &machine)
+    check(&config, machine)
         .iter()
         .map(ToString::to_string)
         .collect()
@@ -63,6 +69,27 @@ fn device(address: &str) -> String {
 #[test]
 fn a_machine_that_has_everything_has_no_findings() {
     assert_eq!(findings(&device("pci = \"0000:06:00.1\"")), [""; 0]);
+}
+
+#[test]
+fn libraries_of_another_dpdk_are_an_error_only_if_their_abi_differs() {
+    let [compiled, running] = [(24, 11), (22, 11)].map(|(year, month)| Release {
+        year,
+        month,
+        minor: 2,
+    });
+    let found_with = |other| {
+        let (_dir, machine) = machine();
+        let nic = device("pci = \"0000:06:00.1\"");
+        findings_of(&nic, &machine.with_other_dpdk(other)).concat()
+    };
+    let found = found_with(OtherRelease::OtherAbi { compiled, running });
+    assert!(
+        found.starts_with("error: this program was compiled against DPDK 24.11.2"),
+        "{found}"
+    );
+    let found = found_with(OtherRelease::SameAbi { compiled, running });
+    assert!(found.starts_with("warning: "), "{found}");
 }
 
 #[test]
