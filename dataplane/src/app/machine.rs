@@ -164,6 +164,11 @@ impl Machine {
         Some(link.file_name()?.to_string_lossy().into_owned())
     }
 
+    /// Whether an IOMMU stands between a PCI device and the memory.
+    pub(super) fn has_iommu(&self, address: &str) -> bool {
+        self.exists(&format!("sys/bus/pci/devices/{address}/iommu_group"))
+    }
+
     /// The network interfaces that the kernel's driver made for a PCI device.
     pub(super) fn interfaces_of(&self, address: &str) -> Vec<String> {
         let entries = fs::read_dir(self.root.join(format!("sys/bus/pci/devices/{address}/net")));

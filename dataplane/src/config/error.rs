@@ -68,7 +68,7 @@ pub(crate) enum Invalid {
     /// A device's PCI address is not one.
     #[error(
         "[[device]] {device}: invalid pci address '{text}': \
-         expected e.g. 0000:06:00.0 (`dpdk-devbind.py --status` lists them)"
+         expected e.g. 0000:06:00.0 (`scripts/bind-nic` lists them)"
     )]
     PciAddress {
         /// The device's name.

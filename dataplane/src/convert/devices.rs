@@ -66,7 +66,7 @@ fn convert_one(name: &str, item: &Item, nic: Option<&str>, has_kni: bool, output
         Some(_) => "# DPVS numbers its ports in the order of their PCI addresses. Compare.\n",
         None => {
             "# dpvs.conf does not say which NIC it is, and no other one is bound to DPDK here:\n\
-             # write its PCI address (`dpdk-devbind.py --status`).\n"
+             # write its PCI address (`scripts/bind-nic` lists them).\n"
         }
     });
     let pci = nic.unwrap_or(NO_NIC);

@@ -34,11 +34,16 @@ fn check_nic(device: &DeviceConfig, address: &str, machine: &Machine) -> Option<
     let name = &device.name;
     if !machine.has_pci_device(address) {
         return Some(Finding::error(format!(
-            "{name}: there is no PCI device {address}: `dpdk-devbind.py --status` lists them"
+            "{name}: there is no PCI device {address}: `scripts/bind-nic` lists the NICs"
         )));
     }
-    let bind =
-        format!("bind it with `modprobe vfio-pci; dpdk-devbind.py --bind=vfio-pci {address}`");
+    // Without an IOMMU the kernel refuses vfio-pci.
+    let for_dpdk = if machine.has_iommu(address) {
+        "vfio-pci"
+    } else {
+        "igb_uio"
+    };
+    let bind = format!("bind it with `scripts/bind-nic --driver {for_dpdk} {address}`");
     let Some(driver) = machine.pci_driver(address) else {
         return Some(Finding::error(format!(
             "{name}: {address} is bound to no driver: {bind}"
@@ -53,8 +58,7 @@ fn check_nic(device: &DeviceConfig, address: &str, machine: &Machine) -> Option<
     } else {
         format!(
             "{name}: {address} is {interfaces} of the kernel's {driver}, which vanishes once it is \
-             bound (not the one you are logged in by!): `ip link set {interfaces} down`, \
-             then {bind}"
+             bound: {bind}"
         )
     }))
 }

@@ -94,15 +94,20 @@ fn libraries_of_another_dpdk_are_an_error_only_if_their_abi_differs() {
 
 #[test]
 fn a_nic_bound_to_the_kernel_is_reported_with_the_command_that_binds_it() {
-    let found = findings(&device("pci = \"0000:06:00.0\""));
-    assert!(
-        found[0].starts_with("error: dpdk0: 0000:06:00.0 is eth0 of the kernel's ixgbe"),
-        "{found:?}"
-    );
-    assert!(
-        found[0].contains("dpdk-devbind.py --bind=vfio-pci 0000:06:00.0"),
-        "{found:?}"
-    );
+    let nic = device("pci = \"0000:06:00.0\"");
+    let (dir, machine) = machine();
+    for driver in ["igb_uio", "vfio-pci"] {
+        let found = findings_of(&nic, &machine);
+        assert!(
+            found[0].starts_with("error: dpdk0: 0000:06:00.0 is eth0 of the kernel's ixgbe"),
+            "{found:?}"
+        );
+        let command = format!("`scripts/bind-nic --driver {driver} 0000:06:00.0`");
+        assert!(found[0].contains(&command), "{found:?}");
+        // With an IOMMU the command is another.
+        let group = "sys/bus/pci/devices/0000:06:00.0/iommu_group";
+        fs::create_dir_all(dir.path().join(group)).unwrap();
+    }
     assert!(findings(&device("pci = \"0000:07:00.0\""))[0].contains("no PCI device 0000:07:00.0"));
 }
 
