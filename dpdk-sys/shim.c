@@ -235,6 +235,7 @@ struct dpvs_checksum_flags dpvs_checksum_flags(void)
         .l4_mask = RTE_MBUF_F_RX_L4_CKSUM_MASK,
         .l4_good = RTE_MBUF_F_RX_L4_CKSUM_GOOD,
         .l4_bad = RTE_MBUF_F_RX_L4_CKSUM_BAD,
+        .l4_none = RTE_MBUF_F_RX_L4_CKSUM_NONE,
     };
 
     return flags;

@@ -140,10 +140,11 @@ struct dpvs_port_info {
 
 int dpvs_port_info(uint16_t port, struct dpvs_port_info *info);
 
-/* Checksum states in ol_flags: `mask` selects the bits, `good` and `bad` are their values. */
+/* Checksum states in ol_flags: `mask` selects the bits, `good` and `bad` are their values. `none`
+ * is DPDK's name for data that is right under a checksum that is not filled in. */
 struct dpvs_checksum_flags {
     uint64_t ip_mask, ip_good, ip_bad;
-    uint64_t l4_mask, l4_good, l4_bad;
+    uint64_t l4_mask, l4_good, l4_bad, l4_none;
 };
 struct dpvs_checksum_flags dpvs_checksum_flags(void);
 

@@ -70,13 +70,27 @@ impl Mbuf {
     pub fn set_port(&mut self, port: PortId) {
         self.get_mut().port = port.0;
     }
+}
 
-    fn state(&self, mask: u64, good: u64, bad: u64) -> ChecksumState {
-        match self.get().ol_flags & mask {
-            flags if flags == good => ChecksumState::Good,
-            flags if flags == bad => ChecksumState::Bad,
-            _ => ChecksumState::Unknown,
-        }
+#[inline]
+fn ip_state(ol_flags: u64) -> ChecksumState {
+    let flags = checksum_flags();
+    match ol_flags & flags.ip_mask {
+        state if state == flags.ip_good => ChecksumState::Good,
+        state if state == flags.ip_bad => ChecksumState::Bad,
+        _ => ChecksumState::Unknown,
+    }
+}
+
+#[inline]
+fn l4_state(ol_flags: u64) -> ChecksumState {
+    let flags = checksum_flags();
+    match ol_flags & flags.l4_mask {
+        state if state == flags.l4_good => ChecksumState::Good,
+        state if state == flags.l4_bad => ChecksumState::Bad,
+        // virtio and vhost: the sender left the checksum to a NIC.
+        state if state == flags.l4_none => ChecksumState::Missing,
+        _ => ChecksumState::Unknown,
     }
 }
 
@@ -159,20 +173,31 @@ impl PacketBuf for Mbuf {
 
     #[inline]
     fn ip_checksum(&self) -> ChecksumState {
-        if self.get().ol_flags == 0 {
-            return ChecksumState::Unknown;
+        match self.get().ol_flags {
+            0 => ChecksumState::Unknown,
+            flags => ip_state(flags),
         }
-        let flags = checksum_flags();
-        self.state(flags.ip_mask, flags.ip_good, flags.ip_bad)
     }
 
     #[inline]
     fn l4_checksum(&self) -> ChecksumState {
-        if self.get().ol_flags == 0 {
-            return ChecksumState::Unknown;
+        match self.get().ol_flags {
+            0 => ChecksumState::Unknown,
+            flags => l4_state(flags),
         }
+    }
+
+    #[inline]
+    fn set_l4_checksum(&mut self, state: ChecksumState) {
         let flags = checksum_flags();
-        self.state(flags.l4_mask, flags.l4_good, flags.l4_bad)
+        let bits = match state {
+            ChecksumState::Unknown => 0,
+            ChecksumState::Good => flags.l4_good,
+            ChecksumState::Bad => flags.l4_bad,
+            ChecksumState::Missing => flags.l4_none,
+        };
+        let mbuf = self.get_mut();
+        mbuf.ol_flags = mbuf.ol_flags & !flags.l4_mask | bits;
     }
 
     #[inline]
@@ -183,5 +208,25 @@ impl PacketBuf for Mbuf {
     #[inline]
     fn set_mark(&mut self, mark: u32) {
         self.get_mut().mark = mark;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The numbers of DPDK's rte_mbuf_core.h: bit 3 is BAD, bit 8 is GOOD, and both are NONE.
+    #[test]
+    fn a_checksum_that_is_neither_good_nor_bad_is_missing() {
+        let [bad, good, none] = [1 << 3, 1 << 8, 1 << 3 | 1 << 8];
+        for (flags, state) in [
+            (1, ChecksumState::Unknown),
+            (bad, ChecksumState::Bad),
+            (good, ChecksumState::Good),
+            (none, ChecksumState::Missing),
+            (none | 1, ChecksumState::Missing),
+        ] {
+            assert_eq!(l4_state(flags), state, "{flags:#x}");
+        }
     }
 }

@@ -14,6 +14,9 @@ pub enum ChecksumState {
     Good,
     /// The NIC found it wrong.
     Bad,
+    /// Its sender, a virtual machine on the same host, left it to a NIC. The data is right, and the
+    /// field is not filled in: [`crate::missing_checksum::fill_in`] does it.
+    Missing,
 }
 
 /// A packet in one contiguous buffer, owned by whoever holds the value.
@@ -43,6 +46,8 @@ pub trait PacketBuf: Sized {
     fn ip_checksum(&self) -> ChecksumState;
     /// What the NIC says about the TCP or UDP checksum.
     fn l4_checksum(&self) -> ChecksumState;
+    /// Notes what is known of the TCP or UDP checksum from now on.
+    fn set_l4_checksum(&mut self, state: ChecksumState);
     /// A number that travels with the packet from one worker to another. A packet fresh from a NIC
     /// may have any.
     fn mark(&self) -> u32;

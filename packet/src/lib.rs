@@ -27,6 +27,7 @@ pub mod eth;
 mod field;
 pub mod icmp;
 pub mod ip;
+pub mod missing_checksum;
 pub mod options;
 pub mod ports;
 pub mod sctp;

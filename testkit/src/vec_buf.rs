@@ -86,6 +86,9 @@ impl PacketBuf for VecBuf {
     fn l4_checksum(&self) -> ChecksumState {
         self.l4_checksum
     }
+    fn set_l4_checksum(&mut self, state: ChecksumState) {
+        self.l4_checksum = state;
+    }
     fn mark(&self) -> u32 {
         self.mark
     }

@@ -1,7 +1,7 @@
 //! A burst of packets goes in, and each packet comes to exactly one end.
 
 use inet::Net;
-use packet::{MacAddr, PacketBuf, PortId, ipv6};
+use packet::{ChecksumState, MacAddr, PacketBuf, PortId, ipv6, missing_checksum};
 
 use crate::ctx::{Engine, Forwarder};
 use crate::drop_reason::DropReason;
@@ -136,6 +136,10 @@ impl<B: PacketBuf> Engine<B> {
     #[cold]
     #[inline(never)]
     fn admit_any(&mut self, mut packet: B, mac: Option<MacAddr>, io: &mut impl Io<B>) {
+        // Before the kernel, or anybody else, sees it.
+        if packet.l4_checksum() == ChecksumState::Missing {
+            missing_checksum::fill_in(&mut packet);
+        }
         let Some(mac) = mac.or_else(|| self.show_and_find_mac(&packet, io)) else {
             return self.take_aside(packet, Aside::Kernel, io);
         };

@@ -8,6 +8,7 @@ mod group_frames;
 mod icmp;
 mod impossible_sources;
 mod malformed;
+mod missing_checksums;
 mod neighbours;
 mod priority_tags;
 mod routers_errors;

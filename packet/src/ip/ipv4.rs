@@ -55,7 +55,7 @@ pub fn check<B: PacketBuf>(packet: &mut B) -> Result<Ipv4Facts, Ipv4Error> {
     match packet.ip_checksum() {
         ChecksumState::Good => {}
         ChecksumState::Bad => return Err(Ipv4Error::BadChecksum),
-        ChecksumState::Unknown => {
+        ChecksumState::Unknown | ChecksumState::Missing => {
             let mut sum = native_sum(header);
             if header_len > HEADER_LEN {
                 sum += native_sum(&bytes[L2_LEN + HEADER_LEN..L2_LEN + header_len]);
@@ -78,7 +78,7 @@ pub fn check<B: PacketBuf>(packet: &mut B) -> Result<Ipv4Facts, Ipv4Error> {
 /// behind the header. Padding of the frame is not cut off.
 ///
 /// `None` for any other packet, for a wrong IP header, and if the NIC says that the L4 checksum is
-/// wrong. Call [`check`] then: it says what is wrong with the header.
+/// wrong or missing. Call [`check`] then: it says what is wrong with the header.
 #[inline(always)]
 pub fn read_plain<B: PacketBuf>(packet: &B) -> Option<(Ipv4Facts, &[u8])> {
     let bytes = packet.bytes();
@@ -103,13 +103,18 @@ pub fn read_plain<B: PacketBuf>(packet: &B) -> Option<(Ipv4Facts, &[u8])> {
         ..facts(header, HEADER_LEN, total_len)
     };
     let payload = bytes.get(L2_LEN + HEADER_LEN..L2_LEN + usize::from(total_len))?;
-    if packet.l4_checksum() == ChecksumState::Bad {
+    if matches!(
+        packet.l4_checksum(),
+        ChecksumState::Bad | ChecksumState::Missing
+    ) {
         return None;
     }
     let is_right = match packet.ip_checksum() {
         ChecksumState::Good => true,
         ChecksumState::Bad => false,
-        ChecksumState::Unknown => checksum::fold(plain_sum(header)) == 0xffff,
+        ChecksumState::Unknown | ChecksumState::Missing => {
+            checksum::fold(plain_sum(header)) == 0xffff
+        }
     };
     is_right.then_some((facts, payload))
 }

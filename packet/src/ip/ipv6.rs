@@ -280,6 +280,7 @@ mod tests {
         fn l4_checksum(&self) -> ChecksumState {
             ChecksumState::Unknown
         }
+        fn set_l4_checksum(&mut self, _: ChecksumState) {}
         fn mark(&self) -> u32 {
             0
         }

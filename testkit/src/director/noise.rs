@@ -43,7 +43,7 @@ impl Random {
         // A NIC that says the checksums are right leads such frames deeper into the engine.
         if self.next(2) == 0 {
             packet.ip_checksum = ChecksumState::Good;
-            packet.l4_checksum = ChecksumState::Good;
+            packet.l4_checksum = [ChecksumState::Good, ChecksumState::Missing][self.next(2)];
         }
         packet
     }
