@@ -262,7 +262,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     fn l4_at_of(&self, packet: &B, flow: &Flow<A>, found: Found) -> usize {
         let conn = self.family.conns.get(found.id);
         if conn.flags.has(ConnFlags::NAT64) {
-            return L2_LEN + family::header_len(conn.rewritten(found.direction).src);
+            let to = conn.rewritten(found.direction).src;
+            return L2_LEN + family::header_len(to) + fragment_header_len(flow.is_fragment, to);
         }
         usize::from(flow.l4_at).min(packet.bytes().len())
     }
@@ -288,11 +289,16 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         let header_len = ip.l4_at - L2_LEN as u8;
         let to = conn.rewritten(found.direction).src;
-        let fragment_header_len = if ip.is_fragment && !to.is_mapped() {
-            packet::ipv6::FRAGMENT_HEADER_LEN
-        } else {
-            0
-        };
+        let fragment_header_len = fragment_header_len(ip.is_fragment, to);
         (family::header_len(to) + fragment_header_len) as i16 - i16::from(header_len)
+    }
+}
+
+/// The length of the fragment header of a packet of NAT64 that leaves from `to`.
+fn fragment_header_len<A: Family>(is_fragment: bool, to: A) -> usize {
+    if is_fragment && !to.is_mapped() {
+        ipv6::FRAGMENT_HEADER_LEN
+    } else {
+        0
     }
 }

@@ -45,17 +45,17 @@ fn payload(len: usize) -> Vec<u8> {
 
 /// A fragment as its receiver reads it: RFC 791, 3.1 and RFC 8200, 4.5. A whole packet is its own
 /// first and last one.
-struct Fragment<'f> {
+pub(crate) struct Fragment<'f> {
     /// What all fragments of a packet have in common
-    packet: Vec<u8>,
-    protocol: u8,
-    offset: usize,
-    more: bool,
-    payload: &'f [u8],
+    pub(crate) packet: Vec<u8>,
+    pub(crate) protocol: u8,
+    pub(crate) offset: usize,
+    pub(crate) more: bool,
+    pub(crate) payload: &'f [u8],
 }
 
 impl<'f> Fragment<'f> {
-    fn read(frame: &'f [u8]) -> Self {
+    pub(crate) fn read(frame: &'f [u8]) -> Self {
         let ip = &frame[L2_LEN..];
         let word = |at: usize| usize::from(u16::from_be_bytes([ip[at], ip[at + 1]]));
         if frame[12..14] == [8, 0] {
@@ -90,7 +90,7 @@ impl<'f> Fragment<'f> {
 }
 
 /// Reassembles frames. Returns the protocol and the payload of each packet that became whole.
-fn reassemble<'f>(frames: impl IntoIterator<Item = &'f Vec<u8>>) -> Vec<(u8, Vec<u8>)> {
+pub(crate) fn reassemble<'f>(frames: impl IntoIterator<Item = &'f Vec<u8>>) -> Vec<(u8, Vec<u8>)> {
     let mut packets: BTreeMap<_, Vec<Fragment<'f>>> = BTreeMap::new();
     for frame in frames {
         let fragment = Fragment::read(frame);

@@ -4,4 +4,5 @@ mod ftp;
 mod proxy_forgery;
 mod proxy_protocol;
 mod syn_proxy;
+mod syn_proxy_fragments;
 mod uoa;

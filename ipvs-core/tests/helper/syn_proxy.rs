@@ -9,7 +9,7 @@ use testkit::frames::{self, Seen};
 
 const L2_LEN: usize = 14;
 
-fn director(setup: Setup, syn_proxy: SynProxy) -> Director {
+pub(super) fn director(setup: Setup, syn_proxy: SynProxy) -> Director {
     let mut director = setup.build();
     director.edit(|service| service.options.syn_proxy = Some(syn_proxy));
     director
@@ -34,7 +34,7 @@ fn window(frame: &[u8]) -> u16 {
 }
 
 /// The cookie in the SYN-ACK that answers this SYN.
-fn cookie_for(director: &mut Director, syn: &[u8]) -> u32 {
+pub(super) fn cookie_for(director: &mut Director, syn: &[u8]) -> u32 {
     let (port, answer) = only(director.receive(WAN, syn));
     let seen = Seen::parse(&answer);
     assert_eq!((port, seen.flags.as_str()), (WAN, "SA"));
