@@ -18,6 +18,51 @@ fn setup(vip: &'static str, dest: &'static str) -> Setup {
     }
 }
 
+/// A first fragment has the whole header. If it passed the SYN proxy, a flood of such SYNs would
+/// fill the conn table and the dests' backlogs.
+#[rstest]
+fn a_syn_in_fragments_is_answered_by_a_cookie_and_opens_nothing(
+    #[values((CLIENT, VIP, DEST), (CLIENT6, VIP6, DEST6), (CLIENT6, VIP6, DEST))]
+    (client, vip, dest): (&str, &'static str, &'static str),
+) {
+    let mut director = director(setup(vip, dest), SynProxy::Always);
+    let syn = frames::tcp(client, vip).flags("S").seq(1000);
+    let syn = syn
+        .options(&SYN_OPTIONS)
+        .payload(&[7; 40])
+        .frame(FROM_CLIENT);
+    let fragments = cut(&syn, 40, 4711);
+    let cookie = cookie_for(&mut director, &fragments[0]);
+    assert!(director.conns().is_empty());
+    assert_eq!(director.receive(WAN, &fragments[1]), []);
+
+    let ack = frames::tcp(client, vip)
+        .flags("A")
+        .seq(1001)
+        .ack(cookie.wrapping_add(1));
+    let syn = director.to_dest(&ack.frame(FROM_CLIENT));
+    assert_eq!((syn.dst.as_str(), syn.flags.as_str()), (dest, "S"));
+}
+
+/// The client's ACK is lost, and its first data comes in fragments with the cookie.
+#[rstest]
+fn a_cookie_comes_back_in_a_first_fragment(
+    #[values((CLIENT, VIP, DEST), (CLIENT6, VIP6, DEST6), (CLIENT6, VIP6, DEST))]
+    (client, vip, dest): (&str, &'static str, &'static str),
+) {
+    let mut director = director(setup(vip, dest), SynProxy::Always);
+    let syn = frames::tcp(client, vip).flags("S").seq(1000);
+    let cookie = cookie_for(&mut director, &syn.options(&SYN_OPTIONS).frame(FROM_CLIENT));
+    let data = frames::tcp(client, vip)
+        .flags("PA")
+        .seq(1001)
+        .ack(cookie.wrapping_add(1));
+    let data = data.payload(&[7; 100]).frame(FROM_CLIENT);
+    let syn = director.to_dest(&cut(&data, 56, 4711)[0]);
+    assert_eq!((syn.dst.as_str(), syn.flags.as_str()), (dest, "S"));
+    assert!(syn.checksums_right && syn.payload.is_empty());
+}
+
 /// What a dest sends in fragments reaches the client with the cookie's numbers, also where a
 /// fragment header of IPv6 comes before the segment (RFC 7915, 4.1).
 #[rstest]

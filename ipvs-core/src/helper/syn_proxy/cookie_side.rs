@@ -62,7 +62,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return Handshake::Unrelated(packet);
         };
         if segment.opens() {
-            if !self.is_proxied(&service) || flow.is_fragment {
+            if !self.is_proxied(&service) {
                 return Handshake::Unrelated(packet);
             }
             if let Err(reason) = service.access.check(flow.tuple.src) {
@@ -114,7 +114,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         io: &mut impl Io<B>,
     ) {
         let l4 = flow.l4(packet.bytes());
-        if let Err(reason) = create::verify_checksum(flow, l4) {
+        if let Err(reason) = check(flow, l4) {
             return self.shared.drop(packet, reason);
         }
         let offer = tcp_options::read_syn(options_of(l4));
@@ -180,7 +180,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return Handshake::Unrelated(packet);
         };
         let l4 = flow.l4(packet.bytes());
-        if let Err(reason) = create::verify_checksum(flow, l4) {
+        if let Err(reason) = check(flow, l4) {
             self.shared.drop(packet, reason);
             return Handshake::Over;
         }
@@ -208,6 +208,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 }
 
+/// Checks a segment of the handshake. The checksum of a first fragment covers data that is not here
+/// yet; such a SYN is answered all the same, or a flood of them would pass the SYN proxy.
+fn check<A: Family>(flow: &Flow<A>, l4: &[u8]) -> Result<(), DropReason> {
+    if flow.is_fragment {
+        return Ok(());
+    }
+    create::verify_checksum(flow, l4)
+}
+
 /// The client's SYN again, with the options that the cookie holds.
 pub(in crate::helper) fn syn_again(ext: &ConnExt, offer: SynOffer) -> NewSegment {
     NewSegment {
@@ -233,7 +242,8 @@ pub(in crate::helper) fn flow_of<A: Family, B: PacketBuf>(packet: &B, flow: &Flo
     Flow {
         l4_at: (L2_LEN + family::header_len(flow.tuple.src)) as u8,
         total_len: (packet.bytes().len() - L2_LEN) as u16,
-        ..*flow
+        is_fragment: false,
+        tuple: flow.tuple,
     }
 }
 
