@@ -336,6 +336,15 @@ impl<A: Address> ConnTable<A> {
         })
     }
 
+    /// Takes the inbound tuple of a conn out of the index: from now on, only who knows its id finds
+    /// it, and its tuple is free for another conn.
+    pub(crate) fn hide(&mut self, id: ConnId) {
+        let tuple = self.get(id).tuple(Direction::Inbound);
+        let place = self.index.place(tuple.hash(&self.key));
+        self.index
+            .remove(place, ConnRef::new(id, Direction::Inbound));
+    }
+
     /// Changes the TCP state of a conn, and its timeout. A shorter timeout counts at once, a longer
     /// one from the next packet on.
     pub(crate) fn change_state(&mut self, id: ConnId, state: TcpState, timeout: IdleTimeout) {

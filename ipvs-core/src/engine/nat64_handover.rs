@@ -7,6 +7,7 @@ use crate::config::Protocol;
 use crate::ctx::{Engine, Miss};
 use crate::io::Io;
 use crate::lifecycle::service_of;
+use crate::state::Whole;
 use crate::wire::{Family, Flow, family, icmp_quote};
 
 impl<B: PacketBuf> Engine<B> {
@@ -32,10 +33,12 @@ impl<B: PacketBuf> Engine<B> {
     pub(super) fn hand_over_nat64_fragments(&mut self, io: &mut impl Io<B>) {
         let mut strays = std::mem::take(&mut self.v4.stray_fragments);
         for (packet, ip, tuple) in strays.drain(..) {
-            match self.v6.conns.find(&tuple.to_mapped()) {
+            let mapped = family::mapped(ip);
+            let v6 = self.v6();
+            match v6.conn_of_fragments(&Whole::of(&mapped), &tuple.to_mapped()) {
                 Some(found) => {
-                    let ip = family::mapped(ip);
-                    self.v6().forward_later_fragment(packet, &ip, found, 0, io);
+                    self.v6()
+                        .forward_later_fragment(packet, &mapped, found, 0, io);
                 }
                 None => self
                     .v4()

@@ -291,9 +291,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if !flags.has(ConnFlags::EDITED) {
             self.knows_nexthop_by_dest(found.id, found.direction);
         }
-        self.forward(packet, flow, found, io);
         if flags.has(ConnFlags::ONE_PACKET) {
-            self.end(found.id, io);
+            self.forward_one_packet(packet, flow, found, io);
+        } else {
+            self.forward(packet, flow, found, io);
         }
     }
 

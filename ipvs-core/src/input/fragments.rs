@@ -73,7 +73,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let FirstFragment {
             tuple, options_len, ..
         } = first;
-        if let Some(found) = self.family.conns.find(&tuple) {
+        if let Some(found) = self.conn_of_fragments(&Whole::of(&ip), &tuple) {
             return self.forward_later_fragment(packet, &ip, found, options_len, io);
         }
         if !A::HAS_NAT64 && self.shared.snapshot.services.has_nat64() {

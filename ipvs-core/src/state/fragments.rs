@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use packet::ip::IpFacts;
 
+use crate::conn::ConnId;
 use crate::time::{Span, Tick};
 use crate::tuple::{Address, HashKey, Tuple};
 
@@ -13,7 +14,8 @@ use crate::tuple::{Address, HashKey, Tuple};
 const SETS: usize = 256;
 const WAYS: usize = 4;
 /// Lifetime of a note: two seconds. A sender sends the fragments of a packet back to back.
-const NOTE_LIFE: Span = Span::from_secs(2);
+pub(crate) const NOTE_LIFE_S: u32 = 2;
+const NOTE_LIFE: Span = Span::from_secs(NOTE_LIFE_S);
 /// Most fragments that wait for their first fragment at a time. Further ones are dropped.
 const MOST_WAITING: usize = 64;
 /// Most fragments of one packet among those.
@@ -68,6 +70,8 @@ pub(crate) struct FirstFragment<A> {
     /// The identification that the fragments get if their addresses change, see
     /// [`crate::state::Identifications`].
     pub(crate) identification: u32,
+    /// The conn of one-packet scheduling, which belongs to this packet alone.
+    pub(crate) one_packet: Option<ConnId>,
 }
 
 /// What is known of a fragment besides its IP header.

@@ -25,7 +25,9 @@ pub(crate) mod templates;
 pub(crate) use dest_cache::DestCache;
 pub(crate) use dest_removals::DestRemovals;
 pub(crate) use expectations::Expectation;
-pub(crate) use fragments::{FirstFragment, Fragments, Half, Meeting, Part, WaitingFirst, Whole};
+pub(crate) use fragments::{
+    FirstFragment, Fragments, Half, Meeting, NOTE_LIFE_S, Part, WaitingFirst, Whole,
+};
 pub(crate) use identifications::Identifications;
 pub(crate) use laddrs::Laddrs;
 pub(crate) use neigh_queue::{Enqueued, NeighQueue, NeighbourKey};

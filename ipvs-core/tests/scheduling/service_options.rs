@@ -1,4 +1,4 @@
-//! Options of a service: persistence, any port, one-packet scheduling, limits, access lists.
+//! Options of a service: persistence, any port, limits, access lists.
 
 use inet::Prefix;
 use ipvs_core::{
@@ -161,30 +161,6 @@ fn a_service_of_any_port_hands_each_port_on(
 }
 
 /// LVS man page, -o: each datagram is scheduled on its own.
-#[test]
-fn one_packet_scheduling_keeps_no_conn() {
-    let mut director = udp(FwdMode::DirectRoute);
-    director.edit(|service| service.options.is_one_packet = true);
-    let ask = frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT);
-    for _ in 0..6 {
-        only(director.receive(WAN, &ask));
-    }
-    let made = |director: &Director| {
-        (0..3)
-            .map(|dest| director.engine.stats().dest(DestId(dest)).conns.get())
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(made(&director), [2, 2, 2]);
-    assert!(director.states().is_empty());
-    // This holds within one batch, too.
-    let packets = (0..3).map(|_| testkit::VecBuf::new(WAN, &ask));
-    let (engine, wire) = (&mut director.engine, &mut director.wire);
-    engine.process(director.now, ipvs_core::Origin::Nic, packets, wire);
-    director.check_that_every_packet_has_its_end();
-    assert_eq!(made(&director), [3, 3, 3]);
-    assert_eq!(director.engine.stats().conns.get(), 0);
-}
-
 #[test]
 fn a_service_has_no_more_conns_than_it_may() {
     let mut workers = Setup {
