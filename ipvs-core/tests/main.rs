@@ -7,6 +7,7 @@
     reason = "a test that cannot go on says so by a panic"
 )]
 
+mod combined;
 mod fragmentation;
 mod fullnat;
 mod helper;
