@@ -168,7 +168,8 @@ async fn an_address_that_another_host_uses_is_announced_once_and_the_conflict_is
             .await
             .unwrap();
     }
-    // The first announcement of each is that of a new address.
+    // A new address of IPv4 is announced twice (RFC 5227, 1.1), one of IPv6 three times (RFC 4861,
+    // 7.2.6).
     let announced = |worker: &WorkerState, ether_type: [u8; 2]| {
         worker.count(|seen| {
             matches!(seen, Seen::Transmit(_, frame)
@@ -177,7 +178,7 @@ async fn an_address_that_another_host_uses_is_announced_once_and_the_conflict_is
     };
     director
         .until_worker("both addresses are announced", |worker| {
-            announced(worker, [0x08, 0x06]) == 1 && announced(worker, [0x86, 0xdd]) == 1
+            announced(worker, [0x08, 0x06]) == 2 && announced(worker, [0x86, 0xdd]) == 3
         })
         .await;
     for (addr, _) in own.repeat(3) {
@@ -191,7 +192,7 @@ async fn an_address_that_another_host_uses_is_announced_once_and_the_conflict_is
     }
     director
         .until_worker("both addresses are defended", |worker| {
-            announced(worker, [0x08, 0x06]) == 2 && announced(worker, [0x86, 0xdd]) == 2
+            announced(worker, [0x08, 0x06]) == 3 && announced(worker, [0x86, 0xdd]) == 4
         })
         .await;
     let shown = loop {
@@ -209,7 +210,7 @@ async fn an_address_that_another_host_uses_is_announced_once_and_the_conflict_is
             .iter()
             .all(|conflict| conflict.mac == [2, 0, 0, 0, 0, 9])
     );
-    assert_eq!(announced(&director.workers[0].lock(), [0x08, 0x06]), 2);
+    assert_eq!(announced(&director.workers[0].lock(), [0x08, 0x06]), 3);
 }
 
 /// Whoever made a change may send packets at once. Nothing here waits for the workers.

@@ -37,7 +37,7 @@ async fn the_tutorial_s_lines_reach_the_workers() {
 }
 
 #[tokio::test]
-async fn a_new_address_is_announced_to_the_neighbours() {
+async fn a_new_address_and_one_with_a_new_mac_are_announced_to_the_neighbours() {
     let director = director().await;
     let mut addresses = director.addresses().await;
     addresses
@@ -46,7 +46,7 @@ async fn a_new_address_is_announced_to_the_neighbours() {
         .unwrap();
     director
         .until_worker("gratuitous ARP", |worker| {
-            worker.count(|seen| is_announcement(seen, [2, 0, 0, 0, 0, 1])) == 1
+            worker.count(|seen| is_announcement(seen, [2, 0, 0, 0, 0, 1])) >= 1
         })
         .await;
     let new_mac = [2, 0, 0, 0, 9, 9];
@@ -58,7 +58,7 @@ async fn a_new_address_is_announced_to_the_neighbours() {
     director.links().await.set_link(set).await.unwrap();
     director
         .until_worker("gratuitous ARP with the new MAC address", |worker| {
-            worker.count(|seen| is_announcement(seen, new_mac)) == 1
+            worker.count(|seen| is_announcement(seen, new_mac)) >= 1
         })
         .await;
     assert_eq!(director.platform.macs.lock()[1], Some(MacAddr(new_mac)));

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use inet::neighbour::{ConflictTable, NeighbourConfig};
+use inet::neighbour::{AnnouncementQueue, ConflictTable, NeighbourConfig};
 use inet::{AddressConflict, IfIndex, LocalAddr, NeighbourTable, Net};
 use ipvs_core::{Command, ConnPage, Defence, LaddrId, Owners, ReturnPath, Snapshot};
 use packet::nat64::Nat64Prefix;
@@ -19,11 +19,16 @@ use crate::telemetry::Rates;
 /// Removed dests that one tick looks at.
 const LEAVING_AT_ONCE: usize = 256;
 
+/// Announcements that one tick repeats.
+const ANNOUNCED_AT_ONCE: usize = 64;
+
 pub(crate) struct State {
     pub(crate) desired: Desired,
     pub(crate) neighbours: NeighbourTable,
     /// Other hosts that use addresses of ours
     pub(crate) conflicts: ConflictTable,
+    /// Addresses of ours that are announced again
+    announcements: AnnouncementQueue,
     pub(crate) workers: Workers,
     pub(crate) port_pools: PortPools,
     snapshot: Snapshot,
@@ -53,6 +58,7 @@ impl State {
         Self {
             neighbours: NeighbourTable::new(neighbours),
             conflicts: ConflictTable::default(),
+            announcements: AnnouncementQueue::default(),
             workers: Workers::new(workers),
             port_pools: PortPools::new(owners),
             snapshot: Snapshot {
@@ -101,6 +107,7 @@ impl State {
         self.now_ms = now_ms;
         let retired = self.take_reports(now_ms);
         self.ask_neighbours(now_ms);
+        self.announce_again(now_ms);
         self.commit();
         retired
     }
@@ -226,7 +233,10 @@ impl State {
                 Effect::Leave(removal) => {
                     self.leaving.push_back((removal, self.workers.published()));
                 }
-                Effect::Announce(ifindex, addr) => self.announce(ifindex, addr),
+                Effect::Announce(ifindex, addr) => {
+                    self.announce(ifindex, addr);
+                    self.announcements.begin(self.now_ms, ifindex, addr);
+                }
             }
         }
         self.workers.flush();
@@ -258,6 +268,17 @@ impl State {
                 "{mac} on {device} uses {addr}, which is an address of this director ({count} times \
                  since the last report): remove it there, or here with `dpip addr del`"
             );
+        }
+    }
+
+    /// Repeats announcements. Those of many addresses are spread over some ticks, so that the
+    /// worker that sends them has room for all.
+    fn announce_again(&mut self, now_ms: u64) {
+        for _ in 0..ANNOUNCED_AT_ONCE {
+            let Some((ifindex, addr)) = self.announcements.pop_due(now_ms) else {
+                return;
+            };
+            self.announce(ifindex, addr);
         }
     }
 

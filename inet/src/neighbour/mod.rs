@@ -4,8 +4,9 @@
 //! addresses in place and send what they learned, [`NeighbourNews`] and [`AddressConflict`], to
 //! control. Control owns the [`NeighbourTable`]: it ages neighbours, asks for them, and publishes
 //! their next hops in [`crate::Net`]. Its [`ConflictTable`] says when an address has to be
-//! defended.
+//! defended, its [`AnnouncementQueue`] when one is announced again.
 
+mod announcement;
 pub mod arp;
 mod config;
 mod conflict;
@@ -16,6 +17,7 @@ mod request;
 mod state;
 mod table;
 
+pub use announcement::AnnouncementQueue;
 pub use config::NeighbourConfig;
 pub use conflict::{AddressConflict, ConflictRecord, ConflictResponse, ConflictTable};
 pub use news::NeighbourNews;
