@@ -16,5 +16,6 @@ mod ipv6;
 mod modes;
 mod nat64;
 mod reference;
+mod reported;
 mod scheduling;
 mod steering;

@@ -12,7 +12,7 @@ mod missing_checksums;
 mod neighbours;
 mod priority_tags;
 mod routers_errors;
-mod sctp;
+pub(crate) mod sctp;
 mod sctp_aborts;
 mod sctp_fragments;
 mod strays;

@@ -13,7 +13,7 @@ const ABORT: u8 = 6;
 const DATA: u8 = 0;
 
 /// An SCTP packet with one chunk of 20 bytes. It is made from a UDP frame.
-pub(super) fn packet_of(kind: u8, src: &str, dst: &str, macs: testkit::frames::Macs) -> Vec<u8> {
+pub(crate) fn packet_of(kind: u8, src: &str, dst: &str, macs: testkit::frames::Macs) -> Vec<u8> {
     let mut frame = testkit::frames::udp(src, dst, &[0; 24], macs);
     let is_v4 = frame[12..14] == [8, 0];
     let l4_at = if is_v4 { L2_LEN + 20 } else { L2_LEN + 40 };
@@ -32,7 +32,7 @@ pub(super) fn packet_of(kind: u8, src: &str, dst: &str, macs: testkit::frames::M
 }
 
 /// Source and destination of a frame that left, whose checksums must be right.
-pub(super) fn seen(frame: &[u8]) -> (String, String) {
+pub(crate) fn seen(frame: &[u8]) -> (String, String) {
     let is_v4 = frame[12..14] == [8, 0];
     let (src, dst, l4) = if is_v4 {
         assert_eq!(
