@@ -44,15 +44,15 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let header_of = |ends: &Ends| Some(Header::new(proxy.version, transport, ends));
         match Sent::read(payload) {
             // A header that the client sent itself counts only in insecure mode.
-            Some(sent) if proxy.is_insecure => match sent.ends {
-                Some(ends) if sent.version != proxy.version => Edit {
-                    stripped: sent.len,
-                    header: header_of(&ends),
-                },
-                _ => Edit {
-                    stripped: 0,
-                    header: None,
-                },
+            Some(sent) if proxy.is_insecure && sent.version == proxy.version => Edit {
+                stripped: 0,
+                header: None,
+            },
+            // One that names nobody has no counterpart in the other version. Such a client is who
+            // its packets come from (2.1, UNKNOWN; 2.2, LOCAL).
+            Some(sent) if proxy.is_insecure => Edit {
+                stripped: sent.len,
+                header: header_of(&sent.ends.unwrap_or(real)),
             },
             Some(sent) => Edit {
                 stripped: sent.len,

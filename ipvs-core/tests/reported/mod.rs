@@ -3,6 +3,7 @@
 
 mod answers;
 mod changes;
+mod proxy_headers;
 mod snat;
 
 use testkit::director::*;
