@@ -78,7 +78,7 @@ drop_reasons! {
     BeforeHeader => "a segment whose bytes would reach the dest ahead of the PROXY header, which tells the client",
     NoDest => "the service has no dest that takes new conns",
     NoLaddr => "the service has no local address that can reach the dest",
-    NoLocalPort => "all ports of the local addresses towards this dest are in use",
+    NoLocalPort => "all ports of the local addresses towards this dest are in use, none by a closing conn",
     ConnTableFull => "the conn table is full of conns that do not give way",
     MtuExceeded => "the packet is larger than the MTU of its way and must not be fragmented",
     NoRoute => "no route to the packet's new destination",

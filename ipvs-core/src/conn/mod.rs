@@ -5,6 +5,7 @@
 //! extension, `ConnExt`. Nothing here knows packets; the room `lifecycle` makes, changes and ends
 //! conns.
 
+mod closing;
 mod entry;
 mod ext;
 mod flags;
@@ -18,6 +19,7 @@ mod way_back;
 mod wheel;
 
 pub use crate::direction::Direction;
+pub(crate) use closing::{ClosingQueue, is_queued};
 pub use entry::{Conn, ConnId, Endpoints, RewriteDeltas};
 pub(crate) use ext::{ConnExt, ConnExts, FtpFlags, HeaderState, SeqShift};
 pub use flags::ConnFlags;

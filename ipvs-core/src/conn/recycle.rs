@@ -1,5 +1,6 @@
-//! Which conn gives way when the table is full.
+//! Which conn gives way when the table is full, and when the ports of a local address are used up.
 
+use super::closing::ClosingQueue;
 use super::ring::Ring;
 use super::table::ConnTable;
 use super::{Conn, ConnFlags, ConnId};
@@ -35,6 +36,16 @@ impl<A: Address> ConnTable<A> {
         self.half_open(reach)
             .or(closing)
             .or_else(|| self.idle_half_closed(now))
+    }
+
+    /// Puts a conn at the end of a queue. It must be in none.
+    pub(crate) fn enqueue_closing(&mut self, id: ConnId, queue: &mut ClosingQueue) {
+        self.wheel.enqueue(id, queue);
+    }
+
+    /// Takes a conn out of the queue that it is in.
+    pub(crate) fn dequeue_closing(&mut self, id: ConnId, queue: &mut ClosingQueue) {
+        self.wheel.dequeue(id, queue);
     }
 
     fn half_open(&mut self, reach: u32) -> Option<ConnId> {

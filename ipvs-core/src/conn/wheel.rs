@@ -30,6 +30,17 @@ const IS_LIST: u32 = 1 << 31;
 struct Link {
     next: u32,
     prev: u32,
+    /// Beside those of the wheel, since it is written together with them
+    queue: QueueLink,
+}
+
+/// The ids, each plus one, of both neighbours in a queue of closing conns: 0 is none.
+#[derive(Debug, Clone, Copy, Default, FromZeros)]
+#[repr(C)]
+pub(super) struct QueueLink {
+    /// Not kept for the first one, so that the one behind need not be touched when that leaves
+    pub(super) before: u32,
+    pub(super) behind: u32,
 }
 
 /// The wheel, and the list of free conns, which uses the same links.
@@ -118,6 +129,11 @@ impl Wheel {
         ConnId(next)
     }
 
+    /// The place of a conn in a queue of closing conns.
+    pub(super) fn queue_link(&mut self, id: ConnId) -> &mut QueueLink {
+        &mut self.links[id.0 as usize].queue
+    }
+
     /// Makes a conn free that is not in the wheel.
     pub(super) fn put_free(&mut self, id: ConnId) {
         self.links[id.0 as usize].next = self.free;
@@ -140,10 +156,8 @@ impl Wheel {
             return self.append(id, ring.list(slot));
         }
         let next = self.heads[slot as usize];
-        self.links[id.0 as usize] = Link {
-            next,
-            prev: IS_LIST | slot,
-        };
+        let link = &mut self.links[id.0 as usize];
+        (link.next, link.prev) = (next, IS_LIST | slot);
         if next != NIL {
             self.links[next as usize].prev = id.0;
         }
@@ -156,7 +170,8 @@ impl Wheel {
         let last = &mut self.tails[(list - SLOTS) as usize];
         let prev = if *last == NIL { end } else { *last };
         *last = id.0;
-        self.links[id.0 as usize] = Link { next: end, prev };
+        let link = &mut self.links[id.0 as usize];
+        (link.next, link.prev) = (end, prev);
         if prev == end {
             self.heads[list as usize] = id.0;
         } else {
@@ -166,7 +181,7 @@ impl Wheel {
 
     /// Removes a conn from the wheel.
     pub(crate) fn remove(&mut self, id: ConnId) {
-        let Link { next, prev } = self.links[id.0 as usize];
+        let Link { next, prev, .. } = self.links[id.0 as usize];
         let is_last_of_yielding = next & IS_LIST != 0 && next != NIL;
         if prev & IS_LIST != 0 {
             let rest = if is_last_of_yielding { NIL } else { next };

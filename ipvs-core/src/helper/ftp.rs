@@ -178,7 +178,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             class: expected.class as usize,
             base: <[u8; 16]>::rss_base(&self.shared.config.owners, from, to, DATA_PORT),
         };
-        self.shared.laddrs.take_movable_port(id, towards)
+        let free = self.shared.laddrs.take_movable_port(id, towards);
+        free.or_else(|| self.take_port_of_closing((id, expected.laddr), towards))
     }
 
     fn expect(
@@ -381,7 +382,8 @@ impl<B: PacketBuf> crate::ctx::Shared<B> {
             let class = gone.class as usize;
             // A pool that is to be removed goes when its last conn ends, so nothing is to be done
             // here.
-            let _ = self.laddrs.put_port(gone.laddr, class, gone.lport);
+            let id = self.laddrs.id_of(gone.laddr);
+            let _ = id.and_then(|id| self.laddrs.put_port(id, class, gone.lport));
         }
     }
 

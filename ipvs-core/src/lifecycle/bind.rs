@@ -5,11 +5,11 @@ use std::sync::Arc;
 use inet::Net;
 use packet::checksum::Delta;
 use packet::nat64::Nat64Prefix;
-use rss::Owners;
+use rss::{Owners, WorkerId};
 use sapool::Towards;
 
 use crate::config::{Dest, DestId, Encapsulation, FwdMode, Laddr, Protocol, Service};
-use crate::conn::{Conn, ConnFlags, Endpoints, RewriteDeltas};
+use crate::conn::{Conn, ConnFlags, ConnId, ConnTable, Endpoints, RewriteDeltas};
 use crate::drop_reason::DropReason;
 use crate::sched::{self, Arrival, Scheduling};
 use crate::simd::prefetch;
@@ -22,7 +22,8 @@ use crate::wire::{Family, Flow, datagram_len, in_family_of};
 const LADDRS_TRIED: usize = 16;
 
 /// What the choice of dest and local port reads and changes.
-pub(super) struct Binding<'a> {
+pub(super) struct Binding<'a, A> {
+    pub(crate) conns: &'a ConnTable<A>,
     pub(crate) service_state: &'a mut ServiceState,
     pub(crate) scheduling: &'a mut Scheduling,
     pub(crate) all_stats: &'a [Arc<WorkerStats>],
@@ -31,6 +32,7 @@ pub(super) struct Binding<'a> {
     pub(crate) stats: &'a WorkerStats,
     pub(crate) dest_cache: &'a DestCache,
     pub(crate) laddrs: &'a mut Laddrs,
+    pub(crate) worker: WorkerId,
     /// By which local ports are chosen
     pub(crate) owners: &'a Owners,
     pub(crate) net: &'a Net,
@@ -43,12 +45,21 @@ pub(super) struct Binding<'a> {
     pub(crate) expected: Option<DestId>,
 }
 
+/// A new conn.
+pub(super) struct Bound<A> {
+    pub(super) conn: Conn<A>,
+    /// The closing conn whose local port it takes over
+    pub(super) heir_of: Option<ConnId>,
+}
+
 /// The source that the dest sees.
 struct DestSource<A> {
     addr: A,
     port: u16,
     /// It is a local address with a port of its pool.
     is_of_pool: bool,
+    /// The closing conn that still holds the port
+    held_by: Option<ConnId>,
 }
 
 impl<A> DestSource<A> {
@@ -58,23 +69,34 @@ impl<A> DestSource<A> {
             addr,
             port,
             is_of_pool: false,
+            held_by: None,
+        }
+    }
+
+    /// A local address and a port that was free.
+    const fn of_pool(addr: A, port: u16) -> Self {
+        Self {
+            addr,
+            port,
+            is_of_pool: true,
+            held_by: None,
         }
     }
 }
 
-impl Binding<'_> {
+impl<A: Family> Binding<'_, A> {
     /// Chooses the dest, and the source that the dest sees. If this succeeds, a local port may have
     /// been taken.
     // Inlined, so that the conn goes from registers to its slot. On the stack it would be written
     // in parts and read as a whole: a store-forwarding stall.
     #[inline(always)]
-    pub(super) fn make_conn<A: Family>(
+    pub(super) fn make_conn(
         mut self,
         now: Now,
         flow: &Flow<A>,
         l4: &[u8],
         service: &Service,
-    ) -> Result<Conn<A>, DropReason> {
+    ) -> Result<Bound<A>, DropReason> {
         let dest = self.pick_dest(now, flow, l4, service)?;
         self.fetch(dest.id);
         let (remote, rport) = self.remote(flow, dest)?;
@@ -106,7 +128,10 @@ impl Binding<'_> {
         conn.flags.put(ConnFlags::ONE_PACKET, options.is_one_packet);
         conn.flags
             .put(ConnFlags::EDITED, is_edited(service, dest.fwdmode));
-        Ok(conn)
+        Ok(Bound {
+            conn,
+            heir_of: seen.held_by,
+        })
     }
 
     /// Prefetches what is written and read of a dest once its conn is made.
@@ -118,7 +143,7 @@ impl Binding<'_> {
 
     /// The dest: that of the control conn, that of the client's template, or the scheduler's
     /// choice.
-    fn pick_dest<'s, A: Family>(
+    fn pick_dest<'s>(
         &mut self,
         now: Now,
         flow: &Flow<A>,
@@ -163,7 +188,7 @@ impl Binding<'_> {
 
     /// The address and port of the dest.
     #[inline]
-    fn remote<A: Family>(&self, flow: &Flow<A>, dest: &Dest) -> Result<(A, u16), DropReason> {
+    fn remote(&self, flow: &Flow<A>, dest: &Dest) -> Result<(A, u16), DropReason> {
         let wanted = flow.tuple.dport;
         if dest.fwdmode == FwdMode::Snat {
             // SNAT: the packet goes to where the client sent it.
@@ -179,7 +204,7 @@ impl Binding<'_> {
 
     /// The source that the dest sees. NAT64 by NAT shows a local address if the client has no
     /// address in the dest's family, as every stateful translator does (RFC 6146).
-    fn source_towards_dest<A: Family>(
+    fn source_towards_dest(
         &mut self,
         flow: &Flow<A>,
         service: &Service,
@@ -196,25 +221,16 @@ impl Binding<'_> {
         if let Some(client) = shown {
             return Ok(DestSource::itself(client, port));
         }
-        let (addr, port) = if dest.fwdmode == FwdMode::Snat {
-            self.take_wan_port(service, dest, (remote, rport))?
+        if dest.fwdmode == FwdMode::Snat {
+            self.take_wan_port(service, dest, (remote, rport))
         } else {
-            self.take_local_port(service, dest, (remote, rport))?
-        };
-        Ok(DestSource {
-            addr,
-            port,
-            is_of_pool: true,
-        })
+            self.take_local_port(service, dest, (remote, rport))
+        }
     }
 
     /// The source of the tunnel's outer packets: the director's address on the route to the dest,
     /// or one of the prefix that flows are spread over. Routers and the dest's NIC hash it.
-    fn tunnel_source<A: Family>(
-        &self,
-        flow: &Flow<A>,
-        dest: &Dest,
-    ) -> Result<DestSource<A>, DropReason> {
+    fn tunnel_source(&self, flow: &Flow<A>, dest: &Dest) -> Result<DestSource<A>, DropReason> {
         let source = match dest.tunnel_spread {
             Some(prefix) => Some(prefix.address_at(flow.tuple.hash(self.flow_key))),
             None => {
@@ -226,50 +242,72 @@ impl Binding<'_> {
         Ok(DestSource::itself(source, 0))
     }
 
-    /// Takes a port of the WAN address that was chosen.
+    /// Takes a port of the WAN address that was chosen. If none is free, a closing conn gives its
+    /// port.
     #[inline(never)]
-    fn take_wan_port<A: Family>(
+    fn take_wan_port(
         &mut self,
         service: &Service,
         dest: &Dest,
         remote: (A, u16),
-    ) -> Result<(A, u16), DropReason> {
+    ) -> Result<DestSource<A>, DropReason> {
         let wan = service.laddrs.iter().find(|laddr| laddr.addr == dest.addr);
         let (Some(wan), Some(addr)) = (wan, A::of(dest.addr)) else {
             return Err(DropReason::NoLaddr);
         };
-        let port = self.laddrs.take_port(wan.id, self.towards(remote, addr));
-        Ok((addr, port.ok_or(DropReason::NoLocalPort)?))
+        let towards = self.towards(remote, addr);
+        if let Some(port) = self.laddrs.take_port(wan.id, towards) {
+            return Ok(DestSource::of_pool(addr, port));
+        }
+        self.port_of_closing(wan, addr, towards)
+            .ok_or(DropReason::NoLocalPort)
     }
 
-    /// Takes a port of the next local address in turn that has one free towards the dest.
-    fn take_local_port<A: Family>(
+    /// Takes a port of the next local address in turn that has one free towards the dest. If none
+    /// has, a closing conn gives its port.
+    fn take_local_port(
         &mut self,
         service: &Service,
         dest: &Dest,
         remote: (A, u16),
-    ) -> Result<(A, u16), DropReason> {
+    ) -> Result<DestSource<A>, DropReason> {
+        let is_usable = |laddr: &&Laddr| laddr.addr.is_ipv4() == dest.addr.is_ipv4();
+        let mut closing = None;
         let mut reason = DropReason::NoLaddr;
-        for laddr in laddrs_in_turn(service, self.service_state) {
-            let Some(addr) =
-                A::of(laddr.addr).filter(|_| laddr.addr.is_ipv4() == dest.addr.is_ipv4())
-            else {
+        for laddr in laddrs_in_turn(service, self.service_state).filter(is_usable) {
+            let Some(addr) = A::of(laddr.addr) else {
                 continue;
             };
             let towards = self.towards(remote, addr);
             let Some(port) = self.laddrs.take_port(laddr.id, towards) else {
                 reason = DropReason::NoLocalPort;
+                closing = closing.or_else(|| self.port_of_closing(laddr, addr, towards));
                 continue;
             };
             self.fetch_next_laddr(service);
-            return Ok((addr, port));
+            return Ok(DestSource::of_pool(addr, port));
         }
-        Err(reason)
+        closing.ok_or(reason)
+    }
+
+    /// The port of the conn that closed first of those with a port of this address, if replies to it
+    /// come to this worker.
+    #[cold]
+    fn port_of_closing(&self, laddr: &Laddr, addr: A, towards: Towards) -> Option<DestSource<A>> {
+        let held_by = self.laddrs.first_closing::<A>(laddr.id, towards.class)?;
+        let (_, port) = self.conns.get(held_by).local();
+        let owner = self
+            .owners
+            .of_base(towards.base, port, laddr.addr.is_ipv6());
+        (owner == self.worker).then_some(DestSource {
+            held_by: Some(held_by),
+            ..DestSource::of_pool(addr, port)
+        })
     }
 
     /// What a port of a local address is taken towards: replies must come to this worker.
     #[inline]
-    fn towards<A: Family>(&self, (remote, rport): (A, u16), laddr: A) -> Towards {
+    fn towards(&self, (remote, rport): (A, u16), laddr: A) -> Towards {
         let has_others = self.owners.workers() > 1;
         Towards {
             class: sapool::class_of(remote.low_bits(), rport),

@@ -13,7 +13,7 @@ use crate::conn::{Conn, ConnExt, ConnFlags, ConnId, IdleTimeout, Lookup, TableFu
 use crate::ctx::{Adoption, Forwarder, Miss};
 use crate::drop_reason::DropReason;
 use crate::io::Io;
-use crate::lifecycle::bind::Binding;
+use crate::lifecycle::bind::{Binding, Bound};
 use crate::state::{Expectation, limits, service_state_of, templates};
 use crate::tcp_state::TcpState;
 use crate::tuple::HashKey;
@@ -72,10 +72,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let service_id = service.id;
         let template = template_of(service, client, &self.shared.config.keys.conns);
         let choice = Binding {
+            conns: &self.family.conns,
             service_state,
             scheduling: &mut self.shared.scheduling,
             all_stats: &self.shared.all_stats,
             all_state: &self.shared.all_state,
+            worker: self.shared.config.worker,
             owners: &self.shared.config.owners,
             stats: &self.shared.stats,
             dest_cache: &self.shared.dest_cache,
@@ -86,7 +88,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             template: template.map(|(key, _)| key),
             expected: expected.map(|expected| expected.dest),
         };
-        let mut conn = choice.make_conn(now, flow, l4, service)?;
+        let Bound { mut conn, heir_of } = choice.make_conn(now, flow, l4, service)?;
         let is_adopted =
             miss.adoption == Adoption::ByError || opening.is_some_and(|segment| !segment.opens());
         self.start(flow.protocol(), options, opening, &mut conn);
@@ -98,6 +100,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             let is_ftp = service.is_ftp() && expected.is_none();
             ConnExt::for_service(options, is_ftp)
         });
+        if let Some(old) = heir_of {
+            self.take_over_port(old, opening, &mut conn);
+        }
         let (id, outbound) = self.insert(&miss.lookup, conn, service_id, io)?;
         miss.made = Some((id, outbound));
         if let Some(ext) = ext {

@@ -2,12 +2,15 @@
 //!
 //! `create` makes one, `bind` chooses its dest and local address, `isn` its sequence numbers.
 //! `transition` follows its state and timeout, `way_back` where its client's packets come from,
-//! `reuse` says when it gives way to a new one. `unbind` gives back what it held: counters,
-//! template, local port. LVS calls the last step unbind, too, and the second one bind.
+//! `reuse` says when it gives way to a new one, `closing` and `local_ports` when it gives its port
+//! to one. `unbind` gives back what it held: counters, template, local port. LVS calls the last
+//! step unbind, too, and the second one bind.
 
 pub(crate) mod bind;
+mod closing;
 pub(crate) mod create;
 mod isn;
+mod local_ports;
 mod reuse;
 mod transition;
 mod unbind;

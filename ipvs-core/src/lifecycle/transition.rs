@@ -17,7 +17,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     #[inline(never)]
     pub(crate) fn set_tcp_state(&mut self, id: ConnId, state: TcpState) {
         let timeout = self.tcp_timeout(self.family.conns.get(id), state);
-        self.family.conns.change_state(id, state, timeout);
+        self.change_state(id, state, timeout);
         self.set_active(id, state == TcpState::Established);
     }
 

@@ -2,8 +2,8 @@
 
 use packet::PacketBuf;
 
-use crate::config::Event;
-use crate::conn::{Conn, ConnFlags, ConnId};
+use crate::config::{Event, LaddrId};
+use crate::conn::{Conn, ConnFlags, ConnId, is_queued};
 use crate::ctx::Forwarder;
 use crate::io::Io;
 use crate::state::templates;
@@ -18,6 +18,19 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// Gives back what a conn held that is already out of the table.
     pub(crate) fn unbind(&mut self, id: ConnId, conn: &Conn<A>, io: &mut impl Io<B>) {
+        self.give_back(id, conn);
+        let Some((laddr, class)) = self.pool_of(conn) else {
+            return;
+        };
+        if is_queued(conn) {
+            self.dequeue_closing(id, laddr, class);
+        }
+        let (_, port) = conn.local();
+        self.put_port(laddr, class, port, io);
+    }
+
+    /// Gives back all but the local port.
+    pub(super) fn give_back(&mut self, id: ConnId, conn: &Conn<A>) {
         self.shared.stats.conns.sub(1);
         let service = self.shared.dest_cache.service(conn.dest());
         self.shared.stats.service(service).conns.sub(1);
@@ -38,20 +51,29 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             let scheduling = &self.shared.scheduling;
             scheduling.limited_conn_closed(conn.dest(), now, load);
         }
-        self.return_port(conn, io);
     }
 
-    /// Gives back the local port. If it was the last one of an address that is being removed, the
-    /// port pool goes to control.
+    /// Gives back the local port of a conn that is in no table.
     pub(crate) fn return_port(&mut self, conn: &Conn<A>, io: &mut impl Io<B>) {
-        if !conn.flags.has(ConnFlags::LOCAL_PORT) {
-            return;
+        if let Some((laddr, class)) = self.pool_of(conn) {
+            let (_, port) = conn.local();
+            self.put_port(laddr, class, port, io);
         }
-        let ((daddr, dport), (laddr, lport)) = (conn.real_server(), conn.local());
-        let class = sapool::class_of(daddr.low_bits(), dport);
-        if let Some((id, pool)) = self.shared.laddrs.put_port(laddr.to_ip(), class, lport) {
+    }
+
+    /// Gives back a local port. If it was the last one of an address that is being removed, the
+    /// port pool goes to control.
+    fn put_port(&mut self, laddr: LaddrId, class: usize, port: u16, io: &mut impl Io<B>) {
+        if let Some((id, pool)) = self.shared.laddrs.put_port(laddr, class, port) {
             self.shared.send_event(Event::LaddrGone(id, pool), io);
         }
+    }
+
+    /// The local address whose port a conn has, and the class of its dest.
+    #[inline]
+    fn pool_of(&self, conn: &Conn<A>) -> Option<(LaddrId, usize)> {
+        let has_port = conn.flags.has(ConnFlags::LOCAL_PORT);
+        has_port.then(|| self.shared.laddrs.pool_of(conn))?
     }
 
     /// The conn no longer holds its client's template, which may expire now. Nothing here asks the

@@ -1,21 +1,29 @@
-//! The local addresses of a worker, each with the worker's share of its ports.
+//! The local addresses of a worker, each with the worker's share of its ports and the closing conns
+//! that still hold some of them.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::net::IpAddr;
 
 use inet::hash::MixHasher;
-use sapool::{PortPool, Towards};
+use sapool::{CLASSES, PortPool, Towards};
 
 use crate::config::LaddrId;
+use crate::conn::{ClosingQueue, Conn, ConnId};
 use crate::simd::prefetch;
+use crate::tuple::Address;
 
 #[derive(Debug)]
 struct Entry {
     addr: IpAddr,
     pool: Box<PortPool>,
+    closing: Box<Queues>,
     leaving: bool,
 }
+
+/// The queues of one address, by table and class of dests. IPv6's table has conns with IPv4 addresses
+/// too, for NAT64.
+type Queues = [[ClosingQueue; CLASSES]; 2];
 
 /// Port pools, indexed by the `LaddrId` that control assigned. An address has one pool at a time.
 #[derive(Debug, Default)]
@@ -38,11 +46,13 @@ impl Laddrs {
     ) -> Option<(LaddrId, Box<PortPool>)> {
         let old = self.ids.insert(addr, id).and_then(|old_id| {
             let old = self.entries.get_mut(old_id.0 as usize)?.take()?;
-            Some((old_id, old.pool))
+            Some((old_id, old))
         });
+        let mut closing = Box::default();
         let replaced = old.map(|(old_id, mut old)| {
-            pool.take_over(&mut old);
-            (old_id, old)
+            pool.take_over(&mut old.pool);
+            closing = old.closing;
+            (old_id, old.pool)
         });
         let at = id.0 as usize;
         if at >= self.entries.len() {
@@ -51,6 +61,7 @@ impl Laddrs {
         self.entries[at] = Some(Entry {
             addr,
             pool,
+            closing,
             leaving: false,
         });
         replaced
@@ -116,16 +127,42 @@ impl Laddrs {
         (!entry.leaving).then_some(&mut *entry.pool)
     }
 
+    /// The conn that closed first of those with a port of the address towards dests of `class`,
+    /// unless the address is leaving.
+    pub(crate) fn first_closing<A: Address>(&self, id: LaddrId, class: usize) -> Option<ConnId> {
+        let entry = self.entries.get(id.0 as usize)?.as_ref()?;
+        let queue = entry.closing[table_of::<A>()][class];
+        queue.first().filter(|_| !entry.leaving)
+    }
+
+    /// The local address whose port a conn has, and the class of its dest.
+    #[inline]
+    pub(crate) fn pool_of<A: Address>(&self, conn: &Conn<A>) -> Option<(LaddrId, usize)> {
+        let ((daddr, dport), (laddr, _)) = (conn.real_server(), conn.local());
+        let id = *self.ids.get(&laddr.to_ip())?;
+        Some((id, sapool::class_of(daddr.low_bits(), dport)))
+    }
+
+    /// The queue of the closing conns with a port of the address towards dests of `class`.
+    #[inline]
+    pub(crate) fn closing_queue<A: Address>(
+        &mut self,
+        id: LaddrId,
+        class: usize,
+    ) -> Option<&mut ClosingQueue> {
+        let entry = self.entries.get_mut(id.0 as usize)?.as_mut()?;
+        Some(&mut entry.closing[table_of::<A>()][class])
+    }
+
     /// Gives a port back. Returns the pool and its id if the address is leaving and this was its
     /// last port in use.
     #[inline]
     pub(crate) fn put_port(
         &mut self,
-        addr: IpAddr,
+        id: LaddrId,
         class: usize,
         port: u16,
     ) -> Option<(LaddrId, Box<PortPool>)> {
-        let id = *self.ids.get(&addr)?;
         let entry = self.entries.get_mut(id.0 as usize)?.as_mut()?;
         entry.pool.put(class, port);
         if entry.leaving {
@@ -143,6 +180,11 @@ impl Laddrs {
         self.ids.remove(&entry.addr);
         Some(entry.pool)
     }
+}
+
+/// The table of conns with such addresses, as an index.
+const fn table_of<A>() -> usize {
+    (size_of::<A>() == size_of::<[u8; 16]>()) as usize
 }
 
 #[cfg(test)]
@@ -178,7 +220,7 @@ mod tests {
         assert_eq!(others.len() as u64, all - 1);
         assert!(!others.contains(&used));
         assert_eq!(laddrs.take_port(LaddrId(1), to(0)), None);
-        laddrs.put_port(addr, 0, used);
+        laddrs.put_port(LaddrId(1), 0, used);
         assert_eq!(laddrs.take_port(LaddrId(1), to(0)), Some(used));
     }
 
@@ -189,8 +231,8 @@ mod tests {
         laddrs.add(LaddrId(3), addr, pool());
         let port = laddrs.take_port(LaddrId(3), to(5)).unwrap();
         assert!(laddrs.leave(LaddrId(3)).is_none());
-        let (id, pool) = laddrs.put_port(addr, 5, port).unwrap();
+        let (id, pool) = laddrs.put_port(LaddrId(3), 5, port).unwrap();
         assert_eq!((id, pool.used()), (LaddrId(3), 0));
-        assert!(laddrs.put_port(addr, 5, port).is_none());
+        assert!(laddrs.put_port(LaddrId(3), 5, port).is_none());
     }
 }

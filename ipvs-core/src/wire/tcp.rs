@@ -151,8 +151,9 @@ pub(crate) fn rewrite_tcp<A: Family>(
         numbers = Delta::of_u32(old, new);
     }
     let header_len = usize::from(header[12] >> 4) * 4;
-    // NAT and SNAT leave the options alone.
-    if header_len > TCP_HEADER_LEN && conn.flags.is_full_nat() {
+    // NAT and SNAT leave the options alone, unless the conn has another one's local port.
+    let has_own_numbers = conn.flags.is_full_nat() || conn.seq_delta != 0;
+    if header_len > TCP_HEADER_LEN && has_own_numbers {
         let options = rest
             .get_mut(..header_len - TCP_HEADER_LEN)
             .ok_or(DropReason::TcpMalformed)?;
@@ -268,7 +269,10 @@ fn edit_options<A: Family>(
         }
         Direction::Inbound if segment.has_syn() => tcp_options::strip_timestamps(options),
         Direction::Inbound => return Ok(Delta::ZERO),
-        Direction::Outbound if segment.has_syn() => tcp_options::lower_mss(options, grown_by(conn)),
+        Direction::Outbound if segment.has_syn() && conn.flags.is_full_nat() => {
+            tcp_options::lower_mss(options, grown_by(conn))
+        }
+        Direction::Outbound if segment.has_syn() => return Ok(Delta::ZERO),
         Direction::Outbound => tcp_options::translate_sack(options, conn.seq_delta),
     };
     match edited {

@@ -202,17 +202,16 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// The client opens the conn again, with a new initial sequence number. It goes on from the old
-    /// numbers if those are ahead of the new one (RFC 6191).
+    /// The client opens the conn again, with a new initial sequence number. The dest may remember
+    /// the old one.
     fn renumber(&mut self, id: ConnId, segment: Segment) {
         if !self.family.conns.get(id).flags.is_full_nat() {
             return;
         }
-        let chosen = self.initial_sequence(self.family.conns.get(id));
+        let conn = self.family.conns.get(id);
+        let acknowledged = conn.acks[Direction::Outbound as usize];
+        let isn = self.sequence_beyond(conn, acknowledged);
         let conn = self.family.conns.get_mut(id);
-        let continued = segment.seq.wrapping_add(conn.seq_delta);
-        let is_ahead = continued.wrapping_sub(chosen) < 1 << 31;
-        let isn = if is_ahead { continued } else { chosen };
         conn.seq_delta = isn.wrapping_sub(segment.seq);
         conn.flags.put(ConnFlags::TOA_PENDING, false);
     }

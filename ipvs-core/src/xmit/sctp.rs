@@ -74,14 +74,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             (Kind::Init, Direction::Inbound) if is_over => {
                 conn.flags.put(ConnFlags::ANSWERED, false);
                 let timeout = self.quiet_timeout(self.family.conns.get(found.id), false);
-                let conns = &mut self.family.conns;
-                conns.change_state(found.id, TcpState::None, timeout);
+                self.change_state(found.id, TcpState::None, timeout);
             }
             (Kind::End, _) => {
                 let timeout_s = self.shared.snapshot.timeouts.sctp_closed_s;
                 let timeout = IdleTimeout::from_secs(timeout_s);
-                let conns = &mut self.family.conns;
-                conns.change_state(found.id, TcpState::Close, timeout);
+                self.change_state(found.id, TcpState::Close, timeout);
                 self.set_active(found.id, false);
             }
             (_, Direction::Outbound) if !is_over && !is_answered => self.note_answer(found.id),

@@ -7,9 +7,9 @@ use testkit::director::*;
 use testkit::frames::{repair_ip, sctp_checksum};
 
 const L2_LEN: usize = 14;
-const INIT: u8 = 1;
+pub(crate) const INIT: u8 = 1;
 const INIT_ACK: u8 = 2;
-const ABORT: u8 = 6;
+pub(crate) const ABORT: u8 = 6;
 const DATA: u8 = 0;
 
 /// An SCTP packet with one chunk of 20 bytes. It is made from a UDP frame.

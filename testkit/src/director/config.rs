@@ -125,6 +125,23 @@ pub fn add_laddr(id: u32, addr: IpAddr, worker: u16, owners: &Owners) -> Command
     }
 }
 
+/// Gives the only worker a local address of which these ports alone are free.
+pub fn add_laddr_with(id: u32, addr: IpAddr, ports: &[u16]) -> Command {
+    let share = PoolShare::new(&Owners::single(), WorkerId(0), addr.is_ipv6());
+    let mut pool = PortPool::new(&share);
+    let in_use = (sapool::FIRST_PORT..=sapool::LAST_PORT).filter(|port| !ports.contains(port));
+    for port in in_use {
+        for class in 0..sapool::CLASSES {
+            pool.claim(class, port);
+        }
+    }
+    Command::AddLaddr {
+        id: LaddrId(id),
+        addr,
+        pool: Box::new(pool),
+    }
+}
+
 /// The owners of packets in a director of so many workers: a table of 128 entries, as most NICs
 /// have, and a key without regularity.
 ///

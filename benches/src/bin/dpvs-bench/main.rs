@@ -56,7 +56,7 @@ struct Cli {
     /// Flows of the small table of `many`
     #[arg(long, default_value_t = 10_000)]
     few_flows: u32,
-    /// Flows of the large table of `many`, which takes 98 bytes of memory a flow
+    /// Flows of the large table of `many`, which takes 106 bytes of memory a flow
     #[arg(long, default_value_t = 10_000_000)]
     many_flows: u32,
     /// Measure only these

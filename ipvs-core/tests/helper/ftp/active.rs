@@ -195,6 +195,42 @@ fn a_local_port_that_another_conn_has_takes_no_data_conn() {
     assert_eq!((director.conns().len(), in_use.used()), (0, 0));
 }
 
+/// All ports towards the dest's port 20 are in use: that of the data conn that closed first is given
+/// to the next call.
+#[test]
+fn a_data_conn_that_is_over_gives_its_port_to_the_next() {
+    let mut director = director(FwdMode::FullNat);
+    let (laddr, free) = (LADDR.parse().unwrap(), [16_000, 32_000, 48_000, 64_000]);
+    director.command(Command::RemoveLaddr(LaddrId(0)));
+    director.command(config::add_laddr_with(0, laddr, &free));
+    control(&mut director);
+    let mut seq = 1001;
+    let mut announce = |director: &mut Director, port: u16| {
+        let seen = says(
+            director,
+            seq,
+            5001,
+            &format!("EPRT |1|10.0.0.48|{port}|\r\n"),
+        );
+        seq += EPRT.len() as u32;
+        format!("{LADDR}:{}", text(&seen).split('|').nth(3).unwrap())
+    };
+    let call = |to: &str, flags: &str| {
+        let call = frames::tcp("192.168.100.2:20", to).flags(flags);
+        call.seq(7).frame(FROM_DEST)
+    };
+    let mut ports = Vec::new();
+    for port in 40_001..=40_004 {
+        let to = announce(&mut director, port);
+        director.to_client(&call(&to, "S"));
+        director.to_client(&call(&to, "R"));
+        ports.push(to);
+    }
+    let to = announce(&mut director, 40_005);
+    assert_eq!(to, ports[0]);
+    assert_eq!(director.to_client(&call(&to, "S")).dst, "10.0.0.48:40005");
+}
+
 /// The worker that owns the local port has the data conn. The client's answer may come to any
 /// worker.
 #[rstest]
