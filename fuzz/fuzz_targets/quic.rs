@@ -11,7 +11,7 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     assert!(!id.octets.is_empty() && data.windows(id.octets.len()).any(|part| part == id.octets));
-    assert!(id.octets.starts_with(id.stable_octets()) && !id.stable_octets().is_empty());
+    assert!(!id.octets.is_empty() && id.lasting().is_none_or(|id| id.len() == 8));
     for name in [id.quic_lb_server(), id.dpvs_server()]
         .into_iter()
         .flatten()

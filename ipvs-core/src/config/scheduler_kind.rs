@@ -60,6 +60,7 @@ pub enum HashTarget {
     /// The client's address.
     #[default]
     Sip,
-    /// The QUIC connection ID: a client keeps its dest when its address changes.
+    /// The QUIC connection ID, if it names a dest or lasts as long as the connection, so that a
+    /// client keeps its dest when its address changes. Otherwise the client's address.
     Qid,
 }

@@ -10,7 +10,7 @@ use crate::config::fwdmode::FwdMode;
 use crate::config::match_packets::Match;
 use crate::config::options::ServiceOptions;
 use crate::config::plan::Plan;
-use crate::config::scheduler_kind::{HashTarget, SchedulerKind};
+use crate::config::scheduler_kind::SchedulerKind;
 
 /// The key of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -106,7 +106,7 @@ impl Service {
     pub fn adopts(&self) -> bool {
         let is_by_hash = matches!(
             self.scheduler,
-            SchedulerKind::Mh(_) | SchedulerKind::Conhash(HashTarget::Sip)
+            SchedulerKind::Mh(_) | SchedulerKind::Conhash(_)
         );
         let may_pass = |dest: &Dest| !dest.fwdmode.sees_replies();
         is_by_hash && !self.options.refuses_adoption && self.dests.first().is_some_and(may_pass)

@@ -18,7 +18,7 @@ use crate::drop_reason::DropReason;
 use crate::helper::ftp_line::Replacement;
 use crate::helper::ftp_nat64::translated_reply;
 use crate::io::Io;
-use crate::lifecycle::{bind, create};
+use crate::lifecycle::{bind, opening};
 use crate::state::Expectation;
 use crate::tcp_state::TcpState;
 use crate::time::Now;
@@ -227,7 +227,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         io: &mut impl Io<B>,
     ) -> Result<Found, DropReason> {
         let l4 = flow.l4(packet.bytes());
-        create::verify_checksum(flow, l4)?;
+        opening::verify_checksum(flow, l4)?;
         let key = expected.control_service();
         let service = self.shared.snapshot.services.get(&key);
         let service = service.ok_or(DropReason::NoConn)?;

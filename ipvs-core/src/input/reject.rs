@@ -11,7 +11,7 @@ use crate::conn::ConnExt;
 use crate::ctx::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
-use crate::lifecycle::create;
+use crate::lifecycle::opening;
 use crate::wire::{Family, Flow, NewSegment, Segment, family, swap_macs};
 use crate::xmit::Refusal;
 
@@ -86,7 +86,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         };
         let l4 = flow.l4(packet.bytes());
         if packet.l4_checksum() == ChecksumState::Unknown
-            && let Err(reason) = create::verify_checksum(flow, l4)
+            && let Err(reason) = opening::verify_checksum(flow, l4)
         {
             return self.shared.drop(packet, reason);
         }

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use inet::is_link_local;
-use packet::checksum;
-use packet::{ChecksumState, PacketBuf, sctp};
+use packet::PacketBuf;
 
 use crate::config::{
     DestId, MatchFacts, Persistence, Protocol, Service, ServiceId, ServiceOptions, Snapshot,
@@ -14,10 +13,11 @@ use crate::ctx::{Adoption, Forwarder, Miss};
 use crate::drop_reason::DropReason;
 use crate::io::Io;
 use crate::lifecycle::bind::{Binding, Bound};
+use crate::lifecycle::opening::{Opening, adopt};
 use crate::state::{Expectation, limits, service_state_of, templates};
 use crate::tcp_state::TcpState;
 use crate::tuple::HashKey;
-use crate::wire::{Family, Flow, Segment, datagram_len};
+use crate::wire::{Family, Flow, Segment};
 
 /// Why a packet makes no conn.
 pub(crate) enum Unserved {
@@ -49,10 +49,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             None => service_of(snapshot, packet, flow),
         };
         let service = service.ok_or(Unserved::NoService)?;
-        let l4 = flow.l4(packet.bytes());
-        let opening = match miss.adoption {
-            Adoption::OfPacket => opening_of(service, packet, flow, l4)?,
-            Adoption::ByError => None,
+        let (opening, l4) = match miss.adoption {
+            Adoption::OfPacket => {
+                let l4 = flow.l4(packet.bytes());
+                (Opening::read(service, packet, flow, l4)?, l4)
+            }
+            // An error has nothing of what the client said.
+            Adoption::ByError => (Opening::ADOPTED, &[][..]),
         };
         let options = &service.options;
         let client = flow.tuple.src;
@@ -89,10 +92,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             expected: expected.map(|expected| expected.dest),
         };
         let Bound { mut conn, heir_of } = choice.make_conn(now, flow, l4, service)?;
-        let is_adopted =
-            miss.adoption == Adoption::ByError || opening.is_some_and(|segment| !segment.opens());
-        self.start(flow.protocol(), options, opening, &mut conn);
-        if is_adopted && let Err(reason) = adopt(&mut conn) {
+        self.start(flow.protocol(), options, opening.segment, &mut conn);
+        if opening.is_adopted
+            && let Err(reason) = adopt(&mut conn)
+        {
             self.return_port(&conn, io);
             return Err(reason.into());
         }
@@ -101,7 +104,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             ConnExt::for_service(options, is_ftp)
         });
         if let Some(old) = heir_of {
-            self.take_over_port(old, opening, &mut conn);
+            self.take_over_port(old, opening.segment, &mut conn);
         }
         let (id, outbound) = self.insert(&miss.lookup, conn, service_id, io)?;
         miss.made = Some((id, outbound));
@@ -222,61 +225,6 @@ fn template_of<A: Family>(
     Some((key, persistence))
 }
 
-/// Makes a new conn one that is adopted. Only where replies do not pass the director does it need
-/// nothing of what the first packets said.
-#[cold]
-fn adopt<A: Family>(conn: &mut Conn<A>) -> Result<(), DropReason> {
-    if !conn.flags.has(ConnFlags::DR_TUNNEL) {
-        return Err(DropReason::TcpNotSyn);
-    }
-    conn.flags.put(ConnFlags::ADOPTED, true);
-    if conn.protocol == Protocol::Tcp.number() {
-        conn.set_tcp_state(TcpState::SynSent);
-    }
-    Ok(())
-}
-
-/// Checks whether a packet may open a conn, or have its conn adopted. Returns its segment, if it is
-/// TCP.
-#[inline]
-fn opening_of<A: Family, B: PacketBuf>(
-    service: &Service,
-    packet: &B,
-    flow: &Flow<A>,
-    l4: &[u8],
-) -> Result<Option<Segment>, DropReason> {
-    let opening = opening_segment(service, flow.protocol(), l4)?;
-    // RFC 9260, 3.3.2: an INIT is alone in its packet, so it is never fragmented.
-    if flow.protocol() == Protocol::Sctp && flow.is_fragment {
-        return Err(DropReason::Fragment);
-    }
-    // The checksum of a fragment covers data that is not here yet.
-    if packet.l4_checksum() == ChecksumState::Unknown && !flow.is_fragment {
-        verify_checksum(flow, l4)?;
-    }
-    Ok(opening)
-}
-
-/// The segment of a packet that opens a conn, or has its conn adopted. `None` for protocols without
-/// segments.
-fn opening_segment(
-    service: &Service,
-    protocol: Protocol,
-    l4: &[u8],
-) -> Result<Option<Segment>, DropReason> {
-    match protocol {
-        Protocol::Tcp => {
-            let segment = Segment::read(l4)?;
-            let is_taken = segment.opens() || !segment.has_syn() && service.adopts();
-            is_taken
-                .then_some(Some(segment))
-                .ok_or(DropReason::TcpNotSyn)
-        }
-        Protocol::Sctp if sctp::kind(l4) != sctp::Kind::Init => Err(DropReason::SctpNotInit),
-        Protocol::Sctp | Protocol::Udp | Protocol::Icmp | Protocol::IcmpV6 => Ok(None),
-    }
-}
-
 /// The service of the packet's VIP and port, or one that matches the packet.
 #[inline]
 pub(crate) fn service_of<'a, A: Family, B: PacketBuf>(
@@ -328,27 +276,4 @@ fn match_service_of<'a, A: Family, B: PacketBuf>(
         .matching(flow.protocol(), &facts, is_to_us)
         // A packet without a route is not let out.
         .filter(|_| is_to_us || oif.is_some())
-}
-
-/// The first packet of a conn must be sound: nothing is remembered for the sake of a broken one.
-pub(crate) fn verify_checksum<A: Family>(flow: &Flow<A>, l4: &[u8]) -> Result<(), DropReason> {
-    let (reason, l4) = match flow.protocol() {
-        Protocol::Tcp => (DropReason::TcpBadChecksum, l4),
-        // It was looked at already: it decided what kind of message this is.
-        Protocol::Icmp | Protocol::IcmpV6 => return Ok(()),
-        Protocol::Sctp if sctp::is_checksum_right(l4) => return Ok(()),
-        Protocol::Sctp => return Err(DropReason::SctpBadChecksum),
-        // RFC 768: no checksum at all is legal.
-        Protocol::Udp if l4.get(6..8) == Some(&[0, 0]) => return Ok(()),
-        Protocol::Udp => {
-            let datagram = l4.get(..datagram_len(l4)).unwrap_or_default();
-            (DropReason::UdpBadChecksum, datagram)
-        }
-    };
-    let pseudo = A::pseudo_header(&flow.tuple, l4.len() as u16);
-    if checksum::fold(checksum::sum(l4).wrapping_add(pseudo)) == 0xffff {
-        Ok(())
-    } else {
-        Err(reason)
-    }
 }

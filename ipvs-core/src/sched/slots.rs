@@ -48,18 +48,16 @@ fn one_by_one(service: &Service, hash: u64, takes_conns: impl Fn(&Dest) -> bool)
 }
 
 /// Chooses by QUIC's connection ID. If the ID names a dest, that dest is taken even if its weight
-/// is 0 now, since it was the dest that issued the ID. Otherwise the hash of the ID decides.
-/// Packets that are not QUIC use the hash of the client's address.
+/// is 0 now, since it was the dest that issued the ID. Otherwise a hash decides of what all packets
+/// of the client's connection have: of an ID that lasts, or of the client's address. So a director
+/// that has not seen the first packets chooses as the one that has (RFC 9000, 5.2.3).
 pub(super) fn by_quic<'a>(
     service: &'a Service,
     arrival: &Arrival<'_>,
     takes_conns: impl Fn(&Dest) -> bool,
 ) -> Option<&'a Dest> {
-    let Some(id) = ConnectionId::read(arrival.payload) else {
-        let hash = hashing::of_endpoint(arrival.client.0, 0);
-        return look_up(service, hash, true, takes_conns);
-    };
-    if id.chosen_by == ChosenBy::Server {
+    let id = ConnectionId::read(arrival.payload);
+    if let Some(id) = id.filter(|id| id.chosen_by == ChosenBy::Server) {
         let names = [id.quic_lb_server(), id.dpvs_server()];
         let named = names.into_iter().flatten().find_map(|name| {
             let at = service.plan.server_names().find(&name)?;
@@ -69,6 +67,10 @@ pub(super) fn by_quic<'a>(
             return Some(dest);
         }
     }
-    let hash = hashing::of_octets(id.stable_octets());
+    let lasting = id.and_then(|id| id.lasting());
+    let hash = match lasting {
+        Some(octets) => hashing::of_octets(octets),
+        None => hashing::of_endpoint(arrival.client.0, 0),
+    };
     look_up(service, hash, true, takes_conns)
 }

@@ -8,9 +8,9 @@ use testkit::frames::{repair_ip, sctp_checksum};
 
 const L2_LEN: usize = 14;
 pub(crate) const INIT: u8 = 1;
-const INIT_ACK: u8 = 2;
+pub(crate) const INIT_ACK: u8 = 2;
 pub(crate) const ABORT: u8 = 6;
-const DATA: u8 = 0;
+pub(crate) const DATA: u8 = 0;
 
 /// An SCTP packet with one chunk of 20 bytes. It is made from a UDP frame.
 pub(crate) fn packet_of(kind: u8, src: &str, dst: &str, macs: testkit::frames::Macs) -> Vec<u8> {

@@ -9,6 +9,8 @@ use rstest::rstest;
 use testkit::director::*;
 use testkit::frames;
 
+use crate::input::sctp::{ABORT, DATA, INIT, INIT_ACK, packet_of};
+
 const DESTS: [&str; 4] = [
     "192.168.100.2:80",
     "192.168.100.3:80",
@@ -26,6 +28,7 @@ const MH: SchedulerKind = SchedulerKind::Mh(HashOptions {
     port: true,
 });
 const CONHASH: SchedulerKind = SchedulerKind::Conhash(HashTarget::Sip);
+const QUIC: SchedulerKind = SchedulerKind::Conhash(HashTarget::Qid);
 const IPIP: FwdMode = FwdMode::Tunnel(Encapsulation::IpIp);
 
 /// A director with four dests, each of them with a MAC address of its own.
@@ -146,14 +149,19 @@ const L4_AT: usize = 14 + 20;
 
 /// A router on the way from the dest to the client reports to the VIP: RFC 792, RFC 1191.
 #[rstest]
-#[case::tcp(Protocol::Tcp)]
-#[case::udp(Protocol::Udp)]
-fn an_icmp_error_without_a_conn_goes_where_the_first_packet_went(#[case] protocol: Protocol) {
+#[case::tcp(Protocol::Tcp, MH)]
+#[case::udp(Protocol::Udp, MH)]
+#[case::quic(Protocol::Udp, QUIC)]
+fn an_icmp_error_without_a_conn_goes_where_the_first_packet_went(
+    #[case] protocol: Protocol,
+    #[case] scheduler: SchedulerKind,
+) {
     let setup = Setup {
         protocol,
         ..setup(FwdMode::DirectRoute)
     };
-    let (mut before, mut after) = (director(setup.clone(), MH), director(setup, MH));
+    let mut before = director(setup.clone(), scheduler);
+    let mut after = director(setup, scheduler);
     for n in 0..50 {
         let client = client(n);
         let (first, answer) = match protocol {
@@ -170,6 +178,106 @@ fn an_icmp_error_without_a_conn_goes_where_the_first_packet_went(#[case] protoco
         let error = frames::unreachable("10.0.0.1", "10.0.0.100", &answer[14..], FROM_CLIENT);
         assert_eq!(goes_to(&mut after, &error), dest, "client {n}");
     }
+}
+
+/// A QUIC connection of this client: the ID that it chose, and the one that its server chose.
+fn quic_ids(n: u16) -> ([u8; 8], [u8; 8]) {
+    let n = u32::from(n).wrapping_mul(0x9e37_79b1).to_be_bytes();
+    let of = |first: u8| [first, n[0], n[1], n[2], n[3], 1, 2, 3];
+    // The server's names nobody.
+    (of(0x5a), of(0xe5))
+}
+
+/// RFC 9000, 17.2: first octet, version 1, the length of the destination's ID, the ID, ...
+fn long_header(first: u8, id: [u8; 8]) -> Vec<u8> {
+    let rest = [0; 40];
+    [&[first, 0, 0, 0, 1, 8][..], &id, &rest].concat()
+}
+
+/// RFC 9000, 17.3.1: first octet, the ID without its length, ...
+fn short_header(id: [u8; 8]) -> Vec<u8> {
+    [&[0x41][..], &id, &[0; 40]].concat()
+}
+
+/// RFC 9000, 5.2 and 7.2. The client's first packets have an ID that the client chose, later ones
+/// the server's. A director that sees only later ones takes them to the same dest.
+#[rstest]
+fn a_quic_connection_that_began_at_another_director_keeps_its_dest(
+    #[values(FwdMode::DirectRoute, IPIP)] fwdmode: FwdMode,
+) {
+    let setup = Setup {
+        protocol: Protocol::Udp,
+        ..setup(fwdmode)
+    };
+    let mut before = director(setup.clone(), QUIC);
+    let mut dests = std::collections::HashSet::new();
+    for n in 0..100 {
+        let (of_client, of_server) = quic_ids(n);
+        let datagram = |payload: &[u8]| frames::udp(&client(n), VIP, payload, FROM_CLIENT);
+        let dest = goes_to(&mut before, &datagram(&long_header(0xc0, of_client)));
+        for later in [long_header(0xe0, of_server), short_header(of_server)] {
+            let mut after = director(setup.clone(), QUIC);
+            assert_eq!(goes_to(&mut after, &datagram(&later)), dest, "client {n}");
+        }
+        dests.insert(dest);
+    }
+    assert_eq!(dests.len(), 4);
+}
+
+/// RFC 9000, 9: the client has moved to another address. draft-ietf-quic-load-balancers, 5.2: the
+/// ID says which dest it has.
+#[test]
+fn a_quic_client_that_has_moved_is_found_by_the_id_that_names_its_dest() {
+    let setup = Setup {
+        protocol: Protocol::Udp,
+        ..setup(FwdMode::DirectRoute)
+    };
+    let mut after = director(setup, QUIC);
+    for n in 0..50 {
+        let id = [0x0a, 192, 168, 100, 4, 0, 80, n as u8];
+        let datagram = frames::udp(&client(n), VIP, &short_header(id), FROM_CLIENT);
+        let dest = goes_to(&mut after, &datagram);
+        assert_eq!(dest, MacAddr([2, 0, 0, 0, 2, 4]));
+    }
+}
+
+/// LVS: `net.ipv4.vs.sloppy_sctp`. An association goes on at another director as a TCP conn does.
+#[rstest]
+#[case::dr_mh(FwdMode::DirectRoute, MH)]
+#[case::tunnel_conhash(IPIP, CONHASH)]
+fn an_sctp_association_goes_where_its_init_went(
+    #[case] fwdmode: FwdMode,
+    #[case] scheduler: SchedulerKind,
+) {
+    let setup = Setup {
+        protocol: Protocol::Sctp,
+        ..setup(fwdmode)
+    };
+    let mut before = director(setup.clone(), scheduler);
+    let mut after = director(setup, scheduler);
+    for n in 0..50 {
+        let packet = |kind| packet_of(kind, &client(n), VIP, FROM_CLIENT);
+        let dest = goes_to(&mut before, &packet(INIT));
+        let later = [DATA, ABORT][usize::from(n) % 2];
+        assert_eq!(goes_to(&mut after, &packet(later)), dest, "client {n}");
+    }
+    // RFC 9260, 5.1: only a server answers by INIT ACK.
+    let answer = packet_of(INIT_ACK, CLIENT, VIP, FROM_CLIENT);
+    after.refuses(WAN, &answer, DropReason::SctpNotInit);
+}
+
+/// Where the director rewrites, nothing can be known of an association either.
+#[rstest]
+#[case::full_nat(FwdMode::FullNat, MH)]
+#[case::rr(FwdMode::DirectRoute, SchedulerKind::Rr)]
+fn other_services_adopt_no_association(#[case] fwdmode: FwdMode, #[case] scheduler: SchedulerKind) {
+    let setup = Setup {
+        protocol: Protocol::Sctp,
+        ..setup(fwdmode)
+    };
+    let mut director = director(setup, scheduler);
+    let data = packet_of(DATA, CLIENT, VIP, FROM_CLIENT);
+    director.refuses(WAN, &data, DropReason::SctpNotInit);
 }
 
 #[test]

@@ -266,8 +266,8 @@ fn a_quic_client_whose_address_changes_keeps_its_dest() {
     let initial = [
         0xc0, 0, 0, 0, 1, 8, 0x83, 0x94, 0xc8, 0xf0, 0x3e, 0x51, 0x57, 0x08, 0, 0, 0x44, 0x9e,
     ];
+    // Until the handshake is confirmed, the client does not move (RFC 9000, 9).
     let home = lab.datagram(&client(0), &initial);
-    assert!((1..20).all(|n| lab.datagram(&client(n), &initial) == home));
     // IDs that the dest made, which name it: by QUIC-LB's layout, and by DPVS's with 2 octets of
     // the address.
     let last = 2 + home as u8;

@@ -31,8 +31,11 @@ pub struct ConnectionId<'a> {
 /// Who chose a connection ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChosenBy {
-    /// The client, at random, before it heard from the server. The ID names no server.
+    /// The client, at random, before it heard from the server. The ID names no server, and the
+    /// client's next packets have the server's ID instead (RFC 9000 section 7.2).
     Client,
+    /// The client, at random, for the whole connection: Google's QUIC.
+    ClientForGood,
     /// The server, which may have put its address into the ID.
     Server,
 }
@@ -48,7 +51,7 @@ impl<'a> ConnectionId<'a> {
             let is_there = first & GOOGLE_CONNECTION_ID != 0;
             return is_there.then_some(Self {
                 octets: rest.get(..8)?,
-                chosen_by: ChosenBy::Client,
+                chosen_by: ChosenBy::ClientForGood,
             });
         }
         let octets = rest.get(..MAX_ID_LEN).unwrap_or(rest);
@@ -79,13 +82,9 @@ impl<'a> ConnectionId<'a> {
         Some(Self { octets, chosen_by })
     }
 
-    /// The octets to hash, so that all packets with this ID get the same hash. If the length is not
-    /// known, the first 8 octets: nearly all servers' IDs have as many.
-    pub fn stable_octets(&self) -> &'a [u8] {
-        match self.chosen_by {
-            ChosenBy::Client => self.octets,
-            ChosenBy::Server => self.octets.get(..8).unwrap_or(self.octets),
-        }
+    /// The ID, if all packets of the client's connection have it.
+    pub fn lasting(&self) -> Option<&'a [u8]> {
+        (self.chosen_by == ChosenBy::ClientForGood).then_some(self.octets)
     }
 
     /// The server by the plaintext layout of draft-ietf-quic-load-balancers section 5.2, where the
@@ -170,7 +169,7 @@ mod tests {
         let id = ConnectionId::read(&initial).unwrap();
         assert_eq!(id.octets, [0x83, 0x94, 0xc8, 0xf0, 0x3e, 0x51, 0x57, 0x08]);
         assert_eq!(id.chosen_by, ChosenBy::Client);
-        assert_eq!(id.stable_octets(), id.octets);
+        assert_eq!(id.lasting(), None, "the server chooses another one");
     }
 
     /// RFC 9000 section 17.2.4 and RFC 9369 section 3.2: the type Handshake is 2 in version 1 and 3
@@ -197,7 +196,7 @@ mod tests {
         packet[1..9].copy_from_slice(b"abcdefgh");
         let id = ConnectionId::read(&packet).unwrap();
         assert_eq!((id.octets.len(), id.chosen_by), (20, ChosenBy::Server));
-        assert_eq!(id.stable_octets(), b"abcdefgh");
+        assert_eq!(id.lasting(), None);
     }
 
     /// What DPVS hashes for `--hash-target qid`: 8 octets behind flags with 0x08 set.
@@ -207,8 +206,9 @@ mod tests {
         let id = ConnectionId::read(&packet).unwrap();
         assert_eq!(
             (id.octets, id.chosen_by),
-            (&b"ABCDEFGH"[..], ChosenBy::Client)
+            (&b"ABCDEFGH"[..], ChosenBy::ClientForGood)
         );
+        assert_eq!(id.lasting(), Some(id.octets));
         assert_eq!(ConnectionId::read(b"\x01ABCDEFGHQ043"), None);
     }
 
@@ -278,7 +278,7 @@ mod tests {
                 *byte = (state >> 24) as u8;
             }
             if let Some(id) = ConnectionId::read(&bytes[..round % 25]) {
-                assert!(!id.stable_octets().is_empty());
+                assert!(!id.octets.is_empty());
                 let _ = (id.dpvs_server(), id.quic_lb_server());
             }
         }

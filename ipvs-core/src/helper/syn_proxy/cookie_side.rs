@@ -13,7 +13,7 @@ use crate::conn::ConnExt;
 use crate::ctx::Forwarder;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
-use crate::lifecycle::create;
+use crate::lifecycle::opening;
 use crate::state::limits;
 use crate::time::Now;
 use crate::wire::{
@@ -214,7 +214,7 @@ fn check<A: Family>(flow: &Flow<A>, l4: &[u8]) -> Result<(), DropReason> {
     if flow.is_fragment {
         return Ok(());
     }
-    create::verify_checksum(flow, l4)
+    opening::verify_checksum(flow, l4)
 }
 
 /// The client's SYN again, with the options that the cookie holds.

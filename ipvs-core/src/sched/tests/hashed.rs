@@ -121,25 +121,39 @@ fn a_quic_client_keeps_its_dest_when_its_address_changes() {
     let dpvs = [
         0x41, 0x0a, 0x36, 0x40, 0x60, 0x05, 0x01, 2, 3, 4, 0xff, 0xff,
     ];
-    // IDs that the client chose at random: in an Initial, and in Google's QUIC.
-    let initial = [0xc0, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0];
+    // An ID that the client chose at random, in Google's QUIC.
     let google = *b"\x0dABCDEFGHQ043\x01";
     for n in 0..100 {
         assert_eq!(choose(n, &quic_lb), Some(6));
         assert_eq!(choose(n, &dpvs), Some(6));
-        assert_eq!(choose(n, &initial), choose(0, &initial));
         assert_eq!(choose(n, &google), choose(0, &google));
     }
-    // The server does not name itself in its IDs: packets with the same ID go to the same dest.
-    let opaque = [0x41, 0xe0, 0xff, 1, 2, 3, 4, 5, 6, 7];
-    assert!((0..100).all(|n| choose(n, &opaque) == choose(0, &opaque)));
-    // Packets with random IDs go to all dests.
-    let mut seen: Vec<_> = (0..200)
-        .map(|n| choose(0, &[0xc0, 0, 0, 0, 1, 8, n, 2, 3, 4, 5, 6, 7, 8, 0, 0]))
-        .collect();
+}
+
+/// RFC 9000, 5.2 and 7.2: the client's first packets have an ID of its own, those after the
+/// server's answer have the server's. If that names nobody, the client's address leads to the same
+/// dest.
+#[test]
+fn all_packets_of_a_quic_client_go_to_one_dest_though_their_ids_name_nobody() {
+    let kind = SchedulerKind::Conhash(HashTarget::Qid);
+    let service = service_with(kind, &[1; 10]);
+    let (mut worker, counters) = (Worker::new(), counters());
+    let mut choose = |n, payload: &[u8]| {
+        let arrival = client(n);
+        worker.choose(&service, &Arrival { payload, ..arrival }, &counters)
+    };
+    let initial = [0xc0, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0];
+    let handshake = [0xe0, 0, 0, 0, 1, 8, 0xe0, 0xff, 1, 2, 3, 4, 5, 6, 0, 0];
+    let short = [0x41, 0xe0, 0xff, 1, 2, 3, 4, 5, 6, 7];
+    let mut seen = Vec::new();
+    for n in 0..200 {
+        let first = choose(n, &initial);
+        assert_eq!([choose(n, &handshake), choose(n, &short)], [first; 2]);
+        seen.push(first);
+    }
     seen.sort_unstable();
     seen.dedup();
-    assert_eq!(seen.len(), 10);
+    assert_eq!(seen.len(), 10, "clients go to all dests");
 }
 
 /// A dest of weight 0 is drained: a QUIC connection that it already has stays there.
