@@ -29,8 +29,10 @@ mod mode {
 impl ConnFlags {
     /// The slot of the table holds a conn.
     pub const IN_USE: Self = Self(1);
-    /// The dest has answered.
+    /// The dest has answered. TCP has states for that.
     pub const ANSWERED: Self = Self(1 << 1);
+    /// TCP, in the same bit: one end has closed, and the other one has sent data since.
+    pub const GOES_ON: Self = Self::ANSWERED;
     /// Segments that acknowledge nothing but the dest's SYN carry the client's address as TOA.
     pub const TOA_PENDING: Self = Self(1 << 2);
     /// The conn counts among its dest's active conns, else among the inactive ones.

@@ -16,6 +16,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Enters a TCP state.
     #[inline(never)]
     pub(crate) fn set_tcp_state(&mut self, id: ConnId, state: TcpState) {
+        let conn = self.family.conns.get_mut(id);
+        conn.flags.put(ConnFlags::GOES_ON, false);
         let timeout = self.tcp_timeout(self.family.conns.get(id), state);
         self.change_state(id, state, timeout);
         self.set_active(id, state == TcpState::Established);
@@ -25,6 +27,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// an established one (RFC 9293, 3.6), and so is its timeout.
     #[cold]
     pub(crate) fn keep_half_closed(&mut self, id: ConnId) {
+        let conn = self.family.conns.get_mut(id);
+        conn.flags.put(ConnFlags::GOES_ON, true);
         let timeout = self.tcp_timeout(self.family.conns.get(id), TcpState::Established);
         self.set_timeout(id, timeout);
     }
@@ -42,6 +46,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let timeout = match Protocol::from_number(conn.protocol) {
             // What has just begun, or awaits an FTP data conn, has a timeout of its own.
             Some(Protocol::Tcp) if matches!(state, TcpState::None | TcpState::Listen) => return,
+            Some(Protocol::Tcp) if conn.flags.has(ConnFlags::GOES_ON) => {
+                self.tcp_timeout(conn, TcpState::Established)
+            }
             Some(Protocol::Tcp) => self.tcp_timeout(conn, state),
             Some(Protocol::Sctp) if state == TcpState::Close => {
                 IdleTimeout::from_secs(self.shared.snapshot.timeouts.sctp_closed_s)

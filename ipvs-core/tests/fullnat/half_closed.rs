@@ -1,7 +1,7 @@
 //! Conns of which one end has closed (RFC 9293, 3.6): the other end may go on for as long as it
 //! likes. The timeouts are those of DPVS, 7 s of silence after a FIN.
 
-use ipvs_core::{DropReason, FwdMode};
+use ipvs_core::{DropReason, FwdMode, TcpState};
 use rstest::rstest;
 use testkit::director::*;
 use testkit::frames;
@@ -101,6 +101,32 @@ fn an_end_that_goes_on_may_pause() {
     assert_eq!(talk.director.states(), ["CLOSE_WAIT"]);
     talk.wait(40);
     assert!(talk.director.states().is_empty());
+}
+
+/// Routes and timeouts change meanwhile. Every conn looks up its way and its timeout again then.
+#[rstest]
+fn a_change_of_routes_or_timeouts_does_not_end_it(#[values(true, false)] is_client: bool) {
+    let mut talk = Talk::open(FwdMode::FullNat);
+    if is_client {
+        talk.client("FA", 1001, 5001, b"");
+        talk.dest("PA", 5001, 1, b"part");
+    } else {
+        talk.dest("FA", 5001, 0, b"");
+        talk.client("PA", 1001, 5002, b"part");
+    }
+    for secs in [60, 200] {
+        let timeouts = &mut talk.director.snapshot.timeouts;
+        timeouts.tcp_s[TcpState::Established as usize] = secs;
+        talk.director.snapshot.net.invalidate_nexthops();
+        talk.director.publish();
+        if is_client {
+            talk.client("A", 1002, 5005, b"");
+        } else {
+            talk.dest("A", 5002, 4, b"");
+        }
+        talk.wait(u64::from(secs) - 5);
+        assert_eq!(talk.director.conns().len(), 1, "{secs}");
+    }
 }
 
 /// `tcp_close_wait` and `tcp_fin_wait` of DPVS.
