@@ -166,3 +166,61 @@ fn packets_that_may_be_fragmented_have_numbers_of_their_own(#[case] fwdmode: Fwd
         }
     }
 }
+
+/// RFC 7739, 4 and 5.3: a dest that watches its own numbers learns nothing about those of others.
+#[rstest]
+#[case::fullnat(FwdMode::FullNat)]
+#[case::nat(FwdMode::Nat)]
+#[case::ip_in_ip(FwdMode::Tunnel(Encapsulation::IpIp))]
+#[case::gre(FwdMode::Tunnel(Encapsulation::Gre))]
+fn a_dest_s_numbers_do_not_count_packets_to_others(#[case] fwdmode: FwdMode) {
+    let mut director = director(fwdmode, VIP, &DESTS);
+    let [ours, other] = clients(VIP);
+    let mut number_of = |client: &str| {
+        let asked = frames::udp(client, VIP, b"ask", FROM_CLIENT);
+        let asked = may_be_fragmented(asked, NUMBER);
+        let (_, sent) = only(director.receive(WAN, &asked));
+        u16::from_be_bytes([sent[L2_LEN + 4], sent[L2_LEN + 5]])
+    };
+    let mut steps = BTreeSet::new();
+    let mut latest = number_of(&ours);
+    for between in [0, 1, 2, 5, 3] {
+        for _ in 0..between {
+            number_of(&other);
+        }
+        let number = number_of(&ours);
+        steps.insert(number.wrapping_sub(latest));
+        latest = number;
+    }
+    assert_eq!(steps.len(), 1, "{steps:?}");
+}
+
+/// RFC 7739, 4: from the number of one packet in fragments, nobody can tell the next one's.
+#[rstest]
+#[case::ipv4(VIP, DESTS)]
+#[case::ipv6(VIP6, DESTS6)]
+fn numbers_of_fragments_are_in_no_order(
+    #[case] vip: &'static str,
+    #[case] dests: [&'static str; 2],
+) {
+    let mut director = director(FwdMode::FullNat, vip, &dests[..1]);
+    let at = L2_LEN + if vip == VIP { 4 } else { 44 };
+    let len = if vip == VIP { 2 } else { 4 };
+    let mut steps = BTreeSet::new();
+    let mut latest = 0;
+    for n in 0..20 {
+        let client = match vip {
+            VIP => format!("10.0.0.{}:4000", 1 + n),
+            _ => format!("[2001:db8:1::{}]:4000", 1 + n),
+        };
+        let [first, _] = in_two(&client, vip, &payload(600), FROM_CLIENT);
+        let (_, sent) = only(director.receive(WAN, &first));
+        let octets = &sent[at..at + len];
+        let number = octets
+            .iter()
+            .fold(0_u32, |all, octet| all << 8 | u32::from(*octet));
+        steps.insert(number.wrapping_sub(latest));
+        latest = number;
+    }
+    assert!(steps.len() > 15, "{steps:?}");
+}
