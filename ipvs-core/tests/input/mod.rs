@@ -13,8 +13,6 @@ mod neighbours;
 mod priority_tags;
 mod routers_errors;
 pub(crate) mod sctp;
-mod sctp_aborts;
-mod sctp_fragments;
 mod strays;
 mod udp_length;
 mod unserved;

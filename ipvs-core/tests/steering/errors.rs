@@ -23,12 +23,12 @@ fn errors_from_both_sides_find_their_conn(
         let seen_as = source.rsplit_once(':').unwrap().0;
         // The dest says that nobody listens.
         let error = frames::unreachable("192.168.100.2", seen_as, &sent[14..42], FROM_DEST);
-        assert_eq!(lab.to_client(&error).dst, "10.0.0.48");
+        assert_eq!(lab.dest_sends(&error).dst, "10.0.0.48");
         // The client says that of an answer.
         let answer = packet(Protocol::Udp, (DEST, &source), "", FROM_DEST);
         let (_, back) = only(lab.receive(LAN, &answer));
         let error = frames::unreachable("10.0.0.48", "10.0.0.100", &back[14..42], FROM_CLIENT);
-        assert_eq!(lab.to_dest(&error).dst, "192.168.100.2");
+        assert_eq!(lab.client_sends(&error).dst, "192.168.100.2");
     }
     assert_eq!(lab.dropped(), 0);
 }

@@ -37,7 +37,7 @@ fn whole_and_fragmented_datagrams_share_a_conn(
     for port in 20_000..20_020 {
         let client = V4.client(port);
         let ask = packet(Protocol::Udp, (&client, VIP), "", FROM_CLIENT);
-        let seen = lab.to_dest(&ask);
+        let seen = lab.client_sends(&ask);
         // Fragments of one packet come to one queue: NICs hash their addresses.
         let queue = usize::from(port) % usize::from(workers);
         let long = frames::udp(&client, VIP, &[7; 1200], FROM_CLIENT);

@@ -71,11 +71,11 @@ impl Lab {
         receive_at(&mut self.workers, queue, port, frame)
     }
 
-    pub(crate) fn to_dest(&mut self, frame: &[u8]) -> Seen {
+    pub(crate) fn client_sends(&mut self, frame: &[u8]) -> Seen {
         one(self.receive(WAN, frame), LAN)
     }
 
-    pub(crate) fn to_client(&mut self, frame: &[u8]) -> Seen {
+    pub(crate) fn dest_sends(&mut self, frame: &[u8]) -> Seen {
         one(self.receive(LAN, frame), WAN)
     }
 

@@ -13,13 +13,13 @@ fn talk(lab: &mut Lab, protocol: Protocol, ends: &Ends) {
     for port in CLIENTS {
         let client = ends.client(port);
         let syn = packet(protocol, (&client, ends.vip), "S", FROM_CLIENT);
-        let seen = lab.to_dest(&syn);
+        let seen = lab.client_sends(&syn);
         assert_eq!(seen.dst, ends.dest);
         let answer = packet(protocol, (ends.dest, &seen.src), "SA", FROM_DEST);
-        let back = lab.to_client(&answer);
+        let back = lab.dest_sends(&answer);
         assert_eq!((back.src.as_str(), &back.dst), (ends.vip, &client));
         let more = packet(protocol, (&client, ends.vip), "A", FROM_CLIENT);
-        assert_eq!(lab.to_dest(&more).src, seen.src, "the same conn");
+        assert_eq!(lab.client_sends(&more).src, seen.src, "the same conn");
     }
     assert_eq!(lab.conns(), CLIENTS.len(), "a conn for each client");
     assert_eq!(lab.dropped(), 0);

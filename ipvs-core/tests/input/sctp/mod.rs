@@ -1,5 +1,8 @@
 //! SCTP (RFC 9260).
 
+mod aborts;
+mod fragments;
+
 use ipvs_core::{DropReason, Encapsulation, FwdMode, Protocol};
 use packet::{checksum, sctp};
 use rstest::rstest;

@@ -6,7 +6,7 @@ use rstest::rstest;
 use testkit::director::*;
 use testkit::frames::{Macs, sctp_checksum};
 
-use super::sctp::{packet_of, seen};
+use super::{packet_of, seen};
 
 const L2_LEN: usize = 14;
 const INIT: u8 = 1;
