@@ -75,6 +75,26 @@ fn ports(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn owners(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("owner of a packet");
+    let owners = config::owners(16);
+    group.bench_function("IPv4", |bencher| {
+        let mut port = 0_u16;
+        bencher.iter(|| {
+            port = port.wrapping_add(1);
+            owners.of_v4(black_box([10, 0, 0, 1]), black_box([10, 0, 0, 2]), 80, port)
+        });
+    });
+    group.bench_function("IPv6", |bencher| {
+        let mut port = 0_u16;
+        bencher.iter(|| {
+            port = port.wrapping_add(1);
+            owners.of_v6(black_box([1; 16]), black_box([2; 16]), 80, port)
+        });
+    });
+    group.finish();
+}
+
 fn routes(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("route look-up");
     group.throughput(Throughput::Elements(LOOK_UPS.into()));
@@ -104,5 +124,5 @@ fn routes(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, services, ports, routes);
+criterion_group!(benches, services, ports, owners, routes);
 criterion_main!(benches);
