@@ -20,7 +20,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             let first = FirstFragment {
                 tuple: flow.tuple,
                 options_len: family::options_len(packet.bytes(), &ip),
-                identification: self.shared.identifications.next(),
+                identification: self.shared.identifications.next_of_fragments(),
                 one_packet: None,
             };
             let now = self.shared.now.tick();

@@ -145,7 +145,7 @@ impl Family for [u8; 4] {
         identifications: &Identifications,
     ) {
         if let Some(header) = frame.get_mut(L2_LEN..).and_then(<[u8]>::first_chunk_mut) {
-            ipv4::rewrite(header, src, dst, l3, || identifications.next_v4());
+            ipv4::rewrite(header, src, dst, l3, || identifications.next_to(dst));
         }
     }
 

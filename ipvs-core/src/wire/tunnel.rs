@@ -80,7 +80,7 @@ pub(crate) fn wrap_plain<'p, A: Family, B: PacketBuf>(
         delta: conn.l3_delta(Direction::Inbound),
     };
     ipv4::wrap_plain(headers, &around);
-    ipv4::renumber(&mut headers[0], || identifications.next_v4());
+    ipv4::renumber(&mut headers[0], || identifications.next_to(dst.octets()));
     Ok(frame)
 }
 
@@ -112,7 +112,7 @@ pub(crate) fn encapsulate<A: Family, B: PacketBuf>(
         identification: if inside.dont_fragment {
             0
         } else {
-            identifications.next_v4()
+            identifications.next_to(to.dst.low_bits().to_be_bytes())
         },
         dont_fragment: inside.dont_fragment,
         ..NewHeader::of_ours(

@@ -94,7 +94,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     #[cold]
     fn deliver_cut(&mut self, mut packet: B, way: Way, mtu: u16, io: &mut impl Io<B>) {
-        let identification = self.shared.identifications.next();
+        let identification = self.shared.identifications.next_of_fragments();
         let Some(cut) = Cut::new(packet.bytes(), mtu, identification) else {
             return self.shared.drop(packet, DropReason::MtuExceeded);
         };

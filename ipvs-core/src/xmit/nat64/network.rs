@@ -122,7 +122,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             identification: if dont_fragment {
                 0
             } else {
-                self.shared.identifications.next_v4()
+                let dst = to.dst.low_bits().to_be_bytes();
+                self.shared.identifications.next_to(dst)
             },
             dont_fragment,
             ..NewHeader::of_ours(to.src, to.dst, to.protocol, l4_len)
