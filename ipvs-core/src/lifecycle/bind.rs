@@ -203,7 +203,8 @@ impl<A: Family> Binding<'_, A> {
     }
 
     /// The source that the dest sees. NAT64 by NAT shows a local address if the client has no
-    /// address in the dest's family, as every stateful translator does (RFC 6146).
+    /// address in the dest's family, as every stateful translator does (RFC 6146), and so does NAT
+    /// if the client is the dest itself.
     fn source_towards_dest(
         &mut self,
         flow: &Flow<A>,
@@ -218,7 +219,10 @@ impl<A: Family> Binding<'_, A> {
             FwdMode::Nat => in_family_of(dest.addr, client, self.nat64_prefix),
             FwdMode::FullNat | FwdMode::Snat => None,
         };
-        if let Some(client) = shown {
+        // RFC 1122, 3.2.1.3: no host takes a packet from its own address. A NAT dest that calls the
+        // service and is given to itself sees a local address.
+        let calls_itself = dest.fwdmode == FwdMode::Nat && shown == Some(remote);
+        if let Some(client) = shown.filter(|_| !calls_itself) {
             return Ok(DestSource::itself(client, port));
         }
         if dest.fwdmode == FwdMode::Snat {

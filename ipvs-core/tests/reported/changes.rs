@@ -110,3 +110,114 @@ fn an_init_in_an_established_association_is_rewritten_like_any_packet(
     );
     assert_eq!(director.conns().len(), 1);
 }
+
+/// kubernetes/kubernetes#101607, #105249: what a client sent before there was a service kept it from
+/// the service, as long as it went on from the same port.
+#[rstest]
+fn a_client_from_before_the_service_is_served_as_soon_as_there_is_one(
+    #[values(FwdMode::FullNat, FwdMode::Nat, FwdMode::DirectRoute)] fwdmode: FwdMode,
+) {
+    let setup = Setup {
+        protocol: Protocol::Udp,
+        fwdmode,
+        ..Setup::default()
+    };
+    let mut director = setup.build();
+    let service = director.snapshot.services.iter().next().unwrap().clone();
+    director.snapshot.services.remove(&service.key);
+    director.publish();
+    let ask = frames::udp(CLIENT, VIP, b"ask", FROM_CLIENT);
+    for _ in 0..3 {
+        assert_eq!(director.receive(WAN, &ask), []);
+    }
+    director.snapshot.services.insert_all([service]);
+    director.publish();
+    let (port, _) = only(director.receive(WAN, &ask));
+    assert_eq!(port, LAN);
+}
+
+/// cilium/cilium#23913: a dest that calls the VIP and is given to itself. It sees a local address, so
+/// its answer comes back, and so does the next conn from the same port. With its own address as the
+/// source it would take no packet (RFC 1122, 3.2.1.3).
+#[rstest]
+fn a_dest_that_calls_its_own_service_is_answered(
+    #[values(FwdMode::FullNat, FwdMode::Nat)] fwdmode: FwdMode,
+    #[values((VIP, DEST, LADDR), (VIP6, DEST6, LADDR6))] (vip, dest, laddr): (
+        &'static str,
+        &'static str,
+        &'static str,
+    ),
+) {
+    let setup = Setup {
+        fwdmode,
+        vip,
+        dests: vec![dest],
+        laddrs: vec![laddr],
+        ..Setup::default()
+    };
+    let mut director = setup.build();
+    let caller = dest.replace(":80", ":5555");
+    for isn in [1000, 9000] {
+        let segment = |flags| frames::tcp(&caller, vip).flags(flags).seq(isn);
+        let there = one(director.receive(LAN, &segment("S").frame(FROM_DEST)), LAN);
+        assert_eq!(there.dst, dest);
+        assert!(there.src.contains(laddr), "{}", there.src);
+        let answer = frames::tcp(dest, &there.src).flags("SA").seq(5000);
+        let answer = answer.ack(there.seq + 1).frame(FROM_DEST);
+        let back = one(director.receive(LAN, &answer), LAN);
+        assert_eq!((back.src.as_str(), back.dst.as_str()), (vip, &*caller));
+        assert_eq!((back.ack, back.checksums_right), (isn + 1, true));
+        let reset = frames::tcp(&caller, vip).flags("R").seq(isn + 1);
+        one(director.receive(LAN, &reset.frame(FROM_DEST)), LAN);
+    }
+}
+
+/// The same without a local address to show: the caller is told at once.
+#[test]
+fn a_nat_dest_that_calls_its_own_service_without_a_local_address_is_told() {
+    let setup = Setup {
+        fwdmode: FwdMode::Nat,
+        laddrs: Vec::new(),
+        ..Setup::default()
+    };
+    let mut director = setup.build();
+    let syn = frames::tcp("192.168.100.2:5555", VIP).flags("S").seq(1);
+    let reset = director.rejects(LAN, &syn.frame(FROM_DEST), DropReason::NoLaddr);
+    assert_eq!(reset.flags, "RA");
+}
+
+/// cloudnativelabs/kube-router#544: a client that connects from the same port again at once waited
+/// for a second.
+#[rstest]
+fn a_client_that_connects_from_the_same_port_again_is_served_at_once(
+    #[values(FwdMode::FullNat, FwdMode::Nat)] fwdmode: FwdMode,
+) {
+    let setup = Setup {
+        fwdmode,
+        ..Setup::default()
+    };
+    let mut director = setup.build();
+    for isn in [1000u32, 900_000, 5] {
+        let segment = |flags, seq| frames::tcp(CLIENT, VIP).flags(flags).seq(seq);
+        let there = director.to_dest(&segment("S", isn).frame(FROM_CLIENT));
+        assert_eq!((there.dst.as_str(), there.flags.as_str()), (DEST, "S"));
+        let from_dest = |flags, seq, ack| {
+            let segment = frames::tcp(DEST, &there.src).flags(flags);
+            segment.seq(seq).ack(ack).frame(FROM_DEST)
+        };
+        director.to_client(&from_dest("SA", 5000, there.seq.wrapping_add(1)));
+        director.to_dest(
+            &segment("A", isn.wrapping_add(1))
+                .ack(5001)
+                .frame(FROM_CLIENT),
+        );
+        let fin = segment("FA", isn.wrapping_add(1)).ack(5001);
+        let fin = director.to_dest(&fin.frame(FROM_CLIENT));
+        director.to_client(&from_dest("FA", 5001, fin.seq.wrapping_add(1)));
+        director.to_dest(
+            &segment("A", isn.wrapping_add(2))
+                .ack(5002)
+                .frame(FROM_CLIENT),
+        );
+    }
+}
