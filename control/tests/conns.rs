@@ -57,6 +57,21 @@ async fn all_conns_of_all_workers_come_page_by_page() {
         ..Default::default()
     };
     assert_eq!(list(&director, of_client).await.unwrap().len(), 3);
+    let of_lcore = |lcore| v1::ListConnsRequest {
+        lcore: Some(lcore),
+        ..Default::default()
+    };
+    assert_eq!(list(&director, of_lcore(1)).await.unwrap().len(), 1000);
+    assert_eq!(list(&director, of_lcore(2)).await.unwrap().len(), 258);
+    // iqiyi/dpvs#568: an lcore without a worker ended the process.
+    let refusal = list(&director, of_lcore(99)).await.unwrap_err();
+    assert_eq!(
+        (refusal.code(), refusal.message()),
+        (
+            Code::NotFound,
+            "no worker 'cpu99': the workers are cpu1, cpu2"
+        )
+    );
 }
 
 #[tokio::test]

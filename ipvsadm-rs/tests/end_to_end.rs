@@ -357,6 +357,9 @@ fn conns_are_listed_without_a_header() {
     let json: serde_json::Value = serde_json::from_str(&daemon.run("-lnc --json --cpu 6")).unwrap();
     assert_eq!(json.as_array().unwrap().len(), 1);
     assert_eq!(json[0]["client"], "192.20.0.11:63838");
+    let asked = &daemon.state.lock().unwrap().asked;
+    let lcores: Vec<_> = asked.iter().map(|request| request.lcore).collect();
+    assert_eq!(lcores, [None, Some(7), Some(6)]);
 }
 
 #[test]

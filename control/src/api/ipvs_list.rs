@@ -93,10 +93,17 @@ impl Api {
         let lcores: Vec<u32> = self
             .control
             .read(|state| state.workers.handles().map(|worker| worker.lcore).collect());
+        let lcore_wanted = request.lcore;
+        if let Some(lcore) = lcore_wanted.filter(|lcore| !lcores.contains(lcore)) {
+            return Err(self.no_worker(&format!("cpu{lcore}")));
+        }
         let control = Arc::clone(&self.control);
         let (send, receive) = mpsc::channel(CONNS_AHEAD);
         tokio::spawn(async move {
             for (worker, lcore) in lcores.into_iter().enumerate() {
+                if lcore_wanted.is_some_and(|wanted| wanted != lcore) {
+                    continue;
+                }
                 if send_conns(&control, worker, lcore, wanted, &send)
                     .await
                     .is_err()

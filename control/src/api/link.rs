@@ -99,19 +99,23 @@ impl v1::link_service_server::LinkService for Api {
             shown.map(worker_message).collect()
         });
         if workers.is_empty() {
-            let names = self.control.read(|state| {
-                state
-                    .workers
-                    .handles()
-                    .map(|worker| format!("cpu{}", worker.lcore))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            });
-            return Err(Status::not_found(format!(
-                "no worker '{name}': the workers are {names}"
-            )));
+            return Err(self.no_worker(name));
         }
         Ok(Response::new(v1::ListWorkersResponse { workers }))
+    }
+}
+
+impl Api {
+    /// The refusal of a worker that there is not.
+    pub(super) fn no_worker(&self, name: &str) -> Status {
+        let names: Vec<String> = self.control.read(|state| {
+            let workers = state.workers.handles();
+            workers
+                .map(|worker| format!("cpu{}", worker.lcore))
+                .collect()
+        });
+        let names = names.join(", ");
+        Status::not_found(format!("no worker '{name}': the workers are {names}"))
     }
 }
 

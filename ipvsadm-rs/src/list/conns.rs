@@ -18,7 +18,7 @@ const CONNS_AT_ONCE: usize = 1024;
 
 /// `-c`, `--sockpair`: prints conns, without a title above them.
 pub(super) async fn conns(client: &mut Client, line: &Line) -> Result<(), CliError> {
-    let request = match line.get("sockpair") {
+    let mut request = match line.get("sockpair") {
         Some(text) => sockpair(text)?,
         None => ListConnsRequest {
             service: request::service(line)?,
@@ -26,6 +26,7 @@ pub(super) async fn conns(client: &mut Client, line: &Line) -> Result<(), CliErr
         },
     };
     let lcore = request::number(line, "cpu", u32::MAX)?;
+    request.lcore = lcore;
     let names = port_names(line);
     let print = |conns: &[Conn]| {
         let rows = conns.iter().map(|conn| output::conn(conn, &names));
@@ -35,6 +36,7 @@ pub(super) async fn conns(client: &mut Client, line: &Line) -> Result<(), CliErr
     let (mut held, mut any) = (Vec::new(), false);
     while let Some(conn) = stream.next().await {
         let conn = conn?;
+        // A daemon that does not know this field sends the conns of all.
         if lcore.is_some_and(|lcore| conn.lcore != lcore) {
             continue;
         }
@@ -95,6 +97,7 @@ fn sockpair(text: &str) -> Result<ListConnsRequest, CliError> {
         }),
         client: Some(addr(client)?),
         client_port: port(client_port)?,
+        lcore: None,
     })
 }
 
