@@ -37,6 +37,7 @@ pub(super) enum Twist {
     NoMbufs,
     ShortLink,
     OneArm,
+    RepliesAtAnotherWorker,
     // Of the service
     SynProxied,
     ProxyV1,
@@ -60,7 +61,7 @@ pub(super) enum Twist {
 }
 
 impl Twist {
-    const ALL: [Self; 39] = [
+    const ALL: [Self; 40] = [
         Self::PriorityTag,
         Self::Fragments,
         Self::FragmentsReversed,
@@ -82,6 +83,7 @@ impl Twist {
         Self::NoMbufs,
         Self::ShortLink,
         Self::OneArm,
+        Self::RepliesAtAnotherWorker,
         Self::SynProxied,
         Self::ProxyV1,
         Self::ProxyV2,
@@ -232,9 +234,10 @@ impl Scene {
         }
     }
 
-    pub(super) fn director(&self) -> Director {
+    /// One worker, or two that share the service.
+    pub(super) fn workers(&self) -> Vec<Director> {
         let [_, vip, dest, laddr] = self.ends;
-        let mut director = Setup {
+        let setup = Setup {
             protocol: self.protocol,
             fwdmode: self.fwdmode,
             vip,
@@ -244,13 +247,16 @@ impl Scene {
             lan_mtu: self.lan_mtu(),
             resolve: !self.has(Twist::UnknownNeighbours),
             one_arm: self.has(Twist::OneArm),
+            workers: 1 + u16::from(self.has(Twist::RepliesAtAnotherWorker)),
             ..Setup::default()
-        }
-        .build();
+        };
+        let mut workers = setup.build_all();
         if !self.has(Twist::OptionsAppear) {
-            director.edit(|service| self.set_options(service));
+            for worker in &mut workers {
+                worker.edit(|service| self.set_options(service));
+            }
         }
-        director
+        workers
     }
 }
 

@@ -14,7 +14,7 @@ use super::scene::{Scene, Twist};
 /// A talk between a client and a dest.
 pub(super) struct Talk<'s> {
     scene: &'s Scene,
-    pub(super) director: Director,
+    pub(super) workers: Vec<Director>,
     pub(super) client: ClientEnd,
     pub(super) dest: DestEnd,
     at_client: Receiver<'s>,
@@ -27,7 +27,7 @@ impl<'s> Talk<'s> {
     pub(super) fn new(scene: &'s Scene) -> Self {
         Self {
             scene,
-            director: scene.director(),
+            workers: scene.workers(),
             client: ClientEnd::new(scene),
             dest: DestEnd::new(scene),
             at_client: Receiver::new(scene, WAN),
@@ -50,46 +50,80 @@ impl<'s> Talk<'s> {
         }
     }
 
+    /// Frames of clients reach the first worker, those of dests the last one.
     fn receive(&mut self, frames: &[(PortId, Vec<u8>)]) -> Vec<(PortId, Vec<u8>)> {
         let scene = self.scene;
-        let port_of = |port| if scene.has(Twist::OneArm) { LAN } else { port };
-        let packets: Vec<VecBuf> = frames
-            .iter()
-            .flat_map(|(port, frame)| twisted(scene, port_of(*port), frame))
-            .collect();
-        self.director.wire.out_of_mbufs = scene.has(Twist::NoMbufs);
-        let batch = if scene.has(Twist::OneBatch) {
-            packets.len().max(1)
-        } else {
-            1
-        };
-        for packets in packets.chunks(batch) {
-            let Director {
-                engine, now, wire, ..
-            } = &mut self.director;
-            engine.process(*now, Origin::Nic, packets.iter().cloned(), wire);
-            now.ns += 1_000_000;
-            engine.housekeep(*now, wire);
-            self.director.check_that_every_packet_has_its_end();
+        let last = self.workers.len() - 1;
+        for (from, worker) in [(WAN, 0), (LAN, last)] {
+            let port = if scene.has(Twist::OneArm) { LAN } else { from };
+            let of_side = frames.iter().filter(|(side, _)| *side == from);
+            let packets: Vec<VecBuf> = of_side
+                .flat_map(|(_, frame)| twisted(scene, port, frame))
+                .collect();
+            let batch = if scene.has(Twist::OneBatch) {
+                packets.len().max(1)
+            } else {
+                1
+            };
+            for packets in packets.chunks(batch) {
+                self.process(worker, Origin::Nic, packets.to_vec());
+            }
         }
-        std::mem::take(&mut self.director.wire.sent)
+        self.sent()
+    }
+
+    /// A worker processes a batch, and the others what it hands to them.
+    fn process(&mut self, worker: usize, origin: Origin, packets: Vec<VecBuf>) {
+        let Director {
+            engine, now, wire, ..
+        } = &mut self.workers[worker];
+        wire.out_of_mbufs = self.scene.has(Twist::NoMbufs);
+        engine.process(*now, origin, packets.into_iter(), wire);
+        now.ns += 1_000_000;
+        engine.housekeep(*now, wire);
+        let handed = std::mem::take(&mut wire.redirected);
+        self.workers[worker].check_that_every_packet_has_its_end();
+        for (to, packet) in handed {
+            self.process(usize::from(to), Origin::Worker, vec![packet]);
+        }
+    }
+
+    /// What all workers have sent.
+    fn sent(&mut self) -> Vec<(PortId, Vec<u8>)> {
+        let sent = |worker: &mut Director| std::mem::take(&mut worker.wire.sent);
+        self.workers.iter_mut().flat_map(sent).collect()
+    }
+
+    /// Time passes for all workers.
+    pub(super) fn wait_s(&mut self, secs: u64) {
+        let sent = |worker: &mut Director| worker.wait_s(secs);
+        let sent: Vec<_> = self.workers.iter_mut().flat_map(sent).collect();
+        self.hear(&sent);
     }
 
     /// Control learns the MAC addresses that packets wait for.
     fn resolve(&mut self) -> Vec<(PortId, Vec<u8>)> {
-        if self.scene.has(Twist::UnknownNeighbours) && self.director.engine.stats().held.get() > 0 {
-            let director = &mut self.director;
-            let [client, _, dest, _] = self.scene.ends;
+        let scene = self.scene;
+        if scene.has(Twist::UnknownNeighbours) {
+            let [client, _, dest, _] = scene.ends;
             let (client, dest) = (ends::host(client), ends::host(dest));
-            let to_clients = if self.scene.has(Twist::OneArm) { 0 } else { 1 };
-            let ifindex = |number: u16| inet::IfIndex(number + 1);
-            director
-                .neighbours
-                .add_static(ifindex(to_clients), client, CLIENT_MAC);
-            director.neighbours.add_static(ifindex(0), dest, DEST_MAC);
-            director.publish();
+            let to_clients = if scene.has(Twist::OneArm) {
+                config::TO_DESTS
+            } else {
+                config::TO_CLIENTS
+            };
+            for Director {
+                neighbours, engine, ..
+            } in &mut self.workers
+            {
+                if engine.stats().held.get() > 0 {
+                    neighbours.add_static(to_clients, client, CLIENT_MAC);
+                    neighbours.add_static(config::TO_DESTS, dest, DEST_MAC);
+                }
+            }
+            self.workers.iter_mut().for_each(Director::publish);
         }
-        std::mem::take(&mut self.director.wire.sent)
+        self.sent()
     }
 
     /// Both ends read what was sent. What they answer.
@@ -122,41 +156,12 @@ impl<'s> Talk<'s> {
 
     /// What changes between two packets.
     pub(super) fn change(&mut self) {
-        let scene = self.scene;
-        for twist in &scene.twists {
-            let director = &mut self.director;
-            match twist {
-                Twist::Expired => {
-                    let sent = director.wait_s(400);
-                    self.hear(&sent);
-                    continue;
-                }
-                Twist::DestRemoved => director.edit(|service| {
-                    service.leaving = std::mem::take(&mut service.dests);
-                }),
-                Twist::DestQuiescent => director.edit(|service| {
-                    service.dests.iter_mut().for_each(|dest| dest.weight = 0);
-                }),
-                Twist::ServiceRemoved | Twist::ServiceReturns => {
-                    let service = director.snapshot.services.iter().next().unwrap().clone();
-                    director.snapshot.services.remove(&service.key);
-                    director.publish();
-                    if *twist == Twist::ServiceReturns {
-                        director.snapshot.services.insert_all([service]);
-                        director.publish();
-                    }
-                }
-                Twist::OptionsGone => director.edit(|service| service.options = Default::default()),
-                Twist::OptionsAppear => director.edit(|service| scene.set_options(service)),
-                Twist::ClientDenied => director.edit(|service| {
-                    let mut denied = AddrSet::default();
-                    denied.insert(inet::Prefix::host(ends::host(scene.ends[0])));
-                    service.access.deny = denied.into();
-                }),
-                _ => {}
+        for twist in &self.scene.twists {
+            if *twist == Twist::Expired {
+                self.wait_s(400);
             }
-            if director.snapshot.services.iter().next().is_none() {
-                return;
+            for worker in &mut self.workers {
+                change(self.scene, *twist, worker);
             }
         }
     }
@@ -177,5 +182,36 @@ impl<'s> Talk<'s> {
         });
         let errors = errors.flatten().collect();
         self.exchange(errors);
+    }
+}
+
+/// Changes what a worker knows, unless its service is gone.
+fn change(scene: &Scene, twist: Twist, director: &mut Director) {
+    let Some(service) = director.snapshot.services.iter().next().cloned() else {
+        return;
+    };
+    match twist {
+        Twist::DestRemoved => director.edit(|service| {
+            service.leaving = std::mem::take(&mut service.dests);
+        }),
+        Twist::DestQuiescent => director.edit(|service| {
+            service.dests.iter_mut().for_each(|dest| dest.weight = 0);
+        }),
+        Twist::ServiceRemoved | Twist::ServiceReturns => {
+            director.snapshot.services.remove(&service.key);
+            director.publish();
+            if twist == Twist::ServiceReturns {
+                director.snapshot.services.insert_all([service]);
+                director.publish();
+            }
+        }
+        Twist::OptionsGone => director.edit(|service| service.options = Default::default()),
+        Twist::OptionsAppear => director.edit(|service| scene.set_options(service)),
+        Twist::ClientDenied => director.edit(|service| {
+            let mut denied = AddrSet::default();
+            denied.insert(inet::Prefix::host(ends::host(scene.ends[0])));
+            service.access.deny = denied.into();
+        }),
+        _ => {}
     }
 }
