@@ -57,7 +57,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let (is_request, is_to_us) = (kind == A::ECHO_REQUEST, self.is_local(ip.dst));
         let has_snat = self.shared.snapshot.services.has_match_services();
         let is_answered = is_request && is_to_us;
-        // The director's own identifiers are ports of WAN addresses, which are never 0. A reply with
+        // The director's own identifiers are ports of WAN addresses, never 0. A reply with
         // 0 would leave the same note as a request, and its later fragments would be answered.
         let is_of_conn = kind == A::ECHO_REPLY && !(is_to_us && identifier == 0);
         let is_forwarded = has_snat && (is_request || is_of_conn);

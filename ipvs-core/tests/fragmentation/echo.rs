@@ -145,6 +145,33 @@ fn a_long_ping_goes_through_snat_and_its_answer_comes_back() {
     assert_eq!((back.3, back.4), (asked.3, data));
 }
 
+/// RFC 792 and RFC 4443, 4.2: only requests are answered, whatever their identifier is.
+#[rstest]
+#[case("10.0.0.48", "192.168.100.200")]
+#[case("10.0.0.48", LADDR)]
+fn a_long_reply_to_the_director_is_not_answered(
+    #[case] from: &str,
+    #[case] to: &str,
+    #[values([0, 0], [0, 7])] identifier: [u8; 2],
+    #[values(false, true)] last_comes_first: bool,
+) {
+    let mut director = snat::director(Protocol::Icmp);
+    let mut reply = frames::echo_request(from, to, &payload(3000), FROM_CLIENT);
+    reply[L2_LEN + 20] = 0;
+    reply[L2_LEN + 22..L2_LEN + 24].fill(0);
+    reply[L2_LEN + 24..L2_LEN + 26].copy_from_slice(&identifier);
+    let sum = packet::checksum::checksum(&reply[L2_LEN + 20..]);
+    reply[L2_LEN + 22..L2_LEN + 24].copy_from_slice(&sum.to_be_bytes());
+    let mut fragments = cut(&reply);
+    if last_comes_first {
+        fragments.reverse();
+    }
+    for fragment in &fragments {
+        assert_eq!(director.receive(WAN, fragment), []);
+    }
+    assert_eq!(director.wait_s(2), []);
+}
+
 /// Later fragments of anything else are not sent back to whoever sent them.
 #[test]
 fn later_fragments_without_a_request_are_not_answered() {
