@@ -77,6 +77,57 @@ async fn an_edit_of_a_service_changes_the_fields_it_names() {
     assert_eq!(edited(&director, &["syn_proxy"], |_| {}).await, expected);
 }
 
+/// Which datagrams carry the PROXY header outlives an edit of its version, and not its end.
+#[tokio::test]
+async fn an_edit_of_the_proxy_protocol_keeps_which_datagrams_carry_it() {
+    let director = director().await;
+    let mut ipvs = director.ipvs().await;
+    let with = |version: &str, which: &str, fields: &[&str]| {
+        let mut service = service(VIP, 80, if fields.is_empty() { "rr" } else { "" });
+        service.key.as_mut().unwrap().protocol = v1::Protocol::Udp.into();
+        service.proxy_protocol = version.into();
+        service.proxy_protocol_udp = which.into();
+        service.edit_mask = mask(fields);
+        service
+    };
+    ipvs.add_service(with("v2", "each", &[])).await.unwrap();
+    for (edit, version, which) in [
+        (
+            with("v2-insecure", "", &["proxy_protocol"]),
+            "v2-insecure",
+            "each",
+        ),
+        (
+            with("", "first", &["proxy_protocol_udp"]),
+            "v2-insecure",
+            "first",
+        ),
+        (
+            with("", "each", &["proxy_protocol_udp"]),
+            "v2-insecure",
+            "each",
+        ),
+        (with("disable", "", &["proxy_protocol"]), "", ""),
+        (with("v2", "", &["proxy_protocol"]), "v2", "first"),
+    ] {
+        ipvs.edit_service(edit).await.unwrap();
+        let shown = director.services().await.remove(0);
+        assert_eq!(
+            (&*shown.proxy_protocol, &*shown.proxy_protocol_udp),
+            (version, which)
+        );
+    }
+    ipvs.edit_service(with("disable", "", &["proxy_protocol"]))
+        .await
+        .unwrap();
+    let edit = with("", "each", &["proxy_protocol_udp"]);
+    let refused = ipvs.edit_service(edit).await.unwrap_err();
+    assert!(
+        refused.message().contains("give --proxy-protocol v2 too"),
+        "{refused}"
+    );
+}
+
 /// A client that knows no mask sends the whole service, and means it.
 #[tokio::test]
 async fn an_edit_that_names_no_fields_replaces_the_whole_service() {

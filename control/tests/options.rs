@@ -1,7 +1,9 @@
 //! What a service asks of its conns, and whom it serves.
 
 use crate::common::*;
-use ipvs_core::{DestId, Persistence, ProxyProtocol, ServiceOptions, SynProxy};
+use ipvs_core::{
+    DestId, Persistence, Protocol, ProxyProtocol, ServiceKey, ServiceOptions, SynProxy,
+};
 use packet::proxy::Version;
 use proto::v1;
 use tonic::Code;
@@ -10,6 +12,48 @@ fn with(change: impl FnOnce(&mut v1::VirtualService)) -> v1::VirtualService {
     let mut message = service(VIP, 80, "rr");
     change(&mut message);
     message
+}
+
+fn udp(change: impl FnOnce(&mut v1::VirtualService)) -> v1::VirtualService {
+    with(|service| {
+        service.key.as_mut().unwrap().protocol = v1::Protocol::Udp.into();
+        change(service);
+    })
+}
+
+/// DPVS puts a header into the first datagram alone, and so does a client that does not know the
+/// field.
+#[tokio::test]
+async fn which_datagrams_have_a_proxy_header_reaches_the_workers_and_is_listed() {
+    let director = director().await;
+    let mut ipvs = director.ipvs().await;
+    for (asked, shown, each) in [
+        ("", "first", false),
+        ("first", "first", false),
+        ("each", "each", true),
+    ] {
+        let service = udp(|service| {
+            service.proxy_protocol = "v2".into();
+            service.proxy_protocol_udp = asked.into();
+        });
+        let key = service.key.clone().unwrap();
+        ipvs.add_service(service).await.unwrap();
+        let core_key = ServiceKey {
+            protocol: Protocol::Udp,
+            ..core_key(VIP, 80)
+        };
+        director
+            .until_workers("the option", |worker| {
+                let service = worker.service(&core_key);
+                service
+                    .and_then(|service| service.options.proxy_protocol)
+                    .is_some_and(|proxy| proxy.is_in_each_datagram == each)
+            })
+            .await;
+        let listed = director.services().await.remove(0);
+        assert_eq!(listed.proxy_protocol_udp, shown);
+        ipvs.del_service(key).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -43,6 +87,7 @@ async fn options_reach_the_workers_and_are_listed_as_given() {
         proxy_protocol: Some(ProxyProtocol {
             version: Version::V2,
             is_insecure: true,
+            is_in_each_datagram: false,
         }),
         syn_proxy: Some(SynProxy::Above(1000)),
         uoa: None,
@@ -122,6 +167,24 @@ async fn options_that_cannot_work_are_refused() {
                 service.key.as_mut().unwrap().protocol = v1::Protocol::Sctp.into();
             }),
             "is for TCP and UDP",
+        ),
+        (
+            with(|service| {
+                service.proxy_protocol = "v2".into();
+                service.proxy_protocol_udp = "each".into();
+            }),
+            "--proxy-protocol-udp is for UDP services",
+        ),
+        (
+            udp(|service| service.proxy_protocol_udp = "each".into()),
+            "give --proxy-protocol v2 too",
+        ),
+        (
+            udp(|service| {
+                service.proxy_protocol = "v2".into();
+                service.proxy_protocol_udp = "all".into();
+            }),
+            "unknown --proxy-protocol-udp 'all': it is each or first",
         ),
     ] {
         refused(

@@ -96,6 +96,7 @@ fn set_options(service: &mut Service, options: u8, is_full_nat: bool) {
         wanted.proxy_protocol = Some(ProxyProtocol {
             version,
             is_insecure: options & 8 != 0,
+            is_in_each_datagram: options & 128 != 0,
         });
     } else if options & 16 != 0 && service.key.protocol == Protocol::Udp && is_full_nat {
         let mode = if options & 32 != 0 {

@@ -75,7 +75,7 @@ drop_reasons! {
     NoService => "a packet to a VIP, to a port without a service (tcp_drop, udp_drop)",
     NoRoomForHeader => "what must be put before the client's first bytes does not fit beside them into a packet of the other address family",
     ForgedUoa => "a packet to a VIP that tells a client by UOA's own protocol, which only a director does",
-    BeforeHeader => "a segment whose bytes would reach the dest ahead of the PROXY header, which tells the client",
+    BeforeHeader => "a segment or a datagram whose bytes would reach the dest ahead of the PROXY header, which tells the client",
     NoDest => "the service has no dest that takes new conns",
     NoLaddr => "the service has no local address that can reach the dest",
     NoLocalPort => "all ports of the local addresses towards this dest are in use, none by a closing conn",

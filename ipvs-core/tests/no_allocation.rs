@@ -336,9 +336,22 @@ fn the_proxy_protocol_allocates_nothing(
         options.proxy_protocol = Some(ProxyProtocol {
             version,
             is_insecure: false,
+            is_in_each_datagram: false,
         });
     });
     counted.assert_none_when_warm(|counted, first_port| talk_tcp(counted, V4, first_port, true));
+}
+
+#[rstest]
+fn the_proxy_protocol_over_udp_allocates_nothing(#[values(false, true)] is_in_each_datagram: bool) {
+    let mut counted = with_options(Protocol::Udp, |options| {
+        options.proxy_protocol = Some(ProxyProtocol {
+            version: proxy::Version::V2,
+            is_insecure: false,
+            is_in_each_datagram,
+        });
+    });
+    counted.assert_none_when_warm(|counted, first_port| talk_udp(counted, V4, first_port, false));
 }
 
 #[test]

@@ -60,6 +60,27 @@ VIP:VPORT            TOTAL    SNAT_IP              CONFLICTS  CONNS
     );
 }
 
+/// DPVS's own, the header in the first datagram alone, is the default and not shown.
+#[test]
+fn which_datagrams_carry_the_proxy_header_is_shown_and_saved() {
+    let daemon = fake::start();
+    let lines = [
+        "-A -u 10.0.0.100:53 -s rr --proxy-protocol v2",
+        "-A -u 10.0.0.101:53 -s rr --proxy-protocol v2 --proxy-protocol-udp each",
+    ];
+    for line in lines {
+        assert_eq!(daemon.run(line), "", "{line}");
+    }
+    let listed = daemon.run("-ln");
+    assert!(listed.contains("UDP  10.0.0.100:53 rr ppv2\n"), "{listed}");
+    let line = "UDP  10.0.0.101:53 rr ppv2 proxy-protocol-udp each\n";
+    assert!(listed.contains(line), "{listed}");
+    assert_eq!(
+        rules(&daemon),
+        lines.map(|line| format!("{line}\n")).concat()
+    );
+}
+
 /// Options stand after the scheduler in DPVS's words and order; `-B` and `-W` print as in DPVS.
 #[test]
 fn options_and_lists_are_shown_and_saved() {

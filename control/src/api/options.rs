@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use ipvs_core::{Persistence, ProxyProtocol, ServiceKey, ServiceOptions, SynProxy, UoaOptions};
+use ipvs_core::{
+    Persistence, Protocol, ProxyProtocol, ServiceKey, ServiceOptions, SynProxy, UoaOptions,
+};
 use packet::proxy::Version;
 use packet::uoa::Mode;
 use proto::v1;
@@ -24,7 +26,7 @@ pub(super) fn options(
         refuses_adoption: message.no_adopt,
         conn_limit: given(message.conn_limit),
         conn_rate_limit: given(message.conn_rate_limit),
-        proxy_protocol: proxy_protocol(&message.proxy_protocol)?,
+        proxy_protocol: proxy_protocol(message, key)?,
         syn_proxy: syn_proxy(message)?,
         uoa: uoa(message)?,
     })
@@ -69,33 +71,64 @@ fn uoa(message: &v1::VirtualService) -> Result<Option<UoaOptions>, Status> {
     }))
 }
 
-/// The names that DPVS uses.
-const PROXY_PROTOCOLS: [(&str, ProxyProtocol); 4] = [
-    ("v1", proxy(Version::V1, false)),
-    ("v2", proxy(Version::V2, false)),
-    ("v1-insecure", proxy(Version::V1, true)),
-    ("v2-insecure", proxy(Version::V2, true)),
+/// The names that DPVS uses, each with its version and whether it is insecure.
+const PROXY_PROTOCOLS: [(&str, Version, bool); 4] = [
+    ("v1", Version::V1, false),
+    ("v2", Version::V2, false),
+    ("v1-insecure", Version::V1, true),
+    ("v2-insecure", Version::V2, true),
 ];
 
-const fn proxy(version: Version, is_insecure: bool) -> ProxyProtocol {
-    ProxyProtocol {
-        version,
-        is_insecure,
-    }
-}
-
-fn proxy_protocol(name: &str) -> Result<Option<ProxyProtocol>, Status> {
-    if matches!(name, "" | "disable") {
+fn proxy_protocol(
+    message: &v1::VirtualService,
+    key: &ServiceKey,
+) -> Result<Option<ProxyProtocol>, Status> {
+    let name = &message.proxy_protocol;
+    let is_in_each_datagram = is_in_each_datagram(message, key)?;
+    if matches!(name.as_str(), "" | "disable") {
         return Ok(None);
     }
-    let found = PROXY_PROTOCOLS.iter().find(|(known, _)| *known == name);
-    let wrong = || {
-        let known = PROXY_PROTOCOLS.map(|(known, _)| known).join(", ");
+    let found = PROXY_PROTOCOLS.iter().find(|(known, ..)| known == name);
+    let (_, version, is_insecure) = *found.ok_or_else(|| {
+        let known = PROXY_PROTOCOLS.map(|(known, ..)| known).join(", ");
         Status::invalid_argument(format!(
             "unknown proxy protocol '{name}': it is one of disable, {known}"
         ))
+    })?;
+    Ok(Some(ProxyProtocol {
+        version,
+        is_insecure,
+        is_in_each_datagram,
+    }))
+}
+
+const EACH_DATAGRAM: &str = "each";
+const FIRST_DATAGRAM: &str = "first";
+
+fn is_in_each_datagram(message: &v1::VirtualService, key: &ServiceKey) -> Result<bool, Status> {
+    let which = message.proxy_protocol_udp.as_str();
+    let is_each = match which {
+        "" => return Ok(false),
+        EACH_DATAGRAM => true,
+        FIRST_DATAGRAM => false,
+        _ => {
+            return Err(Status::invalid_argument(format!(
+                "unknown --proxy-protocol-udp '{which}': it is each or first"
+            )));
+        }
     };
-    found.map(|(_, proxy)| Some(*proxy)).ok_or_else(wrong)
+    if key.protocol != Protocol::Udp {
+        return Err(Status::invalid_argument(format!(
+            "service {key}: --proxy-protocol-udp is for UDP services"
+        )));
+    }
+    if matches!(message.proxy_protocol.as_str(), "" | "disable") {
+        return Err(Status::invalid_argument(format!(
+            "service {key}: --proxy-protocol-udp says which datagrams carry a PROXY header: \
+             give --proxy-protocol v2 too"
+        )));
+    }
+    Ok(is_each)
 }
 
 /// Puts the options into an answer.
@@ -108,10 +141,9 @@ pub(super) fn put(options: &ServiceOptions, message: &mut v1::VirtualService) {
     message.one_packet = options.is_one_packet;
     message.expire_quiescent = options.expires_quiescent;
     message.no_adopt = options.refuses_adoption;
-    let proxy = PROXY_PROTOCOLS
-        .iter()
-        .find(|(_, proxy)| Some(*proxy) == options.proxy_protocol);
-    message.proxy_protocol = proxy.map_or("", |(name, _)| name).to_owned();
+    if let Some(proxy) = options.proxy_protocol {
+        put_proxy_protocol(proxy, message);
+    }
     if let Some(uoa) = options.uoa {
         let name = UOA_MODES.iter().find(|(_, mode)| *mode == uoa.mode);
         message.uoa = name.map_or("", |(name, _)| name).to_owned();
@@ -123,6 +155,20 @@ pub(super) fn put(options: &ServiceOptions, message: &mut v1::VirtualService) {
     }
     message.conn_limit = options.conn_limit.unwrap_or(0);
     message.conn_rate_limit = options.conn_rate_limit.unwrap_or(0);
+}
+
+fn put_proxy_protocol(proxy: ProxyProtocol, message: &mut v1::VirtualService) {
+    let asked = (proxy.version, proxy.is_insecure);
+    let mut names = PROXY_PROTOCOLS.iter();
+    let name = names.find(|(_, version, is_insecure)| (*version, *is_insecure) == asked);
+    message.proxy_protocol = name.map_or("", |(name, ..)| name).to_owned();
+    let is_udp = message.key.as_ref().map(v1::ServiceKey::protocol) == Some(v1::Protocol::Udp);
+    let which = match is_udp {
+        false => "",
+        true if proxy.is_in_each_datagram => EACH_DATAGRAM,
+        true => FIRST_DATAGRAM,
+    };
+    message.proxy_protocol_udp = which.to_owned();
 }
 
 fn persistence(

@@ -56,6 +56,9 @@ pub struct ProxyProtocol {
     /// Whether a PROXY header that the client itself sends is trusted and passed on. Otherwise it
     /// is replaced.
     pub is_insecure: bool,
+    /// UDP: whether each datagram has a header. Otherwise only the first one of a conn has it, as
+    /// in DPVS.
+    pub is_in_each_datagram: bool,
 }
 
 /// Persistence: new conns of a client go to the dest of its earlier conns. `-p`.

@@ -12,7 +12,7 @@ use crate::conn::ConnId;
 pub(crate) struct ConnExt {
     /// PROXY protocol: which header is inserted, as [`ProxyProtocol::to_bits`]; 0 for none
     pub(crate) proxy: u8,
-    /// PROXY protocol over TCP: how far the header has come
+    /// PROXY protocol: how far the header has come
     pub(crate) header: HeaderState,
     /// PROXY protocol over TCP: bytes of the header that was inserted
     pub(crate) inserted: u16,
@@ -79,7 +79,7 @@ impl ConnExt {
     }
 }
 
-/// How far the PROXY header of a TCP conn has come.
+/// How far the PROXY header of a conn has come. Over UDP it is due until it is placed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, FromZeros)]
 #[repr(u8)]
 pub(crate) enum HeaderState {
@@ -88,6 +88,8 @@ pub(crate) enum HeaderState {
     AwaitsSynAck = 0,
     /// The client's first byte is awaited: the header goes in front of it.
     Due,
+    /// UDP: the header had no room in a datagram, and has to go ahead of it.
+    Owed,
     /// The header was sent.
     Placed,
     /// The dest has acknowledged the whole header.

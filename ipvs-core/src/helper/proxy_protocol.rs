@@ -2,36 +2,21 @@
 //! is.
 //!
 //! A packet is edited before its addresses and numbers are rewritten, as if the client had sent
-//! the header itself. So no other code has to know of it. Segments are edited in `proxy_stream`.
+//! the header itself. So no other code has to know of it. Segments are edited in `proxy_stream`,
+//! datagrams in `proxy_datagram`.
 
 use std::net::SocketAddr;
 
 use packet::PacketBuf;
 use packet::proxy::{Ends, Header, Sent, Transport, Version};
-use packet::udp;
 
 use crate::config::ProxyProtocol;
 use crate::conn::{ConnFlags, Found};
 use crate::ctx::Forwarder;
 use crate::drop_reason::DropReason;
-use crate::wire::{Family, Flow, datagram_len, splice};
+use crate::wire::{Family, Flow, splice};
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
-    /// Inserts the header into a datagram. Every datagram carries one.
-    pub(super) fn edit_datagram(
-        &mut self,
-        packet: &mut B,
-        flow: &Flow<A>,
-        found: Found,
-        mtu: u16,
-    ) -> Result<i16, DropReason> {
-        let payload_at = usize::from(flow.l4_at) + udp::HEADER_LEN;
-        let l4 = flow.l4(packet.bytes());
-        let payload = l4.get(udp::HEADER_LEN..datagram_len(l4));
-        let edit = self.header_for(found, Transport::Datagram, payload.unwrap_or_default());
-        edit.put(packet, flow, payload_at, mtu)
-    }
-
     /// The header for this payload, and how much of the client's own header it replaces.
     pub(super) fn header_for(&self, found: Found, transport: Transport, payload: &[u8]) -> Edit {
         let conn = self.family.conns.get(found.id);
@@ -75,10 +60,13 @@ pub(super) struct Edit {
 }
 
 impl Edit {
+    /// The header that is inserted. Empty if there is none.
+    pub(super) fn header_bytes(&self) -> &[u8] {
+        self.header.as_ref().map_or(&[], Header::bytes)
+    }
+
     pub(super) fn inserted(&self) -> usize {
-        self.header
-            .as_ref()
-            .map_or(0, |header| header.bytes().len())
+        self.header_bytes().len()
     }
 
     /// Carries the edit out. Returns by how many bytes the packet has grown.
@@ -117,6 +105,11 @@ impl<A: Family, B> crate::ctx::FamilyState<A, B> {
     }
 }
 
+/// The bits of [`ProxyProtocol::to_bits`] beside the version.
+const VERSION: u8 = 0xf;
+const INSECURE: u8 = 1 << 4;
+const EACH_DATAGRAM: u8 = 1 << 5;
+
 impl ProxyProtocol {
     /// As a byte in the extension of a conn.
     pub(crate) const fn to_bits(self) -> u8 {
@@ -124,17 +117,24 @@ impl ProxyProtocol {
             Version::V1 => 1,
             Version::V2 => 2,
         };
-        version | (self.is_insecure as u8) << 4
+        let insecure = if self.is_insecure { INSECURE } else { 0 };
+        let each = if self.is_in_each_datagram {
+            EACH_DATAGRAM
+        } else {
+            0
+        };
+        version | insecure | each
     }
 
     pub(crate) const fn from_bits(bits: u8) -> Self {
         Self {
-            version: if bits & 0xf == 1 {
+            version: if bits & VERSION == 1 {
                 Version::V1
             } else {
                 Version::V2
             },
-            is_insecure: bits >> 4 != 0,
+            is_insecure: bits & INSECURE != 0,
+            is_in_each_datagram: bits & EACH_DATAGRAM != 0,
         }
     }
 }

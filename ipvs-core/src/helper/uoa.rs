@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use packet::checksum::Delta;
-use packet::ip::NewHeader;
 use packet::ipv4::{self, L2_LEN};
 use packet::udp;
 use packet::uoa::{Mode, PROTOCOL, Uoa};
@@ -15,8 +14,7 @@ use crate::ctx::Forwarder;
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::io::Io;
-use crate::tuple::Tuple;
-use crate::wire::{Family, Flow, family, give_checksum};
+use crate::wire::{Family, Flow, family, write_datagram};
 
 /// Offsets of version and header length, and of the protocol, in a frame with IPv4.
 const VERSION_AND_LEN: usize = L2_LEN;
@@ -67,7 +65,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             .rewritten(Direction::Inbound);
         let l4_at = L2_LEN + family::header_len(tuple.src);
         let mut packet = self.shared.originate(port, l4_at + udp::HEADER_LEN, io)?;
-        write_empty(packet.bytes_mut(), &tuple, l4_at);
+        write_datagram(packet.bytes_mut(), &tuple, l4_at, &[]);
         if !self.insert_uoa(&mut packet, l4_at as u8, found.id, usize::from(mtu)) {
             self.shared.drop(packet, DropReason::NoHeadroom);
             return None;
@@ -95,18 +93,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let uoa = Uoa::new(mode, SocketAddr::new(addr.to_ip(), port));
         uoa.bytes().len() <= fitting && insert(packet, l4_at, mode, &uoa)
     }
-}
-
-/// Writes a UDP datagram without data, except for the MAC addresses.
-fn write_empty<A: Family>(frame: &mut [u8], tuple: &Tuple<A>, l4_at: usize) {
-    let header = NewHeader::of_ours(tuple.src, tuple.dst, tuple.protocol, udp::HEADER_LEN as u16);
-    family::write_header(frame, &header);
-    let udp = &mut frame[l4_at..];
-    udp[0..2].copy_from_slice(&tuple.sport.to_be_bytes());
-    udp[2..4].copy_from_slice(&tuple.dport.to_be_bytes());
-    udp[4..6].copy_from_slice(&(udp::HEADER_LEN as u16).to_be_bytes());
-    udp[6..8].fill(0);
-    give_checksum(frame, tuple, l4_at);
 }
 
 /// Inserts UOA. `false` if the mbuf has no room or the packet cannot carry it; nothing has changed

@@ -80,6 +80,14 @@ impl<B> NeighQueue<B> {
         self.queues.is_empty()
     }
 
+    /// Whether so many more packets may wait for a neighbour. If nothing waits for it yet, one has
+    /// to, so that it is resolved.
+    pub(crate) fn has_room(&self, awaited: NeighbourKey, packets: u16) -> bool {
+        let mut queues = self.queues.iter();
+        let queue = queues.find(|queue| queue.awaited == awaited);
+        queue.is_none_or(|queue| queue.len.saturating_add(packets) <= self.longest)
+    }
+
     pub(crate) fn push(&mut self, now: Tick, awaited: NeighbourKey, packet: B) -> Enqueued<B> {
         let node = self.free;
         let at = self

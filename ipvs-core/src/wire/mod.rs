@@ -38,4 +38,4 @@ pub(crate) use syn_cookie::{CookieJar, SynOffer};
 pub(crate) use tcp::{Segment, Toa};
 pub(crate) use tcp_build::NewSegment;
 pub(crate) use tcp_options::{TCP_HEADER_LEN, Timestamps};
-pub(crate) use udp::{UDP_CHECKSUM, datagram_len, give_checksum};
+pub(crate) use udp::{UDP_CHECKSUM, datagram_len, give_checksum, write_datagram};

@@ -1,12 +1,14 @@
-//! How long a datagram is, and its checksum where it must not be missing.
+//! How long a datagram is, and its checksum where it must not be missing. The director's own ones.
 //!
 //! The IP packet may be longer than the datagram in it (RFC 768; RFC 9868 puts options there). What
 //! is behind the datagram goes on as it came, and no checksum of UDP covers it.
 
 use packet::checksum;
+use packet::ip::NewHeader;
+use packet::udp;
 
 use crate::tuple::Tuple;
-use crate::wire::family::Family;
+use crate::wire::family::{self, Family};
 
 /// Where a UDP header has its checksum: RFC 768.
 pub(crate) const UDP_CHECKSUM: std::ops::Range<usize> = 6..8;
@@ -36,4 +38,24 @@ pub(crate) fn give_checksum<A: Family>(frame: &mut [u8], to: &Tuple<A>, l4_at: u
         sum => sum,
     };
     udp[UDP_CHECKSUM].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// Writes a frame with a UDP datagram, except for the MAC addresses. The frame is as long as that
+/// takes, and `l4_at` is the length of the headers in front.
+pub(crate) fn write_datagram<A: Family>(
+    frame: &mut [u8],
+    tuple: &Tuple<A>,
+    l4_at: usize,
+    payload: &[u8],
+) {
+    let len = (udp::HEADER_LEN + payload.len()) as u16;
+    let header = NewHeader::of_ours(tuple.src, tuple.dst, tuple.protocol, len);
+    family::write_header(frame, &header);
+    let (udp, rest) = frame[l4_at..].split_at_mut(udp::HEADER_LEN);
+    udp[0..2].copy_from_slice(&tuple.sport.to_be_bytes());
+    udp[2..4].copy_from_slice(&tuple.dport.to_be_bytes());
+    udp[UDP_LEN].copy_from_slice(&len.to_be_bytes());
+    udp[UDP_CHECKSUM].fill(0);
+    rest.copy_from_slice(payload);
+    give_checksum(frame, tuple, l4_at);
 }

@@ -196,6 +196,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 }
 
 impl<B: PacketBuf> Shared<B> {
+    /// Whether so many packets can leave, or wait for their neighbour.
+    pub(super) fn has_room(&self, way: Way, packets: u16) -> bool {
+        match way {
+            Way::Known { .. } => true,
+            Way::Await { neighbour, .. } => self.neigh_queue.has_room(neighbour, packets),
+        }
+    }
+
     /// A next hop of a route, or back to a client.
     pub(crate) fn nexthop(&self, id: NexthopId) -> Option<&Nexthop> {
         let of_route = self.snapshot.net.nexthop(id);

@@ -102,7 +102,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return self.forward_syn_proxied(packet, flow, found, io);
         }
         // Whether such a packet may be cut is asked before its IP header is replaced.
-        if flags.has(ConnFlags::EDITED) && flags.has(ConnFlags::NAT64) {
+        // A datagram may have to let its PROXY header go ahead.
+        let is_edited = flags.has(ConnFlags::EDITED);
+        if is_edited && (flags.has(ConnFlags::NAT64) || self.family.awaits_header(flow, found)) {
             return self.forward_by_way(packet, flow, found, io);
         }
         let (net, ways_back) = (&self.shared.snapshot.net, &self.shared.ways_back);
@@ -190,6 +192,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         way: Way,
         io: &mut impl Io<B>,
     ) {
+        if !self.has_room_for_header(flow, found, way) {
+            return self.shared.drop(packet, DropReason::NeighbourQueueFull);
+        }
         let limit = self.limit_of(&mut packet, found, way);
         match self.rewrite(&mut packet, flow, found, limit) {
             Ok(()) => {
@@ -198,8 +203,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                     let l4_at = self.l4_at_of(&packet, flow, found);
                     self.finish_syn_proxied(&mut packet, l4_at, found.id);
                 }
-                if flags.has(ConnFlags::EDITED) {
-                    self.send_uoa_ahead(packet.port(), found, way, io);
+                let is_edited = flags.has(ConnFlags::EDITED);
+                if is_edited && !self.send_ahead(packet.port(), found, way, io) {
+                    return self.shared.drop(packet, DropReason::BeforeHeader);
                 }
                 self.deliver_or_cut(packet, way, limit.mtu, io);
             }
@@ -207,11 +213,28 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// If a datagram had no room for UOA, an empty one with UOA goes ahead of it.
-    fn send_uoa_ahead(&mut self, port: PortId, found: Found, way: Way, io: &mut impl Io<B>) {
+    /// Whether a datagram, in as many fragments as it may need, and its PROXY header find room in
+    /// the queue of their neighbour. What is dropped there would use the header up.
+    fn has_room_for_header(&self, flow: &Flow<A>, found: Found, way: Way) -> bool {
+        let is_edited = self.family.conns.get(found.id).flags.has(ConnFlags::EDITED);
+        let packets = 2 + flow.total_len / way.mtu().max(1);
+        !(is_edited && self.family.awaits_header(flow, found)) || self.shared.has_room(way, packets)
+    }
+
+    /// If a datagram had no room for UOA or for the PROXY header, another one with that goes ahead
+    /// of it. `false` if the datagram must not go, since its header could not.
+    fn send_ahead(&mut self, port: PortId, found: Found, way: Way, io: &mut impl Io<B>) -> bool {
         if let Some(packet) = self.uoa_datagram(port, found, way.mtu(), io) {
             self.deliver(packet, way, io);
         }
+        if !self.family.owes_header(found) {
+            return true;
+        }
+        let Some(packet) = self.header_datagram(port, found, io) else {
+            return false;
+        };
+        self.deliver(packet, way, io);
+        true
     }
 
     /// Drops a packet. If it was too long or its time to live ran out, its sender gets an ICMP

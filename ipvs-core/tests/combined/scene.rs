@@ -217,6 +217,7 @@ impl Scene {
         options.proxy_protocol = version.map(|version| ProxyProtocol {
             version,
             is_insecure: self.has(Twist::InsecureProxy),
+            is_in_each_datagram: false,
         });
         if !is_tcp && self.fwdmode == FwdMode::FullNat && version.is_none() {
             options.uoa = self

@@ -38,7 +38,7 @@ fn clients(vip: &str) -> [String; 2] {
 }
 
 /// A datagram in two fragments, which have the number that all senders use.
-fn in_two(src: &str, dst: &str, payload: &[u8], macs: Macs) -> [Vec<u8>; 2] {
+pub(crate) fn in_two(src: &str, dst: &str, payload: &[u8], macs: Macs) -> [Vec<u8>; 2] {
     let frame = frames::udp(src, dst, payload, macs);
     let is_v4 = frame[12..14] == [8, 0];
     let header_len = if is_v4 { 20 } else { 40 };

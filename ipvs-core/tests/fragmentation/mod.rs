@@ -7,6 +7,8 @@ mod identification;
 mod long_errors;
 mod too_long;
 
+pub(crate) use identification::in_two;
+
 use std::collections::BTreeMap;
 
 use etherparse::Ipv4Header;
@@ -31,7 +33,7 @@ fn director(fwdmode: FwdMode, vip: &'static str, dest: &'static str, lan_mtu: u1
 }
 
 /// Allows that an IPv4 frame is fragmented, with this identification.
-fn may_be_fragmented(mut frame: Vec<u8>, identification: u16) -> Vec<u8> {
+pub(crate) fn may_be_fragmented(mut frame: Vec<u8>, identification: u16) -> Vec<u8> {
     frame[L2_LEN + 4..L2_LEN + 6].copy_from_slice(&identification.to_be_bytes());
     frame[L2_LEN + 6] = 0;
     frames::repair_ip(&mut frame);
@@ -39,7 +41,7 @@ fn may_be_fragmented(mut frame: Vec<u8>, identification: u16) -> Vec<u8> {
 }
 
 /// A payload in which no two places look alike.
-fn payload(len: usize) -> Vec<u8> {
+pub(crate) fn payload(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at % 251) as u8).collect()
 }
 

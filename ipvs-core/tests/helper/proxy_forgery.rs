@@ -21,6 +21,7 @@ fn announcing(setup: &Setup) -> Director {
         service.options.proxy_protocol = Some(ProxyProtocol {
             version: Version::V2,
             is_insecure: false,
+            is_in_each_datagram: false,
         });
     });
     director

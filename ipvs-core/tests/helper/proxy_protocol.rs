@@ -1,4 +1,4 @@
-//! The PROXY protocol towards dests: HAProxy's specification, with DPVS's two modes.
+//! The PROXY protocol over TCP: HAProxy's specification, with DPVS's two modes.
 
 use ipvs_core::{DropReason, FwdMode, Protocol, ProxyProtocol};
 use packet::proxy::Version;
@@ -8,7 +8,6 @@ use testkit::frames::{self, Seen};
 
 const V1_LINE: &[u8] = b"PROXY TCP4 10.0.0.48 10.0.0.100 40000 80\r\n";
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x0a\0\0\x30\x0a\0\0\x64\x9c\x40\0\x50";
-const V2_UDP: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x12\0\x0c\x0a\0\0\x30\x0a\0\0\x64\x9c\x40\0\x50";
 /// Headers of other addresses, as a client may send them.
 const CLAIMED_V1: &[u8] = b"PROXY TCP4 1.2.3.4 5.6.7.8 9 10\r\n";
 const CLAIMED_V2: &[u8] =
@@ -20,6 +19,7 @@ fn director(setup: Setup, version: Version, is_insecure: bool) -> Director {
         service.options.proxy_protocol = Some(ProxyProtocol {
             version,
             is_insecure,
+            is_in_each_datagram: false,
         });
     });
     director
@@ -200,23 +200,6 @@ fn ipv6_and_nat64_tell_the_client_s_own_family() {
         let line = "PROXY TCP6 2001:db8:1::48 2001:db8:1::100 40000 80\r\nhi";
         assert_eq!(String::from_utf8(seen.payload).unwrap(), line);
         assert!(seen.checksums_right);
-    }
-}
-
-/// Every datagram has a header of its own.
-#[test]
-fn every_datagram_is_announced() {
-    let setup = Setup {
-        protocol: Protocol::Udp,
-        ..Setup::default()
-    };
-    let mut director = director(setup, Version::V2, false);
-    for payload in [&b"one"[..], b"three", b""] {
-        let seen = director.to_dest(&frames::udp(CLIENT, VIP, payload, FROM_CLIENT));
-        assert_eq!(seen.payload, [V2_UDP, payload].concat());
-        assert!(seen.checksums_right);
-        let back = director.to_client(&frames::udp(DEST, &seen.src, b"answer", FROM_DEST));
-        assert_eq!(back.payload, b"answer");
     }
 }
 

@@ -476,6 +476,7 @@ fn the_syn_proxy_works_with_the_proxy_protocol() {
         service.options.proxy_protocol = Some(ProxyProtocol {
             version: Version::V1,
             is_insecure: false,
+            is_in_each_datagram: false,
         });
     });
     let (cookie, syn) = shaken(&mut director);

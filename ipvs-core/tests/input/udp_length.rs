@@ -109,6 +109,7 @@ fn a_proxy_header_makes_the_datagram_longer_and_no_more(#[values(true, false)] h
         service.options.proxy_protocol = Some(ProxyProtocol {
             version: Version::V2,
             is_insecure: false,
+            is_in_each_datagram: true,
         });
     });
     let mut asked = ask(CLIENT, VIP);

@@ -153,6 +153,7 @@ fn a_reset_behind_a_proxy_header_counts() {
         service.options.proxy_protocol = Some(ProxyProtocol {
             version: Version::V2,
             is_insecure: false,
+            is_in_each_datagram: false,
         });
     });
     let (to, expected) = open(&mut director);

@@ -118,6 +118,7 @@ fn toa_is_blanked_where_a_proxy_header_tells_the_client() {
         service.options.proxy_protocol = Some(ProxyProtocol {
             version: Version::V2,
             is_insecure: false,
+            is_in_each_datagram: false,
         });
     });
     director.open();

@@ -22,6 +22,7 @@ fn told(version: Version, is_insecure: bool, said: &[u8]) -> Vec<u8> {
         service.options.proxy_protocol = Some(ProxyProtocol {
             version,
             is_insecure,
+            is_in_each_datagram: false,
         });
     });
     director.open();

@@ -172,6 +172,8 @@ pub(super) const TABLE: OptionTable<Meaning> = OptionTable {
             "SYN proxy: on, off, or on above so many SYNs per second"),
         option("", "proxy-protocol", Value("VERSION"), TakenBy(SERVICES),
             "disable v1 v2 v1-insecure v2-insecure"),
+        option("", "proxy-protocol-udp", Value("each|first"), TakenBy(SERVICES),
+            "with --proxy-protocol of UDP: which datagrams of a client carry the header (first)"),
         option("", "uoa", Value("ipo|opp|disable"), TakenBy(SERVICES),
             "tell real servers the client of UDP: ipo by an IP option, opp by the option protocol"),
         option("", "uoa-max-trail", Value("DATAGRAMS"), TakenBy(SERVICES),

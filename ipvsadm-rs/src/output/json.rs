@@ -33,6 +33,7 @@ pub(crate) fn service(service: &VirtualService) -> Value {
         "uoa": service.uoa,
         "uoa_max_trail": service.uoa_max_trail,
         "proxy_protocol": service.proxy_protocol,
+        "proxy_protocol_udp": service.proxy_protocol_udp,
         "syn_proxy": service.syn_proxy,
         "syn_proxy_above": service.syn_proxy_above,
         "stats": five(stats(service.counters)),

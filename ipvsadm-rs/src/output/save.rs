@@ -142,6 +142,10 @@ fn options(service: &VirtualService) -> String {
     if !service.proxy_protocol.is_empty() {
         text.push_str(&format!(" --proxy-protocol {}", service.proxy_protocol));
     }
+    // "first" is the default, here and in DPVS.
+    if service.proxy_protocol_udp == "each" {
+        text.push_str(" --proxy-protocol-udp each");
+    }
     for (option, is_on) in [
         ("--ops", service.one_packet),
         ("--expire-quiescent", service.expire_quiescent),
@@ -228,6 +232,7 @@ mod tests {
                 before.one_packet = true;
                 before.uoa = "opp".into();
                 before.uoa_max_trail = 5;
+                before.proxy_protocol_udp = "each".into();
             } else {
                 before.scheduler = "sh".into();
                 before.scheduler_flags = vec!["sh-fallback".into(), "sh-port".into()];

@@ -90,6 +90,9 @@ fn options(service: &VirtualService) -> String {
     if !service.proxy_protocol.is_empty() {
         text.push_str(&format!(" pp{}", service.proxy_protocol));
     }
+    if service.proxy_protocol_udp == "each" {
+        text.push_str(" proxy-protocol-udp each");
+    }
     if service.expire_quiescent {
         text.push_str(" expire-quiescent");
     }

@@ -20,6 +20,7 @@ const SERVICE: &[(&str, &[&str])] = &[
     ("conn-rate-limit", &["conn_rate_limit"]),
     ("synproxy", &["syn_proxy", "syn_proxy_above"]),
     ("proxy-protocol", &["proxy_protocol"]),
+    ("proxy-protocol-udp", &["proxy_protocol_udp"]),
     ("uoa", &["uoa"]),
     ("uoa-max-trail", &["uoa_max_trail"]),
 ];

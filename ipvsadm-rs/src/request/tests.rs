@@ -225,6 +225,14 @@ fn an_edit_names_the_fields_of_its_options() {
             "-E -u 10.0.0.100:80 --no-ops --no-expire-quiescent --adopt",
             &["key", "one_packet", "expire_quiescent", "no_adopt"],
         ),
+        (
+            "-E -u 10.0.0.100:53 --proxy-protocol-udp each",
+            &["key", "proxy_protocol_udp"],
+        ),
+        (
+            "-E -u 10.0.0.100:53 --proxy-protocol v2",
+            &["key", "proxy_protocol"],
+        ),
         ("-A -t 10.0.0.100:80 -s wrr", &[]),
         (
             "-e -t 10.0.0.100:80 -r 192.168.100.2 --tun-spread off",

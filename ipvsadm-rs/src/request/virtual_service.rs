@@ -40,6 +40,10 @@ pub(super) fn virtual_service(
         uoa: line.get("uoa").unwrap_or_default().to_owned(),
         uoa_max_trail: number(line, "uoa-max-trail", 255)?.unwrap_or(0),
         proxy_protocol: line.get("proxy-protocol").unwrap_or_default().to_owned(),
+        proxy_protocol_udp: line
+            .get("proxy-protocol-udp")
+            .unwrap_or_default()
+            .to_owned(),
         edit_mask: edit_mask::of_service(line),
         ..VirtualService::default()
     })

@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 /// Bytes of the longest line of version 1, with CRLF: section 2.1.
 pub const LONGEST_V1: usize = 107;
+/// What a line of version 1 begins with: section 2.1.
+const LINE_START: [u8; 6] = *b"PROXY ";
 /// The bytes that version 2 begins with: section 2.2.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// Bytes of version 2 before the addresses: signature, version and command, family and transport,
@@ -135,13 +137,22 @@ impl Sent {
     /// Reads the header that a payload begins with. `None` if there is none, or not all of it: the
     /// specification lets a receiver expect it in one piece (2.1, 2.2).
     pub fn read(payload: &[u8]) -> Option<Self> {
-        if payload.starts_with(b"PROXY ") {
+        if payload.starts_with(&LINE_START) {
             read_v1(payload)
         } else if payload.starts_with(&SIGNATURE) {
             read_v2(payload)
         } else {
             None
         }
+    }
+
+    /// Whether a payload may begin with a header. `start` is what is known of it, and may end
+    /// within the header.
+    pub fn may_begin(start: &[u8]) -> bool {
+        [&LINE_START[..], &SIGNATURE].into_iter().any(|first| {
+            let len = first.len().min(start.len());
+            start[..len] == first[..len]
+        })
     }
 }
 

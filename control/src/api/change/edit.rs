@@ -18,8 +18,8 @@ macro_rules! fields {
 
 const SERVICE: &[Field<v1::VirtualService>] = fields! {
     key scheduler conn_timeout_s hash_target scheduler_flags persistence_s persistence_prefix_len
-    one_packet expire_quiescent no_adopt conn_limit conn_rate_limit proxy_protocol syn_proxy syn_proxy_above
-    uoa uoa_max_trail
+    one_packet expire_quiescent no_adopt conn_limit conn_rate_limit proxy_protocol
+    proxy_protocol_udp syn_proxy syn_proxy_above uoa uoa_max_trail
 };
 
 const DEST: &[Field<v1::Dest>] = fields! {
@@ -50,6 +50,10 @@ pub(in crate::api) fn service(
     }
     if !after.syn_proxy && !is_named("syn_proxy_above") {
         after.syn_proxy_above = 0;
+    }
+    let has_proxy = !matches!(after.proxy_protocol.as_str(), "" | "disable");
+    if !has_proxy && !is_named("proxy_protocol_udp") {
+        after.proxy_protocol_udp.clear();
     }
     convert::service(&after)
 }
