@@ -131,16 +131,6 @@ impl Owners {
             ^ self.v6.part::<32, 2>(sport.to_be_bytes())
     }
 
-    /// The owner of a packet to a port, by the entry without the port; `is_v6` tells the family.
-    pub fn of_base(&self, base: u16, dport: u16, is_v6: bool) -> WorkerId {
-        let dport = dport.to_be_bytes();
-        let of_port = match is_v6 {
-            true => self.v6.part::<34, 2>(dport),
-            false => self.v4.part::<10, 2>(dport),
-        };
-        self.at(base ^ of_port)
-    }
-
     /// The owner of an IPv4 packet.
     #[inline]
     pub fn of_v4(&self, src: [u8; 4], dst: [u8; 4], sport: u16, dport: u16) -> WorkerId {

@@ -100,6 +100,12 @@ impl PortPool {
         }
     }
 
+    /// How many classes of dests have ports of their own: those that are equal modulo this number
+    /// share theirs. A power of two, at most [`CLASSES`].
+    pub const fn sets(&self) -> usize {
+        self.sets
+    }
+
     /// How many conns the pool can serve at once, over all classes.
     pub const fn capacity(&self) -> u64 {
         self.capacity

@@ -14,31 +14,35 @@ pub(crate) struct ClosingQueue {
     last: u32,
 }
 
-impl ClosingQueue {
-    /// The conn that closed first.
-    pub(crate) const fn first(self) -> Option<ConnId> {
-        match self.first.checked_sub(1) {
-            Some(id) => Some(ConnId(id)),
-            None => None,
-        }
+/// The conn that a number in a queue stands for.
+const fn conn_of(number: u32) -> Option<ConnId> {
+    match number.checked_sub(1) {
+        Some(id) => Some(ConnId(id)),
+        None => None,
     }
 }
 
 impl Wheel {
+    /// The conns of a queue, from the one that closed first.
+    pub(super) fn of_queue(&self, queue: ClosingQueue) -> impl Iterator<Item = ConnId> {
+        let behind = |id: &ConnId| conn_of(self.queue_link(*id).behind);
+        std::iter::successors(conn_of(queue.first), behind)
+    }
+
     /// Puts a conn at the end of a queue. It must be in none.
     pub(super) fn enqueue(&mut self, id: ConnId, queue: &mut ClosingQueue) {
         let (ours, before) = (id.0 + 1, queue.last);
-        *self.queue_link(id) = QueueLink { before, behind: 0 };
+        *self.queue_link_mut(id) = QueueLink { before, behind: 0 };
         queue.last = ours;
         match before.checked_sub(1) {
-            Some(before) => self.queue_link(ConnId(before)).behind = ours,
+            Some(before) => self.queue_link_mut(ConnId(before)).behind = ours,
             None => queue.first = ours,
         }
     }
 
     /// Takes a conn out of the queue that it is in.
     pub(super) fn dequeue(&mut self, id: ConnId, queue: &mut ClosingQueue) {
-        let QueueLink { before, behind } = *self.queue_link(id);
+        let QueueLink { before, behind } = self.queue_link(id);
         let is_last = behind == 0;
         if queue.first == id.0 + 1 {
             queue.first = behind;
@@ -47,9 +51,9 @@ impl Wheel {
             }
             return;
         }
-        self.queue_link(ConnId(before - 1)).behind = behind;
+        self.queue_link_mut(ConnId(before - 1)).behind = behind;
         match behind.checked_sub(1) {
-            Some(behind) => self.queue_link(ConnId(behind)).before = before,
+            Some(behind) => self.queue_link_mut(ConnId(behind)).before = before,
             None => queue.last = before,
         }
     }
@@ -93,12 +97,13 @@ mod tests {
                     }
                 }
                 for (queue, model) in queues.iter().zip(&model) {
-                    prop_assert_eq!(queue.first(), model.front().copied().map(ConnId));
+                    let all: Vec<_> = links.of_queue(*queue).map(|id| id.0).collect();
+                    prop_assert!(all.iter().eq(model));
                 }
             }
             for (queue, model) in queues.iter_mut().zip(&mut model) {
                 while let Some(first) = model.pop_front() {
-                    prop_assert_eq!(queue.first(), Some(ConnId(first)));
+                    prop_assert_eq!(conn_of(queue.first), Some(ConnId(first)));
                     links.dequeue(ConnId(first), queue);
                 }
                 prop_assert_eq!(*queue, ClosingQueue::default());

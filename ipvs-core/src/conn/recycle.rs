@@ -38,6 +38,11 @@ impl<A: Address> ConnTable<A> {
             .or_else(|| self.idle_half_closed(now))
     }
 
+    /// The conns of a queue, from the one that closed first.
+    pub(crate) fn closing(&self, queue: ClosingQueue) -> impl Iterator<Item = ConnId> {
+        self.wheel.of_queue(queue)
+    }
+
     /// Puts a conn at the end of a queue. It must be in none.
     pub(crate) fn enqueue_closing(&mut self, id: ConnId, queue: &mut ClosingQueue) {
         self.wheel.enqueue(id, queue);

@@ -130,7 +130,12 @@ impl Wheel {
     }
 
     /// The place of a conn in a queue of closing conns.
-    pub(super) fn queue_link(&mut self, id: ConnId) -> &mut QueueLink {
+    pub(super) fn queue_link(&self, id: ConnId) -> QueueLink {
+        self.links[id.0 as usize].queue
+    }
+
+    /// The same, to be changed.
+    pub(super) fn queue_link_mut(&mut self, id: ConnId) -> &mut QueueLink {
         &mut self.links[id.0 as usize].queue
     }
 

@@ -179,7 +179,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             base: <[u8; 16]>::rss_base(&self.shared.config.owners, from, to, DATA_PORT),
         };
         let free = self.shared.laddrs.take_movable_port(id, towards);
-        free.or_else(|| self.take_port_of_closing((id, expected.laddr), towards))
+        free.or_else(|| {
+            let (laddr, dest) = (A::of(expected.laddr)?, A::of(dest)?);
+            self.take_port_of_closing((id, laddr), (dest, DATA_PORT))
+        })
     }
 
     fn expect(

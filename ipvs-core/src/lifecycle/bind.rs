@@ -8,9 +8,10 @@ use packet::nat64::Nat64Prefix;
 use rss::{Owners, WorkerId};
 use sapool::Towards;
 
-use crate::config::{Dest, DestId, Encapsulation, FwdMode, Laddr, Protocol, Service};
+use crate::config::{Dest, DestId, Encapsulation, FwdMode, Laddr, LaddrId, Protocol, Service};
 use crate::conn::{Conn, ConnFlags, ConnId, ConnTable, Endpoints, RewriteDeltas};
 use crate::drop_reason::DropReason;
+use crate::lifecycle::local_ports::closing_towards;
 use crate::sched::{self, Arrival, Scheduling};
 use crate::simd::prefetch;
 use crate::state::{DestCache, Laddrs, ServiceState, SharedState, WorkerStats, load_of};
@@ -32,9 +33,9 @@ pub(super) struct Binding<'a, A> {
     pub(crate) stats: &'a WorkerStats,
     pub(crate) dest_cache: &'a DestCache,
     pub(crate) laddrs: &'a mut Laddrs,
-    pub(crate) worker: WorkerId,
     /// By which local ports are chosen
     pub(crate) owners: &'a Owners,
+    pub(crate) worker: WorkerId,
     pub(crate) net: &'a Net,
     pub(crate) nat64_prefix: Nat64Prefix,
     /// The key by which flows are told apart on the way to a tunnel's dest
@@ -263,7 +264,7 @@ impl<A: Family> Binding<'_, A> {
         if let Some(port) = self.laddrs.take_port(wan.id, towards) {
             return Ok(DestSource::of_pool(addr, port));
         }
-        self.port_of_closing(wan, addr, towards)
+        self.port_of_closing(wan.id, addr, remote)
             .ok_or(DropReason::NoLocalPort)
     }
 
@@ -285,7 +286,7 @@ impl<A: Family> Binding<'_, A> {
             let towards = self.towards(remote, addr);
             let Some(port) = self.laddrs.take_port(laddr.id, towards) else {
                 reason = DropReason::NoLocalPort;
-                closing = closing.or_else(|| self.port_of_closing(laddr, addr, towards));
+                closing = closing.or_else(|| self.port_of_closing(laddr.id, addr, remote));
                 continue;
             };
             self.fetch_next_laddr(service);
@@ -294,16 +295,13 @@ impl<A: Family> Binding<'_, A> {
         closing.ok_or(reason)
     }
 
-    /// The port of the conn that closed first of those with a port of this address, if replies to it
-    /// come to this worker.
+    /// The port of a closing conn, whose replies from the dest come to this worker.
     #[cold]
-    fn port_of_closing(&self, laddr: &Laddr, addr: A, towards: Towards) -> Option<DestSource<A>> {
-        let held_by = self.laddrs.first_closing::<A>(laddr.id, towards.class)?;
+    fn port_of_closing(&self, id: LaddrId, addr: A, remote: (A, u16)) -> Option<DestSource<A>> {
+        let owners = (self.owners, self.worker);
+        let held_by = closing_towards(self.conns, self.laddrs, owners, (id, addr), remote)?;
         let (_, port) = self.conns.get(held_by).local();
-        let owner = self
-            .owners
-            .of_base(towards.base, port, laddr.addr.is_ipv6());
-        (owner == self.worker).then_some(DestSource {
+        Some(DestSource {
             held_by: Some(held_by),
             ..DestSource::of_pool(addr, port)
         })

@@ -1,15 +1,18 @@
 //! When a local address has no port left towards a dest, closing conns give theirs to new ones.
 
-use std::net::IpAddr;
-
 use packet::PacketBuf;
-use sapool::Towards;
+use rss::{Owners, WorkerId};
 
 use crate::config::LaddrId;
-use crate::conn::{Conn, ConnId};
-use crate::ctx::Forwarder;
+use crate::conn::{Conn, ConnId, ConnTable};
+use crate::ctx::{Forwarder, Shared};
 use crate::direction::Direction;
+use crate::state::Laddrs;
 use crate::wire::{Family, Segment};
+
+/// Conns of a queue that are looked at. One suits at once if there is one worker, or one dest of
+/// its class.
+const CLOSING_TRIED: usize = 32;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Ends a closing conn whose local port a new conn has. The dest may remember the old conn in
@@ -32,22 +35,17 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// Ends the conn that closed first of those with a port of a local address towards dests of a
-    /// class, if packets to that port come to this worker. Returns the port, which remains taken. For
-    /// a dest that is to open the conn itself.
+    /// Ends a closing conn with a port of a local address whose replies from a dest come to this
+    /// worker. Returns the port, which remains taken. For a dest that is to open the conn itself.
     pub(crate) fn take_port_of_closing(
         &mut self,
-        (id, addr): (LaddrId, IpAddr),
-        towards: Towards,
+        laddr: (LaddrId, A),
+        remote: (A, u16),
     ) -> Option<u16> {
-        let old = self.shared.laddrs.first_closing::<A>(id, towards.class)?;
-        let (_, port) = self.family.conns.get(old).local();
-        let config = &self.shared.config;
-        let owner = config.owners.of_base(towards.base, port, addr.is_ipv6());
-        if owner != config.worker {
-            return None;
-        }
-        self.end_but_keep_port(old);
+        let Shared { laddrs, config, .. } = &*self.shared;
+        let owners = (&*config.owners, config.worker);
+        let old = closing_towards(&self.family.conns, laddrs, owners, laddr, remote)?;
+        let (_, port) = self.end_but_keep_port(old).local();
         Some(port)
     }
 
@@ -60,4 +58,24 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         conn
     }
+}
+
+/// The conn that closed first of those with a port of a local address whose replies from a dest
+/// come to this worker. A few conns are looked at: where there are several workers, a port that was
+/// taken towards another dest need not suit.
+pub(super) fn closing_towards<A: Family>(
+    conns: &ConnTable<A>,
+    laddrs: &Laddrs,
+    (owners, worker): (&Owners, WorkerId),
+    (id, laddr): (LaddrId, A),
+    (remote, rport): (A, u16),
+) -> Option<ConnId> {
+    let suits = |conn: &ConnId| {
+        let (_, port) = conns.get(*conn).local();
+        let is_alone = owners.workers() == 1;
+        is_alone || A::rss_owner(owners, (remote, rport), (laddr, port)) == worker
+    };
+    let class = sapool::class_of(remote.low_bits(), rport);
+    let mut queues = laddrs.closing_queues::<A>(id, class);
+    queues.find_map(|queue| conns.closing(queue).take(CLOSING_TRIED).find(suits))
 }

@@ -9,7 +9,7 @@ use inet::hash::MixHasher;
 use sapool::{CLASSES, PortPool, Towards};
 
 use crate::config::LaddrId;
-use crate::conn::{ClosingQueue, Conn, ConnId};
+use crate::conn::{ClosingQueue, Conn};
 use crate::simd::prefetch;
 use crate::tuple::Address;
 
@@ -127,12 +127,21 @@ impl Laddrs {
         (!entry.leaving).then_some(&mut *entry.pool)
     }
 
-    /// The conn that closed first of those with a port of the address towards dests of `class`,
-    /// unless the address is leaving.
-    pub(crate) fn first_closing<A: Address>(&self, id: LaddrId, class: usize) -> Option<ConnId> {
-        let entry = self.entries.get(id.0 as usize)?.as_ref()?;
-        let queue = entry.closing[table_of::<A>()][class];
-        queue.first().filter(|_| !entry.leaving)
+    /// The queues of closing conns that have a port of the address which is free towards dests of
+    /// `class` once they give it. None if the address is leaving.
+    pub(crate) fn closing_queues<A: Address>(
+        &self,
+        id: LaddrId,
+        class: usize,
+    ) -> impl Iterator<Item = ClosingQueue> {
+        let entry = self.entries.get(id.0 as usize).and_then(Option::as_ref);
+        let entry = entry.filter(|entry| !entry.leaving);
+        entry.into_iter().flat_map(move |entry| {
+            // Classes that are equal modulo this have one set of ports.
+            let sets = entry.pool.sets();
+            let classes = (0..CLASSES / sets).map(move |n| (class + n * sets) % CLASSES);
+            classes.map(|class| entry.closing[table_of::<A>()][class])
+        })
     }
 
     /// The local address whose port a conn has, and the class of its dest.

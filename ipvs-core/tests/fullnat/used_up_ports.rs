@@ -18,7 +18,7 @@ fn with_few_ports(mut director: Director, laddr: &str) -> Director {
     let addr = laddr.parse().unwrap();
     // The pool that it has would pass its ports on.
     director.command(ipvs_core::Command::RemoveLaddr(ipvs_core::LaddrId(0)));
-    director.command(config::add_laddr_with(0, addr, &FREE));
+    director.command(config::add_laddr_with(0, addr, &config::owners(1), &FREE));
     director
 }
 
@@ -307,6 +307,67 @@ fn an_address_that_leaves_and_comes_back_gives_ports_of_closing_conns_again() {
     director.command(ipvs_core::Command::RemoveLaddr(ipvs_core::LaddrId(0)));
     let syn = frames::tcp("10.0.0.48:11", VIP).flags("S");
     director.rejects(WAN, &syn.frame(FROM_CLIENT), DropReason::NoLocalPort);
-    director.command(config::add_laddr_with(0, LADDR.parse().unwrap(), &FREE));
+    director.command(config::add_laddr_with(
+        0,
+        LADDR.parse().unwrap(),
+        &config::owners(1),
+        &FREE,
+    ));
     assert_eq!(V4.open(&mut director, 11).src, syns[0].src);
+}
+
+/// With several workers, a port must bring the dest's replies to the worker that has the conn. One
+/// that was taken towards another dest need not do so, and the next one that closed is asked.
+#[test]
+fn a_port_gives_way_only_if_replies_to_it_come_to_the_same_worker() {
+    const OTHER: &str = "192.168.100.10:80";
+    let owners = config::owners(3);
+    let is_ours = |dest: u8, port: u16| {
+        let (dest, laddr) = ([192, 168, 100, dest], [192, 168, 100, 200]);
+        owners.of_v4(dest, laddr, 80, port) == rss::WorkerId(0)
+    };
+    let port_for = |of_dest: bool, of_other: bool| {
+        let suits = |port: &u16| (is_ours(2, *port), is_ours(10, *port)) == (of_dest, of_other);
+        (2000..u16::MAX).find(suits).unwrap()
+    };
+    let (of_dest, of_both) = (port_for(true, false), port_for(true, true));
+    let mut director = Setup {
+        workers: 3,
+        ..Setup::default()
+    }
+    .build();
+    let addr = LADDR.parse().unwrap();
+    director.command(ipvs_core::Command::RemoveLaddr(ipvs_core::LaddrId(0)));
+    let ports = [of_dest, of_both];
+    director.command(config::add_laddr_with(0, addr, &owners, &ports));
+    // Clients whose packets come to this worker.
+    let is_client = |port: &u16| {
+        let (client, vip) = ([10, 0, 0, 48], [10, 0, 0, 100]);
+        owners.of_v4(client, vip, *port, 80) == rss::WorkerId(0)
+    };
+    let clients: Vec<u16> = (1..).filter(is_client).take(4).collect();
+    let mut syns = [0, 1].map(|n| (clients[n], V4.open(&mut director, clients[n])));
+    let local = |port: u16| format!("{LADDR}:{port}");
+    // The one whose port suits the first dest alone closes first.
+    syns.sort_unstable_by_key(|(_, syn)| syn.src != local(of_dest));
+    for (client, syn) in &syns {
+        V4.close(&mut director, *client, syn, 0);
+    }
+    director.edit(|service| {
+        let mut dest = service.dests[0].clone();
+        dest.id = ipvs_core::DestId(1);
+        dest.addr = OTHER.parse::<std::net::SocketAddr>().unwrap().ip();
+        service.dests = vec![dest];
+    });
+    let ifindex = config::TO_DESTS;
+    let other = OTHER.parse::<std::net::SocketAddr>().unwrap().ip();
+    director.neighbours.add_static(ifindex, other, DEST_MAC);
+    director.publish();
+    let open = |client: u16| {
+        let syn = frames::tcp(&format!("10.0.0.48:{client}"), VIP).flags("S");
+        syn.frame(FROM_CLIENT)
+    };
+    let syn = director.to_dest(&open(clients[2]));
+    assert_eq!((&*syn.dst, syn.src), (OTHER, local(of_both)));
+    director.rejects(WAN, &open(clients[3]), DropReason::NoLocalPort);
 }

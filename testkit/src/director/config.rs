@@ -125,9 +125,9 @@ pub fn add_laddr(id: u32, addr: IpAddr, worker: u16, owners: &Owners) -> Command
     }
 }
 
-/// Gives the only worker a local address of which these ports alone are free.
-pub fn add_laddr_with(id: u32, addr: IpAddr, ports: &[u16]) -> Command {
-    let share = PoolShare::new(&Owners::single(), WorkerId(0), addr.is_ipv6());
+/// Gives the first worker a local address of which these ports alone are free.
+pub fn add_laddr_with(id: u32, addr: IpAddr, owners: &Owners, ports: &[u16]) -> Command {
+    let share = PoolShare::new(owners, WorkerId(0), addr.is_ipv6());
     let mut pool = PortPool::new(&share);
     let in_use = (sapool::FIRST_PORT..=sapool::LAST_PORT).filter(|port| !ports.contains(port));
     for port in in_use {

@@ -202,7 +202,7 @@ fn a_data_conn_that_is_over_gives_its_port_to_the_next() {
     let mut director = director(FwdMode::FullNat);
     let (laddr, free) = (LADDR.parse().unwrap(), [16_000, 32_000, 48_000, 64_000]);
     director.command(Command::RemoveLaddr(LaddrId(0)));
-    director.command(config::add_laddr_with(0, laddr, &free));
+    director.command(config::add_laddr_with(0, laddr, &config::owners(1), &free));
     control(&mut director);
     let mut seq = 1001;
     let mut announce = |director: &mut Director, port: u16| {
