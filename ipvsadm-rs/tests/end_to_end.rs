@@ -446,74 +446,9 @@ fn timeouts_are_set_and_shown() {
     assert_eq!(json["tcpfin"], 3);
 }
 
-#[test]
-fn what_is_wrong_is_said_with_its_exit_status() {
-    let daemon = tutorial();
-    for (line, status, part) in [
-        ("-A -t 10.0.0.100:80 -s rr", 1, "ipvsadm-rs: service exists"),
-        (
-            "-A -t 192.168.0.89:80 -s -rr",
-            1,
-            "unknown scheduler '-rr': did you mean rr?",
-        ),
-        (
-            "-A -t 192.168.0.89:80 -r 10.140.18.33 -m",
-            2,
-            "Illegal 'real-server' option with the 'add-service' command",
-        ),
-        (
-            "-A -s rr",
-            2,
-            "You need to supply the 'service-address' option for the 'add-service' command",
-        ),
-        (
-            "-a -t 10.0.0.100:80 -b",
-            2,
-            "You need to supply the 'real-server' option for the 'add-server' command",
-        ),
-        ("-A -D -t 10.0.0.100:80", 2, "multiple commands specified"),
-        (
-            "-A -t 10.0.0.100:80 -p 300 -M 255.0.255.0",
-            2,
-            "invalid netmask '255.0.255.0'",
-        ),
-        (
-            "-A -t 10.0.0.100:80 -M 255.255.255.0",
-            2,
-            "'persistent' option",
-        ),
-        (
-            "-U -t 10.0.0.100:80 -k 10.0.0.0/x",
-            2,
-            "invalid address or network",
-        ),
-        (
-            "-U -t 10.0.0.100:80 -k 10.0.0.0/64",
-            2,
-            "invalid address or network '10.0.0.0/64': expected a prefix length of 0 to 32",
-        ),
-        ("-U -t 10.0.0.100:80", 2, "'blklst' option"),
-        (
-            "-A -t 10.0.0.100:80 -j perhaps",
-            2,
-            "expected enable, disable, or the number",
-        ),
-        (
-            "--start-daemon master",
-            2,
-            "there is no --start-daemon: directors do not share conns",
-        ),
-        ("-ln --daemon", 2, "there is no --daemon"),
-        ("--set 1 2", 2, "three numbers"),
-        (
-            "-a -t 10.0.0.100:80 -r 192.168.100.2:70000 -b",
-            2,
-            "invalid port '70000'",
-        ),
-        ("list", 2, "unexpected argument 'list'"),
-        ("--bogus", 2, "unknown option '--bogus'"),
-        ("-D -t 10.0.0.200:80", 1, "ipvsadm-rs: no such service"),
-    ] {
+/// Each of the lines is refused with this exit status and one sentence, and changes nothing.
+fn refuses(daemon: &Daemon, status: i32, lines: &[(&str, &str)]) {
+    for (line, part) in lines {
         let (code, text) = daemon.refused(line);
         assert!(
             code == status && text.starts_with("ipvsadm-rs: ") && text.contains(part),
@@ -522,6 +457,79 @@ fn what_is_wrong_is_said_with_its_exit_status() {
         assert_eq!(text.lines().count(), 1, "one sentence: {text}");
     }
     assert_eq!(daemon.run("-ln"), LISTED, "nothing changed");
+}
+
+#[test]
+fn what_the_daemon_refuses_is_said_with_exit_status_1() {
+    let lines = [
+        ("-A -t 10.0.0.100:80 -s rr", "ipvsadm-rs: service exists"),
+        (
+            "-A -t 192.168.0.89:80 -s -rr",
+            "unknown scheduler '-rr': did you mean rr?",
+        ),
+        ("-D -t 10.0.0.200:80", "ipvsadm-rs: no such service"),
+    ];
+    refuses(&tutorial(), 1, &lines);
+}
+
+#[test]
+fn a_command_line_that_is_not_understood_is_answered_with_exit_status_2() {
+    let lines = [
+        (
+            "-A -t 192.168.0.89:80 -r 10.140.18.33 -m",
+            "Illegal 'real-server' option with the 'add-service' command",
+        ),
+        (
+            "-A -s rr",
+            "You need to supply the 'service-address' option for the 'add-service' command",
+        ),
+        (
+            "-a -t 10.0.0.100:80 -b",
+            "You need to supply the 'real-server' option for the 'add-server' command",
+        ),
+        ("-A -D -t 10.0.0.100:80", "multiple commands specified"),
+        (
+            "-A -t 10.0.0.100:80 -p 300 -M 255.0.255.0",
+            "invalid netmask '255.0.255.0'",
+        ),
+        (
+            "-A -t 10.0.0.100:80 -M 255.255.255.0",
+            "'persistent' option",
+        ),
+        (
+            "-U -t 10.0.0.100:80 -k 10.0.0.0/x",
+            "invalid address or network",
+        ),
+        (
+            "-U -t 10.0.0.100:80 -k 10.0.0.0/64",
+            "invalid address or network '10.0.0.0/64': expected a prefix length of 0 to 32",
+        ),
+        ("-U -t 10.0.0.100:80", "'blklst' option"),
+        (
+            "-A -t 10.0.0.100:80 -j perhaps",
+            "expected enable, disable, or the number",
+        ),
+        (
+            "-a -t 10.0.0.100:80 -r 192.168.100.2:70000 -b",
+            "invalid port '70000'",
+        ),
+    ];
+    refuses(&tutorial(), 2, &lines);
+}
+
+#[test]
+fn an_unknown_option_or_word_is_answered_with_exit_status_2() {
+    let lines = [
+        (
+            "--start-daemon master",
+            "there is no --start-daemon: directors do not share conns",
+        ),
+        ("-ln --daemon", "there is no --daemon"),
+        ("--set 1 2", "three numbers"),
+        ("list", "unexpected argument 'list'"),
+        ("--bogus", "unknown option '--bogus'"),
+    ];
+    refuses(&tutorial(), 2, &lines);
 }
 
 #[test]
