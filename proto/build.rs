@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "memory",
         "neighbour",
         "route",
+        "sentence",
     ];
     let files = nouns.map(|noun| format!("proto/dpvs/v1/{noun}.proto"));
     let out_dir = std::path::PathBuf::from(std::env::var("OUT_DIR")?);

@@ -13,11 +13,15 @@
     reason = "a test that cannot go on says so by a panic"
 )]
 
+mod refusal;
+
 use std::io::Write;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+
+pub use refusal::{Piece, refusal};
 
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::server::Router;

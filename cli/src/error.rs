@@ -5,6 +5,8 @@ use std::fmt;
 
 use tonic::{Code, Status};
 
+use crate::sentence;
+
 /// A message for the user and the exit status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CliError {
@@ -64,7 +66,7 @@ impl From<Status> for CliError {
         }
         let text = match status.message() {
             "" => format!("dpvsd refused: {}", status.code().description()),
-            sentence => sentence.to_owned(),
+            message => sentence::of_refusal(&status).unwrap_or_else(|| message.to_owned()),
         };
         let code = if status.code() == Code::Unimplemented {
             2

@@ -6,6 +6,7 @@
 //! are closed.
 #![forbid(unsafe_code)]
 
+mod api_words;
 mod connect;
 mod convert;
 mod done;
@@ -13,10 +14,12 @@ mod error;
 mod nearest;
 mod options;
 mod print;
+mod sentence;
 
 use std::io::Write;
 use std::process::ExitCode;
 
+pub use api_words::API_WORDS;
 pub use connect::{DEFAULT_SOCKET, MAX_ANSWER_BYTES, SOCKET_VARIABLE, connect, socket_path};
 pub use convert::{
     PrefixError, host_prefix_len, ip, ip_message, ip_or_zero, mac, parse_addr, parse_prefix,

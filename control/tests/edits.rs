@@ -201,7 +201,10 @@ async fn the_outer_sources_of_a_tunnel_are_kept_and_end_with_it() {
         ("10.99.0.0", v1::FwdMode::Dr),
     ] {
         let refused = ipvs.add_dest(spread(addr, mode)).await.unwrap_err();
-        assert!(refused.message().contains("--tun-spread"), "{refused}");
+        assert!(
+            refused.message().contains("`Dest.tunnel_spread="),
+            "{refused}"
+        );
     }
     let good = spread("10.99.0.0", v1::FwdMode::Tunnel);
     ipvs.add_dest(good).await.unwrap();

@@ -13,6 +13,7 @@ mod conns;
 mod counting;
 mod draining;
 mod edits;
+mod explaining;
 mod match_services;
 mod options;
 mod publishing;

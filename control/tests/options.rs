@@ -8,6 +8,8 @@ use packet::proxy::Version;
 use proto::v1;
 use tonic::Code;
 
+const USE_DR_OR_TUNNEL: &str = "use `FWD_MODE_DR` (DR) or `FWD_MODE_TUNNEL` (tunnel)";
+
 fn with(change: impl FnOnce(&mut v1::VirtualService)) -> v1::VirtualService {
     let mut message = service(VIP, 80, "rr");
     change(&mut message);
@@ -128,7 +130,7 @@ async fn options_that_cannot_work_are_refused() {
         ),
         (
             with(|service| service.persistence_prefix_len = 24),
-            "give -p too",
+            "give `VirtualService.persistence_s` too",
         ),
         (
             with(|service| {
@@ -159,7 +161,7 @@ async fn options_that_cannot_work_are_refused() {
                 service.proxy_protocol = "v1".into();
                 service.key.as_mut().unwrap().protocol = v1::Protocol::Udp.into();
             }),
-            "use --proxy-protocol v2",
+            "use `VirtualService.proxy_protocol=v2`",
         ),
         (
             with(|service| {
@@ -209,7 +211,11 @@ async fn modes_that_cannot_do_what_a_service_asks_are_refused() {
         .await
         .unwrap();
     let result = ipvs.add_dest(direct.clone()).await;
-    refused(result, Code::InvalidArgument, "which DR (-g) does not see");
+    refused(
+        result,
+        Code::InvalidArgument,
+        "which DR (`FWD_MODE_DR`) does not see",
+    );
     ipvs.edit_service(with(|service| service.proxy_protocol = "v2".into()))
         .await
         .unwrap();
@@ -232,7 +238,11 @@ async fn a_dest_of_a_service_on_any_port_must_have_port_0() {
     ipvs.add_service(any_port).await.unwrap();
     let real = dest(VIP, 0, "192.168.100.2", 80);
     let result = ipvs.add_dest(real).await;
-    refused(result, Code::InvalidArgument, "-r 192.168.100.2:0");
+    refused(
+        result,
+        Code::InvalidArgument,
+        "`Dest.address=192.168.100.2 Dest.port=0`",
+    );
     ipvs.add_dest(dest(VIP, 0, "192.168.100.2", 0))
         .await
         .unwrap();
@@ -251,7 +261,7 @@ async fn udp_options_that_need_a_fwdmode_are_checked_for_each_edit_of_service_an
         dest: Some(a_dest("192.168.100.2", 80)),
     };
     let result = ipvs.add_dest(real.clone()).await;
-    refused(result, Code::InvalidArgument, "use -g (DR) or -i (tunnel)");
+    refused(result, Code::InvalidArgument, USE_DR_OR_TUNNEL);
     // UOA asks for FullNAT, and for IPv4 if it is an option of that.
     let mut told = datagrams.clone();
     (told.one_packet, told.uoa) = (false, "ipo".into());
@@ -259,13 +269,17 @@ async fn udp_options_that_need_a_fwdmode_are_checked_for_each_edit_of_service_an
     let mut other = real.clone();
     other.dest.as_mut().unwrap().address = ip("2001:db8::2");
     let result = ipvs.add_dest(other).await;
-    refused(result, Code::InvalidArgument, "use --uoa opp");
+    refused(
+        result,
+        Code::InvalidArgument,
+        "use `VirtualService.uoa=opp`",
+    );
     datagrams.one_packet = false;
     ipvs.edit_service(datagrams.clone()).await.unwrap();
     ipvs.add_dest(real).await.unwrap();
     datagrams.one_packet = true;
     let result = ipvs.edit_service(datagrams).await;
-    refused(result, Code::InvalidArgument, "use -g (DR) or -i (tunnel)");
+    refused(result, Code::InvalidArgument, USE_DR_OR_TUNNEL);
 }
 
 fn access(list: v1::AccessList, addr: &str, prefix_len: u32) -> v1::AccessEntry {
@@ -320,7 +334,7 @@ async fn deny_and_allow_lists_are_stored_listed_and_published() {
     refused(
         ipvs.del_access(denied).await,
         Code::NotFound,
-        "`ipvsadm-rs -B` shows it",
+        "`ListAccess ACCESS_LIST_DENY` shows it",
     );
     director
         .until_workers("no deny list", |worker| {
@@ -370,7 +384,7 @@ async fn a_dest_drains_until_its_deadline() {
     refused(
         ipvs.edit_dest(real.clone()).await,
         Code::InvalidArgument,
-        "give -w 0 beside --drain",
+        "give `Dest.weight=0` beside `Dest.drain_s`",
     );
     real.dest.as_mut().unwrap().weight = Some(0);
     ipvs.edit_dest(real.clone()).await.unwrap();

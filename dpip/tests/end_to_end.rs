@@ -201,7 +201,8 @@ fn what_is_wrong_is_said_with_its_exit_status() {
         (
             "addr add 10.0.0.100/32 dev dpdk1",
             1,
-            "that address is taken",
+            "that address is taken: take it out of the services first (`ipvsadm-rs --del-laddr`), \
+             or delete it (`dpip addr del 10.0.0.100/32 dev dpdk1`)",
         ),
         ("addr bogus", 1, "invalid command 'bogus'"),
         (

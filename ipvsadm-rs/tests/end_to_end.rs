@@ -468,6 +468,10 @@ fn what_the_daemon_refuses_is_said_with_exit_status_1() {
             "unknown scheduler '-rr': did you mean rr?",
         ),
         ("-D -t 10.0.0.200:80", "ipvsadm-rs: no such service"),
+        (
+            "-a -t 10.0.0.100:80 -r 192.168.100.9:80 -b -w 1 --drain 5",
+            "a dest drains with weight 0: give -w 0 beside --drain",
+        ),
     ];
     refuses(&tutorial(), 1, &lines);
 }

@@ -1,13 +1,16 @@
 //! The answer to a change: it comes when all workers obey.
 
+use prost::Message;
 use proto::v1;
 use tonic::Response;
-use tonic::metadata::AsciiMetadataValue;
+use tonic::metadata::{AsciiMetadataValue, BinaryMetadataValue};
 
-use super::Api;
+use super::{Api, sentence};
 
 /// The key of a warning in the metadata of an answer.
 const WARNING: &str = "dpvs-warning";
+/// The key of the same warning as a [`v1::Sentence`].
+const WARNING_PARTS: &str = "dpvs-warning-bin";
 
 impl Api {
     /// The answer to a change that was made, once all workers forward by it. If a worker takes too
@@ -19,13 +22,19 @@ impl Api {
             return answer;
         }
         let names: Vec<_> = late.iter().map(|lcore| format!("cpu{lcore}")).collect();
+        let late = format!(
+            "the change was made, and worker {} does not forward by it yet: is its CPU taken?",
+            names.join(", ")
+        );
+        tracing::warn!("{late}");
         let warning = format!(
-            "the change was made, and worker {} does not forward by it yet: is its CPU taken? \
-             (`dpip -s link show {}`)",
-            names.join(", "),
+            "{late} (`ListWorkers ListWorkersRequest.name={}`)",
             names[0]
         );
-        tracing::warn!("{warning}");
+        if let Some(parts) = sentence(&warning) {
+            let parts = BinaryMetadataValue::from_bytes(&parts.encode_to_vec());
+            answer.metadata_mut().insert_bin(WARNING_PARTS, parts);
+        }
         if let Ok(warning) = AsciiMetadataValue::try_from(warning) {
             answer.metadata_mut().insert(WARNING, warning);
         }

@@ -15,9 +15,11 @@ mod options;
 mod request_message;
 mod route;
 mod scheduler;
+mod sentence;
 mod status;
 
 pub(crate) use caller::Caller;
+pub(crate) use sentence::sentence;
 
 use std::sync::Arc;
 

@@ -48,7 +48,7 @@ impl v1::neighbour_service_server::NeighbourService for Api {
                 Ok(())
             } else {
                 let text = format!(
-                    "no neighbour {addr} on {}: `dpip neigh show` lists them",
+                    "no neighbour {addr} on {}: `ListNeighbours` lists them",
                     message.device
                 );
                 Err(Status::not_found(text))

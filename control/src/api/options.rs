@@ -19,7 +19,7 @@ pub(super) fn options(
     key: &ServiceKey,
 ) -> Result<ServiceOptions, Status> {
     Ok(ServiceOptions {
-        conn_timeout_s: timeout(message.conn_timeout_s, "conn-timeout")?,
+        conn_timeout_s: timeout(message.conn_timeout_s, "`VirtualService.conn_timeout_s`")?,
         persistence: persistence(message, key)?,
         is_one_packet: message.one_packet,
         expires_quiescent: message.expire_quiescent,
@@ -36,7 +36,7 @@ fn syn_proxy(message: &v1::VirtualService) -> Result<Option<SynProxy>, Status> {
     match (message.syn_proxy, message.syn_proxy_above) {
         (false, 0) => Ok(None),
         (false, _) => Err(Status::invalid_argument(
-            "a rate above which the SYN proxy is on, but no SYN proxy: set both",
+            "a rate above which the SYN proxy is on (`VirtualService.syn_proxy_above`), but no SYN proxy: set `VirtualService.syn_proxy` too",
         )),
         (true, 0) => Ok(Some(SynProxy::Always)),
         (true, per_s) => Ok(Some(SynProxy::Above(per_s))),
@@ -62,7 +62,9 @@ fn uoa(message: &v1::VirtualService) -> Result<Option<UoaOptions>, Status> {
     let max_trail = match message.uoa_max_trail {
         0 => DEFAULT_TRAIL,
         trail => u8::try_from(trail).map_err(|_| {
-            Status::invalid_argument(format!("uoa-max-trail {trail} is out of range: 1 to 255"))
+            Status::invalid_argument(format!(
+                "`VirtualService.uoa_max_trail` {trail} is out of range: 1 to 255"
+            ))
         })?,
     };
     Ok(Some(UoaOptions {
@@ -175,11 +177,11 @@ fn persistence(
     message: &v1::VirtualService,
     key: &ServiceKey,
 ) -> Result<Option<Persistence>, Status> {
-    let Some(timeout_s) = timeout(message.persistence_s, "persistent")? else {
+    let Some(timeout_s) = timeout(message.persistence_s, "`VirtualService.persistence_s`")? else {
         return match message.persistence_prefix_len {
             0 => Ok(None),
             _ => Err(Status::invalid_argument(
-                "a netmask (-M) is for persistent services: give -p too",
+                "a netmask (`VirtualService.persistence_prefix_len`) is for persistent services: give `VirtualService.persistence_s` too",
             )),
         };
     };
@@ -192,7 +194,7 @@ fn persistence(
         len if len <= most => len,
         len => {
             return Err(Status::invalid_argument(format!(
-                "netmask (-M): prefix length {len} is out of range: 1 to {most}"
+                "netmask (`VirtualService.persistence_prefix_len`): prefix length {len} is out of range: 1 to {most}"
             )));
         }
     };
@@ -206,10 +208,10 @@ fn given(number: u32) -> Option<u32> {
     Some(number).filter(|number| *number > 0)
 }
 
-fn timeout(secs: u32, option: &str) -> Result<Option<u32>, Status> {
+fn timeout(secs: u32, field: &str) -> Result<Option<u32>, Status> {
     if secs > LONGEST_TIMEOUT_S {
         return Err(Status::invalid_argument(format!(
-            "{option}: at most {LONGEST_TIMEOUT_S} seconds"
+            "{field}: at most {LONGEST_TIMEOUT_S} seconds"
         )));
     }
     Ok(given(secs))

@@ -110,13 +110,16 @@ fn filter(message: &v1::Route) -> Result<RouteFilter, Status> {
 }
 
 fn gateway(message: &v1::Route) -> Result<Option<IpAddr>, Status> {
-    let gateway = field::optional_ip(message.gateway.as_ref(), "via")?;
+    let gateway = field::optional_ip(message.gateway.as_ref(), "gateway")?;
     Ok(gateway.filter(|gateway| !gateway.is_unspecified()))
 }
 
 fn route(message: &v1::Route) -> Result<RouteRequest, Status> {
     let mtu = u16::try_from(message.mtu).map_err(|_| {
-        Status::invalid_argument(format!("mtu {} is out of range: 68 to 9000", message.mtu))
+        Status::invalid_argument(format!(
+            "`Route.mtu` {} is out of range: 68 to 9000",
+            message.mtu
+        ))
     })?;
     Ok(RouteRequest {
         prefix: prefix(message)?,

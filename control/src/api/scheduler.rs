@@ -39,7 +39,7 @@ pub(super) fn scheduler(message: &v1::VirtualService) -> Result<SchedulerKind, S
         _ if flags.is_empty() => {}
         _ => {
             return Err(Status::invalid_argument(format!(
-                "scheduler {name} has no flags: --sched-flags is for sh and mh"
+                "scheduler {name} has no flags: `VirtualService.scheduler_flags` is for sh and mh"
             )));
         }
     }
@@ -48,7 +48,7 @@ pub(super) fn scheduler(message: &v1::VirtualService) -> Result<SchedulerKind, S
         (_, "") => {}
         _ => {
             return Err(Status::invalid_argument(format!(
-                "scheduler {name} has no hash target: --hash-target is for conhash"
+                "scheduler {name} has no hash target: `VirtualService.hash_target` is for conhash"
             )));
         }
     }
@@ -220,11 +220,11 @@ mod tests {
         );
         assert_eq!(
             refusal("rr", &["sh-port"], ""),
-            "scheduler rr has no flags: --sched-flags is for sh and mh"
+            "scheduler rr has no flags: `VirtualService.scheduler_flags` is for sh and mh"
         );
         assert_eq!(
             refusal("sh", &[], "sip"),
-            "scheduler sh has no hash target: --hash-target is for conhash"
+            "scheduler sh has no hash target: `VirtualService.hash_target` is for conhash"
         );
         assert!(refusal("conhash", &[], "cid").starts_with("unknown hash target 'cid'"));
     }

@@ -92,7 +92,7 @@ pub struct Desired {
 
 /// A device that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no device '{name}': the devices are {devices} (`dpip link show`)")]
+#[error("no device '{name}': the devices are {devices} (`ListLinks`)")]
 pub struct NoDevice {
     name: String,
     devices: String,

@@ -185,7 +185,7 @@ fn invalid_addresses_are_refused_with_the_way_out() {
     refuses(
         &mut desired,
         |desired| desired.del_address(laddr, None, "dpdk0"),
-        "--del-laddr",
+        "`DelLaddr`",
     );
 }
 
@@ -205,7 +205,7 @@ fn invalid_routes_are_refused_with_the_way_out() {
     refuses(
         &mut desired,
         |desired| desired.del_route(&any_to(of_vip)),
-        "dpip addr del",
+        "`DelAddress`",
     );
 }
 
@@ -439,7 +439,7 @@ fn sapool_can_be_switched_on_and_off_again() {
         desired
             .address(ip("10.0.0.1"))
             .is_some_and(|address| !address.sapool),
-        "what dpip made stays after the last --del-laddr"
+        "what dpip made stays after the last local address is removed"
     );
 }
 
@@ -504,13 +504,13 @@ fn a_wan_address_goes_with_its_dest_only() {
         refuses(
             &mut desired,
             del_address,
-            "`ipvsadm-rs -d -H MATCH -r 203.0.113.7:0`",
+            "`DelDest ServiceKey.match=MATCH Dest.address=203.0.113.7 Dest.port=0`",
         );
         for key in [snat(0), snat(1)] {
             let del_laddr = |desired: &mut Desired| desired.del_laddr(&key, wan.addr, false);
             let is_left = desired.service(&key).is_ok();
             let words = if is_left {
-                "-r 203.0.113.7:0"
+                "Dest.address=203.0.113.7 "
             } else {
                 "no service"
             };

@@ -17,6 +17,7 @@ use tonic::transport::Server;
 use crate::api::Api;
 use crate::publish::Control;
 use crate::socket::connection::incoming;
+use crate::socket::explain::Explain;
 use crate::socket::known_caller::KnownCaller;
 use crate::socket::reject_truncated::RejectTruncated;
 
@@ -53,9 +54,9 @@ pub async fn serve(
     macro_rules! limited {
         ($server:ident) => {{
             health.set_serving::<$server<Api>>().await;
-            KnownCaller(RejectTruncated(
+            Explain(KnownCaller(RejectTruncated(
                 $server::new(api.clone()).max_decoding_message_size(LONGEST_MESSAGE),
-            ))
+            )))
         }};
     }
     // Clients of both versions are about: grpcurl and Python's still ask for v1alpha first.

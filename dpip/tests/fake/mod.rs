@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use cli_testkit::FakeDaemon;
+use cli_testkit::{FakeDaemon, Piece, refusal};
 use proto::v1::address_service_server::{AddressService, AddressServiceServer};
 use proto::v1::link_service_server::{LinkService, LinkServiceServer};
 use proto::v1::memory_service_server::{MemoryService, MemoryServiceServer};
@@ -12,7 +12,7 @@ use proto::v1::neighbour_service_server::{NeighbourService, NeighbourServiceServ
 use proto::v1::route_service_server::{RouteService, RouteServiceServer};
 use proto::v1::*;
 use tonic::transport::Server;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -72,7 +72,19 @@ impl AddressService for Fake {
             .iter()
             .any(|old| old.address == address.address)
         {
-            return Err(Status::already_exists("that address is taken"));
+            let by_services = [
+                Piece::Text("that address is taken: take it out of the services first ("),
+                Piece::Names(&[("DelLaddr", "")]),
+                Piece::Text("), or delete it ("),
+                Piece::Names(&[
+                    ("DelAddress", ""),
+                    ("Address.address", "10.0.0.100"),
+                    ("Address.prefix_len", "32"),
+                    ("Address.device", "dpdk1"),
+                ]),
+                Piece::Text(")"),
+            ];
+            return Err(refusal(Code::AlreadyExists, &by_services));
         }
         state.addresses.push(address);
         Ok(Response::new(Empty {}))

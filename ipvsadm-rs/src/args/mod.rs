@@ -228,4 +228,16 @@ mod tests {
                 .contains("'-t' needs a value")
         );
     }
+
+    #[test]
+    fn the_words_for_names_of_the_api_are_options_of_the_table() {
+        for (name, words) in cli::API_WORDS {
+            let words = words.trim_start_matches("ipvsadm-rs ");
+            let option = words.split(' ').next().unwrap_or_default();
+            if option.starts_with('-') {
+                let args = [option.to_owned(), "1".to_owned()];
+                assert!(TABLE.parse(&args).is_ok(), "{name}: {option}");
+            }
+        }
+    }
 }

@@ -4,13 +4,13 @@
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use cli_testkit::FakeDaemon;
+use cli_testkit::{FakeDaemon, Piece, refusal};
 use proto::v1::change::Change as Kind;
 use proto::v1::ipvs_service_server::{IpvsService, IpvsServiceServer};
 use proto::v1::*;
 use tokio_stream::{Iter, StreamExt};
 use tonic::transport::Server;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 type Answer<T> = Result<Response<T>, Status>;
 type Stream<T> = Iter<std::vec::IntoIter<Result<T, Status>>>;
@@ -83,6 +83,7 @@ impl State {
                     .retain(|entry| entry.service.as_ref() != Some(&key));
             }
             Kind::AddDest(request) => {
+                refuse_drain_with_weight(request.dest.as_ref())?;
                 let service = self.service(request.service.as_ref())?;
                 service.dests.extend(request.dest);
             }
@@ -238,8 +239,7 @@ impl IpvsService for Fake {
         for (change, number) in changes.into_iter().zip(1..) {
             if let Err(status) = state.apply(change) {
                 state.services = before;
-                let text = format!("change {number}: {}", status.message());
-                return Err(Status::new(status.code(), text));
+                return Err(numbered(number, &status));
             }
         }
         Ok(Response::new(Empty {}))
@@ -252,4 +252,26 @@ impl IpvsService for Fake {
             patch: 0,
         }))
     }
+}
+
+fn refuse_drain_with_weight(dest: Option<&Dest>) -> Result<(), Status> {
+    if dest.is_none_or(|dest| dest.drain_s == 0 || dest.weight == Some(0)) {
+        return Ok(());
+    }
+    let pieces = [
+        Piece::Text("change 1: a dest drains with weight 0: give "),
+        Piece::Names(&[("Dest.weight", "0")]),
+        Piece::Text(" beside "),
+        Piece::Names(&[("Dest.drain_s", "")]),
+    ];
+    Err(refusal(Code::InvalidArgument, &pieces))
+}
+
+/// A refusal of one of many changes. Those with details have the number already.
+fn numbered(number: usize, status: &Status) -> Status {
+    if !status.details().is_empty() {
+        return status.clone();
+    }
+    let text = format!("change {number}: {}", status.message());
+    Status::new(status.code(), text)
 }

@@ -126,9 +126,11 @@ fn change(message: v1::change::Change) -> Result<Change, Status> {
 
 fn laddr(message: v1::LaddrRequest) -> Result<(ServiceKey, IpAddr, String), Status> {
     let key = service_key(message.service.as_ref())?;
-    let laddr = message
-        .laddr
-        .ok_or_else(|| Status::invalid_argument("name the local address: -z LIP"))?;
+    let laddr = message.laddr.ok_or_else(|| {
+        Status::invalid_argument(
+            "name the local address: give its `Laddr.address` and `Laddr.device`",
+        )
+    })?;
     Ok((
         key,
         ip(laddr.address.as_ref(), "local address")?,

@@ -58,7 +58,7 @@ pub(in crate::api) fn address(message: &v1::Address) -> Result<AddressRequest, S
 
 pub(in crate::api) fn service_key(message: Option<&v1::ServiceKey>) -> Result<ServiceKey, Status> {
     let message =
-        message.ok_or_else(|| Status::invalid_argument("name the service: -t or -u VIP:PORT"))?;
+        message.ok_or_else(|| Status::invalid_argument("name the service: give its `ServiceKey.protocol`, `ServiceKey.address` and `ServiceKey.port`, or its `ServiceKey.match`"))?;
     let protocol = match known(message.protocol, "protocol")? {
         v1::Protocol::Tcp => Protocol::Tcp,
         v1::Protocol::Udp => Protocol::Udp,
@@ -67,12 +67,12 @@ pub(in crate::api) fn service_key(message: Option<&v1::ServiceKey>) -> Result<Se
         v1::Protocol::Icmpv6 if message.r#match.is_some() => Protocol::IcmpV6,
         v1::Protocol::Icmp | v1::Protocol::Icmpv6 => {
             return Err(Status::unimplemented(
-                "ICMP services on a VIP are not supported yet: ICMP goes with -H (SNAT)",
+                "ICMP services on a VIP are not supported yet: ICMP goes with `ServiceKey.match` (SNAT)",
             ));
         }
         v1::Protocol::Unspecified => {
             return Err(Status::invalid_argument(
-                "the service's protocol must be TCP or UDP",
+                "name the protocol of the service (`ServiceKey.protocol`), such as `PROTOCOL_TCP`",
             ));
         }
     };
@@ -121,8 +121,9 @@ pub(in crate::api) fn service(message: &v1::VirtualService) -> Result<ServiceReq
 }
 
 pub(in crate::api) fn dest(message: Option<&v1::Dest>) -> Result<DestRequest, Status> {
-    let message =
-        message.ok_or_else(|| Status::invalid_argument("name the real server: -r RIP:PORT"))?;
+    let message = message.ok_or_else(|| {
+        Status::invalid_argument("name the real server: give its `Dest.address` and `Dest.port`")
+    })?;
     let fwdmode = fwdmode(message)?;
     let weight = message.weight.unwrap_or(DEFAULT_WEIGHT);
     let weight = u16::try_from(weight).map_err(|_| {
@@ -143,7 +144,7 @@ pub(in crate::api) fn dest(message: Option<&v1::Dest>) -> Result<DestRequest, St
 fn fwdmode(message: &v1::Dest) -> Result<FwdMode, Status> {
     let later = |name| {
         Status::unimplemented(format!(
-            "forwarding mode {name} is not supported yet: use -b (FullNAT), -g (DR), -i (tunnel), -m (NAT) or -J (SNAT)"
+            "forwarding mode {name} is not supported yet: use `FWD_MODE_FULL_NAT` (FullNAT), `FWD_MODE_DR` (DR), `FWD_MODE_TUNNEL` (tunnel), `FWD_MODE_NAT` (NAT) or `FWD_MODE_SNAT` (SNAT)"
         ))
     };
     Ok(match known(message.fwd_mode, "fwd_mode")? {
@@ -170,7 +171,7 @@ fn encapsulation(message: &v1::Dest) -> Result<Encapsulation, Status> {
         v1::TunnelType::Gre => Ok(Encapsulation::Gre),
         v1::TunnelType::Gue => match port(message.tunnel_port, "tunnel port")? {
             0 => Err(Status::invalid_argument(
-                "a GUE tunnel needs the port that the real server listens on: --tun-port 6080",
+                "a GUE tunnel needs the port that the real server listens on: `Dest.tunnel_port=6080`",
             )),
             port => Ok(Encapsulation::Gue(port)),
         },

@@ -33,8 +33,8 @@ pub enum AccessError {
     },
     /// It is not listed
     #[error(
-        "{1} is not on the {0} list of service {2}: `ipvsadm-rs {3}` shows it",
-        .list.name(), .prefix, .service, .list.option()
+        "{1} is not on the {0} list of service {2}: `ListAccess {3}` shows it",
+        .list.name(), .prefix, .service, .list.api_name()
     )]
     Missing {
         /// Which list
@@ -54,10 +54,10 @@ impl AccessList {
         }
     }
 
-    const fn option(self) -> &'static str {
+    const fn api_name(self) -> &'static str {
         match self {
-            Self::Deny => "-B",
-            Self::Allow => "-W",
+            Self::Deny => "ACCESS_LIST_DENY",
+            Self::Allow => "ACCESS_LIST_ALLOW",
         }
     }
 }

@@ -6,6 +6,7 @@ use inet::Prefix;
 use ipvs_core::{Dest, DestId, FwdMode, Laddr, ServiceKey};
 
 use super::ServiceError;
+use super::service_error::mode_name;
 use crate::desired::{Desired, Effect};
 use crate::telemetry::{Counts, Rates};
 
@@ -113,7 +114,7 @@ impl Desired {
             return Err(ServiceError::ModeOfMatch {
                 service: *key,
                 addr,
-                fwdmode: request.fwdmode.name(),
+                fwdmode: mode_name(request.fwdmode),
             });
         }
         if service.dests.len() >= usize::from(u16::MAX) {
@@ -146,6 +147,7 @@ impl Desired {
             Some(address) => Err(ServiceError::DestIsOurs {
                 service: *key,
                 addr,
+                prefix_len: address.prefix_len,
                 device: self.device_name(address.ifindex).to_owned(),
             }),
             None => Ok(()),
@@ -214,7 +216,7 @@ impl Desired {
             return Err(ServiceError::ModeOfMatch {
                 service: *key,
                 addr: request.addr,
-                fwdmode: request.fwdmode.name(),
+                fwdmode: mode_name(request.fwdmode),
             });
         }
         // A drain goes on when something else is edited.

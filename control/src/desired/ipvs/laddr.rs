@@ -30,7 +30,7 @@ pub enum LaddrError {
         service: ServiceKey,
     },
     /// The service does not have it
-    #[error("service {service} has no local address {addr}: `ipvsadm-rs -G` lists them")]
+    #[error("service {service} has no local address {addr}: `VirtualService.laddrs` lists them")]
     Missing {
         /// The address
         addr: IpAddr,
@@ -39,7 +39,7 @@ pub enum LaddrError {
     },
     /// It is the WAN address of a SNAT dest
     #[error(
-        "{addr} is no local address but the WAN address of a dest of service {service}: delete the dest (`ipvsadm-rs -d ... -r {addr}:0`)"
+        "{addr} is no local address but the WAN address of a dest of service {service}: delete the dest (`DelDest ServiceKey.match=MATCH Dest.address={addr} Dest.port=0`)"
     )]
     IsWan {
         /// The address
@@ -49,7 +49,7 @@ pub enum LaddrError {
     },
     /// Its ports belong to the director itself
     #[error(
-        "{addr} is an address of {device} without sapool: delete it there (`dpip addr del {addr}/{prefix_len} dev {device}`), --add-laddr makes it itself"
+        "{addr} is an address of {device} without sapool: delete it there (`DelAddress Address.address={addr} Address.prefix_len={prefix_len} Address.device={device}`), `AddLaddr` makes it itself"
     )]
     NotShared {
         /// The address
@@ -60,7 +60,7 @@ pub enum LaddrError {
         device: String,
     },
     /// It is somewhere else
-    #[error("{addr} is an address of {device}: give that with -F, or another address")]
+    #[error("{addr} is an address of {device}: give that with `Laddr.device`, or another address")]
     Elsewhere {
         /// The address
         addr: IpAddr,

@@ -5,6 +5,7 @@ use packet::proxy::Version;
 use packet::uoa::Mode;
 
 use super::ServiceError;
+use super::service_error::mode_name;
 use super::{DestRequest, ServiceRequest};
 use crate::desired::net::is_host;
 
@@ -105,7 +106,7 @@ impl DestRequest {
         key: &ServiceKey,
         options: &ServiceOptions,
     ) -> Result<(), ServiceError> {
-        let (service, addr, fwdmode) = (*key, self.addr, self.fwdmode.name());
+        let (service, addr, fwdmode) = (*key, self.addr, mode_name(self.fwdmode));
         if options.is_one_packet && self.fwdmode.sees_replies() {
             return Err(ServiceError::OnePacketNeedsNoReply {
                 service,
@@ -167,14 +168,14 @@ impl DestRequest {
                 service,
                 addr,
                 port,
-                fwdmode: self.fwdmode.name(),
+                fwdmode: mode_name(self.fwdmode),
             });
         }
         Ok(())
     }
 
     fn validate_address(&self, key: &ServiceKey) -> Result<(), ServiceError> {
-        let (service, addr, fwdmode) = (*key, self.addr, self.fwdmode.name());
+        let (service, addr, fwdmode) = (*key, self.addr, mode_name(self.fwdmode));
         if self.fwdmode == FwdMode::Snat && key.matcher.is_none() {
             return Err(ServiceError::SnatOfVip {
                 service,

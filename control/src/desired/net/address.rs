@@ -58,7 +58,7 @@ pub enum AddressError {
     NoDevice(#[from] NoDevice),
     /// It is there already
     #[error(
-        "{addr} is already an address of {device}: delete it there first (`dpip addr del {addr}/{prefix_len} dev {device}`)"
+        "{addr} is already an address of {device}: delete it there first (`DelAddress Address.address={addr} Address.prefix_len={prefix_len} Address.device={device}`)"
     )]
     Exists {
         /// The address
@@ -69,7 +69,7 @@ pub enum AddressError {
         device: String,
     },
     /// It is not there
-    #[error("{device} has no address {addr}: `dpip addr show` lists them")]
+    #[error("{device} has no address {addr}: `ListAddresses` lists them")]
     Missing {
         /// The address
         addr: IpAddr,
@@ -88,7 +88,7 @@ pub enum AddressError {
     },
     /// Services use it as a local address
     #[error(
-        "{addr} is a local address of {services} service(s): take it out of them first (`ipvsadm-rs --del-laddr`)"
+        "{addr} is a local address of {services} service(s): take it out of them first (`DelLaddr`)"
     )]
     InUse {
         /// The address
@@ -98,7 +98,7 @@ pub enum AddressError {
     },
     /// SNAT dests use it as their WAN address
     #[error(
-        "{addr} is the WAN address of {dests} dest(s): delete them first (`ipvsadm-rs -d -H MATCH -r {addr}:0`)"
+        "{addr} is the WAN address of {dests} dest(s): delete them first (`DelDest ServiceKey.match=MATCH Dest.address={addr} Dest.port=0`)"
     )]
     IsWan {
         /// The address
@@ -114,7 +114,7 @@ pub enum AddressError {
     },
     /// A real server has it
     #[error(
-        "{0} is the address of a real server (`ipvsadm-rs -ln` shows of which services): delete that there first, or use another address"
+        "{0} is the address of a real server (`ListServices` shows of which services): delete that there first, or use another address"
     )]
     OfDest(IpAddr),
     /// A prefix longer than the address, or none

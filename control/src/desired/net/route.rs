@@ -45,7 +45,9 @@ pub enum RouteError {
     #[error(transparent)]
     NoDevice(#[from] NoDevice),
     /// Neither device nor a gateway on a link
-    #[error("route to {0}: name its device with 'dev', or a gateway on a link that has a route")]
+    #[error(
+        "route to {0}: name its device (`Route.device`), or a gateway on a link that has a route"
+    )]
     DeviceUnknown(Prefix),
     /// The gateway is not on the link
     #[error(
@@ -61,7 +63,7 @@ pub enum RouteError {
     },
     /// It is there already
     #[error(
-        "a route to {prefix} by {device} with metric {metric} exists: change it with `dpip route set`, or delete it first"
+        "a route to {prefix} by {device} with metric {metric} exists: change it with `SetRoute`, or delete it first"
     )]
     Exists {
         /// Destination
@@ -72,16 +74,16 @@ pub enum RouteError {
         metric: u32,
     },
     /// It is not there
-    #[error("no route to {0}: `dpip route show` lists them")]
+    #[error("no route to {0}: `ListRoutes` lists them")]
     Missing(Prefix),
     /// There are routes to the prefix, but not as they were described
     #[error(
-        "no route to {0} with this device, gateway and metric: `dpip route show` lists those that there are"
+        "no route to {0} with this device, gateway and metric: `ListRoutes` lists those that there are"
     )]
     NoneAs(Prefix),
     /// An address made it
     #[error(
-        "the route to {prefix} belongs to an address of {device}: delete that with `dpip addr del`"
+        "the route to {prefix} belongs to an address of {device}: delete that with `DelAddress`"
     )]
     OfAddress {
         /// Destination
@@ -90,15 +92,15 @@ pub enum RouteError {
         device: String,
     },
     /// Scope kni_host with a prefix of more than one address.
-    #[error("scope kni_host takes one address: use {}", Prefix::host(*.0))]
+    #[error("`SCOPE_KNI_HOST` takes one address: use {}", Prefix::host(*.0))]
     KniHostPrefix(IpAddr),
     /// The source is not an address of the director.
     #[error(
-        "invalid src {0}: expected an address of this director (`dpip addr add {0} dev DEV` adds it)"
+        "invalid `Route.src` {0}: expected an address of this director (`AddAddress Address.address={0} Address.device=DEV` adds it)"
     )]
     SrcUnknown(IpAddr),
     /// The MTU is out of range.
-    #[error("mtu {mtu} is out of range: 68 to {most}, the device's")]
+    #[error("`Route.mtu` {mtu} is out of range: 68 to {most}, the device's")]
     Mtu {
         /// The MTU that was asked for
         mtu: u16,
