@@ -32,7 +32,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         // A RST counts at once only with the sequence number that the receiver expects next (RFC
         // 5961, 3.2). That is what the receiver acknowledged last.
         let [client_ack, dest_ack] = conn.acks;
+        let shift = self.edit_shift(id, Direction::Outbound);
         let client_expects = client_ack.wrapping_add(self.family.dest_delta(id));
+        let client_expects = client_expects.wrapping_add(shift);
         let for_client = (client_expects, dest_ack.wrapping_sub(conn.seq_delta));
         self.send_reset(id, &conn, Direction::Outbound, for_client, io);
         self.reset_dest_if_established(id, io);
@@ -43,7 +45,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let conn = *self.family.conns.get(id);
         if has_ends_to_reset(&conn) {
             let [client_ack, dest_ack] = conn.acks;
-            let dest_expects = dest_ack.wrapping_add(self.family.header_shift(id));
+            let dest_expects = dest_ack.wrapping_add(self.edit_shift(id, Direction::Inbound));
             let numbers = (dest_expects, client_ack);
             self.send_reset(id, &conn, Direction::Inbound, numbers, io);
         }

@@ -48,7 +48,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// What edits of the payload have added to the sender's numbers. Acknowledgments are noted
     /// without it.
-    fn edit_shift(&self, id: ConnId, direction: Direction) -> u32 {
+    pub(crate) fn edit_shift(&self, id: ConnId, direction: Direction) -> u32 {
         if !self.family.conns.get(id).flags.has(ConnFlags::EDITED) {
             return 0;
         }

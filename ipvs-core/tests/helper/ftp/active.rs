@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ipvs_core::{Command, DestId, DropReason, FwdMode, LaddrId, Plan, ServiceId};
 use rstest::rstest;
 use testkit::director::*;
-use testkit::frames;
+use testkit::frames::{self, Seen};
 
 use super::{
     DEST_FTP, EPRT, VIP_FTP, announce, answers, control, director, ports_in_use, says, text,
@@ -356,4 +356,36 @@ fn a_data_conn_that_does_not_come_gives_its_local_port_back() {
         .iter()
         .any(|event| matches!(event, ipvs_core::Event::LaddrGone(..)));
     assert!(is_gone);
+}
+
+/// An end accepts a reset only with exactly the number that it expects (RFC 5961, 3.2). Lines that
+/// grew have shifted what the dest expects.
+#[test]
+fn the_reset_of_an_expired_control_conn_has_the_numbers_that_each_end_expects() {
+    let mut director = director(FwdMode::FullNat);
+    let control = control(&mut director);
+    let said = says(&mut director, 1001, 5001, EPRT);
+    let grown = said.payload.len() as u32;
+    assert_ne!(grown, EPRT.len() as u32);
+    let expected_by_dest = said.seq + grown;
+    let line = "227 Entering Passive Mode (192,168,100,2,200,1).\r\n";
+    let heard = answers(&mut director, &control, 5001, expected_by_dest, line);
+    assert_ne!(heard.payload.len(), line.len());
+    let expected_by_client = 5001 + heard.payload.len() as u32;
+    let ack = frames::tcp(CLIENT, VIP_FTP)
+        .flags("A")
+        .ack(expected_by_client);
+    let ack = ack.seq(1001 + EPRT.len() as u32);
+    director.to_dest(&ack.frame(FROM_CLIENT));
+    let resets = director.wait_s(1000);
+    let resets: Vec<_> = resets.iter().map(|(_, frame)| Seen::parse(frame)).collect();
+    let [to_client, to_dest] = &resets[..] else {
+        panic!("{resets:?}")
+    };
+    assert_eq!(
+        (to_client.seq, to_client.ack),
+        (expected_by_client, 1001 + EPRT.len() as u32)
+    );
+    let said_by_dest = 5001 + line.len() as u32;
+    assert_eq!((to_dest.seq, to_dest.ack), (expected_by_dest, said_by_dest));
 }
