@@ -115,6 +115,17 @@ pub(crate) enum Invalid {
     /// Workers are counted and also listed.
     #[error("[workers] count and [[worker]] contradict each other: keep one")]
     CountAndWorkers,
+    /// Workers would sleep for too long.
+    #[error(
+        "[workers] idle_sleep_us = {us} is out of range: expected 0 to {most}. Packets that come \
+         meanwhile wait, and are lost when the ring of their queue is full"
+    )]
+    IdleSleep {
+        /// What the file says.
+        us: u32,
+        /// The most.
+        most: u32,
+    },
     /// There is no worker.
     #[error("[workers] count is 0: it must be at least 1")]
     NoWorkers,

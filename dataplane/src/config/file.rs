@@ -74,7 +74,7 @@ impl File {
             eal,
             devices,
             workers,
-            idle: self.workers.idle(cpus),
+            idle: self.workers.idle(cpus)?,
             max_conns: self.conns.max_per_worker,
             max_conns_v6: self.conns.max_ipv6(),
             max_dests: self.conns.max_dests,

@@ -99,12 +99,38 @@ fn an_incomplete_file_is_refused_with_the_line_or_section() {
     assert!(error_of(&format!("{SMALLEST}mtu = \"big\"\n")).starts_with("dpvs.toml:4:"));
 }
 
+/// Each of these lines behind the smallest configuration makes it wrong, with these words.
+fn refuses(cases: &[(&str, &str)]) {
+    for (more, expected) in cases {
+        let error = error_of(&format!("{SMALLEST}{more}"));
+        assert!(error.contains(expected), "{more}: {error}");
+    }
+}
+
 #[test]
-fn values_out_of_range_and_contradictions_are_refused() {
-    for (more, expected) in [
+fn devices_out_of_range_and_contradictions_are_refused() {
+    refuses(&[
         (SMALLEST, "[[device]] dpdk0 is there twice"),
         ("mtu = 20\n", "mtu 20 is out of range"),
         ("pci = \"0000:06:00.0\"\n", "both pci and vdev"),
+        (
+            "mac = \"02:00:00:00:00\"\n",
+            "invalid MAC address '02:00:00:00:00': expected a unicast address",
+        ),
+        (
+            "mac = \"01:00:5e:00:00:01\"\n",
+            "invalid MAC address '01:00:5e:00:00:01'",
+        ),
+        (
+            "kni_name = \"a-name-of-16-byte\"\n",
+            "kni_name 'a-name-of-16-byte' is too long: set one of at most 15 bytes",
+        ),
+    ]);
+}
+
+#[test]
+fn workers_that_cannot_be_are_refused() {
+    refuses(&[
         ("[workers]\ncount = 0\n", "at least 1"),
         ("[[worker]]\nlcore = 0\n", "lcore 0 is the main lcore"),
         (
@@ -120,28 +146,8 @@ fn values_out_of_range_and_contradictions_are_refused() {
             "must be numbered 0 to 0",
         ),
         (
-            "[timeouts]\nudp = 0\n",
-            "[timeouts] udp = 0 is out of range",
-        ),
-        (
-            "[timeouts]\ntcp_synack = 30\n",
-            "[timeouts] tcp_synack has no effect",
-        ),
-        (
-            "[conns]\nmax_dests = 0\n",
-            "[conns] max_dests = 0 is out of range: expected 1 to 4294967295",
-        ),
-        (
             "[conns]\nmax_per_worker = 2147483648\n",
             "[conns] max_per_worker = 2147483648 is out of range: expected 1 to 2147483647",
-        ),
-        (
-            "[mbufs]\ncount = 384\n",
-            "[mbufs] count = 384 is too small: expected at least 385",
-        ),
-        (
-            "rx_desc = 4096\n[mbufs]\ncount = 4096\n",
-            "[mbufs] count = 4096 is too small: expected at least 4481",
         ),
         ("[workers]\ncount = 128\n", "lcore 128 is out of range"),
         ("[workers]\ncount = 65535\n", "lcore 65535 is out of range"),
@@ -154,26 +160,42 @@ fn values_out_of_range_and_contradictions_are_refused() {
             "lcore 500 is out of range: DPDK's lcores are 0 to 127, whatever cpu",
         ),
         (
-            "mac = \"02:00:00:00:00\"\n",
-            "invalid MAC address '02:00:00:00:00': expected a unicast address",
+            "[workers]\nidle_sleep_us = 1001\n",
+            "[workers] idle_sleep_us = 1001 is out of range: expected 0 to 1000",
+        ),
+    ]);
+    parse(&format!("{SMALLEST}[workers]\nidle_sleep_us = 1000\n")).unwrap();
+}
+
+#[test]
+fn numbers_out_of_range_are_refused() {
+    refuses(&[
+        (
+            "[timeouts]\nudp = 0\n",
+            "[timeouts] udp = 0 is out of range",
         ),
         (
-            "mac = \"01:00:5e:00:00:01\"\n",
-            "invalid MAC address '01:00:5e:00:00:01'",
+            "[timeouts]\ntcp_synack = 30\n",
+            "[timeouts] tcp_synack has no effect",
         ),
         (
-            "kni_name = \"a-name-of-16-byte\"\n",
-            "kni_name 'a-name-of-16-byte' is too long: set one of at most 15 bytes",
+            "[conns]\nmax_dests = 0\n",
+            "[conns] max_dests = 0 is out of range: expected 1 to 4294967295",
+        ),
+        (
+            "[mbufs]\ncount = 384\n",
+            "[mbufs] count = 384 is too small: expected at least 385",
+        ),
+        (
+            "rx_desc = 4096\n[mbufs]\ncount = 4096\n",
+            "[mbufs] count = 4096 is too small: expected at least 4481",
         ),
         ("[nat64]\nprefix = \"64:ff9b::\"\n", "\"64:ff9b::/96\""),
         (
             "[nat64]\nprefix = \"64:ff9b::/80\"\n",
             "32, 40, 48, 56, 64 or 96 bits",
         ),
-    ] {
-        let error = error_of(&format!("{SMALLEST}{more}"));
-        assert!(error.contains(expected), "{more}: {error}");
-    }
+    ]);
 }
 
 #[test]

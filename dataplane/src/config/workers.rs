@@ -39,20 +39,34 @@ pub(super) struct RawWorker {
     queues: Option<BTreeMap<String, Vec<u16>>>,
 }
 
+/// A worker obeys a command within 100 ms, and packets that come meanwhile wait for it to wake up:
+/// at 1 million packets a second a ring of 1024 descriptors is full after 1 ms.
+const LONGEST_SLEEP_US: u32 = 1_000;
+
 impl RawWorkers {
-    pub(super) fn idle(&self, cpus: usize) -> Idle {
+    /// How workers idle.
+    ///
+    /// # Errors
+    /// If they would sleep longer than packets can wait.
+    pub(super) fn idle(&self, cpus: usize) -> Result<Idle, Invalid> {
+        if let Some(us) = self.idle_sleep_us.filter(|us| *us > LONGEST_SLEEP_US) {
+            return Err(Invalid::IdleSleep {
+                us,
+                most: LONGEST_SLEEP_US,
+            });
+        }
         let default = if cpus < CPUS_TO_POLL {
             IdleWord::Sleep
         } else {
             IdleWord::Poll
         };
-        match self.idle.unwrap_or(default) {
+        Ok(match self.idle.unwrap_or(default) {
             IdleWord::Poll => Idle::Poll,
             IdleWord::Sleep => Idle::Sleep {
                 after_loops: self.idle_after_loops.unwrap_or(1_000),
                 pause: Duration::from_micros(u64::from(self.idle_sleep_us.unwrap_or(50))),
             },
-        }
+        })
     }
 
     /// The workers that `[[worker]]` lists, or `count` of them on the lcores after the main one.
