@@ -174,6 +174,31 @@ fn the_file_and_the_options_of_dpvs_are_recognised_and_the_file_is_converted() {
     );
 }
 
+/// systemd stops what it is still starting, and an operator types Ctrl-C.
+#[test]
+fn a_start_that_is_stopped_or_fails_leaves_no_socket() {
+    for signal in ["TERM", "INT"] {
+        let folder = Folder::new();
+        let socket = folder.file("dpvsd.sock");
+        let mut command = dpvsd(&folder, FEW_CONNS);
+        let mut daemon = command.stderr(Stdio::null()).spawn().unwrap();
+        // DPDK starts after the socket is there, and takes longer than this.
+        until(PATIENCE, "the socket", || socket.exists().then_some(()));
+        let kill = Command::new("kill")
+            .args([&format!("-{signal}"), &daemon.id().to_string()])
+            .status();
+        assert!(kill.unwrap().success());
+        let status = daemon.wait().unwrap();
+        assert!(status.success(), "{signal}: {status}");
+        assert!(!socket.exists(), "{signal}");
+    }
+    let folder = Folder::new();
+    let more = "[[device]]\nname = \"dpdk1\"\nvdev = \"net_nothing0\"\n";
+    let failed = dpvsd(&folder, more).output().unwrap();
+    assert!(!failed.status.success());
+    assert!(!folder.file("dpvsd.sock").exists());
+}
+
 #[test]
 fn sighup_changes_what_can_change_and_names_each_key_that_needs_a_restart() {
     let director = Director::start(FEW_CONNS);

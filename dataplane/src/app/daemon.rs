@@ -23,7 +23,8 @@ use super::machine::Machine;
 use super::progress::Progress;
 use super::reload::{self, Reload};
 use super::serve::{self, ServeError};
-use super::socket::{self, SocketError};
+use super::signals::StartSignals;
+use super::socket::{ControlSocket, SocketError};
 
 /// Why a run did not begin, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -56,9 +57,14 @@ type Stop = Arc<CachePadded<AtomicBool>>;
 ///
 /// # Errors
 /// With a sentence for the user if something does not start.
-pub(super) fn run(config: &Config, machine: &Machine, reload: Reload) -> Result<(), DaemonError> {
+pub(super) fn run(
+    config: &Config,
+    machine: &Machine,
+    reload: Reload,
+    mut signals: StartSignals,
+) -> Result<(), DaemonError> {
     banner::say_version(reload.path());
-    let listener = socket::listen(&config.socket)?;
+    let socket = ControlSocket::listen(&config.socket)?;
     let progress = Progress::begin();
     progress.step("starting DPDK and its drivers");
     let eal = start_eal(config, machine)?;
@@ -69,6 +75,10 @@ pub(super) fn run(config: &Config, machine: &Machine, reload: Reload) -> Result<
     })?;
     progress.step("making the kni netdevs");
     let netdevs = kni::create_netdevs(config, &started.ports)?;
+    if let Some(signal) = signals.stop_came() {
+        tracing::info!(signal, "stopped before it was ready");
+        return Ok(());
+    }
     progress.step(format!(
         "making the tables of {} workers",
         config.workers.len()
@@ -85,7 +95,7 @@ pub(super) fn run(config: &Config, machine: &Machine, reload: Reload) -> Result<
     let lcores = launch(&eal, workers, &stop)?;
     let kni_thread = spawn(kni_thread, &stop)?;
     drop(progress);
-    let served = serve::until_signal(control, listener, &config.socket, reload);
+    let served = serve::until_signal(control, socket, signals.into_signals(), reload);
     stop.store(true, Ordering::Relaxed);
     lcores.iter().for_each(|lcore| eal.wait(*lcore));
     kni_thread

@@ -1,8 +1,6 @@
 //! The control socket is served until a signal.
 
 use std::io;
-use std::os::unix::net::UnixListener;
-use std::path::Path;
 use std::sync::Arc;
 
 use control::Control;
@@ -12,6 +10,7 @@ use tokio::task::JoinError;
 
 use super::reload::Reload;
 use super::signals::{Came, Signals};
+use super::socket::ControlSocket;
 
 /// Why the control socket could not be served.
 #[derive(Debug, thiserror::Error)]
@@ -25,12 +24,12 @@ pub(super) enum ServeError {
 /// Threads of the control plane. EAL has pinned the main lcore's thread, and they inherit its CPU.
 const THREADS: usize = 2;
 
-/// Serves the control socket until SIGTERM or SIGINT, then removes it. SIGHUP reads the
+/// Serves the control socket until SIGTERM or SIGINT. SIGHUP reads the
 /// configuration file again.
 pub(super) fn until_signal(
     control: Arc<Control>,
-    listener: UnixListener,
-    socket: &Path,
+    socket: ControlSocket,
+    signals: Signals,
     reload: Reload,
 ) -> Result<(), ServeError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -38,27 +37,24 @@ pub(super) fn until_signal(
         .thread_name("control")
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(control, listener, socket, reload));
-    let _ = std::fs::remove_file(socket);
-    served
+    runtime.block_on(serve(control, socket, signals, reload))
 }
 
 async fn serve(
     control: Arc<Control>,
-    listener: UnixListener,
-    socket: &Path,
+    socket: ControlSocket,
+    mut signals: Signals,
     mut reload: Reload,
 ) -> Result<(), ServeError> {
-    let mut signals = Signals::take()?;
     let (stop, stopped) = watch::channel(false);
     let ticking = tokio::spawn(Arc::clone(&control).run(told_to_stop(stopped.clone())));
-    let listener = tokio::net::UnixListener::from_std(listener)?;
+    let listener = tokio::net::UnixListener::from_std(socket.listener()?)?;
     let serving = tokio::spawn(control::serve(
         Arc::clone(&control),
         listener,
         told_to_stop(stopped),
     ));
-    tracing::info!(socket = %socket.display(), "ready");
+    tracing::info!(socket = %socket.path().display(), "ready");
     tell_systemd(&[NotifyState::Status("forwarding"), NotifyState::Ready]);
     let signal = loop {
         match signals.next().await {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// SIGTERM and SIGINT stop the daemon, SIGHUP has it read its configuration file again.
@@ -24,7 +24,7 @@ pub(super) enum Came {
 
 impl Signals {
     /// Takes the signals from now on. Must be called within a runtime.
-    pub(super) fn take() -> io::Result<Self> {
+    fn take() -> io::Result<Self> {
         Ok(Self {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
@@ -42,10 +42,44 @@ impl Signals {
     }
 }
 
-/// Keeps SIGHUP from ending the process while it starts: whoever started it may log out meanwhile.
-/// A handler stays for as long as the process, also when its runtime has ended.
-pub(super) fn survive_hangup() -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_io().build()?;
-    let _guard = runtime.enter();
-    signal(SignalKind::hangup()).map(drop)
+/// The signals of a start. None is lost until the control plane waits for them, and none ends the
+/// process before it has removed its control socket.
+#[derive(Debug)]
+pub(super) struct StartSignals {
+    signals: Signals,
+    runtime: Runtime,
+}
+
+impl StartSignals {
+    /// Takes the signals from now on.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub(super) fn take() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_io().build()?;
+        let guard = runtime.enter();
+        let signals = Signals::take()?;
+        drop(guard);
+        Ok(Self { signals, runtime })
+    }
+
+    /// The name of the signal that has told the daemon to stop since it started, if one did.
+    pub(super) fn stop_came(&mut self) -> Option<&'static str> {
+        let Signals { term, int, .. } = &mut self.signals;
+        self.runtime.block_on(async {
+            // The runtime looks meanwhile what has come.
+            tokio::task::yield_now().await;
+            tokio::select! {
+                biased;
+                _ = term.recv() => Some("SIGTERM"),
+                _ = int.recv() => Some("SIGINT"),
+                () = std::future::ready(()) => None,
+            }
+        })
+    }
+
+    /// For the time after the start. What has come meanwhile comes first.
+    pub(super) fn into_signals(self) -> Signals {
+        self.signals
+    }
 }

@@ -14,7 +14,7 @@ use super::daemon::{self, DaemonError};
 use super::logging::Logging;
 use super::machine::Machine;
 use super::reload::Reload;
-use super::signals;
+use super::signals::StartSignals;
 
 /// Why `dpvsd` ended without success.
 #[derive(Debug, thiserror::Error)]
@@ -81,12 +81,12 @@ fn start(cli: Cli) -> Result<(), StartError> {
         ));
         return Ok(());
     }
-    signals::survive_hangup().map_err(StartError::Signals)?;
+    let signals = StartSignals::take().map_err(StartError::Signals)?;
     let logging = Logging::start(&loaded.config.log);
     let config = loaded.config.clone();
     let lines = logging.queue();
     let reload = Reload::new(cli, machine.clone(), logging, loaded);
-    let ended = daemon::run(&config, &machine, reload);
+    let ended = daemon::run(&config, &machine, reload, signals);
     lines.flush();
     Ok(ended?)
 }
