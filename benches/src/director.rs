@@ -191,7 +191,7 @@ fn engine_for<B: PacketBuf>(
 /// An engine with one service for UDP and those of the spec for TCP, ready to forward.
 pub fn engine<B: PacketBuf>(spec: &Spec, now: Now, io: &mut impl Io<B>) -> Engine<B> {
     let stats = Arc::new(WorkerStats::new(2 * spec.dests as usize));
-    stats.provide(0..2 * spec.dests, 0..spec.services + 1);
+    stats.provide(0..2 * spec.dests, 0..spec.services + 1, 0..LADDRS);
     let max_conns = match spec.family {
         Family::V4 => (spec.max_conns, FEW_CONNS),
         Family::V6 => (FEW_CONNS, spec.max_conns),

@@ -120,6 +120,8 @@ async fn a_local_address_goes_with_its_last_conn_or_by_force() {
         let director = director().await;
         two_arm(&director).await;
         let used = director.take_port(LIP).await;
+        let counted = director.laddr_use(&core_key(VIP, 80), LIP).await;
+        director.stats[1].laddr_use(counted).conns.add(1);
         let mut ipvs = director.ipvs().await;
         let mut request = laddr(VIP, 80, LIP, "dpdk0");
         request.laddr.as_mut().unwrap().force = force;
@@ -145,6 +147,7 @@ async fn a_local_address_goes_with_its_last_conn_or_by_force() {
             force
         );
         director.give_port_back(used);
+        director.stats[1].laddr_use(counted).conns.sub(1);
         director
             .until_workers("the address is gone", |worker| !has_laddr(worker))
             .await;

@@ -14,6 +14,7 @@ mod counting;
 mod draining;
 mod edits;
 mod explaining;
+mod laddr_uses;
 mod match_services;
 mod options;
 mod publishing;

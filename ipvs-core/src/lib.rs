@@ -109,7 +109,7 @@ pub use config::Timeouts;
 pub use config::{Access, AddrSet};
 pub use config::{Command, ConnInfo, ConnPage, Event};
 pub use config::{Defence, OnUnserved, ReturnPath, Snapshot};
-pub use config::{Dest, DestId, Laddr, LaddrId};
+pub use config::{Dest, DestId, Laddr, LaddrId, LaddrUseId, MAX_LADDR_USES};
 pub use config::{DeviceName, EndRange, Match};
 pub use config::{Encapsulation, FwdMode};
 pub use config::{HashOptions, HashTarget, SchedulerKind};
@@ -122,6 +122,8 @@ pub use engine_config::{Arrival, BATCH, EngineConfig, Keys, Origin};
 pub use io::{Handoff, Io};
 pub use rss::{Owners, WorkerId};
 pub use sched::{OverloadMarks, Thresholds};
-pub use state::{Counter, CounterInfo, DestStats, ServiceStats, SharedState, WorkerStats};
+pub use state::{
+    Counter, CounterInfo, DestStats, LaddrUseStats, ServiceStats, SharedState, WorkerStats,
+};
 pub use tcp_state::TcpState;
 pub use time::{Now, Span, Tick};

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipvs_core::{ConnInfo, ConnPage, LaddrId, ServiceKey, Thresholds};
+use ipvs_core::{ConnInfo, ConnPage, ServiceKey, Thresholds};
 use proto::v1;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -12,7 +12,7 @@ use tonic::Status;
 use super::BoxStream;
 use super::convert::field;
 use super::{Api, convert, request_message};
-use crate::desired::{DestEntry, ServiceEntry};
+use crate::desired::{DestEntry, LaddrUse, ServiceEntry};
 use crate::publish::Control;
 use crate::publish::State;
 use crate::telemetry::Counts;
@@ -179,35 +179,47 @@ fn service_message(rates: &Rates, state: &State, service: &ServiceEntry) -> v1::
             .laddrs
             .iter()
             .chain(&service.wans)
-            .map(|laddr| laddr_message(state, laddr.id, laddr.addr))
+            .map(|laddr| laddr_message(rates, state, laddr))
             .collect(),
-        leaving_laddrs: state
-            .desired
-            .leaving_laddrs
-            .iter()
-            .filter(|laddr| laddr.service == service.request.key)
-            .map(|laddr| laddr_message(state, laddr.id, laddr.addr))
-            .collect(),
+        leaving_laddrs: leaving_laddrs(rates, state, service),
         ..request_message::service(&service.request)
     }
 }
 
-fn laddr_message(state: &State, id: LaddrId, addr: IpAddr) -> v1::Laddr {
-    let ifindex = state.desired.address(addr).map(|address| address.ifindex);
-    let (mut port_conflicts, mut conns) = (0, 0);
-    for (usage, _) in state.port_pools.usage_of(id) {
-        port_conflicts += usage.missed();
-        conns += usage.used();
+fn laddr_message(rates: &Rates, state: &State, laddr: &LaddrUse) -> v1::Laddr {
+    let id = laddr.laddr.use_id;
+    v1::Laddr {
+        port_conflicts: laddr.conflicts(rates.laddr_conflicts(id)),
+        conns: rates.laddr_conns(id),
+        ..bare_laddr_message(state, laddr.addr())
     }
+}
+
+/// A local address that no conn of the service uses.
+fn bare_laddr_message(state: &State, addr: IpAddr) -> v1::Laddr {
+    let ifindex = state.desired.address(addr).map(|address| address.ifindex);
+    let device = ifindex.map(|ifindex| state.desired.device_name(ifindex).to_owned());
     v1::Laddr {
         address: Some(field::ip_message(addr)),
-        device: ifindex
-            .map(|ifindex| state.desired.device_name(ifindex).to_owned())
-            .unwrap_or_default(),
-        port_conflicts,
-        conns,
+        device: device.unwrap_or_default(),
         ..v1::Laddr::default()
     }
+}
+
+/// The local addresses that the service no longer has: those that its conns still use, and those
+/// that go with the last conn of other services.
+fn leaving_laddrs(rates: &Rates, state: &State, service: &ServiceEntry) -> Vec<v1::Laddr> {
+    let uses = service.leaving_uses.iter().map(|leaving| leaving.laddr_use);
+    let uses = uses.filter(|laddr| rates.laddr_conns(laddr.laddr.use_id) != 0);
+    let uses: Vec<LaddrUse> = uses.collect();
+    let leaving = state.desired.leaving_laddrs.iter();
+    let unused = leaving.filter(|leaving| {
+        leaving.service == service.request.key
+            && uses.iter().all(|laddr| laddr.addr() != leaving.addr)
+    });
+    let unused = unused.map(|leaving| bare_laddr_message(state, leaving.addr));
+    let used = uses.iter().map(|laddr| laddr_message(rates, state, laddr));
+    used.chain(unused).collect()
 }
 
 /// The removed dests of a service whose conns go on.

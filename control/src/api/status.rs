@@ -98,6 +98,7 @@ impl From<LaddrError> for Status {
             LaddrError::Address(error) => error.into(),
             LaddrError::Exists { .. } => Self::already_exists(error.to_string()),
             LaddrError::Missing { .. } => Self::not_found(error.to_string()),
+            LaddrError::TooMany { .. } => Self::resource_exhausted(error.to_string()),
             LaddrError::NotShared { .. }
             | LaddrError::Elsewhere { .. }
             | LaddrError::IsWan { .. } => Self::failed_precondition(error.to_string()),

@@ -70,7 +70,7 @@ impl Desired {
             Change::AddDest(key, request) => self.add_dest(&key, request, rates)?,
             Change::EditDest(key, request) => self.edit_dest(&key, request, rates)?,
             Change::DelDest(key, end, drain_s) => self.del_dest(&key, end, drain_s)?,
-            Change::AddLaddr(key, addr, device) => self.add_laddr(&key, addr, &device)?,
+            Change::AddLaddr(key, addr, device) => self.add_laddr(&key, addr, &device, rates)?,
             Change::DelLaddr(key, addr, force) => self.del_laddr(&key, addr, force)?,
             Change::AddAccess(key, list, prefix) => self.add_access(&key, list, prefix)?,
             Change::DelAccess(key, list, prefix) => self.del_access(&key, list, prefix)?,

@@ -31,6 +31,11 @@ impl IdPool {
         })
     }
 
+    /// Whether all numbers are in use.
+    pub fn is_used_up(&self) -> bool {
+        self.next >= self.most && self.free.is_empty()
+    }
+
     /// All numbers that were ever taken are below this one.
     pub const fn end(&self) -> u32 {
         self.next

@@ -15,14 +15,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use inet::{Device, IfIndex, Prefix, RouteTable};
-use ipvs_core::{DestId, LaddrId, MAX_SERVICES, ServiceKey, Timeouts};
+use ipvs_core::{DestId, LaddrId, MAX_LADDR_USES, MAX_SERVICES, ServiceKey, Timeouts};
 use packet::MacAddr;
 
 pub use change::{Change, ChangeError};
 pub use ids::IdPool;
 pub use ipvs::{
-    AccessError, AccessList, DestEntry, DestRequest, LaddrError, Removal, ServiceEntry,
-    ServiceError, ServiceRequest, TimeoutsRequest,
+    AccessError, AccessList, DestEntry, DestRequest, LaddrError, LaddrRemoval, LaddrUse, Removal,
+    ServiceEntry, ServiceError, ServiceRequest, TimeoutsRequest,
 };
 use ipvs::{DestAddrs, Drain, RemovedService};
 pub(crate) use net::require_host;
@@ -45,6 +45,8 @@ pub enum Effect {
     EndConnsOfLaddr(IpAddr),
     /// Forget a removed dest when no worker has anything left of it
     Leave(Removal),
+    /// Forget a removed local address of a service when no conn is counted there
+    LeaveUse(LaddrRemoval),
     /// Tell the neighbours that an address is ours
     Announce(IfIndex, IpAddr),
 }
@@ -81,10 +83,11 @@ pub struct Desired {
     pub(crate) service_ids: IdPool,
     pub(crate) dest_ids: IdPool,
     pub(crate) laddr_ids: IdPool,
+    pub(crate) laddr_use_ids: IdPool,
     pub(crate) drains: Vec<Drain>,
     /// Removed services whose dests may still have conns
     pub(crate) removed_services: AHashMap<ServiceKey, RemovedService>,
-    /// How many dests were ever removed
+    /// How many dests and local addresses of services were ever removed
     pub(crate) removals: u64,
     pub(crate) dirty: Dirty,
     pub(crate) effects: Vec<Effect>,
@@ -115,6 +118,7 @@ impl Desired {
             service_ids: IdPool::new(MAX_SERVICES),
             dest_ids: IdPool::new(max_dests),
             laddr_ids: IdPool::new(1 << 16),
+            laddr_use_ids: IdPool::new(MAX_LADDR_USES),
             drains: Vec::new(),
             removed_services: AHashMap::new(),
             removals: 0,

@@ -102,7 +102,7 @@ fn the_tutorial_s_lines_make_the_tutorial_s_routes() {
     desired.add_service(service()).unwrap();
     add_dest(&mut desired, "192.168.100.2", 80).unwrap();
     desired
-        .add_laddr(&KEY, ip("192.168.100.200"), "dpdk0")
+        .add_laddr(&KEY, ip("192.168.100.200"), "dpdk0", &rates())
         .unwrap();
     let routes: Vec<_> = desired
         .routes
@@ -153,7 +153,7 @@ fn with_a_service() -> Desired {
     desired.add_service(service()).unwrap();
     add_dest(&mut desired, "192.168.100.2", 80).unwrap();
     desired
-        .add_laddr(&KEY, ip("192.168.100.200"), "dpdk0")
+        .add_laddr(&KEY, ip("192.168.100.200"), "dpdk0", &rates())
         .unwrap();
     desired
 }
@@ -230,7 +230,7 @@ fn invalid_services_dests_and_laddrs_are_refused_with_the_way_out() {
         let laddr = ip(laddr);
         refuses(
             &mut desired,
-            |desired| desired.add_laddr(&KEY, laddr, "dpdk0"),
+            |desired| desired.add_laddr(&KEY, laddr, "dpdk0", &rates()),
             words,
         );
     }
@@ -248,10 +248,10 @@ fn a_local_address_goes_with_its_last_service() {
         })
         .unwrap();
     desired
-        .add_laddr(&KEY, ip("192.168.100.200"), "dpdk0")
+        .add_laddr(&KEY, ip("192.168.100.200"), "dpdk0", &rates())
         .unwrap();
     desired
-        .add_laddr(&other, ip("192.168.100.200"), "dpdk0")
+        .add_laddr(&other, ip("192.168.100.200"), "dpdk0", &rates())
         .unwrap();
     desired
         .del_laddr(&KEY, ip("192.168.100.200"), false)
@@ -421,13 +421,17 @@ fn sapool_can_be_switched_on_and_off_again() {
     desired.effects.clear();
     desired.set_address(&shared).unwrap();
     desired.add_service(service()).unwrap();
-    desired.add_laddr(&KEY, ip("10.0.0.1"), "dpdk1").unwrap();
+    desired
+        .add_laddr(&KEY, ip("10.0.0.1"), "dpdk1", &rates())
+        .unwrap();
     assert!(matches!(
         desired.set_address(&plain),
         Err(AddressError::InUse { services: 1, .. })
     ));
     desired.del_laddr(&KEY, ip("10.0.0.1"), false).unwrap();
     desired.set_address(&plain).unwrap();
+    let of_pools = |effect: &Effect| !matches!(effect, Effect::LeaveUse(_));
+    desired.effects.retain(of_pools);
     assert_eq!(
         desired.effects,
         [

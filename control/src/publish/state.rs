@@ -1,7 +1,6 @@
 //! The state behind the lock: what is desired, what is known, what was published.
 
 use ahash::AHashMap;
-use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,13 +10,11 @@ use ipvs_core::{Command, ConnPage, Defence, LaddrId, Owners, ReturnPath, Snapsho
 use packet::nat64::Nat64Prefix;
 use tokio::sync::oneshot;
 
-use crate::desired::{Desired, Effect, Removal};
+use crate::desired::{Desired, Effect, LaddrRemoval, Removal};
+use crate::publish::leaving::LeavingQueue;
 use crate::publish::port_pools::PortPools;
 use crate::publish::workers::{Report, WorkerHandle, Workers};
 use crate::telemetry::Rates;
-
-/// Removed dests that one tick looks at.
-const LEAVING_AT_ONCE: usize = 256;
 
 /// Announcements that one tick repeats.
 const ANNOUNCED_AT_ONCE: usize = 64;
@@ -36,8 +33,8 @@ pub(crate) struct State {
     is_unpublished: bool,
     /// The time of the latest tick
     pub(crate) now_ms: u64,
-    /// Removed dests, each with the first snapshot that lacks it
-    leaving: VecDeque<(Removal, u64)>,
+    leaving_dests: LeavingQueue<Removal>,
+    leaving_uses: LeavingQueue<LaddrRemoval>,
     /// Local addresses whose pools workers give back, each with the first snapshot without it
     leaving_pools: AHashMap<LaddrId, u64>,
     /// Ids of local addresses that no worker uses any more
@@ -67,7 +64,8 @@ impl State {
             },
             is_unpublished: false,
             now_ms: 0,
-            leaving: VecDeque::new(),
+            leaving_dests: LeavingQueue::new(),
+            leaving_uses: LeavingQueue::new(),
             leaving_pools: AHashMap::new(),
             gone_laddrs: Vec::new(),
             waiting_pages: AHashMap::new(),
@@ -115,7 +113,7 @@ impl State {
     /// Does what time and the workers change in the desired state. The caller is its writer.
     pub(crate) fn do_what_is_due(&mut self, now_ms: u64, rates: &Rates) {
         self.desired.end_drains(now_ms, rates);
-        self.forget_dests(rates);
+        self.forget_what_is_over(rates);
         self.remove_idle_laddrs();
         for id in self.gone_laddrs.drain(..) {
             self.leaving_pools.remove(&id);
@@ -145,19 +143,22 @@ impl State {
         leaving.iter().any(|laddr| self.ports_in_use(laddr.id) == 0)
     }
 
-    /// Forgets removed dests that no worker has anything left of.
-    fn forget_dests(&mut self, rates: &Rates) {
-        for _ in 0..self.leaving.len().min(LEAVING_AT_ONCE) {
-            let Some((removal, without)) = self.leaving.pop_front() else {
-                return;
-            };
-            // New conns come to it until every worker has a snapshot without it.
-            if self.workers.all_obey(without) && rates.is_idle(removal.dest) {
-                let counts = rates.counts(removal.dest);
-                self.desired.forget_dest(&removal, counts);
-            } else {
-                self.leaving.push_back((removal, without));
-            }
+    /// Forgets removed dests, and removed local addresses of services, that no worker has anything
+    /// left of. They get new conns until every worker has a snapshot without them.
+    fn forget_what_is_over(&mut self, rates: &Rates) {
+        let workers = &self.workers;
+        let dests = self
+            .leaving_dests
+            .take_over(|removal, without| workers.all_obey(without) && rates.is_idle(removal.dest));
+        for removal in dests {
+            let counts = rates.counts(removal.dest);
+            self.desired.forget_dest(&removal, counts);
+        }
+        let uses = self.leaving_uses.take_over(|removal, without| {
+            workers.all_obey(without) && rates.laddr_conns(removal.use_id) == 0
+        });
+        for removal in uses {
+            self.desired.forget_use(&removal);
         }
     }
 
@@ -231,7 +232,10 @@ impl State {
                 Effect::EndConnsOfLaddr(addr) => self.workers.end_conns_of_laddr(addr),
                 Effect::EndConns(id) => self.workers.end_conns(id),
                 Effect::Leave(removal) => {
-                    self.leaving.push_back((removal, self.workers.published()));
+                    self.leaving_dests.push(removal, self.workers.published());
+                }
+                Effect::LeaveUse(removal) => {
+                    self.leaving_uses.push(removal, self.workers.published());
                 }
                 Effect::Announce(ifindex, addr) => {
                     self.announce(ifindex, addr);
@@ -331,8 +335,12 @@ impl State {
             }
         }
         self.snapshot.services.insert_all(compiled);
-        let (dests, services) = (&self.desired.dest_ids, &self.desired.service_ids);
-        self.workers.provide(dests.end(), services.end());
+        let desired = &self.desired;
+        self.workers.provide([
+            desired.dest_ids.end(),
+            desired.service_ids.end(),
+            desired.laddr_use_ids.end(),
+        ]);
         self.workers.publish(&Arc::new(self.snapshot.clone()));
     }
 

@@ -66,8 +66,8 @@ pub(crate) struct Workers {
     published: u64,
     /// How many workers have not yet given back their port pool, by local address
     leaving_laddrs: AHashMap<LaddrId, usize>,
-    /// The counters of dests and services with ids below these have memory
-    provided: (u32, u32),
+    /// The counters of dests, services and their local addresses with ids below these have memory
+    provided: [u32; 3],
 }
 
 /// An event of a worker that concerns control.
@@ -107,21 +107,20 @@ impl Workers {
                 .collect(),
             published: 0,
             leaving_laddrs: AHashMap::new(),
-            provided: (0, 0),
+            provided: [0; 3],
         }
     }
 
-    /// Gives memory to the counters of all dests and services below these ids, before workers use
-    /// them.
-    pub(crate) fn provide(&mut self, dests: u32, services: u32) {
-        let (dests_before, services_before) = self.provided;
-        if dests > dests_before || services > services_before {
+    /// Gives memory to the counters of all dests, services and their local addresses below these
+    /// ids, before workers use them.
+    pub(crate) fn provide(&mut self, ends: [u32; 3]) {
+        let [dests, services, laddr_uses] = [0, 1, 2].map(|at| self.provided[at]..ends[at]);
+        if self.provided != ends {
             for handle in self.handles() {
-                handle
-                    .stats
-                    .provide(dests_before..dests, services_before..services);
+                let (dests, services) = (dests.clone(), services.clone());
+                handle.stats.provide(dests, services, laddr_uses.clone());
             }
-            self.provided = (dests, services);
+            self.provided = ends;
         }
     }
 

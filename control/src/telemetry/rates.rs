@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ipvs_core::{DestId, OverloadMarks, Thresholds, WorkerStats};
+use ipvs_core::{DestId, LaddrUseId, OverloadMarks, Thresholds, WorkerStats};
 use parking_lot::Mutex;
 
 use crate::telemetry::counts::Counts;
@@ -82,6 +82,19 @@ impl Rates {
                 inactive + stats.inactive_conns.get(),
             )
         })
+    }
+
+    /// The conns of a service that use a local address, over all workers.
+    pub(crate) fn laddr_conns(&self, id: LaddrUseId) -> u64 {
+        let of_workers = self.workers.iter().map(|stats| stats.laddr_use(id));
+        of_workers.map(|stats| stats.conns.get()).sum()
+    }
+
+    /// How often a conn of a service found no free port of a local address, over all workers, since
+    /// the daemon started.
+    pub(crate) fn laddr_conflicts(&self, id: LaddrUseId) -> u64 {
+        let of_workers = self.workers.iter().map(|stats| stats.laddr_use(id));
+        of_workers.map(|stats| stats.conflicts.get()).sum()
     }
 
     /// Whether a dest with these thresholds takes no new conns, as the workers see it.

@@ -5,6 +5,7 @@ mod messages;
 mod platform;
 mod worker;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use control::{ConnTableSize, Control, ControlConfig, LiveConfig, WorkerHandle};
 use hyper_util::rt::TokioIo;
 use inet::{Device, IfIndex};
-use ipvs_core::WorkerStats;
+use ipvs_core::{LaddrUseId, ServiceKey, WorkerStats};
 use packet::{MacAddr, PortId};
 use parking_lot::Mutex;
 use proto::v1;
@@ -218,6 +219,22 @@ impl Director {
         })
         .await;
         taken.get().unwrap()
+    }
+
+    /// Where the second worker counts the conns of a service that use a local address, once it has
+    /// the address.
+    pub(crate) async fn laddr_use(&self, key: &ServiceKey, laddr: &str) -> LaddrUseId {
+        let addr: IpAddr = laddr.parse().unwrap();
+        let found = std::cell::Cell::new(None);
+        until("the local address", || {
+            let worker = self.workers[1].lock();
+            let laddrs = worker.service(key).map(|service| service.laddrs.clone());
+            let laddr = laddrs.iter().flatten().find(|laddr| laddr.addr == addr);
+            found.set(laddr.map(|laddr| laddr.use_id));
+            found.get().is_some()
+        })
+        .await;
+        found.get().unwrap()
     }
 
     pub(crate) fn give_port_back(&self, port: (ipvs_core::LaddrId, u16)) {

@@ -15,6 +15,15 @@ pub struct DestId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LaddrId(pub u32);
 
+/// Most local addresses of all services together. An address that several services use counts once
+/// for each of them.
+pub const MAX_LADDR_USES: u32 = 1 << 20;
+
+/// Index of the counters of one local address in one service, below [`MAX_LADDR_USES`]. It does not
+/// change while the service has the address, or a conn of the service uses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LaddrUseId(pub u32);
+
 /// A real server of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dest {
@@ -43,6 +52,8 @@ pub struct Dest {
 pub struct Laddr {
     /// Index of the worker's port pool for it.
     pub id: LaddrId,
+    /// Index of what workers count of it in this service.
+    pub use_id: LaddrUseId,
     /// The local address (LIP).
     pub addr: IpAddr,
     /// The device that the address is configured on.

@@ -22,7 +22,7 @@ mod timeouts;
 
 pub use access::{Access, AddrSet};
 pub use command::{Command, ConnInfo, ConnPage, Event};
-pub use dest::{Dest, DestId, Laddr, LaddrId};
+pub use dest::{Dest, DestId, Laddr, LaddrId, LaddrUseId, MAX_LADDR_USES};
 pub use fwdmode::{Encapsulation, FwdMode};
 pub(crate) use match_packets::MatchFacts;
 pub use match_packets::{DeviceName, EndRange, Match};

@@ -3,8 +3,12 @@
 use packet::uoa::Mode;
 use zerocopy::FromZeros;
 
-use crate::config::{ProxyProtocol, ServiceOptions};
+use crate::config::{LaddrUseId, ProxyProtocol, ServiceOptions};
 use crate::conn::ConnId;
+use crate::simd::prefetch_at;
+
+/// A conn whose local port is counted for no local address of a service.
+const NO_LADDR_USE: u32 = u32::MAX;
 
 /// The extension of one conn. Which fields count depends on the conn's flags.
 #[derive(Debug, Clone, Copy, Default, FromZeros)]
@@ -194,6 +198,8 @@ pub(crate) struct ConnExts {
     /// The length of the prefix in the key of the template that a persistent conn holds. The
     /// service may have another one by the time when the conn ends.
     template_prefixes: Box<[u8]>,
+    /// The counters of its local address in its service, if the conn has a local port.
+    laddr_uses: Box<[u32]>,
 }
 
 impl ConnExts {
@@ -204,15 +210,31 @@ impl ConnExts {
             .expect("less than the conns take, whose memory was checked when the config was read");
         let template_prefixes = <[u8]>::new_box_zeroed_with_elems(len)
             .expect("less than the conns take, whose memory was checked when the config was read");
+        let laddr_uses = <[u32]>::new_box_zeroed_with_elems(len)
+            .expect("less than the conns take, whose memory was checked when the config was read");
         Self {
             exts,
             template_prefixes,
+            laddr_uses,
         }
     }
 
-    /// Bytes that the extensions of so many conns take.
+    /// Bytes that the extensions of so many conns take, without [`Self::laddr_use_memory`].
     pub(crate) const fn bytes_for(conns: u32) -> usize {
         conns as usize * (size_of::<ConnExt>() + size_of::<u8>())
+    }
+
+    /// Bytes of [`Self::laddr_use_memory`] for so many conns.
+    pub(crate) const fn laddr_use_bytes_for(conns: u32) -> usize {
+        conns as usize * size_of::<u32>()
+    }
+
+    /// Address and length in bytes of what each conn with a local port writes.
+    pub(crate) fn laddr_use_memory(&self) -> (*const u8, usize) {
+        (
+            self.laddr_uses.as_ptr().cast(),
+            size_of_val(&*self.laddr_uses),
+        )
     }
 
     pub(crate) fn get(&self, id: ConnId) -> &ConnExt {
@@ -231,6 +253,25 @@ impl ConnExts {
     /// Notes that a conn holds a template whose key has a prefix of this length.
     pub(crate) fn set_template_prefix_len(&mut self, id: ConnId, len: u8) {
         self.template_prefixes[id.0 as usize] = len;
+    }
+
+    /// The counters of the local address that a conn with a local port uses. `None` if its service
+    /// did not have the address any more when the conn was made.
+    pub(crate) fn laddr_use(&self, id: ConnId) -> Option<LaddrUseId> {
+        let number = self.laddr_uses[id.0 as usize];
+        (number != NO_LADDR_USE).then_some(LaddrUseId(number))
+    }
+
+    /// Notes where a conn with a local port is counted.
+    pub(crate) fn set_laddr_use(&mut self, id: ConnId, laddr_use: Option<LaddrUseId>) {
+        self.laddr_uses[id.0 as usize] = laddr_use.map_or(NO_LADDR_USE, |LaddrUseId(n)| n);
+    }
+
+    /// Prefetches what [`Self::laddr_use`] reads, or [`Self::set_laddr_use`] writes. There need not
+    /// be such a conn.
+    #[inline]
+    pub(crate) fn fetch_laddr_use(&self, id: ConnId) {
+        prefetch_at(&self.laddr_uses, id.0 as usize);
     }
 }
 

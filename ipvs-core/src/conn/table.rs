@@ -293,6 +293,12 @@ impl<A: Address> ConnTable<A> {
         }
     }
 
+    /// The slot of the next new conn, or a number beyond all slots if none is free.
+    #[inline]
+    pub(crate) fn next_free(&self) -> ConnId {
+        self.wheel.fetch_next_free()
+    }
+
     /// Prefetches the second bucket if the first one, which should be in the cache, is full.
     #[inline]
     pub fn fetch_room(&self, outbound: &Lookup) {

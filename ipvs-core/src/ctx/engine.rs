@@ -5,6 +5,7 @@ use std::sync::Arc;
 use packet::PacketBuf;
 
 use crate::config::Snapshot;
+use crate::conn::ConnExts;
 use crate::ctx::batch::Batch;
 use crate::ctx::{FamilyState, Forwarder, Shared};
 use crate::engine_config::EngineConfig;
@@ -55,9 +56,16 @@ impl<B: PacketBuf> Engine<B> {
         &self.shared.snapshot
     }
 
-    /// Address and length in bytes of each part of the conn tables: IPv4's, then IPv6's.
-    pub fn conn_table_memory(&self) -> [[(*const u8, usize); 3]; 2] {
-        [self.v4.conns.memory(), self.v6.conns.memory()]
+    /// Address and length in bytes of each part of the conn tables: IPv4's, then IPv6's. The last
+    /// part of each is what a new conn with a local port writes beside.
+    pub fn conn_table_memory(&self) -> [[(*const u8, usize); 4]; 2] {
+        let with = |[conns, index, links]: [_; 3], exts: &ConnExts| {
+            [conns, index, links, exts.laddr_use_memory()]
+        };
+        [
+            with(self.v4.conns.memory(), &self.v4.exts),
+            with(self.v6.conns.memory(), &self.v6.exts),
+        ]
     }
 
     /// The engine as the packets of IPv4 see it.

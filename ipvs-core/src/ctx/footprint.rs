@@ -24,7 +24,9 @@ impl Footprint {
     pub fn of_worker(max_conns: u32, max_conns_v6: u32, max_dests: u32) -> Self {
         let dests = max_dests as usize;
         let conns = ConnTable::<[u8; 4]>::bytes_for(max_conns)
-            + ConnTable::<[u8; 16]>::bytes_for(max_conns_v6);
+            + ConnTable::<[u8; 16]>::bytes_for(max_conns_v6)
+            + ConnExts::laddr_use_bytes_for(max_conns)
+            + ConnExts::laddr_use_bytes_for(max_conns_v6);
         let at_start = FIXED + conns + DestCache::bytes_for(dests) + Scheduling::bytes_for(dests);
         let lazy = ConnExts::bytes_for(max_conns)
             + ConnExts::bytes_for(max_conns_v6)

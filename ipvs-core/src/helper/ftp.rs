@@ -18,7 +18,7 @@ use crate::drop_reason::DropReason;
 use crate::helper::ftp_line::Replacement;
 use crate::helper::ftp_nat64::translated_reply;
 use crate::io::Io;
-use crate::lifecycle::{bind, opening};
+use crate::lifecycle::{bind, laddr_use, opening};
 use crate::state::Expectation;
 use crate::tcp_state::TcpState;
 use crate::time::Now;
@@ -179,6 +179,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             base: <[u8; 16]>::rss_base(&self.shared.config.owners, from, to, DATA_PORT),
         };
         let free = self.shared.laddrs.take_movable_port(id, towards);
+        if free.is_none() {
+            self.count_laddr_conflict(found.id);
+        }
         free.or_else(|| {
             let (laddr, dest) = (A::of(expected.laddr)?, A::of(dest)?);
             self.take_port_of_closing((id, laddr), (dest, DATA_PORT))
@@ -240,6 +243,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let mut conn = active_data_conn(self.shared.now, flow, expected, dest)?;
         conn.timeout = self.call_timeout();
         let service_id = service.id;
+        let laddr_use = laddr_use::use_of(service, expected.laddr);
         let earlier = self.earlier_data_conn(&conn.tuple(Direction::Inbound))?;
         self.shared.claim_expectation_port(expected, &flow.tuple)?;
         if let Some(earlier) = earlier {
@@ -252,6 +256,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             return Err(DropReason::ConnTableFull);
         };
         self.count_new_conn(service_id, conn.dest());
+        if conn.flags.has(ConnFlags::LOCAL_PORT) {
+            self.begin_laddr_use(id, laddr_use);
+        }
         let direction = Direction::Outbound;
         Ok(Found { id, direction })
     }

@@ -8,7 +8,7 @@ use packet::nat64::Nat64Prefix;
 use rss::{Owners, WorkerId};
 use sapool::Towards;
 
-use crate::config::{Dest, DestId, Encapsulation, FwdMode, Laddr, LaddrId, Protocol, Service};
+use crate::config::{Dest, DestId, Encapsulation, FwdMode, Laddr, LaddrUseId, Protocol, Service};
 use crate::conn::{Conn, ConnFlags, ConnId, ConnTable, Endpoints, RewriteDeltas};
 use crate::drop_reason::DropReason;
 use crate::lifecycle::local_ports::closing_towards;
@@ -49,6 +49,8 @@ pub(super) struct Binding<'a, A> {
 /// A new conn.
 pub(super) struct Bound<A> {
     pub(super) conn: Conn<A>,
+    /// Where the use of its local address is counted
+    pub(super) laddr_use: Option<LaddrUseId>,
     /// The closing conn whose local port it takes over
     pub(super) heir_of: Option<ConnId>,
 }
@@ -57,8 +59,8 @@ pub(super) struct Bound<A> {
 struct DestSource<A> {
     addr: A,
     port: u16,
-    /// It is a local address with a port of its pool.
-    is_of_pool: bool,
+    /// It is a local address of the service, with a port of its pool.
+    laddr_use: Option<LaddrUseId>,
     /// The closing conn that still holds the port
     held_by: Option<ConnId>,
 }
@@ -69,17 +71,17 @@ impl<A> DestSource<A> {
         Self {
             addr,
             port,
-            is_of_pool: false,
+            laddr_use: None,
             held_by: None,
         }
     }
 
-    /// A local address and a port that was free.
-    const fn of_pool(addr: A, port: u16) -> Self {
+    /// A local address of the service, with a port of its pool.
+    const fn of_laddr(addr: A, port: u16, laddr: &Laddr) -> Self {
         Self {
             addr,
             port,
-            is_of_pool: true,
+            laddr_use: Some(laddr.use_id),
             held_by: None,
         }
     }
@@ -87,7 +89,7 @@ impl<A> DestSource<A> {
 
 impl<A: Family> Binding<'_, A> {
     /// Chooses the dest, and the source that the dest sees. If this succeeds, a local port may have
-    /// been taken.
+    /// been taken, of the local address whose use is returned.
     // Inlined, so that the conn goes from registers to its slot. On the stack it would be written
     // in parts and read as a whole: a store-forwarding stall.
     #[inline(always)]
@@ -123,7 +125,8 @@ impl<A: Family> Binding<'_, A> {
         let deltas = deltas(&ends);
         let mut conn = Conn::new(&ends, deltas, dest.id, dest.fwdmode, now.tick());
         let options = &service.options;
-        conn.flags.put(ConnFlags::LOCAL_PORT, seen.is_of_pool);
+        conn.flags
+            .put(ConnFlags::LOCAL_PORT, seen.laddr_use.is_some());
         conn.flags
             .put(ConnFlags::PERSISTENT, self.template.is_some());
         conn.flags.put(ConnFlags::ONE_PACKET, options.is_one_packet);
@@ -131,6 +134,7 @@ impl<A: Family> Binding<'_, A> {
             .put(ConnFlags::EDITED, is_edited(service, dest.fwdmode));
         Ok(Bound {
             conn,
+            laddr_use: seen.laddr_use,
             heir_of: seen.held_by,
         })
     }
@@ -261,10 +265,10 @@ impl<A: Family> Binding<'_, A> {
             return Err(DropReason::NoLaddr);
         };
         let towards = self.towards(remote, addr);
-        if let Some(port) = self.laddrs.take_port(wan.id, towards) {
-            return Ok(DestSource::of_pool(addr, port));
+        if let Some(port) = self.take_port(wan, towards) {
+            return Ok(DestSource::of_laddr(addr, port, wan));
         }
-        self.port_of_closing(wan.id, addr, remote)
+        self.port_of_closing(wan, addr, remote)
             .ok_or(DropReason::NoLocalPort)
     }
 
@@ -284,26 +288,26 @@ impl<A: Family> Binding<'_, A> {
                 continue;
             };
             let towards = self.towards(remote, addr);
-            let Some(port) = self.laddrs.take_port(laddr.id, towards) else {
+            let Some(port) = self.take_port(laddr, towards) else {
                 reason = DropReason::NoLocalPort;
-                closing = closing.or_else(|| self.port_of_closing(laddr.id, addr, remote));
+                closing = closing.or_else(|| self.port_of_closing(laddr, addr, remote));
                 continue;
             };
             self.fetch_next_laddr(service);
-            return Ok(DestSource::of_pool(addr, port));
+            return Ok(DestSource::of_laddr(addr, port, laddr));
         }
         closing.ok_or(reason)
     }
 
     /// The port of a closing conn, whose replies from the dest come to this worker.
     #[cold]
-    fn port_of_closing(&self, id: LaddrId, addr: A, remote: (A, u16)) -> Option<DestSource<A>> {
-        let owners = (self.owners, self.worker);
-        let held_by = closing_towards(self.conns, self.laddrs, owners, (id, addr), remote)?;
+    fn port_of_closing(&self, laddr: &Laddr, addr: A, remote: (A, u16)) -> Option<DestSource<A>> {
+        let (owners, local) = ((self.owners, self.worker), (laddr.id, addr));
+        let held_by = closing_towards(self.conns, self.laddrs, owners, local, remote)?;
         let (_, port) = self.conns.get(held_by).local();
         Some(DestSource {
             held_by: Some(held_by),
-            ..DestSource::of_pool(addr, port)
+            ..DestSource::of_laddr(addr, port, laddr)
         })
     }
 
@@ -320,6 +324,16 @@ impl<A: Family> Binding<'_, A> {
         }
     }
 
+    /// Takes a port of a local address. If none is free, counts that.
+    #[inline]
+    fn take_port(&mut self, laddr: &Laddr, towards: Towards) -> Option<u16> {
+        let port = self.laddrs.take_port(laddr.id, towards);
+        if port.is_none() {
+            self.stats.laddr_use(laddr.use_id).conflicts.add(1);
+        }
+        port
+    }
+
     /// Prefetches the port pool whose turn is next. It was used last as many conns ago as there are
     /// local addresses.
     #[inline]
@@ -327,6 +341,7 @@ impl<A: Family> Binding<'_, A> {
         let next = service.laddrs.get(self.service_state.next_laddr as usize);
         if let Some(next) = next.or_else(|| service.laddrs.first()) {
             self.laddrs.fetch(next.id);
+            prefetch(self.stats.laddr_use(next.use_id));
         }
     }
 }

@@ -91,7 +91,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             template: template.map(|(key, _)| key),
             expected: expected.map(|expected| expected.dest),
         };
-        let Bound { mut conn, heir_of } = choice.make_conn(now, flow, l4, service)?;
+        let Bound {
+            mut conn,
+            laddr_use,
+            heir_of,
+        } = choice.make_conn(now, flow, l4, service)?;
         self.start(flow.protocol(), options, opening.segment, &mut conn);
         if opening.is_adopted
             && let Err(reason) = adopt(&mut conn)
@@ -108,6 +112,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         let (id, outbound) = self.insert(&miss.lookup, conn, service_id, io)?;
         miss.made = Some((id, outbound));
+        if laddr_use.is_some() {
+            self.begin_laddr_use(id, laddr_use);
+        }
         if let Some(ext) = ext {
             *self.family.exts.get_mut(id) = ext;
         }

@@ -51,6 +51,9 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             let scheduling = &self.shared.scheduling;
             scheduling.limited_conn_closed(conn.dest(), now, load);
         }
+        if conn.flags.has(ConnFlags::LOCAL_PORT) {
+            self.end_laddr_use(id);
+        }
     }
 
     /// Gives back the local port of a conn that is in no table.

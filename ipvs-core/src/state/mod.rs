@@ -34,4 +34,4 @@ pub(crate) use neigh_queue::{Enqueued, NeighQueue, NeighbourKey};
 pub(crate) use service_state::{ServiceState, service_state_of};
 pub use shared_state::SharedState;
 pub(crate) use stats::load_of;
-pub use stats::{Counter, CounterInfo, DestStats, ServiceStats, WorkerStats};
+pub use stats::{Counter, CounterInfo, DestStats, LaddrUseStats, ServiceStats, WorkerStats};

@@ -4,7 +4,7 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::Arc;
 
-use crate::config::{DestId, MAX_SERVICES, ServiceId};
+use crate::config::{DestId, LaddrUseId, MAX_LADDR_USES, MAX_SERVICES, ServiceId};
 use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::sched::{Load, OverloadMarks};
@@ -93,6 +93,16 @@ pub struct ServiceStats {
     reserved: Counter,
 }
 
+/// What one worker counts of one local address in one service.
+#[derive(Debug, Default, zerocopy::FromBytes)]
+#[repr(C)]
+pub struct LaddrUseStats {
+    /// Conns of the service that use a port of the address now: a gauge.
+    pub conns: Counter,
+    /// How often a new conn of the service found no free port of the address.
+    pub conflicts: Counter,
+}
+
 /// The name of a counter, and what is shown of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CounterInfo {
@@ -122,6 +132,8 @@ macro_rules! worker_stats {
             dests: Box<[DestStats]>,
             /// Per service, indexed by `ServiceId`.
             services: Box<[ServiceStats]>,
+            /// Per local address of a service, indexed by `LaddrUseId`.
+            laddr_uses: Box<[LaddrUseStats]>,
         }
 
         impl WorkerStats {
@@ -145,6 +157,7 @@ macro_rules! worker_stats {
                     overloads: Arc::new(OverloadMarks::new(max_dests)),
                     dests: dest_counters(max_dests),
                     services: service_counters(),
+                    laddr_uses: laddr_use_counters(),
                 }
             }
         }
@@ -194,21 +207,31 @@ fn service_counters() -> Box<[ServiceStats]> {
         .expect("32 MB of addresses")
 }
 
+fn laddr_use_counters() -> Box<[LaddrUseStats]> {
+    <[LaddrUseStats] as zerocopy::FromZeros>::new_box_zeroed_with_elems(MAX_LADDR_USES as usize)
+        .expect("16 MB of addresses")
+}
+
 impl WorkerStats {
-    /// Bytes of memory of the counters of so many dests, and of all services.
+    /// Bytes of memory of the counters of so many dests, and of all services and local addresses.
     pub(crate) const fn bytes_for(max_dests: usize) -> usize {
         max_dests * size_of::<DestStats>()
             + OverloadMarks::bytes_for(max_dests)
             + MAX_SERVICES as usize * size_of::<ServiceStats>()
+            + MAX_LADDR_USES as usize * size_of::<LaddrUseStats>()
     }
 
-    /// Has the kernel provide the memory of the counters of these dests and services, so that the
-    /// worker does not wait for it at their first packet. Called by control.
-    pub fn provide(&self, dests: Range<u32>, services: Range<u32>) {
+    /// Has the kernel provide the memory of the counters of these dests, services and local
+    /// addresses of services, so that the worker does not wait for it at their first packet. Called
+    /// by control.
+    pub fn provide(&self, dests: Range<u32>, services: Range<u32>, laddr_uses: Range<u32>) {
         let numbers = |range: Range<u32>| range.start as usize..range.end as usize;
         provide(self.dests.get(numbers(dests)), |dest| &dest.conns);
         provide(self.services.get(numbers(services)), |service| {
             &service.conns
+        });
+        provide(self.laddr_uses.get(numbers(laddr_uses)), |laddr_use| {
+            &laddr_use.conns
         });
     }
 
@@ -234,6 +257,12 @@ impl WorkerStats {
     #[inline]
     pub fn service(&self, id: ServiceId) -> &ServiceStats {
         &self.services[id.0 as usize]
+    }
+
+    /// The counters of a local address of a service.
+    #[inline]
+    pub fn laddr_use(&self, id: LaddrUseId) -> &LaddrUseStats {
+        &self.laddr_uses[id.0 as usize]
     }
 
     /// How many dests there is room for.
@@ -268,8 +297,10 @@ mod tests {
         let stats = WorkerStats::new(1000);
         stats.dest(DestId(0)).conns.add(3);
         stats.dest(DestId(64)).conns.add(4);
-        stats.provide(0..1000, 0..MAX_SERVICES);
-        stats.provide(1000..1000, 0..1);
+        stats.laddr_use(LaddrUseId(700)).conns.add(5);
+        stats.provide(0..1000, 0..MAX_SERVICES, 0..MAX_LADDR_USES);
+        stats.provide(1000..1000, 0..1, 5..5);
+        assert_eq!(stats.laddr_use(LaddrUseId(700)).conns.get(), 5);
         let conns = |dest| stats.dest(DestId(dest)).conns.get();
         assert_eq!([0, 1, 64, 999].map(conns), [3, 0, 4, 0]);
     }

@@ -21,6 +21,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 && let Some(id) = self.family.conns.next_due(now, &mut budget)
             {
                 leaving.push(self.family.conns.leave(id));
+                self.family.exts.fetch_laddr_use(id);
             }
             if leaving.is_empty() {
                 break;

@@ -4,6 +4,7 @@ mod conn_states;
 mod conns;
 mod half_closed;
 mod handoff;
+mod laddr_uses;
 mod round_trip;
 mod segments;
 mod toa;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use inet::{IfIndex, Prefix, Route, RouteScope};
 use ipvs_core::{
-    Access, DestId, DeviceName, DropReason, EndRange, FwdMode, Match, Persistence, Plan, Protocol,
-    SchedulerKind, Service, ServiceId, ServiceKey, ServiceOptions,
+    Access, DestId, DeviceName, DropReason, EndRange, FwdMode, LaddrUseId, Match, Persistence,
+    Plan, Protocol, SchedulerKind, Service, ServiceId, ServiceKey, ServiceOptions,
 };
 use testkit::director::*;
 use testkit::frames::{self, Seen};
@@ -112,6 +112,11 @@ fn hosts_share_the_wan_address_by_ports_and_give_them_back() {
     let one = from_host(&mut director, &ask("192.168.100.2:53"));
     let two = from_host(&mut director, &ask("192.168.100.3:53"));
     assert_ne!(one.src, two.src);
+    let counted = |director: &Director| {
+        let counted = director.engine.stats().laddr_use(LaddrUseId(0));
+        (counted.conns.get(), counted.conflicts.get())
+    };
+    assert_eq!(counted(&director), (2, 0));
     let answer = frames::udp(WORLD, &two.src, b"answer", FROM_CLIENT);
     // The MAC address of 192.168.100.3 is not known yet, so its packet is held. It is addressed
     // correctly.
@@ -119,6 +124,7 @@ fn hosts_share_the_wan_address_by_ports_and_give_them_back() {
     assert_eq!(director.engine.stats().held.get(), 1);
     director.wait_s(400);
     assert!(director.states().is_empty());
+    assert_eq!(counted(&director), (0, 0));
     let all = frames::udp(WORLD, &one.src, b"late", FROM_CLIENT);
     director.refuses(WAN, &all, DropReason::NoConn);
 }

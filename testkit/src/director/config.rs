@@ -8,8 +8,8 @@ use std::sync::Arc;
 use inet::{Device, IfIndex, LocalAddr, Prefix, Route, RouteScope};
 
 use ipvs_core::{
-    Access, Command, Dest, DestId, FwdMode, Laddr, LaddrId, Plan, SchedulerKind, Service,
-    ServiceId, ServiceKey, ServiceOptions,
+    Access, Command, Dest, DestId, FwdMode, Laddr, LaddrId, LaddrUseId, Plan, SchedulerKind,
+    Service, ServiceId, ServiceKey, ServiceOptions,
 };
 use packet::{MacAddr, PortId};
 use rss::{Key, Owners, WorkerId};
@@ -89,6 +89,7 @@ pub const fn dest(id: u32, at: SocketAddr, fwdmode: FwdMode) -> Dest {
 pub const fn laddr(id: u32, addr: IpAddr) -> Laddr {
     Laddr {
         id: LaddrId(id),
+        use_id: LaddrUseId(id),
         addr,
         ifindex: TO_DESTS,
     }

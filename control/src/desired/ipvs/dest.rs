@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use inet::Prefix;
-use ipvs_core::{Dest, DestId, FwdMode, Laddr, ServiceKey};
+use ipvs_core::{Dest, DestId, FwdMode, ServiceKey};
 
-use super::ServiceError;
 use super::service_error::mode_name;
+use super::{LaddrUse, ServiceError};
 use crate::desired::{Desired, Effect};
 use crate::telemetry::{Counts, Rates};
 
@@ -121,15 +121,15 @@ impl Desired {
             return Err(ServiceError::ServiceFull(*key));
         }
         let wan = match request.fwdmode {
-            FwdMode::Snat => Some(self.take_wan_address(addr)?),
+            FwdMode::Snat => Some(self.take_wan_address(key, addr, rates)?),
             _ => {
                 self.refuse_own_address(key, addr)?;
                 None
             }
         };
         let Some(entry) = self.entry_for(key, request, rates) else {
-            if wan.is_some() {
-                self.release_wan(addr, *key);
+            if let Some(wan) = wan {
+                self.leave_wan(key, wan)?;
             }
             return Err(ServiceError::TooManyDests(addr));
         };
@@ -170,21 +170,25 @@ impl Desired {
     }
 
     /// Takes the WAN address of a SNAT dest into use by one more dest.
-    fn take_wan_address(&mut self, addr: IpAddr) -> Result<Laddr, ServiceError> {
-        let ifindex = self
-            .address(addr)
-            .filter(|address| address.sapool)
-            .map(|address| address.ifindex);
-        self.stay(addr)
-            .map_err(|_| ServiceError::NoWanAddress(addr))?;
-        match (ifindex, self.laddrs.get_mut(&addr)) {
-            (Some(ifindex), Some(entry)) => {
-                entry.wans += 1;
-                let id = entry.id;
-                Ok(Laddr { id, addr, ifindex })
-            }
-            _ => Err(ServiceError::NoWanAddress(addr)),
-        }
+    fn take_wan_address(
+        &mut self,
+        service: &ServiceKey,
+        addr: IpAddr,
+        rates: &Rates,
+    ) -> Result<LaddrUse, ServiceError> {
+        let is_shared = self.address(addr).is_some_and(|address| address.sapool);
+        let stays = self.stay(addr).is_ok();
+        let entry = self.laddrs.get_mut(&addr);
+        let Some(entry) = entry.filter(|_| is_shared && stays) else {
+            return Err(ServiceError::NoWanAddress(addr));
+        };
+        entry.wans += 1;
+        let entry = *entry;
+        let laddr_use = self.begin_use(service, addr, &entry, rates);
+        laddr_use.ok_or_else(|| {
+            self.release_wan(addr, *service);
+            ServiceError::TooManyDests(addr)
+        })
     }
 
     /// A SNAT dest does not use its WAN address any more. The address stays: `dpip` made it.
@@ -256,19 +260,24 @@ impl Desired {
             return Ok(());
         };
         self.dest_addrs.remove(&dest);
-        let service = self.service_mut(key)?;
-        let is_wan = dest.request.fwdmode == FwdMode::Snat;
-        if is_wan {
-            service.wans.retain(|wan| wan.addr != end.0);
-        }
         let leaving = self.leave(*key, dest, ends_conns);
         self.service_mut(key)?.leaving.push(leaving);
         if drain_s.is_some() {
             self.drain(*key, end, drain_s);
         }
-        if is_wan {
-            self.release_wan(end.0, *key);
+        let wans = &mut self.service_mut(key)?.wans;
+        if let Some(at) = wans.iter().position(|wan| wan.addr() == end.0) {
+            let wan = wans.remove(at);
+            self.leave_wan(key, wan)?;
         }
+        Ok(())
+    }
+
+    /// The WAN address of a SNAT dest is no longer used by its service.
+    fn leave_wan(&mut self, key: &ServiceKey, wan: LaddrUse) -> Result<(), ServiceError> {
+        let leaving = self.end_use(*key, wan);
+        self.service_mut(key)?.leaving_uses.push(leaving);
+        self.release_wan(wan.addr(), *key);
         Ok(())
     }
 

@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 
 use inet::{Prefix, RouteScope};
-use ipvs_core::{Laddr, ServiceKey};
+use ipvs_core::{MAX_LADDR_USES, ServiceKey};
 
-use super::ServiceError;
+use super::{LaddrUse, ServiceError};
 use crate::desired::net::{Address, AddressError, require_host};
 use crate::desired::{Desired, Effect, LeavingLaddr, NoDevice};
+use crate::telemetry::Rates;
 
 /// Why a local address was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +60,16 @@ pub enum LaddrError {
         /// Its device
         device: String,
     },
+    /// There are no more counters
+    #[error(
+        "{addr} cannot become a local address of service {service}: all services together have {MAX_LADDR_USES} local addresses, the most that is possible"
+    )]
+    TooMany {
+        /// The address
+        addr: IpAddr,
+        /// The service
+        service: ServiceKey,
+    },
     /// It is somewhere else
     #[error("{addr} is an address of {device}: give that with `Laddr.device`, or another address")]
     Elsewhere {
@@ -74,20 +85,22 @@ impl Desired {
     ///
     /// # Errors
     /// If it is refused; nothing has changed then.
-    pub fn add_laddr(
+    pub(crate) fn add_laddr(
         &mut self,
         key: &ServiceKey,
         addr: IpAddr,
         device: &str,
+        rates: &Rates,
     ) -> Result<(), LaddrError> {
         require_host(addr)?;
         let service = self.service(key)?;
         let mut all = service.laddrs.iter().chain(&service.wans);
-        if all.any(|laddr| laddr.addr == addr) {
-            return Err(LaddrError::Exists {
-                addr,
-                service: *key,
-            });
+        let service = *key;
+        if all.any(|laddr| laddr.addr() == addr) {
+            return Err(LaddrError::Exists { addr, service });
+        }
+        if self.laddr_use_ids.is_used_up() {
+            return Err(LaddrError::TooMany { addr, service });
         }
         let ifindex = self.device(device)?.ifindex;
         match self.address(addr) {
@@ -119,12 +132,9 @@ impl Desired {
             return Ok(());
         };
         entry.services += 1;
-        let laddr = Laddr {
-            id: entry.id,
-            addr,
-            ifindex,
-        };
-        self.service_mut(key)?.laddrs.push(laddr);
+        let entry = *entry;
+        let laddr_use = self.begin_use(key, addr, &entry, rates);
+        self.service_mut(key)?.laddrs.extend(laddr_use);
         Ok(())
     }
 
@@ -140,23 +150,17 @@ impl Desired {
         force: bool,
     ) -> Result<(), LaddrError> {
         let service = self.service(key)?;
-        if service.wans.iter().any(|wan| wan.addr == addr)
-            && service.laddrs.iter().all(|laddr| laddr.addr != addr)
-        {
-            return Err(LaddrError::IsWan {
-                addr,
-                service: *key,
+        let is_it = |laddr: &LaddrUse| laddr.addr() == addr;
+        let Some(at) = service.laddrs.iter().position(is_it) else {
+            let (is_wan, service) = (service.wans.iter().any(is_it), *key);
+            return Err(match is_wan {
+                true => LaddrError::IsWan { addr, service },
+                false => LaddrError::Missing { addr, service },
             });
-        }
-        if !service.laddrs.iter().any(|laddr| laddr.addr == addr) {
-            return Err(LaddrError::Missing {
-                addr,
-                service: *key,
-            });
-        }
-        self.service_mut(key)?
-            .laddrs
-            .retain(|laddr| laddr.addr != addr);
+        };
+        let laddr_use = self.service_mut(key)?.laddrs.remove(at);
+        let leaving = self.end_use(*key, laddr_use);
+        self.service_mut(key)?.leaving_uses.push(leaving);
         self.release_laddr(addr, *key);
         let entry = self.laddrs.get(&addr);
         if force && entry.is_some_and(|entry| entry.is_leaving) {

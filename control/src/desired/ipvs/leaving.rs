@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use ipvs_core::{DestId, ServiceId, ServiceKey};
 
-use super::DestEntry;
+use super::{DestEntry, LeavingUse};
 use crate::desired::{Desired, Effect};
 use crate::telemetry::Counts;
 
@@ -26,6 +26,8 @@ pub(crate) struct Leaving {
 pub(crate) struct RemovedService {
     id: ServiceId,
     leaving: Vec<Leaving>,
+    /// Its local addresses, which the conns of its dests may still use
+    uses: Vec<LeavingUse>,
 }
 
 /// The removal of a dest. It is over when no worker has anything left of the dest.
@@ -82,31 +84,43 @@ impl Desired {
         }
     }
 
-    /// Keeps the number of a removed service until the conns of its dests have ended.
+    /// Keeps the numbers of a removed service, and of its local addresses, until the conns of its
+    /// dests have ended.
     pub(super) fn keep_service_id(
         &mut self,
         key: ServiceKey,
         id: ServiceId,
         leaving: Vec<Leaving>,
+        uses: Vec<LeavingUse>,
     ) {
-        if leaving.is_empty() {
-            self.service_ids.give_back(id.0);
+        let removed = RemovedService { id, leaving, uses };
+        if removed.leaving.is_empty() {
+            self.give_back_ids(&removed);
         } else {
-            let removed = RemovedService { id, leaving };
             self.removed_services.insert(key, removed);
         }
     }
 
-    /// The number of a new service, and the dests of an earlier one of this key that still have
-    /// conns. `None` if no number is left.
+    /// Gives back the numbers of a removed service without conns.
+    fn give_back_ids(&mut self, removed: &RemovedService) {
+        self.service_ids.give_back(removed.id.0);
+        for leaving in &removed.uses {
+            let id = leaving.laddr_use.laddr.use_id;
+            self.laddr_use_ids.give_back(id.0);
+        }
+    }
+
+    /// The number of a new service, and the dests and the local addresses of an earlier one of this
+    /// key that still have conns. `None` if no number is left.
     pub(super) fn take_service_id(
         &mut self,
         key: &ServiceKey,
-    ) -> Option<(ServiceId, Vec<Leaving>)> {
+    ) -> Option<(ServiceId, Vec<Leaving>, Vec<LeavingUse>)> {
         if let Some(removed) = self.removed_services.remove(key) {
-            return Some((removed.id, removed.leaving));
+            return Some((removed.id, removed.leaving, removed.uses));
         }
-        Some((self.service_ids.take().map(ServiceId)?, Vec::new()))
+        let id = self.service_ids.take().map(ServiceId)?;
+        Some((id, Vec::new(), Vec::new()))
     }
 
     /// Forgets a removed dest that no worker has anything left of. `now` is what it has counted.
@@ -131,7 +145,7 @@ impl Desired {
         if let Ok(service) = service {
             service.removed = service.removed + gone.dest.counts(now);
         } else if is_last && let Some(removed) = self.removed_services.remove(key) {
-            self.service_ids.give_back(removed.id.0);
+            self.give_back_ids(&removed);
         }
     }
 
@@ -142,6 +156,15 @@ impl Desired {
         }
         let removed = self.removed_services.get_mut(key)?;
         Some(&mut removed.leaving)
+    }
+
+    /// The local addresses that leave a service, which may be removed itself.
+    pub(super) fn leaving_uses_mut(&mut self, key: &ServiceKey) -> Option<&mut Vec<LeavingUse>> {
+        if self.services.contains(key) {
+            return Some(&mut self.service_mut_unpublished(key).ok()?.leaving_uses);
+        }
+        let removed = self.removed_services.get_mut(key)?;
+        Some(&mut removed.uses)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `service` and `dest` have the calls, `dest_addrs` the addresses of all dests, `service_rules`
 //! what may stand together, `service_error` why a change was refused. `laddr` joins a service and
-//! an address of the director. `leaving` are removed dests that still have conns, `drain` ends
+//! an address of the director, `laddr_use` says where the conns of both are counted. `leaving` are removed dests that still have conns, `drain` ends
 //! these at a deadline. `timeouts` are those of conns.
 
 mod access;
@@ -10,6 +10,7 @@ mod dest;
 mod dest_addrs;
 mod drain;
 mod laddr;
+mod laddr_use;
 mod leaving;
 mod service;
 mod service_error;
@@ -21,6 +22,8 @@ pub use dest::{DestEntry, DestRequest};
 pub(in crate::desired) use dest_addrs::DestAddrs;
 pub(in crate::desired) use drain::Drain;
 pub use laddr::LaddrError;
+use laddr_use::LeavingUse;
+pub use laddr_use::{LaddrRemoval, LaddrUse};
 pub use leaving::Removal;
 pub(in crate::desired) use leaving::RemovedService;
 pub use service::{ServiceEntry, ServiceRequest};

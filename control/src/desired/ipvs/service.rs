@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipvs_core::{
-    Access, AddrSet, Dest, DestId, Laddr, Match, Plan, SchedulerKind, Service, ServiceId,
-    ServiceKey, ServiceOptions,
+    Access, AddrSet, Dest, DestId, Match, Plan, SchedulerKind, Service, ServiceId, ServiceKey,
+    ServiceOptions,
 };
 
 use super::leaving::Leaving;
-use super::{AccessList, DestEntry, ServiceError};
+use super::{AccessList, DestEntry, LaddrUse, LeavingUse, ServiceError};
 use crate::desired::net::is_host;
 use crate::desired::{Desired, Ordered};
 use crate::telemetry::{Counts, Rates};
@@ -37,9 +37,11 @@ pub struct ServiceEntry {
     /// Removed dests that may still have conns
     pub(crate) leaving: Vec<Leaving>,
     /// In the order they were added
-    pub laddrs: Vec<Laddr>,
+    pub laddrs: Vec<LaddrUse>,
     /// The WAN addresses of its SNAT dests, in the order they were added
-    pub(crate) wans: Vec<Laddr>,
+    pub(crate) wans: Vec<LaddrUse>,
+    /// Removed local and WAN addresses that conns may still use
+    pub(crate) leaving_uses: Vec<LeavingUse>,
     /// Deny and allow lists
     pub(crate) access: Access,
     /// What removed dests had counted, less what -Z has cleared
@@ -101,7 +103,7 @@ impl Desired {
             return Err(ServiceError::Exists(key));
         }
         request.validate()?;
-        let (id, leaving) = self
+        let (id, leaving, leaving_uses) = self
             .take_service_id(&key)
             .ok_or(ServiceError::TooManyServices)?;
         let entry = ServiceEntry {
@@ -111,6 +113,7 @@ impl Desired {
             leaving,
             laddrs: Vec::new(),
             wans: Vec::new(),
+            leaving_uses,
             access: Access::default(),
             removed: Counts::default(),
             compiled: None,
@@ -171,19 +174,23 @@ impl Desired {
             .ok_or(ServiceError::Missing(*key))?;
         self.dirty.services.insert(*key);
         for laddr in &service.laddrs {
-            self.release_laddr(laddr.addr, *key);
+            self.release_laddr(laddr.addr(), *key);
         }
         for wan in &service.wans {
-            self.release_wan(wan.addr, *key);
+            self.release_wan(wan.addr(), *key);
         }
         let service = Arc::unwrap_or_clone(service);
+        let mut uses = service.leaving_uses;
+        for laddr_use in service.laddrs.into_iter().chain(service.wans) {
+            uses.push(self.end_use(*key, laddr_use));
+        }
         let ends_conns = service.request.options.expires_quiescent;
         let mut leaving = service.leaving;
         for dest in service.dests.values() {
             self.dest_addrs.remove(dest);
             leaving.push(self.leave(*key, dest.clone(), ends_conns));
         }
-        self.keep_service_id(*key, service.id, leaving);
+        self.keep_service_id(*key, service.id, leaving, uses);
         Ok(())
     }
 
@@ -249,7 +256,7 @@ impl ServiceEntry {
                 plan: Plan::new(request.scheduler, &dests),
                 dests,
                 leaving: leaving.map(|leaving| leaving.dest.compile()).collect(),
-                laddrs: laddrs.iter().chain(&self.wans).copied().collect(),
+                laddrs: laddrs.iter().chain(&self.wans).map(|of| of.laddr).collect(),
                 options: request.options,
                 access: self.access.clone(),
             })

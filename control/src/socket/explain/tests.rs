@@ -91,6 +91,7 @@ fn laddr_refusals() -> Vec<Status> {
     each!(LaddrError:
         Service (ServiceError::Missing(service)), NoDevice (no_device()),
         Address (AddressError::TooMany),
+        TooMany { addr, service },
         Exists { addr, service }, Missing { addr, service }, IsWan { addr, service },
         NotShared { addr, prefix_len, device }, Elsewhere { addr, device: there },
     )

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ipvs_core::{Command, DestId, DropReason, FwdMode, LaddrId, Plan, ServiceId};
+use ipvs_core::{Command, DestId, DropReason, FwdMode, LaddrId, LaddrUseId, Plan, ServiceId};
 use rstest::rstest;
 use testkit::director::*;
 use testkit::frames::{self, Seen};
@@ -165,8 +165,12 @@ fn the_dest_may_connect_from_any_port() {
         assert_eq!((seen.src, seen.dst, seen.ack), (to, from, 8));
         assert!(seen.checksums_right);
         assert_eq!(in_use.used(), 2 + made, "and then the conn's");
+        let counted = director.engine.stats().laddr_use(LaddrUseId(0));
+        assert_eq!(counted.conns.get(), 2 + made, "in its service");
     }
     director.wait_s(2000);
+    let counted = director.engine.stats().laddr_use(LaddrUseId(0));
+    assert_eq!((counted.conns.get(), counted.conflicts.get()), (0, 0));
     assert_eq!((director.conns().len(), in_use.used()), (0, 0));
 }
 
