@@ -15,6 +15,7 @@ mod draining;
 mod edits;
 mod explaining;
 mod laddr_uses;
+mod link_local;
 mod match_services;
 mod options;
 mod publishing;

@@ -181,7 +181,8 @@ async fn an_address_that_another_host_uses_is_announced_once_and_the_conflict_is
             announced(worker, [0x08, 0x06]) == 2 && announced(worker, [0x86, 0xdd]) == 3
         })
         .await;
-    for (addr, _) in own.repeat(3) {
+    let link_local = ("fe80::ff:fe00:1", 64);
+    for (addr, _) in [own[0], own[1], link_local].repeat(3) {
         let conflict = AddressConflict {
             ifindex: IfIndex(2),
             addr: addr.parse().unwrap(),
@@ -191,8 +192,8 @@ async fn an_address_that_another_host_uses_is_announced_once_and_the_conflict_is
         director.workers[0].lock().to_say.push(event);
     }
     director
-        .until_worker("both addresses are defended", |worker| {
-            announced(worker, [0x08, 0x06]) == 3 && announced(worker, [0x86, 0xdd]) == 4
+        .until_worker("all addresses are defended", |worker| {
+            announced(worker, [0x08, 0x06]) == 3 && announced(worker, [0x86, 0xdd]) == 5
         })
         .await;
     let shown = loop {

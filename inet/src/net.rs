@@ -207,7 +207,8 @@ impl Net {
 
     /// The source address of our own packets to a neighbour: the route's, or else one of the
     /// device. Among those, one of the same scope as the neighbour's (RFC 6724, 5) comes first, and
-    /// then one that is not a local address of FullNAT or SNAT.
+    /// then one that is not a local address of FullNAT or SNAT. A link-local address is the source
+    /// towards link-local addresses only.
     pub fn source_for(&self, ifindex: IfIndex, neighbour: IpAddr) -> Option<IpAddr> {
         let of_route = self
             .routes
@@ -216,6 +217,24 @@ impl Net {
             .and_then(|route| route.src)
             .filter(|addr| addr.is_ipv4() == neighbour.is_ipv4());
         of_route.or_else(|| self.sources.of_device(ifindex, neighbour))
+    }
+
+    /// The source address of a request for the MAC address of a neighbour. The request does not
+    /// leave the link, so a link-local address will do if there is no other (RFC 4861, 7.2.2).
+    pub(crate) fn source_on_link(&self, ifindex: IfIndex, neighbour: IpAddr) -> Option<IpAddr> {
+        let link_local = || self.sources.link_local(ifindex);
+        self.source_for(ifindex, neighbour)
+            .or_else(|| neighbour.is_ipv6().then(link_local).flatten())
+    }
+
+    /// Whether an address is on the link of a device: by a route, or because it is link-local.
+    pub(crate) fn is_on_link(&self, ifindex: IfIndex, addr: IpAddr) -> bool {
+        // Every link has all link-local addresses (RFC 4291, 2.5.6), whatever routes say.
+        if matches!(addr, IpAddr::V6(addr) if addr.is_unicast_link_local()) {
+            return true;
+        }
+        let is_here = |hop: Hop<'_>| hop.ifindex == ifindex && hop.neighbour == addr;
+        self.route_to(addr).is_some_and(is_here)
     }
 
     /// The source of an ICMP error that leaves by a device, about a packet from `sender` to `dst`.

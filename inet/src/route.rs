@@ -195,6 +195,12 @@ impl RouteTable {
         }
     }
 
+    /// Whether a device has routes of IPv6.
+    pub fn has_ipv6(&self, ifindex: IfIndex) -> bool {
+        let mut keys = self.order.iter();
+        keys.any(|(prefix, device, _)| *device == ifindex && prefix.addr().is_ipv6())
+    }
+
     /// The route with the same prefix, device and metric.
     pub fn same(&self, route: &Route) -> Option<&Route> {
         let mut routes = self.to(&route.prefix).iter();

@@ -28,12 +28,12 @@ impl Kind {
         }
     }
 
-    /// The kind to fall back to. Any source is better than none.
-    const fn other_scope(self) -> Self {
+    /// The kind to fall back to: a source of larger scope than the destination is as good (RFC
+    /// 6724, 5, rule 2). One of smaller scope would not get an answer from beyond the link.
+    const fn larger_scope(self) -> Self {
         match self {
             Self::V4 => Self::V4,
-            Self::V6 => Self::V6LinkLocal,
-            Self::V6LinkLocal => Self::V6,
+            Self::V6 | Self::V6LinkLocal => Self::V6,
         }
     }
 }
@@ -64,9 +64,17 @@ impl Sources {
         sources
     }
 
-    /// An address of a device for packets to `to`, of the scope of `to` if there is one.
+    /// An address of a device for packets to `to`, of the scope of `to` if there is one, and never
+    /// of a smaller one.
     pub(crate) fn of_device(&self, ifindex: IfIndex, to: IpAddr) -> Option<IpAddr> {
-        self.find(Some(ifindex), Kind::of(to))
+        let (device, kind) = (Some(ifindex), Kind::of(to));
+        self.get(device, kind)
+            .or_else(|| self.get(device, kind.larger_scope()))
+    }
+
+    /// The link-local address of a device, with IPv6.
+    pub(crate) fn link_local(&self, ifindex: IfIndex) -> Option<IpAddr> {
+        self.get(Some(ifindex), Kind::V6LinkLocal)
     }
 
     /// An address of any device for packets to `to`. A link-local one has no meaning beyond its
@@ -74,11 +82,6 @@ impl Sources {
     pub(crate) fn of_director(&self, to: IpAddr) -> Option<IpAddr> {
         let kind = if to.is_ipv4() { Kind::V4 } else { Kind::V6 };
         self.get(None, kind)
-    }
-
-    fn find(&self, device: Option<IfIndex>, kind: Kind) -> Option<IpAddr> {
-        self.get(device, kind)
-            .or_else(|| self.get(device, kind.other_scope()))
     }
 
     fn get(&self, device: Option<IfIndex>, kind: Kind) -> Option<IpAddr> {

@@ -82,11 +82,14 @@ impl v1::address_service_server::AddressService for Api {
             if !device.is_empty() {
                 state.desired.device(device)?;
             }
-            let shown = state.desired.addresses.values().filter(|address| {
+            let desired = &state.desired;
+            let is_wanted = |address: &Address| {
                 field::is_of(family, address.addr)
-                    && (device.is_empty() || state.desired.device_name(address.ifindex) == device)
-            });
-            Ok::<_, Status>(shown.map(|address| message(state, address)).collect())
+                    && (device.is_empty() || desired.device_name(address.ifindex) == device)
+            };
+            let all = desired.addresses.values().cloned();
+            let shown = all.chain(desired.link_locals()).filter(is_wanted);
+            Ok::<_, Status>(shown.map(|address| message(state, &address)).collect())
         })?;
         Ok(Response::new(v1::ListAddressesResponse { addresses }))
     }

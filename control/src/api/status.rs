@@ -20,9 +20,10 @@ impl From<AddressError> for Status {
             | AddressError::Missing { .. }
             | AddressError::OtherPrefixLen { .. } => Self::not_found(text),
             AddressError::Exists { .. } => Self::already_exists(text),
-            AddressError::InUse { .. } | AddressError::IsWan { .. } | AddressError::OfDest(_) => {
-                Self::failed_precondition(text)
-            }
+            AddressError::InUse { .. }
+            | AddressError::IsWan { .. }
+            | AddressError::LinkLocal { .. }
+            | AddressError::OfDest(_) => Self::failed_precondition(text),
             AddressError::TooMany => Self::resource_exhausted(text),
             AddressError::NotUnicast { .. } | AddressError::PrefixLen(_) => {
                 Self::invalid_argument(text)

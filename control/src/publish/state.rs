@@ -10,7 +10,7 @@ use ipvs_core::{Command, ConnPage, Defence, LaddrId, Owners, ReturnPath, Snapsho
 use packet::nat64::Nat64Prefix;
 use tokio::sync::oneshot;
 
-use crate::desired::{Desired, Effect, LaddrRemoval, Removal};
+use crate::desired::{Address, Desired, Effect, LaddrRemoval, Removal};
 use crate::publish::leaving::LeavingQueue;
 use crate::publish::port_pools::PortPools;
 use crate::publish::workers::{Report, WorkerHandle, Workers};
@@ -259,7 +259,7 @@ impl State {
     fn defend(&mut self, now_ms: u64, conflict: &AddressConflict) {
         let AddressConflict { ifindex, addr, mac } = *conflict;
         // A worker may not know yet that the address was removed.
-        if self.desired.address(addr).is_none() {
+        if !self.desired.has_address(addr) {
             return;
         }
         let response = self.conflicts.record(now_ms, conflict);
@@ -348,11 +348,14 @@ impl State {
         let (net, desired) = (&mut self.snapshot.net, &self.desired);
         net.devices = desired.devices.clone().into();
         net.routes = desired.routes.clone();
-        net.set_local_addrs(desired.addresses.values().map(|address| LocalAddr {
+        let local_addr = |address: &Address| LocalAddr {
             addr: address.addr,
             ifindex: address.ifindex,
             sapool: address.sapool,
-        }));
+        };
+        let addresses = desired.addresses.values().map(local_addr);
+        let link_locals = desired.link_locals().map(|address| local_addr(&address));
+        net.set_local_addrs(addresses.chain(link_locals));
         net.invalidate_nexthops();
         self.conflicts.retain(|addr| net.local_addr(addr).is_some());
     }

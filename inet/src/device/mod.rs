@@ -6,6 +6,7 @@
 
 mod common;
 mod ifindex;
+mod link_local;
 
 pub use common::Device;
 pub use ifindex::IfIndex;

@@ -130,9 +130,7 @@ fn news_of(
     if addr.is_unspecified() || addr.is_multicast() || net.local_addr(IpAddr::V6(addr)).is_some() {
         return None;
     }
-    let is_on_link = net
-        .route_to(IpAddr::V6(addr))
-        .is_some_and(|hop| hop.ifindex == device.ifindex && hop.neighbour == addr);
+    let is_on_link = net.is_on_link(device.ifindex, IpAddr::V6(addr));
     Some(NeighbourNews {
         ifindex: device.ifindex,
         addr: IpAddr::V6(addr),
@@ -149,7 +147,7 @@ fn is_answer(net: &Net, device: &Device, message: &Message) -> bool {
     let is_to_asker = if message.flags & SOLICITED != 0 {
         net.local_addr(IpAddr::V6(message.dst)).is_some()
     } else {
-        net.source_for(device.ifindex, IpAddr::V6(message.target))
+        net.source_on_link(device.ifindex, IpAddr::V6(message.target))
             .is_none()
     };
     message.kind == NEIGHBOUR_ADVERTISEMENT && is_to_asker

@@ -18,7 +18,7 @@ pub(super) fn request_for(
 ) -> Option<(PortId, Frame)> {
     let device = net.device(*ifindex)?;
     // A device without an address sends a probe (RFC 5227, 2.1.1; RFC 4862, 5.4.2).
-    let frame = match (*addr, net.source_for(*ifindex, *addr)) {
+    let frame = match (*addr, net.source_on_link(*ifindex, *addr)) {
         (IpAddr::V4(target), Some(IpAddr::V4(sender))) => {
             arp::request(device, sender, target, last_known)
         }

@@ -156,6 +156,30 @@ fn an_icmp_error_comes_from_an_address_of_the_link_it_leaves_by() {
     assert_eq!(net.error_source(IfIndex(1), far.into(), host.into()), None);
 }
 
+/// RFC 6724, 5, rule 2: the scope of the source is that of the destination, or a larger one. RFC
+/// 4861, 7.2.2 asks for less: the request for a MAC address comes from any address of the device.
+#[test]
+fn a_link_local_address_is_the_source_on_its_link_and_towards_link_local_addresses_only() {
+    let mut net = two_arm();
+    let v6 = |text: &str| text.parse::<IpAddr>().unwrap();
+    let of = |addr: &str, ifindex| LocalAddr {
+        addr: v6(addr),
+        ifindex: IfIndex(ifindex),
+        sapool: false,
+    };
+    net.set_local_addrs([of("fe80::1", 1), of("fe80::2", 2), of("2001:db8::2", 2)]);
+    let (router, host) = (v6("fe80::9"), v6("2001:db8::9"));
+    let sources = [(1, router), (1, host), (2, router), (2, host), (3, router)];
+    let global = sources.map(|(ifindex, to)| net.source_for(IfIndex(ifindex), to));
+    let [one, two, two_global] = ["fe80::1", "fe80::2", "2001:db8::2"].map(|text| Some(v6(text)));
+    assert_eq!(global, [one, None, two, two_global, None]);
+    let on_link = sources.map(|(ifindex, to)| net.source_on_link(IfIndex(ifindex), to));
+    assert_eq!(on_link, [one, one, two, two_global, None]);
+    let error = net.error_source(IfIndex(1), v6("2001:db8:1::1"), host);
+    assert_eq!(error, two_global, "it can be answered from beyond the link");
+    assert_eq!(net.source_on_link(IfIndex(1), [10, 0, 0, 1].into()), None);
+}
+
 #[test]
 fn devices_are_found_by_index_from_1_and_by_port() {
     let net = two_arm();

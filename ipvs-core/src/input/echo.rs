@@ -59,9 +59,11 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let is_answered = is_request && is_to_us;
         // The director's own identifiers are ports of WAN addresses, never 0. A reply with
         // 0 would leave the same note as a request, and its later fragments would be answered.
-        let is_of_conn = kind == A::ECHO_REPLY && !(is_to_us && identifier == 0);
-        let is_forwarded = has_snat && (is_request || is_of_conn);
-        if is_answered || is_forwarded {
+        let is_reply = kind == A::ECHO_REPLY && !(is_to_us && identifier == 0);
+        let is_forwarded = has_snat && (is_request || is_reply);
+        // The later fragments of a reply to the kernel's ping need not wait.
+        let is_to_kernel = is_reply && is_to_us;
+        if is_answered || is_forwarded || is_to_kernel {
             self.note_fragment(&mut packet, &echo_flow(ip, kind, identifier));
         }
         if is_answered {

@@ -1,5 +1,7 @@
 //! First fragments leave a note, by which the later ones find their conn.
 
+use std::net::IpAddr;
+
 use packet::PacketBuf;
 
 use crate::conn::{Found, IdleTimeout};
@@ -74,10 +76,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// No conn is known. A fragment for the director is dropped; the kernel may know the way of any
-    /// other.
+    /// No conn is known. A fragment for the director alone is dropped; the kernel may know the way of
+    /// any other.
     pub(super) fn give_up_later_fragment(&self, packet: B, dst: A, io: &mut impl Io<B>) {
-        if self.is_local(dst) {
+        if self.is_local_alone(dst) {
             self.shared.drop(packet, DropReason::Fragment);
         } else {
             self.shared.to_kernel(packet, io);
@@ -87,5 +89,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Whether an address is the director's.
     pub(super) fn is_local(&self, addr: A) -> bool {
         self.shared.snapshot.net.local_addr(addr.to_ip()).is_some()
+    }
+
+    /// Whether an address is the director's, and not the kernel's too. Behind a kni netdev the
+    /// kernel makes the same link-local address of the same MAC address, and speaks OSPFv3 and the
+    /// like by it. No conn has one.
+    pub(super) fn is_local_alone(&self, addr: A) -> bool {
+        let addr = addr.to_ip();
+        let is_shared = matches!(addr, IpAddr::V6(addr) if addr.is_unicast_link_local());
+        !is_shared && self.shared.snapshot.net.local_addr(addr).is_some()
     }
 }

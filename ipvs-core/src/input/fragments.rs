@@ -28,7 +28,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         } else if has_ports || has_options || self.may_be_echo(ip) {
             self.family.has_fragments = true;
             self.family.later_fragments.push(packet);
-        } else if self.is_local(ip.dst) {
+        } else if self.is_local_alone(ip.dst) {
             self.shared.drop(packet, DropReason::Fragment);
         } else {
             self.shared.to_kernel(packet, io);
@@ -91,10 +91,14 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         tuple: &Tuple<A>,
         io: &mut impl Io<B>,
     ) {
+        let is_echo_to_us = tuple.protocol == A::ICMP.number() && self.is_local(ip.dst);
         // The port of who is asked is 0, see [`crate::wire::tuple`].
-        let is_request = tuple.protocol == A::ICMP.number() && tuple.dport == 0;
-        if is_request && self.is_local(ip.dst) {
+        if is_echo_to_us && tuple.dport == 0 {
             return self.answer_echo_fragment(packet, io);
+        }
+        // A reply to the kernel's ping: its first fragment was handed to no worker.
+        if is_echo_to_us && !self.is_local_alone(ip.dst) {
+            return self.shared.to_kernel(packet, io);
         }
         // The first fragment was handed to that worker, too.
         match self.elsewhere_of_fragment(&packet, tuple) {
@@ -109,7 +113,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
 
     /// The fragment came before its first one, or that one is not ours.
     fn await_first_fragment(&mut self, mut packet: B, ip: &IpFacts<A>, io: &mut impl Io<B>) {
-        if !self.is_local(ip.dst) && !self.may_be_translated(ip) {
+        let may_be_ours = self.is_local_alone(ip.dst)
+            || self.may_be_translated(ip)
+            || ip.protocol == A::ICMP.number() && self.is_local(ip.dst);
+        if !may_be_ours {
             return self.shared.to_kernel(packet, io);
         }
         packet.set_mark(self.shared.hand_overs(&packet));

@@ -267,8 +267,8 @@ fn match_service_of<'a, A: Family, B: PacketBuf>(
         return None;
     }
     let is_to_us = local.is_some();
-    // RFC 4291, 2.5.6; RFC 3927, 2.7: such packets are not forwarded.
-    if !is_to_us && is_link_local(dst) {
+    // RFC 4291, 2.5.6; RFC 3927, 2.7: they are not forwarded. Ours of IPv6 is the kernel's too.
+    if is_link_local(dst) && (!is_to_us || dst.is_ipv6()) {
         return None;
     }
     let hop = snapshot.net.route_to(dst);

@@ -2,6 +2,7 @@
 
 mod extension_headers;
 mod icmp;
+mod link_local;
 mod malformed;
 mod modes;
 mod neighbours;

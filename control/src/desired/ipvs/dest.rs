@@ -7,6 +7,7 @@ use ipvs_core::{Dest, DestId, FwdMode, ServiceKey};
 
 use super::service_error::mode_name;
 use super::{LaddrUse, ServiceError};
+use crate::desired::net::Address;
 use crate::desired::{Desired, Effect};
 use crate::telemetry::{Counts, Rates};
 
@@ -143,12 +144,17 @@ impl Desired {
 
     /// Packets for a dest that is the director itself would come back to it.
     fn refuse_own_address(&self, key: &ServiceKey, addr: IpAddr) -> Result<(), ServiceError> {
-        match self.address(addr) {
-            Some(address) => Err(ServiceError::DestIsOurs {
+        let own = self.address(addr).cloned();
+        match own.or_else(|| self.link_local(addr)) {
+            Some(Address {
+                ifindex,
+                prefix_len,
+                ..
+            }) => Err(ServiceError::DestIsOurs {
                 service: *key,
                 addr,
-                prefix_len: address.prefix_len,
-                device: self.device_name(address.ifindex).to_owned(),
+                prefix_len,
+                device: self.device_name(ifindex).to_owned(),
             }),
             None => Ok(()),
         }

@@ -86,6 +86,16 @@ pub enum AddressError {
         /// Where it is
         device: String,
     },
+    /// It follows from the device's MAC address
+    #[error(
+        "{addr} is the link-local address of {device}: it stays as long as {device} has another IPv6 address or an IPv6 route"
+    )]
+    LinkLocal {
+        /// The address
+        addr: IpAddr,
+        /// Its device
+        device: String,
+    },
     /// Services use it as a local address
     #[error(
         "{addr} is a local address of {services} service(s): take it out of them first (`DelLaddr`)"
@@ -217,6 +227,11 @@ impl Desired {
                 prefix_len: address.prefix_len,
                 device: self.device_name(address.ifindex).to_owned(),
             });
+        }
+        let is_here = |made: &Address| made.ifindex == ifindex;
+        if self.link_local(addr).as_ref().is_some_and(is_here) {
+            let device = device.to_owned();
+            return Err(AddressError::LinkLocal { addr, device });
         }
         if self
             .address(addr)

@@ -109,14 +109,15 @@ fn access_refusals() -> Vec<Status> {
 }
 
 fn address_refusals() -> Vec<Status> {
-    let (addr, prefix_len, names) = (rip(), 24, ["dpdk0"; 3].map(String::from));
-    let [device, of_missing, of_other] = names;
+    let (addr, prefix_len, names) = (rip(), 24, ["dpdk0"; 4].map(String::from));
+    let [device, of_missing, of_other, of_link] = names;
     each!(AddressError:
         NoDevice (no_device()), Exists { addr, prefix_len, device },
         Missing { addr, device: of_missing },
         OtherPrefixLen { addr, prefix_len, device: of_other },
         InUse { addr, services: 1 }, IsWan { addr, dests: 1 },
         NotUnicast { addr }, OfDest (addr), PrefixLen (0), TooMany {},
+        LinkLocal { addr, device: of_link },
     )
     .collect()
 }

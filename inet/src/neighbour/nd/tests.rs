@@ -48,6 +48,29 @@ fn net() -> Net {
     net
 }
 
+/// RFC 4291, 2.5.6: no route tells on which link a link-local address is.
+#[test]
+fn a_link_local_neighbour_is_learned_on_the_link_it_was_seen_on() {
+    let mut net = net();
+    let own = |addr: &str, ifindex| LocalAddr {
+        addr: ip(addr).into(),
+        ifindex: IfIndex(ifindex),
+        sapool: false,
+    };
+    net.set_local_addrs([own("fe80::1", 1), own("fe80::2", 2)]);
+    let mut answer = vec![136, 0, 0, 0, SOLICITED | OVERRIDE, 0, 0, 0];
+    answer.extend(ip("fe80::9").octets());
+    answer.extend([2, 1]);
+    answer.extend(THEIRS.0);
+    let mut packet = packet("fe80::9", "fe80::2", 255, &answer);
+    let NdOutcome::ToKernel { news: Some(news) } = receive(&net, &device(2), &mut packet) else {
+        panic!("no news")
+    };
+    let learned = (news.ifindex, news.addr, news.mac);
+    assert_eq!(learned, (IfIndex(2), ip("fe80::9").into(), THEIRS));
+    assert!(news.create && news.answers);
+}
+
 /// A message as etherparse builds it, whose checksum is therefore not ours.
 fn packet(src: &str, dst: &str, hop_limit: u8, icmp: &[u8]) -> VecBuf {
     let (first, rest) = icmp.split_at(8);
