@@ -3,6 +3,8 @@
 use crate::common::*;
 use ipvs_core::DestId;
 use proto::v1;
+use tokio_stream::StreamExt;
+use tonic::Code;
 
 const REAL: &str = "192.168.100.2";
 
@@ -57,6 +59,57 @@ async fn a_removed_dest_drains_and_has_its_conns_when_it_comes_back() {
         .iter()
         .any(|worker| ends_conns(&worker.lock()));
     assert!(!told, "its conns go on");
+}
+
+/// A removed service is not one any more, so it is listed only to those who ask for it.
+#[tokio::test]
+async fn a_removed_service_is_listed_as_long_as_its_conns_go_on() {
+    let director = with_a_conn(service(VIP, 80, "rr")).await;
+    let mut ipvs = director.ipvs().await;
+    ipvs.add_service(service(VIP, 81, "rr")).await.unwrap();
+    ipvs.add_laddr(laddr(VIP, 80, LIP, "dpdk0")).await.unwrap();
+    let counted = director.laddr_use(&core_key(VIP, 80), LIP).await;
+    director.stats[1].laddr_use(counted).conns.add(1);
+    let mut expiring = service(VIP, 82, "rr");
+    expiring.expire_quiescent = true;
+    ipvs.add_service(expiring).await.unwrap();
+    ipvs.add_dest(dest(VIP, 82, REAL, 80)).await.unwrap();
+    director.stats[1].dest(DestId(1)).active_conns.add(1);
+    for port in [80, 82] {
+        ipvs.del_service(key(VIP, port)).await.unwrap();
+    }
+
+    let all = async |key: Option<v1::ServiceKey>, with_removed| {
+        let request = v1::ListServicesRequest { key, with_removed };
+        let answer = director.ipvs().await.list_services(request).await?;
+        let services = answer.into_inner().map(Result::unwrap);
+        Ok::<Vec<_>, tonic::Status>(services.collect().await)
+    };
+    let ports = |services: &[v1::VirtualService]| -> Vec<_> {
+        let facts = services.iter().map(|service| {
+            let port = service.key.as_ref().unwrap().port;
+            (port, service.removed)
+        });
+        facts.collect()
+    };
+    assert_eq!(ports(&all(None, false).await.unwrap()), [(81, false)]);
+    // Conns that were told to end do not go on.
+    let shown = all(None, true).await.unwrap();
+    assert_eq!(ports(&shown), [(81, false), (80, true)]);
+    let removed = &shown[1];
+    assert_eq!((removed.dests.len(), removed.laddrs.len()), (0, 0));
+    assert_eq!(removed.draining[0].active_conns, 1);
+    assert_eq!(removed.leaving_laddrs[0].conns, 1);
+    let one = all(Some(key(VIP, 80)), true).await.unwrap();
+    assert_eq!(&one[..], &shown[1..]);
+    let missing = all(Some(key(VIP, 80)), false).await;
+    refused(missing, Code::NotFound, "10.0.0.100:80");
+
+    director.stats[1].dest(DestId(0)).active_conns.sub(1);
+    director.stats[1].laddr_use(counted).conns.sub(1);
+    while ports(&all(None, true).await.unwrap()) != [(81, false)] {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// A new conn must not meet the end of the old ones, however soon the dest is back.

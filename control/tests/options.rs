@@ -324,7 +324,7 @@ async fn deny_and_allow_lists_are_stored_listed_and_published() {
             })
         })
         .await;
-    let all = v1::ListServicesRequest { key: None };
+    let all = v1::ListServicesRequest::default();
     let stream = ipvs.list_access(all).await.unwrap().into_inner();
     use tokio_stream::StreamExt;
     let shown: Vec<_> = stream.map(Result::unwrap).collect().await;

@@ -328,3 +328,47 @@ fn a_denied_client_is_dropped_and_a_drained_dest_loses_its_conns() {
         (!lab.ipvsadm("-lnc").contains("ESTABLISHED")).then_some(())
     });
 }
+
+/// What `-G` says of the only local address of a service: conns and the rest of the row.
+fn laddr_row(lab: &Lab, service: &str) -> Option<(u64, String)> {
+    let shown = lab.ipvsadm("-G");
+    let mut rows = shown.lines().skip_while(|row| !row.starts_with(service));
+    let row = rows.nth(1)?;
+    let mut words = row.split_whitespace();
+    let conns = words.nth(2)?.parse().ok()?;
+    Some((conns, words.collect::<Vec<_>>().join(" ")))
+}
+
+/// `-G` counts per service and address. A removed service is shown as long as conns go on.
+#[test]
+fn services_that_share_a_local_address_show_their_own_conns_also_when_removed() {
+    let mut lab = Lab::new(2);
+    set_up(&lab, &V4, &V4, 80, "");
+    lab.ipvsadm("-A -t 10.0.0.100:8000 -s rr");
+    lab.ipvsadm("-a -t 10.0.0.100:8000 -r 192.168.100.2:8000 -b");
+    lab.ipvsadm("--add-laddr -z 192.168.100.200 -t 10.0.0.100:8000 -F dpdk0");
+    lab.start_web();
+    // Conns that last: the server waits for requests that never come.
+    let idle: Vec<_> = (0..3)
+        .map(|_| lab.client.spawn(&["nc", "10.0.0.100", "80"]))
+        .collect();
+    let (one, two) = ("10.0.0.100:80 ", "10.0.0.100:8000 ");
+    let none = String::new();
+    until(PATIENCE, "three conns", || {
+        (laddr_row(&lab, one) == Some((3, none.clone()))).then_some(())
+    });
+    assert_eq!(laddr_row(&lab, two), Some((0, none)));
+
+    lab.ipvsadm("-D -t 10.0.0.100:80");
+    let shown = lab.ipvsadm("-ln");
+    assert!(shown.contains("TCP  10.0.0.100:80 removed\n"), "{shown}");
+    assert!(shown.contains(" removed, drains\n"), "{shown}");
+    let deleted = "deleted, goes with its last conn".to_owned();
+    assert_eq!(laddr_row(&lab, one), Some((3, deleted)));
+    assert!(!lab.ipvsadm("-S -n").contains(one));
+    drop(idle);
+    until(PATIENCE, "the end of its conns", || {
+        (!lab.ipvsadm("-ln").contains("removed")).then_some(())
+    });
+    assert_eq!(laddr_row(&lab, one), None);
+}

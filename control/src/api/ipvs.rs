@@ -51,8 +51,10 @@ impl v1::ipvs_service_server::IpvsService for Api {
         &self,
         request: Request<v1::ListServicesRequest>,
     ) -> Result<Response<Self::ListServicesStream>, Status> {
-        let key = convert::optional_service_key(request.get_ref().key.as_ref())?;
-        Ok(Response::new(self.services(key)?))
+        let request = request.get_ref();
+        let key = convert::optional_service_key(request.key.as_ref())?;
+        let services = self.services(key, request.with_removed)?;
+        Ok(Response::new(services))
     }
 
     async fn zero_counters(&self, request: Request<v1::ZeroCountersRequest>) -> Done {

@@ -12,7 +12,9 @@ use tonic::Status;
 use super::BoxStream;
 use super::convert::field;
 use super::{Api, convert, request_message};
-use crate::desired::{DestEntry, LaddrUse, ServiceEntry};
+use crate::desired::{
+    DestEntry, LaddrUse, Leaving, LeavingUse, RemovedService, ServiceEntry, ServiceError,
+};
 use crate::publish::Control;
 use crate::publish::State;
 use crate::telemetry::Counts;
@@ -44,27 +46,23 @@ impl Wanted {
 }
 
 impl Api {
-    /// One service, or all in the order they were made.
+    /// One service, or all in the order they were made. Removed ones follow if they are asked for.
     pub(super) fn services(
         &self,
         key: Option<ServiceKey>,
+        with_removed: bool,
     ) -> Result<BoxStream<v1::VirtualService>, Status> {
-        let keys: Vec<ServiceKey> = self.control.read(|state| match key {
-            Some(key) => state.desired.service(&key).map(|_| vec![key]),
-            None => Ok(state.desired.services.keys().copied().collect()),
-        })?;
+        let keys = self
+            .control
+            .read(|state| keys_of(state, key, with_removed))?;
         let control = Arc::clone(&self.control);
         let (send, receive) = mpsc::channel(SERVICES_AHEAD);
         tokio::spawn(async move {
             for keys in keys.chunks(SERVICES_AT_ONCE) {
                 // A service that was removed meanwhile is not shown.
                 let messages: Vec<_> = control.read(|state| {
-                    let services = keys
-                        .iter()
-                        .filter_map(|key| state.desired.service(key).ok());
-                    services
-                        .map(|service| service_message(&control.rates, state, service))
-                        .collect()
+                    let message = |key| message_of(&control.rates, state, key, with_removed);
+                    keys.iter().filter_map(message).collect()
                 });
                 for message in messages {
                     if send.send(Ok(message)).await.is_err() {
@@ -165,23 +163,85 @@ fn conn_message(lcore: u32, conn: &ConnInfo) -> v1::Conn {
     }
 }
 
+/// One service, or all.
+fn keys_of(
+    state: &State,
+    key: Option<ServiceKey>,
+    with_removed: bool,
+) -> Result<Vec<ServiceKey>, ServiceError> {
+    let desired = &state.desired;
+    let removed = with_removed.then_some(&desired.removed_services);
+    if let Some(key) = key {
+        let is_removed = removed.is_some_and(|removed| removed.contains_key(&key));
+        return match desired.service(&key) {
+            Err(missing) if !is_removed => Err(missing),
+            _ => Ok(vec![key]),
+        };
+    }
+    let mut removed: Vec<ServiceKey> = removed
+        .into_iter()
+        .flat_map(|removed| removed.keys())
+        .copied()
+        .collect();
+    removed.sort_unstable();
+    Ok(desired.services.keys().copied().chain(removed).collect())
+}
+
+/// A service, or one that was removed and whose conns go on.
+fn message_of(
+    rates: &Rates,
+    state: &State,
+    key: &ServiceKey,
+    with_removed: bool,
+) -> Option<v1::VirtualService> {
+    if let Ok(service) = state.desired.service(key) {
+        return Some(service_message(rates, state, service));
+    }
+    let removed = state.desired.removed_services.get(key);
+    removed_message(rates, state, key, removed.filter(|_| with_removed)?)
+}
+
+/// A removed service. `None` if no conn of it goes on.
+fn removed_message(
+    rates: &Rates,
+    state: &State,
+    key: &ServiceKey,
+    service: &RemovedService,
+) -> Option<v1::VirtualService> {
+    let draining = draining(rates, &service.leaving);
+    let message = v1::VirtualService {
+        key: Some(convert::service_key_message(key)),
+        removed: true,
+        draining: draining
+            .map(|dest| dest_message(rates, state, key, dest))
+            .collect(),
+        leaving_laddrs: leaving_laddrs(rates, state, key, &service.uses),
+        ..v1::VirtualService::default()
+    };
+    let goes_on = !message.draining.is_empty() || !message.leaving_laddrs.is_empty();
+    goes_on.then_some(message)
+}
+
 fn service_message(rates: &Rates, state: &State, service: &ServiceEntry) -> v1::VirtualService {
+    let key = &service.request.key;
     let dests = service.dests.values();
     let growth = dests.fold(Counts::default(), |sum, dest| sum + rates.rates(dest.id));
     let counts = service.counts(|id| rates.counts(id));
-    let dest_message = |dest| dest_message(rates, state, service, dest);
+    let dest_message = |dest| dest_message(rates, state, key, dest);
     v1::VirtualService {
         counters: Some(convert::counters_message(&counts)),
         rates: Some(convert::rates_message(&growth)),
         dests: service.dests.values().map(dest_message).collect(),
-        draining: draining(rates, service).map(dest_message).collect(),
+        draining: draining(rates, &service.leaving)
+            .map(dest_message)
+            .collect(),
         laddrs: service
             .laddrs
             .iter()
             .chain(&service.wans)
             .map(|laddr| laddr_message(rates, state, laddr))
             .collect(),
-        leaving_laddrs: leaving_laddrs(rates, state, service),
+        leaving_laddrs: leaving_laddrs(rates, state, key, &service.leaving_uses),
         ..request_message::service(&service.request)
     }
 }
@@ -206,16 +266,20 @@ fn bare_laddr_message(state: &State, addr: IpAddr) -> v1::Laddr {
     }
 }
 
-/// The local addresses that the service no longer has: those that its conns still use, and those
+/// The local addresses that a service no longer has: those that its conns still use, and those
 /// that go with the last conn of other services.
-fn leaving_laddrs(rates: &Rates, state: &State, service: &ServiceEntry) -> Vec<v1::Laddr> {
-    let uses = service.leaving_uses.iter().map(|leaving| leaving.laddr_use);
+fn leaving_laddrs(
+    rates: &Rates,
+    state: &State,
+    service: &ServiceKey,
+    uses: &[LeavingUse],
+) -> Vec<v1::Laddr> {
+    let uses = uses.iter().map(|leaving| leaving.laddr_use);
     let uses = uses.filter(|laddr| rates.laddr_conns(laddr.laddr.use_id) != 0);
     let uses: Vec<LaddrUse> = uses.collect();
     let leaving = state.desired.leaving_laddrs.iter();
     let unused = leaving.filter(|leaving| {
-        leaving.service == service.request.key
-            && uses.iter().all(|laddr| laddr.addr() != leaving.addr)
+        leaving.service == *service && uses.iter().all(|laddr| laddr.addr() != leaving.addr)
     });
     let unused = unused.map(|leaving| bare_laddr_message(state, leaving.addr));
     let used = uses.iter().map(|laddr| laddr_message(rates, state, laddr));
@@ -223,26 +287,16 @@ fn leaving_laddrs(rates: &Rates, state: &State, service: &ServiceEntry) -> Vec<v
 }
 
 /// The removed dests of a service whose conns go on.
-fn draining<'a>(
-    rates: &'a Rates,
-    service: &'a ServiceEntry,
-) -> impl Iterator<Item = &'a DestEntry> {
-    let go_on = service.leaving.iter().filter(|leaving| !leaving.is_ending);
+fn draining<'a>(rates: &'a Rates, leaving: &'a [Leaving]) -> impl Iterator<Item = &'a DestEntry> {
+    let go_on = leaving.iter().filter(|leaving| !leaving.is_ending);
     let dests = go_on.map(|leaving| &leaving.dest);
     dests.filter(|dest| rates.conns(dest.id) != (0, 0))
 }
 
-fn dest_message(
-    rates: &Rates,
-    state: &State,
-    service: &ServiceEntry,
-    dest: &DestEntry,
-) -> v1::Dest {
+fn dest_message(rates: &Rates, state: &State, service: &ServiceKey, dest: &DestEntry) -> v1::Dest {
     let request = &dest.request;
     let end = (request.addr, request.port);
-    let drain_left_s = state
-        .desired
-        .drain_left_s(&service.request.key, end, state.now_ms);
+    let drain_left_s = state.desired.drain_left_s(service, end, state.now_ms);
     let (active, inactive) = rates.conns(dest.id);
     let counts = dest.counts(rates.counts(dest.id));
     let thresholds = Thresholds {

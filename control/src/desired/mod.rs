@@ -24,7 +24,8 @@ pub use ipvs::{
     AccessError, AccessList, DestEntry, DestRequest, LaddrError, LaddrRemoval, LaddrUse, Removal,
     ServiceEntry, ServiceError, ServiceRequest, TimeoutsRequest,
 };
-use ipvs::{DestAddrs, Drain, RemovedService};
+use ipvs::{DestAddrs, Drain};
+pub(crate) use ipvs::{Leaving, LeavingUse, RemovedService};
 pub(crate) use net::require_host;
 pub use net::{
     Address, AddressError, AddressRequest, LaddrEntry, LeavingLaddr, RouteError, RouteFilter,

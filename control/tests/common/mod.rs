@@ -153,7 +153,7 @@ impl Director {
 
     pub(crate) async fn services(&self) -> Vec<v1::VirtualService> {
         let mut client = self.ipvs().await;
-        let all = v1::ListServicesRequest { key: None };
+        let all = v1::ListServicesRequest::default();
         let stream = client.list_services(all).await.unwrap().into_inner();
         stream.map(Result::unwrap).collect().await
     }

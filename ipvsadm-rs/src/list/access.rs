@@ -35,7 +35,10 @@ pub(crate) async fn all(
     client: &mut Client,
     key: Option<ServiceKey>,
 ) -> Result<Vec<AccessEntry>, CliError> {
-    let request = ListServicesRequest { key };
+    let request = ListServicesRequest {
+        key,
+        with_removed: false,
+    };
     let mut stream = client.list_access(request).await?.into_inner();
     let mut entries = Vec::new();
     while let Some(entry) = stream.next().await {

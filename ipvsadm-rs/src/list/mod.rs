@@ -23,7 +23,10 @@ pub(crate) async fn list(client: &mut Client, line: &Line) -> Result<(), CliErro
     if line.has("connection") || line.has("sockpair") {
         return conns::conns(client, line).await;
     }
-    let mut services = services(client, request::service(line)?).await?;
+    let columns = columns(line);
+    // A removed service has a row only where those have one that it drains.
+    let with_removed = columns == Columns::Plain || line.has("json");
+    let mut services = services(client, request::service(line)?, with_removed).await?;
     if !line.has("nosort") {
         sort(&mut services);
     }
@@ -31,7 +34,6 @@ pub(crate) async fn list(client: &mut Client, line: &Line) -> Result<(), CliErro
         return cli::print_json(&services.iter().map(json::service).collect());
     }
     let version = client.get_version(Empty {}).await?.into_inner();
-    let columns = columns(line);
     let numbers = if line.has("exact") {
         Numbers::Exact
     } else {
@@ -94,7 +96,7 @@ pub(crate) async fn version(socket: &str) -> Result<(), CliError> {
 /// `-S`: prints the timeouts, and the services in the order in which they were added, so that `-R`
 /// keeps the order.
 pub(crate) async fn save(client: &mut Client) -> Result<(), CliError> {
-    let services = services(client, None).await?;
+    let services = services(client, None, false).await?;
     let access = access::all(client, None).await?;
     let of = |service: &VirtualService| -> Vec<_> {
         let entries = access.iter().filter(|entry| entry.service == service.key);
@@ -110,7 +112,7 @@ pub(crate) async fn save(client: &mut Client) -> Result<(), CliError> {
 
 /// `-G`: prints the local addresses of services.
 pub(crate) async fn laddrs(client: &mut Client, line: &Line) -> Result<(), CliError> {
-    let services = services(client, request::service(line)?).await?;
+    let services = services(client, request::service(line)?, true).await?;
     if line.has("json") {
         cli::print_json(&services.iter().map(json::service).collect())
     } else {
@@ -121,8 +123,9 @@ pub(crate) async fn laddrs(client: &mut Client, line: &Line) -> Result<(), CliEr
 async fn services(
     client: &mut Client,
     key: Option<ServiceKey>,
+    with_removed: bool,
 ) -> Result<Vec<VirtualService>, CliError> {
-    let request = ListServicesRequest { key };
+    let request = ListServicesRequest { key, with_removed };
     let mut stream = client.list_services(request).await?.into_inner();
     let mut services = Vec::new();
     while let Some(service) = stream.next().await {

@@ -19,6 +19,7 @@ pub(crate) fn service(service: &VirtualService) -> Value {
         "address": ip_or_zero(key.address.as_ref()).to_string(),
         "port": key.port,
         "match": key.r#match.as_ref().map(|given| matcher::saved(key.protocol(), given)),
+        "removed": service.removed,
         "scheduler": service.scheduler,
         "scheduler_flags": service.scheduler_flags,
         "hash_target": service.hash_target,

@@ -22,6 +22,7 @@ pub(crate) fn service(
     let key = service.key.clone().unwrap_or_default();
     let name = head_of(&key, names);
     let head = match columns {
+        Columns::Plain if service.removed => format!("{name} removed\n"),
         Columns::Plain => {
             format!("{name} {}{}\n", scheduler(service), options(service))
         }

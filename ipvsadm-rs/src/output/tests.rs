@@ -78,6 +78,37 @@ fn a_removed_dest_is_shown_as_long_as_it_drains() {
     assert!(!shown(&listed, Columns::Stats).contains("192.168.100.2:80"));
 }
 
+/// A removed service whose conns go on: its head says so, and it has rows for them alone.
+#[test]
+fn a_removed_service_is_shown_as_long_as_it_drains() {
+    let mut listed = VirtualService {
+        key: tutorial().key,
+        removed: true,
+        ..VirtualService::default()
+    };
+    let mut dest = tutorial().dests.remove(0);
+    dest.active_conns = 3;
+    listed.draining = vec![dest];
+    let mut laddr = tutorial().laddrs.remove(0);
+    laddr.conns = 3;
+    listed.leaving_laddrs = vec![laddr];
+    assert_eq!(
+        shown(&listed, Columns::Plain),
+        "Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
+TCP  10.0.0.100:80 removed
+  -> 192.168.100.2:80             FullNat 0      3          0          removed, drains
+"
+    );
+    assert_eq!(
+        laddrs(&[listed]),
+        "VIP:VPORT            TOTAL    SNAT_IP              CONFLICTS  CONNS
+10.0.0.100:80        0
+                              192.168.100.200      0          3          deleted, goes with its last conn
+"
+    );
+}
+
 /// LVS prints flags as in `TCP  172.24.3.177:80 mh (flag-1,flag-2)`. DPVS prints the hash target
 /// before all other options.
 #[test]

@@ -25,9 +25,9 @@ pub(crate) struct Leaving {
 #[derive(Debug, Clone)]
 pub(crate) struct RemovedService {
     id: ServiceId,
-    leaving: Vec<Leaving>,
+    pub(crate) leaving: Vec<Leaving>,
     /// Its local addresses, which the conns of its dests may still use
-    uses: Vec<LeavingUse>,
+    pub(crate) uses: Vec<LeavingUse>,
 }
 
 /// The removal of a dest. It is over when no worker has anything left of the dest.
