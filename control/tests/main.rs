@@ -8,12 +8,11 @@
 
 mod common;
 
-mod bad_clients;
+mod api;
 mod conns;
 mod counting;
 mod draining;
 mod edits;
-mod explaining;
 mod laddr_uses;
 mod link_local;
 mod match_services;
@@ -22,6 +21,3 @@ mod publishing;
 mod reconfiguring;
 mod routing;
 mod rules;
-mod stock_clients;
-mod transactions;
-mod unset_fields;

@@ -100,9 +100,12 @@ impl SteeredPort {
         let received = self.received();
         let state = self.state();
         let mut facts = vec![
-            ("steering_ipv4", state.describe(&state.steering.v4)),
-            ("steering_ipv6", state.describe(&state.steering.v6)),
+            ("steering_ipv4", describe(&state.steering.v4)),
+            ("steering_ipv6", describe(&state.steering.v6)),
         ];
+        if state.steering.is_rss() {
+            facts.push(("steering_proof", state.proof()));
+        }
         if let Some(rss) = &state.steering.rss {
             let queues: Vec<u16> = rss.table.iter().map(|queue| queue.0).collect();
             facts.push(("rss_fields", fields(rss.fields)));
@@ -137,15 +140,19 @@ impl State {
         Some(Changed::Demoted(why))
     }
 
-    fn describe(&self, steering: &Steering) -> String {
-        match steering {
-            Steering::OneWorker => "one worker".to_owned(),
-            Steering::Rss if self.proved == 0 => {
-                "rss, as the driver says; no packets have proved it yet".to_owned()
-            }
-            Steering::Rss => format!("rss, proved by {} packets", self.proved),
-            Steering::RedirectRing(why) => format!("redirect ring: {why}"),
+    /// The packets of both families are one proof: a driver has one hash for both.
+    fn proof(&self) -> String {
+        match self.proved {
+            0 => "none yet: it is what the driver says".to_owned(),
+            packets => format!("{packets} packets"),
         }
+    }
+}
+
+fn describe(steering: &Steering) -> String {
+    match steering {
+        Steering::RedirectRing(why) => format!("{steering}: {why}"),
+        Steering::OneWorker | Steering::Rss => steering.to_string(),
     }
 }
 

@@ -7,6 +7,7 @@ use ipvs_core::Arrival;
 use rss::Key;
 
 use super::method::{Steering, WhyRing};
+use super::port::SteeredPort;
 use super::settle::{Candidate, Changed, PortSteering, Settled, Spreads, check_again, settle};
 
 const ALL: RssFields = RssFields {
@@ -224,4 +225,55 @@ fn a_table_that_the_driver_changes_is_set_again_and_a_changed_key_demotes() {
     assert_eq!(check_again(&nic, &mut steering), Some(demoted));
     assert!(!steering.is_rss());
     assert_eq!(check_again(&nic, &mut steering), None, "it is said once");
+}
+
+#[test]
+fn packets_at_the_wrong_worker_demote_a_port_and_the_log_names_the_driver() {
+    let key = key();
+    let nic = nic(&key, 128);
+    let steering = settled(&key, 2, &[&nic]).ports.remove(0);
+    let port = SteeredPort::new(steering, 2);
+    let fact = |name: &str| {
+        let facts = port.facts();
+        facts
+            .into_iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value)
+    };
+    port.arrivals_of(0).received.add(60);
+    port.arrivals_of(1).received.add(60);
+    port.arrivals_of(1).misplaced.add(1);
+    assert_eq!(port.watch(&nic, "net_example", true), None);
+    assert_eq!(
+        (port.summary(), fact("steering_proof")),
+        ("rss".into(), Some("120 packets".into()))
+    );
+    port.arrivals_of(0).received.add(100);
+    port.arrivals_of(0).misplaced.add(50);
+    let said = port.watch(&nic, "net_example", true).unwrap();
+    assert!(
+        said.contains("net_example") && said.contains("50 of 100 packets"),
+        "{said}"
+    );
+    assert_eq!(port.summary(), "redirect ring");
+    assert_eq!(fact("packets_redirected"), Some("51".into()));
+    assert_eq!(
+        port.watch(&nic, "net_example", true),
+        None,
+        "it is said once"
+    );
+}
+
+#[test]
+fn a_table_that_changed_while_the_link_was_down_is_set_again() {
+    let key = key();
+    let nic = nic(&key, 128);
+    let steering = settled(&key, 2, &[&nic]).ports.remove(0);
+    let port = SteeredPort::new(steering, 2);
+    assert_eq!(port.watch(&nic, "net_example", false), None);
+    nic.rss.lock().unwrap().table.fill(QueueId(0));
+    let said = port.watch(&nic, "net_example", true).unwrap();
+    assert!(said.contains("was set again"), "{said}");
+    assert!(nic.rss().unwrap().table.contains(&QueueId(1)));
+    assert_eq!(port.summary(), "rss");
 }
