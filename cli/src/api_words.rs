@@ -50,6 +50,10 @@ pub const API_WORDS: &[(&str, &str)] = &[
     ("VirtualService.syn_proxy", "-j {}"),
     ("VirtualService.syn_proxy_above", "-j {}"),
     ("VirtualService.proxy_protocol", "--proxy-protocol {}"),
+    (
+        "VirtualService.proxy_protocol_udp",
+        "--proxy-protocol-udp {}",
+    ),
     ("VirtualService.uoa", "--uoa {}"),
     ("VirtualService.uoa_max_trail", "--uoa-max-trail {}"),
     ("Dest.address", "-r {}"),

@@ -175,7 +175,7 @@ async fn options_that_cannot_work_are_refused() {
                 service.proxy_protocol = "v2".into();
                 service.proxy_protocol_udp = "each".into();
             }),
-            "--proxy-protocol-udp is for UDP services",
+            "`VirtualService.proxy_protocol_udp` is for UDP services",
         ),
         (
             udp(|service| service.proxy_protocol_udp = "each".into()),
@@ -186,7 +186,7 @@ async fn options_that_cannot_work_are_refused() {
                 service.proxy_protocol = "v2".into();
                 service.proxy_protocol_udp = "all".into();
             }),
-            "unknown --proxy-protocol-udp 'all': it is each or first",
+            "unknown `VirtualService.proxy_protocol_udp` 'all': it is each or first",
         ),
     ] {
         refused(

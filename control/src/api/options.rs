@@ -115,19 +115,19 @@ fn is_in_each_datagram(message: &v1::VirtualService, key: &ServiceKey) -> Result
         FIRST_DATAGRAM => false,
         _ => {
             return Err(Status::invalid_argument(format!(
-                "unknown --proxy-protocol-udp '{which}': it is each or first"
+                "unknown `VirtualService.proxy_protocol_udp` '{which}': it is each or first"
             )));
         }
     };
     if key.protocol != Protocol::Udp {
         return Err(Status::invalid_argument(format!(
-            "service {key}: --proxy-protocol-udp is for UDP services"
+            "service {key}: `VirtualService.proxy_protocol_udp` is for UDP services"
         )));
     }
     if matches!(message.proxy_protocol.as_str(), "" | "disable") {
         return Err(Status::invalid_argument(format!(
-            "service {key}: --proxy-protocol-udp says which datagrams carry a PROXY header: \
-             give --proxy-protocol v2 too"
+            "service {key}: `VirtualService.proxy_protocol_udp` says which datagrams carry a PROXY \
+             header: give `VirtualService.proxy_protocol=v2` too"
         )));
     }
     Ok(is_each)
