@@ -123,7 +123,9 @@ async fn an_edit_of_the_proxy_protocol_keeps_which_datagrams_carry_it() {
     let edit = with("", "each", &["proxy_protocol_udp"]);
     let refused = ipvs.edit_service(edit).await.unwrap_err();
     assert!(
-        refused.message().contains("give --proxy-protocol v2 too"),
+        refused
+            .message()
+            .contains("give `VirtualService.proxy_protocol=v2` too"),
         "{refused}"
     );
 }

@@ -179,7 +179,7 @@ async fn options_that_cannot_work_are_refused() {
         ),
         (
             udp(|service| service.proxy_protocol_udp = "each".into()),
-            "give --proxy-protocol v2 too",
+            "give `VirtualService.proxy_protocol=v2` too",
         ),
         (
             udp(|service| {
