@@ -3,6 +3,7 @@
 
 use packet::PacketBuf;
 use packet::ip::IpFacts;
+use rss::WorkerId;
 
 use crate::config::Protocol;
 use crate::conn::ConnFlags;
@@ -26,12 +27,26 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             protocol: Protocol::Udp.number(),
         };
         let Some(found) = self.family.conns.find(&exchange) else {
-            return self.shared.to_kernel(packet, io);
+            return match self.next_of_exchange(&packet, &exchange) {
+                Some(worker) => self.shared.redirect(packet, worker, io),
+                None => self.shared.to_kernel(packet, io),
+            };
         };
         let conn = self.family.conns.get(found.id);
         if conn.flags.has(ConnFlags::LOCAL_PORT) || conn.flags.has(ConnFlags::NAT64) {
             return self.shared.drop(packet, DropReason::IpsecMode);
         }
         self.forward_later_fragment(packet, ip, found, 0, io);
+    }
+
+    /// The worker to ask next for the conn of a key exchange. NICs do not know that packets without
+    /// ports belong to it.
+    fn next_of_exchange(&self, packet: &B, exchange: &Tuple<A>) -> Option<WorkerId> {
+        if self.is_from_nat_dest(exchange) {
+            return self.shared.next_of_nat(packet, exchange);
+        }
+        let services = &self.shared.snapshot.services;
+        services.of_vip(Protocol::Udp, exchange.dst, IKE)?;
+        self.shared.next_of_client(packet, exchange)
     }
 }

@@ -1,6 +1,6 @@
 //! AH and ESP go to the dest of the key exchange (IKE) between the same addresses, as in IPVS.
 
-use ipvs_core::{DropReason, Encapsulation, FwdMode, Protocol};
+use ipvs_core::{Arrival, DropReason, Encapsulation, FwdMode, Protocol};
 use rstest::rstest;
 use testkit::director::*;
 use testkit::frames::{self, Macs};
@@ -42,15 +42,43 @@ const CLIENT_IKE: &str = "10.0.0.48:500";
 const VIP_IKE: &str = "10.0.0.100:500";
 const DEST_IKE: &str = "192.168.100.2:500";
 
-fn director(fwdmode: FwdMode) -> Director {
-    let setup = Setup {
+fn setup(fwdmode: FwdMode) -> Setup {
+    Setup {
         protocol: Protocol::Udp,
         fwdmode,
         vip: VIP_IKE,
         dests: vec![DEST_IKE],
         ..Setup::default()
+    }
+}
+
+fn director(fwdmode: FwdMode) -> Director {
+    setup(fwdmode).build()
+}
+
+/// NICs hash no ports of AH and ESP, so their packets come to any worker.
+#[rstest]
+fn ah_and_esp_find_the_worker_of_the_key_exchange(
+    #[values(FwdMode::DirectRoute, FwdMode::Nat)] fwdmode: FwdMode,
+    #[values(Arrival::ByHash, Arrival::AsItComes)] arrival: Arrival,
+    #[values(0, 1, 2, 3)] at: usize,
+) {
+    let setup = Setup {
+        workers: 4,
+        arrival,
+        ..setup(fwdmode)
     };
-    setup.build()
+    let mut workers = setup.build_all();
+    let ike = frames::udp(CLIENT_IKE, VIP_IKE, b"IKE", FROM_CLIENT);
+    only(receive_at(&mut workers, 0, WAN, &ike));
+    let packet = ipsec(ESP, CLIENT_IKE, VIP_IKE, FROM_CLIENT);
+    assert_eq!(only(receive_at(&mut workers, at, WAN, &packet)).0, LAN);
+    if fwdmode == FwdMode::Nat {
+        let answer = ipsec(ESP, DEST_IKE, CLIENT_IKE, FROM_DEST);
+        assert_eq!(only(receive_at(&mut workers, at, LAN, &answer)).0, WAN);
+    }
+    let stranger = ipsec(ESP, "10.0.0.49:500", VIP_IKE, FROM_CLIENT);
+    assert_eq!(receive_at(&mut workers, at, WAN, &stranger), []);
 }
 
 #[rstest]
