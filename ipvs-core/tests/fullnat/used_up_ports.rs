@@ -2,7 +2,7 @@
 //! closing. Those give way, oldest first, and the dest takes the new conn although it may remember
 //! the old one in TIME_WAIT (RFC 9293, 3.10.7.4; RFC 6191).
 
-use ipvs_core::{DropReason, FwdMode, Protocol};
+use ipvs_core::{DropReason, FwdMode, LaddrUseId, Protocol};
 use rstest::rstest;
 use testkit::director::*;
 use testkit::frames::{self, Seen};
@@ -275,6 +275,23 @@ fn conns_that_are_not_closing_keep_their_ports() {
     let syn = frames::tcp("10.0.0.48:11", VIP).flags("S");
     director.rejects(WAN, &syn.frame(FROM_CLIENT), DropReason::NoLocalPort);
     assert_eq!(ports_of(&mut director), [1, 2, 3, 4]);
+}
+
+/// A port is counted for the conn that has it, and that none was free is counted too.
+#[test]
+fn a_port_that_was_taken_over_is_counted_for_the_new_conn_alone() {
+    let mut director = director();
+    let syns: Vec<_> = (1..=4).map(|port| V4.open(&mut director, port)).collect();
+    V4.close(&mut director, 2, &syns[1], 0);
+    let uses = |director: &Director| {
+        let stats = director.engine.stats().laddr_use(LaddrUseId(0));
+        (stats.conns.get(), stats.conflicts.get())
+    };
+    assert_eq!(uses(&director), (PORTS as u64, 0));
+    assert_eq!(V4.open(&mut director, 11).src, syns[1].src);
+    assert_eq!(uses(&director), (PORTS as u64, 1));
+    director.wait_s(100);
+    assert_eq!((director.conns().len(), uses(&director)), (0, (0, 1)));
 }
 
 /// The port is free for the next conn as soon as the one that took it over has ended.
