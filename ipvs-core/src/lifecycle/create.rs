@@ -100,7 +100,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if opening.is_adopted
             && let Err(reason) = adopt(&mut conn)
         {
-            self.return_port(&conn, io);
+            // The port that a closing conn would have given is still its own.
+            if heir_of.is_none() {
+                self.return_port(&conn, io);
+            }
             return Err(reason.into());
         }
         let ext = conn.flags.has(ConnFlags::EDITED).then(|| {
