@@ -100,6 +100,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         if let Some(packet) = &miss.packet
             && let Some(worker) = self.elsewhere(packet, &miss.flow)
+            && !self.is_made(miss)
         {
             return self.hand_over_miss(miss, worker, io);
         }
@@ -109,18 +110,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if has_syn_proxy && miss.flow.protocol() == Protocol::Tcp {
             syn_proxied = self.answer_for_syn_proxy(miss, io);
         }
+        if self.is_made(miss) {
+            return;
+        }
         let Some(packet) = &miss.packet else {
             return;
         };
         let flow = &miss.flow;
-        if self
-            .family
-            .conns
-            .find_again(&miss.lookup, &flow.tuple)
-            .is_some()
-        {
-            return;
-        }
         let expected = self.expectation_of_call(packet, flow);
         if let Some(expected) = &expected
             && expected.vip != flow.tuple.dst.to_ip()
@@ -148,7 +144,13 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// A packet of another worker, unless an earlier packet of the batch has made its conn here.
+    /// Whether an earlier packet of the batch has made the conn here.
+    fn is_made(&self, miss: &Miss<A, B>) -> bool {
+        let found = self.family.conns.find_again(&miss.lookup, &miss.flow.tuple);
+        found.is_some()
+    }
+
+    /// A packet of another worker.
     #[cold]
     fn hand_over_miss(&self, miss: &mut Miss<A, B>, worker: WorkerId, io: &mut impl Io<B>) {
         if let Some(packet) = miss.packet.take() {
