@@ -35,8 +35,8 @@ const DRIVERS: &[&str] = &[
     "net_vmxnet3",
 ];
 
-/// Libraries of which a static build takes everything: EAL, ethdev, and what the drivers above need.
-/// Of the others it takes what something refers to.
+/// Libraries of which a static build takes everything: EAL, ethdev, and what the drivers above
+/// need. Of the others it takes what something refers to.
 const LIBRARIES: &[&str] = &[
     "argparse",
     "bpf",

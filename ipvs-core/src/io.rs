@@ -12,8 +12,8 @@ pub enum Handoff {
     /// A TCP or UDP packet that a NIC would have brought to the right worker if it hashed as the
     /// director does.
     Misplaced,
-    /// No NIC could know: a fragment, an ICMP error, a reply of NAT, another protocol, or the packet
-    /// was handed over before.
+    /// No NIC could know: a fragment, an ICMP error, a reply of NAT, another protocol, or the
+    /// packet was handed over before.
     Unforeseen,
 }
 

@@ -29,8 +29,8 @@
 //!
 //! use ipvs_core::tuple::HashKey;
 //! use ipvs_core::{
-//!     Arrival, Engine, EngineConfig, Event, Handoff, Io, Keys, Now, Origin, Owners, SharedState, WorkerId,
-//!     WorkerStats,
+//!     Arrival, Engine, EngineConfig, Event, Handoff, Io, Keys, Now, Origin, Owners, SharedState,
+//!     WorkerId, WorkerStats,
 //! };
 //! use packet::{PacketBuf, PortId};
 //! use testkit::VecBuf;

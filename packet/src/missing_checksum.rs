@@ -14,8 +14,8 @@ const SERVICE_VLAN: EtherType = EtherType(0x88a8);
 const TAG_LEN: usize = 4;
 
 /// Fills in the checksum of a TCP or UDP packet, and notes that it is right. Frames that are not
-/// sound, fragments and other protocols stay as they are, with a checksum of which nothing is known:
-/// the engine finds out what is wrong with them.
+/// sound, fragments and other protocols stay as they are, with a checksum of which nothing is
+/// known: the engine finds out what is wrong with them.
 #[cold]
 pub fn fill_in<B: PacketBuf>(packet: &mut B) {
     let state = match fill_in_frame(packet.bytes_mut()) {

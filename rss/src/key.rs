@@ -26,8 +26,8 @@ impl Key {
         })
     }
 
-    /// The hash of an input, as Microsoft's "RSS hashing functions" defines it: each bit that is set
-    /// adds the window of the key that begins at it. It goes bit by bit; [`crate::Owners`] has
+    /// The hash of an input, as Microsoft's "RSS hashing functions" defines it: each bit that is
+    /// set adds the window of the key that begins at it. It goes bit by bit; [`crate::Owners`] has
     /// tables for the packet path.
     pub fn hash(&self, input: &[u8]) -> u32 {
         let bits = (0..input.len() * 8).filter(|bit| input[bit / 8] >> (7 - bit % 8) & 1 == 1);

@@ -38,7 +38,8 @@ pub struct Owners {
 }
 
 impl Owners {
-    /// The owners of the packets of `workers` workers, for NICs with this key and redirection table.
+    /// The owners of the packets of `workers` workers, for NICs with this key and redirection
+    /// table.
     ///
     /// # Errors
     /// If the table cannot be used, or the key is so regular that local ports cannot be chosen by

@@ -63,8 +63,9 @@ fn tables(columns: [u16; 16]) -> [[u16; 256]; 2] {
     })
 }
 
-/// What each bit of a port adds to the index: its class, in the upper bits. Bits that are not needed
-/// to reach all classes also add a bit of their own below, so that no two ports have one index.
+/// What each bit of a port adds to the index: its class, in the upper bits. Bits that are not
+/// needed to reach all classes also add a bit of their own below, so that no two ports have one
+/// index.
 fn columns(classes: [u16; 16], class_bits: u32) -> [u16; 16] {
     let below = 16 - class_bits;
     let mut next = 0;

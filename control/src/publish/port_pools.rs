@@ -1,4 +1,5 @@
-//! The port pools of local addresses, as control sees them: it makes them, and reads their counters.
+//! The port pools of local addresses, as control sees them: it makes them, and reads their
+//! counters.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -4,7 +4,8 @@ use ipvs_core::Counter;
 
 /// Packets after which the method is judged for the first time.
 const ENOUGH: u64 = 100;
-/// Of how many packets one may be at the wrong worker: packets of flows that have moved, for instance.
+/// Of how many packets one may be at the wrong worker: packets of flows that have moved, for
+/// instance.
 const ONE_OF: u64 = 100;
 
 /// What a worker has received from a port. The worker writes it, control reads it.

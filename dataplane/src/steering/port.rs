@@ -11,8 +11,8 @@ use super::arrivals::{Arrivals, Judged};
 use super::method::{Steering, WhyRing};
 use super::settle::{Changed, PortSteering, Spreads, check_again};
 
-/// Time between two looks at what the driver uses. Some drivers change the table when the link comes
-/// or the number of queues changes.
+/// Time between two looks at what the driver uses. Some drivers change the table when the link
+/// comes or the number of queues changes.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// The steering of a started port.

@@ -176,8 +176,8 @@ impl Port {
         let _ = taken.or_else(|_| self.set_promiscuous(true));
     }
 
-    /// The receive and the transmit queue of this number of a started port. `None` if there are none,
-    /// or they were taken before.
+    /// The receive and the transmit queue of this number of a started port. `None` if there are
+    /// none, or they were taken before.
     pub fn take_queues(&mut self, queue: QueueId) -> Option<(RxQueue, TxQueue)> {
         let taken = self.taken.get_mut(usize::from(queue.0))?;
         if std::mem::replace(taken, true) {

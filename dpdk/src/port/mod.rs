@@ -2,7 +2,8 @@
 //!
 //! [`Port`] is the entrance: it is looked up by name, configured and started once, and hands out
 //! its queues. [`PortInfo`] is what the driver says the port can do, [`PortStats`] and [`Link`] are
-//! what it counts and how its link is, [`Rss`] is how it spreads packets, [`PortError`] says what did not work.
+//! what it counts and how its link is, [`Rss`] is how it spreads packets, [`PortError`] says what
+//! did not work.
 
 mod error;
 mod ethdev;

@@ -76,8 +76,8 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
     }
 
-    /// No conn is known. A fragment for the director alone is dropped; the kernel may know the way of
-    /// any other.
+    /// No conn is known. A fragment for the director alone is dropped; the kernel may know the way
+    /// of any other.
     pub(super) fn give_up_later_fragment(&self, packet: B, dst: A, io: &mut impl Io<B>) {
         if self.is_local_alone(dst) {
             self.shared.drop(packet, DropReason::Fragment);

@@ -153,8 +153,8 @@ mod tests {
         assert!((0..2_000_000).all(|_| seen.insert(numbers.next_of_fragments())));
     }
 
-    /// RFC 7739, 4: who can tell the next number forges fragments. What goes to one destination says
-    /// nothing about another, and the fragments of one packet nothing about those of the next.
+    /// RFC 7739, 4: who can tell the next number forges fragments. What goes to one destination
+    /// says nothing about another, and the fragments of one packet nothing about those of the next.
     #[test]
     fn numbers_of_others_are_hard_to_guess() {
         let numbers = Identifications::new(WorkerId(0), 1, RANDOM);

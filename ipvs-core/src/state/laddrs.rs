@@ -21,8 +21,8 @@ struct Entry {
     leaving: bool,
 }
 
-/// The queues of one address, by table and class of dests. IPv6's table has conns with IPv4 addresses
-/// too, for NAT64.
+/// The queues of one address, by table and class of dests. IPv6's table has conns with IPv4
+/// addresses too, for NAT64.
 type Queues = [[ClosingQueue; CLASSES]; 2];
 
 /// Port pools, indexed by the `LaddrId` that control assigned. An address has one pool at a time.

@@ -1,4 +1,5 @@
-//! The SYN proxy and fragments. Segments without DF may be cut anywhere on their way (RFC 791, 2.3).
+//! The SYN proxy and fragments. Segments without DF may be cut anywhere on their way (RFC 791,
+//! 2.3).
 
 use ipvs_core::{FwdMode, Protocol, SynProxy};
 use rstest::rstest;

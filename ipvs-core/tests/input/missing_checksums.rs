@@ -1,5 +1,5 @@
-//! Frames whose checksum a virtual machine left to its NIC (virtio 1.2, 5.1.6.2: the field holds the
-//! sum of the pseudo header). They leave with a right checksum, whatever was done with them.
+//! Frames whose checksum a virtual machine left to its NIC (virtio 1.2, 5.1.6.2: the field holds
+//! the sum of the pseudo header). They leave with a right checksum, whatever was done with them.
 
 use ipvs_core::{FwdMode, Origin, Protocol};
 use packet::{ChecksumState, PortId};

@@ -111,8 +111,8 @@ fn an_init_in_an_established_association_is_rewritten_like_any_packet(
     assert_eq!(director.conns().len(), 1);
 }
 
-/// kubernetes/kubernetes#101607, #105249: what a client sent before there was a service kept it from
-/// the service, as long as it went on from the same port.
+/// kubernetes/kubernetes#101607, #105249: what a client sent before there was a service kept it
+/// from the service, as long as it went on from the same port.
 #[rstest]
 fn a_client_from_before_the_service_is_served_as_soon_as_there_is_one(
     #[values(FwdMode::FullNat, FwdMode::Nat, FwdMode::DirectRoute)] fwdmode: FwdMode,
@@ -136,9 +136,9 @@ fn a_client_from_before_the_service_is_served_as_soon_as_there_is_one(
     assert_eq!(port, LAN);
 }
 
-/// cilium/cilium#23913: a dest that calls the VIP and is given to itself. It sees a local address, so
-/// its answer comes back, and so does the next conn from the same port. With its own address as the
-/// source it would take no packet (RFC 1122, 3.2.1.3).
+/// cilium/cilium#23913: a dest that calls the VIP and is given to itself. It sees a local address,
+/// so its answer comes back, and so does the next conn from the same port. With its own address as
+/// the source it would take no packet (RFC 1122, 3.2.1.3).
 #[rstest]
 fn a_dest_that_calls_its_own_service_is_answered(
     #[values(FwdMode::FullNat, FwdMode::Nat)] fwdmode: FwdMode,

@@ -2,8 +2,9 @@
 //!
 //! `service` and `dest` have the calls, `dest_addrs` the addresses of all dests, `service_rules`
 //! what may stand together, `service_error` why a change was refused. `laddr` joins a service and
-//! an address of the director, `laddr_use` says where the conns of both are counted. `leaving` are removed dests that still have conns, `drain` ends
-//! these at a deadline. `timeouts` are those of conns.
+//! an address of the director, `laddr_use` says where the conns of both are counted. `leaving` are
+//! removed dests that still have conns, `drain` ends these at a deadline. `timeouts` are those of
+//! conns.
 
 mod access;
 mod dest;

@@ -1,8 +1,8 @@
 //! Addresses and routes of the director as operators asked for them: `dpip`.
 //!
 //! An address makes the routes to itself and to its network. `laddr_entry` is an address whose
-//! ports are shared out among the workers, `link_local` what each device with IPv6 has. VLAN, bond and tunnel devices will have their files
-//! here.
+//! ports are shared out among the workers, `link_local` what each device with IPv6 has. VLAN, bond
+//! and tunnel devices will have their files here.
 
 mod address;
 mod laddr_entry;

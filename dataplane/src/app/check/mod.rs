@@ -1,8 +1,8 @@
 //! `dpvsd --check`: what is missing on this machine, and the command that mends it.
 //!
 //! [`check`] is the entrance. `memory` looks at what the tables take, `resources` at hugepages,
-//! CPUs and the socket's folder, `nics` at the devices, `release` at DPDK itself, and each returns [`Finding`]s.
-//! [`memory_of`] chooses the pages that a start uses.
+//! CPUs and the socket's folder, `nics` at the devices, `release` at DPDK itself, and each returns
+//! [`Finding`]s. [`memory_of`] chooses the pages that a start uses.
 
 mod finding;
 mod memory;

@@ -199,8 +199,8 @@ fn a_local_port_that_another_conn_has_takes_no_data_conn() {
     assert_eq!((director.conns().len(), in_use.used()), (0, 0));
 }
 
-/// All ports towards the dest's port 20 are in use: that of the data conn that closed first is given
-/// to the next call.
+/// All ports towards the dest's port 20 are in use: that of the data conn that closed first is
+/// given to the next call.
 #[test]
 fn a_data_conn_that_is_over_gives_its_port_to_the_next() {
     let mut director = director(FwdMode::FullNat);
