@@ -17,7 +17,6 @@ use crate::direction::Direction;
 use crate::drop_reason::DropReason;
 use crate::helper::ftp_line::Replacement;
 use crate::helper::ftp_nat64::translated_reply;
-use crate::io::Io;
 use crate::lifecycle::{bind, laddr_use, opening};
 use crate::state::Expectation;
 use crate::tcp_state::TcpState;
@@ -230,7 +229,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         packet: &B,
         flow: &Flow<A>,
         expected: &Expectation,
-        io: &mut impl Io<B>,
     ) -> Result<Found, DropReason> {
         let l4 = flow.l4(packet.bytes());
         opening::verify_checksum(flow, l4)?;
@@ -247,12 +245,12 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         let earlier = self.earlier_data_conn(&conn.tuple(Direction::Inbound))?;
         self.shared.claim_expectation_port(expected, &flow.tuple)?;
         if let Some(earlier) = earlier {
-            self.end(earlier, io);
+            self.end(earlier);
         }
         // From here on the conn owns the local port.
         self.forget_expectation(flow);
         let Ok(id) = self.family.conns.insert(conn) else {
-            self.return_port(&conn, io);
+            self.return_port(&conn);
             return Err(DropReason::ConnTableFull);
         };
         self.count_new_conn(service_id, conn.dest());
@@ -390,10 +388,9 @@ impl<B: PacketBuf> crate::ctx::Shared<B> {
     fn return_expectation_port(&mut self, gone: &Expectation) {
         if gone.lport != 0 {
             let class = gone.class as usize;
-            // A pool that is to be removed goes when its last conn ends, so nothing is to be done
-            // here.
-            let id = self.laddrs.id_of(gone.laddr);
-            let _ = id.and_then(|id| self.laddrs.put_port(id, class, gone.lport));
+            if let Some(id) = self.laddrs.id_of(gone.laddr) {
+                self.laddrs.put_port(id, class, gone.lport);
+            }
         }
     }
 

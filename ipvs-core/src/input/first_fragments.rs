@@ -46,7 +46,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         };
         self.forward(packet, flow, found, io);
         let Some(whole) = whole else {
-            return self.end(found.id, io);
+            return self.end(found.id);
         };
         let now = self.shared.now.tick();
         let noted = self.family.fragments.first_of(now, &whole);

@@ -122,7 +122,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             && expected.vip != flow.tuple.dst.to_ip()
         {
             if let Some(packet) = miss.packet.take() {
-                match self.create_active_call(&packet, flow, expected, io) {
+                match self.create_active_call(&packet, flow, expected) {
                     Ok(found) => {
                         if let Some((neighbour, port)) = expected.way_back {
                             self.note_neighbour(found.id, neighbour, port);
@@ -134,7 +134,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             }
             return;
         }
-        match self.create_conn(miss, expected.as_ref(), io) {
+        match self.create_conn(miss, expected.as_ref()) {
             Ok(id) => {
                 if let Some(ext) = syn_proxied {
                     self.note_syn_proxied(id, ext);
@@ -168,7 +168,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             && self.gives_way(packet, flow, found.id)
         {
             self.reset_dest_if_established(found.id, io);
-            self.end(found.id, io);
+            self.end(found.id);
         }
     }
 
@@ -271,7 +271,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     fn complete_conn(&mut self, miss: &mut Miss<A, B>, io: &mut impl Io<B>) {
         let flow = &miss.flow;
         let found = match miss.made {
-            Some((id, outbound)) => self.enter_way_back(id, outbound, flow, io),
+            Some((id, outbound)) => self.enter_way_back(id, outbound, flow),
             None if miss.packet.is_none() => return,
             None => match self.family.conns.find_again(&miss.lookup, &flow.tuple) {
                 Some(found) => Ok(found),
@@ -304,7 +304,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// it was recycled.
     #[inline(never)]
     fn create_again(&mut self, miss: &mut Miss<A, B>, io: &mut impl Io<B>) {
-        match self.create_conn(miss, None, io) {
+        match self.create_conn(miss, None) {
             Ok(_) => self.complete_conn(miss, io),
             Err(unserved) => self.refuse_conn(miss, unserved, None, io),
         }
@@ -317,17 +317,16 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         id: ConnId,
         outbound: Lookup,
         flow: &Flow<A>,
-        io: &mut impl Io<B>,
     ) -> Result<Found, DropReason> {
         if !self.family.conns.holds(id, &flow.tuple) {
             return Err(DropReason::ConnTableFull);
         }
         if self.is_way_back_in_use(id, &outbound) {
-            self.end(id, io);
+            self.end(id);
             return Err(DropReason::NatTupleInUse);
         }
         if self.family.conns.insert_outbound(id, outbound).is_err() {
-            self.end(id, io);
+            self.end(id);
             return Err(DropReason::ConnTableFull);
         }
         Ok(Found {

@@ -120,7 +120,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             adoption: Adoption::ByError,
             ..Miss::new(packet, flow, lookup)
         };
-        let made = self.create_conn(&mut miss, None, io);
+        let made = self.create_conn(&mut miss, None);
         let Some(packet) = miss.packet else {
             return;
         };

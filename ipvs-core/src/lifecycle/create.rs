@@ -11,7 +11,6 @@ use crate::config::{
 use crate::conn::{Conn, ConnExt, ConnFlags, ConnId, IdleTimeout, Lookup, TableFull};
 use crate::ctx::{Adoption, Forwarder, Miss};
 use crate::drop_reason::DropReason;
-use crate::io::Io;
 use crate::lifecycle::bind::{Binding, Bound};
 use crate::lifecycle::opening::{Opening, adopt};
 use crate::state::{Expectation, limits, service_state_of, templates};
@@ -39,7 +38,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         &mut self,
         miss: &mut Miss<A, B>,
         expected: Option<&Expectation>,
-        io: &mut impl Io<B>,
     ) -> Result<ConnId, Unserved> {
         let Miss { packet, flow, .. } = miss;
         let packet = packet.as_ref().ok_or(Unserved::NoService)?;
@@ -102,7 +100,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         {
             // The port that a closing conn would have given is still its own.
             if heir_of.is_none() {
-                self.return_port(&conn, io);
+                self.return_port(&conn);
             }
             return Err(reason.into());
         }
@@ -113,7 +111,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         if let Some(old) = heir_of {
             self.take_over_port(old, opening.segment, &mut conn);
         }
-        let (id, outbound) = self.insert(&miss.lookup, conn, service_id, io)?;
+        let (id, outbound) = self.insert(&miss.lookup, conn, service_id)?;
         miss.made = Some((id, outbound));
         if laddr_use.is_some() {
             self.begin_laddr_use(id, laddr_use);
@@ -180,11 +178,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         lookup: &Lookup,
         conn: Conn<A>,
         service: ServiceId,
-        io: &mut impl Io<B>,
     ) -> Result<(ConnId, Lookup), DropReason> {
         let inserted = match self.family.conns.insert_inbound(lookup, conn) {
             Ok(inserted) => inserted,
-            Err(TableFull) => self.insert_into_full(lookup, conn, io)?,
+            Err(TableFull) => self.insert_into_full(lookup, conn)?,
         };
         self.count_new_conn(service, conn.dest());
         Ok(inserted)
@@ -196,18 +193,17 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         &mut self,
         lookup: &Lookup,
         conn: Conn<A>,
-        io: &mut impl Io<B>,
     ) -> Result<(ConnId, Lookup), DropReason> {
         let is_adopted = conn.flags.has(ConnFlags::ADOPTED);
         let now = self.shared.now.tick();
         if let Some(victim) = self.family.conns.recyclable(now, is_adopted) {
             self.shared.stats.conns_recycled.add(1);
-            self.end(victim, io);
+            self.end(victim);
             if let Ok(inserted) = self.family.conns.insert_inbound(lookup, conn) {
                 return Ok(inserted);
             }
         }
-        self.return_port(&conn, io);
+        self.return_port(&conn);
         Err(DropReason::ConnTableFull)
     }
 

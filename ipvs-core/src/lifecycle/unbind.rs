@@ -2,22 +2,21 @@
 
 use packet::PacketBuf;
 
-use crate::config::{Event, LaddrId};
+use crate::config::LaddrId;
 use crate::conn::{Conn, ConnFlags, ConnId, is_queued};
 use crate::ctx::Forwarder;
-use crate::io::Io;
 use crate::state::templates;
 use crate::wire::Family;
 
 impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     /// Removes a conn. Its ends are not told.
-    pub(crate) fn end(&mut self, id: ConnId, io: &mut impl Io<B>) {
+    pub(crate) fn end(&mut self, id: ConnId) {
         let conn = self.family.conns.remove(id);
-        self.unbind(id, &conn, io);
+        self.unbind(id, &conn);
     }
 
     /// Gives back what a conn held that is already out of the table.
-    pub(crate) fn unbind(&mut self, id: ConnId, conn: &Conn<A>, io: &mut impl Io<B>) {
+    pub(crate) fn unbind(&mut self, id: ConnId, conn: &Conn<A>) {
         self.give_back(id, conn);
         let Some((laddr, class)) = self.pool_of(conn) else {
             return;
@@ -26,7 +25,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
             self.dequeue_closing(id, laddr, class);
         }
         let (_, port) = conn.local();
-        self.put_port(laddr, class, port, io);
+        self.shared.laddrs.put_port(laddr, class, port);
     }
 
     /// Gives back all but the local port.
@@ -57,18 +56,10 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     }
 
     /// Gives back the local port of a conn that is in no table.
-    pub(crate) fn return_port(&mut self, conn: &Conn<A>, io: &mut impl Io<B>) {
+    pub(crate) fn return_port(&mut self, conn: &Conn<A>) {
         if let Some((laddr, class)) = self.pool_of(conn) {
             let (_, port) = conn.local();
-            self.put_port(laddr, class, port, io);
-        }
-    }
-
-    /// Gives back a local port. If it was the last one of an address that is being removed, the
-    /// port pool goes to control.
-    fn put_port(&mut self, laddr: LaddrId, class: usize, port: u16, io: &mut impl Io<B>) {
-        if let Some((id, pool)) = self.shared.laddrs.put_port(laddr, class, port) {
-            self.shared.send_event(Event::LaddrGone(id, pool), io);
+            self.shared.laddrs.put_port(laddr, class, port);
         }
     }
 

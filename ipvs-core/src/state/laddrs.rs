@@ -25,11 +25,24 @@ struct Entry {
 /// addresses too, for NAT64.
 type Queues = [[ClosingQueue; CLASSES]; 2];
 
+/// A local address that is leaving and has none of its ports in use.
+#[derive(Debug)]
+pub(crate) struct IdleLaddr {
+    pub(crate) id: LaddrId,
+    pub(crate) pool: Box<PortPool>,
+    addr: IpAddr,
+    closing: Box<Queues>,
+}
+
 /// Port pools, indexed by the `LaddrId` that control assigned. An address has one pool at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Laddrs {
     entries: Vec<Option<Entry>>,
     ids: HashMap<IpAddr, LaddrId, BuildHasherDefault<MixHasher>>,
+    /// Those that go when none of their ports is in use any more
+    leaving: Vec<LaddrId>,
+    /// Whether one of them may be idle, so that housekeeping looks only when it is worth it
+    may_be_idle: bool,
 }
 
 impl Laddrs {
@@ -46,6 +59,7 @@ impl Laddrs {
     ) -> Option<(LaddrId, Box<PortPool>)> {
         let old = self.ids.insert(addr, id).and_then(|old_id| {
             let old = self.entries.get_mut(old_id.0 as usize)?.take()?;
+            self.leaving.retain(|leaving| *leaving != old_id);
             Some((old_id, old))
         });
         let mut closing = Box::default();
@@ -68,11 +82,51 @@ impl Laddrs {
     }
 
     /// Gives out no more ports of this address. Returns the pool if none of its ports is in use.
+    /// Otherwise [`Self::take_idle`] returns it later. It may allocate: it is called for a command
+    /// of control, not for a packet.
     pub(crate) fn leave(&mut self, id: LaddrId) -> Option<Box<PortPool>> {
-        if let Some(Some(entry)) = self.entries.get_mut(id.0 as usize) {
-            entry.leaving = true;
+        let entry = self.entries.get_mut(id.0 as usize)?.as_mut()?;
+        if !std::mem::replace(&mut entry.leaving, true) {
+            self.leaving.push(id);
         }
-        self.take_if_idle(id)
+        self.take_if_idle(id).map(|idle| idle.pool)
+    }
+
+    /// An address that is leaving and has none of its ports in use. It is gone from here then.
+    #[inline]
+    pub(crate) fn take_idle(&mut self) -> Option<IdleLaddr> {
+        if !self.may_be_idle {
+            return None;
+        }
+        let mut ids = (0..self.leaving.len()).map(|at| self.leaving[at]);
+        let entries = &self.entries;
+        let idle = ids.find(|id| {
+            let entry = entries.get(id.0 as usize).and_then(Option::as_ref);
+            entry.is_some_and(|entry| entry.pool.used() == 0)
+        });
+        self.may_be_idle = idle.is_some();
+        self.take_if_idle(idle?)
+    }
+
+    /// Takes back what [`Self::take_idle`] returned, and returns it again later. It does not
+    /// allocate: there was room for it.
+    #[cold]
+    pub(crate) fn keep_idle(&mut self, idle: IdleLaddr) {
+        let IdleLaddr {
+            id,
+            pool,
+            addr,
+            closing,
+        } = idle;
+        self.ids.insert(addr, id);
+        self.leaving.push(id);
+        self.may_be_idle = true;
+        self.entries[id.0 as usize] = Some(Entry {
+            addr,
+            pool,
+            closing,
+            leaving: true,
+        });
     }
 
     /// The id of an address.
@@ -163,31 +217,29 @@ impl Laddrs {
         Some(&mut entry.closing[table_of::<A>()][class])
     }
 
-    /// Gives a port back. Returns the pool and its id if the address is leaving and this was its
-    /// last port in use.
+    /// Gives a port back. If the address is leaving and this was its last port in use,
+    /// [`Self::take_idle`] returns it next.
     #[inline]
-    pub(crate) fn put_port(
-        &mut self,
-        id: LaddrId,
-        class: usize,
-        port: u16,
-    ) -> Option<(LaddrId, Box<PortPool>)> {
-        let entry = self.entries.get_mut(id.0 as usize)?.as_mut()?;
-        entry.pool.put(class, port);
-        if entry.leaving {
-            self.take_if_idle(id).map(|pool| (id, pool))
-        } else {
-            None
+    pub(crate) fn put_port(&mut self, id: LaddrId, class: usize, port: u16) {
+        if let Some(Some(entry)) = self.entries.get_mut(id.0 as usize) {
+            entry.pool.put(class, port);
+            self.may_be_idle |= entry.leaving && entry.pool.used() == 0;
         }
     }
 
     #[cold]
-    fn take_if_idle(&mut self, id: LaddrId) -> Option<Box<PortPool>> {
+    fn take_if_idle(&mut self, id: LaddrId) -> Option<IdleLaddr> {
         let slot = self.entries.get_mut(id.0 as usize)?;
         let is_idle = |entry: &mut Entry| entry.leaving && entry.pool.used() == 0;
         let entry = slot.take_if(is_idle)?;
         self.ids.remove(&entry.addr);
-        Some(entry.pool)
+        self.leaving.retain(|leaving| *leaving != id);
+        Some(IdleLaddr {
+            id,
+            pool: entry.pool,
+            addr: entry.addr,
+            closing: entry.closing,
+        })
     }
 }
 
@@ -240,8 +292,15 @@ mod tests {
         laddrs.add(LaddrId(3), addr, pool());
         let port = laddrs.take_port(LaddrId(3), to(5)).unwrap();
         assert!(laddrs.leave(LaddrId(3)).is_none());
-        let (id, pool) = laddrs.put_port(LaddrId(3), 5, port).unwrap();
-        assert_eq!((id, pool.used()), (LaddrId(3), 0));
-        assert!(laddrs.put_port(LaddrId(3), 5, port).is_none());
+        assert!(laddrs.take_idle().is_none());
+        laddrs.put_port(LaddrId(3), 5, port);
+        for _ in 0..2 {
+            let idle = laddrs.take_idle().unwrap();
+            assert_eq!((idle.id, idle.pool.used()), (LaddrId(3), 0));
+            assert!(laddrs.take_idle().is_none());
+            laddrs.keep_idle(idle);
+        }
+        laddrs.take_idle().unwrap();
+        assert!(laddrs.id_of(addr).is_none());
     }
 }

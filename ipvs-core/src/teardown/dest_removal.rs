@@ -86,7 +86,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
         }
         for id in found.into_iter().map_while(|id| id) {
             self.reset_if_established(id, io);
-            self.end(id, io);
+            self.end(id);
         }
         if let Some(cursor) = next {
             self.family.dest_removals.cursor = cursor;

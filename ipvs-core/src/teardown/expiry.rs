@@ -36,6 +36,6 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
     fn expire(&mut self, leaving: Leaving, io: &mut impl Io<B>) {
         self.reset_if_established(leaving.id(), io);
         let conn = self.family.conns.release(leaving);
-        self.unbind(leaving.id(), &conn, io);
+        self.unbind(leaving.id(), &conn);
     }
 }

@@ -164,7 +164,7 @@ impl<A: Family, B: PacketBuf> Forwarder<'_, A, B> {
                 }
             }
             SynProxied::Reopen(packet) => {
-                self.end(found.id, io);
+                self.end(found.id);
                 let lookup = self.family.conns.begin(&flow.tuple);
                 self.family.misses.push(Miss::new(packet, *flow, lookup));
             }

@@ -1,6 +1,6 @@
 //! States of TCP conns, their timeouts, and what ends a conn.
 
-use ipvs_core::DropReason;
+use ipvs_core::{Command, DropReason, Event, LaddrId};
 use testkit::director::*;
 use testkit::frames::{self, Seen};
 
@@ -215,4 +215,23 @@ fn the_conns_of_a_local_address_end_on_order_with_resets() {
     let conns = director.conns();
     assert_eq!(conns.len(), 1);
     assert_eq!(conns[0].laddr.0.to_string(), "192.168.100.201");
+}
+
+/// `--del-laddr`: control shows the address as leaving until all workers have given its ports back.
+#[test]
+fn a_removed_local_address_is_reported_as_gone_even_if_the_ring_of_events_was_full() {
+    let mut director = Setup::default().build();
+    director.open();
+    director.command(Command::RemoveLaddr(LaddrId(0)));
+    director.wire.events.clear();
+    director.wire.has_full_ring = true;
+    director.command(Command::EndConnsOfLaddr(LADDR.parse().unwrap()));
+    director.wait_s(3);
+    assert!(director.wire.events.is_empty());
+    director.wire.has_full_ring = false;
+    assert!(director.conns().is_empty());
+    director.wait_s(1);
+    let events = director.wire.events.iter();
+    let gone = events.filter(|event| matches!(event, Event::LaddrGone(LaddrId(0), _)));
+    assert_eq!(gone.count(), 1);
 }

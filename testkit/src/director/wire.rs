@@ -19,6 +19,8 @@ pub struct Wire {
     pub misplaced: u64,
     /// What control was told
     pub events: Vec<Event>,
+    /// Set by a test that wants the ring of events to be full
+    pub has_full_ring: bool,
     /// Set by a test that wants no packet to be allocated
     pub out_of_mbufs: bool,
 }
@@ -41,6 +43,9 @@ impl Io<VecBuf> for Wire {
         (!self.out_of_mbufs).then(|| VecBuf::new(port, &vec![0; len]))
     }
     fn event(&mut self, event: Event) -> Result<(), Event> {
+        if self.has_full_ring {
+            return Err(event);
+        }
         self.events.push(event);
         Ok(())
     }

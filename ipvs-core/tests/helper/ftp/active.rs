@@ -393,3 +393,19 @@ fn the_reset_of_an_expired_control_conn_has_the_numbers_that_each_end_expects() 
     let said_by_dest = 5001 + line.len() as u32;
     assert_eq!((to_dest.seq, to_dest.ack), (expected_by_dest, said_by_dest));
 }
+
+/// The last port of a removed local address may be one that waited for a call.
+#[test]
+fn a_removed_local_address_goes_when_the_call_that_did_not_come_is_forgotten() {
+    let mut director = director(FwdMode::FullNat);
+    control(&mut director);
+    announce(&mut director, 1001);
+    director.command(Command::RemoveLaddr(LaddrId(0)));
+    let reset = frames::tcp(CLIENT, VIP_FTP).flags("R");
+    let reset = reset.seq(1001 + EPRT.len() as u32);
+    director.to_dest(&reset.frame(FROM_CLIENT));
+    director.wait_s(1000);
+    let mut events = director.wire.events.iter();
+    assert!(events.any(|event| matches!(event, ipvs_core::Event::LaddrGone(..))));
+    assert!(director.states().is_empty());
+}
