@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::layout::Layout;
 use crate::port_map::Index;
-use crate::share::Layout;
 
 const BITS: usize = u64::BITS as usize;
 

@@ -11,6 +11,7 @@
 
 mod bitmap;
 mod classed;
+mod layout;
 mod port_map;
 mod share;
 mod usage;

@@ -107,18 +107,7 @@ pub(crate) fn wire(
     netdevs: Vec<KniNetdev>,
     pool: Mempool,
 ) -> Wired {
-    let (max_dests, max_conns) = (config.max_dests as usize, config.max_conns as usize);
-    let new_stats = |_| Arc::new(WorkerStats::new(max_dests));
-    let new_state = |_| Arc::new(SharedState::new(max_conns));
-    let common = Common {
-        config,
-        owners: Arc::clone(&started.owners),
-        arrival: started.arrival,
-        keys,
-        clock: Clock::new(dpdk::tsc::tsc_hz()),
-        stats: config.workers.iter().map(new_stats).collect(),
-        state: config.workers.iter().map(new_state).collect(),
-    };
+    let common = Common::new(config, keys, started);
     let (to_worker, from_kernel) = rtrb::RingBuffer::new(KERNEL_RING);
     let mut rings = AllRings {
         redirect: RedirectRings::new(config.workers.len()),
@@ -172,7 +161,22 @@ pub(crate) fn wire(
     }
 }
 
-impl Common<'_> {
+impl<'a> Common<'a> {
+    fn new(config: &'a Config, keys: Keys, started: &Started) -> Self {
+        let (max_dests, max_conns) = (config.max_dests as usize, config.max_conns as usize);
+        let new_stats = |_| Arc::new(WorkerStats::new(max_dests));
+        let new_state = |_| Arc::new(SharedState::new(max_conns));
+        Self {
+            config,
+            owners: Arc::clone(&started.owners),
+            arrival: started.arrival,
+            keys,
+            clock: Clock::new(dpdk::tsc::tsc_hz()),
+            stats: config.workers.iter().map(new_stats).collect(),
+            state: config.workers.iter().map(new_state).collect(),
+        }
+    }
+
     /// A worker's engine, whose tables are in memory from the beginning.
     fn engine(&self, worker: WorkerId) -> Engine<Mbuf> {
         let now: Now = self.clock.now();
